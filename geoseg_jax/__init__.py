@@ -1,0 +1,1 @@
+"""Which pre-training gives segmentation the most? See README.md."""

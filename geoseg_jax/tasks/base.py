@@ -1,0 +1,36 @@
+"""What a task is: five pure functions that turn batches into losses, metrics and pictures."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+Batch = dict[str, jax.Array]
+# {'params': {part: ...}, 'batch_stats': {part: ...}}; parts: encoder, decoder, head, pose, flow.
+Variables = dict[str, Any]
+# Additive: sums over examples and their counts, never means, so that any batching gives the same.
+Sums = dict[str, jax.Array]
+
+
+class Aux(NamedTuple):
+    """What a loss returns beside its value."""
+
+    batch_stats: Any  # the batch statistics after this batch
+    terms: dict[str, jax.Array]  # name -> float32 scalar, logged and checked to be finite
+
+
+class Task(NamedTuple):
+    """A pre-training or transfer task. Batches follow geoseg_jax.batch.FIELDS.
+
+    init(key, batch) -> variables; may be traced.
+    loss(variables, key, batch) -> (float32 scalar, Aux); batch norm in training mode.
+    evaluate(variables, batch) -> Sums over the examples whose mask is True.
+    summarise(sums) -> {name: float} from the totals of a whole split, on the host.
+    visualise(variables, batch) -> {name: uint8 [N, H, W, 3]}.
+    """
+
+    init: Callable[[jax.Array, Batch], Variables]
+    loss: Callable[[Variables, jax.Array, Batch], tuple[jax.Array, Aux]]
+    evaluate: Callable[[Variables, Batch], Sums]
+    summarise: Callable[[dict[str, float]], dict[str, float]]
+    visualise: Callable[[Variables, Batch], dict[str, jax.Array]]
