@@ -1,0 +1,22 @@
+"""The tasks: a new one is a file here and a line in make_task."""
+
+import difflib
+from typing import Any
+
+from geoseg_jax.tasks import selfsup_depth
+from geoseg_jax.tasks.base import Task
+
+TASKS = {"selfsup_depth": selfsup_depth.make}
+
+
+def make_task(config: Any, data: Any = None) -> Task:
+    """The task that config.task.name asks for; ValueError names the near misses.
+
+    data: the Data whose batches it will see, for tasks that depend on it (a number of classes).
+    """
+    name = config.task.name
+    if name not in TASKS:
+        near = difflib.get_close_matches(name, TASKS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"config.task.name={name!r} is none of {sorted(TASKS)}{hint}")
+    return TASKS[name](config, data)

@@ -1,0 +1,54 @@
+"""Maps as colour pictures, inside jit."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import matplotlib
+import numpy as np
+
+
+def to_uint8(image: jax.Array) -> jax.Array:
+    """[0, 1] to uint8, rounded and clipped."""
+    return jnp.round(jnp.clip(image, 0, 1) * 255).astype(jnp.uint8)
+
+
+@functools.cache
+def _palette(name: str) -> np.ndarray:
+    return (matplotlib.colormaps[name](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
+
+
+def colour(values: jax.Array, valid: jax.Array, palette: str = "magma") -> jax.Array:
+    """[B, H, W] to uint8 [B, H, W, 3], bright where large; black where not valid.
+
+    Each picture is scaled to its own 95th percentile, so that one outlier does not darken it.
+    """
+    known = jnp.where(valid, values, jnp.nan)
+    high = jnp.nanpercentile(known, 95, axis=(1, 2), keepdims=True)
+    index = jnp.clip(255 * values / high, 0, 255)
+    table = jnp.asarray(_palette(palette))
+    picture = table[jnp.where(valid, jnp.nan_to_num(index), 0).astype(jnp.int32)]
+    return jnp.where(valid[..., None], picture, 0).astype(jnp.uint8)
+
+
+def colour_inverse_depth(inverse_depth: jax.Array) -> jax.Array:
+    """Near is bright. inverse_depth: [B, H, W] 1/metres."""
+    return colour(inverse_depth, jnp.isfinite(inverse_depth))
+
+
+def colour_sparse_depth(depth: jax.Array, size: jax.Array, height: int, width: int) -> jax.Array:
+    """Ground truth in the colours of colour_inverse_depth, drawn at height x width.
+
+    depth: [B, D_H, D_W] metres, 0 = not measured; size: int32 [B, 2], its true height and width.
+    Where several measurements fall into a pixel the nearest is drawn.
+    """
+    y = jnp.arange(depth.shape[1])[None, :] * height // size[:, :1]
+    x = jnp.arange(depth.shape[2])[None, :] * width // size[:, 1:]
+    near = jnp.where(depth > 0, 1 / jnp.maximum(depth, 1e-3), 0)
+
+    def draw(values, rows, columns):
+        canvas = jnp.zeros((height, width))
+        return canvas.at[rows[:, None], columns[None, :]].max(values, mode="drop")
+
+    drawn = jax.vmap(draw)(near, y, x)
+    return colour(drawn, drawn > 0)

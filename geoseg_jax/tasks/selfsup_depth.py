@@ -1,0 +1,203 @@
+"""Self-supervised depth from neighbouring frames, a stereo partner, or both.
+
+Godard, Mac Aodha, Firman, Brostow, "Digging into Self-Supervised Monocular Depth Estimation",
+ICCV 2019 (monodepth2): a depth network and a pose network are trained to re-synthesise the target
+view from its source views. With a stereo partner the pose between the two is known in metres, and
+so is the depth.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from geoseg_jax.models.depth import SelfSupDepthNet
+from geoseg_jax.ops import camera, color, disparity, metrics, reprojection, sampling
+from geoseg_jax.tasks import pictures
+from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, Variables
+
+# The answers that are judged, by the suffix that their numbers carry in eval.json.
+PREDICTION, CONSTANT = "", "_constant"
+
+
+def make(config: Any, data: Any = None) -> Task:
+    """The task for one configuration; reads config.task, config.model and config.data."""
+    del data  # every batch carries all that this task needs
+    model, task = config.model, config.task
+    offsets = tuple(config.data.frames)
+    net = SelfSupDepthNet(
+        encoder=model.encoder,
+        decoder_channels=tuple(model.decoder_channels),
+        decoder_padding=model.decoder_padding,
+        pose_encoder=model.pose_encoder,
+        scales=task.scales,
+        dtype=jnp.dtype(model.compute_dtype),
+    )
+
+    def init(key: jax.Array, batch: Batch) -> Variables:
+        target, sources = _views(batch)
+        pairs = temporal_pairs(target, sources, offsets)
+        return net.init(key, target, pairs, train=False)
+
+    def loss(variables: Variables, key: jax.Array, batch: Batch) -> tuple[jax.Array, Aux]:
+        target, sources = _views(batch)
+        seen = _jitter(key, batch["id"], target, sources, task.jitter)
+        (disparities, poses), updated = _predict(net, variables, *seen, batch, offsets, train=True)
+        value, terms = reprojection.reprojection_loss(
+            disparities,
+            poses,
+            target,
+            sources,
+            batch["intrinsics"],
+            min_depth=task.min_depth,
+            max_depth=task.max_depth,
+            ssim_weight=task.ssim_weight,
+            smoothness=task.smoothness,
+            smoothness_order=task.smoothness_order,
+            automask=task.automask,
+        )
+        return value, Aux(updated["batch_stats"], terms)
+
+    def evaluate(variables: Variables, batch: Batch) -> Sums:
+        target, _ = _views(batch)
+        finest = net.apply(variables, target, train=False, method="disparities")[0]
+        # Disparity is what is interpolated, as in monodepth2: it is linear across a plane.
+        inverse = 1 / disparity.disparity_to_depth(
+            finest.astype(jnp.float32), task.min_depth, task.max_depth
+        )
+        answers = {PREDICTION: inverse, CONSTANT: 1 / batch["constant_depth"]}
+        sums: Sums = {"images": jnp.zeros(())}
+        for suffix, answer in answers.items():
+            sums |= _judge(answer, batch, task.eval, suffix)
+        return sums
+
+    def visualise(variables: Variables, batch: Batch) -> dict[str, jax.Array]:
+        target, sources = _views(batch)
+        (disparities, poses), _ = _predict(
+            net, variables, target, sources, batch, offsets, train=False
+        )
+        finest = disparities[0].astype(jnp.float32)
+        warped, kept = reprojection.reprojection_pictures(
+            finest,
+            poses,
+            target,
+            sources,
+            batch["intrinsics"],
+            min_depth=task.min_depth,
+            max_depth=task.max_depth,
+            ssim_weight=task.ssim_weight,
+        )
+        inverse = 1 / disparity.disparity_to_depth(finest, task.min_depth, task.max_depth)
+        return {
+            "input": batch["image"],
+            "disparity": pictures.colour_inverse_depth(inverse),
+            "reprojection": pictures.to_uint8(warped),
+            "auto-mask": pictures.to_uint8(jnp.repeat(kept[..., None], 3, axis=-1)),
+            "ground truth": pictures.colour_sparse_depth(
+                batch["depth"], batch["depth_size"], *finest.shape[1:]
+            ),
+        }
+
+    return Task(init, loss, evaluate, summarise, visualise)
+
+
+def temporal_pairs(target: jax.Array, sources: jax.Array, offsets: tuple[int, ...]) -> jax.Array:
+    """Pairs of frames for the pose network, the earlier frame first: [B, P, H, W, 6]."""
+    pairs = [
+        jnp.concatenate((sources[:, i], target) if offset < 0 else (target, sources[:, i]), axis=-1)
+        for i, offset in enumerate(offsets)
+    ]
+    b, h, w, _ = target.shape
+    return jnp.stack(pairs, axis=1) if pairs else jnp.zeros((b, 0, h, w, 6), target.dtype)
+
+
+def source_poses(twists: jax.Array, stereo_pose: jax.Array, offsets: tuple[int, ...]) -> jax.Array:
+    """Poses source <- target, float32 [B, S, 4, 4].
+
+    twists: [B, P, 6], the motion later <- earlier of each pair; where the source is the earlier
+    frame, it is inverted. stereo_pose: [B, 4, 4] metres, put last, or None without stereo.
+    """
+    moved = camera.pose_from_twist(twists.astype(jnp.float32))
+    poses = [
+        camera.inverse(moved[:, i]) if offset < 0 else moved[:, i]
+        for i, offset in enumerate(offsets)
+    ]
+    if stereo_pose is not None:
+        poses.append(stereo_pose)
+    return jnp.stack(poses, axis=1)
+
+
+def summarise(sums: dict[str, float]) -> dict[str, float]:
+    """Means over images, and the spread of the median scale where it was used."""
+    images = sums["images"]
+    if images == 0:
+        raise ValueError(
+            "no evaluated image has a valid ground-truth pixel: check config.task.eval "
+            "(crop, min_depth, max_depth) and config.data.eval_split"
+        )
+    means = {name: value / images for name, value in sums.items() if name != "images"}
+    log, square = means.pop("log_scale"), means.pop("log_scale_squared")
+    means.pop("log_scale_constant"), means.pop("log_scale_squared_constant")
+    # The geometric mean of truth/prediction medians: 1 for a metric prediction.
+    means["scale_ratio"] = float(jnp.exp(log))
+    means["scale_ratio_spread"] = max(square - log**2, 0.0) ** 0.5
+    return means | {"eval_images": images}
+
+
+def _views(batch: Batch) -> tuple[jax.Array, jax.Array]:
+    """Target and sources in [0, 1]."""
+    return batch["image"].astype(jnp.float32) / 255, batch["sources"].astype(jnp.float32) / 255
+
+
+def _jitter(key, ids, target, sources, settings) -> tuple[jax.Array, jax.Array]:
+    """One colour jitter per example, the same for all its views.
+
+    The key of an example comes from its id, not from its place in the batch, so that the order of
+    processes does not matter. Only the networks see it: the loss compares the true colours.
+    """
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, ids)
+    views = jnp.concatenate((target[:, None], sources), axis=1)
+    views = jax.vmap(lambda k, v: color.color_jitter(k, v, **settings))(keys, views)
+    return views[:, 0], views[:, 1:]
+
+
+def _predict(net, variables, target, sources, batch, offsets, *, train):
+    """Disparities (finest first), poses [B, S, 4, 4], and the changed collections."""
+    pairs = temporal_pairs(target, sources, offsets)
+    (disparities, twists), updated = net.apply(
+        variables, target, pairs, train=train, mutable=["batch_stats"] if train else []
+    )
+    stereo = batch["stereo_pose"] if sources.shape[1] > len(offsets) else None
+    return (disparities, source_poses(twists, stereo, offsets)), updated
+
+
+def _judge(inverse_depth, batch: Batch, settings, suffix: str) -> Sums:
+    """Sums over images of the depth errors at the ground truth's own resolution."""
+    truth, size = batch["depth"], batch["depth_size"]
+    height, width = size[:, 0], size[:, 1]
+    predicted = 1 / at_truth(inverse_depth, truth.shape[1:], size)
+    valid = (truth > settings.min_depth) & (truth < settings.max_depth)
+    if settings.crop == "garg":
+        valid &= metrics.garg_crop(truth.shape[1:], height, width)
+    valid &= batch["mask"][:, None, None]
+    scale = metrics.median_scale(predicted, truth, valid)
+    used = scale if settings.median_scaling else jnp.ones_like(scale)
+    predicted = jnp.clip(predicted * used[:, None, None], settings.min_depth, settings.max_depth)
+    counted = valid.any(axis=(1, 2))
+    per_image = metrics.depth_errors(predicted, truth, valid)
+    log_scale = jnp.log(jnp.where(counted, scale, 1))
+    per_image |= {"log_scale": log_scale, "log_scale_squared": log_scale**2}
+    sums = {f"{k}{suffix}": jnp.sum(jnp.where(counted, v, 0)) for k, v in per_image.items()}
+    return sums | {"images": jnp.sum(counted, dtype=jnp.float32)}
+
+
+def at_truth(inverse_depth: jax.Array, shape: tuple[int, int], size: jax.Array) -> jax.Array:
+    """Resamples [B, h, w] to the pixels of ground-truth maps of `shape`, whose true height and
+    width are size int32 [B, 2]; beyond them the value is of no use.
+    """
+    _, h, w = inverse_depth.shape
+    y, x = jnp.meshgrid(jnp.arange(shape[0]), jnp.arange(shape[1]), indexing="ij")
+    ratio_y, ratio_x = h / size[:, 0, None, None], w / size[:, 1, None, None]
+    xy = jnp.stack(((x + 0.5) * ratio_x - 0.5, (y + 0.5) * ratio_y - 0.5), axis=-1)
+    values, _ = sampling.bilinear_sample(inverse_depth[..., None], xy, border="clamp")
+    return values[..., 0]
