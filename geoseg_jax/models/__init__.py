@@ -1,0 +1,15 @@
+"""Networks in flax.linen: NHWC, RGB in [0, 1], float32 parameters, every stage returned."""
+
+from geoseg_jax.models.depth import SelfSupDepthNet
+from geoseg_jax.models.encoders import ENCODERS, make_encoder
+from geoseg_jax.models.pose import PoseNet
+from geoseg_jax.models.unet import DisparityHead, UNetDecoder
+
+__all__ = [
+    "ENCODERS",
+    "DisparityHead",
+    "PoseNet",
+    "SelfSupDepthNet",
+    "UNetDecoder",
+    "make_encoder",
+]

@@ -1,0 +1,61 @@
+"""The networks of self-supervised depth: disparity of one picture, motion between two."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from geoseg_jax.models import encoders, pose, unet
+
+
+class SelfSupDepthNet(nn.Module):
+    """Depth network (parts encoder, decoder, head) and pose network (part pose).
+
+    Attributes:
+      encoder_name: the depth network's encoder (`encoders.ENCODERS`).
+      decoder_channels: of the decoder at strides 1, 2, 4, 8 and 16.
+      decoder_padding: 'reflect' or 'zero'.
+      pose_encoder: the pose network's encoder; '' for none (stereo alone needs none).
+      scales: number of disparity maps, each half the size of the one before.
+      compute_dtype: 'float32' or 'bfloat16'. Parameters, batch statistics, disparities and twists
+        are float32 either way.
+    """
+
+    encoder_name: str = "resnet18"
+    decoder_channels: tuple[int, ...] = (16, 32, 64, 128, 256)
+    decoder_padding: str = "reflect"
+    pose_encoder: str = "resnet18"
+    scales: int = 4
+    compute_dtype: str = "float32"
+
+    def setup(self):
+        dtype = jnp.dtype(self.compute_dtype)
+        self.encoder = encoders.make_encoder(self.encoder_name, dtype)
+        self.decoder = unet.UNetDecoder(tuple(self.decoder_channels), self.decoder_padding, dtype)
+        self.head = unet.DisparityHead(self.scales, self.decoder_padding, dtype)
+        if self.pose_encoder:
+            self.pose = pose.PoseNet(self.pose_encoder, dtype)
+
+    def disparities(self, images: jax.Array, train: bool) -> tuple[jax.Array, ...]:
+        """Sigmoid disparities, finest first: [N, H / 2**s, W / 2**s] float32 in (0, 1).
+
+        images: [N, H, W, 3] RGB in [0, 1], H and W multiples of 32 (ValueError otherwise).
+        """
+        maps = self.head(self.decoder(self.encoder(images, train)))
+        return tuple(maps[scale] for scale in range(self.scales))
+
+    def twists(self, pairs: jax.Array, train: bool) -> jax.Array:
+        """[N, 6] (translation, rotation) from [N, H, W, 6], two RGB pictures in [0, 1].
+
+        Batch statistics in training are over all N: give all pairs of a batch in one call.
+        ValueError without a pose network.
+        """
+        if not self.pose_encoder:
+            raise ValueError("this network has no pose part; set model.pose_encoder, e.g. resnet18")
+        return self.pose(pairs, train)
+
+    def __call__(
+        self, images: jax.Array, pairs: jax.Array, train: bool
+    ) -> tuple[tuple[jax.Array, ...], jax.Array | None]:
+        """(disparities(images), twists(pairs) or None); what `init` runs to make all parameters."""
+        twists = self.twists(pairs, train) if self.pose_encoder else None
+        return self.disparities(images, train), twists

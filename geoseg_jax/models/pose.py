@@ -1,0 +1,44 @@
+"""Ego-motion between two frames: monodepth2's separate pose network (arXiv:1806.01260)."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from geoseg_jax.models import conv, encoders
+
+
+class PoseNet(nn.Module):
+    """A ResNet on two stacked frames and four convolutions, averaged over the picture.
+
+    Attributes:
+      encoder_name: which encoder (`encoders.ENCODERS`).
+      dtype: what to compute in.
+    """
+
+    encoder_name: str = "resnet18"
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, frames: jax.Array, train: bool) -> jax.Array:
+        """Twists.
+
+        Args:
+          frames: [N, H, W, 6], two RGB pictures in [0, 1].
+          train: normalise by the batch, which is all N pairs together.
+
+        Returns:
+          [N, 6] float32: translation (3), rotation (3, radians), both scaled by 0.01 so that
+          training starts near no motion. monodepth2 has the rotation first.
+        """
+        stages = encoders.make_encoder(self.encoder_name, self.dtype, frames=2, name="encoder")
+        layer = functools.partial(conv.Conv, dtype=self.dtype)
+        x = stages(frames, train)[32]
+        x = nn.relu(layer(256, 1, name="squeeze")(x))
+        x = nn.relu(layer(256, name="pose_0")(x))
+        x = nn.relu(layer(256, name="pose_1")(x))
+        # A 1x1 convolution and a mean commute; in this order the tail is float32 and tiny.
+        x = jnp.mean(x.astype(jnp.float32), axis=(1, 2), keepdims=True)
+        x = conv.Conv(6, 1, name="pose_2")(x)
+        return 0.01 * x[:, 0, 0, :]

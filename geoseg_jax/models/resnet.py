@@ -1,0 +1,134 @@
+"""Residual networks that give every stage (He et al., arXiv:1512.03385), equal to torchvision's.
+
+Names of parameters follow torchvision's with dots as underscores inside a stage: its
+`layer2.0.downsample.1.weight` is `layer2_0/downsample_1/scale` here. Convolution kernels are
+[k, k, in, out] where PyTorch has [out, in, k, k]. There is no pooled classifier (`fc`).
+"""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from geoseg_jax.models import conv
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+_Conv = functools.partial(conv.Conv, use_bias=False, kernel_init=conv.he_normal_fan_out)
+
+
+def normalise(images: jax.Array) -> jax.Array:
+    """RGB in [0, 1], [..., 3 * frames], to ImageNet's zero mean and unit deviation, each frame."""
+    frames = images.shape[-1] // 3
+    mean = jnp.tile(jnp.asarray(IMAGENET_MEAN, jnp.float32), frames)
+    std = jnp.tile(jnp.asarray(IMAGENET_STD, jnp.float32), frames)
+    return (images.astype(jnp.float32) - mean) / std
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions around a shortcut: ResNet-18 and 34."""
+
+    features: int
+    stride: int
+    dtype: jnp.dtype
+
+    expansion = 1
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        norm = functools.partial(conv.BatchNorm, dtype=self.dtype)
+        y = _Conv(self.features, 3, self.stride, dtype=self.dtype, name="conv1")(x)
+        y = nn.relu(norm(name="bn1")(y, train))
+        y = _Conv(self.features, 3, dtype=self.dtype, name="conv2")(y)
+        y = norm(name="bn2")(y, train)
+        if x.shape != y.shape:
+            x = _Conv(self.features, 1, self.stride, dtype=self.dtype, name="downsample_0")(x)
+            x = norm(name="downsample_1")(x, train)
+        return nn.relu(x + y)
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3, 1x1 around a shortcut: ResNet-50 and 101. The 3x3 strides, as in torchvision."""
+
+    features: int
+    stride: int
+    dtype: jnp.dtype
+
+    expansion = 4
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        wide = self.features * self.expansion
+        norm = functools.partial(conv.BatchNorm, dtype=self.dtype)
+        y = _Conv(self.features, 1, dtype=self.dtype, name="conv1")(x)
+        y = nn.relu(norm(name="bn1")(y, train))
+        y = _Conv(self.features, 3, self.stride, dtype=self.dtype, name="conv2")(y)
+        y = nn.relu(norm(name="bn2")(y, train))
+        y = _Conv(wide, 1, dtype=self.dtype, name="conv3")(y)
+        y = norm(name="bn3")(y, train)
+        if x.shape != y.shape:
+            x = _Conv(wide, 1, self.stride, dtype=self.dtype, name="downsample_0")(x)
+            x = norm(name="downsample_1")(x, train)
+        return nn.relu(x + y)
+
+
+class ResNet(nn.Module):
+    """Encoder: pictures to features at strides 2, 4, 8, 16 and 32.
+
+    Attributes:
+      depths: number of blocks in each of the four stages.
+      block: BasicBlock or Bottleneck.
+      width: channels of the stem; stages have width, 2, 4 and 8 width, times block.expansion.
+      frames: pictures stacked along the channels (2 for a pose network).
+      dtype: what to compute in; parameters and batch statistics are float32.
+    """
+
+    depths: tuple[int, ...]
+    block: Callable[..., nn.Module]
+    width: int = 64
+    frames: int = 1
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, images: jax.Array, train: bool) -> dict[int, jax.Array]:
+        """Features of every stage.
+
+        Args:
+          images: [N, H, W, 3 * frames], RGB in [0, 1]; normalised here, frame by frame.
+          train: normalise by the batch and update the running statistics.
+
+        Returns:
+          {stride: [N, ceil(H / stride), ceil(W / stride), C]}: 2 is the stem after its ReLU, 4 to
+          32 are torchvision's layer1 to layer4.
+
+        Raises:
+          ValueError: where the channels are not 3 * frames.
+        """
+        if images.shape[-1] != 3 * self.frames:
+            raise ValueError(
+                f"images have shape {images.shape}: {3 * self.frames} channels expected for "
+                f"{self.frames} RGB frame(s); set `frames` to the number of stacked pictures"
+            )
+        x = normalise(images)
+        x = _Conv(self.width, 7, 2, dtype=self.dtype, name="conv1")(x)
+        x = nn.relu(conv.BatchNorm(dtype=self.dtype, name="bn1")(x, train))
+        features = {2: x}
+        x = nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
+        for stage, depth in enumerate(self.depths):
+            for i in range(depth):
+                stride = 2 if stage > 0 and i == 0 else 1
+                name = f"layer{stage + 1}_{i}"
+                x = self.block(self.width * 2**stage, stride, self.dtype, name=name)(x, train)
+            features[4 * 2**stage] = x
+        return features
+
+
+ResNet18 = functools.partial(ResNet, depths=(2, 2, 2, 2), block=BasicBlock)
+ResNet34 = functools.partial(ResNet, depths=(3, 4, 6, 3), block=BasicBlock)
+ResNet50 = functools.partial(ResNet, depths=(3, 4, 6, 3), block=Bottleneck)
+ResNet101 = functools.partial(ResNet, depths=(3, 4, 23, 3), block=Bottleneck)
+# For tests: compiles in a second and still has every kind of layer of the real ones.
+Tiny = functools.partial(ResNet, depths=(1, 1, 1, 1), block=BasicBlock, width=8)
