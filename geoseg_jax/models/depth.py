@@ -16,8 +16,8 @@ class SelfSupDepthNet(nn.Module):
       decoder_padding: 'reflect' or 'zero'.
       pose_encoder: the pose network's encoder; '' for none (stereo alone needs none).
       scales: number of disparity maps, each half the size of the one before.
-      compute_dtype: 'float32' or 'bfloat16'. Parameters, batch statistics, disparities and twists
-        are float32 either way.
+      dtype: what to compute in, float32 or bfloat16. Parameters, batch statistics, disparities and
+        twists are float32 either way.
     """
 
     encoder_name: str = "resnet18"
@@ -25,15 +25,16 @@ class SelfSupDepthNet(nn.Module):
     decoder_padding: str = "reflect"
     pose_encoder: str = "resnet18"
     scales: int = 4
-    compute_dtype: str = "float32"
+    dtype: jnp.dtype = jnp.float32
 
     def setup(self):
-        dtype = jnp.dtype(self.compute_dtype)
-        self.encoder = encoders.make_encoder(self.encoder_name, dtype)
-        self.decoder = unet.UNetDecoder(tuple(self.decoder_channels), self.decoder_padding, dtype)
-        self.head = unet.DisparityHead(self.scales, self.decoder_padding, dtype)
+        self.encoder = encoders.make_encoder(self.encoder_name, self.dtype)
+        self.decoder = unet.UNetDecoder(
+            tuple(self.decoder_channels), self.decoder_padding, self.dtype
+        )
+        self.head = unet.DisparityHead(self.scales, self.decoder_padding, self.dtype)
         if self.pose_encoder:
-            self.pose = pose.PoseNet(self.pose_encoder, dtype)
+            self.pose = pose.PoseNet(self.pose_encoder, self.dtype)
 
     def disparities(self, images: jax.Array, train: bool) -> tuple[jax.Array, ...]:
         """Sigmoid disparities, finest first: [N, H / 2**s, W / 2**s] float32 in (0, 1).
@@ -56,6 +57,10 @@ class SelfSupDepthNet(nn.Module):
     def __call__(
         self, images: jax.Array, pairs: jax.Array, train: bool
     ) -> tuple[tuple[jax.Array, ...], jax.Array | None]:
-        """(disparities(images), twists(pairs) or None); what `init` runs to make all parameters."""
-        twists = self.twists(pairs, train) if self.pose_encoder else None
+        """(disparities(images), twists(pairs)); what `init` runs to make all parameters.
+
+        Twists are None, and there is no part pose, where there is no pair (N = 0) or no pose
+        network.
+        """
+        twists = self.twists(pairs, train) if self.pose_encoder and pairs.shape[0] else None
         return self.disparities(images, train), twists
