@@ -1,0 +1,192 @@
+"""KITTI raw as a source of records: pictures with their neighbours, calibration and true depth."""
+
+import hashlib
+import pathlib
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from geoseg_jax.data import pictures
+from geoseg_jax.data.kitti_calibration import Cameras, read_cameras, read_velodyne
+from geoseg_jax.data.kitti_depth import project_scan, read_scan
+from geoseg_jax.data.kitti_tree import Frame, KittiTree
+from geoseg_jax.data.source import BadRecord, DataError, Record
+
+GROUND_TRUTH = ("auto", "improved", "velodyne")
+_SIZES_IN_FINGERPRINT = 1000
+
+
+class KittiSource:
+    """Frames of KITTI raw, both colour cameras, as a Source.
+
+    tree: the files. targets: the frames to serve. height, width: of the pictures, pixels.
+    frames: offsets of the temporal source views; stereo: whether the partner of the pair is one.
+    with_depth: records carry depth and depth_size, and frames without true depth are left out.
+    needs_neighbours: leave frames out whose neighbours are missing; otherwise the frame itself
+    stands in for a missing view, which is right where views are only looked at (evaluation).
+    ground_truth: `improved` (Uhrig et al., Sparsity Invariant CNNs, 3DV 2017), `velodyne` (one
+    raw scan), or `auto`: improved where any of the targets has it, else velodyne; never a mix.
+
+    Raises DataError where a calibration that is needed is missing or malformed.
+    """
+
+    def __init__(
+        self,
+        tree: KittiTree,
+        targets: Sequence[Frame],
+        *,
+        height: int,
+        width: int,
+        frames: Sequence[int] = (-1, 1),
+        stereo: bool = True,
+        with_depth: bool = False,
+        needs_neighbours: bool = True,
+        ground_truth: str = "auto",
+    ):
+        if ground_truth not in GROUND_TRUTH:
+            raise DataError(f"config.data.ground_truth={ground_truth!r} is none of {GROUND_TRUTH}")
+        self._tree, self._size = tree, (height, width)
+        self._offsets, self._stereo, self._with_depth = tuple(frames), stereo, with_depth
+        self._improved = ground_truth == "improved" or (
+            ground_truth == "auto"
+            and any(t.number in tree.improved(t.drive, t.side) for t in targets)
+        )
+        left_out: Counter[str] = Counter()
+        self.targets: list[Frame] = []
+        for target in targets:
+            reason = self._missing(target, needs_neighbours)
+            if reason:
+                left_out[reason] += 1
+            else:
+                self.targets.append(target)
+        self.left_out = dict(left_out)
+        self._read_calibration()
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, index: int) -> Record:
+        """Raises BadRecord for a file that can't be read or is not of the calibrated size."""
+        target = self.targets[index]
+        cameras = self._cameras[_date(target)]
+        image = self._picture(target)
+        sources = [self._picture(v) if v in self._tree else image for v in self._views(target)]
+        pose = cameras.pose(target.side) if self._stereo else np.eye(4)
+        record = {
+            "image": image,
+            "sources": np.stack(sources) if sources else np.empty((0, *image.shape), np.uint8),
+            "intrinsics": pictures.scale_intrinsics(
+                cameras.intrinsics, cameras.size, self._size
+            ).astype(np.float32),
+            "stereo_pose": pose.astype(np.float32),
+        }
+        if self._with_depth:
+            depth = self._read_depth(target)
+            record["depth"] = np.zeros(self._depth_size, np.float32)
+            record["depth"][: depth.shape[0], : depth.shape[1]] = depth
+            record["depth_size"] = np.array(depth.shape, np.int32)
+        return record
+
+    def depth(self, index: int) -> np.ndarray | None:
+        """True depth, float32 [h, w] metres at the picture's own size, or None where there is none.
+
+        Raises BadRecord as reading the record does.
+        """
+        target = self.targets[index]
+        return self._read_depth(target) if self._has_depth(target) else None
+
+    def has_depth(self, index: int) -> bool:
+        """Whether `depth(index)` is there, without reading it."""
+        return self._has_depth(self.targets[index])
+
+    def moment(self, index: int) -> str:
+        """Both cameras at one time share a scan, hence a name."""
+        return f"{self.targets[index].drive} {self.targets[index].number}"
+
+    def describe(self, index: int) -> str:
+        return str(self.targets[index])
+
+    def fingerprint(self) -> str:
+        """Of the frames, the views, the calibration and a sample of the pictures' file sizes."""
+        digest = hashlib.sha256()
+        settings = (self._size, self._offsets, self._stereo, self._with_depth, self._improved)
+        digest.update(repr(settings).encode())
+        for target in self.targets:
+            digest.update(f"{target}\n".encode())
+        for date, cameras in sorted(self._cameras.items()):
+            numbers = [
+                cameras.intrinsics,
+                cameras.pose("l"),
+                *self._velodyne.get(date, {}).values(),
+            ]
+            digest.update(date.encode() + b"".join(n.astype("<f8").tobytes() for n in numbers))
+        # All sizes would take minutes on a network file system.
+        for target in self.targets[:: max(1, len(self) // _SIZES_IN_FINGERPRINT)]:
+            digest.update(str(self._tree.path(target).stat().st_size).encode())
+        return digest.hexdigest()
+
+    def _views(self, target: Frame) -> list[Frame]:
+        views = [target._replace(number=target.number + offset) for offset in self._offsets]
+        if self._stereo:
+            views.append(target._replace(side="r" if target.side == "l" else "l"))
+        return views
+
+    def _missing(self, target: Frame, needs_neighbours: bool) -> str:
+        """Why a frame is left out, or nothing."""
+        if self._with_depth and not self._has_depth(target):
+            return "no improved ground truth" if self._improved else "no velodyne scan"
+        if needs_neighbours:
+            for view in self._views(target):
+                if view not in self._tree:
+                    offset = view.number - target.number
+                    return f"no frame at offset {offset:+d}" if offset else "no stereo partner"
+        return ""
+
+    def _has_depth(self, target: Frame) -> bool:
+        if self._improved:
+            return target.number in self._tree.improved(target.drive, target.side)
+        return target.number in self._tree.scans(target.drive)
+
+    def _read_calibration(self) -> None:
+        self._cameras: dict[str, Cameras] = {}
+        self._velodyne: dict[str, dict[str, np.ndarray]] = {}
+        for date in sorted({_date(target) for target in self.targets}):
+            self._cameras[date] = read_cameras(self._tree.root / date)
+        if not self._improved:
+            # A training source needs the scans' calibration only for those frames that have scans.
+            for date in sorted({_date(t) for t in self.targets if self._has_depth(t)}):
+                folder = self._tree.root / date
+                self._velodyne[date] = read_velodyne(folder, self._cameras[date])
+        sizes = [cameras.size for cameras in self._cameras.values()]
+        # The common size of all dates' depth maps; 376 x 1242 for the whole of KITTI.
+        self._depth_size = tuple(np.max(sizes, axis=0)) if sizes else (0, 0)
+
+    def _picture(self, frame: Frame) -> np.ndarray:
+        """uint8 [height, width, 3] RGB at the target size."""
+        path = self._tree.path(frame)
+        picture = pictures.read_picture(path)
+        self._check_size(path, picture, frame)
+        return pictures.to_rgb(pictures.resize(picture, *self._size))
+
+    def _read_depth(self, target: Frame) -> np.ndarray:
+        date = _date(target)
+        if self._improved:
+            path = self._tree.root / self._tree.improved(target.drive, target.side)[target.number]
+            depth = pictures.read_depth_picture(path)
+            self._check_size(path, depth, target)
+            return depth
+        points = read_scan(self._tree.root / self._tree.scans(target.drive)[target.number])
+        return project_scan(points, self._velodyne[date][target.side], self._cameras[date].size)
+
+    def _check_size(self, path: pathlib.Path, picture: np.ndarray, frame: Frame) -> None:
+        expected = self._cameras[_date(frame)].size
+        if picture.shape[:2] != expected:
+            raise BadRecord(
+                f"{path}: the picture is {picture.shape[1]}x{picture.shape[0]}, S_rect of the "
+                f"calibration says {expected[1]}x{expected[0]}; get the original file again"
+            )
+
+
+def _date(frame: Frame) -> str:
+    return frame.drive.split("/")[0]

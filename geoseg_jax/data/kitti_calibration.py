@@ -1,0 +1,116 @@
+"""KITTI raw calibration files: what they hold, and the matrices that follow from them.
+
+Geiger, Lenz, Stiller, Urtasun: Vision meets Robotics: The KITTI Dataset, IJRR 2013, section on
+sensor calibration. A point x of the velodyne's frame lies in rectified camera i's picture at
+
+    y = P_rect_0i @ R_rect_00 @ (R | T)_velo_to_cam @ x,    P_rect_0i = K [I | t_i]
+
+The coordinates of P_rect count from the centre of the top-left pixel: the development kit of the
+object benchmark adds one to what P_rect projects before it draws it in MATLAB. So K is used as it
+is.
+"""
+
+import pathlib
+from typing import NamedTuple
+
+import numpy as np
+
+from geoseg_jax.data.source import DataError
+
+CAM_TO_CAM = "calib_cam_to_cam.txt"
+VELO_TO_CAM = "calib_velo_to_cam.txt"
+SIDES = {"l": "02", "r": "03"}  # the colour cameras
+_REMEDY = "unpack DATE_calib.zip of KITTI raw again so that it lies in the folder of the date"
+
+
+class Cameras(NamedTuple):
+    """The rectified pair of colour cameras of one recording day."""
+
+    size: tuple[int, int]  # height, width of the rectified pictures
+    intrinsics: np.ndarray  # [3, 3] float64, pixels, the same for both
+    positions: dict[str, np.ndarray]  # side -> t [3] metres: p_side = p_reference + t
+    rectify: np.ndarray  # [4, 4]: rectified <- unrectified reference camera
+
+    def pose(self, target: str) -> np.ndarray:
+        """The stereo partner's pose [4, 4] float64 metres, partner <- target ('l' or 'r')."""
+        partner = "r" if target == "l" else "l"
+        pose = np.eye(4)
+        pose[:3, 3] = self.positions[partner] - self.positions[target]
+        return pose
+
+
+def read_cameras(folder: pathlib.Path) -> Cameras:
+    """Both colour cameras from `calib_cam_to_cam.txt` in the folder of a date.
+
+    Raises DataError where the file or a key is missing or a line has the wrong count of numbers.
+    """
+    path = folder / CAM_TO_CAM
+    lines = _read_lines(path)
+    sizes, intrinsics, positions = {}, {}, {}
+    for side, camera in SIDES.items():
+        width, height = _numbers(path, lines, f"S_rect_{camera}", 2)
+        projection = _numbers(path, lines, f"P_rect_{camera}", 12).reshape(3, 4)
+        if projection[0, 0] <= 0 or projection[1, 1] <= 0:
+            raise DataError(f"{path}: P_rect_{camera} has no positive focal length; {_REMEDY}")
+        sizes[side] = (int(height), int(width))
+        intrinsics[side] = projection[:, :3]
+        # The whole of K^-1 p, not p_x / f_x alone: the third entry of p isn't quite zero.
+        positions[side] = np.linalg.solve(projection[:, :3], projection[:, 3])
+    if sizes["l"] != sizes["r"] or not np.allclose(intrinsics["l"], intrinsics["r"], atol=1e-3):
+        raise DataError(
+            f"{path}: S_rect or P_rect of cameras 02 and 03 differ, so the pair isn't rectified; "
+            + _REMEDY
+        )
+    rectify = np.eye(4)
+    rectify[:3, :3] = _numbers(path, lines, "R_rect_00", 9).reshape(3, 3)
+    return Cameras(sizes["l"], intrinsics["l"], positions, rectify)
+
+
+def read_velodyne(folder: pathlib.Path, cameras: Cameras) -> dict[str, np.ndarray]:
+    """Per side the matrix [3, 4] float64: (u z, v z, z) of the picture <- velodyne point (x, 1).
+
+    z is metres along the optical axis of that camera. Raises DataError as `read_cameras` does.
+    """
+    path = folder / VELO_TO_CAM
+    lines = _read_lines(path)
+    to_camera = np.eye(4)
+    to_camera[:3, :3] = _numbers(path, lines, "R", 9).reshape(3, 3)
+    to_camera[:3, 3] = _numbers(path, lines, "T", 3)
+    to_rectified = (cameras.rectify @ to_camera)[:3]
+    return {
+        side: cameras.intrinsics @ (to_rectified + np.c_[np.zeros((3, 3)), position])
+        for side, position in cameras.positions.items()
+    }
+
+
+def _read_lines(path: pathlib.Path) -> dict[str, tuple[int, str]]:
+    """Key -> (line number, what stands behind the colon)."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise DataError(f"{path}: calibration is missing ({error.strerror}); {_REMEDY}") from error
+    lines = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        key, colon, value = line.partition(":")
+        if colon:  # calib_time has colons of its own; nothing asks for it
+            lines[key.strip()] = (number, value)
+    return lines
+
+
+def _numbers(
+    path: pathlib.Path, lines: dict[str, tuple[int, str]], key: str, count: int
+) -> np.ndarray:
+    if key not in lines:
+        raise DataError(f"{path}: no line `{key}:`; {_REMEDY}")
+    number, text = lines[key]
+    words = text.split()
+    try:
+        values = np.array([float(word) for word in words])
+    except ValueError as error:
+        raise DataError(f"{path}:{number}: {key}: {error}; {_REMEDY}") from error
+    if len(words) != count or not np.isfinite(values).all():
+        raise DataError(
+            f"{path}:{number}: {key} has {len(words)} numbers, expected {count} finite ones; "
+            + _REMEDY
+        )
+    return values

@@ -1,0 +1,48 @@
+"""Sparse true depth of KITTI: velodyne scans projected into a picture."""
+
+import pathlib
+
+import numpy as np
+
+from geoseg_jax.data.source import BadRecord
+
+_BYTES_PER_POINT = 16  # float32 x, y, z, reflectance
+
+
+def read_scan(path: str | pathlib.Path) -> np.ndarray:
+    """A velodyne scan as float32 [N, 3]: x forward, y left, z up, metres.
+
+    Raises BadRecord where the file is missing, empty or no whole number of points.
+    """
+    try:
+        data = pathlib.Path(path).read_bytes()
+    except OSError as error:
+        raise BadRecord(f"{path}: {error.strerror}; get the scan again") from error
+    if not data or len(data) % _BYTES_PER_POINT:
+        raise BadRecord(
+            f"{path}: {len(data)} bytes are no whole number of velodyne points (4 float32, "
+            f"{_BYTES_PER_POINT} bytes each); get the scan again"
+        )
+    return np.frombuffer(data, np.float32).reshape(-1, 4)[:, :3]
+
+
+def project_scan(points: np.ndarray, projection: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Depth along the optical axis, float32 [height, width] metres, 0 = no point fell there.
+
+    points: [N, 3] metres; projection: [3, 4], (u z, v z, z) <- (point, 1); size: (height, width).
+    A point belongs to the pixel whose centre is nearest, (0, 0) being the centre of the top-left
+    pixel; where several fall on one pixel the nearest to the camera wins, as it hides the others.
+    (The evaluation of monodepth2 takes one pixel further up and left, after MATLAB's counting.)
+    """
+    height, width = size
+    u, v, z = projection[:, :3] @ points.T.astype(np.float64) + projection[:, 3:]
+    ahead = z > 0
+    u, v, z = u[ahead], v[ahead], z[ahead]
+    x, y = np.floor(u / z + 0.5), np.floor(v / z + 0.5)
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    x, y, z = x[inside].astype(np.int64), y[inside].astype(np.int64), z[inside]
+    far_to_near = np.argsort(-z, kind="stable")
+    depth = np.zeros(size, np.float32)
+    # Of several writes to one pixel numpy keeps the last one.
+    depth[y[far_to_near], x[far_to_near]] = z[far_to_near]
+    return depth

@@ -1,0 +1,90 @@
+"""Reading picture files whole or not at all, and resizing them."""
+
+import pathlib
+
+import cv2
+import numpy as np
+
+from geoseg_jax.data.source import BadRecord
+
+# The pipeline reads several pictures at once. OpenCV's own threads on top of that only make the
+# processor's cores wait for each other.
+cv2.setNumThreads(1)
+
+_PNG_END = b"IEND\xaeB`\x82"
+_JPEG_END = b"\xff\xd9"
+_TAIL = 4096  # some writers pad a file after its end marker
+
+
+def read_picture(path: str | pathlib.Path) -> np.ndarray:
+    """A PNG or JPEG file as uint8 [H, W, 3], in OpenCV's BGR order (see `to_rgb`).
+
+    Raises BadRecord where the file is missing, cut short or not a picture.
+    """
+    return _decode(path, cv2.IMREAD_COLOR)
+
+
+def read_depth_picture(path: str | pathlib.Path) -> np.ndarray:
+    """A KITTI depth PNG as float32 [H, W] metres, 0 = not measured.
+
+    The files hold uint16 = metres * 256 (KITTI depth development kit, readme.txt). Raises
+    BadRecord where the file is missing, cut short or not a picture of one 16-bit channel.
+    """
+    picture = _decode(path, cv2.IMREAD_UNCHANGED)
+    if picture.dtype != np.uint16 or picture.ndim != 2:
+        raise BadRecord(
+            f"{path}: a depth picture has one 16-bit channel, this one is {picture.dtype} "
+            f"{list(picture.shape)}; get it again from data_depth_annotated.zip"
+        )
+    return picture.astype(np.float32) / 256.0
+
+
+def resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A picture [h, w, C] brought to [height, width, C].
+
+    Means over areas where it shrinks (no aliasing), bilinear where it grows. Both keep the
+    borders of the picture in place, which is what `scale_intrinsics` assumes.
+    """
+    if picture.shape[:2] == (height, width):
+        return picture
+    shrinks = picture.shape[0] >= height and picture.shape[1] >= width
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(picture, (width, height), interpolation=method)
+
+
+def to_rgb(picture: np.ndarray) -> np.ndarray:
+    """BGR to RGB; cheaper after a picture was made smaller than before."""
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+
+
+def scale_intrinsics(
+    intrinsics: np.ndarray, size: tuple[int, int], new_size: tuple[int, int]
+) -> np.ndarray:
+    """The matrix K [3, 3] of a picture of `size` (height, width) resized to `new_size`.
+
+    With (0, 0) the centre of the top-left pixel, the picture's border lies at -0.5, so the
+    principal point moves as (c + 0.5) * scale - 0.5.
+    """
+    scale_y, scale_x = new_size[0] / size[0], new_size[1] / size[1]
+    to_new = np.array(
+        [[scale_x, 0, 0.5 * scale_x - 0.5], [0, scale_y, 0.5 * scale_y - 0.5], [0, 0, 1]]
+    )
+    return to_new @ intrinsics
+
+
+def _decode(path: str | pathlib.Path, flags: int) -> np.ndarray:
+    try:
+        data = pathlib.Path(path).read_bytes()
+    except OSError as error:
+        raise BadRecord(f"{path}: {error.strerror}; get the file again") from error
+    end = _PNG_END if data.startswith(b"\x89PNG") else _JPEG_END
+    # The decoders fill what is missing from a file that was cut short with grey, without an error.
+    if end not in data[-_TAIL:]:
+        raise BadRecord(
+            f"{path}: the picture is cut short or no PNG or JPEG ({len(data)} bytes); "
+            "get the file again"
+        )
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if picture is None:
+        raise BadRecord(f"{path}: the picture can't be decoded; get the file again")
+    return picture

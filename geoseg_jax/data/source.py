@@ -1,0 +1,45 @@
+"""What every data source is, and the errors it raises."""
+
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+# One example: the keys of geoseg_jax.batch.FIELDS without the leading B.
+Record = dict[str, np.ndarray]
+
+
+class DataError(Exception):
+    """The data can't be used as asked: one line that names the file or key, and the remedy."""
+
+
+class BadRecord(DataError):
+    """One record can't be read; the others may be fine, so a configured share may be skipped."""
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Random access to records of numpy arrays, free of randomness and ready at the target size.
+
+    A source is pickled into worker processes: it keeps paths and numbers, not open files.
+    `left_out` counts what the source had to leave out: reason -> number of frames.
+
+    A source with true depth may also have two cheap ways in, used by the constant-depth baseline:
+    `depth(i)`, the [h, w] float32 map of metres (0 = not measured) or None, at any size, and
+    `moment(i)`, a name shared by the records that show the same instant (default: describe(i)).
+    """
+
+    left_out: dict[str, int]
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Record:
+        """The record at 0 <= index < len(self). Raises BadRecord where it can't be read."""
+        ...
+
+    def describe(self, index: int) -> str:
+        """One line that names the record to a person, e.g. `DATE/DRIVE 0000000005 l`."""
+        ...
+
+    def fingerprint(self) -> str:
+        """sha256 hex digest of what the source holds, the same wherever its files lie."""
+        ...
