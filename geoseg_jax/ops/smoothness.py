@@ -1,0 +1,53 @@
+"""Edge-aware smoothness: maps should be even where the picture is."""
+
+import jax
+import jax.numpy as jnp
+
+
+def mean_normalised(disparity: jax.Array) -> jax.Array:
+    """Disparity [..., H, W] over its mean, against shrinking it (Wang et al., CVPR 2018)."""
+    return disparity / (disparity.mean(axis=(-2, -1), keepdims=True) + 1e-7)
+
+
+def edge_weights(image: jax.Array, order: int = 1) -> tuple[jax.Array, jax.Array]:
+    """exp(-|difference of the picture across the stencil|), channel mean: along x and along y.
+
+    image [..., H, W, C] in [0, 1] -> [..., H, W-order, ], [..., H-order, W].
+    """
+    if order not in (1, 2):
+        raise ValueError(f"smoothness order is {order}; use 1 or 2")
+    along_x = jnp.abs(image[..., order:, :] - image[..., :-order, :]).mean(axis=-1)
+    along_y = jnp.abs(image[..., order:, :, :] - image[..., :-order, :, :]).mean(axis=-1)
+    return jnp.exp(-along_x), jnp.exp(-along_y)
+
+
+def edge_aware_smoothness(
+    disparity: jax.Array, image: jax.Array, order: int = 1
+) -> tuple[jax.Array, jax.Array]:
+    """|difference of the disparity| * exp(-|difference of the picture|), along x and along y.
+
+    First order: Godard et al., CVPR 2017. Second order, which lets planes be slanted: Jonschkowski
+    et al., "What Matters in Unsupervised Optical Flow", ECCV 2020 (the picture's difference is
+    taken across the three pixels of the stencil).
+
+    Args:
+      disparity: [..., H, W], any unit.
+      image: [..., H, W, C] in [0, 1].
+      order: 1 or 2, the difference's.
+
+    Returns:
+      along x [..., H, W-order] and along y [..., H-order, W], in the disparity's unit.
+
+    Raises:
+      ValueError: on another order.
+    """
+    return weighted_differences(disparity, *edge_weights(image, order), order)
+
+
+def weighted_differences(
+    disparity: jax.Array, weights_x: jax.Array, weights_y: jax.Array, order: int
+) -> tuple[jax.Array, jax.Array]:
+    """edge_aware_smoothness with given weights (see edge_weights)."""
+    along_x = jnp.abs(jnp.diff(disparity, n=order, axis=-1))
+    along_y = jnp.abs(jnp.diff(disparity, n=order, axis=-2))
+    return along_x * weights_x, along_y * weights_y
