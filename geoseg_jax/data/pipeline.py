@@ -1,0 +1,182 @@
+"""Batches from a source: a function of (seed, step), whatever the workers and processes.
+
+Step t takes the records [t B, (t + 1) B) of an endless sequence in which every epoch is shuffled
+anew. Of these, process p of P holds the p-th block of B / P, so that the blocks in the order of
+the processes are the batch that a single process would hold.
+"""
+
+import atexit
+import gc
+import os
+from collections.abc import Iterator
+
+import grain
+import numpy as np
+from absl import flags
+
+from geoseg_jax.data.source import BadRecord, DataError, Record, Source
+from geoseg_jax.data.transforms import random_flip
+
+Batch = dict[str, np.ndarray]
+
+_REPLACEMENT_TRIES = 20
+# Batches ahead of the one in use. A batch of 12 at 640x192 with 4 views is 18 MB.
+_AHEAD = 4
+
+
+def train_batches(
+    source: Source,
+    *,
+    batch_size: int,
+    seed: int,
+    start_step: int = 0,
+    process_index: int = 0,
+    process_count: int = 1,
+    workers: int = 0,
+    flip: bool = True,
+    bad_share: float = 0.0,
+) -> Iterator[Batch]:
+    """Endless training batches from `start_step` on; this process's part of each.
+
+    batch_size: of all processes together, may exceed the size of the source. workers: processes
+    that read ahead, 0 = threads of this process. flip: mirror each record with probability 1/2.
+    bad_share: where it is above 0, an unreadable record is replaced by the next readable one and
+    counted in `replaced` (the caller holds the sum against the share); at 0 it raises BadRecord.
+    Beside the source's keys a batch has `id` and `replaced`, see geoseg_jax.batch.
+
+    Raises DataError for an empty source and ValueError for sizes that don't fit, both at once.
+    """
+    local_size = _check(source, batch_size, process_index, process_count, workers)
+    records = grain.MapDataset.source(_Reader(source, replace=bad_share > 0)).seed(seed)
+    records = records.shuffle().repeat()
+    if flip:
+        records = records.random_map(random_flip)
+    blocks = records.batch(local_size)
+    # Slicing after all that depends on the seed and the index: the start is exact.
+    blocks = blocks[start_step * process_count + process_index :: process_count]
+    return _iterate(blocks, workers)
+
+
+def eval_batches(
+    source: Source,
+    *,
+    batch_size: int,
+    process_index: int = 0,
+    process_count: int = 1,
+    workers: int = 0,
+) -> Iterator[Batch]:
+    """Each record once, in order; this process's part of each batch, with `id` and `mask`.
+
+    Every process gets the same number of batches. The last ones are filled up with copies of a
+    record under mask=False. Raises as `train_batches` does; an unreadable record always stops it.
+    """
+    local_size = _check(source, batch_size, process_index, process_count, workers)
+    blocks = grain.MapDataset.source(_EvalBlocks(source, batch_size, local_size, process_index))
+    return _iterate(blocks, workers)
+
+
+class _Reader:
+    """Adds id and replaced to the records of a source, and replaces unreadable ones if asked."""
+
+    def __init__(self, source: Source, replace: bool):
+        self._source = source
+        self._tries = min(_REPLACEMENT_TRIES, len(source)) if replace else 1
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index: int) -> Record:
+        for attempt in range(self._tries):
+            candidate = (index + attempt) % len(self)
+            try:
+                record = dict(self._source[candidate])
+            except BadRecord as error:
+                failure = error
+                continue
+            record["id"] = np.array(candidate, np.int32)
+            record["replaced"] = np.array(attempt > 0, np.int32)
+            return record
+        if self._tries == 1:
+            raise failure
+        raise DataError(
+            f"{self._tries} unreadable records in a row from {self._source.describe(index)!r} on; "
+            f"the last: {failure}"
+        )
+
+
+class _EvalBlocks:
+    """The evaluation batches of one process, padded."""
+
+    def __init__(self, source: Source, batch_size: int, local_size: int, process_index: int):
+        self._source, self._batch_size = source, batch_size
+        self._local_size, self._process_index = local_size, process_index
+
+    def __len__(self) -> int:
+        return -(-len(self._source) // self._batch_size)
+
+    def __getitem__(self, index: int) -> Batch:
+        first = index * self._batch_size + self._process_index * self._local_size
+        ids = list(range(first, min(first + self._local_size, len(self._source))))
+        # A process whose block lies past the end still needs arrays of the right shape.
+        records = [self._source[i] for i in ids or [0]]
+        padding = self._local_size - len(records)
+        records += [records[-1]] * padding
+        batch = {key: np.stack([record[key] for record in records]) for key in records[0]}
+        batch["id"] = np.array((ids or [0]) + [(ids or [0])[-1]] * padding, np.int32)
+        batch["mask"] = np.arange(self._local_size) < len(ids)
+        return batch
+
+
+def _check(
+    source: Source, batch_size: int, process_index: int, process_count: int, workers: int
+) -> int:
+    """The size of one process's part of a batch."""
+    if len(source) == 0:
+        reasons = ", ".join(f"{count} x {why}" for why, count in source.left_out.items())
+        raise DataError(f"the source has no record; left out: {reasons or 'none'}")
+    if batch_size < 1 or batch_size % process_count:
+        raise ValueError(
+            f"batch size {batch_size} must be a positive multiple of the {process_count} processes"
+        )
+    if not 0 <= process_index < process_count or workers < 0:
+        raise ValueError(f"{process_index=} {process_count=} {workers=}: out of range")
+    return batch_size // process_count
+
+
+def _iterate(blocks: grain.MapDataset, workers: int) -> Iterator[Batch]:
+    if workers:
+        # Each worker reads in one thread: the processes are the parallelism.
+        options = grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)
+        parallel = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
+        if not flags.FLAGS.is_parsed():  # grain reads its flags; outside of absl.app none is set
+            flags.FLAGS.mark_as_parsed()
+        dataset = blocks.to_iter_dataset(options).mp_prefetch(parallel)
+    else:
+        threads = min(_AHEAD, os.cpu_count() or 1)
+        options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=_AHEAD)
+        dataset = blocks.to_iter_dataset(options)
+    return _copies(dataset, shared_memory=workers > 0)
+
+
+def _copies(dataset: grain.IterDataset, shared_memory: bool) -> Iterator[Batch]:
+    """Batches that are the caller's own: workers hand out arrays in memory that is freed."""
+    iterator = iter(dataset)
+    # A run that ends in the middle must stop its workers while the interpreter is still whole.
+    atexit.register(iterator.close)
+    try:
+        while (batch := _next(iterator, shared_memory)) is not None:
+            yield batch
+    finally:
+        atexit.unregister(iterator.close)
+        iterator.close()
+        if shared_memory:
+            # An iterator at its end holds its last batches in a reference cycle, so that their
+            # memory would stay until the interpreter ends, and then be reported as leaked.
+            del iterator
+            gc.collect()
+
+
+def _next(iterator: Iterator[Batch], copy: bool) -> Batch | None:
+    # In a function, so that no reference keeps shared memory while the batch is in use.
+    batch = next(iterator, None)
+    return batch and {key: np.array(value, copy=copy or None) for key, value in batch.items()}
