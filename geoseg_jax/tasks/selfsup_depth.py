@@ -6,6 +6,7 @@ view from its source views. With a stereo partner the pose between the two is kn
 so is the depth.
 """
 
+import math
 from typing import Any
 
 import jax
@@ -26,7 +27,7 @@ def make(config: Any, data: Any = None) -> Task:
     model, task = config.model, config.task
     offsets = tuple(config.data.frames)
     net = SelfSupDepthNet(
-        encoder=model.encoder,
+        encoder_name=model.encoder,
         decoder_channels=tuple(model.decoder_channels),
         decoder_padding=model.decoder_padding,
         pose_encoder=model.pose_encoder,
@@ -36,8 +37,7 @@ def make(config: Any, data: Any = None) -> Task:
 
     def init(key: jax.Array, batch: Batch) -> Variables:
         target, sources = _views(batch)
-        pairs = temporal_pairs(target, sources, offsets)
-        return net.init(key, target, pairs, train=False)
+        return net.init(key, target, temporal_pairs(target, sources, offsets), train=False)
 
     def loss(variables: Variables, key: jax.Array, batch: Batch) -> tuple[jax.Array, Aux]:
         target, sources = _views(batch)
@@ -66,7 +66,7 @@ def make(config: Any, data: Any = None) -> Task:
             finest.astype(jnp.float32), task.min_depth, task.max_depth
         )
         answers = {PREDICTION: inverse, CONSTANT: 1 / batch["constant_depth"]}
-        sums: Sums = {"images": jnp.zeros(())}
+        sums: Sums = {}
         for suffix, answer in answers.items():
             sums |= _judge(answer, batch, task.eval, suffix)
         return sums
@@ -91,7 +91,7 @@ def make(config: Any, data: Any = None) -> Task:
         return {
             "input": batch["image"],
             "disparity": pictures.colour_inverse_depth(inverse),
-            "reprojection": pictures.to_uint8(warped),
+            "reprojection": pictures.to_uint8(warped[:, 0]),
             "auto-mask": pictures.to_uint8(jnp.repeat(kept[..., None], 3, axis=-1)),
             "ground truth": pictures.colour_sparse_depth(
                 batch["depth"], batch["depth_size"], *finest.shape[1:]
@@ -102,26 +102,34 @@ def make(config: Any, data: Any = None) -> Task:
 
 
 def temporal_pairs(target: jax.Array, sources: jax.Array, offsets: tuple[int, ...]) -> jax.Array:
-    """Pairs of frames for the pose network, the earlier frame first: [B, P, H, W, 6]."""
+    """Pairs of frames for the pose network, the earlier frame first: [B * P, H, W, 6].
+
+    The pairs of an example lie side by side, so that a batch sharded by example stays so.
+    """
     pairs = [
         jnp.concatenate((sources[:, i], target) if offset < 0 else (target, sources[:, i]), axis=-1)
         for i, offset in enumerate(offsets)
     ]
     b, h, w, _ = target.shape
-    return jnp.stack(pairs, axis=1) if pairs else jnp.zeros((b, 0, h, w, 6), target.dtype)
+    if not pairs:
+        return jnp.zeros((0, h, w, 6), target.dtype)
+    return jnp.stack(pairs, axis=1).reshape(b * len(pairs), h, w, 6)
 
 
-def source_poses(twists: jax.Array, stereo_pose: jax.Array, offsets: tuple[int, ...]) -> jax.Array:
-    """Poses source <- target, float32 [B, S, 4, 4].
+def source_poses(
+    twists: jax.Array | None, stereo_pose: jax.Array | None, offsets: tuple[int, ...]
+) -> jax.Array:
+    """Poses source <- target, float32 [B, S, 4, 4]: temporal sources, then the stereo partner.
 
-    twists: [B, P, 6], the motion later <- earlier of each pair; where the source is the earlier
-    frame, it is inverted. stereo_pose: [B, 4, 4] metres, put last, or None without stereo.
+    twists: [B * P, 6], the motion later <- earlier of temporal_pairs; where the source is the
+    earlier frame, it is inverted. stereo_pose: [B, 4, 4] metres. Either may be None.
     """
-    moved = camera.pose_from_twist(twists.astype(jnp.float32))
-    poses = [
-        camera.inverse(moved[:, i]) if offset < 0 else moved[:, i]
-        for i, offset in enumerate(offsets)
-    ]
+    poses = []
+    if twists is not None:
+        moved = camera.pose_from_twist(twists.astype(jnp.float32))
+        moved = moved.reshape(-1, len(offsets), 4, 4)
+        for i, offset in enumerate(offsets):
+            poses.append(camera.inverse(moved[:, i]) if offset < 0 else moved[:, i])
     if stereo_pose is not None:
         poses.append(stereo_pose)
     return jnp.stack(poses, axis=1)
@@ -135,13 +143,16 @@ def summarise(sums: dict[str, float]) -> dict[str, float]:
             "no evaluated image has a valid ground-truth pixel: check config.task.eval "
             "(crop, min_depth, max_depth) and config.data.eval_split"
         )
-    means = {name: value / images for name, value in sums.items() if name != "images"}
-    log, square = means.pop("log_scale"), means.pop("log_scale_squared")
-    means.pop("log_scale_constant"), means.pop("log_scale_squared_constant")
-    # The geometric mean of truth/prediction medians: 1 for a metric prediction.
-    means["scale_ratio"] = float(jnp.exp(log))
-    means["scale_ratio_spread"] = max(square - log**2, 0.0) ** 0.5
-    return means | {"eval_images": images}
+    means = {name: value / images for name, value in sums.items()}
+    judged = {f"{name}{suffix}" for name in metrics.METRICS for suffix in (PREDICTION, CONSTANT)}
+    # The geometric mean of the medians' ratio truth / prediction: 1 for a metric prediction.
+    log, square = means["log_scale"], means["log_scale_squared"]
+    return {
+        **{name: value for name, value in means.items() if name in judged},
+        "scale_ratio": math.exp(log),
+        "scale_ratio_spread": math.sqrt(max(square - log**2, 0.0)),
+        "eval_images": images,
+    }
 
 
 def _views(batch: Batch) -> tuple[jax.Array, jax.Array]:
@@ -174,21 +185,19 @@ def _predict(net, variables, target, sources, batch, offsets, *, train):
 def _judge(inverse_depth, batch: Batch, settings, suffix: str) -> Sums:
     """Sums over images of the depth errors at the ground truth's own resolution."""
     truth, size = batch["depth"], batch["depth_size"]
-    height, width = size[:, 0], size[:, 1]
     predicted = 1 / at_truth(inverse_depth, truth.shape[1:], size)
-    valid = (truth > settings.min_depth) & (truth < settings.max_depth)
-    if settings.crop == "garg":
-        valid &= metrics.garg_crop(truth.shape[1:], height, width)
+    lowest, highest = settings.min_depth, settings.max_depth
+    valid = metrics.evaluation_mask(
+        truth, size, min_depth=lowest, max_depth=highest, crop=settings.crop
+    )
     valid &= batch["mask"][:, None, None]
     scale = metrics.median_scale(predicted, truth, valid)
     used = scale if settings.median_scaling else jnp.ones_like(scale)
-    predicted = jnp.clip(predicted * used[:, None, None], settings.min_depth, settings.max_depth)
-    counted = valid.any(axis=(1, 2))
-    per_image = metrics.depth_errors(predicted, truth, valid)
-    log_scale = jnp.log(jnp.where(counted, scale, 1))
+    predicted = jnp.clip(predicted * used[:, None, None], lowest, highest)
+    per_image = metrics.depth_error_sums(predicted, truth, valid)
+    log_scale = jnp.log(scale)  # 0 for an image without a valid pixel, as its errors are
     per_image |= {"log_scale": log_scale, "log_scale_squared": log_scale**2}
-    sums = {f"{k}{suffix}": jnp.sum(jnp.where(counted, v, 0)) for k, v in per_image.items()}
-    return sums | {"images": jnp.sum(counted, dtype=jnp.float32)}
+    return {name + suffix: jnp.sum(value) for name, value in per_image.items()}
 
 
 def at_truth(inverse_depth: jax.Array, shape: tuple[int, int], size: jax.Array) -> jax.Array:
