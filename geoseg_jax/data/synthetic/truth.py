@@ -1,0 +1,80 @@
+"""Exact truth from the geometry, at pixel centres: depth, labels, flow and what is hidden."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from geoseg_jax.data.synthetic.raycast import (
+    NEAR,
+    Hits,
+    View,
+    pose,
+    trace_grid,
+    trace_points,
+    unit_points,
+)
+from geoseg_jax.data.synthetic.scene import Scene
+
+# A point counts as hidden where the other view's ray stops this much short of it. What is left of
+# rounding in float64 is far below, the thinnest object far above.
+_SHORT = 1e-4
+
+
+class Flow(NamedTuple):
+    """Displacement [H, W, 2] in pixels to another view, and bool [H, W] where it is seen there."""
+
+    flow: np.ndarray
+    valid: np.ndarray
+
+
+def trace(scene: Scene, view: View) -> Hits:
+    """First hits [H, W] of the rays through the pixel centres, in float64."""
+    x = np.arange(view.width, dtype=np.float64)
+    y = np.arange(view.height, dtype=np.float64)
+    return trace_grid(scene, pose(scene, view), x, y)
+
+
+def depth_map(hits: Hits, max_depth: float = np.inf) -> np.ndarray:
+    """Metres along the optical axis, f32; 0 where nothing is hit up to max_depth."""
+    return np.where(hits.depth <= max_depth, hits.depth, 0).astype(np.float32)
+
+
+def label_map(scene: Scene, hits: Hits) -> np.ndarray:
+    """Classes, uint8; where nothing is hit that of the sky."""
+    return np.where(hits.index < 0, scene.sky.label, scene.label[hits.index]).astype(np.uint8)
+
+
+def flow_to(scene: Scene, view: View, hits: Hits, source: View) -> Flow:
+    """Where the points seen in `view` lie in `source`, moving objects having moved.
+
+    The sky is infinitely far away: its flow is that of the camera's rotation, and counts as known.
+    Not valid: outside the source's picture, behind its camera, or hidden there by something nearer,
+    which a ray of its own through the very spot decides.
+    """
+    x, y = np.meshgrid(
+        np.arange(view.width, dtype=np.float64), np.arange(view.height, dtype=np.float64)
+    )
+    point, _ = unit_points(pose(scene, view), hits, x, y)
+    there = pose(scene, source)
+    transform = there.camera_from_unit[np.maximum(hits.index, 0)]
+    moved = np.einsum("hwij,jhw->hwi", transform[..., :3], point) + transform[..., 3]
+    turn = source.camera_from_world[:3, :3] @ view.camera_from_world[:3, :3].T
+    ray = np.stack([x, y, np.ones_like(x)], -1) @ np.linalg.inv(view.intrinsics).T
+    sky = hits.index < 0
+    moved = np.where(sky[..., None], ray @ turn.T, moved)
+    depth = moved[..., 2]
+    front = depth > NEAR
+    pixels = moved @ source.intrinsics.T
+    xy = pixels[..., :2] / np.where(front, depth, 1)[..., None]
+    inside = (
+        front
+        & (xy >= 0).all(-1)
+        & (xy[..., 0] <= source.width - 1)
+        & (xy[..., 1] <= source.height - 1)
+    )
+    reach = np.where(sky, np.inf, depth)
+    first = trace_points(scene, there, xy[inside][:, 0], xy[inside][:, 1])
+    valid = inside.copy()
+    valid[inside] = first.depth >= reach[inside] * (1 - _SHORT)
+    flow = np.where(front[..., None], xy - np.stack([x, y], -1), 0)
+    return Flow(flow.astype(np.float32), valid)
