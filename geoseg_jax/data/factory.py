@@ -1,0 +1,88 @@
+"""From a configuration to the sources to train and to evaluate on."""
+
+import difflib
+from typing import NamedTuple
+
+from absl import logging
+from ml_collections import ConfigDict
+
+from geoseg_jax.data.constant import WithConstantDepth
+from geoseg_jax.data.kitti import KittiSource
+from geoseg_jax.data.kitti_tree import HOW_TO_GET, LAYOUT, KittiTree
+from geoseg_jax.data.source import DataError, Source
+from geoseg_jax.data.splits import split_frames
+
+
+class Data(NamedTuple):
+    """What a run reads: the two sources, ready at config.data.height x width."""
+
+    train: Source
+    eval: Source
+
+
+def make_data(config: ConfigDict) -> Data:
+    """The sources that `config.data` describes; `config.data.name` is kitti or synthetic.
+
+    Raises DataError, before anything is trained, for data that is missing, malformed or empty.
+    """
+    makers = {"kitti": _kitti, "synthetic": _synthetic}
+    name = config.data.name
+    if name not in makers:
+        near = difflib.get_close_matches(str(name), makers, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise DataError(f"config.data.name={name!r} is none of {', '.join(makers)}{hint}")
+    train, evaluation = makers[name](config.data)
+    for split, source in (("train", train), ("eval", evaluation)):
+        logging.info("%s: %d records; left out: %s", split, len(source), _left_out(source))
+    size = {"height": config.data.height, "width": config.data.width}
+    limit = config.data.get("constant_frames", 200)
+    return Data(train, WithConstantDepth(evaluation, train, **size, limit=limit))
+
+
+def _kitti(data: ConfigDict) -> tuple[Source, Source]:
+    if not data.root:
+        raise DataError(
+            f"config.data.root is empty; set it to the folder ROOT of {LAYOUT}; {HOW_TO_GET}"
+        )
+    tree = KittiTree(data.root)
+    settings = {
+        "height": data.height,
+        "width": data.width,
+        "frames": tuple(data.frames),
+        "stereo": data.stereo,
+        "ground_truth": data.get("ground_truth", "auto"),
+    }
+    targets = split_frames(tree, data.train_split, "config.data.train_split")
+    train = KittiSource(tree, targets, **settings)
+    if len(train) == 0:
+        raise DataError(
+            f"config.data.train_split={data.train_split!r}: no frame to train on under "
+            f"{tree.root}; left out: {_left_out(train)}; get more drives, or ask for fewer views "
+            "by config.data.frames and config.data.stereo"
+        )
+    if data.eval_split == "train":
+        logging.warning(
+            "config.data.eval_split=train: EVALUATING ON THE TRAINING FRAMES that have ground "
+            "truth. The network has seen these pictures; report the numbers as transductive."
+        )
+        targets = train.targets
+    else:
+        targets = split_frames(tree, data.eval_split, "config.data.eval_split")
+    # Views are only looked at in evaluation: no frame is left out for lack of a neighbour.
+    evaluation = KittiSource(tree, targets, **settings, with_depth=True, needs_neighbours=False)
+    if len(evaluation) == 0:
+        raise DataError(
+            f"config.data.eval_split={data.eval_split!r}: no frame with ground truth under "
+            f"{tree.root} (left out: {_left_out(evaluation)}); get the drives with their "
+            "velodyne_points, or evaluate on training frames by --config.data.eval_split=train, "
+            "or name a file of frames"
+        )
+    return train, evaluation
+
+
+def _synthetic(data: ConfigDict) -> tuple[Source, Source]:
+    raise NotImplementedError
+
+
+def _left_out(source: Source) -> str:
+    return ", ".join(f"{count} x {why}" for why, count in source.left_out.items()) or "none"
