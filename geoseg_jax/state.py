@@ -1,0 +1,52 @@
+"""What training changes from step to step, and all that a checkpoint has to hold."""
+
+import hashlib
+from typing import Any
+
+import flax.struct
+import jax
+import numpy as np
+
+
+@flax.struct.dataclass
+class TrainState:
+    """Everything a step reads and writes; on all devices alike."""
+
+    step: jax.Array  # int32, steps done
+    params: Any
+    batch_stats: Any
+    opt_state: Any
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """The form that tasks take."""
+        return {"params": self.params, "batch_stats": self.batch_stats}
+
+
+def flat_arrays(tree: Any) -> dict[str, np.ndarray]:
+    """Leaves by '/'-joined path, sorted by path, on the host."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    named = {"/".join(str(getattr(p, "key", p)) for p in path): leaf for path, leaf in leaves}
+    return {name: np.asarray(named[name]) for name in sorted(named)}
+
+
+def sha256_of(tree: Any) -> str:
+    """Hex SHA-256 over the leaves sorted by path: 'path dtype shape' in UTF-8, then the bytes.
+
+    The shape is written as in '3,3,64,64', the bytes are row-major and little-endian. Equal for
+    equal numbers, whatever machine, device count or order of insertion.
+    """
+    digest = hashlib.sha256()
+    for name, array in flat_arrays(tree).items():
+        shape = ",".join(map(str, array.shape))
+        digest.update(f"{name} {array.dtype.name} {shape}".encode())
+        array = np.ascontiguousarray(array)
+        little = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        digest.update(little.view(np.uint8).tobytes() if array.size else b"")
+    return digest.hexdigest()
+
+
+def select(tree: Any, wanted: Any) -> dict[str, np.ndarray]:
+    """The leaves of tree where wanted (a tree of bools) is True, by path."""
+    chosen = flat_arrays(wanted)
+    return {name: leaf for name, leaf in flat_arrays(tree).items() if chosen[name]}

@@ -1,0 +1,173 @@
+"""The compiled pieces of training: the first state, one training step, one evaluation step."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh
+
+from geoseg_jax import sharding
+from geoseg_jax.optimizers import Optimizer, make_optimizer
+from geoseg_jax.state import TrainState
+from geoseg_jax.tasks.base import Task
+
+Shapes = dict[str, jax.ShapeDtypeStruct]
+
+# Beside the task's terms a step reports these. A run stops where one of CHECKED isn't finite.
+CHECKED = ("loss", "gradient_norm", "update_norm", "batch_stats_norm")
+REPLACED, STOP = "replaced", "stop"
+
+
+class TrainStep(NamedTuple):
+    """A compiled step and the names of what it reports."""
+
+    names: tuple[str, ...]
+    run: Callable[
+        ..., tuple[TrainState, jax.Array]
+    ]  # (state, batch, stop) -> state, float32 [names]
+
+
+class EvalStep(NamedTuple):
+    """(variables, batch, stop) -> (sums, stop), compiled at the first call."""
+
+    run: Callable[..., tuple[dict[str, jax.Array], jax.Array]]
+
+
+def init_function(task: Task, shapes: Shapes) -> Callable[[jax.Array], dict[str, Any]]:
+    """key -> variables; of the batch, only the shapes matter."""
+    return lambda key: task.init(key, {k: jnp.zeros(s.shape, s.dtype) for k, s in shapes.items()})
+
+
+def make_optimizer_for(
+    task: Task, config: Mapping[str, Any], steps: int, shapes: Shapes
+) -> Optimizer:
+    """The optimiser for a task's parameters, from their shapes alone."""
+    variables = jax.eval_shape(init_function(task, shapes), jax.random.key(0))
+    return make_optimizer(config, steps, variables["params"], variables.get("batch_stats", {}))
+
+
+def make_state(
+    task: Task, optimizer: Optimizer, seed: int, shapes: Shapes, mesh: Mesh
+) -> tuple[Callable[[], TrainState], TrainState]:
+    """Returns a function that computes the first state, and that state's shapes and shardings."""
+
+    def create() -> TrainState:
+        variables = init_function(task, shapes)(jax.random.fold_in(jax.random.key(seed), 0))
+        return TrainState(
+            step=jnp.zeros((), jnp.int32),
+            params=variables["params"],
+            batch_stats=variables.get("batch_stats", {}),
+            opt_state=optimizer.transform.init(variables["params"]),
+        )
+
+    everywhere = sharding.replicated(mesh)
+    abstract = jax.tree.map(
+        lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=everywhere),
+        jax.eval_shape(create),
+    )
+    return jax.jit(create, out_shardings=everywhere), abstract
+
+
+def _keep(frozen: Any, old: Any, new: Any) -> Any:
+    """old where frozen, else new: a choice at trace time, so that frozen leaves stay bitwise."""
+    return jax.tree.map(lambda stays, a, b: a if stays else b, frozen, old, new)
+
+
+def make_train_step(
+    task: Task, optimizer: Optimizer, seed: int, state: TrainState, shapes: Shapes, mesh: Mesh
+) -> TrainStep:
+    """Compiles one step of training.
+
+    The key of a step is a function of (seed, step) alone. `stop` is int32 [devices], nonzero where
+    a process was asked to stop; its maximum travels with the step's report, so that all processes
+    learn of it after the same step without an exchange of its own.
+
+    Args:
+      state: shapes and shardings of the state, whose memory a call reuses (donated).
+      shapes: of the global batch.
+    """
+    base_key = jax.random.fold_in(jax.random.key(seed), 1)
+
+    def step(state: TrainState, batch: Any, stop: jax.Array) -> tuple[TrainState, dict]:
+        key = jax.random.fold_in(base_key, state.step)
+
+        def loss_function(params: Any) -> tuple[jax.Array, Any]:
+            return task.loss({"params": params, "batch_stats": state.batch_stats}, key, batch)
+
+        (loss, aux), grads = jax.value_and_grad(loss_function, has_aux=True)(state.params)
+        # A constant in place of an unused gradient lets the compiler drop its computation.
+        grads = _keep(optimizer.frozen_params, jax.tree.map(jnp.zeros_like, grads), grads)
+        updates, opt_state = optimizer.transform.update(grads, state.opt_state, state.params)
+        # Not x + 0, which turns -0.0 into 0.0.
+        params = _keep(
+            optimizer.frozen_params, state.params, optax.apply_updates(state.params, updates)
+        )
+        batch_stats = _keep(optimizer.frozen_stats, state.batch_stats, aux.batch_stats)
+        report = dict(aux.terms) | {
+            "loss": loss,
+            "gradient_norm": optax.global_norm(grads),
+            "update_norm": optax.global_norm(updates),
+            # Statistics can overflow while the loss is finite: x / inf is 0.
+            "batch_stats_norm": optax.global_norm(batch_stats) if batch_stats else jnp.zeros(()),
+            REPLACED: jnp.sum(batch[REPLACED]) if REPLACED in batch else jnp.zeros(()),
+            STOP: jnp.max(stop),
+        }
+        return TrainState(state.step + 1, params, batch_stats, opt_state), report
+
+    stop = jax.ShapeDtypeStruct((mesh.devices.size,), jnp.int32)
+    names = tuple(sorted(jax.eval_shape(step, state, shapes, stop)[1]))
+
+    def packed(state: TrainState, batch: Any, stop: jax.Array) -> tuple[TrainState, jax.Array]:
+        state, report = step(state, batch, stop)
+        # One small array, so that one copy to the host carries all scalars of the step.
+        return state, jnp.stack([jnp.asarray(report[name], jnp.float32) for name in names])
+
+    everywhere, divided = sharding.replicated(mesh), sharding.split(mesh)
+    compiled = (
+        jax.jit(
+            packed,
+            in_shardings=(everywhere, divided, divided),
+            out_shardings=everywhere,
+            donate_argnums=0,
+        )
+        .lower(state, shapes, stop)
+        .compile()
+    )
+    return TrainStep(names, compiled)
+
+
+def make_eval_step(task: Task, mesh: Mesh) -> EvalStep:
+    """One batch of evaluation: the task's sums over the global batch, on all devices alike."""
+    everywhere, divided = sharding.replicated(mesh), sharding.split(mesh)
+    return EvalStep(
+        jax.jit(
+            lambda variables, batch, stop: (task.evaluate(variables, batch), jnp.max(stop)),
+            in_shardings=(everywhere, divided, divided),
+            out_shardings=everywhere,
+        )
+    )
+
+
+def make_picture_step(task: Task, mesh: Mesh) -> Callable[..., dict[str, jax.Array]]:
+    """(variables, batch) -> the task's pictures in its order, whole on every process."""
+    everywhere, divided = sharding.replicated(mesh), sharding.split(mesh)
+    names: list[str] = []  # jit sorts the keys of a dict; the task's order is told at trace time
+
+    def pictures(variables: Any, batch: Any) -> tuple[jax.Array, ...]:
+        shown = task.visualise(variables, batch)
+        names[:] = shown
+        return tuple(shown.values())
+
+    compiled = jax.jit(pictures, in_shardings=(everywhere, divided), out_shardings=everywhere)
+    return lambda variables, batch: dict(zip(names, compiled(variables, batch), strict=True))
+
+
+def stop_flags(signal_number: int, mesh: Mesh) -> jax.Array:
+    """int32 [devices]: this process's devices carry the number of the signal it got, or 0."""
+    local = sum(d.process_index == jax.process_index() for d in mesh.devices.flat)
+    return jax.make_array_from_process_local_data(
+        sharding.split(mesh), np.full((local,), signal_number, np.int32)
+    )

@@ -1,0 +1,411 @@
+"""THE training loop, for every task: init, step, evaluate, log, save.
+
+A run is a folder, the workdir. Started again with the same workdir it goes on from the newest
+checkpoint with the same data and the same numbers; a finished one is left as it is.
+"""
+
+import math
+import pathlib
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from clu import parameter_overview
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from geoseg_jax import manifest, resume, settings, sharding, steps, writers
+from geoseg_jax import tasks as all_tasks
+from geoseg_jax.checkpoints import Checkpoints
+from geoseg_jax.data import make_data, pipeline
+from geoseg_jax.evaluation import evaluate
+from geoseg_jax.interrupts import Interrupts
+from geoseg_jax.monitor import Monitor, Report, TrainingError, offending
+from geoseg_jax.progress import Progress
+from geoseg_jax.state import TrainState, select, sha256_of
+from geoseg_jax.tasks.base import Task
+
+SHOWN = 4  # examples in a picture
+
+
+class Result(NamedTuple):
+    """How a run ended."""
+
+    step: int
+    evaluation: dict[str, float]  # what eval.json holds; empty where the run was stopped
+    signal: int  # of SIGTERM or SIGINT where it was stopped and saved, else 0
+
+
+def run(
+    config: ConfigDict,
+    workdir: str | pathlib.Path,
+    task: Task | None = None,
+    data: Any = None,
+    devices: Sequence[jax.Device] | None = None,
+) -> Result:
+    """Trains, or goes on with training, until config.train.steps; evaluates; writes it all down.
+
+    Args:
+      config: see settings.py for its keys.
+      workdir: the run's folder, on a file system that all processes see.
+      task, data: in place of what config.task and config.data ask for.
+      devices: in place of all devices.
+
+    Raises:
+      ConfigError, DataError, CheckpointError, TrainingError: one line that names the cause and
+        the remedy.
+    """
+    settings.check(config, skip=(("task", "model") if task else ()) + (("data",) if data else ()))
+    mesh = sharding.make_mesh(devices)
+    for key in ("batch_size", "eval_batch_size"):
+        sharding.check_batch_size(f"train.{key}", config.train[key], mesh)
+    with Interrupts() as interrupts:
+        data = data or make_data(config)
+        task = task or all_tasks.make_task(config, data)
+        workdir = pathlib.Path(workdir).absolute()
+        papers = manifest.describe_data(data)
+        checkpoints = Checkpoints(workdir / "checkpoints")
+        found = resume.look(workdir, config, papers, checkpoints)
+        if found.finished:
+            say(f"{workdir}: this run is finished; its results are in eval.json")
+            return Result(found.step, found.finished, 0)
+        for line in found.notes:
+            say(line)
+        loop = _Loop(config, workdir, task, data, mesh, checkpoints, interrupts)
+        return loop.run(found, papers)
+
+
+def say(text: str) -> None:
+    """Prints on the first process."""
+    if sharding.is_first_process():
+        print(text, flush=True)
+
+
+class _Loop:
+    """One run: its state and everything around it."""
+
+    def __init__(
+        self,
+        config: ConfigDict,
+        workdir: pathlib.Path,
+        task: Task,
+        data: Any,
+        mesh: Mesh,
+        checkpoints: Checkpoints,
+        interrupts: Interrupts,
+    ) -> None:
+        self.config, self.workdir, self.task, self.data = config, workdir, task, data
+        self.mesh, self.checkpoints, self.interrupts = mesh, checkpoints, interrupts
+        self.train = config.train
+        self.best_metric = config.train.get("best_metric", "")
+        self.signal = 0  # set after the same step on all processes
+        self.evaluation: dict[str, float] | None = None  # of the present step
+        self.started, self.opened = manifest.now(), time.monotonic()
+
+    def run(self, found: resume.Found, papers: dict[str, Any]) -> Result:
+        """The whole run, from what was found in the workdir."""
+        self.papers = papers
+        self._prepare(found)
+        if self._due("eval_every") and self.step and self.evaluation is None:
+            self._evaluate()  # the last start was stopped before or within it
+        while self.step < self.train.steps and not self.signal:
+            self._advance()
+            self._attend()
+        self.monitor.drain()
+        self._check_frozen()
+        self._save()
+        self.writer.close()
+        say("saving…")
+        self.checkpoints.close()
+        return self._stopped() if self.signal else self._finish()
+
+    # Start.
+
+    def _prepare(self, found: resume.Found) -> None:
+        """Data, state, compiled step, writers."""
+        self.step, meta = found.step, found.meta
+        say("reading the first batch…")
+        self.batches = self._train_batches()
+        self.first_batch: dict[str, np.ndarray] | None = next(self.batches)
+        divided = sharding.split(self.mesh)
+        shapes = sharding.global_shapes(self.first_batch, divided)
+        self.optimizer = steps.make_optimizer_for(
+            self.task, self.config.optimizer, self.train.steps, shapes
+        )
+        create, like = steps.make_state(
+            self.task, self.optimizer, self.config.seed, shapes, self.mesh
+        )
+        self.state = self._first_state(create, like)
+        self._compile(like, shapes)
+        self.no_stop = steps.stop_flags(0, self.mesh)
+        self.evaluation = meta.get("evaluation")
+        self.best = meta.get("best")
+        self.frozen_sha256 = meta.get("frozen_sha256") or self._frozen_sha256()
+        self.writer = self._make_writer()
+        self.progress = Progress(
+            start=self.step,
+            steps=self.train.steps,
+            batch_size=self.train.batch_size,
+            log_every=self.train.get("log_every", 50),
+            train_size=len(self.data.train),
+            bad_share=self._data_setting("bad_share", 0.0),
+            learning_rate=self.optimizer.schedule,
+            writer=self.writer,
+            say=say,
+            opened=self.opened,
+            saved=meta.get("progress"),
+        )
+        self.monitor = Monitor(
+            self.train_step.names, on_step=self.progress.passed, on_failure=self._failed
+        )
+
+    def _data_setting(self, name: str, default: Any) -> Any:
+        return self.config.get("data", {}).get(name, default)
+
+    def _reading(self) -> dict[str, int]:
+        """Which part of the batches this process reads, and with how many workers."""
+        return {
+            "process_index": jax.process_index(),
+            "process_count": jax.process_count(),
+            "workers": self._data_setting("workers", 0),
+        }
+
+    def _train_batches(self) -> Iterator[dict[str, np.ndarray]]:
+        return iter(
+            pipeline.train_batches(
+                self.data.train,
+                batch_size=self.train.batch_size,
+                seed=self.config.seed,
+                start_step=self.step,
+                **self._reading(),
+                flip=self._data_setting("flip", False),
+                bad_share=self._data_setting("bad_share", 0.0),
+            )
+        )
+
+    def _eval_batches(self) -> Iterator[dict[str, np.ndarray]]:
+        return iter(
+            pipeline.eval_batches(
+                self.data.eval,
+                batch_size=self.train.eval_batch_size,
+                **self._reading(),
+            )
+        )
+
+    def _first_state(self, create: Callable[[], TrainState], like: TrainState) -> TrainState:
+        if self.step:
+            say(f"{self.workdir}: going on from step {self.step}")
+            return self.checkpoints.restore(self.step, like)
+        say("initialising…")
+        state = create()
+        say(parameter_overview.get_parameter_overview(state.params, include_stats=False))
+        return state
+
+    def _compile(self, like: TrainState, shapes: steps.Shapes) -> None:
+        say(f"compiling the training step for {self.mesh.devices.size} device(s)…")
+        start = time.monotonic()
+        self.train_step = steps.make_train_step(
+            self.task, self.optimizer, self.config.seed, like, shapes, self.mesh
+        )
+        say(f"compiled in {time.monotonic() - start:.1f} s")
+        # These two are compiled when they are first called.
+        self.eval_step = steps.make_eval_step(self.task, self.mesh)
+        self.picture_step = steps.make_picture_step(self.task, self.mesh)
+
+    def _make_writer(self) -> writers.Writer:
+        if not sharding.is_first_process():
+            return writers.SilentWriter()
+        self.workdir.mkdir(parents=True, exist_ok=True)
+        evaluation_due = self._due("eval_every") and self.evaluation is None
+        writers.truncate_metrics(self.workdir / "metrics.jsonl", self.step, evaluation_due)
+        manifest.write_json(self.workdir / "config.json", settings.plain(self.config))
+        return writers.MultiWriter(
+            [
+                writers.TerminalWriter(self.train.steps, say),
+                writers.JsonLinesWriter(self.workdir / "metrics.jsonl"),
+                writers.TensorBoardWriter(self.workdir, self.step + 1 if self.step else None),
+                writers.PictureWriter(self.workdir / "pictures"),
+            ]
+        )
+
+    # One step.
+
+    def _advance(self) -> None:
+        """Starts the next step; looks at those before it."""
+        if self.first_batch is not None:
+            batch, self.first_batch = self.first_batch, None
+        else:
+            with self.progress.waiting(self.monitor.device_is_idle):
+                batch = next(self.batches)
+        arrays = sharding.to_devices(batch, self.mesh)
+        self.state, values = self.train_step.run(self.state, arrays, self._stop_flags())
+        self.step += 1
+        self.evaluation = None
+        self.monitor.push(Report(self.step, values, batch.get("id")))
+        self._listen()
+
+    def _stop_flags(self) -> jax.Array:
+        received = self.interrupts.received
+        return steps.stop_flags(received, self.mesh) if received else self.no_stop
+
+    def _listen(self) -> None:
+        """Learns of a request to stop: at once if alone, else when a step has carried it to all."""
+        alone = jax.process_count() == 1
+        self.signal = self.interrupts.received if alone else self.monitor.stop
+
+    def _failed(self, report: Report, values: dict[str, float]) -> TrainingError:
+        """The message for a step with a number that is not finite."""
+        ids = sharding.gather_rows(report.ids) if report.ids is not None else np.zeros(0, int)
+        names = "; ".join(f"{i} = {self.data.train.describe(int(i))}" for i in ids[:8])
+        names += f"; and {ids[8:].tolist()}" if len(ids) > 8 else ""
+        last = self.checkpoints.latest()
+        kept = f"checkpoint {last} is good" if last else "no checkpoint was written before"
+        return TrainingError(
+            f"step {report.step}: {offending(values)}; batch ids: {names}; {kept}. Look at these "
+            "examples, lower config.optimizer.learning_rate or set "
+            "config.optimizer.clip_norm"
+        )
+
+    # Between steps.
+
+    def _due(self, key: str) -> bool:
+        every = self.train.get(key, 0)
+        return self.step == self.train.steps or bool(every and self.step % every == 0)
+
+    def _attend(self) -> None:
+        """What is due after this step: profile, pictures, evaluation, checkpoint."""
+        self._profile()
+        if not any(map(self._due, ("pictures_every", "eval_every", "checkpoint_every"))):
+            return
+        # Numbers are looked at before anything is made of them, a checkpoint above all.
+        self.monitor.drain()
+        self._listen()
+        if self.signal:
+            return
+        with self.progress.paused():
+            if self._due("pictures_every"):
+                self._pictures()
+            if self._due("eval_every"):
+                self._evaluate()
+            is_best = self.best is not None and self.best["step"] == self.step
+            if self._due("checkpoint_every") or is_best:
+                self._save()
+
+    def _evaluate(self) -> None:
+        """Evaluates the whole split; `evaluation` stays None where a process was asked to stop."""
+        say(f"evaluating {len(self.data.eval)} examples…")
+        totals = evaluate(
+            self.eval_step,
+            self.state.variables,
+            self._eval_batches(),
+            self.mesh,
+            self._stop_flags,
+            say,
+        )
+        if totals is None:
+            self.signal = self.interrupts.received or signal.SIGTERM
+            return
+        self.evaluation = self.task.summarise(totals)
+        self._judge(self.evaluation)
+        self.writer.write_scalars(self.step, self.evaluation)
+        self.writer.flush()
+
+    def _judge(self, evaluation: dict[str, float]) -> None:
+        """Notes the best evaluation so far."""
+        name = self.best_metric
+        if not name:
+            return
+        if name not in evaluation:
+            near = settings.did_you_mean(name, evaluation)
+            raise settings.ConfigError(
+                f"config.train.best_metric={name!r} is none of {', '.join(evaluation)}{near}"
+            )
+        value = float(evaluation[name])
+        sign = -1 if self.train.get("best_mode", "min") == "max" else 1
+        better = self.best is None or sign * value < sign * self.best["value"]
+        if math.isfinite(value) and better:
+            self.best = {"step": self.step, "value": value}
+
+    def _pictures(self) -> None:
+        """The same few evaluation examples every time."""
+        batch = sharding.to_devices(next(self._eval_batches()), self.mesh)
+        count = min(SHOWN, len(self.data.eval))
+        shown = self.picture_step(self.state.variables, batch)
+        self.writer.write_images(self.step, {k: np.asarray(v)[:count] for k, v in shown.items()})
+
+    def _profile(self) -> None:
+        """A trace of three steps from config.train.profile_at on, in WORKDIR/profile."""
+        at = self.train.get("profile_at", 0)
+        if not at or self.step not in (at, at + 3):
+            return
+        self.monitor.drain()
+        if self.step == at:
+            jax.profiler.start_trace(str(self.workdir / "profile"))
+        else:
+            jax.profiler.stop_trace()
+            say(f"a profile of three steps is in {self.workdir / 'profile'}")
+
+    def _save(self) -> None:
+        """Starts to write a checkpoint of the present step, all of whose numbers were looked at."""
+        meta = {
+            "config": settings.plain(self.config),
+            "data": self.papers["sha256"],
+            "progress": self.progress.as_json(),
+            "evaluation": self.evaluation and writers.finite(self.evaluation),
+            "best": self.best,
+            "frozen_sha256": self.frozen_sha256,
+        }
+        self.checkpoints.save(self.step, self.state, meta, self.best and self.best["step"])
+
+    # End.
+
+    def _frozen_sha256(self) -> str:
+        """Over the parameters and statistics that must not change."""
+        params = select(self.state.params, self.optimizer.frozen_params)
+        stats = select(self.state.batch_stats, self.optimizer.frozen_stats)
+        return sha256_of({"params": params, "batch_stats": stats})
+
+    def _check_frozen(self) -> None:
+        if self._frozen_sha256() != self.frozen_sha256:
+            raise TrainingError(
+                f"step {self.step}: frozen parameters or statistics have changed, which is a fault "
+                "of the program; nothing was saved after the last checkpoint"
+            )
+
+    def _stopped(self) -> Result:
+        name = signal.Signals(self.signal).name
+        say(
+            f"{name}: stopped at step {self.step} of {self.train.steps} and saved; the same "
+            f"command goes on from there (--workdir={self.workdir})"
+        )
+        return Result(self.step, {}, self.signal)
+
+    def _finish(self) -> Result:
+        """Writes eval.json, then manifest.json: who has the manifest has it all."""
+        results = dict(self.evaluation) | {"bad_frames": self.progress.bad_frames}
+        if self.best:
+            results |= {
+                "best_step": self.best["step"],
+                f"best_{self.best_metric}": self.best["value"],
+            }
+        papers = {
+            "config": settings.plain(self.config),
+            "data": self.papers,
+            "step": self.step,
+            "parameters_sha256": sha256_of(self.state.params),
+            "frozen_sha256": self.frozen_sha256,
+            "parents": [],
+            "started": self.started,
+            "finished": manifest.now(),
+            "seconds": round(self.progress.seconds(), 1),
+        }
+        if sharding.is_first_process():
+            manifest.write_json(self.workdir / "eval.json", writers.finite(results))
+            manifest.write_json(
+                self.workdir / "manifest.json", papers | manifest.describe_machine()
+            )
+        say(f"finished in {writers.duration(papers['seconds'])}; results: {self.workdir}/eval.json")
+        return Result(self.step, results, 0)
