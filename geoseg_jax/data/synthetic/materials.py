@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from geoseg_jax.data.synthetic.noise import cell_hash, pulse, step, value_noise
+from geoseg_jax.data.synthetic.scene import PATTERN_NAMES
 
 
 class Patch(NamedTuple):
@@ -208,10 +209,4 @@ def panel(patch: Patch) -> Look:
     return np.where(patch.upright, joint, 0), np.where(patch.upright, 0.9 + 0.13 * inner, 1)
 
 
-PATTERNS: dict[str, Callable[[Patch], Look]] = {
-    pattern.__name__: pattern
-    for pattern in (
-        plain, road, tiles, checks, stripes, bricks, planks, facade, leaves, blobs, panes, books,
-        glass, panel,
-    )
-}  # fmt: skip
+PATTERNS: tuple[Callable[[Patch], Look], ...] = tuple(globals()[name] for name in PATTERN_NAMES)

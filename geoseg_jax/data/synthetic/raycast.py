@@ -2,8 +2,9 @@
 
 A ray through pixel (x, y) has direction K^-1 (x, y, 1) in the camera's frame, so its parameter t is
 the depth along the optical axis. In the frame of a primitive, scaled to its unit shape, that
-direction is linear in (x, y, 1): three multiply-adds a pixel, and one code serves pictures and
-scattered points alike. A primitive is only tested where its projected bounding rectangle lies.
+direction is linear in (x, y, 1). A primitive is only tested where its projected bounding rectangle
+lies: large ones one after the other on whole windows of the picture, the many small ones together,
+where a loop over them would spend its time in the interpreter.
 """
 
 import itertools
@@ -15,6 +16,8 @@ from geoseg_jax.data.synthetic import shapes
 from geoseg_jax.data.synthetic.scene import Scene
 
 NEAR = 0.05  # metres; nothing nearer is seen
+_SMALL = 1500  # rays in a window up to which primitives are tested together
+_BLOCK = 16384
 
 
 class View(NamedTuple):
@@ -93,11 +96,85 @@ def pose(scene: Scene, view: View) -> Posed:
     )
 
 
-def _hit(scene: Scene, posed: Posed, i: int, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Depth at which rays through pixels (x, y), broadcast together, meet primitive i."""
-    rays = posed.rays[i].astype(x.dtype)
-    direction = [ray[0] * x + (ray[1] * y + ray[2]) for ray in rays]
-    return shapes.HIT[int(scene.kind[i])](posed.origin[i].astype(x.dtype), direction)
+def _windows(posed: Posed, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The part of a grid that each primitive may cover: int [N, 4] columns from, to, rows from, to.
+
+    A pixel's width is added all round, far more than rounding could need.
+    """
+    left, right, top, bottom = posed.bounds.T
+    columns = np.searchsorted(x, left - 1), np.searchsorted(x, right + 1)
+    rows = np.searchsorted(y, top - 1), np.searchsorted(y, bottom + 1)
+    return np.stack([*columns, *rows], axis=1)
+
+
+def _ranges(start: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For every element of every range: the range's number, and start + 0, 1, ... length - 1."""
+    owner = np.repeat(np.arange(length.size, dtype=np.int32), length)
+    ends = np.cumsum(length)
+    shift = (start - (ends - length)).astype(np.int32)
+    return owner, np.arange(owner.size, dtype=np.int32) + shift[owner]
+
+
+def _hit_pairs(scene: Scene, posed: Posed, which: np.ndarray, x, y) -> np.ndarray:
+    """Depth [n] of ray (x, y)[k] on primitive which[k]; those of a kind must lie together."""
+    depth = np.empty(x.shape, x.dtype)
+    rays, origin = posed.rays.astype(x.dtype), posed.origin.astype(x.dtype)
+    kinds = scene.kind[which]
+    edges = np.flatnonzero(np.diff(kinds, prepend=-1, append=-1))
+    for start, end in itertools.pairwise(edges):
+        hit = shapes.HIT[int(kinds[start])]
+        # Blocks that stay in a core's cache.
+        for low in range(start, end, _BLOCK):
+            block = slice(low, min(low + _BLOCK, end))
+            i, at_x, at_y = which[block], x[block], y[block]
+            direction = [
+                rays[:, k, 0][i] * at_x + rays[:, k, 1][i] * at_y + rays[:, k, 2][i]
+                for k in range(3)
+            ]
+            depth[block] = hit([origin[:, k][i] for k in range(3)], direction)
+    return depth
+
+
+def _trace_large(scene: Scene, posed: Posed, windows, x, y, hits: Hits) -> None:
+    """Primitive by primitive, nearest first, whole windows at a time."""
+    for i in posed.order:
+        left, right, top, bottom = windows[i]
+        window = slice(top, bottom), slice(left, right)
+        best = hits.depth[window]
+        if best.size <= _SMALL or best.max() <= posed.near[i]:
+            continue
+        rays, origin = posed.rays[i].astype(x.dtype), posed.origin[i].astype(x.dtype)
+        columns, rows = x[None, left:right], y[top:bottom, None]
+        direction = [ray[0] * columns + (ray[1] * rows + ray[2]) for ray in rays]
+        t = shapes.HIT[int(scene.kind[i])](origin, direction)
+        nearer = t < best
+        np.copyto(best, t, where=nearer)
+        np.copyto(hits.index[window], i, where=nearer)
+
+
+def _trace_small(scene: Scene, posed: Posed, windows, x, y, hits: Hits) -> None:
+    """All small primitives at once, as pairs of primitive and ray."""
+    order = posed.order
+    left, right, top, bottom = windows[order].T
+    area = (right - left) * (bottom - top)
+    chosen = np.flatnonzero((area > 0) & (area <= _SMALL))
+    chosen = chosen[np.argsort(scene.kind[order[chosen]], kind="stable")]
+    left, right, top = left[chosen], right[chosen], top[chosen]
+    owner, within = _ranges(np.zeros_like(left), area[chosen])
+    wide = (right - left).astype(np.int32)[owner]
+    row = within // wide
+    column = within - row * wide + left.astype(np.int32)[owner]
+    row += top.astype(np.int32)[owner]
+    which, pixel = order[chosen][owner], row * np.int32(len(x)) + column
+    depth, index = hits.depth.reshape(-1), hits.index.reshape(-1)
+    keep = np.flatnonzero(depth[pixel] > posed.near[which])
+    which, pixel = which[keep], pixel[keep]
+    t = _hit_pairs(scene, posed, which, x[column[keep]], y[row[keep]])
+    nearer = np.flatnonzero(t < depth[pixel])
+    # Of several hits of a ray the last one written stays, which is the nearest.
+    nearer = nearer[np.argsort(-t[nearer], kind="stable")]
+    depth[pixel[nearer]] = t[nearer]
+    index[pixel[nearer]] = which[nearer]
 
 
 def trace_grid(scene: Scene, posed: Posed, x: np.ndarray, y: np.ndarray) -> Hits:
@@ -105,45 +182,45 @@ def trace_grid(scene: Scene, posed: Posed, x: np.ndarray, y: np.ndarray) -> Hits
 
     The precision of x and y is that of the depth.
     """
-    index = np.full((len(y), len(x)), -1, np.int32)
-    depth = np.full((len(y), len(x)), np.inf, x.dtype)
-    left, right = (
-        np.searchsorted(x, posed.bounds[:, 0] - 1),
-        np.searchsorted(x, posed.bounds[:, 1] + 1),
-    )
-    top, bottom = (
-        np.searchsorted(y, posed.bounds[:, 2] - 1),
-        np.searchsorted(y, posed.bounds[:, 3] + 1),
-    )
+    hits = Hits(np.full((len(y), len(x)), -1, np.int32), np.full((len(y), len(x)), np.inf, x.dtype))
+    windows = _windows(posed, x, y)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        for i in posed.order:
-            window = slice(top[i], bottom[i]), slice(left[i], right[i])
-            best = depth[window]
-            if best.size == 0 or best.max() <= posed.near[i]:
-                continue
-            t = _hit(scene, posed, i, x[None, window[1]], y[window[0], None])
-            nearer = t < best
-            np.copyto(best, t, where=nearer)
-            np.copyto(index[window], i, where=nearer)
-    return Hits(index, depth)
+        _trace_large(scene, posed, windows, x, y, hits)
+        _trace_small(scene, posed, windows, x, y, hits)
+    return hits
 
 
-def trace_points(scene: Scene, posed: Posed, x: np.ndarray, y: np.ndarray) -> Hits:
-    """First hits of the rays through scattered pixels x, y [n]; arrays [n]."""
-    index = np.full(x.shape, -1, np.int32)
-    depth = np.full(x.shape, np.inf, x.dtype)
+def blocked(
+    scene: Scene, posed: Posed, x: np.ndarray, y: np.ndarray, reach: np.ndarray, size
+) -> np.ndarray:
+    """Whether rays through scattered pixels x, y [n] hit something at a depth below reach [n].
+
+    The pixels must lie in the picture of `size` (height, width).
+    """
+    height, width = size
+    stride = width + 1.0
+    row = np.floor(y)
+    key = row * stride + x
+    order = np.argsort(key)
+    key, x, y, reach = key[order], x[order], y[order], reach[order]
+    which = posed.order[np.argsort(scene.kind[posed.order], kind="stable")]
+    left, right, top, bottom = posed.bounds[which].T
+    first = np.clip(np.floor(top - 1), 0, height).astype(int)
+    last = np.clip(np.floor(bottom + 1), -1, height - 1).astype(int)
+    owner, row = _ranges(first, np.maximum(last - first + 1, 0))
+    left, right = np.clip(left - 1, 0, width), np.clip(right + 1, 0, width)
+    start = np.searchsorted(key, row * stride + left[owner])
+    end = np.searchsorted(key, row * stride + right[owner])
+    owner, which = np.int32(owner), which[owner]
+    row_owner, point = _ranges(start, end - start)
+    which = which[row_owner]
+    keep = np.flatnonzero(posed.near[which] < reach[point])
+    which, point = which[keep], point[keep]
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        for i in posed.order:
-            left, right, top, bottom = posed.bounds[i]
-            inside = (x > left - 1) & (x < right + 1) & (y > top - 1) & (y < bottom + 1)
-            chosen = np.flatnonzero(inside & (depth > posed.near[i]))
-            if chosen.size == 0:
-                continue
-            t = _hit(scene, posed, i, x[chosen], y[chosen])
-            nearer = t < depth[chosen]
-            depth[chosen[nearer]] = t[nearer]
-            index[chosen[nearer]] = i
-    return Hits(index, depth)
+        t = _hit_pairs(scene, posed, which, x[point], y[point])
+    hidden = np.zeros(x.size, bool)
+    hidden[order[point[t < reach[point]]]] = True
+    return hidden
 
 
 def unit_points(

@@ -8,11 +8,17 @@ from typing import NamedTuple
 
 import numpy as np
 
+PATTERN_NAMES = (
+    "plain", "road", "tiles", "checks", "stripes", "bricks", "planks", "facade", "leaves", "blobs",
+    "panes", "books", "glass", "panel",
+)  # fmt: skip
+_UPRIGHT = np.eye(3)
+
 
 class Material(NamedTuple):
     """How a surface looks; colours are RGB in [0, 1], lengths in metres.
 
-    `pattern` names a function in materials.py that mixes color and accent, with periods `size`
+    `pattern`, of PATTERN_NAMES, is a function in materials.py that mixes color and accent, with periods `size`
     along the surface; noise of the given wavelength and contrast lies over it.
     """
 
@@ -65,7 +71,12 @@ class Scene(NamedTuple):
     label: np.ndarray  # uint8 [N]
     instance: np.ndarray  # int [N], parts of one object share it
     offset: np.ndarray  # [N, 2] metres, shifts the texture
-    materials: tuple[Material, ...]
+    pattern: np.ndarray  # int [N], into PATTERN_NAMES
+    color: np.ndarray  # [N, 3]
+    accent: np.ndarray  # [N, 3]
+    size: np.ndarray  # [N, 2] metres
+    noise: np.ndarray  # [N] metres
+    contrast: np.ndarray  # [N]
     light: Light
     sky: Sky
 
@@ -111,7 +122,6 @@ class SceneBuilder:
     def __init__(self, rng: np.random.Generator):
         self.rng = rng
         self._rows: list[tuple] = []
-        self._materials: list[Material] = []
         self._instance = 0
 
     def new_object(self) -> None:
@@ -129,27 +139,33 @@ class SceneBuilder:
         motion: Motion = STILL,
     ) -> None:
         """Adds one primitive; lengths in metres, `rotation` [3, 3] world <- shape."""
-        rotation = np.eye(3) if rotation is None else rotation
-        offset = self.rng.uniform(0, 50, 2)
-        self._rows.append((kind, centre, rotation, half, *motion, label, self._instance, offset))
-        self._materials.append(material)
+        rotation = _UPRIGHT if rotation is None else rotation
+        self._rows.append((kind, centre, rotation, half, motion, label, self._instance, material))
 
     def build(self, light: Light, sky: Sky) -> Scene:
-        kind, centre, rotation, half, velocity, spin, pivot, label, instance, offset = (
-            np.array(column) for column in zip(*self._rows, strict=True)
+        """The scene; its textures are shifted at random."""
+        kind, centre, rotation, half, motion, label, instance, material = zip(
+            *self._rows, strict=True
         )
+        velocity, spin, pivot = zip(*motion, strict=True)
+        color, pattern, accent, size, noise, contrast = zip(*material, strict=True)
         return Scene(
-            kind=kind,
-            centre=centre.astype(np.float64),
-            rotation=rotation.astype(np.float64),
-            half=half.astype(np.float64),
-            velocity=velocity.astype(np.float64),
-            spin=spin.astype(np.float64),
-            pivot=pivot.astype(np.float64),
-            label=label.astype(np.uint8),
-            instance=instance,
-            offset=offset,
-            materials=tuple(self._materials),
+            kind=np.array(kind),
+            centre=np.array(centre, np.float64),
+            rotation=np.array(rotation, np.float64),
+            half=np.array(half, np.float64),
+            velocity=np.array(velocity, np.float64),
+            spin=np.array(spin, np.float64),
+            pivot=np.array(pivot, np.float64),
+            label=np.array(label, np.uint8),
+            instance=np.array(instance),
+            offset=self.rng.uniform(0, 50, (len(kind), 2)),
+            pattern=np.array([PATTERN_NAMES.index(name) for name in pattern]),
+            color=np.array(color, np.float32),
+            accent=np.array(accent, np.float32),
+            size=np.array(size, np.float32),
+            noise=np.array(noise, np.float32),
+            contrast=np.array(contrast, np.float32),
             light=light,
             sky=sky,
         )

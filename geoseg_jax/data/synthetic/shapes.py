@@ -4,8 +4,8 @@ All live in [-1, 1]^3 with y down: the box; the sphere; the cylinder round the y
 its apex at y = -1 and its base at y = 1; the quad, which is the plane y = 0 seen from y < 0; and
 the prism, a gable roof with its ridge along z at y = -1.
 
-A ray is origin + t * direction. `origin` is three scalars, `direction` three arrays of one shape; t
-comes back in that shape, inf where the ray misses or starts inside.
+A ray is origin + t * direction. `origin` is three scalars or arrays, `direction` three arrays of one
+shape; t comes back in that shape, inf where the ray misses or starts inside.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ import numpy as np
 
 BOX, SPHERE, CYLINDER, CONE, QUAD, PRISM = range(6)
 
+Origin = Sequence[float] | Sequence[np.ndarray]
 Directions = Sequence[np.ndarray]
 
 
@@ -23,7 +24,7 @@ def _nonzero(component: np.ndarray) -> np.ndarray:
     return component
 
 
-def _slab(origin: float, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _slab(origin: float | np.ndarray, direction: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     inverse = 1 / _nonzero(direction)
     middle = inverse * -origin
     np.abs(inverse, out=inverse)
@@ -35,7 +36,7 @@ def _enter(near: np.ndarray, far: np.ndarray) -> np.ndarray:
     return near
 
 
-def hit_box(origin: Sequence[float], direction: Directions) -> np.ndarray:
+def hit_box(origin: Origin, direction: Directions) -> np.ndarray:
     """Slab test (Kay and Kajiya, 1986)."""
     near, far = _slab(origin[0], direction[0])
     for axis in (1, 2):
@@ -45,7 +46,7 @@ def hit_box(origin: Sequence[float], direction: Directions) -> np.ndarray:
     return _enter(near, far)
 
 
-def hit_sphere(origin: Sequence[float], direction: Directions) -> np.ndarray:
+def hit_sphere(origin: Origin, direction: Directions) -> np.ndarray:
     (ox, oy, oz), (dx, dy, dz) = origin, direction
     a = dx * dx + dy * dy + dz * dz
     b = dx * ox + dy * oy + dz * oz
@@ -55,7 +56,7 @@ def hit_sphere(origin: Sequence[float], direction: Directions) -> np.ndarray:
     return t
 
 
-def _cap(origin: Sequence[float], direction: Directions, y: float) -> np.ndarray:
+def _cap(origin: Origin, direction: Directions, y: float | np.ndarray) -> np.ndarray:
     """The disc of radius 1 at height y."""
     t = (y - origin[1]) / _nonzero(direction[1])
     x, z = origin[0] + t * direction[0], origin[2] + t * direction[2]
@@ -63,19 +64,20 @@ def _cap(origin: Sequence[float], direction: Directions, y: float) -> np.ndarray
     return t
 
 
-def hit_cylinder(origin: Sequence[float], direction: Directions) -> np.ndarray:
+def hit_cylinder(origin: Origin, direction: Directions) -> np.ndarray:
     (ox, oy, oz), (dx, dy, dz) = origin, direction
     a = _nonzero(dx * dx + dz * dz)
     b = dx * ox + dz * oz
     disc = b * b - a * (ox * ox + oz * oz - 1)
     t = (-b - np.sqrt(np.maximum(disc, 0))) / a
     t[(disc <= 0) | (t <= 0) | (np.abs(oy + t * dy) > 1)] = np.inf
-    if abs(oy) > 1:
-        t = np.minimum(t, _cap(origin, direction, np.sign(oy)))
+    if np.any(np.abs(oy) > 1):
+        # From between the caps' planes the side hides them.
+        np.minimum(t, _cap(origin, direction, np.sign(oy)), out=t, where=np.abs(oy) > 1)
     return t
 
 
-def hit_cone(origin: Sequence[float], direction: Directions) -> np.ndarray:
+def hit_cone(origin: Origin, direction: Directions) -> np.ndarray:
     (ox, oy, oz), (dx, dy, dz) = origin, direction
     height = oy + 1
     a = _nonzero(dx * dx + dz * dz - dy * dy / 4)
@@ -87,19 +89,19 @@ def hit_cone(origin: Sequence[float], direction: Directions) -> np.ndarray:
         y = height + t * dy
         t[(disc <= 0) | (t <= 0) | (y < 0) | (y > 2)] = np.inf
         np.minimum(best, t, out=best)
-    if oy > 1:
-        best = np.minimum(best, _cap(origin, direction, 1.0))
+    if np.any(oy > 1):
+        np.minimum(best, _cap(origin, direction, 1.0), out=best, where=oy > 1)
     return best
 
 
-def hit_quad(origin: Sequence[float], direction: Directions) -> np.ndarray:
+def hit_quad(origin: Origin, direction: Directions) -> np.ndarray:
     t = -origin[1] / _nonzero(direction[1])
     x, z = origin[0] + t * direction[0], origin[2] + t * direction[2]
     t[(np.abs(x) > 1) | (np.abs(z) > 1) | (t <= 0)] = np.inf
     return t
 
 
-def hit_prism(origin: Sequence[float], direction: Directions) -> np.ndarray:
+def hit_prism(origin: Origin, direction: Directions) -> np.ndarray:
     """Clips the ray by z in [-1, 1], y <= 1 and the slopes |x| <= (y + 1) / 2."""
     (ox, oy, _), (dx, dy, _) = origin, direction
     near, far = _slab(origin[2], direction[2])

@@ -8,9 +8,9 @@ from geoseg_jax.data.synthetic.raycast import (
     NEAR,
     Hits,
     View,
+    blocked,
     pose,
     trace_grid,
-    trace_points,
     unit_points,
 )
 from geoseg_jax.data.synthetic.scene import Scene
@@ -73,8 +73,14 @@ def flow_to(scene: Scene, view: View, hits: Hits, source: View) -> Flow:
         & (xy[..., 1] <= source.height - 1)
     )
     reach = np.where(sky, np.inf, depth)
-    first = trace_points(scene, there, xy[inside][:, 0], xy[inside][:, 1])
     valid = inside.copy()
-    valid[inside] = first.depth >= reach[inside] * (1 - _SHORT)
+    valid[inside] = ~blocked(
+        scene,
+        there,
+        xy[inside][:, 0],
+        xy[inside][:, 1],
+        reach[inside] * (1 - _SHORT),
+        (source.height, source.width),
+    )
     flow = np.where(front[..., None], xy - np.stack([x, y], -1), 0)
     return Flow(flow.astype(np.float32), valid)
