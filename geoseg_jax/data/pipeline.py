@@ -51,7 +51,8 @@ def train_batches(
     records = records.shuffle().repeat()
     if flip:
         records = records.random_map(random_flip)
-    blocks = records.batch(local_size)
+    # With a remainder the length of the endless sequence would overflow for blocks of one.
+    blocks = records.batch(local_size, drop_remainder=True)
     # Slicing after all that depends on the seed and the index: the start is exact.
     blocks = blocks[start_step * process_count + process_index :: process_count]
     return _iterate(blocks, workers)
@@ -166,6 +167,9 @@ def _copies(dataset: grain.IterDataset, shared_memory: bool) -> Iterator[Batch]:
     try:
         while (batch := _next(iterator, shared_memory)) is not None:
             yield batch
+    except DataError as error:
+        # The line alone: grain adds notes about its own traceback.
+        raise type(error)(*error.args) from None
     finally:
         atexit.unregister(iterator.close)
         iterator.close()

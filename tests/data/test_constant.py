@@ -1,0 +1,146 @@
+import numpy as np
+import pytest
+
+from geoseg_jax.data import constant
+from geoseg_jax.data.constant import WithConstantDepth, cell_medians
+from geoseg_jax.data.source import DataError
+
+SIZE = {"height": 2, "width": 3}
+
+
+class DepthSource:
+    """Depth maps by name; several names may share a moment, the part before a blank."""
+
+    def __init__(self, maps):
+        self.names, self.maps, self.left_out = list(maps), list(maps.values()), {"reason": 1}
+
+    def __len__(self):
+        return len(self.names)
+
+    def __getitem__(self, index):
+        return {"image": np.full((2, 3, 3), index, np.uint8)}
+
+    def describe(self, index):
+        return self.names[index]
+
+    def moment(self, index):
+        return self.names[index].split()[0]
+
+    def depth(self, index):
+        return self.maps[index]
+
+    def has_depth(self, index):
+        return self.maps[index] is not None
+
+    def fingerprint(self):
+        return "f"
+
+
+def full(*values):
+    """Maps [2, 3] of one value each."""
+    return [np.full((2, 3), value, np.float32) for value in values]
+
+
+def constants(evaluation, training, limit=100):
+    source = WithConstantDepth(evaluation, training, **SIZE, limit=limit)
+    return [source[i]["constant_depth"] for i in range(len(source))]
+
+
+def test_median_of_the_training_frames():
+    maps = full(1, 7, 2, 40)
+    maps[0][0, 0] = maps[3][0, 0] = 0  # not measured
+    training = DepthSource(dict(zip("abcd", maps, strict=True)))
+    (found,) = constants(DepthSource({"x": full(9)[0]}), training)
+    # Four values 1 2 7 40: their median is the mean of 2 and 7; at the corner the same of 2 and 7.
+    np.testing.assert_array_equal(found, np.full((2, 3), 4.5))
+    maps[1][1, 2] = 0
+    (found,) = constants(DepthSource({"x": full(9)[0]}), training)
+    assert found[1, 2] == 2
+    assert found.dtype == np.float32
+
+
+def test_leaves_out_the_evaluated_frame():
+    """Against numpy's median over the other frames, holes included."""
+    generator = np.random.default_rng(0)
+    maps = generator.uniform(1, 50, (9, 2, 3)).astype(np.float32)
+    maps[generator.random(maps.shape) < 0.3] = 0
+    maps[:, 1, 1] = maps[0, 1, 1] = 5  # equal values
+    training = DepthSource({str(i): m for i, m in enumerate(maps)})
+    evaluation = DepthSource({**{str(i): maps[i] for i in range(9)}, "new": maps[0]})
+    found = constants(evaluation, training)
+    measured = np.where(maps > 0, maps, np.nan)
+    for i in range(9):
+        np.testing.assert_allclose(found[i], np.nanmedian(np.delete(measured, i, 0), axis=0))
+    np.testing.assert_allclose(found[9], np.nanmedian(measured, axis=0))
+
+
+def test_both_cameras_of_a_moment_are_left_out():
+    one, two = full(3, 8)
+    training = DepthSource({"1 l": one, "1 r": one, "2 l": two, "2 r": two})
+    found = constants(training, training)
+    assert [f[0, 0] for f in found] == [8, 8, 3, 3]
+
+
+def test_unmeasured_cells_take_the_nearest():
+    truth = np.zeros((2, 3), np.float32)
+    truth[0, 0], truth[1, 2] = 4, 9
+    (found,) = constants(DepthSource({"x": truth}), DepthSource({"a": truth}))
+    assert found[0, :2].tolist() == [4, 4]
+    assert found[1, 1:].tolist() == [9, 9]
+    assert (found[0, 2], found[1, 0]) == (9, 4)
+
+
+def test_cells_hold_the_median_of_what_falls_in_them():
+    depth = np.array([[1, 2, 0, 0], [9, 0, 0, 5]], np.float32)
+    np.testing.assert_array_equal(cell_medians(depth, 1, 2), [[2, 5]])
+    # 3 columns into 2: centres at 1/3, 1, 5/3 of a cell's width, the middle one in the right cell.
+    np.testing.assert_array_equal(cell_medians(np.array([[1.0, 4, 6]]), 1, 2), [[1, 5]])
+    np.testing.assert_array_equal(cell_medians(np.zeros((2, 2)), 1, 1), [[np.nan]])
+
+
+def test_frames_are_evenly_spaced(monkeypatch):
+    read = []
+    monkeypatch.setattr(constant, "_depth", lambda s, i: read.append(i) or s.depth(i))
+    maps = dict(zip("abcdefghi", full(*range(1, 10)), strict=True))
+    maps["b"] = None
+    (found,) = constants(DepthSource({"x": full(9)[0]}), DepthSource(maps), limit=3)
+    assert read == [0, 5, 8]
+    assert found[0, 0] == 6
+
+
+def test_sources_without_a_short_cut_read_the_record():
+    class Plain:
+        def __init__(self):
+            self.left_out = {}
+
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, index):
+            depth = np.zeros((4, 9), np.float32)
+            depth[:2, :3] = index + 1
+            return {"depth": depth, "depth_size": np.array((2, 3), np.int32)}
+
+        def describe(self, index):
+            return f"plain {index}"
+
+    assert [c[0, 0] for c in constants(Plain(), Plain())] == [2, 1]
+
+
+def test_without_training_depth_the_evaluation_frames_stand_in():
+    evaluation = DepthSource(dict(zip("ab", full(3, 8), strict=True)))
+    assert [c[0, 0] for c in constants(evaluation, DepthSource({"t": None}))] == [8, 3]
+
+
+def test_a_single_frame_has_no_other():
+    one = DepthSource({"a": full(3)[0]})
+    with pytest.raises(DataError, match="at least one training frame beside"):
+        constants(one, one)
+
+
+def test_the_rest_is_the_evaluation_source():
+    evaluation = DepthSource(dict(zip("ab", full(3, 8), strict=True)))
+    source = WithConstantDepth(evaluation, evaluation, **SIZE, limit=5)
+    assert (len(source), source.describe(1), source.left_out) == (2, "b", {"reason": 1})
+    assert source[1]["image"][0, 0, 0] == 1
+    assert source.fingerprint() == "f"

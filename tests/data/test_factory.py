@@ -1,0 +1,110 @@
+import logging
+
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from geoseg_jax.batch import check_record
+from geoseg_jax.data import make_data
+from geoseg_jax.data.pipeline import eval_batches, train_batches
+from geoseg_jax.data.source import BadRecord, DataError
+from tests.data import fabricate
+
+
+def config(folder, **changes):
+    data = {
+        "name": "kitti",
+        "root": str(folder),
+        "height": 12,
+        "width": 40,
+        "frames": (-1, 1),
+        "stereo": True,
+        "train_split": "eigen_train",
+        "eval_split": "eigen_test",
+        "constant_frames": 10,
+    }
+    return ConfigDict({"data": {**data, **changes}})
+
+
+@pytest.fixture
+def root(tmp_path):
+    fabricate.write_drive(tmp_path, 1, frames=range(6), scans=range(6))
+    fabricate.write_drive(tmp_path, 2, frames=range(3), scans=(0, 2))
+    return tmp_path
+
+
+def test_trains_on_some_drives_and_evaluates_on_others(root):
+    data = make_data(config(root))
+    assert len(data.train) == 8
+    assert [data.eval.describe(i) for i in range(len(data.eval))] == [
+        f"{fabricate.drive_name(2)} {n:010d} l" for n in (0, 2)
+    ]
+    for source in data:
+        for i in range(len(source)):
+            check_record(source[i], source.describe(i))
+    assert "depth" not in data.train[0]
+    assert {"depth", "depth_size", "constant_depth"} <= data.eval[0].keys()
+    # Both evaluated frames are new to the median, so they share it.
+    np.testing.assert_array_equal(data.eval[0]["constant_depth"], data.eval[1]["constant_depth"])
+
+
+def test_evaluates_on_training_frames_when_told_and_says_so(root, caplog):
+    with caplog.at_level(logging.WARNING):
+        data = make_data(config(root, eval_split="train"))
+    assert "EVALUATING ON THE TRAINING FRAMES" in caplog.text
+    assert len(data.eval) == 8
+    maps = [data.eval[i]["constant_depth"] for i in range(8)]
+    # Left and right of a moment share a map, two moments don't: each lacks its own scan.
+    assert sum(np.array_equal(a, b) for a in maps for b in maps) == 16
+
+
+def test_no_ground_truth_names_the_remedy(root):
+    (root / fabricate.drive_name(2) / "velodyne_points").rename(root / "away")
+    with pytest.raises(DataError) as caught:
+        make_data(config(root))
+    text = str(caught.value)
+    assert "config.data.eval_split='eigen_test': no frame with ground truth" in text
+    assert "3 x no velodyne scan" in text
+    assert "--config.data.eval_split=train" in text
+
+
+def test_nothing_to_train_on(root):
+    with pytest.raises(DataError, match=r"train_split='eigen_train': no frame to train on .* 12 x"):
+        make_data(config(root, frames=(-9,)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": "kiti"}, r"config.data.name='kiti' .* did you mean 'kitti'"),
+        ({"root": ""}, r"config.data.root is empty; .*image_02.*cvlibs"),
+        ({"root": "/nowhere"}, r"config.data.root='/nowhere' is not there; .*image_02.*cvlibs"),
+        ({"eval_split": "eigen_tets"}, r"config.data.eval_split='eigen_tets': did you mean"),
+        ({"train_split": "drive:x"}, r"config.data.train_split: no drive 'x'"),
+        ({"ground_truth": "lidar"}, r"config.data.ground_truth='lidar'"),
+    ],
+)
+def test_bad_values_are_named(root, changes, message):
+    with pytest.raises(DataError, match=message) as caught:
+        make_data(config(root, **changes))
+    assert "\n" not in str(caught.value)
+
+
+def test_from_files_to_batches(root):
+    data = make_data(config(root))
+    batch = next(train_batches(data.train, batch_size=4, seed=0))
+    assert batch["sources"].shape == (4, 3, 12, 40, 3)
+    (batch,) = eval_batches(data.eval, batch_size=4)
+    assert batch["mask"].tolist() == [True, True, False, False]
+    assert batch["depth"].shape == (4, fabricate.HEIGHT, fabricate.WIDTH)
+
+
+def test_a_truncated_picture_stops_training_or_is_replaced(root):
+    path = root / fabricate.drive_name(1) / "image_02/data/0000000002.png"
+    path.write_bytes(path.read_bytes()[:100])
+    train = make_data(config(root)).train
+    with pytest.raises(BadRecord, match=r"0000000002.png: the picture is cut short"):
+        next(train_batches(train, batch_size=8, seed=0))
+    batch = next(train_batches(train, batch_size=8, seed=0, bad_share=0.9))
+    # Left 1, 2, 3 and right 2 need it, of 1 to 4 of both.
+    assert batch["replaced"].sum() == 4

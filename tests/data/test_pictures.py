@@ -1,0 +1,58 @@
+import cv2
+import numpy as np
+import pytest
+
+from geoseg_jax.data.pictures import read_picture, resize, scale_intrinsics, to_rgb
+from geoseg_jax.data.source import BadRecord
+from tests.data import fabricate
+
+
+def test_colours_are_rgb(tmp_path):
+    path = str(tmp_path / "red.png")
+    assert cv2.imwrite(path, np.full((2, 3, 3), (0, 0, 255), np.uint8))
+    assert to_rgb(read_picture(path))[0, 0].tolist() == [255, 0, 0]
+
+
+def test_shrinking_takes_means_over_areas():
+    picture = np.arange(4 * 8 * 3, dtype=np.uint8).reshape(4, 8, 3)
+    expected = picture.reshape(2, 2, 4, 2, 3).mean(axis=(1, 3))
+    np.testing.assert_allclose(resize(picture, 2, 4), expected, atol=0.51)
+
+
+@pytest.mark.parametrize("size", [(24, 60), (50, 133), (96, 240)])
+def test_a_mark_lies_where_the_scaled_intrinsics_say(size):
+    """A blob's centre before and after: the same ray through K and the scaled K."""
+    old, center = (48, 120), np.array([70.25, 18.5])
+    x, y = np.meshgrid(np.arange(old[1]), np.arange(old[0]))
+    blob = 250 * np.exp(-((x - center[0]) ** 2 + (y - center[1]) ** 2) / (2 * 5.0**2))
+    small = resize(np.repeat(blob[..., None], 3, axis=2).astype(np.float32), *size)[..., 0]
+    x, y = np.meshgrid(np.arange(size[1]), np.arange(size[0]))
+    found = np.array([(small * x).sum(), (small * y).sum()]) / small.sum()
+    intrinsics = np.array([[60.0, 0, 59.0], [0, 60.0, 25.0], [0, 0, 1]])
+    ray = np.linalg.solve(intrinsics, np.append(center, 1))
+    expected = scale_intrinsics(intrinsics, old, size) @ ray
+    np.testing.assert_allclose(found, expected[:2], atol=0.02)
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.98])
+def test_cut_short(tmp_path, ending, share):
+    path = tmp_path / f"0000000000.{ending}"
+    assert cv2.imwrite(str(path), fabricate.picture(0))
+    read_picture(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(BadRecord, match=r"0000000000.* cut short .*get the file again"):
+        read_picture(path)
+
+
+def test_damaged_in_the_middle_and_missing(tmp_path):
+    path = tmp_path / "a.png"
+    assert cv2.imwrite(str(path), fabricate.picture(0))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 255
+    path.write_bytes(bytes(data))
+    with pytest.raises(BadRecord, match="can't be decoded"):
+        read_picture(path)
+    with pytest.raises(BadRecord, match="No such file"):
+        read_picture(tmp_path / "b.png")
