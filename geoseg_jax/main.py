@@ -2,17 +2,17 @@
 
     python -m geoseg_jax.main --config=configs/quickstart.py --workdir=W [--config.KEY=VALUE ...]
 
-Exit codes: 0 finished, 1 an error that was told in one line (--debug shows where it came from),
-143 and 130 stopped by SIGTERM and Ctrl-C after saving; the same command goes on from there.
+Exit codes: 0 finished; 1 an error, told in one line (--debug shows where it came from); 143 and
+130 stopped by SIGTERM and Ctrl-C after saving, and the same command goes on from there.
 """
 
-import difflib
 import os
-import pathlib
 import sys
 
 from absl import app, flags, logging
 from ml_collections import config_flags
+
+from geoseg_jax.settings import ConfigError, find_config
 
 CONFIG = config_flags.DEFINE_config_file("config", help_string="config file, FILE.py[:ARGUMENT]")
 WORKDIR = flags.DEFINE_string("workdir", None, "the run's folder, continued where it has a run")
@@ -23,57 +23,52 @@ COORDINATOR = flags.DEFINE_string(
 NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "processes of this run")
 PROCESS_ID = flags.DEFINE_integer("process_id", None, "number of this process, from 0")
 
-HERE = pathlib.Path(__file__).resolve().parent
-
-
-def find_config(argument: str) -> str:
-    """FILE.py[:ARGUMENT] as it is, or with FILE in the package or checkout if it isn't here."""
-    file, colon, rest = argument.partition(":")
-    places = [pathlib.Path(file), HERE / file, HERE.parent / file]
-    found = next((str(place) for place in places if place.is_file()), None)
-    if found is None:
-        known = sorted({f"configs/{p.name}" for h in places[1:] for p in h.parent.glob("*.py")})
-        near = difflib.get_close_matches(file, known, n=1)
-        hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(known)}"
-        raise FileNotFoundError(f"--config={file}: no such file{hint}")
-    return found + colon + rest
-
 
 def parse(argv: list[str]) -> list[str]:
     """absl's flag parser, with configs found from anywhere and errors in one line."""
     try:
-        # config_flags reads sys.argv again to learn which overrides there are.
+        # config_flags reads sys.argv again to learn which settings are overridden.
         sys.argv = argv = [
             f"--config={find_config(a.partition('=')[2])}" if a.startswith("--config=") else a
             for a in argv
         ]
-        return flags.FLAGS(argv)
+        rest = flags.FLAGS(argv)[1:]
+        if rest or not CONFIG.value or not WORKDIR.value:
+            unknown = f"; unknown: {' '.join(rest)}" if rest else ""
+            raise ConfigError(f"needed are --config=FILE.py and --workdir=FOLDER{unknown}")
     except Exception as error:
         fail(error)
+    return argv[:1]
 
 
 def fail(error: Exception) -> None:
     """One line on standard error and exit code 1; with --debug, the traceback."""
     if "--debug" in sys.argv:
         raise error
-    print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+    text = str(error)
+    if isinstance(error, AttributeError) and isinstance(error.args[0], KeyError):
+        text = f"no such setting: {error.args[0].args[0]}"  # ml_collections, with a near miss
+    if "Traceback" in text:  # of the config file
+        text = text.strip().splitlines()[-1]
+    print(f"error: {' '.join(text.split())}", file=sys.stderr, flush=True)
     sys.stdout.flush()
     # Among several processes, the usual end would wait for the others, which wait for us.
     os._exit(1) if NUM_PROCESSES.present else sys.exit(1)
 
 
-def main(argv: list[str]) -> None:
+def main(_: list[str]) -> None:
     # Imported here, since every worker process that reads data imports this file.
-    from geoseg_jax import checkpoints, data, monitor, settings, sharding, train
+    from geoseg_jax import checkpoints, data, monitor, sharding, train
 
-    logging.set_verbosity(logging.ERROR)
-    expected = (settings.ConfigError, checkpoints.CheckpointError, monitor.TrainingError)
+    # Our own remarks, and what is serious of others'.
+    logging.get_absl_handler().addFilter(
+        lambda record: "geoseg_jax" in record.pathname or record.levelno >= logging.ERROR
+    )
+    expected = (data.source.DataError, checkpoints.CheckpointError, monitor.TrainingError)
     try:
-        if argv[1:] or not CONFIG.value or not WORKDIR.value:
-            raise settings.ConfigError(f"give --config and --workdir; unknown: {argv[1:]}")
         sharding.start(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
         result = train.run(CONFIG.value, WORKDIR.value)
-    except (*expected, data.source.DataError, ValueError, OSError) as error:
+    except (*expected, ValueError, OSError) as error:
         fail(error)
     sys.exit(128 + result.signal if result.signal else 0)
 

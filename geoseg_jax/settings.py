@@ -6,6 +6,7 @@ later, or never. `check` refuses it before anything is started, with the key's f
 
 import difflib
 import math
+import pathlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -192,6 +193,26 @@ def did_you_mean(value: Any, names: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
+def find_config(argument: str) -> str:
+    """FILE.py[:ARGUMENT] as it is, or with FILE in the package or checkout if it isn't here.
+
+    A checkout has configs/ beside the package, an installed copy inside it.
+
+    Raises:
+      FileNotFoundError: with the near miss, or with what there is.
+    """
+    file, colon, rest = argument.partition(":")
+    package = pathlib.Path(__file__).resolve().parent
+    places = [pathlib.Path(file), package / file, package.parent / file]
+    found = next((str(place) for place in places if place.is_file()), None)
+    if found is None:
+        folders = (package / "configs", package.parent / "configs")
+        known = sorted({f"configs/{path.name}" for f in folders for path in f.glob("*.py")})
+        hint = did_you_mean(file, known) or f"; there are {', '.join(known)}"
+        raise FileNotFoundError(f"--config={file}: no such file{hint}")
+    return found + colon + rest
+
+
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested mappings as {'train.steps': 100, ...}; tuples become lists, as in JSON."""
     flat: dict[str, Any] = {}
@@ -252,11 +273,6 @@ def _check_pairs(flat: Mapping[str, Any]) -> None:
         raise ConfigError(
             f"config.optimizer.weight_decay={flat['optimizer.weight_decay']} has no effect with "
             "config.optimizer.name='adam'; use 'adamw' or set it to 0"
-        )
-    warmup, steps = flat.get("optimizer.warmup_steps", 0), flat["train.steps"]
-    if warmup > steps:
-        raise ConfigError(
-            f"config.optimizer.warmup_steps={warmup} is more than config.train.steps={steps}"
         )
 
 

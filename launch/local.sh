@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# Runs N processes of one training on this machine, joined over loopback.
+#
+#   launch/local.sh N --config=configs/quickstart.py --workdir=W ...
+#
+# Settings in the environment:
+#   DEVICES=4   virtual CPU devices of each process (default: what jax finds)
+#   GPUS=1      process i sees GPU i alone
+#   PROGRAM     the command (default: python -m geoseg_jax.main)
+#   PORT        of the coordinator (default: a free one)
+#
+# Ctrl-C or SIGTERM: all processes save at the same step and leave; a second time: all are killed.
+# Where one process fails, the others, which can't go on without it, are killed.
+# Exit code: 0 if all finished, else that of the first process that did not.
+set -euo pipefail
+# Every process gets a group of its own, so that a Ctrl-C reaches this script alone, and the
+# processes once, through it.
+set -m
+
+if [[ ! ${1:-} =~ ^[1-9][0-9]*$ ]]; then
+  sed -n '2,/^set/{/^#/s/^# \{0,1\}//p;}' "$0" >&2
+  exit 2
+fi
+count=$1
+shift
+read -r -a program <<<"${PROGRAM:-python -m geoseg_jax.main}"
+free_port='import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+port=${PORT:-$("${program[0]}" -c "$free_port")}
+if [[ -n ${DEVICES:-} ]]; then
+  export JAX_PLATFORMS=cpu JAX_NUM_CPU_DEVICES=$DEVICES
+fi
+
+pids=()
+signals=0
+# shellcheck disable=SC2317,SC2329  # called by the trap
+forward() {
+  signals=$((signals + 1))
+  local name=TERM
+  if ((signals > 1)); then name=KILL; fi
+  for pid in "${pids[@]}"; do kill -"$name" "$pid" 2>/dev/null || true; done
+}
+trap forward INT TERM
+
+for ((i = 0; i < count; i++)); do
+  if [[ -n ${GPUS:-} ]]; then export CUDA_VISIBLE_DEVICES=$i; fi
+  "${program[@]}" "$@" --coordinator="127.0.0.1:$port" --num_processes="$count" \
+    --process_id="$i" </dev/null &
+  pids+=($!)
+done
+
+status=0
+left=("${pids[@]}")
+while ((${#left[@]})); do
+  still=()
+  for pid in "${left[@]}"; do
+    if kill -0 "$pid" 2>/dev/null; then
+      still+=("$pid")
+      continue
+    fi
+    code=0
+    wait "$pid" || code=$?
+    if ((code != 0 && status == 0)); then
+      status=$code
+      # 143 and 130: it was stopped and has saved, and so are the others about to.
+      if ((code != 143 && code != 130)); then
+        echo "local.sh: a process failed with exit code $code; ending the others" >&2
+        for other in "${pids[@]}"; do kill -KILL "$other" 2>/dev/null || true; done
+      fi
+    fi
+  done
+  left=(${still[@]+"${still[@]}"})
+  # In the background, since Ctrl-C goes to what runs in the foreground, which is to be this script.
+  if ((${#left[@]})); then
+    sleep 0.1 &
+    wait $! || true
+  fi
+done
+exit "$status"

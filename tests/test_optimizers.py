@@ -1,0 +1,127 @@
+"""Schedules and rules against values by hand; frozen parts do not move by a bit."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from geoseg_jax.optimizers import make_optimizer, make_schedule, multipliers
+from geoseg_jax.settings import ConfigError
+
+PARAMS = {
+    "encoder": {
+        "conv": {"kernel": jnp.array([[1.0, -2.0]])},
+        "norm": {"scale": jnp.array([-0.0])},
+    },
+    "head": {"kernel": jnp.array([[3.0]]), "bias": jnp.array([0.5])},
+}
+STATS = {"encoder": {"norm": {"mean": jnp.zeros(1)}, "plain": {"mean": jnp.zeros(1)}}}
+GRADS = jax.tree.map(lambda p: jnp.full_like(p, 2.0), PARAMS)
+
+
+def build(steps=10, **changes):
+    config = {"name": "sgd", "learning_rate": 0.1, "momentum": 0.0} | changes
+    return make_optimizer(config, steps, PARAMS, STATS)
+
+
+def update(optimizer, params=PARAMS, grads=GRADS, times=1):
+    state = optimizer.transform.init(params)
+    for _ in range(times):
+        updates, state = optimizer.transform.update(grads, state, params)
+        params = optax.apply_updates(params, updates)
+    return params
+
+
+def test_step_schedule():
+    schedule = make_schedule(
+        {"learning_rate": 1.0, "schedule": "step", "decay_at": 0.75, "decay_factor": 0.1}, 8
+    )
+    np.testing.assert_allclose([schedule(i) for i in range(8)], [1] * 6 + [0.1] * 2)
+
+
+def test_cosine_schedule_after_warmup():
+    schedule = make_schedule({"learning_rate": 2.0, "schedule": "cosine", "warmup_steps": 4}, 12)
+    rising = [0.5, 1.0, 1.5, 2.0]
+    # Half a cosine over the 8 steps left: 1 + cos(pi k / 8).
+    falling = [1 + np.cos(np.pi * k / 8) for k in range(8)]
+    np.testing.assert_allclose([schedule(i) for i in range(12)], rising + falling, rtol=1e-5)
+
+
+def test_warmup_does_not_shift_the_decay():
+    schedule = make_schedule(
+        {
+            "learning_rate": 1.0,
+            "schedule": "step",
+            "decay_at": 0.5,
+            "decay_factor": 0.5,
+            "warmup_steps": 2,
+        },
+        8,
+    )
+    np.testing.assert_allclose([schedule(i) for i in range(8)], [0.5, 1, 1, 1, 0.5, 0.5, 0.5, 0.5])
+
+
+def test_rules_scale_the_rate_and_the_first_match_wins():
+    optimizer = build(rules=(("head/bias", 3.0), ("head/.*", 0.5)))
+    moved = jax.tree.map(lambda a, b: a - b, update(optimizer), PARAMS)
+    np.testing.assert_allclose(moved["head"]["bias"], [-0.1 * 2 * 3], rtol=1e-6)
+    np.testing.assert_allclose(moved["head"]["kernel"], [[-0.1 * 2 * 0.5]], rtol=1e-6)
+    np.testing.assert_allclose(moved["encoder"]["conv"]["kernel"], [[-0.2, -0.2]], rtol=1e-6)
+
+
+def test_frozen_parameters_have_no_optimiser_state():
+    optimizer = build(name="adam", rules=(("encoder/.*", 0.0),))
+    state = optimizer.transform.init(PARAMS)
+    paths = [jax.tree_util.keystr(p) for p, _ in jax.tree_util.tree_leaves_with_path(state)]
+    assert any("head" in p for p in paths)
+    assert not any("encoder" in p for p in paths)
+    assert optimizer.frozen_params["encoder"] == {"conv": {"kernel": True}, "norm": {"scale": True}}
+    assert optimizer.frozen_params["head"] == {"kernel": False, "bias": False}
+
+
+def test_statistics_are_frozen_with_their_module():
+    frozen = build(rules=(("encoder/.*", 0.0),)).frozen_stats["encoder"]
+    assert frozen == {"norm": {"mean": True}, "plain": {"mean": True}}
+    # By the module's parameters, though this expression does not match the statistics' own path.
+    frozen = build(rules=(("encoder/norm/scale", 0.0),)).frozen_stats["encoder"]
+    assert frozen == {"norm": {"mean": True}, "plain": {"mean": False}}
+    assert build().frozen_stats["encoder"] == {"norm": {"mean": False}, "plain": {"mean": False}}
+
+
+def test_adam_first_step_is_the_learning_rate():
+    moved = jax.tree.map(lambda a, b: a - b, update(build(name="adam")), PARAMS)
+    np.testing.assert_allclose(moved["head"]["kernel"], [[-0.1]], rtol=1e-5)
+
+
+def test_weight_decay_spares_vectors():
+    zero = jax.tree.map(jnp.zeros_like, GRADS)
+    new = update(build(name="adamw", weight_decay=0.01), grads=zero)
+    np.testing.assert_allclose(new["head"]["kernel"], [[3.0 * (1 - 0.1 * 0.01)]], rtol=1e-6)
+    np.testing.assert_array_equal(new["head"]["bias"], [0.5])
+
+
+def test_clipping_is_by_the_norm_of_what_is_trained():
+    # Trained alone: head, gradients (2, 2), norm 2 sqrt(2); clipped to norm 1.
+    new = update(build(clip_norm=1.0, rules=(("encoder/.*", 0.0),)))
+    np.testing.assert_allclose(new["head"]["bias"], [0.5 - 0.1 / np.sqrt(2)], rtol=1e-6)
+
+
+def test_momentum():
+    # 0.1 * 2, then 0.1 * (0.9 * 2 + 2)
+    new = update(build(momentum=0.9), times=2)
+    np.testing.assert_allclose(new["head"]["bias"], [0.5 - 0.2 - 0.38], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ((("encoder/convv/.*", 0.0),), r"matches no parameter.*encoder/conv/"),
+        ((("encoder", 0.0),), r"matches no parameter.*the whole path"),
+        ((("head/.*", 0.0), ("head/bias", 1.0)), r"'head/bias' is never reached"),
+        ((("head/(", 0.0),), "is not a regular expression"),
+    ],
+)
+def test_rules_that_can_not_be_meant(rules, said):
+    with pytest.raises(ConfigError, match=said):
+        multipliers(rules, PARAMS)

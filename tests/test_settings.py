@@ -1,0 +1,93 @@
+"""Bad settings are refused at the start, by their full name and with the near miss."""
+
+import pathlib
+
+import pytest
+
+from geoseg_jax import settings
+from geoseg_jax.settings import ConfigError
+from tests import tiny
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def test_a_good_config_passes():
+    settings.check(tiny.make_config())
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("train.steps", 0, "config.train.steps=0 must be a whole number of at least 1"),
+        ("train.steps", 2.5, "config.train.steps=2.5"),
+        ("train.steps", True, "config.train.steps=True"),
+        ("train.best_mode", "mni", "did you mean 'min'"),
+        (
+            "optimizer.name",
+            "adamm",
+            "config.optimizer.name='adamm' must be one of adam, adamw, sgd",
+        ),
+        ("optimizer.learning_rate", float("nan"), "config.optimizer.learning_rate=nan"),
+        ("optimizer.learning_rate", -1e-4, "above 0"),
+        ("optimizer.rules", (("encoder/.*",),), "must be pairs"),
+        ("optimizer.rules", (("encoder/.*", -1.0),), "must be pairs"),
+        ("data.bad_share", 1.5, "at most 1"),
+        ("data.flip", 1, "config.data.flip=1 must be True or False"),
+        ("data.frames", (-1, 0), "other than 0"),
+        ("model.encoder", "resnet19", "did you mean 'resnet18'"),
+        ("train.stpes", 3, "config.train.stpes is not a setting; did you mean 'train.steps'"),
+    ],
+)
+def test_bad_values(key, value, said):
+    config = tiny.make_config().to_dict()
+    section, name = key.split(".")
+    config.setdefault(section, {})[name] = value
+    with pytest.raises(ConfigError) as error:
+        settings.check(config)
+    assert said in str(error.value)
+
+
+def test_values_that_do_not_go_together():
+    config = tiny.make_config().to_dict()
+    config["optimizer"]["weight_decay"] = 0.1
+    with pytest.raises(ConfigError, match="adamw"):
+        settings.check(config)
+    config = tiny.make_config().to_dict()
+    config["task"] = {"min_depth": 2.0, "max_depth": 1.0}
+    with pytest.raises(ConfigError, match=r"config.task.min_depth=2.0 must be below"):
+        settings.check(config)
+
+
+def test_a_missing_key_is_named():
+    config = tiny.make_config().to_dict()
+    del config["train"]["batch_size"]
+    with pytest.raises(ConfigError, match=r"config.train.batch_size is missing"):
+        settings.check(config)
+
+
+def test_what_may_change_on_resume():
+    old = settings.plain(tiny.make_config())
+    longer = settings.plain(tiny.make_config(train__steps=20, train__log_every=1))
+    assert settings.check_resume(old, longer, "W") == [
+        "config.train.log_every: 2 -> 1",
+        "config.train.steps: 10 -> 20",
+    ]
+    assert settings.check_resume(old, old, "W") == []
+    other = settings.plain(tiny.make_config(optimizer__learning_rate=0.5))
+    with pytest.raises(ConfigError, match=r"learning_rate: 0.01 -> 0.5.*another --workdir"):
+        settings.check_resume(old, other, "W")
+
+
+def test_tuples_and_lists_are_the_same_setting():
+    assert settings.changed({"a": (1, (2,))}, {"a": [1, [2]]}) == {}
+    assert settings.changed({"a": 1, "b": 2}, {"a": 1}) == {"b": (2, None)}
+
+
+def test_configs_are_found_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = settings.find_config("configs/depth_kitti.py:mono,resnet50")
+    assert found == f"{ROOT / 'configs/depth_kitti.py'}:mono,resnet50"
+    (tmp_path / "mine.py").write_text("")
+    assert settings.find_config("mine.py:a") == "mine.py:a"
+    with pytest.raises(FileNotFoundError, match=r"did you mean 'configs/quickstart.py'"):
+        settings.find_config("configs/quikstart.py")
