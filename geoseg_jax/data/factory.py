@@ -11,6 +11,9 @@ from geoseg_jax.data.kitti import KittiSource
 from geoseg_jax.data.kitti_tree import HOW_TO_GET, LAYOUT, KittiTree
 from geoseg_jax.data.source import DataError, Source
 from geoseg_jax.data.splits import split_frames
+from geoseg_jax.data.synthetic import SyntheticSource
+
+_EVAL_SEED = 1_000_000
 
 
 class Data(NamedTuple):
@@ -81,7 +84,22 @@ def _kitti(data: ConfigDict) -> tuple[Source, Source]:
 
 
 def _synthetic(data: ConfigDict) -> tuple[Source, Source]:
-    raise NotImplementedError
+    settings = {
+        "world": data.world,
+        "height": data.height,
+        "width": data.width,
+        "frames": tuple(data.frames),
+        "stereo": data.stereo,
+    }
+    # Worlds of another seed, so that no evaluated scene is trained on.
+    train, evaluation = (
+        SyntheticSource(size=size, seed=seed, **settings)
+        for size, seed in (
+            (data.train_size, data.seed),
+            (data.eval_size, data.seed + _EVAL_SEED),
+        )
+    )
+    return train, evaluation
 
 
 def _left_out(source: Source) -> str:

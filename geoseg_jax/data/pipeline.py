@@ -7,7 +7,11 @@ the processes are the batch that a single process would hold.
 
 import atexit
 import gc
+import multiprocessing
 import os
+import signal
+import threading
+import weakref
 from collections.abc import Iterator
 
 import grain
@@ -22,6 +26,7 @@ Batch = dict[str, np.ndarray]
 _REPLACEMENT_TRIES = 20
 # Batches ahead of the one in use. A batch of 12 at 640x192 with 4 views is 18 MB.
 _AHEAD = 4
+_OPEN: weakref.WeakSet = weakref.WeakSet()
 
 
 def train_batches(
@@ -151,19 +156,41 @@ def _iterate(blocks: grain.MapDataset, workers: int) -> Iterator[Batch]:
         parallel = grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
         if not flags.FLAGS.is_parsed():  # grain reads its flags; outside of absl.app none is set
             flags.FLAGS.mark_as_parsed()
-        dataset = blocks.to_iter_dataset(options).mp_prefetch(parallel)
+        dataset = blocks.to_iter_dataset(options).mp_prefetch(parallel, _start_worker)
     else:
         threads = min(_AHEAD, os.cpu_count() or 1)
         options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=_AHEAD)
         dataset = blocks.to_iter_dataset(options)
-    return _copies(dataset, shared_memory=workers > 0)
+    batches = _copies(dataset, shared_memory=workers > 0)
+    _OPEN.add(batches)
+    return batches
+
+
+@atexit.register
+def _close_all() -> None:
+    """A program that ends amid its batches must stop the workers while it is still whole."""
+    for batches in list(_OPEN):
+        batches.close()
+
+
+def _start_worker(index: int, count: int) -> None:
+    """Runs first in each worker: it lives as long as the process that it reads for."""
+    del index, count
+    # Ctrl-C and a scheduler's SIGTERM reach all processes, but that one decides what follows: it
+    # may want another batch before it saves and ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+    def watch() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)  # it was killed and can't stop its workers any more
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _copies(dataset: grain.IterDataset, shared_memory: bool) -> Iterator[Batch]:
     """Batches that are the caller's own: workers hand out arrays in memory that is freed."""
     iterator = iter(dataset)
-    # A run that ends in the middle must stop its workers while the interpreter is still whole.
-    atexit.register(iterator.close)
     try:
         while (batch := _next(iterator, shared_memory)) is not None:
             yield batch
@@ -171,7 +198,6 @@ def _copies(dataset: grain.IterDataset, shared_memory: bool) -> Iterator[Batch]:
         # The line alone: grain adds notes about its own traceback.
         raise type(error)(*error.args) from None
     finally:
-        atexit.unregister(iterator.close)
         iterator.close()
         if shared_memory:
             # An iterator at its end holds its last batches in a reference cycle, so that their

@@ -1,4 +1,10 @@
 import itertools
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -107,16 +113,52 @@ def test_workers_change_nothing(reference):
     assert batches.gi_frame is None  # closed
 
 
-def test_workers_evaluate_the_same():
-    source = NumberedSource(5)
-    expected = list(eval_batches(source, batch_size=4))
-    assert_same(list(eval_batches(source, batch_size=4, workers=1)), expected)
+def test_an_error_in_a_worker_arrives_as_itself_and_in_its_place():
+    source = NumberedSource(5, bad=[4])
+    batches = eval_batches(source, batch_size=2, workers=1)
+    for index, expected in enumerate(itertools.islice(eval_batches(source, batch_size=2), 2)):
+        assert_same([next(batches)], [expected])
+        assert expected["id"].tolist() == [2 * index, 2 * index + 1]
+    with pytest.raises(BadRecord, match=r"^/pictures/4.png: cut short; get it again$"):
+        next(batches)
 
 
-def test_an_error_in_a_worker_arrives_as_itself():
-    source = NumberedSource(4, bad=[2])
-    with pytest.raises(BadRecord, match=r"^/pictures/2.png: cut short; get it again$"):
-        take(train_batches(source, batch_size=4, seed=0, workers=1), 2)
+def test_workers_survive_a_signal_to_all_but_not_their_parent():
+    """Ctrl-C and SIGTERM go to the whole group; only the training process acts on them."""
+    code = (
+        "import multiprocessing, sys\n"
+        "from geoseg_jax.data.pipeline import train_batches\n"
+        "from tests.data.fabricate import NumberedSource\n"
+        "if __name__ == '__main__':\n"
+        "    batches = train_batches(NumberedSource(3), batch_size=2, seed=0, workers=1)\n"
+        "    next(batches)\n"
+        "    print(*[p.pid for p in multiprocessing.active_children()], flush=True)\n"
+        "    sys.stdin.read()\n"
+    )
+    run = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        (worker,) = map(int, run.stdout.readline().split())
+        for number in (signal.SIGINT, signal.SIGTERM):
+            os.kill(worker, number)
+        time.sleep(0.2)
+        assert alive(worker)
+    finally:
+        run.kill()
+        run.communicate()
+    deadline = time.monotonic() + 20
+    while alive(worker) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not alive(worker)
+
+
+def alive(process):
+    """A process that ended but has no parent to ask for its exit code is not alive."""
+    try:
+        return pathlib.Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 @pytest.mark.parametrize("size", [1, 3])

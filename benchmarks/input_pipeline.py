@@ -1,0 +1,191 @@
+"""How fast pictures come: decoding, whole records, batches, and what a training step waits for.
+
+    python -m benchmarks.input_pipeline [--root=/data/kitti_raw] [--json=FILE]
+
+Writes the same pictures as PNG and as JPEG into KITTI trees of its own (those of --root, or street
+scenes rendered at 1242x375), reads them back through KittiSource and the pipeline, and prints a
+table. The time spent waiting is measured against a pretended training step of --step_ms that needs
+no processor, as on an accelerator; a real run logs its own as data_wait_share in metrics.jsonl.
+"""
+
+import json
+import os
+import pathlib
+import platform
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+
+import cv2
+import numpy as np
+import rich.console
+import rich.table
+from absl import app, flags
+
+from geoseg_jax.data import pictures
+from geoseg_jax.data.kitti import KittiSource
+from geoseg_jax.data.kitti_tree import KittiTree
+from geoseg_jax.data.pipeline import train_batches
+from geoseg_jax.data.source import Source
+from geoseg_jax.data.splits import split_frames
+from geoseg_jax.data.synthetic import SyntheticSource
+
+ROOT = flags.DEFINE_string("root", "", "KITTI raw whose pictures are taken; empty: rendered ones")
+HEIGHT = flags.DEFINE_integer("height", 192, "height of the records")
+WIDTH = flags.DEFINE_integer("width", 640, "width of the records")
+BATCH = flags.DEFINE_integer("batch_size", 12, "records a batch")
+WORKERS = flags.DEFINE_list("workers", ["0", "1", "2"], "numbers of workers to try")
+STEP_MS = flags.DEFINE_list("step_ms", ["100", "500", "2000"], "lengths of the pretended step")
+SECONDS = flags.DEFINE_float("seconds", 6.0, "for each measurement")
+JSON = flags.DEFINE_string("json", "", "file for the figures")
+
+ENDINGS = {"PNG": "png", "JPEG": "jpg"}
+FRAMES = 6
+DRIVE = "2011_09_26/2011_09_26_drive_0001_sync"
+VIEWS = 4  # the frame, its two neighbours, its stereo partner
+CALIBRATION = """\
+S_rect_02: {w} {h}\nS_rect_03: {w} {h}\nR_rect_00: 1 0 0 0 1 0 0 0 1
+P_rect_02: 721.5 0 609.6 44.9 0 721.5 172.9 0.2 0 0 1 0.003
+P_rect_03: 721.5 0 609.6 -339.5 0 721.5 172.9 2.2 0 0 1 0.003
+"""
+
+
+def taken_pictures() -> Iterator[np.ndarray]:
+    """BGR pictures from --root in the order in which they lie there."""
+    tree = KittiTree(ROOT.value)
+    for frame in split_frames(tree, "all", "--root"):
+        if frame.drive == tree.drives[0]:
+            yield pictures.read_picture(tree.path(frame))
+
+
+def rendered_pictures() -> Iterator[np.ndarray]:
+    """Street scenes of KITTI's size."""
+    source = SyntheticSource("street", 64, 0, 375, 1242, (), False)
+    for index in range(len(source)):
+        yield cv2.cvtColor(source[index]["image"], cv2.COLOR_RGB2BGR)
+
+
+def write_trees(folder: pathlib.Path) -> dict[str, pathlib.Path]:
+    """Format -> root of a KITTI tree with the same FRAMES x 2 pictures."""
+    source = taken_pictures() if ROOT.value else rendered_pictures()
+    roots = {name: folder / name for name in ENDINGS}
+    for frame in range(FRAMES):
+        for camera in ("image_02", "image_03"):
+            picture = next(source)
+            for name, root in roots.items():
+                place = root / DRIVE / camera / "data"
+                place.mkdir(parents=True, exist_ok=True)
+                path = place / f"{frame:010d}.{ENDINGS[name]}"
+                # Quality 92 is what monodepth2 advises to convert KITTI with.
+                quality = [cv2.IMWRITE_JPEG_QUALITY, 92] if name == "JPEG" else []
+                cv2.imwrite(str(path), picture, quality)
+    height, width = picture.shape[:2]
+    for root in roots.values():
+        text = CALIBRATION.format(h=height, w=width)
+        (root / DRIVE).parent.joinpath("calib_cam_to_cam.txt").write_text(text)
+    return roots
+
+
+def seconds_each(work: Callable[[int], object]) -> float:
+    """Median processor seconds of work(0), work(1), ... in one thread, over --seconds.
+
+    Processor time, so that the figure per core holds when other programs want the core, too.
+    """
+    work(0)
+    times, end = [], time.perf_counter() + SECONDS.value
+    while time.perf_counter() < end or len(times) < 3:
+        start = time.thread_time()
+        work(len(times))
+        times.append(time.thread_time() - start)
+    return statistics.median(times)
+
+
+def measure_records(source: Source, root: pathlib.Path | None) -> dict[str, float]:
+    """Pictures a second of one thread, and where there are files, what share is decoding."""
+    record = seconds_each(lambda i: source[i % len(source)])
+    result = {"pictures_per_second_per_core": VIEWS / record}
+    if root is not None:
+        files = sorted(root.rglob("image_0?/data/*"))
+        decode = seconds_each(lambda i: pictures.read_picture(files[i % len(files)]))
+        result["decode_share"] = decode * VIEWS / record
+        result["kilobytes_per_picture"] = statistics.mean(f.stat().st_size for f in files) / 1000
+    return result
+
+
+def measure_batches(source: Source, workers: int) -> dict[str, float]:
+    """Batches a second when nothing else runs, and the share of time waiting at each step length.
+
+    The first batches, in which the workers start, are not counted.
+    """
+    batches = train_batches(source, batch_size=BATCH.value, seed=0, workers=workers)
+    try:
+        for _ in range(2 + 2 * workers):  # use up what was read ahead meanwhile
+            next(batches)
+        count, start = 0, time.perf_counter()
+        while time.perf_counter() < start + SECONDS.value:
+            next(batches)
+            count += 1
+        result = {"batches_per_second": count / (time.perf_counter() - start)}
+        for milliseconds in STEP_MS.value:
+            step = float(milliseconds) / 1000
+            waited, start = 0.0, time.perf_counter()
+            while time.perf_counter() < start + max(SECONDS.value, 4 * step):
+                before = time.perf_counter()
+                next(batches)
+                waited += time.perf_counter() - before
+                time.sleep(step)
+            share = waited / (time.perf_counter() - start)
+            result[f"wait_share_step_{milliseconds}_ms"] = share
+        return result
+    finally:
+        batches.close()
+
+
+def show(results: dict[str, dict[str, float]], title: str) -> None:
+    """A table with a row for each result."""
+    columns = list(dict.fromkeys(key for row in results.values() for key in row))
+    table = rich.table.Table("", *(c.replace("_", " ") for c in columns), title=title)
+    for name, row in results.items():
+        shares = {c: f"{100 * row[c]:.0f} %" if "share" in c else f"{row[c]:.4g}" for c in row}
+        table.add_row(name, *(shares.get(column, "-") for column in columns))
+    rich.console.Console(width=None if os.isatty(1) else 120).print(table)
+
+
+def main(argv: list[str]) -> None:
+    if len(argv) > 1:
+        raise app.UsageError(f"unknown argument {argv[1]!r}")
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="input_pipeline_"))
+    try:
+        sources: dict[str, tuple[Source, pathlib.Path | None]] = {}
+        for name, root in write_trees(folder).items():
+            tree = KittiTree(root)
+            frames = split_frames(tree, "all", "root")
+            kitti = KittiSource(tree, frames, height=HEIGHT.value, width=WIDTH.value)
+            sources[name] = (kitti, root)
+        street = SyntheticSource("street", 64, 0, HEIGHT.value, WIDTH.value)
+        records = {name: measure_records(*pair) for name, pair in sources.items()}
+        records["synthetic, rendered"] = measure_records(street, None)
+        size = f"{WIDTH.value}x{HEIGHT.value}"
+        show(records, f"records of {VIEWS} pictures, {size}, one thread")
+        batches = {
+            f"{name}, {workers} workers": measure_batches(source, int(workers))
+            for name, (source, _) in sources.items()
+            for workers in WORKERS.value
+        }
+        show(batches, f"batches of {BATCH.value} records, {size}, {os.cpu_count()} cores")
+    finally:
+        shutil.rmtree(folder)
+    if JSON.value:
+        figures = {
+            "records": records,
+            "batches": batches,
+            "flags": {f.name: f.value for f in flags.FLAGS.get_key_flags_for_module(argv[0])},
+            "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        }
+        pathlib.Path(JSON.value).write_text(json.dumps(figures, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    app.run(main)
