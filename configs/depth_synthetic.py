@@ -15,8 +15,8 @@ VIEWS = {
     "mono_stereo": {"frames": (-1, 1), "stereo": True},
 }
 WORLDS = ("street", "room")
-# Metres: the range of the sigmoid, and the farthest depth that is judged.
-RANGE = {"street": (0.1, 100.0, 80.0), "room": (0.1, 20.0, 10.0)}
+# Metres: the range of the sigmoid, where the head starts, the farthest depth that is judged.
+RANGE = {"street": (0.1, 100.0, 10.0, 80.0), "room": (0.1, 20.0, 3.0, 10.0)}
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -28,7 +28,7 @@ def get_config(arg: str = "") -> ConfigDict:
     views = next((word for word in words if word in VIEWS), "mono_stereo")
     world = next((word for word in words if word in WORLDS), "street")
     encoder = "resnet50" if "resnet50" in words else "resnet18"
-    min_depth, max_depth, farthest = RANGE[world]
+    min_depth, max_depth, initial_depth, farthest = RANGE[world]
 
     config = ConfigDict()
     config.seed = 0
@@ -42,6 +42,7 @@ def get_config(arg: str = "") -> ConfigDict:
             "smoothness_order": 1,
             "min_depth": min_depth,
             "max_depth": max_depth,
+            "initial_depth": initial_depth,
             "jitter": {
                 "brightness": 0.2,
                 "contrast": 0.2,

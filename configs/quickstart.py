@@ -24,6 +24,7 @@ def get_config(arg: str = "") -> ConfigDict:
             "smoothness_order": 1,
             "min_depth": 0.1,  # metres, the range of the sigmoid
             "max_depth": 100.0,
+            "initial_depth": 10.0,  # metres, where the head starts
             "jitter": {
                 "brightness": 0.2,
                 "contrast": 0.2,

@@ -47,7 +47,10 @@ def conv2d(x: jax.Array, kernel: jax.Array, *, stride: int = 1, padding: str = "
 
 
 class Conv(nn.Module):
-    """`conv2d` with its parameters: kernel [k, k, C_in, C_out] and, if asked for, bias [C_out]."""
+    """`conv2d` with its parameters: kernel [k, k, C_in, C_out] and, if asked for, bias [C_out].
+
+    Without a bias_init the bias starts as PyTorch's, uniform in +-1/sqrt(fan_in).
+    """
 
     features: int
     size: int = 3
@@ -55,6 +58,7 @@ class Conv(nn.Module):
     padding: str = "zero"
     use_bias: bool = True
     kernel_init: Callable = torch_uniform
+    bias_init: Callable | None = None
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
@@ -65,7 +69,8 @@ class Conv(nn.Module):
         x = conv2d(x, kernel, stride=self.stride, padding=self.padding)
         if self.use_bias:
             bound = 1.0 / math.sqrt(math.prod(shape[:3]))
-            bias = self.param("bias", _uniform(bound), (self.features,), jnp.float32)
+            start = self.bias_init or _uniform(bound)
+            bias = self.param("bias", start, (self.features,), jnp.float32)
             x = x + bias.astype(self.dtype)
         return x
 

@@ -16,6 +16,7 @@ class SelfSupDepthNet(nn.Module):
       decoder_padding: 'reflect' or 'zero'.
       pose_encoder: the pose network's encoder; '' for none (stereo alone needs none).
       scales: number of disparity maps, each half the size of the one before.
+      initial_disparity: where the head starts, see unet.DisparityHead.
       dtype: what to compute in, float32 or bfloat16. Parameters, batch statistics, disparities and
         twists are float32 either way.
     """

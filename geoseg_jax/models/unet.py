@@ -1,6 +1,7 @@
 """U-Net decoder and disparity head of monodepth2 (Godard et al., arXiv:1806.01260, appendix)."""
 
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -68,17 +69,25 @@ class DisparityHead(nn.Module):
     Attributes:
       scales: number of scales, or which ones.
       padding: of the convolution, 'reflect' or 'zero'.
+      initial: disparity that the head starts around, in (0, 1), through its bias; None leaves the
+        bias as PyTorch starts it, around 0.5.
       dtype: what the convolution computes in; the sigmoid and its result are float32.
     """
 
     scales: int | tuple[int, ...] = 4
     padding: str = "reflect"
+    initial: float | None = None
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, features: dict[int, jax.Array]) -> dict[int, jax.Array]:
         scales = range(self.scales) if isinstance(self.scales, int) else self.scales
-        layer = functools.partial(conv.Conv, 1, padding=self.padding, dtype=self.dtype)
+        bias = None
+        if self.initial is not None:
+            bias = nn.initializers.constant(math.log(self.initial / (1 - self.initial)))
+        layer = functools.partial(
+            conv.Conv, 1, padding=self.padding, bias_init=bias, dtype=self.dtype
+        )
         logits = {s: layer(name=f"dispconv_{s}")(features[s])[..., 0] for s in scales}
         return {s: nn.sigmoid(x.astype(jnp.float32)) for s, x in logits.items()}
 
