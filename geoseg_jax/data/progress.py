@@ -41,7 +41,8 @@ def track(items: Sequence[T], what: str) -> Iterator[T]:
                 bar.start()
             else:
                 left = (now - start) * (len(items) / (done + 1) - 1)
-                console.print(f"{what}: {done + 1}/{len(items)}, {left:.0f} s left")
+                line = f"{what}: {done + 1}/{len(items)}, {left:.0f} s left"
+                console.print(line, soft_wrap=True, markup=False, highlight=False)
                 due = now + _SECONDS_PER_LINE
     finally:
         if bar.live.is_started:
