@@ -1,6 +1,15 @@
-"""The embedded synthetic world: procedural streets, rooms and objects, ray-cast, with exact truth."""
+"""The embedded synthetic world: streets, rooms and single objects, ray-cast, with exact truth."""
 
+from geoseg_jax.data.synthetic.cache import CachedSource, cached_source
 from geoseg_jax.data.synthetic.classes import CLASSES, OBJECT_CATEGORIES
 from geoseg_jax.data.synthetic.source import WORLD_VERSION, ObjectSource, SyntheticSource
 
-__all__ = ["CLASSES", "OBJECT_CATEGORIES", "WORLD_VERSION", "ObjectSource", "SyntheticSource"]
+__all__ = [
+    "CLASSES",
+    "OBJECT_CATEGORIES",
+    "WORLD_VERSION",
+    "CachedSource",
+    "ObjectSource",
+    "SyntheticSource",
+    "cached_source",
+]

@@ -1,4 +1,4 @@
-"""Pictures of one thing: a category told by its shape, whatever the pose, texture and background."""
+"""Pictures of one thing: its category shows in its shape, whatever pose, texture and background."""
 
 from collections.abc import Callable
 
@@ -101,7 +101,7 @@ def make_object(
     reach = np.abs(thing.rotation) @ thing.half[..., None]
     low, high = (thing.centre - reach[..., 0]).min(0), (thing.centre + reach[..., 0]).max(0)
     middle, radius = (low + high) / 2, np.linalg.norm(high - low) / 2
-    # The backdrop is drawn to the thing's size, so that its texture says nothing about the category.
+    # The backdrop grows with the thing, so that its texture says nothing about the category.
     ground, wall = (_surface(rng), _surface(rng))
     ground, wall = (
         m._replace(size=(m.size[0] * radius * 2, m.size[1] * radius * 2), noise=m.noise * radius)

@@ -256,7 +256,7 @@ def _camera(rng: np.random.Generator, size) -> Walk:
     return Walk(np.array([far * x, -rng.uniform(1.2, 1.7), far * z]), velocity, angles, rates)
 
 
-def make_room(rng: np.random.Generator) -> tuple[Scene, Walk]:
+def make(rng: np.random.Generator) -> tuple[Scene, Walk]:
     """A furnished room and the camera's way through it."""
     size = rng.uniform(4.0, 7.0), rng.uniform(2.4, 2.9), rng.uniform(3.6, 6.0)
     walk = _camera(rng, size)

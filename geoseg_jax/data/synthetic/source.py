@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from geoseg_jax.data.source import DataError
 from geoseg_jax.data.synthetic import objects, room, street
 from geoseg_jax.data.synthetic.classes import CLASSES, OBJECT_CATEGORIES
 from geoseg_jax.data.synthetic.raycast import View
@@ -17,7 +18,7 @@ from geoseg_jax.data.synthetic.truth import depth_map, flow_to, label_map, trace
 # Part of every fingerprint and cache key: raise it with any change to what is drawn.
 WORLD_VERSION = 1
 
-_WORLDS = {"street": (street, street.make_street), "room": (room, room.make_room)}
+_WORLDS = {"room": room, "street": street}  # their order is part of the seed
 
 
 class Shot(NamedTuple):
@@ -56,14 +57,14 @@ class SyntheticSource:
         samples: int = 2,
     ):
         if world not in _WORLDS:
-            raise ValueError(f"data.world={world!r} is unknown; known: {sorted(_WORLDS)}")
+            raise DataError(f"config.data.world={world!r} is unknown; known: {sorted(_WORLDS)}")
         if size < 1 or height < 8 or width < 8 or samples < 1 or seed < 0:
-            raise ValueError(
+            raise DataError(
                 "the synthetic world needs size >= 1, seed >= 0, height and width >= 8 and "
                 f"samples >= 1; got size={size}, seed={seed}, {height}x{width}, samples={samples}"
             )
         if 0 in frames or len(set(frames)) != len(frames):
-            raise ValueError(f"data.frames={tuple(frames)} must be distinct and other than 0")
+            raise DataError(f"config.data.frames={tuple(frames)} must be distinct and other than 0")
         self.parameters = {
             "world": world, "size": int(size), "seed": int(seed), "height": int(height),
             "width": int(width), "frames": [int(frame) for frame in frames],
@@ -74,7 +75,6 @@ class SyntheticSource:
         self.frames, self.stereo = tuple(int(frame) for frame in frames), bool(stereo)
         self.classes = CLASSES[world]
         self.left_out: dict[str, int] = {}
-        self._module, self._make = _WORLDS[world]
 
     def __len__(self) -> int:
         return self.size
@@ -82,7 +82,7 @@ class SyntheticSource:
     @property
     def intrinsics(self) -> np.ndarray:
         """f32 [3, 3] in pixels: square ones, the optical axis through the picture's middle."""
-        focal = self._module.FOCAL * self.width
+        focal = _WORLDS[self.world].FOCAL * self.width
         x, y = (self.width - 1) / 2, (self.height - 1) / 2
         return np.array([[focal, 0, x], [0, focal, y], [0, 0, 1]], np.float32)
 
@@ -90,14 +90,15 @@ class SyntheticSource:
     def stereo_pose(self) -> np.ndarray:
         """f32 [4, 4] stereo partner <- target in metres; the identity without stereo."""
         pose = np.eye(4, dtype=np.float32)
-        pose[0, 3] = -self._module.BASELINE if self.stereo else 0
+        pose[0, 3] = -_WORLDS[self.world].BASELINE if self.stereo else 0
         return pose
 
     def shot(self, i: int) -> Shot:
         """The scene and the views of record i."""
         i = _checked(i, self.size)
-        worlds = sorted(_WORLDS)
-        scene, way = self._make(np.random.default_rng([self.seed, worlds.index(self.world), i]))
+        scene, way = _WORLDS[self.world].make(
+            np.random.default_rng([self.seed, list(_WORLDS).index(self.world), i])
+        )
         intrinsics = self.intrinsics.astype(np.float64)
 
         def view(time: float, side: np.ndarray) -> View:
@@ -105,7 +106,7 @@ class SyntheticSource:
             return View(intrinsics, pose, self.height, self.width, time)
 
         middle = np.eye(4)
-        sources = [view(frame / self._module.FPS, middle) for frame in self.frames]
+        sources = [view(frame / _WORLDS[self.world].FPS, middle) for frame in self.frames]
         if self.stereo:
             sources.append(view(0.0, self.stereo_pose.astype(np.float64)))
         return Shot(scene, view(0.0, middle), tuple(sources))
@@ -127,7 +128,7 @@ class SyntheticSource:
             "sources": np.array(pictures, np.uint8).reshape(-1, self.height, self.width, 3),
             "intrinsics": self.intrinsics,
             "stereo_pose": self.stereo_pose,
-            "depth": depth_map(hits, self._module.MAX_DEPTH),
+            "depth": depth_map(hits, _WORLDS[self.world].MAX_DEPTH),
             "depth_size": np.array([self.height, self.width], np.int32),
             "label": label_map(scene, hits),
             "id": np.int32(i),
@@ -136,6 +137,11 @@ class SyntheticSource:
         if sources:
             record["flow"], record["flow_valid"] = flow_to(scene, target, hits, sources[0])
         return record
+
+    def depth(self, i: int) -> np.ndarray:
+        """The depth of record i alone, f32 [height, width] metres, without drawing anything."""
+        scene, target, _ = self.shot(i)
+        return depth_map(trace(scene, target), _WORLDS[self.world].MAX_DEPTH)
 
     def describe(self, i: int) -> str:
         """One line that names record i."""
@@ -153,7 +159,7 @@ class ObjectSource:
         self, size: int = 1000, seed: int = 0, height: int = 64, width: int = 64, samples: int = 2
     ):
         if size < 1 or height < 8 or width < 8 or samples < 1 or seed < 0:
-            raise ValueError(
+            raise DataError(
                 "synthetic objects need size >= 1, seed >= 0, height and width >= 8 and "
                 f"samples >= 1; got size={size}, seed={seed}, {height}x{width}, samples={samples}"
             )
@@ -194,6 +200,13 @@ class ObjectSource:
     def fingerprint(self) -> str:
         """sha256 of all that the records depend on."""
         return _fingerprint(self.parameters)
+
+
+def source_from(parameters: dict) -> SyntheticSource | ObjectSource:
+    """The source whose `parameters` these are."""
+    if parameters["world"] == "objects":
+        return ObjectSource(**{k: v for k, v in parameters.items() if k != "world"})
+    return SyntheticSource(**parameters)
 
 
 def _checked(i: int, size: int) -> int:

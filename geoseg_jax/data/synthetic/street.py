@@ -293,7 +293,7 @@ def _weather(rng: np.random.Generator) -> tuple[Light, Sky]:
     return Light(direction, sun, ambient), Sky(zenith, (0.84, 0.88, 0.92), 1.1 - 0.8 * clear, SKY)
 
 
-def make_street(rng: np.random.Generator) -> tuple[Scene, Drive]:
+def make(rng: np.random.Generator) -> tuple[Scene, Drive]:
     """A street and the camera's way through it."""
     layout = _layout(rng)
     speed = rng.choice([0.0, rng.uniform(3, 12)], p=[0.12, 0.88])

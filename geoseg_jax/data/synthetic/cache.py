@@ -1,0 +1,199 @@
+"""A synthetic set rendered once and kept as a tensorflow-datasets data set of array_record files.
+
+The folder is named after a hash of everything the records depend on, is written under another name
+and renamed when complete: a set is there as a whole or not at all. Whoever renders holds a lock, so
+that of several processes on a machine one renders and the others wait for it.
+"""
+
+import contextlib
+import fcntl
+import logging
+import os
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from geoseg_jax.data.progress import track
+from geoseg_jax.data.source import DataError, Record, Source
+from geoseg_jax.data.synthetic.worker import rendered
+
+_SPLIT = "records"
+_SHARD = 1024  # records in a file
+_BATCH = 16  # records between two writings of the set's description
+
+
+def default_cache_dir() -> Path:
+    """$XDG_CACHE_HOME/geoseg_jax, or ~/.cache/geoseg_jax."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "geoseg_jax"
+
+
+def cached_source(
+    source: Source, cache_dir: str | os.PathLike = "", workers: int = 0
+) -> "CachedSource":
+    """The same records as `source`, a SyntheticSource or ObjectSource, read from disk.
+
+    Renders them first where `cache_dir` (default: default_cache_dir()) lacks them, in `workers`
+    processes (default: one for each core that this process may use).
+    Raises DataError where the folder can't be written or a set in it is not whole.
+    """
+    root = Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
+    name = f"synthetic_{source.parameters['world']}_{source.fingerprint()[:20]}"
+    folder = root / name
+    if not folder.exists():
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            with _locked(root / f".{name}.lock", name):
+                if not folder.exists():
+                    _render(source, root, name, workers or len(os.sched_getaffinity(0)))
+        except OSError as error:
+            raise DataError(
+                f"the rendered set {folder} can't be written ({error}); set config.data.cache_dir "
+                "to a folder with space that can be written"
+            ) from error
+    return CachedSource(source, folder)
+
+
+@contextlib.contextmanager
+def _locked(path: Path, what: str) -> Iterator[None]:
+    """Holds an advisory lock on `path`; the system lets go of it when its process dies."""
+    with path.open("w") as handle:
+        waiting = False
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not waiting:
+                    logging.info("waiting for another process that renders %s", what)
+                waiting = True
+                time.sleep(0.2)
+        yield
+
+
+def _render(source: Source, root: Path, name: str, workers: int) -> None:
+    """Called with the set's lock held."""
+    mine = f".{name}.partial-{socket.gethostname()}"
+    for left in root.glob(f"{mine}-*"):  # of a process on this machine that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    partial = root / f"{mine}-{os.getpid()}"
+    what = f"rendering {len(source)} {source.parameters['world']} records into {root / name}"
+    logging.info("%s with %d processes", what, workers)
+    try:
+        _write(source, partial, rendered(source.parameters, len(source), workers), what)
+        try:
+            partial.rename(root / name)
+        except OSError:
+            # Another machine that shares the folder was first: its set holds the same records.
+            if not (root / name).exists():
+                raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _features(record: Record) -> Any:
+    import tensorflow_datasets as tfds  # takes a second to import: only those who cache pay
+
+    # Arrays are kept as their raw bytes. array_record compresses them, and reading is several times
+    # faster than decoding pictures or parsing lists of floats.
+    return tfds.features.FeaturesDict(
+        {
+            key: tfds.features.Tensor(
+                shape=np.shape(value), dtype=value.dtype.type, encoding="bytes"
+            )
+            for key, value in record.items()
+        }
+    )
+
+
+def _write(source: Source, folder: Path, records: Iterator[Record], what: str) -> None:
+    import tensorflow_datasets as tfds
+
+    folder.mkdir(parents=True)
+    writer, batch = None, []
+    try:
+        for i in track(range(len(source)), what):
+            record = next(records)
+            if writer is None:
+                identity = tfds.core.dataset_info.DatasetIdentity(
+                    name="synthetic",
+                    version=tfds.core.Version("1.0.0"),
+                    data_dir=str(folder),
+                    module_name=__name__,
+                )
+                info = tfds.core.DatasetInfo(
+                    builder=identity,
+                    description=f"{what}: {source.parameters}",
+                    features=_features(record),
+                    disable_shuffling=True,
+                )
+                writer = tfds.core.SequentialWriter(info, _SHARD, file_format="array_record")
+                writer.initialize_splits([_SPLIT])
+            batch.append({key: np.asarray(value) for key, value in record.items()})
+            if len(batch) == _BATCH or i == len(source) - 1:
+                writer.add_examples({_SPLIT: batch})
+                batch = []
+        writer.close_splits([_SPLIT])
+    finally:
+        records.close()
+
+
+class CachedSource:
+    """Reads the records of `source` from `folder`; everything else is the source's own."""
+
+    def __init__(self, source: Source, folder: Path):
+        self.source, self.folder = source, Path(folder)
+        self.left_out: dict[str, int] = dict(source.left_out)
+        self._reader = None
+        try:
+            found = len(self._open())
+        except Exception as error:  # whatever tfds or array_record find wrong with the files
+            raise DataError(
+                f"the rendered set {self.folder} can't be read ({error}); delete it to have it "
+                "rendered again"
+            ) from error
+        if found != len(source):
+            raise DataError(
+                f"the rendered set {self.folder} has {found} records, not {len(source)}; delete "
+                "it to have it rendered again"
+            )
+
+    def _open(self) -> Any:
+        # Opened by each process for itself: an open file does not travel to workers.
+        if self._reader is None:
+            import tensorflow_datasets as tfds
+
+            builder = tfds.builder_from_directory(str(self.folder))
+            self._reader = builder.as_data_source(_SPLIT)
+        return self._reader
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_reader": None}
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, i: int) -> Record:
+        if not 0 <= int(i) < len(self):
+            raise IndexError(f"record {i} is not in 0..{len(self) - 1}")
+        record = self._open()[int(i)]
+        # The arrays are views of the bytes read, which can't be written to; scalars have no shape.
+        return {key: np.array(value)[()] for key, value in record.items()}
+
+    def describe(self, i: int) -> str:
+        """One line that names record i."""
+        return self.source.describe(i)
+
+    def fingerprint(self) -> str:
+        """That of the source: the records are the same."""
+        return self.source.fingerprint()
+
+    def __getattr__(self, name: str) -> Any:
+        # What a source has beyond the protocol (poses, classes, depth ...) is there as well.
+        if name.startswith("_") or name == "source":
+            raise AttributeError(name)
+        return getattr(self.source, name)

@@ -1,0 +1,81 @@
+"""Renders a share of a source's records in a process of its own: `python -m` this, JOB as JSON.
+
+Records go to standard output, each a pickle after its length. A plain subprocess rather than
+multiprocessing: that would import the caller's main module here, and jax with it.
+"""
+
+import json
+import pickle
+import struct
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from geoseg_jax.data.source import DataError
+from geoseg_jax.data.synthetic.source import source_from
+
+_LENGTH = struct.Struct("<Q")
+
+
+def rendered(parameters: dict, size: int, workers: int) -> Iterator[dict[str, np.ndarray]]:
+    """The records 0 .. size - 1 in order, rendered by `workers` processes.
+
+    Raises DataError with a worker's own words where it fails.
+    """
+    root = str(Path(__file__).resolve().parents[3])
+    processes, errors = [], []
+    try:
+        for number in range(min(workers, size)):
+            job = {"parameters": parameters, "start": number, "stop": size, "step": workers}
+            # Run from the package's root, so that a checkout need not be installed.
+            code = f"import sys; sys.path.insert(0, {root!r}); from {__name__} import main; main()"
+            errors.append(tempfile.TemporaryFile())
+            command = [sys.executable, "-c", code, json.dumps(job)]
+            processes.append(
+                subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors[-1]
+                )
+            )
+        for i in range(size):
+            number = i % len(processes)
+            yield _receive(processes[number], errors[number], i)
+    finally:
+        for process, error in zip(processes, errors, strict=False):
+            process.kill()
+            process.wait()
+            process.stdout.close()
+            error.close()
+
+
+def _receive(process: subprocess.Popen, error, i: int) -> dict[str, np.ndarray]:
+    head = process.stdout.read(_LENGTH.size)
+    body = process.stdout.read(_LENGTH.unpack(head)[0]) if len(head) == _LENGTH.size else b""
+    if len(head) < _LENGTH.size or len(body) < _LENGTH.unpack(head)[0]:
+        code = process.wait()
+        error.seek(0)
+        words = error.read().decode(errors="replace").strip().splitlines() or ["nothing"]
+        raise DataError(
+            f"rendering synthetic record {i} failed: its process ended with {code} and said: "
+            f"{words[-1]}"
+        )
+    return pickle.loads(body)
+
+
+def main() -> None:
+    """Entry of a worker process."""
+    job = json.loads(sys.argv[1])
+    cv2.setNumThreads(1)  # there is a process for each core
+    source = source_from(job["parameters"])
+    for i in range(job["start"], job["stop"], job["step"]):
+        body = pickle.dumps(source[i], protocol=pickle.HIGHEST_PROTOCOL)
+        try:
+            sys.stdout.buffer.write(_LENGTH.pack(len(body)) + body)
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:  # the caller has gone; nobody wants the rest
+            sys.stderr.close()
+            return
