@@ -69,15 +69,15 @@ class DisparityHead(nn.Module):
     Attributes:
       scales: number of scales, or which ones.
       padding: of the convolution, 'reflect' or 'zero'.
+      dtype: what the convolution computes in; the sigmoid and its result are float32.
       initial: disparity that the head starts around, in (0, 1), through its bias; None leaves the
         bias as PyTorch starts it, around 0.5.
-      dtype: what the convolution computes in; the sigmoid and its result are float32.
     """
 
     scales: int | tuple[int, ...] = 4
     padding: str = "reflect"
-    initial: float | None = None
     dtype: jnp.dtype = jnp.float32
+    initial: float | None = None
 
     @nn.compact
     def __call__(self, features: dict[int, jax.Array]) -> dict[int, jax.Array]:
