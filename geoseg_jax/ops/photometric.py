@@ -59,6 +59,34 @@ def photometric_error(
     return ssim_weight * dissimilarity + (1 - ssim_weight) * difference
 
 
+def best_view(errors: jax.Array, valid: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The source view with each pixel's smallest error; an invalid one never beats a valid one.
+
+    Args:
+      errors: [..., S, H, W].
+      valid: bool [..., S, H, W].
+
+    Returns:
+      view int32 [..., H, W], the first of equals, and any_valid bool [..., H, W].
+    """
+    best, any_valid = errors[..., 0, :, :], valid[..., 0, :, :]
+    view = jnp.zeros(best.shape, jnp.int32)
+    for i in range(1, errors.shape[-3]):
+        error, seen = errors[..., i, :, :], valid[..., i, :, :]
+        wins = (seen & ~any_valid) | ((seen == any_valid) & (error < best))
+        best, view = jnp.where(wins, error, best), jnp.where(wins, i, view)
+        any_valid = any_valid | seen
+    return view, any_valid
+
+
+def take_view(maps: jax.Array, view: jax.Array) -> jax.Array:
+    """maps [..., S, H, W] at view [..., H, W], by selects: a gather's derivative is slow."""
+    taken = maps[..., 0, :, :]
+    for i in range(1, maps.shape[-3]):
+        taken = jnp.where(view == i, maps[..., i, :, :], taken)
+    return taken
+
+
 def minimum_reprojection(errors: jax.Array, valid: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Each pixel's smallest error over the source views: it may be hidden in some of them.
 
@@ -70,12 +98,8 @@ def minimum_reprojection(errors: jax.Array, valid: jax.Array) -> tuple[jax.Array
       error [..., H, W], over the valid views, over all where none is valid; the derivative goes
       to the winning view alone (the first of equals). any_valid: bool [..., H, W].
     """
-    best, best_valid = errors[..., 0, :, :], valid[..., 0, :, :]
-    for view in range(1, errors.shape[-3]):
-        error, seen = errors[..., view, :, :], valid[..., view, :, :]
-        wins = (seen & ~best_valid) | ((seen == best_valid) & (error < best))
-        best, best_valid = jnp.where(wins, error, best), best_valid | seen
-    return best, best_valid
+    view, any_valid = best_view(errors, valid)
+    return take_view(errors, view), any_valid
 
 
 def automask(

@@ -10,6 +10,7 @@ The sum of ops.sampling, camera, photometric, smoothness and disparity, for trai
   the unwarped sources, the smoothness weights, the projection of the rays.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -21,12 +22,9 @@ from jax import lax
 from geoseg_jax.ops import camera, disparity, photometric, sampling
 from geoseg_jax.ops import smoothness as smooth
 
-
-class Geometry(NamedTuple):
-    """Projection of target pixel p at inverse depth s into a source: direction p + s * offset."""
-
-    direction: jax.Array  # K R K^-1, [B, S, 3, 3]
-    offset: jax.Array  # K t, [B, S, 3]
+# Pixels added around pictures: one, mirrored, for SSIM's windows at the border, and two without
+# meaning, so that the adjoint of the windows needs no padding either.
+FRAME = 3
 
 
 def reprojection_loss(
@@ -73,20 +71,18 @@ def reprojection_loss(
     """
     _check(disparities, poses, target, sources, intrinsics)
     target, sources, intrinsics = map(lax.stop_gradient, (target, sources, intrinsics))
-    errors, masks = [], []
     views = _prepare(target, sources, ssim_weight, automask)
-    geometry = _geometry(poses, intrinsics)
-    for level in disparities:
-        inverse_depth = _framed_inverse_depth(level, target.shape[1:3], min_depth, max_depth)
-        error, mask = _scale_error(inverse_depth, geometry, views, ssim_weight)
-        errors.append(error.mean())
-        masks.append(mask.mean(dtype=jnp.float32))
+    size = target.shape[1:3]
+    inverse_depths = jnp.stack(
+        [_framed_inverse_depth(level, size, min_depth, max_depth) for level in disparities]
+    )
+    projections = _projections(poses, intrinsics)
+    errors, shares = _reprojection(inverse_depths, projections, views, ssim_weight)
     smoothing = _smoothness(disparities, target, smoothness, smoothness_order)
-    count = len(disparities)
     terms = {
-        "photometric": sum(errors) / count,
-        "smoothness": smoothing / count,
-        "reprojected": sum(masks) / count,
+        "photometric": errors.mean(),
+        "smoothness": smoothing / len(disparities),
+        "reprojected": shares.mean(),
     }
     return terms["photometric"] + terms["smoothness"], terms
 
@@ -115,109 +111,342 @@ def _check(disparities, poses, target, sources, intrinsics) -> None:
 
 
 class Views(NamedTuple):
-    """What the scales share."""
+    """What the scales share. Framed: see FRAME. Windows: one pixel less at each side."""
 
-    sources: jax.Array  # [B, S, C, H, W]
-    target: jax.Array  # framed, [B, C, H+2, W+2]
-    target_mean: jax.Array  # of windows, [B, C, H, W]
-    target_variance: jax.Array
+    sources: jax.Array  # [B, S, H * W * C]
+    target: jax.Array  # framed [B, 1, C, H+6, W+6]
+    target_mean: jax.Array  # of each window, [B, 1, C, H+4, W+4]
+    target_variance: jax.Array  # likewise
     identity: jax.Array | None  # the best unwarped source's error, [B, H, W]
 
 
-def _prepare(target, sources, ssim_weight, automask) -> Views:
-    sources = jnp.moveaxis(sources, -1, -3)
-    target = _frame(jnp.moveaxis(target, -1, -3))
-    mean = _window_mean(target)
-    variance = _window_mean(target * target) - mean * mean
-    views = Views(sources, target, mean, variance, None)
+def _prepare(target, sources, ssim_weight: float, automask: bool) -> Views:
+    planes = _framed(jnp.moveaxis(target, -1, -3))[:, None]
+    mean = _window_mean(planes)
+    variance = _window_mean(planes * planes) - mean * mean
+    flat = sources.reshape(*sources.shape[:2], -1)
+    views = Views(flat, planes, mean, variance, None)
     if not automask:
         return views
-    identity = _photometric_planes(_frame(sources), views, ssim_weight)
-    return views._replace(identity=identity.min(axis=1))
+    unwarped = _framed(jnp.moveaxis(sources, -1, -3))
+    errors = _errors(unwarped, _statistics(unwarped, planes), views, ssim_weight)
+    return views._replace(identity=_inside(errors, 2).min(axis=1))
 
 
-def _frame(planes: jax.Array) -> jax.Array:
-    return jnp.pad(planes, [(0, 0)] * (planes.ndim - 2) + [(1, 1), (1, 1)], mode="reflect")
+def _framed(planes: jax.Array) -> jax.Array:
+    for mode, width in (("reflect", 1), ("edge", FRAME - 1)):
+        pad = [(0, 0)] * (planes.ndim - 2) + [(width, width)] * 2
+        planes = jnp.pad(planes, pad, mode=mode)
+    return planes
 
 
-def _window_mean(framed: jax.Array) -> jax.Array:
-    rows = framed[..., :-2, :] + framed[..., 1:-1, :] + framed[..., 2:, :]
+def _inside(maps: jax.Array, frame: int) -> jax.Array:
+    return maps[..., frame:-frame, frame:-frame]
+
+
+def _frame_indices(size: int) -> np.ndarray:
+    """The pixel that each row or column of a framed picture shows."""
+    return np.pad(np.pad(np.arange(size), 1, mode="reflect"), FRAME - 1, mode="edge")
+
+
+def _frame_positions(framed: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """y [H+6, 1] and x [W+6] of the pixels of framed maps [..., H+6, W+6]."""
+    rows, columns = (
+        jnp.asarray(_frame_indices(size - 2 * FRAME), framed.dtype) for size in framed.shape[-2:]
+    )
+    return rows[:, None], columns
+
+
+def _window_mean(planes: jax.Array) -> jax.Array:
+    """Mean of each whole 3x3 window, [..., H, W] -> [..., H-2, W-2]."""
+    rows = planes[..., :-2, :] + planes[..., 1:-1, :] + planes[..., 2:, :]
     return (rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]) * (1 / 9)
 
 
-def _photometric_planes(predicted: jax.Array, views: Views, ssim_weight: float) -> jax.Array:
-    """predicted framed [B, S, C, H+2, W+2] -> error [B, S, H, W]."""
-    target = views.target[:, None]
-    mean_t, variance_t = views.target_mean[:, None], views.target_variance[:, None]
-    mean = _window_mean(predicted)
-    variance = _window_mean(predicted * predicted) - mean * mean
-    covariance = _window_mean(predicted * target) - mean * mean_t
-    above = (2 * mean * mean_t + photometric.C1) * (2 * covariance + photometric.C2)
-    below = (mean * mean + mean_t * mean_t + photometric.C1) * (
-        variance + variance_t + photometric.C2
+def _channel_mean(planes: jax.Array) -> jax.Array:
+    # Written out: a reduction over the third last axis is not vectorised on a CPU.
+    channels = planes.shape[-3]
+    return sum(planes[..., i, :, :] for i in range(channels)) / channels
+
+
+class Statistics(NamedTuple):
+    """Means over windows of the predicted picture p and the target t, [B, S, C, H+4, W+4]."""
+
+    mean: jax.Array  # of p
+    square: jax.Array  # of p^2
+    product: jax.Array  # of p t
+
+
+def _statistics(predicted: jax.Array, target: jax.Array) -> Statistics:
+    maps = (predicted, predicted * predicted, predicted * target)
+    return _apart(Statistics(*(_window_mean(m) for m in maps)))
+
+
+def _apart(tree):
+    """Keeps these arrays from being computed again inside each of their uses."""
+    return lax.optimization_barrier(tree)
+
+
+def _ssim_parts(statistics: Statistics, views: Views) -> tuple[jax.Array, ...]:
+    """SSIM = a1 a2 / (b1 b2)."""
+    mean, square, product = statistics
+    a1 = 2 * mean * views.target_mean + photometric.C1
+    a2 = 2 * (product - mean * views.target_mean) + photometric.C2
+    b1 = mean * mean + views.target_mean * views.target_mean + photometric.C1
+    b2 = square - mean * mean + views.target_variance + photometric.C2
+    return a1, a2, b1, b2
+
+
+def _errors(predicted, statistics: Statistics, views: Views, ssim_weight: float) -> jax.Array:
+    """photometric_error of framed pictures [B, S, C, H+6, W+6] -> [B, S, H+4, W+4]."""
+    a1, a2, b1, b2 = _ssim_parts(statistics, views)
+    dissimilarity = jnp.clip((1 - a1 * a2 / (b1 * b2)) / 2, 0, 1)
+    difference = jnp.abs(_inside(predicted - views.target, 1))
+    return _channel_mean(ssim_weight * dissimilarity + (1 - ssim_weight) * difference)
+
+
+def _error_derivative(
+    wins: jax.Array, predicted, statistics: Statistics, views: Views, ssim_weight: float
+) -> jax.Array:
+    """Derivative of sum(wins * error) with respect to the predicted picture.
+
+    With m, q, r the window means of p, p^2, p t, and S = a1 a2 / (b1 b2) as in _ssim_parts,
+
+      dS/dm = 2 m_t (a2 - a1) / (b1 b2) - 2 m S (1 / b1 - 1 / b2)
+      dS/dq = -S / b2
+      dS/dr = 2 a1 / (b1 b2)
+
+    and as a mean over windows is its own adjoint, with g = -wins * ssim_weight / (2 C),
+
+      dE/dp = mean(g dS/dm) + 2 p mean(g dS/dq) + t mean(g dS/dr)
+              + wins (1 - ssim_weight) / C sign(p - t).
+
+    S is in [-1, 1], so the clip of photometric_error has no derivative of its own.
+
+    Args:
+      wins: framed [B, S, H+6, W+6], zero in the frame.
+      predicted: framed [B, S, C, H+6, W+6].
+
+    Returns:
+      [B, S, C, H+2, W+2].
+    """
+    channels = predicted.shape[-3]
+    a1, a2, b1, b2 = _ssim_parts(statistics, views)
+    scale = _inside(wins, 1)[:, :, None] * (-ssim_weight / (2 * channels)) / (b1 * b2)
+    similarity = a1 * a2 * scale
+    by_mean = 2 * views.target_mean * (a2 - a1) * scale
+    by_mean -= 2 * statistics.mean * similarity * (1 / b1 - 1 / b2)
+    by_square = -similarity / b2
+    by_product = 2 * a1 * scale
+    parts = _apart((by_mean, by_square, by_product))
+    by_mean, by_square, by_product = map(_window_mean, parts)
+    predicted, target = _inside(predicted, 2), _inside(views.target, 2)
+    absolute = _inside(wins, 2)[:, :, None] * ((1 - ssim_weight) / channels)
+    absolute *= jnp.sign(predicted - target)
+    return _apart(by_mean + 2 * predicted * by_square + target * by_product + absolute)
+
+
+class Taps(NamedTuple):
+    """The four pixels around each position, and where between them it lies."""
+
+    above: jax.Array  # [B, S, h, w, 2 C]: the left pixel's channels, then the right one's
+    below: jax.Array
+    weight_x: jax.Array  # [B, S, h, w]
+    weight_y: jax.Array
+    inside_x: jax.Array  # bool
+    inside_y: jax.Array
+
+    def corners(self, channel: int, channels: int) -> tuple[jax.Array, ...]:
+        """Above left, above right, below left, below right."""
+        pairs = (self.above, self.below)
+        return tuple(p[..., i] for p in pairs for i in (channel, channel + channels))
+
+
+def _taps(sources: jax.Array, x: jax.Array, y: jax.Array, height: int, width: int) -> Taps:
+    """As sampling.bilinear_sample with its border clamped."""
+    left, weight_x, inside_x = sampling.cell(x, width, "clamp")
+    top, weight_y, inside_y = sampling.cell(y, height, "clamp")
+    channels = sources.shape[-1] // (height * width)
+    # Left and right pixel lie next to each other in memory: one copy of 2 C numbers gets both.
+    numbers = lax.GatherDimensionNumbers(
+        offset_dims=(2,), collapsed_slice_dims=(), start_index_map=(0,)
     )
-    dissimilarity = jnp.clip((1 - above / below) / 2, 0, 1).mean(axis=-3)
-    difference = jnp.abs(predicted - target)[..., 1:-1, 1:-1].mean(axis=-3)
-    return ssim_weight * dissimilarity + (1 - ssim_weight) * difference
+
+    def read(picture: jax.Array, start: jax.Array) -> jax.Array:
+        return lax.gather(
+            picture, start[..., None], numbers, (2 * channels,), mode="promise_in_bounds"
+        )
+
+    read = jax.vmap(jax.vmap(read))
+    start = (top * width + left) * channels
+    above, below = _apart((read(sources, start), read(sources, start + width * channels)))
+    return Taps(above, below, weight_x, weight_y, inside_x, inside_y)
 
 
-def _framed_inverse_depth(level, size, min_depth, max_depth) -> jax.Array:
-    """[B, h, w] -> 1 / metres [B, H+2, W+2]."""
-    rows, columns = (_framed_matrix(n, m) for n, m in zip(level.shape[1:], size, strict=True))
-    high = lax.Precision.HIGHEST
-    up = jnp.einsum("yh,bhw->byw", jnp.asarray(rows, level.dtype), level, precision=high)
-    up = jnp.einsum("byw,xw->byx", up, jnp.asarray(columns, level.dtype), precision=high)
-    return 1 / disparity.disparity_to_depth(up, min_depth, max_depth)
+def _interpolate(taps: Taps, channels: int) -> jax.Array:
+    """[B, S, C, h, w]."""
+    planes = []
+    for channel in range(channels):
+        a, b, c, d = taps.corners(channel, channels)
+        above, below = a + taps.weight_x * (b - a), c + taps.weight_x * (d - c)
+        planes.append(above + taps.weight_y * (below - above))
+    return _apart(jnp.stack(planes, axis=2))
 
 
-def _framed_matrix(size_in: int, size_out: int) -> np.ndarray:
-    return np.pad(sampling.resize_matrix(size_in, size_out), [(1, 1), (0, 0)], mode="reflect")
+def _position_derivative(derivative: jax.Array, taps: Taps) -> tuple[jax.Array, jax.Array]:
+    """Derivative with respect to x and y [B, S, h, w] from that of the values [B, S, C, h, w].
+
+    Within a cell the value is linear along each axis: dv/dx = (1 - wy) (b - a) + wy (d - c) and
+    dv/dy = (1 - wx) (c - a) + wx (d - b); outside of the picture it is constant.
+    """
+    along_x, along_y = [], []
+    for channel in range(derivative.shape[2]):
+        a, b, c, d = taps.corners(channel, derivative.shape[2])
+        slope_x = (b - a) + taps.weight_y * ((d - c) - (b - a))
+        slope_y = (c - a) + taps.weight_x * ((d - b) - (c - a))
+        along_x.append(derivative[:, :, channel] * slope_x)
+        along_y.append(derivative[:, :, channel] * slope_y)
+    along_x = jnp.where(taps.inside_x, sum(along_x), 0)
+    along_y = jnp.where(taps.inside_y, sum(along_y), 0)
+    return _apart((along_x, along_y))
 
 
-def _geometry(poses: jax.Array, intrinsics: jax.Array) -> Geometry:
+def _projections(poses: jax.Array, intrinsics: jax.Array) -> jax.Array:
+    """P [B, S, 3, 4] with P (x, y, 1, 1 / depth) the source's homogeneous pixel, over depth."""
     matrix = intrinsics[:, None]
     inverse = jnp.linalg.inv(matrix)
     direction = camera.compose(camera.compose(matrix, poses[..., :3, :3]), inverse)
-    offset = camera.compose(matrix, poses[..., :3, 3:])[..., 0]
-    return Geometry(direction, offset)
+    offset = camera.compose(matrix, poses[..., :3, 3:])
+    return jnp.concatenate([direction, offset], axis=-1)
 
 
-def _framed_grid(height: int, width: int) -> tuple[jax.Array, jax.Array]:
-    x = np.pad(np.arange(width, dtype=np.float32), 1, mode="reflect")
-    y = np.pad(np.arange(height, dtype=np.float32), 1, mode="reflect")
-    return jnp.asarray(x)[None, :], jnp.asarray(y)[:, None]
+def _framed_inverse_depth(level, size, min_depth: float, max_depth: float) -> jax.Array:
+    """Disparity [B, h, w] -> 1 / metres, up-sampled and framed [B, H+6, W+6]."""
+    # Inverse depth is linear in disparity, so that it can be taken before up-sampling.
+    level = 1 / disparity.disparity_to_depth(level, min_depth, max_depth)
+    rows, columns = (
+        jnp.asarray(sampling.resize_matrix(small, large)[_frame_indices(large)], level.dtype)
+        for small, large in zip(level.shape[1:], size, strict=True)
+    )
+    high = lax.Precision.HIGHEST
+    level = jnp.einsum("yh,bhw->byw", rows, level, precision=high)
+    return jnp.einsum("byw,xw->byx", level, columns, precision=high)
 
 
-def _project(inverse_depth, geometry, height, width):
-    """[B, H+2, W+2] -> x, y and seen [B, S, H+2, W+2]."""
-    x, y = _framed_grid(height, width)
-    direction = geometry.direction[..., None, None]
-    offset = geometry.offset[..., None, None]
-    u, v, z = (
-        direction[:, :, i, 0] * x
-        + direction[:, :, i, 1] * y
-        + direction[:, :, i, 2]
-        + offset[:, :, i] * inverse_depth[:, None]
+def _project(projections: jax.Array, inverse_depth: jax.Array):
+    """u / w, v / w, 1 / w and in front, each [B, S, H+6, W+6]; points behind go to NOWHERE."""
+    y, x = _frame_positions(inverse_depth)
+    near = inverse_depth[:, None]
+    u, v, w = (
+        p[..., 0] * x + p[..., 1] * y + p[..., 2] + p[..., 3] * near
+        for p in (projections[:, :, i, None, None, :] for i in range(3))
+    )
+    in_front = w >= camera.NEAREST * near  # w is the depth over the target's depth
+    scale = 1 / jnp.where(in_front, w, 1)
+    x, y = (jnp.where(in_front, n * scale, camera.NOWHERE) for n in (u, v))
+    return x, y, scale, in_front
+
+
+def _project_derivative(along_x, along_y, position, projections, inverse_depth):
+    """From the derivatives with respect to x = u / w and y = v / w, those of _project's inputs.
+
+    dE/du = dE/dx / w, dE/dv = dE/dy / w, dE/dw = -(x dE/dx + y dE/dy) / w; then
+    dE/dP = sum over pixels of dE/d(u, v, w) (x, y, 1, 1 / depth)^T.
+
+    Args:
+      along_x: [B, S, H+2, W+2], with a frame of one pixel; along_y likewise.
+      position: what _project returned for the other arguments.
+
+    Returns:
+      [B, S, 3, 4] and, with a frame of one pixel, [B, H+2, W+2].
+    """
+    x, y, scale, in_front = (_inside(p, FRAME - 1) for p in position)
+    along_u, along_v = (jnp.where(in_front, a * scale, 0) for a in (along_x, along_y))
+    along_w = -(x * along_u + y * along_v)
+    along = _apart(jnp.stack([along_u, along_v, along_w], axis=2))
+    rows, columns = _frame_positions(inverse_depth)
+    ones = jnp.ones_like(inverse_depth)
+    pixels = [_inside(p, FRAME - 1) for p in (columns * ones, rows * ones, ones, inverse_depth)]
+    pixels = jnp.stack(pixels, axis=1)
+    # One product in place of twelve reductions.
+    by_projections = jnp.einsum(
+        "bsin,bjn->bsij",
+        along.reshape(*along.shape[:3], -1),
+        pixels.reshape(*pixels.shape[:2], -1),
+        precision=lax.Precision.HIGHEST,
+    )
+    by_depth = sum(
+        projections[:, view, i, 3, None, None] * along[:, view, i]
+        for view in range(along.shape[1])
         for i in range(3)
     )
-    # z is over the target's depth here, hence the factor.
-    seen = z >= camera.NEAREST * inverse_depth[:, None]
-    scale = 1 / jnp.where(seen, z, 1)
-    nowhere = camera.NOWHERE
-    return jnp.where(seen, u * scale, nowhere), jnp.where(seen, v * scale, nowhere), seen
+    return by_projections, by_depth
 
 
-def _scale_error(inverse_depth, geometry, views: Views, ssim_weight):
-    height, width = views.sources.shape[-2:]
-    x, y, _ = _project(inverse_depth, geometry, height, width)
-    xy = jnp.stack([x, y], -1)
-    warped, valid = sampling.bilinear_sample(jnp.moveaxis(views.sources, -3, -1), xy)
-    errors = _photometric_planes(jnp.moveaxis(warped, -1, -3), views, ssim_weight)
-    error, any_valid = photometric.minimum_reprojection(errors, valid[..., 1:-1, 1:-1])
-    if views.identity is None:
-        return error, any_valid
-    mask = any_valid & (error < views.identity)
-    return jnp.where(mask, error, views.identity), mask
+def _scale_error(inverse_depth, projections, views: Views, ssim_weight: float, slopes: bool):
+    """One scale's error, mean over batch and pixels, the share of pixels where a warped source
+    won, and, if asked for, the derivative of the error with respect to the first two arguments.
+    """
+    height, width = (n - 2 * FRAME for n in inverse_depth.shape[1:])
+    channels = views.target.shape[2]
+    position = _apart(_project(projections, inverse_depth))
+    taps = _taps(views.sources, *position[:2], height, width)
+    predicted = _interpolate(taps, channels)
+    statistics = _statistics(predicted, views.target)
+    errors = _inside(_errors(predicted, statistics, views, ssim_weight), 2)
+    valid = _inside(taps.inside_x & taps.inside_y, FRAME)
+    view, any_valid = photometric.best_view(errors, valid)
+    error = photometric.take_view(errors, view)
+    mask = any_valid if views.identity is None else any_valid & (error < views.identity)
+    if views.identity is not None:
+        error = jnp.where(mask, error, views.identity)
+    outputs = error.mean(), mask.mean(dtype=error.dtype)
+    if not slopes:
+        return outputs, None
+    counts = True if views.identity is None else mask
+    wins = jnp.stack([counts & (view == s) for s in range(errors.shape[1])], axis=1)
+    wins = wins.astype(error.dtype) / error.size
+    wins = _apart(jnp.pad(wins, [(0, 0), (0, 0), (FRAME, FRAME), (FRAME, FRAME)]))
+    derivative = _error_derivative(wins, predicted, statistics, views, ssim_weight)
+    taps = jax.tree.map(lambda m: m[:, :, 2:-2, 2:-2], taps)
+    along = _position_derivative(derivative, taps)
+    return outputs, _project_derivative(*along, position, projections, inverse_depth)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def _reprojection(inverse_depths, projections, views: Views, ssim_weight: float):
+    """Error and share of reprojected pixels of every scale [L] from its framed inverse depth.
+
+    The error being a mean, its derivative is known up to a factor as soon as the error is: it is
+    computed in the same pass over each scale. Nothing but one map a scale is kept for the backward
+    pass, and all scales share the memory of their intermediate arrays.
+
+    inverse_depths [L, B, H+6, W+6], projections [B, S, 3, 4].
+    """
+    one = functools.partial(
+        _scale_error, projections=projections, views=views, ssim_weight=ssim_weight, slopes=False
+    )
+    return lax.map(one, inverse_depths)[0]
+
+
+def _reprojection_forward(inverse_depths, projections, views, ssim_weight):
+    one = functools.partial(
+        _scale_error, projections=projections, views=views, ssim_weight=ssim_weight, slopes=True
+    )
+    outputs, slopes = lax.map(one, inverse_depths)
+    return outputs, (slopes, views)
+
+
+def _reprojection_backward(ssim_weight, residuals, cotangents):
+    (by_projections, by_depths), views = residuals
+    factor = cotangents[0]
+    by_projections = (factor[:, None, None, None, None] * by_projections).sum(axis=0)
+    by_depths = factor[:, None, None, None] * by_depths
+    by_depths = jnp.pad(by_depths, [(0, 0), (0, 0), (FRAME - 1,) * 2, (FRAME - 1,) * 2])
+    return by_depths, by_projections, jax.tree.map(jnp.zeros_like, views)
+
+
+_reprojection.defvjp(_reprojection_forward, _reprojection_backward)
 
 
 def _smoothness(disparities, target, weight, order) -> jax.Array:

@@ -11,6 +11,11 @@ from jax import lax
 Border = Literal["clamp", "zero"]
 
 
+# Positions this far outside, in pixels, count as inside: a warp that moves nothing along an axis
+# must not lose the border row to rounding (about 1e-4 pixels at a width of 1242 in float32).
+SLACK = 1e-3
+
+
 def pixel_grid(height: int, width: int, dtype: jnp.dtype = jnp.float32) -> jax.Array:
     """The position of every pixel, xy [height, width, 2]."""
     x = lax.broadcasted_iota(dtype, (height, width), 1)
@@ -30,16 +35,16 @@ def cell(position: jax.Array, size: int, border: Border) -> tuple[jax.Array, jax
       low: int32 [...], the pixel before the position; the one after it is low + 1. With border
         "clamp" both lie in the picture (where it has two pixels), so that even the last pixel has
         a slope, that of the cell before it; with "zero" low runs from -1 to size - 1.
-      weight: [...] in [0, 1], the share of pixel low + 1. Its derivative with respect to the
-        position is one where the position counts, also at whole pixels, and zero elsewhere.
-      inside: bool [...], the position lies in [0, size - 1].
+      weight: [...] in [0, 1] up to SLACK, the share of pixel low + 1. Its derivative with respect
+        to the position is one where the position counts, also at whole pixels, zero elsewhere.
+      inside: bool [...], the position lies in [0, size - 1], up to SLACK.
     """
-    inside = (position >= 0) & (position <= size - 1)
+    inside = (position >= -SLACK) & (position <= size - 1 + SLACK)
     margin = 0 if border == "clamp" else 1
     first, last = -margin, size - 1 + margin
     # Not jnp.clip alone: its slope is one half at the ends, and NaN would pass.
     bounded = jnp.where(jnp.isnan(position), first, jnp.clip(position, first, last))
-    counts = (position >= first) & (position <= last)
+    counts = (position >= first - SLACK) & (position <= last + SLACK)
     position = jnp.where(counts, position, lax.stop_gradient(bounded))
     low = jnp.clip(jnp.floor(lax.stop_gradient(position)), first, max(last - 1, first))
     return low.astype(jnp.int32), position - low, inside
@@ -63,7 +68,8 @@ def bilinear_sample(
         derivative with respect to the position; "zero" is black, faded to within one pixel.
 
     Returns:
-      values [..., h, w, C], and valid [..., h, w]: the position lies in [0, W-1] x [0, H-1].
+      values [..., h, w, C], and valid [..., h, w]: the position lies in [0, W-1] x [0, H-1],
+      give or take SLACK.
 
     Raises:
       ValueError: on an unknown border, or axes that don't fit.
