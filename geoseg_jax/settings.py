@@ -109,6 +109,7 @@ RULES: dict[str, Rule] = {
     "task.scales": lambda v: None if v in (1, 2, 3, 4) else "must be 1, 2, 3 or 4",
     "task.min_depth": POSITIVE,
     "task.max_depth": POSITIVE,
+    "task.initial_depth": POSITIVE,
     "task.jitter.brightness": SHARE,
     "task.jitter.contrast": SHARE,
     "task.jitter.saturation": SHARE,
@@ -171,6 +172,12 @@ REQUIRED = (
     "train.batch_size",
     "train.eval_batch_size",
 )
+
+# What else is needed where a key has a value.
+NEEDED = {
+    ("data.name", "kitti"): ("data.root", "data.train_split", "data.eval_split"),
+    ("data.name", "synthetic"): ("data.world", "data.train_size", "data.eval_size", "data.seed"),
+}
 
 # What may differ when a run is continued: none of it changes the numbers of the steps done.
 CHANGEABLE = (
@@ -258,6 +265,13 @@ def check(config: Mapping[str, Any], skip: tuple[str, ...] = ()) -> None:
     for key in REQUIRED:
         if key not in flat:
             raise ConfigError(f"config.{key} is missing; add it to the config file")
+    for (key, value), others in NEEDED.items():
+        missing = [other for other in others if other not in flat]
+        if flat.get(key) == value and missing:
+            raise ConfigError(
+                f"config.{key}={value!r} needs config.{missing[0]}, which this config file does "
+                "not have; start from another one"
+            )
     _check_pairs(flat)
 
 

@@ -108,10 +108,10 @@ def make_train_step(
         batch_stats = _keep(optimizer.frozen_stats, state.batch_stats, aux.batch_stats)
         report = dict(aux.terms) | {
             "loss": loss,
-            "gradient_norm": optax.global_norm(grads),
-            "update_norm": optax.global_norm(updates),
+            "gradient_norm": optax.tree.norm(grads),
+            "update_norm": optax.tree.norm(updates),
             # Statistics can overflow while the loss is finite: x / inf is 0.
-            "batch_stats_norm": optax.global_norm(batch_stats) if batch_stats else jnp.zeros(()),
+            "batch_stats_norm": optax.tree.norm(batch_stats) if batch_stats else jnp.zeros(()),
             REPLACED: jnp.sum(batch[REPLACED]) if REPLACED in batch else jnp.zeros(()),
             STOP: jnp.max(stop),
         }

@@ -8,12 +8,13 @@ import json
 import math
 import os
 import pathlib
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
 from typing import Protocol
 
 import cv2
 import numpy as np
-import tensorboardX
 
 Scalars = Mapping[str, float]
 Images = Mapping[str, np.ndarray]  # name -> uint8 [N, H, W, 3] RGB
@@ -91,9 +92,7 @@ class TensorBoardWriter(SilentWriter):
     """TensorBoard event files; on resume, points from `purge_step` on are hidden."""
 
     def __init__(self, folder: str | pathlib.Path, purge_step: int | None = None) -> None:
-        self._writer = tensorboardX.SummaryWriter(
-            str(folder), purge_step=purge_step, write_to_disk=True
-        )
+        self._writer = _tensorboardx().SummaryWriter(str(folder), purge_step=purge_step)
 
     def write_scalars(self, step: int, scalars: Scalars) -> None:
         for name, value in scalars.items():
@@ -108,6 +107,19 @@ class TensorBoardWriter(SilentWriter):
 
     def close(self) -> None:
         self._writer.close()
+
+
+def _tensorboardx() -> ModuleType:
+    """tensorboardX without PyTorch, which it imports if it can: seconds and memory for nothing."""
+    missing = "torch" not in sys.modules
+    if missing:
+        sys.modules["torch"] = None  # makes its import fail
+    try:
+        import tensorboardX
+    finally:
+        if missing:
+            del sys.modules["torch"]
+    return tensorboardX
 
 
 class PictureWriter(SilentWriter):

@@ -65,6 +65,13 @@ def test_a_missing_key_is_named():
         settings.check(config)
 
 
+def test_data_of_another_kind_than_the_config_was_made_for():
+    config = tiny.make_config().to_dict()
+    config["data"]["name"] = "kitti"
+    with pytest.raises(ConfigError, match=r"config.data.name='kitti' needs config.data.root"):
+        settings.check(config)
+
+
 def test_what_may_change_on_resume():
     old = settings.plain(tiny.make_config())
     longer = settings.plain(tiny.make_config(train__steps=20, train__log_every=1))

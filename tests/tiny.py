@@ -1,7 +1,7 @@
 """A task of a few hundred parameters and generated data, to test the training loop with.
 
 Also a program, started by tests that need a process of their own or several:
-    python tests/tiny.py WORKDIR [--key=value ...] [--coordinator ...]
+    python tests/tiny.py --workdir=W [--set train__steps=5 ...] [--coordinator ...]
 """
 
 import argparse
@@ -10,6 +10,7 @@ import hashlib
 import json
 import pathlib
 import sys
+import time
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -63,7 +64,7 @@ def make_task(poison: int | None = None) -> Task:
         noise = 0.01 * jax.vmap(lambda k: jax.random.normal(k, (HEIGHT, WIDTH)))(keys)
         error = jnp.square(predicted + noise - batch["depth"])
         if poison is not None:
-            error = jnp.where(batch["id"][:, None, None] == poison, jnp.nan, error)
+            error *= jnp.where(batch["id"] == poison, jnp.nan, 1)[:, None, None]
         terms = {"square": jnp.mean(error), "size": jnp.mean(jnp.abs(predicted))}
         return terms["square"] + 1e-3 * terms["size"], Aux(updated["batch_stats"], terms)
 
@@ -87,12 +88,15 @@ def make_task(poison: int | None = None) -> Task:
 
 
 class Source:
-    """Noise, and the mean of its colours as depth. Records in `broken` can't be read."""
+    """Noise, and the mean of its colours as depth.
+
+    Records in `broken` can't be read, the others take `slow` seconds.
+    """
 
     left_out: dict[str, int]
 
-    def __init__(self, size: int, seed: int, broken: tuple[int, ...] = ()):
-        self._size, self._seed, self._broken = size, seed, broken
+    def __init__(self, size: int, seed: int, broken: tuple[int, ...] = (), slow: float = 0.0):
+        self._size, self._seed, self._broken, self._slow = size, seed, broken, slow
         self.left_out = {}
 
     def __len__(self):
@@ -101,6 +105,7 @@ class Source:
     def __getitem__(self, index):
         if index in self._broken:
             raise BadRecord(f"{self.describe(index)}: broken")
+        time.sleep(self._slow)
         rng = np.random.default_rng((self._seed, index))
         image = rng.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
         return {"image": image, "depth": (image.mean(axis=-1) / 255).astype(np.float32)}
@@ -117,8 +122,10 @@ class Data(NamedTuple):
     eval: Source
 
 
-def make_data(broken: tuple[int, ...] = (), eval_size: int = 11, seed: int = 1) -> Data:
-    return Data(Source(20, seed, broken), Source(eval_size, 2))
+def make_data(
+    broken: tuple[int, ...] = (), eval_size: int = 11, seed: int = 1, slow: float = 0.0
+) -> Data:
+    return Data(Source(20, seed, broken, slow), Source(eval_size, 2))
 
 
 def make_config(**changes) -> ConfigDict:
@@ -153,7 +160,7 @@ def make_config(**changes) -> ConfigDict:
 
 
 def losses(workdir) -> dict[int, float]:
-    """Step -> loss of the train lines of metrics.jsonl."""
+    """Step -> loss in the lines of metrics.jsonl that tell of training."""
     lines = (pathlib.Path(workdir) / "metrics.jsonl").read_text().splitlines()
     return {e["step"]: e["loss"] for e in map(json.loads, lines) if "loss" in e}
 
@@ -166,11 +173,14 @@ def main() -> None:
     parser.add_argument("--process_id", type=int)
     parser.add_argument("--set", action="append", default=[], help="train__steps=5")
     parser.add_argument("--slow", type=float, default=0.0, help="seconds to read a record")
+    parser.add_argument("--devices", type=int, help="use so many of those there are")
     args = parser.parse_args()
     changes = dict(pair.split("=", 1) for pair in args.set)
     config = make_config(**{key: ast.literal_eval(value) for key, value in changes.items()})
     sharding.start(args.coordinator, args.num_processes, args.process_id)
-    result = train.run(config, args.workdir, make_task(), make_data())
+    data = make_data(slow=args.slow)
+    devices = args.devices and jax.devices()[: args.devices]
+    result = train.run(config, args.workdir, make_task(), data, devices)
     sys.exit(128 + result.signal if result.signal else 0)
 
 
