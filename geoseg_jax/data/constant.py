@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from absl import logging
-from scipy import ndimage
 
 from geoseg_jax.data.progress import track
 from geoseg_jax.data.source import DataError, Record, Source
@@ -114,6 +113,8 @@ def _fill(grid: np.ndarray, size: tuple[int, int]) -> np.ndarray:
             "the constant depth map needs true depth of at least one training frame beside the "
             "evaluated one; add drives with velodyne scans to config.data.train_split"
         )
+    from scipy import ndimage  # slow to import, and workers, which import this module, don't fill
+
     nearest = ndimage.distance_transform_edt(empty, return_distances=False, return_indices=True)
     return np.ascontiguousarray(grid[tuple(nearest)], np.float32).reshape(size)
 

@@ -11,7 +11,7 @@ from geoseg_jax.data.kitti import KittiSource
 from geoseg_jax.data.kitti_tree import HOW_TO_GET, LAYOUT, KittiTree
 from geoseg_jax.data.source import DataError, Source
 from geoseg_jax.data.splits import split_frames
-from geoseg_jax.data.synthetic import SyntheticSource
+from geoseg_jax.data.synthetic import SyntheticSource, cached_source
 
 _EVAL_SEED = 1_000_000
 
@@ -91,13 +91,11 @@ def _synthetic(data: ConfigDict) -> tuple[Source, Source]:
         "frames": tuple(data.frames),
         "stereo": data.stereo,
     }
-    # Worlds of another seed, so that no evaluated scene is trained on.
+    # The evaluation's worlds have a seed of their own: no evaluated scene is trained on.
+    sets = ((data.train_size, data.seed), (data.eval_size, data.seed + _EVAL_SEED))
     train, evaluation = (
-        SyntheticSource(size=size, seed=seed, **settings)
-        for size, seed in (
-            (data.train_size, data.seed),
-            (data.eval_size, data.seed + _EVAL_SEED),
-        )
+        cached_source(SyntheticSource(size=size, seed=seed, **settings), data.get("cache_dir", ""))
+        for size, seed in sets
     )
     return train, evaluation
 

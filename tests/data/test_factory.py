@@ -90,6 +90,22 @@ def test_bad_values_are_named(root, changes, message):
     assert "\n" not in str(caught.value)
 
 
+def test_synthetic_world_from_nothing_to_batches(tmp_path):
+    sizes = {"train_size": 4, "eval_size": 2, "height": 16, "width": 32}
+    settings = {"name": "synthetic", "world": "street", "seed": 0, "cache_dir": str(tmp_path)}
+    data = make_data(config("", **{**settings, **sizes}))
+    assert (len(data.train), len(data.eval)) == (4, 2)
+    assert not set(map(data.train.describe, range(2))) & set(map(data.eval.describe, range(2)))
+    (batch,) = eval_batches(data.eval, batch_size=2)
+    assert batch["constant_depth"].shape == (2, 16, 32)
+    # No evaluated world is among those of the median: its map is that of the training set.
+    maps = np.stack([data.train[i]["depth"] for i in range(4)])
+    expected = np.ma.median(np.ma.masked_equal(maps, 0), axis=0)
+    seen = (maps > 0).any(axis=0)
+    np.testing.assert_allclose(batch["constant_depth"][0][seen], expected[seen], rtol=1e-6)
+    assert next(train_batches(data.train, batch_size=2, seed=0))["sources"].shape[1] == 3
+
+
 def test_from_files_to_batches(root):
     data = make_data(config(root))
     batch = next(train_batches(data.train, batch_size=4, seed=0))
