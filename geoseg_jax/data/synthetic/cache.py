@@ -81,8 +81,8 @@ def _render(source: Source, root: Path, name: str, workers: int) -> None:
     for left in root.glob(f"{mine}-*"):  # of a process on this machine that was killed
         shutil.rmtree(left, ignore_errors=True)
     partial = root / f"{mine}-{os.getpid()}"
-    what = f"rendering {len(source)} {source.parameters['world']} records into {root / name}"
-    logging.info("%s with %d processes", what, workers)
+    what = f"rendering {source.parameters['world']}"
+    logging.info("%s once, with %d processes, into %s", what, workers, root / name)
     try:
         _write(source, partial, rendered(source.parameters, len(source), workers), what)
         try:
@@ -127,7 +127,7 @@ def _write(source: Source, folder: Path, records: Iterator[Record], what: str) -
                 )
                 info = tfds.core.DatasetInfo(
                     builder=identity,
-                    description=f"{what}: {source.parameters}",
+                    description=f"geoseg_jax synthetic world: {source.parameters}",
                     features=_features(record),
                     disable_shuffling=True,
                 )

@@ -18,8 +18,8 @@ _UPRIGHT = np.eye(3)
 class Material(NamedTuple):
     """How a surface looks; colours are RGB in [0, 1], lengths in metres.
 
-    `pattern`, of PATTERN_NAMES, is a function in materials.py that mixes color and accent, with periods `size`
-    along the surface; noise of the given wavelength and contrast lies over it.
+    `pattern`, of PATTERN_NAMES, is a function in materials.py that mixes color and accent, with
+    periods `size` along the surface; noise of the given wavelength and contrast lies over it.
     """
 
     color: Sequence[float]

@@ -4,8 +4,8 @@ All live in [-1, 1]^3 with y down: the box; the sphere; the cylinder round the y
 its apex at y = -1 and its base at y = 1; the quad, which is the plane y = 0 seen from y < 0; and
 the prism, a gable roof with its ridge along z at y = -1.
 
-A ray is origin + t * direction. `origin` is three scalars or arrays, `direction` three arrays of one
-shape; t comes back in that shape, inf where the ray misses or starts inside.
+A ray is origin + t * direction. `origin` is three scalars or arrays, `direction` three arrays of
+one shape; t comes back in that shape, inf where the ray misses or starts inside.
 """
 
 from collections.abc import Sequence

@@ -4,6 +4,7 @@ Records go to standard output, each a pickle after its length. A plain subproces
 multiprocessing: that would import the caller's main module here, and jax with it.
 """
 
+import contextlib
 import json
 import pickle
 import struct
@@ -27,29 +28,27 @@ def rendered(parameters: dict, size: int, workers: int) -> Iterator[dict[str, np
 
     Raises DataError with a worker's own words where it fails.
     """
+    # Run from the package's root, so that a checkout need not be installed.
     root = str(Path(__file__).resolve().parents[3])
-    processes, errors = [], []
-    try:
-        for number in range(min(workers, size)):
+    code = f"import sys; sys.path.insert(0, {root!r}); from {__name__} import main; main()"
+    workers = min(workers, size)
+    with contextlib.ExitStack() as stack:
+        started = []
+        for number in range(workers):
             job = {"parameters": parameters, "start": number, "stop": size, "step": workers}
-            # Run from the package's root, so that a checkout need not be installed.
-            code = f"import sys; sys.path.insert(0, {root!r}); from {__name__} import main; main()"
-            errors.append(tempfile.TemporaryFile())
-            command = [sys.executable, "-c", code, json.dumps(job)]
-            processes.append(
+            errors = stack.enter_context(tempfile.TemporaryFile())
+            process = stack.enter_context(
                 subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors[-1]
+                    [sys.executable, "-c", code, json.dumps(job)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=errors,
                 )
             )
+            stack.callback(process.kill)  # before Popen's own exit, which waits for it
+            started.append((process, errors))
         for i in range(size):
-            number = i % len(processes)
-            yield _receive(processes[number], errors[number], i)
-    finally:
-        for process, error in zip(processes, errors, strict=False):
-            process.kill()
-            process.wait()
-            process.stdout.close()
-            error.close()
+            yield _receive(*started[i % workers], i)
 
 
 def _receive(process: subprocess.Popen, error, i: int) -> dict[str, np.ndarray]:
