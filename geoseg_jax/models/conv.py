@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from geoseg_jax.models import fast_conv
+
 PADDINGS = ("zero", "reflect")
 
 # What torchvision gives its ResNets (He et al., arXiv:1502.01852, eq. 10 in backward form).
@@ -37,13 +39,10 @@ def conv2d(x: jax.Array, kernel: jax.Array, *, stride: int = 1, padding: str = "
     if padding not in PADDINGS:
         raise ValueError(f"padding {padding!r} is not known; choose one of {PADDINGS}")
     half = kernel.shape[0] // 2
-    edges = ((half, half), (half, half))
-    if padding == "reflect":
-        x = jnp.pad(x, ((0, 0), *edges, (0, 0)), mode="reflect")
-        edges = ((0, 0), (0, 0))
-    return jax.lax.conv_general_dilated(
-        x, kernel, (stride, stride), edges, dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
+    if padding == "reflect" and half > 0:
+        x = jnp.pad(x, ((0, 0), (half, half), (half, half), (0, 0)), mode="reflect")
+        half = 0
+    return fast_conv.correlate(x, kernel, stride, half)
 
 
 class Conv(nn.Module):
