@@ -1,0 +1,206 @@
+"""Several processes on one machine are one run; the scripts end what they started."""
+
+import os
+import pathlib
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from geoseg_jax import train
+from tests import tiny
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+LOCAL = str(ROOT / "launch/local.sh")
+
+
+def environment(program, **more):
+    # No device count from this process's own settings.
+    kept = {k: v for k, v in os.environ.items() if k != "JAX_NUM_CPU_DEVICES"}
+    return kept | {"PROGRAM": f"{sys.executable} {program}", "PYTHONPATH": str(ROOT)} | more
+
+
+def test_two_processes_of_four_devices(tmp_path):
+    """Stopped in one process at an odd moment, continued by both, then by this one alone."""
+    workdir = tmp_path / "two"
+    command = [LOCAL, "2", f"--workdir={workdir}", "--set=train__steps=12"]
+    settings = environment(ROOT / "tests/tiny.py", DEVICES="4")
+    with subprocess.Popen(
+        [*command, "--slow=0.02"],
+        env=settings,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as first:
+        said = []
+        for line in first.stdout:
+            said.append(line)
+            if line.startswith("step") and "evaluation" not in line and first.poll() is None:
+                children = subprocess.run(
+                    ["pgrep", "-P", str(first.pid), "-f", "process_id=1"],
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                ).stdout.split()
+                if children and not any("SIGTERM" in line for line in said):
+                    os.kill(int(children[0]), signal.SIGTERM)
+                    said.append("SIGTERM was sent")
+    text = "".join(said)
+    assert "SIGTERM: stopped at step" in text, text
+    assert first.returncode == 143, text
+    assert not (workdir / "manifest.json").exists()
+    subprocess.run(command, env=settings, check=True, stdout=subprocess.DEVNULL)
+
+    def go_on(folder, **changes):
+        data = tiny.make_data()
+        return train.run(tiny.make_config(**changes), folder, tiny.make_task(), data)
+
+    go_on(tmp_path / "one", train__steps=12)
+    theirs, ours = tiny.losses(workdir), tiny.losses(tmp_path / "one")
+    assert theirs.keys() == ours.keys()
+    assert min(theirs) == 2
+    assert max(theirs) == 12
+    np.testing.assert_allclose([*theirs.values()], [*ours.values()], rtol=1e-5)
+    # One process goes on from the checkpoint that two have written.
+    changes = {"train__steps": 14, "optimizer__schedule": "cosine"}
+    assert go_on(workdir, **changes).step == 14
+    assert len(jax.devices()) == 8
+
+
+def test_a_failure_ends_the_others(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import sys, time\n"
+        "if sys.argv[-1] == '--process_id=1': sys.exit(7)\n"
+        f"open({str(tmp_path / 'started')!r}, 'w').close(); time.sleep(60)\n"
+    )
+    start = time.monotonic()
+    result = subprocess.run(
+        [LOCAL, "3"], env=environment(program), capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 7
+    assert "exit code 7" in result.stderr
+    assert time.monotonic() - start < 30
+
+
+def test_flags_that_processes_get(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import sys, os\n"
+        f"open({str(tmp_path)!r} + '/' + sys.argv[-1], 'w').write(\n"
+        "    ' '.join(sys.argv[1:]) + ' ' + os.environ['JAX_NUM_CPU_DEVICES'])\n"
+    )
+    subprocess.run(
+        [LOCAL, "2", "--a=b c"], env=environment(program, DEVICES="3", PORT="4567"), check=True
+    )
+    for i in (0, 1):
+        flags = f"--coordinator=127.0.0.1:4567 --num_processes=2 --process_id={i}"
+        assert (tmp_path / f"--process_id={i}").read_text() == f"--a=b c {flags} 3"
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_reaches_every_process_once(sent, tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import os, signal, sys, time\n"
+        "count = 0\n"
+        "def note(*_):\n"
+        "    global count\n"
+        "    count += 1\n"
+        "signal.signal(signal.SIGTERM, note)\n"
+        "signal.signal(signal.SIGINT, note)\n"
+        "os.write(1, b'ready\\n')\n"  # at once: lines of two processes
+        "while not count: time.sleep(0.01)\n"
+        "time.sleep(0.5)\n"
+        "os.write(1, b'signals %d\\n' % count)\n"
+        "sys.exit(143)\n"
+    )
+    with subprocess.Popen(
+        [LOCAL, "2"],
+        env=environment(program),
+        stdout=subprocess.PIPE,
+        text=True,
+        # In the background of a shell SIGINT is ignored, and bash can't change that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
+        lines = [process.stdout.readline() for _ in range(2)]
+        assert lines == ["ready\n"] * 2
+        process.send_signal(sent)
+        rest = process.stdout.read()
+    assert rest == "signals 1\n" * 2
+    assert process.returncode == 143
+
+
+def test_usage():
+    result = subprocess.run([LOCAL], capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert "launch/local.sh N --config=" in result.stderr
+
+
+GCLOUD = """#!/usr/bin/env bash
+# Stands in for gcloud: ready, preempted in the first run, then made anew and ready.
+echo "$@" >>"$STAND_IN/calls"
+case "$4" in
+  describe) cat "$STAND_IN/state" ;;
+  create) echo READY >"$STAND_IN/state" ;;
+  ssh)
+    if [[ "$*" == *geoseg_jax.main* ]]; then
+      echo run >>"$STAND_IN/runs"
+      if [[ $(wc -l <"$STAND_IN/runs") == 1 ]]; then
+        echo "$FIRST_STATE" >"$STAND_IN/state"
+        echo "$FIRST_SAYS"
+        exit 255
+      fi
+    fi ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("state", "says", "code", "runs"),
+    [("PREEMPTED", "", 0, 2), ("READY", "", 0, 2), ("READY", "GEOSEG_JAX_FAILED", 1, 1)],
+)
+def test_tpu_vm_starts_again_after_a_preemption(state, says, code, runs, tmp_path):
+    gcloud = tmp_path / "gcloud"
+    gcloud.write_text(GCLOUD)
+    gcloud.chmod(gcloud.stat().st_mode | stat.S_IEXEC)
+    (tmp_path / "state").write_text("READY\n")
+    result = subprocess.run(
+        [str(ROOT / "launch/tpu_vm.sh"), "--config=c.py:a b", "--workdir=/w"],
+        env=os.environ
+        | {
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            "STAND_IN": str(tmp_path),
+            "FIRST_STATE": state,
+            "FIRST_SAYS": says,
+            "TPU": "t",
+            "ZONE": "z",
+            "TYPE": "v4-32",
+            "WAIT": "0",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == code, result.stderr
+    calls = (tmp_path / "calls").read_text()
+    assert (tmp_path / "runs").read_text().count("run") == runs
+    assert calls.count(" create t --zone=z --accelerator-type=v4-32") == (state == "PREEMPTED")
+    # New workers need everything installed again, the same ones don't.
+    assert calls.count(" scp ") == (2 if state == "PREEMPTED" else 1)
+    assert r"--config=c.py:a\ b --workdir=/w" in calls
+
+
+def test_scripts_pass_shellcheck():
+    if not shutil.which("shellcheck"):
+        pytest.skip("shellcheck is not installed")
+    scripts = [str(p) for p in (ROOT / "launch").iterdir() if p.suffix in (".sh", ".sbatch")]
+    assert len(scripts) == 3
+    result = subprocess.run(["shellcheck", *scripts], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout
