@@ -161,10 +161,12 @@ def warp_with_depth(
       border: see sampling.bilinear_sample.
 
     Returns:
-      The picture [..., H, W, C] and valid [..., H, W]: the depth is positive, and its point in
-      front of the source camera and inside of its picture.
+      The picture [..., H, W, C] and valid [..., H, W]: the depth is positive and finite, its point
+      in front of the source camera and inside of its picture.
     """
-    points = transform(pose, backproject(depth, intrinsics))
+    known = jnp.isfinite(depth) & (depth > 0)
+    # Made harmless first: the derivative of the pose multiplies by the points, 0 * NaN included.
+    points = transform(pose, backproject(jnp.where(known, depth, 1), intrinsics))
     xy, _ = project(points, source_intrinsics)
     image, inside = sampling.bilinear_sample(source, xy, border=border)
-    return image, inside & (depth > 0)
+    return image, inside & known

@@ -1,0 +1,221 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from geoseg_jax.ops import camera, disparity, photometric, reprojection, sampling, smoothness
+from tests.ops import transforms
+
+HEIGHT, WIDTH = 12, 16
+INTRINSICS = np.array([[10, 0, 7.5], [0, 11, 5.5], [0, 0, 1]], np.float32)
+RANGE = {"min_depth": 0.5, "max_depth": 20.0}
+
+
+def make(seed=0, batch=2, views=2, scales=3, motion=0.1):
+    """disparities, poses, target, sources, intrinsics; some pixels leave the sources."""
+    random = np.random.default_rng(seed)
+    disparities = [
+        random.uniform(0.05, 0.95, (batch, HEIGHT >> s, WIDTH >> s)) for s in range(scales)
+    ]
+    twists = jnp.asarray(random.normal(size=(batch, views, 6)) * motion)
+    pictures = random.random((batch, 1 + views, HEIGHT, WIDTH, 3))
+    intrinsics = np.broadcast_to(INTRINSICS, (batch, 3, 3))
+    arrays = (camera.pose_from_twist(twists), pictures[:, 0], pictures[:, 1:], intrinsics)
+    return [jnp.asarray(d) for d in disparities], *map(jnp.asarray, arrays)
+
+
+def plain_loss(
+    disparities, poses, target, sources, intrinsics,
+    *, ssim_weight=0.85, weight=1e-3, order=1, automask=True,
+):  # fmt: skip
+    """The composition of the plain kernels, as the paper says it."""
+    total, views, matrix = 0.0, target[:, None], intrinsics[:, None]
+    for scale, level in enumerate(disparities):
+        up = sampling.resize_bilinear(level[..., None], HEIGHT, WIDTH)[..., 0]
+        depth = disparity.disparity_to_depth(up, **RANGE)[:, None]
+        warped, valid = camera.warp_with_depth(sources, depth, matrix, matrix, poses)
+        errors = photometric.photometric_error(warped, views, ssim_weight)
+        error, any_valid = photometric.minimum_reprojection(errors, valid)
+        if automask:
+            identity = photometric.photometric_error(sources, views, ssim_weight)
+            error, _ = photometric.automask(error, any_valid, identity)
+        picture = sampling.resize_bilinear(target, *level.shape[1:])
+        level = smoothness.mean_normalised(level)
+        maps = smoothness.edge_aware_smoothness(level, picture, order)
+        total += error.mean() + weight / 2**scale * sum(m.mean() for m in maps)
+    return total / len(disparities)
+
+
+@pytest.mark.parametrize(
+    ("automask", "views", "order", "ssim_weight", "weight"),
+    [(True, 2, 1, 0.85, 1e-3), (False, 2, 2, 0.85, 0.1), (True, 1, 1, 0.0, 0.0),
+     (False, 3, 1, 1.0, 1e-3)],
+)  # fmt: skip
+def test_equals_the_plain_composition_in_value_and_derivative(
+    automask, views, order, ssim_weight, weight
+):
+    with jax.enable_x64(True):
+        arguments = make(views=views)
+
+        def fused(disparities, poses):
+            return reprojection.reprojection_loss(
+                disparities, poses, *arguments[2:], **RANGE, automask=automask,
+                ssim_weight=ssim_weight, smoothness=weight, smoothness_order=order,
+            )[0]  # fmt: skip
+
+        def plain(disparities, poses):
+            return plain_loss(
+                disparities, poses, *arguments[2:], automask=automask,
+                ssim_weight=ssim_weight, weight=weight, order=order,
+            )  # fmt: skip
+
+        got, wanted = (
+            jax.jit(jax.value_and_grad(f, argnums=(0, 1)))(*arguments[:2]) for f in (fused, plain)
+        )
+    np.testing.assert_allclose(got[0], wanted[0], rtol=1e-12)
+    for a, b in zip(jax.tree.leaves(got[1]), jax.tree.leaves(wanted[1]), strict=True):
+        assert np.abs(b).max() > 0
+        np.testing.assert_allclose(a, b, atol=1e-10 * np.abs(b).max())
+
+
+def test_derivative_matches_finite_differences():
+    with jax.enable_x64(True):
+        disparities, poses, *rest = make(batch=1, scales=2)
+
+        @jax.jit
+        def loss(coarse, poses):
+            return reprojection.reprojection_loss([disparities[0], coarse], poses, *rest, **RANGE)[
+                0
+            ]
+
+        by_coarse, by_poses = jax.jit(jax.grad(loss, argnums=(0, 1)))(disparities[1], poses)
+        wanted = transforms.numeric_gradient(
+            lambda d: loss(d, poses), np.asarray(disparities[1]), 1e-7
+        )
+        np.testing.assert_allclose(by_coarse, wanted, atol=1e-4 * np.abs(wanted).max())
+        wanted = transforms.numeric_gradient(
+            lambda p: loss(disparities[1], p), np.asarray(poses), 1e-7
+        )
+        np.testing.assert_allclose(by_poses, wanted, atol=1e-3 * np.abs(wanted).max())
+
+
+def test_true_depth_and_motion_leave_no_error():
+    # A wall two metres away, seen by a camera half a metre to the left: ten pixels times 0.4 / 2.
+    random = np.random.default_rng(0)
+    wide = random.random((HEIGHT, WIDTH + 2, 3), np.float32)
+    target, source = wide[None, :, 2:], wide[None, None, :, :-2]
+    poses = np.broadcast_to(np.eye(4, dtype=np.float32), (1, 1, 4, 4)).copy()
+    poses[..., 0, 3] = 0.4
+    level = disparity.depth_to_disparity(np.full((1, HEIGHT, WIDTH), 2, np.float32), **RANGE)
+    intrinsics = INTRINSICS[None]
+    arguments = [level], poses, target, source, intrinsics
+    loss, terms = reprojection.reprojection_loss(*arguments, **RANGE, smoothness=0.0)
+    # Only the pixels whose window leaves the source, three columns, have an error left.
+    assert terms["reprojected"] >= (WIDTH - 3) / WIDTH
+    assert loss < 0.4 * 3 / WIDTH
+    wrong = [disparity.depth_to_disparity(np.full((1, HEIGHT, WIDTH), 5, np.float32), **RANGE)]
+    assert reprojection.reprojection_loss(wrong, *arguments[1:], **RANGE)[0] > 2 * loss
+
+
+def test_where_nothing_is_seen_the_loss_is_the_identity_error():
+    disparities, poses, target, sources, intrinsics = make()
+    away = jnp.asarray(poses).at[..., 2, 3].set(-100.0)  # all points lie behind the sources
+
+    def loss(disparities, poses, automask=True):
+        return reprojection.reprojection_loss(
+            disparities, poses, target, sources, intrinsics, **RANGE, smoothness=0.0,
+            automask=automask,
+        )[0]  # fmt: skip
+
+    identity = photometric.photometric_error(sources, target[:, None]).min(axis=1).mean()
+    np.testing.assert_allclose(loss(disparities, away), identity, rtol=1e-5)
+    for automask in (True, False):
+        gradients = jax.grad(functools.partial(loss, automask=automask), (0, 1))(disparities, away)
+        for gradient in jax.tree.leaves(gradients):
+            np.testing.assert_array_equal(gradient, 0)
+
+
+def test_gradients_are_finite_at_rest_and_at_the_ends_of_the_range():
+    _, _, target, sources, intrinsics = make()
+    poses = jnp.broadcast_to(jnp.eye(4), (2, 2, 4, 4))
+    for value in (0.0, 1.0):
+        level = jnp.full((2, HEIGHT, WIDTH), value)
+        gradients = jax.grad(
+            lambda d, p: reprojection.reprojection_loss(
+                [d], p, target, sources, intrinsics, automask=False
+            )[0],
+            argnums=(0, 1),
+        )(level, poses)
+        for gradient in gradients:
+            assert np.isfinite(gradient).all()
+        # A camera that stands still must be able to learn to move.
+        assert np.abs(gradients[1][..., :3, 3]).max() > 1e-4
+
+
+def test_pictures_get_no_derivative():
+    disparities, poses, *rest = make()
+    gradients = jax.grad(
+        lambda *pictures: reprojection.reprojection_loss(disparities, poses, *pictures)[0],
+        argnums=(0, 1, 2),
+    )(*rest)
+    for gradient in gradients:
+        np.testing.assert_array_equal(gradient, 0)
+
+
+def test_terms_add_up_to_the_loss():
+    loss, terms = reprojection.reprojection_loss(*make(), **RANGE, smoothness=0.1)
+    np.testing.assert_allclose(loss, terms["photometric"] + terms["smoothness"], rtol=1e-6)
+    assert 0 < terms["reprojected"] < 1
+    assert terms["smoothness"] > 0
+
+
+def test_pictures_show_what_the_loss_sees():
+    disparities, poses, target, sources, intrinsics = make()
+    warped, mask = reprojection.reprojection_pictures(
+        disparities[0], poses, target, sources, intrinsics, **RANGE
+    )
+    assert warped.shape == sources.shape
+    _, terms = reprojection.reprojection_loss(
+        disparities[:1], poses, target, sources, intrinsics, **RANGE
+    )
+    np.testing.assert_allclose(mask.mean(), terms["reprojected"], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({0: []}, "at least one scale"),
+        ({0: [jnp.zeros((3, 4, 4))]}, r"scale 0 has shape \[3, 4, 4\]"),
+        ({1: jnp.zeros((2, 1, 4, 4))}, r"poses has shape \[2, 1, 4, 4\]"),
+        ({2: jnp.zeros((2, 4, 4, 3))}, r"target has shape \[2, 4, 4, 3\]"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused(change, message):
+    arguments = list(make())
+    for position, value in change.items():
+        arguments[position] = value
+    with pytest.raises(ValueError, match=message):
+        reprojection.reprojection_loss(*arguments)
+
+
+def test_same_under_transformations():
+    arguments = make(batch=8, scales=2)
+    fine, coarse = arguments[0]
+
+    def of_example(fine, coarse, *rest):
+        def loss(fine, coarse, poses, *rest):
+            levels = [fine[None], coarse[None]]
+            rest = (poses, *rest)
+            return reprojection.reprojection_loss(levels, *(a[None] for a in rest), **RANGE)[0]
+
+        value, gradient = jax.value_and_grad(loss, argnums=(0, 1, 2))(fine, coarse, *rest)
+        return value, *gradient
+
+    def of_batch(*arrays):
+        batched = arrays[0].ndim == 3
+        return (jax.vmap(of_example) if batched else of_example)(*arrays)
+
+    arrays = [np.asarray(a, np.float32) for a in (fine, coarse, *arguments[1:])]
+    transforms.check_transforms(of_batch, *arrays, tolerance=1e-4)

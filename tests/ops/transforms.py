@@ -1,0 +1,55 @@
+"""Checks that a kernel gives the same under jit, vmap, pmap and shard_map on eight devices."""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, PartitionSpec
+
+DEVICES = 8
+
+
+def check_transforms(function: Callable, *arguments: np.ndarray, tolerance: float = 1e-5) -> None:
+    """function takes and returns (trees of) arrays with leading dimensions.
+
+    Args:
+      function: the kernel; where a leading axis is absent it works on one example.
+      *arguments: arrays [8, ...], an example for each device.
+      tolerance: of the largest difference, relative to the largest number.
+    """
+    assert all(len(a) == DEVICES for a in arguments)
+    mesh = jax.make_mesh((DEVICES,), ("data",), axis_types=(AxisType.Auto,))
+    spec = PartitionSpec("data")
+    sharded = jax.shard_map(function, mesh=mesh, in_specs=spec, out_specs=spec)
+    wanted = function(*arguments)
+    for name, other in {
+        "jit": jax.jit(function),
+        "vmap": jax.jit(jax.vmap(function)),
+        "pmap": jax.pmap(function),
+        "shard_map": jax.jit(sharded),
+    }.items():
+        got = other(*arguments)
+        jax.tree.map(functools.partial(_check_equal, name, tolerance), got, wanted)
+
+
+def _check_equal(name: str, tolerance: float, got: jax.Array, wanted: jax.Array) -> None:
+    assert got.shape == wanted.shape, name
+    got, wanted = np.asarray(got, np.float64), np.asarray(wanted, np.float64)
+    np.testing.assert_allclose(
+        got, wanted, rtol=tolerance, atol=tolerance * (np.abs(wanted).max() + 1e-6), err_msg=name
+    )
+
+
+def numeric_gradient(function: Callable, array: np.ndarray, step: float = 1e-6) -> np.ndarray:
+    """Central differences of a scalar function; float64 only."""
+    assert array.dtype == np.float64
+    gradient = np.zeros_like(array)
+    for index in np.ndindex(array.shape):
+        ends = []
+        for sign in (1, -1):
+            moved = array.copy()
+            moved[index] += sign * step
+            ends.append(float(function(moved)))
+        gradient[index] = (ends[0] - ends[1]) / (2 * step)
+    return gradient
