@@ -251,3 +251,15 @@ def test_flow_out_of_the_picture_is_not_valid(world):
         outside += out.sum()
         assert np.isfinite(record["flow"]).all()
     assert outside > 50
+
+
+def test_where_the_camera_stands_only_moving_things_have_flow_or_hide():
+    source = SyntheticSource("street", size=40, seed=2, height=24, width=40)
+    standing = [i for i in range(40) if np.allclose(source.poses(i)[0], np.eye(4))]
+    assert standing
+    for i in standing[:3]:
+        record, shot = source[i], source.shot(i)
+        own = moving(shot, trace(shot.scene, shot.target))
+        assert np.abs(record["flow"][~own]).max() < 1e-4
+        before = trace(shot.scene, shot.sources[0])
+        assert record["flow_valid"][~own & ~moving(shot, before)].all()

@@ -56,23 +56,33 @@ _EDGES = np.array(
 
 def _bounds(camera_from_unit: np.ndarray, flat: np.ndarray, intrinsics: np.ndarray):
     """Pixel rectangles [N, 4] round the unit boxes, nearest depth [N] and whether in front [N]."""
-    corners = np.broadcast_to(_CORNERS, (len(camera_from_unit), 8, 3)).copy()
+    corners = np.tile(_CORNERS, (len(camera_from_unit), 1, 1))
     corners[flat, :, 1] = 0  # a quad has no thickness
-    points = np.einsum("nij,nkj->nki", camera_from_unit[:, :, :3], corners)
+    points = corners @ camera_from_unit[:, :, :3].transpose(0, 2, 1)
     points += camera_from_unit[:, None, :, 3]
+    seen = points[..., 2] >= NEAR
+    low, high = _extent(points, seen, intrinsics)
+    near = np.where(seen, points[..., 2], np.inf).min(axis=1)
     # Where an edge runs through the near plane, the crossing bounds what can be seen of it.
-    a, b = points[:, _EDGES[:, 0]], points[:, _EDGES[:, 1]]
+    cut = np.flatnonzero(seen.any(axis=1) & ~seen.all(axis=1))
+    a, b = points[cut][:, _EDGES[:, 0]], points[cut][:, _EDGES[:, 1]]
     crossing = (a[..., 2] < NEAR) != (b[..., 2] < NEAR)
     rise = np.where(crossing, b[..., 2] - a[..., 2], 1)
-    cut = a + ((NEAR - a[..., 2]) / rise)[..., None] * (b - a)
-    points = np.concatenate([points, cut], axis=1)
-    seen = np.concatenate([points[:, :8, 2] >= NEAR, crossing], axis=1)
+    cut_low, cut_high = _extent(
+        a + ((NEAR - a[..., 2]) / rise)[..., None] * (b - a), crossing, intrinsics
+    )
+    low[cut], high[cut] = np.minimum(low[cut], cut_low), np.maximum(high[cut], cut_high)
+    near[cut] = NEAR
+    bounds = np.stack([low[:, 0], high[:, 0], low[:, 1], high[:, 1]], axis=1)
+    return bounds, near, seen.any(axis=1)
+
+
+def _extent(points: np.ndarray, seen: np.ndarray, intrinsics: np.ndarray):
+    """Lowest and highest pixel [N, 2] of those points [N, k, 3] that are seen [N, k]."""
     pixels = points @ intrinsics.T
     xy = pixels[..., :2] / np.where(seen, pixels[..., 2], 1)[..., None]
     low = np.where(seen[..., None], xy, np.inf).min(axis=1)
-    high = np.where(seen[..., None], xy, -np.inf).max(axis=1)
-    depth = np.where(seen, points[..., 2], np.inf).min(axis=1)
-    return np.stack([low[:, 0], high[:, 0], low[:, 1], high[:, 1]], axis=1), depth, seen.any(axis=1)
+    return low, np.where(seen[..., None], xy, -np.inf).max(axis=1)
 
 
 def pose(scene: Scene, view: View) -> Posed:
@@ -109,17 +119,23 @@ def _windows(posed: Posed, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def _ranges(start: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """For every element of every range: the range's number, and start + 0, 1, ... length - 1."""
-    owner = np.repeat(np.arange(length.size, dtype=np.int32), length)
-    ends = np.cumsum(length)
-    shift = (start - (ends - length)).astype(np.int32)
-    return owner, np.arange(owner.size, dtype=np.int32) + shift[owner]
+    owner = np.repeat(np.arange(length.size), length)
+    shift = start - (np.cumsum(length) - length)
+    return owner, np.arange(owner.size) + np.repeat(shift, length)
+
+
+def gather(table: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """table[index] for indices known to be in range, which spares the check: twice the speed."""
+    return table.take(index, mode="clip")
 
 
 def _hit_pairs(scene: Scene, posed: Posed, which: np.ndarray, x, y) -> np.ndarray:
     """Depth [n] of ray (x, y)[k] on primitive which[k]; those of a kind must lie together."""
     depth = np.empty(x.shape, x.dtype)
-    rays, origin = posed.rays.astype(x.dtype), posed.origin.astype(x.dtype)
-    kinds = scene.kind[which]
+    # [3, 3, N] and [3, N], so that each component is one contiguous table.
+    rays = np.ascontiguousarray(posed.rays.transpose(1, 2, 0), x.dtype)
+    origin = np.ascontiguousarray(posed.origin.T, x.dtype)
+    kinds = gather(scene.kind, which)
     edges = np.flatnonzero(np.diff(kinds, prepend=-1, append=-1))
     for start, end in itertools.pairwise(edges):
         hit = shapes.HIT[int(kinds[start])]
@@ -128,10 +144,10 @@ def _hit_pairs(scene: Scene, posed: Posed, which: np.ndarray, x, y) -> np.ndarra
             block = slice(low, min(low + _BLOCK, end))
             i, at_x, at_y = which[block], x[block], y[block]
             direction = [
-                rays[:, k, 0][i] * at_x + rays[:, k, 1][i] * at_y + rays[:, k, 2][i]
-                for k in range(3)
+                gather(ray[0], i) * at_x + gather(ray[1], i) * at_y + gather(ray[2], i)
+                for ray in rays
             ]
-            depth[block] = hit([origin[:, k][i] for k in range(3)], direction)
+            depth[block] = hit([gather(o, i) for o in origin], direction)
     return depth
 
 
@@ -159,18 +175,18 @@ def _trace_small(scene: Scene, posed: Posed, windows, x, y, hits: Hits) -> None:
     area = (right - left) * (bottom - top)
     chosen = np.flatnonzero((area > 0) & (area <= _SMALL))
     chosen = chosen[np.argsort(scene.kind[order[chosen]], kind="stable")]
-    left, right, top = left[chosen], right[chosen], top[chosen]
-    owner, within = _ranges(np.zeros_like(left), area[chosen])
-    wide = (right - left).astype(np.int32)[owner]
-    row = within // wide
-    column = within - row * wide + left.astype(np.int32)[owner]
-    row += top.astype(np.int32)[owner]
-    which, pixel = order[chosen][owner], row * np.int32(len(x)) + column
+    order, left, right, top = order[chosen], left[chosen], right[chosen], top[chosen]
+    # A window is its rows, a row its rays.
+    owner, row = _ranges(top, (bottom[chosen] - top))
+    start = row * len(x) + gather(left, owner)
+    line, pixel = _ranges(start, gather(right - left, owner))
+    which = gather(gather(order, owner), line)
     depth, index = hits.depth.reshape(-1), hits.index.reshape(-1)
-    keep = np.flatnonzero(depth[pixel] > posed.near[which])
-    which, pixel = which[keep], pixel[keep]
-    t = _hit_pairs(scene, posed, which, x[column[keep]], y[row[keep]])
-    nearer = np.flatnonzero(t < depth[pixel])
+    keep = np.flatnonzero(gather(depth, pixel) > gather(posed.near, which))
+    which, pixel = gather(which, keep), gather(pixel, keep)
+    row = pixel // len(x)
+    t = _hit_pairs(scene, posed, which, gather(x, pixel - row * len(x)), gather(y, row))
+    nearer = np.flatnonzero(t < gather(depth, pixel))
     # Of several hits of a ray the last one written stays, which is the nearest.
     nearer = nearer[np.argsort(-t[nearer], kind="stable")]
     depth[pixel[nearer]] = t[nearer]
@@ -211,11 +227,10 @@ def blocked(
     left, right = np.clip(left - 1, 0, width), np.clip(right + 1, 0, width)
     start = np.searchsorted(key, row * stride + left[owner])
     end = np.searchsorted(key, row * stride + right[owner])
-    owner, which = np.int32(owner), which[owner]
-    row_owner, point = _ranges(start, end - start)
-    which = which[row_owner]
-    keep = np.flatnonzero(posed.near[which] < reach[point])
-    which, point = which[keep], point[keep]
+    line, point = _ranges(start, end - start)
+    which = gather(gather(which, owner), line)
+    keep = np.flatnonzero(gather(posed.near, which) < gather(reach, point))
+    which, point = gather(which, keep), gather(point, keep)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         t = _hit_pairs(scene, posed, which, x[point], y[point])
     hidden = np.zeros(x.size, bool)

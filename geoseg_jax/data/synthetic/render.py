@@ -1,8 +1,10 @@
 """A picture of a scene: rays are traced several to a pixel, but shaded once where they agree."""
 
+import itertools
+
 import numpy as np
 
-from geoseg_jax.data.synthetic.raycast import Hits, View, pose, trace_grid
+from geoseg_jax.data.synthetic.raycast import Hits, View, gather, pose, trace_grid
 from geoseg_jax.data.synthetic.scene import Scene
 from geoseg_jax.data.synthetic.shade import Samples, sky_color, surface_color
 
@@ -15,24 +17,26 @@ def _samples(hits: Hits, x: np.ndarray, y: np.ndarray, side: int) -> tuple[Sampl
     the others with all their rays, those of a pixel side by side.
     """
     height, width = len(y) // side, len(x) // side
-
-    def by_pixel(values: np.ndarray) -> np.ndarray:
-        blocks = values.reshape(height, side, width, side).transpose(0, 2, 1, 3)
-        return blocks.reshape(height * width, side * side)
-
-    index = by_pixel(hits.index)
-    uniform = (index == index[:, :1]).all(1)
+    first = hits.index[::side, ::side]
+    uniform = np.ones((height, width), bool)
+    for a, b in itertools.product(range(side), repeat=2):
+        uniform &= hits.index[a::side, b::side] == first
+    uniform = uniform.reshape(-1)
     one, many = np.flatnonzero(uniform), np.flatnonzero(~uniform)
-    grid_x, grid_y = np.broadcast_arrays(x[None], y[:, None])
-    depth = by_pixel(hits.depth)
+    # All rays of the first kind of pixels as [rays, pixels], of the second as [pixels, rays].
+    corner = np.arange(height)[:, None] * (side * side * width) + np.arange(width) * side
+    corner = corner.reshape(-1)
+    steps = (np.arange(side)[:, None] * (side * width) + np.arange(side)).reshape(-1)
+    rays = (corner[many][:, None] + steps).reshape(-1)
     # On a plane 1 / depth is linear in the pixel, so that its mean is that of the centre.
-    middle = (side * side) / (1 / depth[one]).sum(1)
+    inverse = sum(1 / gather(hits.depth, corner[one] + step) for step in steps)
+    row = rays // (side * width)
     samples = Samples(
-        x=np.concatenate([(one % width).astype(np.float32), by_pixel(grid_x)[many].ravel()]),
-        y=np.concatenate([(one // width).astype(np.float32), by_pixel(grid_y)[many].ravel()]),
-        index=np.concatenate([index[one, 0], index[many].ravel()]),
-        depth=np.concatenate([middle, depth[many].ravel()]),
-        spacing=np.repeat(np.float32([1, 1 / side]), [one.size, many.size * side * side]),
+        x=np.concatenate([(one % width).astype(np.float32), gather(x, rays - row * side * width)]),
+        y=np.concatenate([(one // width).astype(np.float32), gather(y, row)]),
+        index=np.concatenate([gather(hits.index, corner[one]), gather(hits.index, rays)]),
+        depth=np.concatenate([(side * side) / inverse, gather(hits.depth, rays)]),
+        spacing=np.repeat(np.float32([1, 1 / side]), [one.size, rays.size]),
     )
     return samples, uniform
 
@@ -48,9 +52,10 @@ def render(scene: Scene, view: View, samples: int = 2) -> np.ndarray:
     color = np.empty((chosen.x.size, 3), np.float32)
     hit, missed = np.flatnonzero(chosen.index >= 0), np.flatnonzero(chosen.index < 0)
     if hit.size:
-        color[hit] = surface_color(scene, view, posed, Samples(*(v[hit] for v in chosen)))
+        color[hit] = surface_color(scene, view, posed, Samples(*(gather(v, hit) for v in chosen)))
     if missed.size:
-        color[missed] = sky_color(scene.sky, view, chosen.x[missed], chosen.y[missed])
+        spots = gather(chosen.x, missed), gather(chosen.y, missed)
+        color[missed] = sky_color(scene.sky, view, *spots)
     color = np.clip(color, 0, 1) * 255
     picture = np.empty((view.height * view.width, 3), np.float32)
     single = int(uniform.sum())

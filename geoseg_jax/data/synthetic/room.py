@@ -280,5 +280,5 @@ def make(rng: np.random.Generator) -> tuple[Scene, Walk]:
     direction = (0.5 * np.cos(turn), -0.8, 0.5 * np.sin(turn))
     warm = rng.uniform(0, 1)
     sun = np.array((0.42, 0.38 - 0.03 * warm, 0.33 - 0.08 * warm)) * rng.uniform(0.7, 1.1)
-    ambient = np.array((0.62, 0.60, 0.58)) * rng.uniform(0.85, 1.1)
+    ambient = np.array((0.74, 0.72, 0.70)) * rng.uniform(0.85, 1.15)
     return builder.build(Light(direction, sun, ambient), Sky()), walk

@@ -9,9 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from geoseg_jax.data.synthetic import shapes
+from geoseg_jax.data.synthetic.contact import contact_shade
 from geoseg_jax.data.synthetic.materials import PATTERNS, Patch
 from geoseg_jax.data.synthetic.noise import fractal_noise, value_noise
-from geoseg_jax.data.synthetic.raycast import Posed, View
+from geoseg_jax.data.synthetic.raycast import Posed, View, gather
 from geoseg_jax.data.synthetic.scene import Scene, Sky
 
 
@@ -42,21 +43,21 @@ def _towards(scene: Scene) -> np.ndarray:
 def _faces(scene: Scene, rotation: np.ndarray, index, unit, ray) -> _Faces:
     """`unit` and `ray` are [3, n]: the point on the unit shape, and the ray in metres."""
     magnitude = np.abs(unit)
-    axis = (magnitude[1] > magnitude[0]).astype(np.int32)
+    axis = (magnitude[1] > magnitude[0]).astype(np.intp)
     axis[magnitude[2] > np.maximum(magnitude[0], magnitude[1])] = 2
-    quad = (scene.kind == shapes.QUAD)[index]
+    quad = gather(scene.kind == shapes.QUAD, index)
     axis[quad] = 1
-    columns = np.arange(index.size)
-    positive = (unit[axis, columns] > 0) & ~quad
+    component = axis * index.size + np.arange(index.size)
+    positive = (gather(unit, component) > 0) & ~quad
     sign = 2 * positive.astype(np.float32) - 1
     # Flat faces share their light: a table by primitive and axis.
     cosine = np.einsum("nij,i->nj", rotation, _towards(scene)).astype(np.float32)
     level = np.ascontiguousarray(rotation[:, 1], np.float32)
     entry = index * 3 + axis
-    sun = sign * cosine.ravel()[entry]
-    down = sign * level.ravel()[entry]
-    across = np.abs(ray[axis, columns])
-    curved = np.flatnonzero(~np.isin(scene.kind, (shapes.BOX, shapes.QUAD))[index])
+    sun = sign * gather(cosine.ravel(), entry)
+    down = sign * gather(level.ravel(), entry)
+    across = np.abs(gather(ray, component))
+    curved = np.flatnonzero(gather(~np.isin(scene.kind, (shapes.BOX, shapes.QUAD)), index))
     if curved.size:
         chosen = index[curved]
         normal = np.empty((curved.size, 3), np.float32)
@@ -76,61 +77,67 @@ def _faces(scene: Scene, rotation: np.ndarray, index, unit, ray) -> _Faces:
 def _look(scene: Scene, index: np.ndarray, patch: Patch) -> tuple[np.ndarray, np.ndarray]:
     """Accent share and brightness [n], patterns and noise."""
     accent, bright = np.zeros(index.shape, np.float32), np.ones(index.shape, np.float32)
-    pattern = scene.pattern[index]
+    pattern = gather(scene.pattern, index)
     for number in np.flatnonzero(np.bincount(pattern)):
         if number == 0:  # plain
             continue
         chosen = np.flatnonzero(pattern == number)
-        look = PATTERNS[number](Patch(*(column[chosen] for column in patch)))
+        look = PATTERNS[number](Patch(*(gather(column, chosen) for column in patch)))
         accent[chosen], bright[chosen] = look
     # The geometric mean keeps some texture on ground seen at a slant.
     rough = fractal_noise(
-        patch.u + scene.offset[:, 0].astype(np.float32)[index],
-        patch.v + scene.offset[:, 1].astype(np.float32)[index],
-        scene.noise[index],
+        patch.u + gather(scene.offset[:, 0].astype(np.float32), index),
+        patch.v + gather(scene.offset[:, 1].astype(np.float32), index),
+        gather(scene.noise, index),
         np.sqrt(patch.footprint_u * patch.footprint_v),
     )
-    bright *= 1 + scene.contrast[index] * rough
+    bright *= 1 + gather(scene.contrast, index) * rough
     return accent, bright
 
 
 def surface_color(scene: Scene, view: View, posed: Posed, samples: Samples) -> np.ndarray:
     """Colours [n, 3] of samples that hit something."""
-    index, x, y, depth = samples.index, samples.x, samples.y, samples.depth
-    half = scene.half.astype(np.float32)
-    rays = (posed.rays * scene.half[..., None]).astype(np.float32)
-    origin = (posed.origin * scene.half).astype(np.float32)
+    index, x, y, depth = samples.index.astype(np.intp), samples.x, samples.y, samples.depth
+    # Tables with the primitive last, each component contiguous; lengths in metres.
+    half = np.ascontiguousarray(scene.half.T, np.float32)
+    rays = (posed.rays * scene.half[..., None]).transpose(1, 2, 0).astype(np.float32, order="C")
+    origin = (posed.origin * scene.half).T.astype(np.float32, order="C")
     rotation, centre = scene.at(view.time)
+    level_row = rotation[:, 1].T.astype(np.float32, order="C")
     n = index.size
     ray, point, unit, size = np.empty((4, 3, n), np.float32)
-    height = centre[:, 1].astype(np.float32)[index]
+    height = gather(centre[:, 1].astype(np.float32), index)
     for k in range(3):
-        ray[k] = rays[:, k, 0][index] * x + rays[:, k, 1][index] * y + rays[:, k, 2][index]
-        point[k] = origin[:, k][index] + depth * ray[k]
-        size[k] = half[:, k][index]
+        a, b, c = (gather(row, index) for row in rays[k])
+        ray[k] = a * x + b * y + c
+        point[k] = gather(origin[k], index) + depth * ray[k]
+        size[k] = gather(half[k], index)
         unit[k] = point[k] / size[k]
-        height += rotation[:, 1, k].astype(np.float32)[index] * point[k]
+        height += gather(level_row[k], index) * point[k]
     faces = _faces(scene, rotation, index, unit, ray)
-    columns = np.arange(n)
     level = faces.axis == 1
-    u_axis, v_axis = np.where(faces.axis == 0, 2, 0), 1 + level
-    half_u, half_v = size[u_axis, columns], size[v_axis, columns]
+    along_u = np.where(faces.axis == 0, 2 * n, 0) + np.arange(n)
+    along_v = np.where(level, 2 * n, n) + np.arange(n)
+    half_u, half_v = gather(size, along_u), gather(size, along_v)
     # A round bundle of rays meets the surface in an ellipse, longer along the ray's slant.
     pixel = depth * samples.spacing * np.float32(1 / view.intrinsics[0, 0])
     slant = 1 / (faces.across + np.float32(1e-3))
     patch = Patch(
-        u=point[u_axis, columns] + half_u,
-        v=half_v + (2 * level.astype(np.float32) - 1) * point[v_axis, columns],
-        footprint_u=pixel * np.sqrt(1 + (ray[u_axis, columns] * slant) ** 2),
-        footprint_v=pixel * np.sqrt(1 + (ray[v_axis, columns] * slant) ** 2),
-        size_u=scene.size[:, 0][index],
-        size_v=scene.size[:, 1][index],
+        u=gather(point, along_u) + half_u,
+        v=half_v + (2 * level.astype(np.float32) - 1) * gather(point, along_v),
+        footprint_u=pixel * np.sqrt(1 + (gather(ray, along_u) * slant) ** 2),
+        footprint_v=pixel * np.sqrt(1 + (gather(ray, along_v) * slant) ** 2),
+        size_u=gather(scene.size[:, 0], index),
+        size_v=gather(scene.size[:, 1], index),
         width=2 * half_u,
         height=2 * half_v,
         upright=~level,
-        seed=scene.instance[index],
+        seed=gather(scene.instance, index),
     )
     accent, bright = _look(scene, index, patch)
+    ground = np.flatnonzero(level & (height > -0.25) & (faces.down < -0.9))
+    spots = (gather(values, ground) for values in (x, y, depth))
+    bright[ground] *= contact_shade(scene, view, posed, *spots)
     low = np.exp(np.minimum(height, 0) * np.float32(1 / 0.4)) * patch.upright
     sky = (0.85 - 0.15 * faces.down) * (1 - 0.35 * low)
     color = np.empty((n, 3), np.float32)
@@ -139,7 +146,7 @@ def surface_color(scene: Scene, view: View, posed: Posed, samples: Samples) -> n
         light = faces.sun * np.float32(scene.light.sun[c]) + sky * np.float32(
             scene.light.ambient[c]
         )
-        color[:, c] = (base[index] + accent * (other - base)[index]) * bright * light
+        color[:, c] = (gather(base, index) + accent * gather(other - base, index)) * bright * light
     return color
 
 

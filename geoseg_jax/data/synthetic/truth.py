@@ -18,6 +18,7 @@ from geoseg_jax.data.synthetic.scene import Scene
 # A point counts as hidden where the other view's ray stops this much short of it. What is left of
 # rounding in float64 is far below, the thinnest object far above.
 _SHORT = 1e-4
+_ROUNDING = 1e-6  # pixels
 
 
 class Flow(NamedTuple):
@@ -66,19 +67,17 @@ def flow_to(scene: Scene, view: View, hits: Hits, source: View) -> Flow:
     front = depth > NEAR
     pixels = moved @ source.intrinsics.T
     xy = pixels[..., :2] / np.where(front, depth, 1)[..., None]
-    inside = (
-        front
-        & (xy >= 0).all(-1)
-        & (xy[..., 0] <= source.width - 1)
-        & (xy[..., 1] <= source.height - 1)
-    )
+    # A point that stays where it is, on the border, must not fall out by rounding.
+    last = np.array([source.width - 1, source.height - 1], np.float64)
+    inside = front & (xy > -_ROUNDING).all(-1) & (xy < last + _ROUNDING).all(-1)
     reach = np.where(sky, np.inf, depth)
     valid = inside.copy()
+    spots = np.clip(xy[inside], 0, last)
     valid[inside] = ~blocked(
         scene,
         there,
-        xy[inside][:, 0],
-        xy[inside][:, 1],
+        spots[:, 0],
+        spots[:, 1],
         reach[inside] * (1 - _SHORT),
         (source.height, source.width),
     )
