@@ -30,7 +30,7 @@ from geoseg_jax.data.kitti_tree import KittiTree
 from geoseg_jax.data.pipeline import train_batches
 from geoseg_jax.data.source import Source
 from geoseg_jax.data.splits import split_frames
-from geoseg_jax.data.synthetic import SyntheticSource
+from geoseg_jax.data.synthetic import SyntheticSource, cached_source
 
 ROOT = flags.DEFINE_string("root", "", "KITTI raw whose pictures are taken; empty: rendered ones")
 HEIGHT = flags.DEFINE_integer("height", 192, "height of the records")
@@ -39,6 +39,7 @@ BATCH = flags.DEFINE_integer("batch_size", 12, "records a batch")
 WORKERS = flags.DEFINE_list("workers", ["0", "1", "2"], "numbers of workers to try")
 STEP_MS = flags.DEFINE_list("step_ms", ["100", "500", "2000"], "lengths of the pretended step")
 SECONDS = flags.DEFINE_float("seconds", 6.0, "for each measurement")
+MEASURE = flags.DEFINE_multi_enum("measure", ["records", "batches"], ["records", "batches"], "what")
 JSON = flags.DEFINE_string("json", "", "file for the figures")
 
 ENDINGS = {"PNG": "png", "JPEG": "jpg"}
@@ -62,7 +63,7 @@ def taken_pictures() -> Iterator[np.ndarray]:
 
 def rendered_pictures() -> Iterator[np.ndarray]:
     """Street scenes of KITTI's size."""
-    source = SyntheticSource("street", 64, 0, 375, 1242, (), False)
+    source = SyntheticSource("street", 2 * FRAMES, 0, 375, 1242, (), False)
     for index in range(len(source)):
         yield cv2.cvtColor(source[index]["image"], cv2.COLOR_RGB2BGR)
 
@@ -164,17 +165,21 @@ def main(argv: list[str]) -> None:
             frames = split_frames(tree, "all", "root")
             kitti = KittiSource(tree, frames, height=HEIGHT.value, width=WIDTH.value)
             sources[name] = (kitti, root)
-        street = SyntheticSource("street", 64, 0, HEIGHT.value, WIDTH.value)
-        records = {name: measure_records(*pair) for name, pair in sources.items()}
-        records["synthetic, rendered"] = measure_records(street, None)
         size = f"{WIDTH.value}x{HEIGHT.value}"
-        show(records, f"records of {VIEWS} pictures, {size}, one thread")
-        batches = {
-            f"{name}, {workers} workers": measure_batches(source, int(workers))
-            for name, (source, _) in sources.items()
-            for workers in WORKERS.value
-        }
-        show(batches, f"batches of {BATCH.value} records, {size}, {os.cpu_count()} cores")
+        records, batches = {}, {}
+        if "records" in MEASURE.value:
+            street = SyntheticSource("street", 12, 0, HEIGHT.value, WIDTH.value)
+            records = {name: measure_records(*pair) for name, pair in sources.items()}
+            records["synthetic, rendered"] = measure_records(street, None)
+            records["synthetic, cached"] = measure_records(cached_source(street, folder), None)
+            show(records, f"records of {VIEWS} pictures, {size}, one thread")
+        if "batches" in MEASURE.value:
+            batches = {
+                f"{name}, {workers} workers": measure_batches(source, int(workers))
+                for name, (source, _) in sources.items()
+                for workers in WORKERS.value
+            }
+            show(batches, f"batches of {BATCH.value} records, {size}, {os.cpu_count()} cores")
     finally:
         shutil.rmtree(folder)
     if JSON.value:
