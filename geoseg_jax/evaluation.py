@@ -1,8 +1,9 @@
 """Evaluation on a whole split: sums per batch on the devices, totals in 64 bits on the host."""
 
 import collections
+import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
@@ -11,6 +12,7 @@ from jax.sharding import Mesh
 
 from geoseg_jax import sharding
 from geoseg_jax.monitor import LAG
+from geoseg_jax.settings import ConfigError, did_you_mean
 from geoseg_jax.steps import EvalStep
 
 Totals = dict[str, Any]  # float, int, or an array of float64 or int64
@@ -59,3 +61,33 @@ def _add(totals: Totals, sums: dict[str, jax.Array], stop: jax.Array) -> bool:
         wide = value.astype(np.int64 if np.issubdtype(value.dtype, np.integer) else np.float64)
         totals[name] = totals[name] + wide if name in totals else wide
     return True
+
+
+def better(
+    best: Mapping[str, Any] | None,
+    step: int,
+    evaluation: Mapping[str, float],
+    metric: str,
+    mode: str,
+) -> Mapping[str, Any] | None:
+    """The better of the best so far and this evaluation, as {'step': ..., 'value': ...}.
+
+    Args:
+      best: what this returned before, or None.
+      metric: the number to compare, '' for none; mode: 'min' where lower is better, or 'max'.
+
+    Raises:
+      ConfigError: the evaluation has no such number.
+    """
+    if not metric:
+        return None
+    if metric not in evaluation:
+        raise ConfigError(
+            f"config.train.best_metric={metric!r} is none of {', '.join(evaluation)}"
+            f"{did_you_mean(metric, evaluation)}"
+        )
+    value = float(evaluation[metric])
+    sign = -1 if mode == "max" else 1
+    if not math.isfinite(value) or (best and sign * value >= sign * best["value"]):
+        return best
+    return {"step": step, "value": value}

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: note the first, so that the run saves and leaves; obey the second at once."""
+"""SIGTERM and Ctrl-C: leave at once while there is nothing to lose, later save first."""
 
 import signal
 from types import FrameType
@@ -7,31 +7,45 @@ HANDLED = (signal.SIGTERM, signal.SIGINT)
 
 
 class Interrupts:
-    """Context manager that notes the signals of HANDLED in `received` (0 = none so far)."""
+    """Context manager over a run.
+
+    Until `arm` is called, while data is prepared and steps are compiled, a signal ends the program
+    by SystemExit(128 + number). Afterwards the first one is noted in `received` (0 = none so far),
+    so that the loop can save and leave; a second one does what it did before this was entered.
+    """
 
     def __init__(self) -> None:
         self.received = 0
+        self._armed = False
         self._previous: dict[int, object] = {}
 
     def __enter__(self) -> "Interrupts":
         for number in HANDLED:
             try:
-                self._previous[number] = signal.signal(number, self._note)
+                self._previous[number] = signal.signal(number, self._handle)
             except ValueError:
                 # Only the main thread may handle signals; in a notebook's thread we do without.
                 break
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
+        self._restore()
 
-    def _note(self, number: int, _: FrameType | None) -> None:
+    def arm(self) -> None:
+        """From now on there is something to save."""
+        self._armed = True
+
+    def _handle(self, number: int, _: FrameType | None) -> None:
+        name = signal.Signals(number).name
+        self._restore()
+        if not self._armed:
+            print(f"{name}: stopped before the first step; nothing to save", flush=True)
+            raise SystemExit(128 + number)
         self.received = int(number)
         print(
-            f"{signal.Signals(number).name}: finishing the step, then saving; once more to quit "
-            "without saving",
-            flush=True,
+            f"{name}: finishing the step, then saving; once more to quit without saving", flush=True
         )
-        for each, handler in self._previous.items():
-            signal.signal(each, handler)
+
+    def _restore(self) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)

@@ -4,7 +4,6 @@ A run is a folder, the workdir. Started again with the same workdir it goes on f
 checkpoint with the same data and the same numbers; a finished one is left as it is.
 """
 
-import math
 import pathlib
 import signal
 import time
@@ -21,7 +20,7 @@ from geoseg_jax import manifest, resume, settings, sharding, steps, writers
 from geoseg_jax import tasks as all_tasks
 from geoseg_jax.checkpoints import Checkpoints
 from geoseg_jax.data import make_data, pipeline
-from geoseg_jax.evaluation import evaluate
+from geoseg_jax.evaluation import better, evaluate
 from geoseg_jax.interrupts import Interrupts
 from geoseg_jax.monitor import Monitor, Report, TrainingError, offending
 from geoseg_jax.progress import Progress
@@ -109,6 +108,7 @@ class _Loop:
         """The whole run, from what was found in the workdir."""
         self.papers = papers
         self._prepare(found)
+        self.interrupts.arm()
         if self._due("eval_every") and self.step and self.evaluation is None:
             self._evaluate()  # the last start was stopped before or within it
         while self.step < self.train.steps and not self.signal:
@@ -297,37 +297,16 @@ class _Loop:
     def _evaluate(self) -> None:
         """Evaluates the whole split; `evaluation` stays None where a process was asked to stop."""
         say(f"evaluating {len(self.data.eval)} examples…")
-        totals = evaluate(
-            self.eval_step,
-            self.state.variables,
-            self._eval_batches(),
-            self.mesh,
-            self._stop_flags,
-            say,
-        )
+        variables, batches = self.state.variables, self._eval_batches()
+        totals = evaluate(self.eval_step, variables, batches, self.mesh, self._stop_flags, say)
         if totals is None:
             self.signal = self.interrupts.received or signal.SIGTERM
             return
         self.evaluation = self.task.summarise(totals)
-        self._judge(self.evaluation)
+        mode = self.train.get("best_mode", "min")
+        self.best = better(self.best, self.step, self.evaluation, self.best_metric, mode)
         self.writer.write_scalars(self.step, self.evaluation)
         self.writer.flush()
-
-    def _judge(self, evaluation: dict[str, float]) -> None:
-        """Notes the best evaluation so far."""
-        name = self.best_metric
-        if not name:
-            return
-        if name not in evaluation:
-            near = settings.did_you_mean(name, evaluation)
-            raise settings.ConfigError(
-                f"config.train.best_metric={name!r} is none of {', '.join(evaluation)}{near}"
-            )
-        value = float(evaluation[name])
-        sign = -1 if self.train.get("best_mode", "min") == "max" else 1
-        better = self.best is None or sign * value < sign * self.best["value"]
-        if math.isfinite(value) and better:
-            self.best = {"step": self.step, "value": value}
 
     def _pictures(self) -> None:
         """The same few evaluation examples every time."""

@@ -8,6 +8,7 @@
 #   GPUS=1      process i sees GPU i alone
 #   PROGRAM     the command (default: python -m geoseg_jax.main)
 #   PORT        of the coordinator (default: a free one)
+#   GRACE=60    seconds that the others get to save once one has left after a signal
 #
 # Ctrl-C or SIGTERM: all processes save at the same step and leave; a second time: all are killed.
 # Where one process fails, the others, which can't go on without it, are killed.
@@ -49,6 +50,7 @@ for ((i = 0; i < count; i++)); do
 done
 
 status=0
+deadline=
 left=("${pids[@]}")
 while ((${#left[@]})); do
   still=()
@@ -61,14 +63,20 @@ while ((${#left[@]})); do
     wait "$pid" || code=$?
     if ((code != 0 && status == 0)); then
       status=$code
-      # 143 and 130: it was stopped and has saved, and so are the others about to.
-      if ((code != 143 && code != 130)); then
+      # 143 and 130: it was stopped and has saved, and the others are about to; or it was stopped
+      # before the first step, and the others wait for it in vain.
+      if ((code == 143 || code == 130)); then
+        deadline=$((SECONDS + ${GRACE:-60}))
+      else
         echo "local.sh: a process failed with exit code $code; ending the others" >&2
         for other in "${pids[@]}"; do kill -KILL "$other" 2>/dev/null || true; done
       fi
     fi
   done
   left=(${still[@]+"${still[@]}"})
+  if [[ -n $deadline ]] && ((SECONDS > deadline)); then
+    for other in "${left[@]}"; do kill -KILL "$other" 2>/dev/null || true; done
+  fi
   # In the background, since Ctrl-C goes to what runs in the foreground, which is to be this script.
   if ((${#left[@]})); then
     sleep 0.1 &

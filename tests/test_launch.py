@@ -89,6 +89,17 @@ def test_a_failure_ends_the_others(tmp_path):
     assert time.monotonic() - start < 30
 
 
+def test_those_who_wait_for_a_stopped_process_in_vain_are_ended(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import sys, time\nif sys.argv[-1] == '--process_id=1': sys.exit(143)\ntime.sleep(60)\n"
+    )
+    start = time.monotonic()
+    result = subprocess.run([LOCAL, "2"], env=environment(program, GRACE="0"), check=False)
+    assert result.returncode == 143
+    assert time.monotonic() - start < 30
+
+
 def test_flags_that_processes_get(tmp_path):
     program = tmp_path / "program.py"
     program.write_text(
@@ -122,12 +133,11 @@ def test_a_signal_reaches_every_process_once(sent, tmp_path):
         "sys.exit(143)\n"
     )
     with subprocess.Popen(
-        [LOCAL, "2"],
+        # In the background of a shell SIGINT is ignored, and bash can't change that.
+        ["env", "--default-signal=INT", LOCAL, "2"],
         env=environment(program),
         stdout=subprocess.PIPE,
         text=True,
-        # In the background of a shell SIGINT is ignored, and bash can't change that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         lines = [process.stdout.readline() for _ in range(2)]
         assert lines == ["ready\n"] * 2

@@ -16,6 +16,7 @@ import pytest
 
 from geoseg_jax import train
 from geoseg_jax.data.source import BadRecord, DataError
+from geoseg_jax.evaluation import better
 from geoseg_jax.monitor import TrainingError
 from geoseg_jax.settings import ConfigError
 from tests import tiny
@@ -94,8 +95,13 @@ def test_one_device_and_eight_have_the_same_statistics_and_parameters(tmp_path, 
     one = run(tmp_path / "one")
     eight = run(tmp_path / "eight", devices=slice(0, 8))
     assert len(eight.params["head"]["kernel"].sharding.device_set) == 8
-    for a, b in ((one.batch_stats, eight.batch_stats), (one.params, eight.params)):
-        jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-7), a, b)
+    pairs = jax.tree.map(lambda *xs: xs, one.batch_stats, eight.batch_stats)
+    for a, b in jax.tree.leaves(pairs, is_leaf=lambda x: isinstance(x, tuple)):
+        np.testing.assert_allclose(a, b, rtol=1e-5)
+    # Adam divides by the gradient's size, which makes more of rounding where that is small.
+    pairs = jax.tree.map(lambda *xs: xs, one.params, eight.params)
+    for a, b in jax.tree.leaves(pairs, is_leaf=lambda x: isinstance(x, tuple)):
+        np.testing.assert_allclose(a, b, rtol=1e-4)
     # Not only equal: the running variance has left its start.
     assert np.abs(np.asarray(one.batch_stats["encoder"]["norm"]["var"]) - 1).min() > 0.1
 
@@ -130,6 +136,19 @@ def test_sigterm_saves_and_the_next_start_goes_on_exactly(straight, tmp_path, mo
     assert read(tmp_path / "eval.json") == read(straight / "eval.json")
     for key in ("parameters_sha256", "data"):
         assert read(tmp_path / "manifest.json")[key] == read(straight / "manifest.json")[key]
+
+
+def test_a_signal_before_the_first_step_ends_at_once(tmp_path, monkeypatch, capsys):
+    def compile_slowly(*_):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(5)
+
+    monkeypatch.setattr(train.steps, "make_train_step", compile_slowly)
+    with pytest.raises(SystemExit) as stopped:
+        run(tmp_path)
+    assert stopped.value.code == 130
+    assert "SIGINT: stopped before the first step" in capsys.readouterr().out
+    assert not list((tmp_path / "checkpoints").iterdir())
 
 
 def test_an_evaluation_that_was_cut_short_is_done_after_the_restart(
@@ -231,6 +250,17 @@ def test_unreadable_frames(tmp_path, capsys):
     assert "unreadable frames replaced" in capsys.readouterr().out
     with pytest.raises(DataError, match=r"more than config.data.bad_share=0.01"):
         run(tmp_path / "some", data=data, data__bad_share=0.01)
+
+
+def test_the_best_so_far():
+    best = better(None, 1, {"iou": 0.5}, "iou", "max")
+    assert best == {"step": 1, "value": 0.5}
+    assert better(best, 2, {"iou": 0.4}, "iou", "max") == best
+    assert better(best, 2, {"iou": 0.5}, "iou", "max") == best  # the earlier of equals
+    assert better(best, 2, {"iou": float("nan")}, "iou", "max") == best
+    assert better(best, 2, {"iou": 0.6}, "iou", "max") == {"step": 2, "value": 0.6}
+    assert better(best, 2, {"iou": 0.4}, "iou", "min") == {"step": 2, "value": 0.4}
+    assert better(None, 2, {"iou": 0.4}, "", "min") is None
 
 
 def test_a_metric_that_does_not_exist(tmp_path):

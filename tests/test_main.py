@@ -1,0 +1,70 @@
+"""The command line: flags, one-line errors, exit codes."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+from absl import flags
+
+from geoseg_jax import main
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+
+def parse(monkeypatch, capsys, *arguments):
+    """Exit code and standard error of parsing the flags, in this process."""
+    monkeypatch.setattr(sys, "argv", ["main", *arguments])
+    try:
+        with pytest.raises(SystemExit) as stopped:
+            main.parse(sys.argv)
+    finally:
+        flags.FLAGS.unparse_flags()
+    return stopped.value.code, capsys.readouterr().err
+
+
+QUICK = "--config=configs/quickstart.py"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([QUICK, "--workdir=w", "--config.train.stps=1"], 'Did you mean "steps"'),
+        ([QUICK, "--workdir=w", "--config.train.steps=many"], "--config.train.steps=many"),
+        ([QUICK, "--workdir=w", "more"], "unknown: more"),
+        ([QUICK], "--workdir=FOLDER"),
+        (["--config=configs/quikstart.py", "--workdir=w"], "did you mean 'configs/quickstart.py'"),
+        (["--config=configs/depth_kitti.py:mno", "--workdir=w"], "'mno' is none of"),
+        (["--workdr=w"], "Did you mean: workdir"),
+    ],
+)
+def test_errors_on_the_command_line_are_one_line(arguments, said, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    code, text = parse(monkeypatch, capsys, *arguments)
+    assert code == 1
+    assert text.startswith("error: ")
+    assert text.count("\n") == 1
+    assert said in text
+
+
+def test_bad_values_in_a_process_of_its_own(tmp_path):
+    command = [sys.executable, "-m", "geoseg_jax.main", QUICK, f"--workdir={tmp_path / 'w'}"]
+    settings = os.environ | {"PYTHONPATH": str(ROOT)}
+    result = subprocess.run(
+        [*command, "--config.optimizer.name=adm"],
+        env=settings,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert result.stderr == (
+        "error: config.optimizer.name='adm' must be one of adam, adamw, sgd; did you mean 'adam'?\n"
+    )
+    assert not (tmp_path / "w").exists()
+
+
+def test_main_is_trivial():
+    assert len((ROOT / "geoseg_jax/main.py").read_text().splitlines()) < 80
