@@ -16,9 +16,9 @@ class SelfSupDepthNet(nn.Module):
       decoder_padding: 'reflect' or 'zero'.
       pose_encoder: the pose network's encoder; '' for none (stereo alone needs none).
       scales: number of disparity maps, each half the size of the one before.
-      initial_disparity: where the head starts, see unet.DisparityHead.
       dtype: what to compute in, float32 or bfloat16. Parameters, batch statistics, disparities and
         twists are float32 either way.
+      initial_disparity: where the head starts, see unet.DisparityHead.
     """
 
     encoder_name: str = "resnet18"
@@ -27,13 +27,16 @@ class SelfSupDepthNet(nn.Module):
     pose_encoder: str = "resnet18"
     scales: int = 4
     dtype: jnp.dtype = jnp.float32
+    initial_disparity: float | None = None
 
     def setup(self):
         self.encoder = encoders.make_encoder(self.encoder_name, self.dtype)
         self.decoder = unet.UNetDecoder(
             tuple(self.decoder_channels), self.decoder_padding, self.dtype
         )
-        self.head = unet.DisparityHead(self.scales, self.decoder_padding, self.dtype)
+        self.head = unet.DisparityHead(
+            self.scales, self.decoder_padding, self.dtype, self.initial_disparity
+        )
         if self.pose_encoder:
             self.pose = pose.PoseNet(self.pose_encoder, self.dtype)
 

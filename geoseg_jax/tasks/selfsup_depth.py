@@ -17,6 +17,8 @@ from geoseg_jax.ops import camera, color, disparity, metrics, reprojection, samp
 from geoseg_jax.tasks import pictures
 from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, Variables
 
+# The sigmoid's middle in monodepth2's range, the depth that its pose network's outputs suit.
+MONODEPTH2_INITIAL_DEPTH = 0.2
 # The answers that are judged, by the suffix that their numbers carry in eval.json.
 PREDICTION, CONSTANT = "", "_constant"
 
@@ -26,14 +28,29 @@ def make(config: Any, data: Any = None) -> Task:
     del data  # every batch carries all that this task needs
     model, task = config.model, config.task
     offsets = tuple(config.data.frames)
+    unit = task.initial_depth / MONODEPTH2_INITIAL_DEPTH
     net = SelfSupDepthNet(
         encoder_name=model.encoder,
         decoder_channels=tuple(model.decoder_channels),
         decoder_padding=model.decoder_padding,
         pose_encoder=model.pose_encoder,
         scales=task.scales,
+        # A network that starts at the sigmoid's middle, 0.2 m with the usual range, sees its
+        # sources nowhere when the baseline is in metres, and gets no gradient.
+        initial_disparity=float(
+            disparity.depth_to_disparity(task.initial_depth, task.min_depth, task.max_depth)
+        ),
         dtype=jnp.dtype(model.compute_dtype),
     )
+
+    def predict(variables, target, sources, batch, *, train):
+        """Disparities (finest first), poses [B, S, 4, 4], and the changed collections."""
+        pairs = temporal_pairs(target, sources, offsets)
+        (disparities, twists), updated = net.apply(
+            variables, target, pairs, train=train, mutable=["batch_stats"] if train else []
+        )
+        stereo = batch["stereo_pose"] if sources.shape[1] > len(offsets) else None
+        return (disparities, source_poses(twists, stereo, offsets, unit)), updated
 
     def init(key: jax.Array, batch: Batch) -> Variables:
         target, sources = _views(batch)
@@ -42,7 +59,7 @@ def make(config: Any, data: Any = None) -> Task:
     def loss(variables: Variables, key: jax.Array, batch: Batch) -> tuple[jax.Array, Aux]:
         target, sources = _views(batch)
         seen = _jitter(key, batch["id"], target, sources, task.jitter)
-        (disparities, poses), updated = _predict(net, variables, *seen, batch, offsets, train=True)
+        (disparities, poses), updated = predict(variables, *seen, batch, train=True)
         value, terms = reprojection.reprojection_loss(
             disparities,
             poses,
@@ -73,9 +90,7 @@ def make(config: Any, data: Any = None) -> Task:
 
     def visualise(variables: Variables, batch: Batch) -> dict[str, jax.Array]:
         target, sources = _views(batch)
-        (disparities, poses), _ = _predict(
-            net, variables, target, sources, batch, offsets, train=False
-        )
+        (disparities, poses), _ = predict(variables, target, sources, batch, train=False)
         finest = disparities[0].astype(jnp.float32)
         warped, kept = reprojection.reprojection_pictures(
             finest,
@@ -117,16 +132,22 @@ def temporal_pairs(target: jax.Array, sources: jax.Array, offsets: tuple[int, ..
 
 
 def source_poses(
-    twists: jax.Array | None, stereo_pose: jax.Array | None, offsets: tuple[int, ...]
+    twists: jax.Array | None,
+    stereo_pose: jax.Array | None,
+    offsets: tuple[int, ...],
+    unit: float,
 ) -> jax.Array:
     """Poses source <- target, float32 [B, S, 4, 4]: temporal sources, then the stereo partner.
 
-    twists: [B * P, 6], the motion later <- earlier of temporal_pairs; where the source is the
-    earlier frame, it is inverted. stereo_pose: [B, 4, 4] metres. Either may be None.
+    twists: [B * P, 6], the motion later <- earlier of temporal_pairs, its translation in `unit`
+    metres; where the source is the earlier frame, it is inverted. stereo_pose: [B, 4, 4] metres.
+    Either may be None. The unit follows the depth that training starts at: were it much too
+    small, the depth would shrink to it before the poses could grow.
     """
     poses = []
     if twists is not None:
-        moved = camera.pose_from_twist(twists.astype(jnp.float32))
+        metres = twists.astype(jnp.float32) * jnp.asarray([unit] * 3 + [1.0] * 3)
+        moved = camera.pose_from_twist(metres)
         moved = moved.reshape(-1, len(offsets), 4, 4)
         for i, offset in enumerate(offsets):
             poses.append(camera.inverse(moved[:, i]) if offset < 0 else moved[:, i])
@@ -170,16 +191,6 @@ def _jitter(key, ids, target, sources, settings) -> tuple[jax.Array, jax.Array]:
     views = jnp.concatenate((target[:, None], sources), axis=1)
     views = jax.vmap(lambda k, v: color.color_jitter(k, v, **settings))(keys, views)
     return views[:, 0], views[:, 1:]
-
-
-def _predict(net, variables, target, sources, batch, offsets, *, train):
-    """Disparities (finest first), poses [B, S, 4, 4], and the changed collections."""
-    pairs = temporal_pairs(target, sources, offsets)
-    (disparities, twists), updated = net.apply(
-        variables, target, pairs, train=train, mutable=["batch_stats"] if train else []
-    )
-    stereo = batch["stereo_pose"] if sources.shape[1] > len(offsets) else None
-    return (disparities, source_poses(twists, stereo, offsets)), updated
 
 
 def _judge(inverse_depth, batch: Batch, settings, suffix: str) -> Sums:

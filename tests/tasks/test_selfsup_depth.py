@@ -83,22 +83,24 @@ def test_pairs_are_in_temporal_order():
     target = jnp.full((2, 2, 2, 3), 0.5)
     sources = jnp.stack((jnp.zeros_like(target), jnp.ones_like(target)), axis=1)
     pairs = selfsup_depth.temporal_pairs(target, sources, (-1, 1))
-    np.testing.assert_array_equal(
-        pairs[:2, 0, 0], [[0, 0, 0, 0.5, 0.5, 0.5], [0.5] * 3 + [1] * 3]
-    )
+    np.testing.assert_array_equal(pairs[:2, 0, 0], [[0, 0, 0, 0.5, 0.5, 0.5], [0.5] * 3 + [1] * 3])
 
 
 def test_constant_motion_gives_inverse_poses_to_either_side():
     twist = jnp.asarray([0.3, -0.1, 1.0, 0.02, 0.05, -0.01])
     twists = jnp.broadcast_to(twist, (4, 6))
     stereo = jnp.broadcast_to(jnp.eye(4), (2, 4, 4)).at[:, 0, 3].set(-0.5)
-    poses = selfsup_depth.source_poses(twists, stereo, (-1, 1))
+    poses = selfsup_depth.source_poses(twists, stereo, (-1, 1), 2.0)
     assert poses.shape == (2, 3, 4, 4)
     # The pair is (earlier, later); the target is the later one for offset -1.
     np.testing.assert_allclose(
         poses[:, 0] @ poses[:, 1], jnp.broadcast_to(jnp.eye(4), (2, 4, 4)), atol=1e-5
     )
-    np.testing.assert_allclose(poses[:, 1], camera.pose_from_twist(twists[:2]), atol=1e-6)
+    np.testing.assert_allclose(
+        poses[:, 1],
+        camera.pose_from_twist(twists[:2] * jnp.asarray([2.0] * 3 + [1.0] * 3)),
+        atol=1e-6,
+    )
     np.testing.assert_array_equal(poses[:, 2], stereo)
 
 
