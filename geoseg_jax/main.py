@@ -8,6 +8,7 @@ Exit codes: 0 finished; 1 an error, told in one line (--debug shows where it cam
 
 import os
 import sys
+from logging import ERROR, Formatter
 
 from absl import app, flags, logging
 from ml_collections import config_flags
@@ -60,10 +61,10 @@ def main(_: list[str]) -> None:
     # Imported here, since every worker process that reads data imports this file.
     from geoseg_jax import checkpoints, data, monitor, sharding, train
 
-    # Our own remarks, and what is serious of others'.
-    logging.get_absl_handler().addFilter(
-        lambda record: "geoseg_jax" in record.pathname or record.levelno >= logging.ERROR
-    )
+    # Our own remarks, and of others' what is serious.
+    handler, here = logging.get_absl_handler().python_handler, os.path.dirname(__file__) + os.sep
+    handler.addFilter(lambda r: r.pathname.startswith(here) or r.levelno >= ERROR)
+    handler.setFormatter(Formatter("%(message)s"))
     expected = (data.source.DataError, checkpoints.CheckpointError, monitor.TrainingError)
     try:
         sharding.start(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)

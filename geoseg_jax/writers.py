@@ -100,7 +100,10 @@ class TensorBoardWriter(SilentWriter):
 
     def write_images(self, step: int, images: Images) -> None:
         for name, stack in images.items():
-            self._writer.add_images(name, np.asarray(stack), step, dataformats="NHWC")
+            # TensorBoard has no spaces in names.
+            self._writer.add_images(
+                name.replace(" ", "_"), np.asarray(stack), step, dataformats="NHWC"
+            )
 
     def flush(self) -> None:
         self._writer.flush()
