@@ -39,6 +39,16 @@ def pixel_rays(intrinsics: jax.Array, height: int, width: int) -> jax.Array:
     return jnp.stack([x, y, jnp.ones_like(x)], axis=-1)
 
 
+def inverse_intrinsics(intrinsics: jax.Array) -> jax.Array:
+    """K^-1 [..., 3, 3] in closed form: from pixels to directions of depth one."""
+    fx, skew, cx = (intrinsics[..., 0, i] for i in range(3))
+    fy, cy = intrinsics[..., 1, 1], intrinsics[..., 1, 2]
+    zero, one = jnp.zeros_like(fx), jnp.ones_like(fx)
+    rows = [[1 / fx, -skew / (fx * fy), (skew * cy / fy - cx) / fx], [zero, 1 / fy, -cy / fy]]
+    rows.append([zero, zero, one])
+    return jnp.stack([jnp.stack(row, axis=-1) for row in rows], axis=-2)
+
+
 def project(points: jax.Array, intrinsics: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Where points appear in the picture.
 

@@ -86,11 +86,10 @@ def _turn_hue(
     value = jnp.maximum(jnp.maximum(red, green), blue)
     chroma = value - jnp.minimum(jnp.minimum(red, green), blue)
     safe = jnp.where(chroma > 0, chroma, 1)
-    sixths = jnp.where(
-        value == red,
-        (green - blue) / safe,
-        jnp.where(value == green, 2 + (blue - red) / safe, 4 + (red - green) / safe),
-    )
+    # Orders, not equality with the maximum: computed twice, a number may differ by rounding.
+    red_most = (red >= green) & (red >= blue)
+    of_others = jnp.where(green >= blue, 2 + (blue - red) / safe, 4 + (red - green) / safe)
+    sixths = jnp.where(red_most, (green - blue) / safe, of_others)
     sixths = sixths + 6 * turns
 
     def channel(n: int) -> jax.Array:

@@ -314,7 +314,7 @@ def _position_derivative(derivative: jax.Array, taps: Taps) -> tuple[jax.Array, 
 def _projections(poses: jax.Array, intrinsics: jax.Array) -> jax.Array:
     """P [B, S, 3, 4] with P (x, y, 1, 1 / depth) the source's homogeneous pixel, over depth."""
     matrix = intrinsics[:, None]
-    inverse = jnp.linalg.inv(matrix)
+    inverse = camera.inverse_intrinsics(matrix)
     direction = camera.compose(camera.compose(matrix, poses[..., :3, :3]), inverse)
     offset = camera.compose(matrix, poses[..., :3, 3:])
     return jnp.concatenate([direction, offset], axis=-1)

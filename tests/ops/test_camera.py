@@ -32,6 +32,11 @@ def test_project_undoes_backproject():
     np.testing.assert_allclose(z, depth)
 
 
+def test_inverse_intrinsics():
+    product = INTRINSICS @ camera.inverse_intrinsics(INTRINSICS)
+    np.testing.assert_allclose(product, np.eye(3), atol=1e-6)
+
+
 def test_points_not_in_front_are_outside_and_finite():
     points = jnp.array(
         [[[0, 0, 0], [1, 1, -2], [0, 0, 1e-9], [jnp.nan, 0, 1], [0, 0, jnp.nan], [jnp.inf, 0, 1]]],

@@ -1,4 +1,5 @@
 import colorsys
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -8,21 +9,23 @@ import pytest
 from geoseg_jax.ops import color
 from tests.ops import transforms
 
+RANGES = ("brightness", "contrast", "saturation", "hue", "probability")
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.random((4, 3, 5, 6, 3), np.float32)
+jitter = jax.jit(color.color_jitter, static_argnames=RANGES)
 NOTHING = {"brightness": 0, "contrast": 0, "saturation": 0, "hue": 0, "probability": 1}
 
 
 def test_no_ranges_or_no_probability_change_nothing():
-    got = color.color_jitter(jax.random.key(0), IMAGES, **NOTHING)
+    got = jitter(jax.random.key(0), IMAGES, **NOTHING)
     np.testing.assert_allclose(got, IMAGES, atol=1e-5)
-    got = color.color_jitter(jax.random.key(0), IMAGES, probability=0.0)
+    got = jitter(jax.random.key(0), IMAGES, probability=0.0)
     np.testing.assert_array_equal(got, IMAGES)
 
 
 def test_brightness_is_one_factor_an_example_shared_by_its_views():
     dark = IMAGES / 2
-    got = color.color_jitter(jax.random.key(1), dark, **{**NOTHING, "brightness": 0.5})
+    got = jitter(jax.random.key(1), dark, **{**NOTHING, "brightness": 0.5})
     factors = np.asarray(got / dark)
     spread = factors.max((1, 2, 3, 4)) - factors.min((1, 2, 3, 4))
     np.testing.assert_allclose(spread, 0, atol=1e-4)
@@ -34,12 +37,12 @@ def test_brightness_is_one_factor_an_example_shared_by_its_views():
 def test_contrast_and_saturation_keep_their_fixed_points():
     images = 0.25 + IMAGES / 2
     grey = images @ np.array(color.LUMA)
-    got = color.color_jitter(jax.random.key(2), images, **{**NOTHING, "contrast": 0.3})
+    got = jitter(jax.random.key(2), images, **{**NOTHING, "contrast": 0.3})
     mean = grey.mean((2, 3))[..., None, None, None]
     ratio = np.asarray((got - mean) / (images - mean))
     example = np.median(ratio, axis=(1, 2, 3, 4), keepdims=True)
     np.testing.assert_allclose(got, mean + example * (images - mean), atol=1e-4)
-    got = color.color_jitter(jax.random.key(2), images, **{**NOTHING, "saturation": 0.3})
+    got = jitter(jax.random.key(2), images, **{**NOTHING, "saturation": 0.3})
     np.testing.assert_allclose(got @ np.array(color.LUMA), grey, atol=1e-5)
     assert np.abs(got - images).max() > 0.01
 
@@ -57,25 +60,27 @@ def test_hue_matches_colorsys():
 
 def test_probability_is_the_share_of_changed_examples():
     images = jnp.broadcast_to(IMAGES[0, 0, :1, :1] * 0.5 + 0.2, (400, 1, 1, 1, 3))
-    changed = (color.color_jitter(jax.random.key(3), images) != images).any((1, 2, 3, 4))
+    changed = (jitter(jax.random.key(3), images) != images).any((1, 2, 3, 4))
     assert 0.4 < changed.mean() < 0.6
 
 
 def test_bounds_dtype_and_finite_gradient():
     extreme = IMAGES.round()
-    got = color.color_jitter(jax.random.key(4), extreme, 1, 1, 1, 0.5, 1)
+    got = jitter(
+        jax.random.key(4), extreme, brightness=1, contrast=1, saturation=1, hue=0.5, probability=1
+    )
     assert ((got >= 0) & (got <= 1)).all()
     assert got.dtype == extreme.dtype
-    gradient = jax.grad(lambda i: color.color_jitter(jax.random.key(4), i, probability=1).sum())
+    gradient = jax.grad(lambda i: jitter(jax.random.key(4), i, probability=1).sum())
     assert np.isfinite(gradient(jnp.asarray(extreme))).all()
 
 
 def test_keys_of_examples_decide_whatever_the_batch():
     keys = jax.random.split(jax.random.key(5), 4)
-    whole = color.color_jitter(keys, IMAGES)
-    parts = [color.color_jitter(k, i) for k, i in zip(keys, IMAGES, strict=True)]
+    whole = jitter(keys, IMAGES)
+    parts = [jitter(k, i) for k, i in zip(keys, IMAGES, strict=True)]
     np.testing.assert_allclose(whole, np.stack(parts), atol=1e-6)
-    old_style = color.color_jitter(jax.random.key_data(keys), IMAGES)
+    old_style = jitter(jax.random.key_data(keys), IMAGES)
     np.testing.assert_array_equal(old_style, whole)
 
 
@@ -84,11 +89,11 @@ def test_keys_of_examples_decide_whatever_the_batch():
 )
 def test_bad_ranges_are_refused(name, value):
     with pytest.raises(ValueError, match=f"{name} is {value}"):
-        color.color_jitter(jax.random.key(0), IMAGES, **{name: value})
+        jitter(jax.random.key(0), IMAGES, **{name: value})
 
 
 def test_same_under_transformations():
     data = np.asarray(jax.random.key_data(jax.random.split(jax.random.key(6), 8)))
     images = RANDOM.random((8, 2, 4, 5, 3), np.float32)
-    jitter = lambda key, images: color.color_jitter(key, images, probability=1)  # noqa: E731
-    transforms.check_transforms(jitter, data, images)
+    always = functools.partial(color.color_jitter, probability=1)
+    transforms.check_transforms(always, data, images)

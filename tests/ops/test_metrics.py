@@ -8,6 +8,7 @@ from tests.ops import transforms
 RANDOM = np.random.default_rng(0)
 PREDICTED, TRUTH = RANDOM.uniform(1, 40, (2, 3, 6, 8)).astype(np.float32)
 VALID = RANDOM.random((3, 6, 8)) < 0.6
+VALID[0, 0, 0] ^= VALID[0].sum() % 2 == VALID[1].sum() % 2  # an odd and an even count
 
 
 def test_values_by_hand():

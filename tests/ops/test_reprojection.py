@@ -21,7 +21,7 @@ def make(seed=0, batch=2, views=2, scales=3, motion=0.1):
     ]
     twists = jnp.asarray(random.normal(size=(batch, views, 6)) * motion)
     pictures = random.random((batch, 1 + views, HEIGHT, WIDTH, 3))
-    intrinsics = np.broadcast_to(INTRINSICS, (batch, 3, 3))
+    intrinsics = np.broadcast_to(INTRINSICS.astype(np.float64), (batch, 3, 3))
     arrays = (camera.pose_from_twist(twists), pictures[:, 0], pictures[:, 1:], intrinsics)
     return [jnp.asarray(d) for d in disparities], *map(jnp.asarray, arrays)
 

@@ -108,15 +108,6 @@ def test_any_position_is_finite_in_value_and_gradient(border):
     assert (gradient[1, :, 1] == 0).all()
 
 
-def test_zero_border_ignores_a_bad_number_outside():
-    image = IMAGE.copy()
-    image[0] = np.nan
-    values, _ = sampling.bilinear_sample(
-        image, jnp.array([[[3.0, -5.0], [3.0, 9.0]]]), border="zero"
-    )
-    np.testing.assert_array_equal(values, 0)
-
-
 def test_one_pixel_picture():
     values, valid = sampling.bilinear_sample(IMAGE[:1, :1], jnp.array([[[0.0, 0.0], [0.4, 0.0]]]))
     np.testing.assert_allclose(values[0], IMAGE[0, 0][None].repeat(2, 0))
