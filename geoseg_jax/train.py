@@ -69,7 +69,8 @@ def run(
         checkpoints = Checkpoints(workdir / "checkpoints")
         found = resume.look(workdir, config, papers, checkpoints)
         if found.finished:
-            say(f"{workdir}: this run is finished; its results are in eval.json")
+            say(f"{workdir}: this run is finished; its results, from eval.json:")
+            say(writers.describe(found.step, config.train.steps, found.finished))
             return Result(found.step, found.finished, 0)
         for line in found.notes:
             say(line)

@@ -152,10 +152,13 @@ class TerminalWriter(SilentWriter):
 
 
 def describe(step: int, steps: int, scalars: Scalars) -> str:
-    """The terminal's line: progress where the scalars carry it, else every number."""
+    """The terminal's line: progress where the scalars carry it, else every number (None = nan)."""
     start = f"step {step:>{len(str(steps))}}/{steps}"
     if "seconds_left" not in scalars:
-        numbers = "  ".join(f"{name} {value:.4g}" for name, value in scalars.items())
+        numbers = "  ".join(
+            f"{name} {'nan' if value is None else format(value, '.4g')}"
+            for name, value in scalars.items()
+        )
         return f"{start}  evaluation: {numbers}"
     line = (
         f"{start}  loss {scalars['loss']:.5f}  {scalars['examples_per_second']:.1f} examples/s  "
