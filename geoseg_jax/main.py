@@ -52,7 +52,6 @@ def fail(error: Exception) -> None:
     if "Traceback" in text:  # of the config file
         text = text.strip().splitlines()[-1]
     print(f"error: {' '.join(text.split())}", file=sys.stderr, flush=True)
-    sys.stdout.flush()
     # Among several processes, the usual end would wait for the others, which wait for us.
     os._exit(1) if NUM_PROCESSES.present else sys.exit(1)
 
@@ -71,6 +70,8 @@ def main(_: list[str]) -> None:
         result = train.run(CONFIG.value, WORKDIR.value)
     except (*expected, ValueError, OSError) as error:
         fail(error)
+    except SystemExit as stopped:  # by a signal while compiling, which the usual end can't stand
+        os._exit(stopped.code)
     sys.exit(128 + result.signal if result.signal else 0)
 
 
