@@ -6,6 +6,7 @@ multiprocessing: that would import the caller's main module here, and jax with i
 
 import contextlib
 import json
+import os
 import pickle
 import struct
 import subprocess
@@ -21,6 +22,8 @@ from geoseg_jax.data.source import DataError
 from geoseg_jax.data.synthetic.source import source_from
 
 _LENGTH = struct.Struct("<Q")
+# There is a process for each core: numpy must not start threads for all of them in each.
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def rendered(parameters: dict, size: int, workers: int) -> Iterator[dict[str, np.ndarray]]:
@@ -40,6 +43,7 @@ def rendered(parameters: dict, size: int, workers: int) -> Iterator[dict[str, np
             process = stack.enter_context(
                 subprocess.Popen(
                     [sys.executable, "-c", code, json.dumps(job)],
+                    env=os.environ | dict.fromkeys(_THREADS, "1"),
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE,
                     stderr=errors,
@@ -68,7 +72,7 @@ def _receive(process: subprocess.Popen, error, i: int) -> dict[str, np.ndarray]:
 def main() -> None:
     """Entry of a worker process."""
     job = json.loads(sys.argv[1])
-    cv2.setNumThreads(1)  # there is a process for each core
+    cv2.setNumThreads(1)
     source = source_from(job["parameters"])
     for i in range(job["start"], job["stop"], job["step"]):
         body = pickle.dumps(source[i], protocol=pickle.HIGHEST_PROTOCOL)
