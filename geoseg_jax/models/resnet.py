@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from geoseg_jax.models import conv
+from geoseg_jax.models import conv, norm, pool
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -39,14 +39,14 @@ class BasicBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        norm = functools.partial(conv.BatchNorm, dtype=self.dtype)
+        batch_norm = functools.partial(norm.BatchNorm, dtype=self.dtype)
         y = _Conv(self.features, 3, self.stride, dtype=self.dtype, name="conv1")(x)
-        y = nn.relu(norm(name="bn1")(y, train))
+        y = nn.relu(batch_norm(name="bn1")(y, train))
         y = _Conv(self.features, 3, dtype=self.dtype, name="conv2")(y)
-        y = norm(name="bn2")(y, train)
+        y = batch_norm(name="bn2")(y, train)
         if x.shape != y.shape:
             x = _Conv(self.features, 1, self.stride, dtype=self.dtype, name="downsample_0")(x)
-            x = norm(name="downsample_1")(x, train)
+            x = batch_norm(name="downsample_1")(x, train)
         return nn.relu(x + y)
 
 
@@ -62,16 +62,16 @@ class Bottleneck(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         wide = self.features * self.expansion
-        norm = functools.partial(conv.BatchNorm, dtype=self.dtype)
+        batch_norm = functools.partial(norm.BatchNorm, dtype=self.dtype)
         y = _Conv(self.features, 1, dtype=self.dtype, name="conv1")(x)
-        y = nn.relu(norm(name="bn1")(y, train))
+        y = nn.relu(batch_norm(name="bn1")(y, train))
         y = _Conv(self.features, 3, self.stride, dtype=self.dtype, name="conv2")(y)
-        y = nn.relu(norm(name="bn2")(y, train))
+        y = nn.relu(batch_norm(name="bn2")(y, train))
         y = _Conv(wide, 1, dtype=self.dtype, name="conv3")(y)
-        y = norm(name="bn3")(y, train)
+        y = batch_norm(name="bn3")(y, train)
         if x.shape != y.shape:
             x = _Conv(wide, 1, self.stride, dtype=self.dtype, name="downsample_0")(x)
-            x = norm(name="downsample_1")(x, train)
+            x = batch_norm(name="downsample_1")(x, train)
         return nn.relu(x + y)
 
 
@@ -114,9 +114,9 @@ class ResNet(nn.Module):
             )
         x = normalise(images)
         x = _Conv(self.width, 7, 2, dtype=self.dtype, name="conv1")(x)
-        x = nn.relu(conv.BatchNorm(dtype=self.dtype, name="bn1")(x, train))
+        x = nn.relu(norm.BatchNorm(dtype=self.dtype, name="bn1")(x, train))
         features = {2: x}
-        x = nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
+        x = pool.max_pool(x)
         for stage, depth in enumerate(self.depths):
             for i in range(depth):
                 stride = 2 if stage > 0 and i == 0 else 1

@@ -10,13 +10,6 @@ from flax import linen as nn
 from geoseg_jax.models import conv
 
 
-def upsample_nearest(x: jax.Array) -> jax.Array:
-    """[N, H, W, C] to [N, 2H, 2W, C], each pixel fourfold."""
-    n, h, w, c = x.shape
-    x = jnp.broadcast_to(x[:, :, None, :, None, :], (n, h, 2, w, 2, c))
-    return x.reshape(n, 2 * h, 2 * w, c)
-
-
 class UNetDecoder(nn.Module):
     """From the encoder's stages to features at strides 16, 8, 4, 2 and 1.
 
@@ -55,10 +48,8 @@ class UNetDecoder(nn.Module):
         for level in reversed(range(levels)):
             width = self.channels[level]
             x = nn.elu(layer(width, name=f"upconv_{level}_0")(x))
-            x = upsample_nearest(x)
-            if level > 0:
-                x = jnp.concatenate([x, features[2**level]], axis=-1)
-            x = nn.elu(layer(width, name=f"upconv_{level}_1")(x))
+            skip = features[2**level] if level > 0 else None
+            x = nn.elu(layer(width, name=f"upconv_{level}_1")(skip, small=x))
             outputs[level] = x
         return outputs
 

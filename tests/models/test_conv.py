@@ -7,7 +7,7 @@ import pytest
 import scipy.signal
 from jax.sharding import NamedSharding, PartitionSpec
 
-from geoseg_jax.models import conv
+from geoseg_jax.models import conv, norm
 from tests.models import weights
 
 NUMPY_MODE = {"zero": "constant", "reflect": "reflect"}
@@ -54,10 +54,10 @@ def test_conv_starts_as_pytorchs():
 
 def test_batch_norm_by_hand():
     x = weights.images((2, 3, 4, 5)) * 3 + 1
-    norm = conv.BatchNorm()
-    variables = weights.randomise(norm.init(jax.random.key(0), x, False))
+    layer = norm.BatchNorm()
+    variables = weights.randomise(layer.init(jax.random.key(0), x, False))
     p, s = variables["params"], variables["batch_stats"]
-    y, updated = norm.apply(variables, x, True, mutable=["batch_stats"])
+    y, updated = layer.apply(variables, x, True, mutable=["batch_stats"])
     mean, var = x.mean((0, 1, 2)), x.var((0, 1, 2))
     expected = (x - mean) / np.sqrt(var + 1e-5) * p["scale"] + p["bias"]
     np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
@@ -66,16 +66,16 @@ def test_batch_norm_by_hand():
     # 24 values a channel: the unbiased variance differs by 4 percent.
     unbiased = x.var((0, 1, 2), ddof=1)
     np.testing.assert_allclose(updated["var"], 0.9 * s["var"] + 0.1 * unbiased, rtol=1e-5)
-    y = norm.apply(variables, x, False)
+    y = layer.apply(variables, x, False)
     expected = (x - s["mean"]) / np.sqrt(s["var"] + 1e-5) * p["scale"] + p["bias"]
     np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_batch_norm_sees_the_whole_sharded_batch():
     x = weights.images((8, 2, 3, 4)) + np.arange(8.0, dtype=np.float32)[:, None, None, None]
-    norm = conv.BatchNorm()
-    variables = norm.init(jax.random.key(0), x, False)
-    run = jax.jit(lambda v, x: norm.apply(v, x, True, mutable=["batch_stats"]))
+    layer = norm.BatchNorm()
+    variables = layer.init(jax.random.key(0), x, False)
+    run = jax.jit(lambda v, x: layer.apply(v, x, True, mutable=["batch_stats"]))
     mesh = jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
     sharded = jax.device_put(x, NamedSharding(mesh, PartitionSpec("data")))
     alone, spread = run(variables, x), run(variables, sharded)
@@ -87,10 +87,10 @@ def test_batch_norm_of_bfloat16_counts_in_float32():
     # 1 in 4096 values differs: a bfloat16 mean (8 bits) would be 256 or 257.
     x = np.full((4, 32, 32, 1), 256.0)
     x[0, 0, 0] = 260.0
-    norm = conv.BatchNorm(dtype=jnp.bfloat16)
+    layer = norm.BatchNorm(dtype=jnp.bfloat16)
     x = jnp.asarray(x, jnp.bfloat16)
-    variables = norm.init(jax.random.key(0), x, False)
-    y, updated = norm.apply(variables, x, True, mutable=["batch_stats"])
+    variables = layer.init(jax.random.key(0), x, False)
+    y, updated = layer.apply(variables, x, True, mutable=["batch_stats"])
     assert y.dtype == jnp.bfloat16
     mean = updated["batch_stats"]["mean"]
     assert mean.dtype == jnp.float32
