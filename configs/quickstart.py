@@ -2,7 +2,7 @@
 
     python -m geoseg_jax.main --config=configs/quickstart.py --workdir=W
 
-Mono and stereo together as in depth_kitti.py, with a small network and a higher learning rate.
+Mono and stereo together as in depth_kitti.py, with a small pose network and a higher learning rate.
 The README says how long it took, on what, and what came out.
 """
 
@@ -42,7 +42,7 @@ def get_config(arg: str = "") -> ConfigDict:
     )
     config.model = ConfigDict(
         {
-            "encoder": "tiny",
+            "encoder": "resnet18",
             "decoder_channels": (16, 32, 64, 128, 256),
             "decoder_padding": "zero",
             "pose_encoder": "tiny",
@@ -53,7 +53,7 @@ def get_config(arg: str = "") -> ConfigDict:
         {
             "name": "synthetic",
             "world": "street",
-            "train_size": 600,
+            "train_size": 400,
             "eval_size": 64,
             "seed": 0,
             "cache_dir": "",  # default: geoseg_jax in the user's cache folder
@@ -70,7 +70,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.optimizer = ConfigDict(
         {
             "name": "adam",
-            "learning_rate": 1e-3,
+            "learning_rate": 5e-4,
             "schedule": "cosine",
             "decay_at": 0.75,
             "decay_factor": 0.1,
@@ -82,13 +82,13 @@ def get_config(arg: str = "") -> ConfigDict:
     )
     config.train = ConfigDict(
         {
-            "steps": 600,
+            "steps": 400,
             "batch_size": 8,
             "eval_batch_size": 16,
             "log_every": 20,
-            "eval_every": 200,
-            "checkpoint_every": 200,
-            "pictures_every": 200,
+            "eval_every": 100,
+            "checkpoint_every": 100,
+            "pictures_every": 100,
             "best_metric": "abs_rel",
         }
     )

@@ -202,7 +202,9 @@ class _Loop:
             return self.checkpoints.restore(self.step, like)
         say("initialising…")
         state = create()
-        say(parameter_overview.get_parameter_overview(state.params, include_stats=False))
+        counts = {part: parameter_overview.count_parameters(p) for part, p in state.params.items()}
+        parts = ", ".join(f"{part} {count:,}" for part, count in counts.items())
+        say(f"parameters: {sum(counts.values()):,} ({parts})")
         return state
 
     def _compile(self, like: TrainState, shapes: steps.Shapes) -> None:
