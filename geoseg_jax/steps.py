@@ -68,7 +68,10 @@ def make_state(
         lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=everywhere),
         jax.eval_shape(create),
     )
-    return jax.jit(create, out_shardings=everywhere), abstract
+    # It runs once: on a CPU, optimising it takes minutes and saves nothing.
+    cpu = mesh.devices.flat[0].platform == "cpu"
+    options = {"xla_backend_optimization_level": 0} if cpu else None
+    return jax.jit(create, out_shardings=everywhere, compiler_options=options), abstract
 
 
 def _keep(frozen: Any, old: Any, new: Any) -> Any:

@@ -1,13 +1,13 @@
 """Renders a share of a source's records in a process of its own: `python -m` this, JOB as JSON.
 
-Records go to standard output, each a pickle after its length. A plain subprocess rather than
+Records go to standard output, each an .npz after its length. A plain subprocess rather than
 multiprocessing: that would import the caller's main module here, and jax with it.
 """
 
 import contextlib
+import io
 import json
 import os
-import pickle
 import struct
 import subprocess
 import sys
@@ -66,7 +66,8 @@ def _receive(process: subprocess.Popen, error, i: int) -> dict[str, np.ndarray]:
             f"rendering synthetic record {i} failed: its process ended with {code} and said: "
             f"{words[-1]}"
         )
-    return pickle.loads(body)
+    with np.load(io.BytesIO(body), allow_pickle=False) as record:
+        return dict(record)
 
 
 def main() -> None:
@@ -75,7 +76,9 @@ def main() -> None:
     cv2.setNumThreads(1)
     source = source_from(job["parameters"])
     for i in range(job["start"], job["stop"], job["step"]):
-        body = pickle.dumps(source[i], protocol=pickle.HIGHEST_PROTOCOL)
+        buffer = io.BytesIO()
+        np.savez(buffer, **source[i])
+        body = buffer.getvalue()
         try:
             sys.stdout.buffer.write(_LENGTH.pack(len(body)) + body)
             sys.stdout.buffer.flush()
