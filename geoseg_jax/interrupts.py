@@ -1,5 +1,6 @@
 """SIGTERM and Ctrl-C: leave at once while there is nothing to lose, later save first."""
 
+import os
 import signal
 from types import FrameType
 
@@ -11,7 +12,7 @@ class Interrupts:
 
     Until `arm` is called, while data is prepared and steps are compiled, a signal ends the program
     by SystemExit(128 + number). Afterwards the first one is noted in `received` (0 = none so far),
-    so that the loop can save and leave; a second one does what it did before this was entered.
+    so that the loop can save and leave; a second one ends the program at once.
     """
 
     def __init__(self) -> None:
@@ -37,8 +38,11 @@ class Interrupts:
 
     def _handle(self, number: int, _: FrameType | None) -> None:
         name = signal.Signals(number).name
-        self._restore()
+        if self.received:
+            print(f"{name}: left without saving", flush=True)
+            os._exit(128 + number)
         if not self._armed:
+            self._restore()
             print(f"{name}: stopped before the first step; nothing to save", flush=True)
             raise SystemExit(128 + number)
         self.received = int(number)

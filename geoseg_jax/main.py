@@ -53,7 +53,8 @@ def fail(error: Exception) -> None:
         text = text.strip().splitlines()[-1]
     print(f"error: {' '.join(text.split())}", file=sys.stderr, flush=True)
     # Among several processes, the usual end would wait for the others, which wait for us.
-    os._exit(1) if NUM_PROCESSES.present else sys.exit(1)
+    jax = sys.modules.get("jax")
+    os._exit(1) if jax and jax.distributed.is_initialized() else sys.exit(1)
 
 
 def main(_: list[str]) -> None:

@@ -33,6 +33,11 @@ def look(
     """
     step = checkpoints.latest()
     if step is None:
+        if (workdir / "manifest.json").exists():
+            raise settings.ConfigError(
+                f"{workdir} holds a finished run without its checkpoints; put them back, or choose "
+                "another --workdir"
+            )
         return Found(0, {}, [], None)
     meta = checkpoints.read_meta(step)
     changes = settings.check_resume(meta["config"], settings.plain(config), str(workdir))

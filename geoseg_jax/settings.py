@@ -122,7 +122,7 @@ RULES: dict[str, Rule] = {
     "model.encoder": choice(*ENCODERS),
     "model.pose_encoder": choice(*ENCODERS),
     "model.decoder_channels": each(whole(1), least=1),
-    "model.decoder_padding": text,
+    "model.decoder_padding": choice("reflect", "zero"),
     "model.compute_dtype": choice("float32", "bfloat16"),
     "data.name": text,
     "data.root": text,
@@ -136,7 +136,7 @@ RULES: dict[str, Rule] = {
     "data.cache_dir": text,
     "data.train_split": text,
     "data.eval_split": text,
-    "data.ground_truth": text,
+    "data.ground_truth": choice("auto", "improved", "velodyne"),
     "data.constant_frames": whole(1),
     "data.world": text,
     "data.train_size": whole(1),
@@ -179,7 +179,8 @@ NEEDED = {
     ("data.name", "synthetic"): ("data.world", "data.train_size", "data.eval_size", "data.seed"),
 }
 
-# What may differ when a run is continued: none of it changes the numbers of the steps done.
+# What may differ when a run is continued: none of it changes the numbers of the steps done. The
+# number of steps does change those to come, where the schedule of the learning rate ends with it.
 CHANGEABLE = (
     "train.steps",
     "train.log_every",
@@ -283,10 +284,44 @@ def _check_pairs(flat: Mapping[str, Any]) -> None:
             raise ConfigError(
                 f"config.{section}.min_depth={least} must be below max_depth={most} beside it"
             )
+    _check_depth(flat)
     if flat.get("optimizer.weight_decay", 0.0) > 0 and flat["optimizer.name"] == "adam":
         raise ConfigError(
             f"config.optimizer.weight_decay={flat['optimizer.weight_decay']} has no effect with "
             "config.optimizer.name='adam'; use 'adamw' or set it to 0"
+        )
+
+
+def _check_depth(flat: Mapping[str, Any]) -> None:
+    """What self-supervised depth needs of the range, the views, the size and the decoder."""
+    if "task.initial_depth" in flat and "task.max_depth" in flat:
+        least, start, most = (flat[f"task.{k}_depth"] for k in ("min", "initial", "max"))
+        if not least < start < most:
+            raise ConfigError(
+                f"config.task.initial_depth={start} must lie between min_depth={least} and "
+                f"max_depth={most} beside it"
+            )
+    if "data.frames" in flat and not flat["data.frames"] and not flat.get("data.stereo"):
+        raise ConfigError(
+            "config.data.frames=() and config.data.stereo=False leave no source view; use "
+            "frames=(-1, 1), or stereo=True, or both"
+        )
+    if flat.get("data.stereo") is False and flat.get("task.eval.median_scaling") is False:
+        raise ConfigError(
+            "config.task.eval.median_scaling=False needs metres, which config.data.stereo=False "
+            "cannot learn; set config.task.eval.median_scaling=True"
+        )
+    for key in ("data.height", "data.width"):
+        size = flat.get(key, 32)
+        if size % 32 and "model.encoder" in flat:
+            raise ConfigError(
+                f"config.{key}={size} must be a multiple of 32, the encoder's largest stride; use "
+                f"{max(32, size // 32 * 32)} or {-(-size // 32) * 32}"
+            )
+    if len(flat.get("model.decoder_channels", range(5))) != 5:
+        raise ConfigError(
+            f"config.model.decoder_channels={flat['model.decoder_channels']} must be five numbers, "
+            "for strides 1, 2, 4, 8 and 16"
         )
 
 
@@ -314,4 +349,6 @@ def check_resume(old: Mapping[str, Any], new: Mapping[str, Any], workdir: str) -
             f"{workdir} holds a run with other settings ({'; '.join(refused)}); go on with the "
             "settings it has, or choose another --workdir"
         )
+    if "train.steps" in lines and flatten(new).get("optimizer.schedule") != "constant":
+        lines["train.steps"] += ", which changes the learning rate of the steps to come"
     return list(lines.values())

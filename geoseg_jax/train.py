@@ -139,6 +139,7 @@ class _Loop:
         create, like = steps.make_state(
             self.task, self.optimizer, self.config.seed, shapes, self.mesh
         )
+        self._check_best_metric(like)
         self.state = self._first_state(create, like)
         self._compile(like, shapes)
         self.no_stop = steps.stop_flags(0, self.mesh)
@@ -162,6 +163,13 @@ class _Loop:
         self.monitor = Monitor(
             self.train_step.names, on_step=self.progress.passed, on_failure=self._failed
         )
+
+    def _check_best_metric(self, like: TrainState) -> None:
+        """Raises ConfigError where the task has no such number: now, not after hours."""
+        batch = sharding.global_shapes(next(self._eval_batches()), sharding.split(self.mesh))
+        sums = jax.eval_shape(self.task.evaluate, like.variables, batch)
+        names = self.task.summarise(dict.fromkeys(sums, 1.0))
+        better(None, 0, names, self.best_metric, self.train.get("best_mode", "min"))
 
     def _data_setting(self, name: str, default: Any) -> Any:
         return self.config.get("data", {}).get(name, default)

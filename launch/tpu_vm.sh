@@ -44,7 +44,7 @@ ensure() {
 }
 
 install() {
-  tar -C "$checkout" --exclude=.git --exclude=runs -czf "$archive/geoseg_jax.tgz" . &&
+  git -C "$checkout" ls-files -z | tar -C "$checkout" --null -T - -czf "$archive/geoseg_jax.tgz" &&
     gcloud compute tpus tpu-vm scp "$archive/geoseg_jax.tgz" "$TPU": --worker=all "${where[@]}" &&
     on_all "mkdir -p geoseg_jax && tar -xzf geoseg_jax.tgz -C geoseg_jax &&
       (test -d env || python3 -m venv env) && env/bin/pip install -q -e './geoseg_jax[tpu]'" &&

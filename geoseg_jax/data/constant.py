@@ -10,14 +10,15 @@ import numpy as np
 from absl import logging
 
 from geoseg_jax.data.progress import track
-from geoseg_jax.data.source import DataError, Record, Source
+from geoseg_jax.data.source import BadRecord, DataError, Record, Source
 
 
 class WithConstantDepth:
     """An evaluation source whose records also carry `constant_depth`, [height, width] metres.
 
     training: the source whose frames make the map; at most `limit` moments of those with true
-    depth, evenly spaced. Of the records of one moment (both cameras) the first stands for all.
+    depth, evenly spaced, of which a share of at most bad_share may be unreadable. Of the records of
+    one moment (both cameras) the first stands for all.
     Where no training frame has true depth the evaluation frames make it, which is a harder
     opponent, and that is logged.
 
@@ -25,7 +26,14 @@ class WithConstantDepth:
     """
 
     def __init__(
-        self, evaluation: Source, training: Source, *, height: int, width: int, limit: int
+        self,
+        evaluation: Source,
+        training: Source,
+        *,
+        height: int,
+        width: int,
+        limit: int,
+        bad_share: float = 0.0,
     ):
         self._source = evaluation
         self.left_out = evaluation.left_out
@@ -36,10 +44,15 @@ class WithConstantDepth:
                 "evaluation frames, each without its own"
             )
             training, frames = evaluation, _moments(evaluation, limit)
-        maps = {
-            moment: cell_medians(_depth(training, index), height, width)
-            for moment, index in track(list(frames.items()), "constant depth map")
-        }
+        maps, bad = {}, 0
+        for moment, index in track(list(frames.items()), "constant depth map"):
+            try:
+                maps[moment] = cell_medians(_depth(training, index), height, width)
+            except BadRecord as error:
+                bad += 1
+                if bad > bad_share * len(frames):
+                    raise
+                logging.warning("left out of the constant depth map: %s", error)
         evaluated = {_moment(evaluation, index) for index in range(len(evaluation))}
         self._others, self._own = _medians(maps, evaluated, (height, width))
 

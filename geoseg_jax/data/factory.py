@@ -7,7 +7,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from geoseg_jax.data.constant import WithConstantDepth
-from geoseg_jax.data.kitti import KittiSource
+from geoseg_jax.data.kitti import KittiSource, resolve_ground_truth
 from geoseg_jax.data.kitti_tree import HOW_TO_GET, LAYOUT, KittiTree
 from geoseg_jax.data.source import DataError, Source
 from geoseg_jax.data.splits import split_frames
@@ -39,7 +39,9 @@ def make_data(config: ConfigDict) -> Data:
         logging.info("%s: %d records; left out: %s", split, len(source), _left_out(source))
     size = {"height": config.data.height, "width": config.data.width}
     limit = config.data.get("constant_frames", 200)
-    return Data(train, WithConstantDepth(evaluation, train, **size, limit=limit))
+    share = config.data.get("bad_share", 0.0)
+    constant = WithConstantDepth(evaluation, train, **size, limit=limit, bad_share=share)
+    return Data(train, constant)
 
 
 def _kitti(data: ConfigDict) -> tuple[Source, Source]:
@@ -48,14 +50,18 @@ def _kitti(data: ConfigDict) -> tuple[Source, Source]:
             f"config.data.root is empty; set it to the folder ROOT of {LAYOUT}; {HOW_TO_GET}"
         )
     tree = KittiTree(data.root)
+    targets = split_frames(tree, data.train_split, "config.data.train_split")
+    judged = targets
+    if data.eval_split != "train":
+        judged = split_frames(tree, data.eval_split, "config.data.eval_split")
     settings = {
         "height": data.height,
         "width": data.width,
         "frames": tuple(data.frames),
         "stereo": data.stereo,
-        "ground_truth": data.get("ground_truth", "auto"),
+        # One kind for the evaluation and for the constant map that it is compared with.
+        "ground_truth": resolve_ground_truth(tree, judged, data.get("ground_truth", "auto")),
     }
-    targets = split_frames(tree, data.train_split, "config.data.train_split")
     train = KittiSource(tree, targets, **settings)
     if len(train) == 0:
         raise DataError(
@@ -68,11 +74,9 @@ def _kitti(data: ConfigDict) -> tuple[Source, Source]:
             "config.data.eval_split=train: EVALUATING ON THE TRAINING FRAMES that have ground "
             "truth. The network has seen these pictures; report the numbers as transductive."
         )
-        targets = train.targets
-    else:
-        targets = split_frames(tree, data.eval_split, "config.data.eval_split")
+        judged = train.targets
     # Views are only looked at in evaluation: no frame is left out for lack of a neighbour.
-    evaluation = KittiSource(tree, targets, **settings, with_depth=True, needs_neighbours=False)
+    evaluation = KittiSource(tree, judged, **settings, with_depth=True, needs_neighbours=False)
     if len(evaluation) == 0:
         raise DataError(
             f"config.data.eval_split={data.eval_split!r}: no frame with ground truth under "

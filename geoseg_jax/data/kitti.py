@@ -17,6 +17,19 @@ GROUND_TRUTH = ("auto", "improved", "velodyne")
 _SIZES_IN_FINGERPRINT = 1000
 
 
+def resolve_ground_truth(tree: KittiTree, targets: Sequence[Frame], wanted: str) -> str:
+    """'improved' or 'velodyne'; 'auto' is improved where any target has it, so as never to mix.
+
+    Raises DataError for another word.
+    """
+    if wanted not in GROUND_TRUTH:
+        raise DataError(f"config.data.ground_truth={wanted!r} is none of {GROUND_TRUTH}")
+    if wanted != "auto":
+        return wanted
+    improved = any(t.number in tree.improved(t.drive, t.side) for t in targets)
+    return "improved" if improved else "velodyne"
+
+
 class KittiSource:
     """Frames of KITTI raw, both colour cameras, as a Source.
 
@@ -44,14 +57,9 @@ class KittiSource:
         needs_neighbours: bool = True,
         ground_truth: str = "auto",
     ):
-        if ground_truth not in GROUND_TRUTH:
-            raise DataError(f"config.data.ground_truth={ground_truth!r} is none of {GROUND_TRUTH}")
         self._tree, self._size = tree, (height, width)
         self._offsets, self._stereo, self._with_depth = tuple(frames), stereo, with_depth
-        self._improved = ground_truth == "improved" or (
-            ground_truth == "auto"
-            and any(t.number in tree.improved(t.drive, t.side) for t in targets)
-        )
+        self._improved = resolve_ground_truth(tree, targets, ground_truth) == "improved"
         left_out: Counter[str] = Counter()
         self.targets: list[Frame] = []
         for target in targets:

@@ -49,7 +49,7 @@ def cached_source(
             root.mkdir(parents=True, exist_ok=True)
             with _locked(root / f".{name}.lock", name):
                 if not folder.exists():
-                    _render(source, root, name, workers or len(os.sched_getaffinity(0)))
+                    _render(source, root, name, workers or _cores())
         except OSError as error:
             raise DataError(
                 f"the rendered set {folder} can't be written ({error}); set config.data.cache_dir "
@@ -142,6 +142,12 @@ def _write(source: Source, folder: Path, records: Iterator[Record], what: str) -
         records.close()
 
 
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class CachedSource:
     """Reads the records of `source` from `folder`; everything else is the source's own."""
 
@@ -183,6 +189,10 @@ class CachedSource:
         record = self._open()[int(i)]
         # The arrays are views of the bytes read, which can't be written to; scalars have no shape.
         return {key: np.array(value)[()] for key, value in record.items()}
+
+    def depth(self, i: int) -> np.ndarray:
+        """True depth of record i, float32 [H, W] metres, without rendering it again."""
+        return self[i]["depth"]
 
     def describe(self, i: int) -> str:
         """One line that names record i."""

@@ -1,0 +1,77 @@
+"""The main job itself, small: the real task, networks, loss and world through the loop."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from geoseg_jax import train
+from geoseg_jax.data import make_data
+from geoseg_jax.settings import ConfigError
+from tests.test_configs import get_config
+
+STEPS = 4
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    config = get_config("quickstart")
+    config.model.encoder = "tiny"
+    config.model.decoder_channels = (4, 4, 8, 8, 8)
+    config.data.update({"height": 64, "width": 64, "train_size": 8, "eval_size": 3})
+    config.data.cache_dir = str(tmp_path_factory.mktemp("cache"))
+    config.train.update({"steps": STEPS, "batch_size": 8, "eval_batch_size": 8, "log_every": 1})
+    config.train.update({"eval_every": 0, "checkpoint_every": 2, "pictures_every": 0})
+    # Nothing but the gradient's size: Adam's first steps magnify rounding to whole steps.
+    config.optimizer.update({"name": "sgd", "learning_rate": 1e-2, "warmup_steps": 0})
+    config.optimizer.schedule = "constant"  # so that fewer steps are the beginning of more
+    return config
+
+
+@pytest.fixture(scope="module")
+def data(config):
+    return make_data(config)
+
+
+def run(config, workdir, data, devices):
+    result = train.run(config, workdir, data=data, devices=jax.devices()[:devices])
+    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in lines if "learning_rate" in line]
+    return result, losses, json.loads((workdir / "manifest.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def straight(config, data, tmp_path_factory):
+    return run(config, tmp_path_factory.mktemp("straight"), data, 1)
+
+
+def test_it_judges_itself_against_the_constant_map(straight):
+    result, losses, _ = straight
+    assert len(losses) == STEPS
+    assert {"abs_rel", "abs_rel_constant", "bad_frames", "scale_ratio"} <= set(result.evaluation)
+    assert result.evaluation["eval_images"] == 3
+
+
+def test_going_on_is_bitwise_the_same(config, data, straight, tmp_path):
+    half = config.copy_and_resolve_references()
+    half.train.steps = STEPS // 2
+    first = run(half, tmp_path, data, 1)
+    second = run(config, tmp_path, data, 1)
+    assert second[1] == straight[1]
+    assert second[2]["parameters_sha256"] == straight[2]["parameters_sha256"]
+    assert first[2]["parameters_sha256"] != straight[2]["parameters_sha256"]
+
+
+def test_eight_devices_are_as_one(config, data, straight, tmp_path):
+    result, losses, _ = run(config, tmp_path, data, 8)
+    np.testing.assert_allclose(losses, straight[1], rtol=1e-5)
+    for name, value in straight[0].evaluation.items():
+        assert result.evaluation[name] == pytest.approx(value, rel=1e-3), name
+
+
+def test_a_misspelt_best_metric_is_named_at_start(config, data, tmp_path):
+    wrong = config.copy_and_resolve_references()
+    wrong.train.best_metric = "abs_rell"
+    with pytest.raises(ConfigError, match="did you mean 'abs_rel'"):
+        train.run(wrong, tmp_path, data=data, devices=jax.devices()[:1])
