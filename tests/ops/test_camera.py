@@ -7,6 +7,7 @@ from scipy.spatial.transform import Rotation
 
 from geoseg_jax.ops import camera
 from tests.ops import transforms
+from tests.ops.transforms import grad
 
 RANDOM = np.random.default_rng(0)
 INTRINSICS = np.array([[10.0, 0.5, 4.0], [0.0, 12.0, 3.0], [0.0, 0.0, 1.0]], np.float32)
@@ -44,7 +45,7 @@ def test_points_not_in_front_are_outside_and_finite():
     )
     xy, _ = camera.project(points, INTRINSICS)
     np.testing.assert_array_equal(xy, camera.NOWHERE)
-    gradient = jax.grad(lambda p: camera.project(p, INTRINSICS)[0].sum())(points)
+    gradient = grad(lambda p: camera.project(p, INTRINSICS)[0].sum())(points)
     np.testing.assert_array_equal(gradient, 0)
 
 
@@ -71,7 +72,7 @@ def test_pose_gradient_matches_finite_differences(angle):
         twist = np.concatenate([random.normal(size=3), np.array([0.6, -0.64, 0.48]) * angle])
         total = jax.jit(lambda t: (camera.pose_from_twist(t) * weights).sum())
         wanted = transforms.numeric_gradient(total, twist)
-        np.testing.assert_allclose(jax.grad(total)(jnp.asarray(twist)), wanted, atol=1e-8)
+        np.testing.assert_allclose(grad(total)(jnp.asarray(twist)), wanted, atol=1e-8)
 
 
 def test_pose_of_zero_twist_and_its_gradient_by_hand():
@@ -127,7 +128,7 @@ def test_warp_is_finite_and_invalid_behind_the_camera_and_at_zero_depth():
     assert np.isfinite(image).all()
     assert not np.asarray(valid)[:, [0, 1, 2, 3, 5, 6, 8]].any()
     assert np.asarray(valid)[3, 4]
-    gradients = jax.grad(lambda d, p: warp(d, p)[0].sum(), argnums=(0, 1))(depth, pose)
+    gradients = grad(lambda d, p: warp(d, p)[0].sum(), argnums=(0, 1))(depth, pose)
     assert np.isfinite(gradients[0]).all()
     assert np.isfinite(gradients[1]).all()
 

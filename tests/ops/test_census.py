@@ -5,6 +5,7 @@ import pytest
 
 from geoseg_jax.ops import census
 from tests.ops import transforms
+from tests.ops.transforms import grad
 
 RANDOM = np.random.default_rng(0)
 A, B = RANDOM.random((2, 8, 9, 3), np.float32)
@@ -37,8 +38,8 @@ def test_gradient_matches_finite_differences():
         a, b = RANDOM.random((2, 4, 4, 3)) / 50 + 0.5
         total = jax.jit(lambda a: census.census_distance(a, b, patch=3).sum())
         wanted = transforms.numeric_gradient(total, a, 1e-7)
-        np.testing.assert_allclose(jax.grad(total)(jnp.asarray(a)), wanted, rtol=1e-5, atol=1e-5)
-    gradient = jax.grad(lambda a: census.census_distance(a, A).sum())(A)
+        np.testing.assert_allclose(grad(total)(jnp.asarray(a)), wanted, rtol=1e-5, atol=1e-5)
+    gradient = grad(lambda a: census.census_distance(a, A).sum())(A)
     assert np.isfinite(gradient).all()
 
 

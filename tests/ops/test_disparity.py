@@ -1,10 +1,10 @@
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from geoseg_jax.ops import disparity
 from tests.ops import transforms
+from tests.ops.transforms import grad
 
 
 def test_values_by_hand():
@@ -20,7 +20,7 @@ def test_inverse_and_order():
 
 
 def test_gradient_is_finite_at_the_ends():
-    gradient = jax.grad(lambda d: disparity.disparity_to_depth(d, 0.1, 100.0).sum())(
+    gradient = grad(lambda d: disparity.disparity_to_depth(d, 0.1, 100.0).sum())(
         jnp.array([0.0, 1.0])
     )
     np.testing.assert_allclose(gradient, [-9.99e4, -9.99e-2], rtol=1e-4)

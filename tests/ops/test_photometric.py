@@ -5,6 +5,7 @@ from skimage import metrics as skimage_metrics
 
 from geoseg_jax.ops import photometric
 from tests.ops import transforms
+from tests.ops.transforms import grad
 
 RANDOM = np.random.default_rng(0)
 A, B = RANDOM.random((2, 12, 16, 3), np.float32)
@@ -59,12 +60,12 @@ def test_gradient_matches_finite_differences():
         a, b = RANDOM.random((2, 3, 4, 2))
         total = jax.jit(lambda a: photometric.photometric_error(a, b).sum())
         wanted = transforms.numeric_gradient(total, a)
-        np.testing.assert_allclose(jax.grad(total)(jnp.asarray(a)), wanted, atol=1e-6)
+        np.testing.assert_allclose(grad(total)(jnp.asarray(a)), wanted, atol=1e-6)
 
 
 def test_gradient_of_equal_and_even_pictures_is_finite():
     for picture in (A, np.zeros_like(A)):
-        gradient = jax.grad(lambda a, b=picture: photometric.photometric_error(a, b).sum())(picture)
+        gradient = grad(lambda a, b=picture: photometric.photometric_error(a, b).sum())(picture)
         assert np.isfinite(gradient).all()
 
 
@@ -74,14 +75,14 @@ def test_minimum_prefers_valid_views():
     error, any_valid = photometric.minimum_reprojection(errors, valid)
     np.testing.assert_allclose(error[0], [0.1, 0.3, 0.3, 0.1])
     np.testing.assert_array_equal(any_valid[0], [True, True, True, False])
-    gradient = jax.grad(lambda e: photometric.minimum_reprojection(e, valid)[0].sum())(errors)
+    gradient = grad(lambda e: photometric.minimum_reprojection(e, valid)[0].sum())(errors)
     wanted = [[0, 0, 0, 0], [1, 0, 0, 1], [0, 1, 1, 0]]
     np.testing.assert_array_equal(gradient[:, 0], wanted)
 
 
 def test_equal_errors_send_the_derivative_to_one_view():
     errors = jnp.ones((2, 1, 1))
-    gradient = jax.grad(
+    gradient = grad(
         lambda e: photometric.minimum_reprojection(e, jnp.ones((2, 1, 1), bool))[0].sum()
     )(errors)
     np.testing.assert_array_equal(gradient[:, 0, 0], [1, 0])
@@ -94,7 +95,7 @@ def test_automask_by_hand():
     combined, mask = photometric.automask(error, any_valid, identity)
     np.testing.assert_allclose(combined[0], [0.2, 0.3, 0.3, 0.3])
     np.testing.assert_array_equal(mask[0], [True, False, False, False])  # a tie moves nothing
-    by_error, by_identity = jax.grad(
+    by_error, by_identity = grad(
         lambda e, i: photometric.automask(e, any_valid, i)[0].sum(), argnums=(0, 1)
     )(error, identity)
     np.testing.assert_array_equal(by_error[0], [1, 0, 0, 0])

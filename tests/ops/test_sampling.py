@@ -7,6 +7,7 @@ from scipy import ndimage
 
 from geoseg_jax.ops import sampling
 from tests.ops import transforms
+from tests.ops.transforms import grad
 
 RANDOM = np.random.default_rng(0)
 IMAGE = RANDOM.random((7, 9, 3), np.float32)
@@ -65,11 +66,11 @@ def test_gradient_at_whole_pixels_is_that_of_the_next_cell():
     def value(x, y):
         return sampling.bilinear_sample(IMAGE, jnp.array([x, y])[None, None])[0][0, 0, 0]
 
-    along_x, along_y = jax.grad(value, argnums=(0, 1))(3.0, 2.0)
+    along_x, along_y = grad(value, argnums=(0, 1))(3.0, 2.0)
     np.testing.assert_allclose(along_x, IMAGE[2, 4, 0] - IMAGE[2, 3, 0], atol=1e-6)
     np.testing.assert_allclose(along_y, IMAGE[3, 3, 0] - IMAGE[2, 3, 0], atol=1e-6)
     # At the ends too: all of the slope of the first cell, and of the last one.
-    first, last = jax.grad(value)(0.0, 2.0), jax.grad(value)(8.0, 2.0)
+    first, last = grad(value)(0.0, 2.0), grad(value)(8.0, 2.0)
     np.testing.assert_allclose(first, IMAGE[2, 1, 0] - IMAGE[2, 0, 0], atol=1e-6)
     np.testing.assert_allclose(last, IMAGE[2, 8, 0] - IMAGE[2, 7, 0], atol=1e-6)
 
@@ -102,7 +103,7 @@ def test_any_position_is_finite_in_value_and_gradient(border):
     values, valid = sampling.bilinear_sample(IMAGE, xy, border=border)
     assert np.isfinite(values).all()
     assert not valid.any()
-    gradient = jax.grad(lambda p: sampling.bilinear_sample(IMAGE, p, border=border)[0].sum())(xy)
+    gradient = grad(lambda p: sampling.bilinear_sample(IMAGE, p, border=border)[0].sum())(xy)
     assert np.isfinite(gradient).all()
     assert (gradient[0, :, 0] == 0).all()
     assert (gradient[1, :, 1] == 0).all()

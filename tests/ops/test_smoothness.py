@@ -5,6 +5,7 @@ import pytest
 
 from geoseg_jax.ops import smoothness
 from tests.ops import transforms
+from tests.ops.transforms import grad
 
 RANDOM = np.random.default_rng(0)
 DISPARITY, IMAGE = RANDOM.random((6, 7), np.float32), RANDOM.random((6, 7, 3), np.float32)
@@ -55,8 +56,8 @@ def test_gradient_matches_finite_differences(order):
     with jax.enable_x64(True):
         disparity = RANDOM.uniform(0.5, 1, (6, 7))
         wanted = transforms.numeric_gradient(jax.jit(total), disparity)
-        np.testing.assert_allclose(jax.grad(total)(jnp.asarray(disparity)), wanted, atol=1e-7)
-    even = jax.grad(lambda d: smoothness.edge_aware_smoothness(d, IMAGE, order)[0].sum())
+        np.testing.assert_allclose(grad(total)(jnp.asarray(disparity)), wanted, atol=1e-7)
+    even = grad(lambda d: smoothness.edge_aware_smoothness(d, IMAGE, order)[0].sum())
     assert np.isfinite(even(jnp.ones((6, 7)))).all()
 
 
