@@ -168,11 +168,18 @@ class PoseNet(nn.Module):
 class DepthNet(nn.Module):
     """geoseg_jax.models.SelfSupDepthNet, part by part."""
 
-    def __init__(self, encoder="resnet18", pose_encoder="resnet18", padding="reflect", scales=4):
+    def __init__(
+        self,
+        encoder="resnet18",
+        pose_encoder="resnet18",
+        padding="reflect",
+        channels=(16, 32, 64, 128, 256),
+        scales=4,
+    ):
         super().__init__()
         self.encoder = ResNet(encoder)
-        self.decoder = Decoder(self.encoder.channels, padding=padding)
-        self.head = Head(scales=scales, padding=padding)
+        self.decoder = Decoder(self.encoder.channels, channels, padding)
+        self.head = Head(channels, scales, padding)
         self.pose = PoseNet(pose_encoder)
 
     def forward(self, images, pairs):

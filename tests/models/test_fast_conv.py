@@ -131,13 +131,15 @@ def test_small_ones_take_the_plain_way_to_the_same_place(padding, monkeypatch):
 def test_small_and_large_inputs_are_a_concatenation():
     large, small = weights.images((2, 6, 8, 3)), weights.images((2, 3, 4, 5), seed=1)
     layer = conv.Conv(4, padding="reflect")
-    variables = layer.init(jax.random.key(0), large, small=small)
+    init = jax.jit(layer.init)
+    variables = init(jax.random.key(0), large, small=small)
     assert variables["params"]["kernel"].shape == (3, 3, 8, 4)
+    apply = jax.jit(layer.apply)
     both = jnp.concatenate([small.repeat(2, axis=1).repeat(2, axis=2), large], axis=-1)
     np.testing.assert_allclose(
-        layer.apply(variables, large, small=small), layer.apply(variables, both), atol=1e-5
+        apply(variables, large, small=small), apply(variables, both), atol=1e-5
     )
-    alone = layer.init(jax.random.key(0), small=small)
+    alone = init(jax.random.key(0), small=small)
     assert alone["params"]["kernel"].shape == (3, 3, 5, 4)
 
 
