@@ -18,6 +18,7 @@ STEPS = 4
 def config(tmp_path_factory):
     config = get_config("quickstart")
     config.model.encoder = "tiny"
+    config.data.frames = (-1, 1)
     config.model.decoder_channels = (4, 4, 8, 8, 8)
     config.data.update({"height": 64, "width": 64, "train_size": 8, "eval_size": 3})
     config.data.cache_dir = str(tmp_path_factory.mktemp("cache"))
