@@ -71,7 +71,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.optimizer = ConfigDict(
         {
             "name": "adam",
-            "learning_rate": 5e-4,
+            "learning_rate": 8e-4,
             "schedule": "cosine",
             "decay_at": 0.75,
             "decay_factor": 0.1,
@@ -83,13 +83,13 @@ def get_config(arg: str = "") -> ConfigDict:
     )
     config.train = ConfigDict(
         {
-            "steps": 700,
+            "steps": 500,
             "batch_size": 8,
             "eval_batch_size": 16,
             "log_every": 20,
-            "eval_every": 350,
+            "eval_every": 250,
             "checkpoint_every": 100,
-            "pictures_every": 350,
+            "pictures_every": 250,
             "best_metric": "abs_rel",
         }
     )
