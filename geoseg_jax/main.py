@@ -18,9 +18,7 @@ from geoseg_jax.settings import ConfigError, find_config
 CONFIG = config_flags.DEFINE_config_file("config", help_string="config file, FILE.py[:ARGUMENT]")
 WORKDIR = flags.DEFINE_string("workdir", None, "the run's folder, continued where it has a run")
 DEBUG = flags.DEFINE_bool("debug", False, "show the traceback of an error")
-COORDINATOR = flags.DEFINE_string(
-    "coordinator", None, "HOST:PORT of process 0, or 'auto' on Cloud TPU; see launch/README.md"
-)
+COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, or 'auto'")
 NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "processes of this run")
 PROCESS_ID = flags.DEFINE_integer("process_id", None, "number of this process, from 0")
 
@@ -53,8 +51,8 @@ def fail(error: Exception) -> None:
         text = text.strip().splitlines()[-1]
     print(f"error: {' '.join(text.split())}", file=sys.stderr, flush=True)
     # Among several processes, the usual end would wait for the others, which wait for us.
-    jax = sys.modules.get("jax")
-    os._exit(1) if jax and jax.distributed.is_initialized() else sys.exit(1)
+    many = "jax" in sys.modules and sys.modules["jax"].distributed.is_initialized()
+    os._exit(1) if many else sys.exit(1)
 
 
 def main(_: list[str]) -> None:

@@ -77,7 +77,7 @@ def test_what_may_change_on_resume():
     longer = settings.plain(tiny.make_config(train__steps=20, train__log_every=1))
     assert settings.check_resume(old, longer, "W") == [
         "config.train.log_every: 2 -> 1",
-        "config.train.steps: 10 -> 20",
+        "config.train.steps: 10 -> 20, which changes the learning rate of the steps to come",
     ]
     assert settings.check_resume(old, old, "W") == []
     other = settings.plain(tiny.make_config(optimizer__learning_rate=0.5))
