@@ -5,7 +5,8 @@
 
 Both sides have the same weights and must give the same loss before any clock runs. They are timed
 in turns (A B A B), so that a machine that slows down does so for both; what is reported are
-medians. On a GPU both compute in bfloat16, PyTorch with torch.compile and channels_last.
+medians, by the clock and by processor time (which, with --threads 1, holds on a busy machine too).
+On a GPU both compute in bfloat16, PyTorch with torch.compile and channels_last.
 """
 
 import argparse
@@ -266,8 +267,8 @@ def require_equal_losses(ours, theirs, tolerance: float) -> None:
         require_equal(name, float(np.linalg.norm(a)), float(np.linalg.norm(b)), 2e-2)
 
 
-def in_turns(ours, theirs, rounds: int, label: str) -> tuple[list[float], list[float]]:
-    """Seconds of each call, A B A B, after one call of each that is not counted."""
+def in_turns(ours, theirs, rounds: int, label: str) -> tuple[list[tuple], list[tuple]]:
+    """Each call's seconds by the clock and by the processors, A B A B, after a warm-up call."""
     import rich.progress
 
     times = [], []
@@ -275,9 +276,9 @@ def in_turns(ours, theirs, rounds: int, label: str) -> tuple[list[float], list[f
         run()
     for _ in rich.progress.track(range(rounds), description=label, transient=True):
         for run, list_ in zip((ours, theirs), times, strict=True):
-            start = time.perf_counter()
+            start = time.perf_counter(), time.process_time()
             run()
-            list_.append(time.perf_counter() - start)
+            list_.append((time.perf_counter() - start[0], time.process_time() - start[1]))
     return times
 
 
@@ -317,13 +318,17 @@ def measure(options) -> dict:
     return figures
 
 
-def summary(name: str, ours: list[float], theirs: list[float]) -> dict:
-    """Medians, and by how much a fast and a slow call differ (10th and 90th percentile)."""
+def summary(name: str, ours: list[tuple], theirs: list[tuple]) -> dict:
+    """Medians of both clocks, fastest and slowest call, and ratios: the twin's over ours."""
     figures = {}
     for side, times in (("ours", ours), ("twin", theirs)):
-        figures[f"{name}_{side}_seconds"] = statistics.median(times)
-        figures[f"{name}_{side}_range"] = [min(times), max(times)]
-    figures[f"{name}_ratio"] = figures[f"{name}_twin_seconds"] / figures[f"{name}_ours_seconds"]
+        wall, processor = zip(*times, strict=True)
+        figures[f"{name}_{side}_seconds"] = statistics.median(wall)
+        figures[f"{name}_{side}_range"] = [min(wall), max(wall)]
+        figures[f"{name}_{side}_cpu_seconds"] = statistics.median(processor)
+    for clock, ratio in (("seconds", "ratio"), ("cpu_seconds", "cpu_ratio")):
+        theirs, ours = (figures[f"{name}_{side}_{clock}"] for side in ("twin", "ours"))
+        figures[f"{name}_{ratio}"] = theirs / ours
     return figures
 
 
