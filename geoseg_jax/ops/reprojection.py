@@ -110,6 +110,9 @@ def _check(disparities, poses, target, sources, intrinsics) -> None:
         raise ValueError("no disparities; expected at least one scale, finest first")
 
 
+_ALWAYS = [None]
+
+
 class Views(NamedTuple):
     """What the scales share. Framed: see FRAME. Windows: one pixel less at each side."""
 
@@ -129,6 +132,7 @@ def _prepare(target, sources, ssim_weight: float, automask: bool) -> Views:
     if not automask:
         return views
     unwarped = _framed(jnp.moveaxis(sources, -1, -3))
+    _ALWAYS[0] = True
     errors = _errors(unwarped, _statistics(unwarped, planes), views, ssim_weight)
     return views._replace(identity=_inside(errors, 2).min(axis=1))
 
@@ -158,9 +162,17 @@ def _frame_positions(framed: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def _window_mean(planes: jax.Array) -> jax.Array:
-    """Mean of each whole 3x3 window, [..., H, W] -> [..., H-2, W-2]."""
-    rows = planes[..., :-2, :] + planes[..., 1:-1, :] + planes[..., 2:, :]
-    return (rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]) * (1 / 9)
+    """Mean of each whole 3x3 window, [..., H, W] -> [..., H-2, W-2].
+
+    By reduce_window, which XLA never fuses: sums of slices would compute all that comes before
+    them nine times over, in each of their uses.
+    """
+    ones = (1,) * (planes.ndim - 2)
+    for window in ((3, 1), (1, 3)):
+        planes = lax.reduce_window(
+            planes, np.zeros((), planes.dtype), lax.add, ones + window, (1,) * planes.ndim, "VALID"
+        )
+    return planes * (1 / 9)
 
 
 def _channel_mean(planes: jax.Array) -> jax.Array:
@@ -183,8 +195,20 @@ def _statistics(predicted: jax.Array, target: jax.Array) -> Statistics:
 
 
 def _apart(tree):
-    """Keeps these arrays from being computed again inside each of their uses."""
-    return lax.optimization_barrier(tree)
+    """Has these arrays computed once and stored, not again inside each of their uses.
+
+    On a CPU XLA drops optimization_barrier before it fuses, and then computes what lies between
+    two reads of memory up to nine times over. A branch is the cheapest thing it does not look
+    through; on other devices a branch costs more than it saves.
+    """
+    first = jax.tree.leaves(tree)[0]
+    # Always true, which XLA can't know.
+    always = _ALWAYS[0]
+
+    def branch(tree):
+        return lax.cond(always, lambda t: t, lambda t: jax.tree.map(jnp.zeros_like, t), tree)
+
+    return lax.platform_dependent(tree, cpu=branch, default=lax.optimization_barrier)
 
 
 def _ssim_parts(statistics: Statistics, views: Views) -> tuple[jax.Array, ...]:
@@ -278,9 +302,11 @@ def _taps(sources: jax.Array, x: jax.Array, y: jax.Array, height: int, width: in
         )
 
     read = jax.vmap(jax.vmap(read))
-    start = (top * width + left) * channels
+    start, *where = _apart(
+        ((top * width + left) * channels, weight_x, weight_y, inside_x, inside_y)
+    )
     above, below = _apart((read(sources, start), read(sources, start + width * channels)))
-    return Taps(above, below, weight_x, weight_y, inside_x, inside_y)
+    return Taps(above, below, *where)
 
 
 def _interpolate(taps: Taps, channels: int) -> jax.Array:
@@ -362,31 +388,40 @@ def _project_derivative(along_x, along_y, position, projections, inverse_depth):
     """
     x, y, scale, in_front = (_inside(p, FRAME - 1) for p in position)
     along_u, along_v = (jnp.where(in_front, a * scale, 0) for a in (along_x, along_y))
-    along_w = -(x * along_u + y * along_v)
-    along = _apart(jnp.stack([along_u, along_v, along_w], axis=2))
+    along = _apart((along_u, along_v, -(x * along_u + y * along_v)))
     rows, columns = _frame_positions(inverse_depth)
-    ones = jnp.ones_like(inverse_depth)
-    pixels = [_inside(p, FRAME - 1) for p in (columns * ones, rows * ones, ones, inverse_depth)]
-    pixels = jnp.stack(pixels, axis=1)
-    # One product in place of twelve reductions.
-    by_projections = jnp.einsum(
-        "bsin,bjn->bsij",
-        along.reshape(*along.shape[:3], -1),
-        pixels.reshape(*pixels.shape[:2], -1),
-        precision=lax.Precision.HIGHEST,
-    )
+    rows, columns = rows[FRAME - 1 : 1 - FRAME, 0], columns[FRAME - 1 : 1 - FRAME]
+    near = _inside(inverse_depth, FRAME - 1)
+    by_projections = jnp.stack([_moments(a, rows, columns, near) for a in along], axis=2)
     by_depth = sum(
-        projections[:, view, i, 3, None, None] * along[:, view, i]
-        for view in range(along.shape[1])
+        projections[:, view, i, 3, None, None] * along[i][:, view]
+        for view in range(projections.shape[1])
         for i in range(3)
     )
     return by_projections, by_depth
+
+
+def _moments(maps: jax.Array, rows: jax.Array, columns: jax.Array, near: jax.Array) -> jax.Array:
+    """Sum over pixels of maps (x, y, 1, near): [B, S, h, w] -> [B, S, 4]. Products, no reductions:
+    a reduction adds one number at a time on a CPU.
+    """
+    high = lax.Precision.HIGHEST
+    of_rows = jnp.stack([columns, jnp.ones_like(columns)], axis=1)
+    of_rows = jnp.einsum("bsyx,xk->bsyk", maps, of_rows, precision=high)
+    flat = maps.reshape(*maps.shape[:2], -1), near.reshape(near.shape[0], -1)
+    by_near = jnp.einsum("bsn,bn->bs", *flat, precision=high)
+    by_y = (of_rows[..., 1] * rows).sum(axis=-1)
+    return jnp.stack(
+        [of_rows[..., 0].sum(axis=-1), by_y, of_rows[..., 1].sum(axis=-1), by_near], -1
+    )
 
 
 def _scale_error(inverse_depth, projections, views: Views, ssim_weight: float, slopes: bool):
     """One scale's error, mean over batch and pixels, the share of pixels where a warped source
     won, and, if asked for, the derivative of the error with respect to the first two arguments.
     """
+    index, inverse_depth = inverse_depth
+    _ALWAYS[0] = index >= 0
     height, width = (n - 2 * FRAME for n in inverse_depth.shape[1:])
     channels = views.target.shape[2]
     position = _apart(_project(projections, inverse_depth))
@@ -426,14 +461,14 @@ def _reprojection(inverse_depths, projections, views: Views, ssim_weight: float)
     one = functools.partial(
         _scale_error, projections=projections, views=views, ssim_weight=ssim_weight, slopes=False
     )
-    return lax.map(one, inverse_depths)[0]
+    return lax.map(one, (jnp.arange(len(inverse_depths)), inverse_depths))[0]
 
 
 def _reprojection_forward(inverse_depths, projections, views, ssim_weight):
     one = functools.partial(
         _scale_error, projections=projections, views=views, ssim_weight=ssim_weight, slopes=True
     )
-    outputs, slopes = lax.map(one, inverse_depths)
+    outputs, slopes = lax.map(one, (jnp.arange(len(inverse_depths)), inverse_depths))
     return outputs, (slopes, views)
 
 
