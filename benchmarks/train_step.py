@@ -340,17 +340,20 @@ def show(figures: dict, context: dict) -> None:
     for column in ("", "ours", "PyTorch", "PyTorch / ours"):
         table.add_column(column, justify="right")
 
-    def row(name, unit, key, scale=1.0, digits=3):
-        ours, twin = (figures[key.format(side)] * scale for side in ("ours", "twin"))
-        ratio = twin / ours if "seconds" in key[-7:] else ours / twin
-        table.add_row(f"{name}, {unit}", f"{ours:.{digits}f}", f"{twin:.{digits}f}", f"{ratio:.2f}")
+    def rows(name, key):
+        clocks = [("seconds", "ms"), ("cpu_seconds", "ms of processor time")]
+        for clock, unit in clocks[:1] if "gpu" in context else clocks:
+            ours, twin = (figures[f"{key}_{side}_{clock}"] for side in ("ours", "twin"))
+            table.add_row(
+                f"{name}, {unit}", f"{ours * 1e3:.0f}", f"{twin * 1e3:.0f}", f"{twin / ours:.2f}"
+            )
 
     if "loss_kernels_ratio" in figures:
-        row("loss forward + backward", "ms", "loss_kernels_{}_seconds", 1e3, 0)
+        rows("loss", "loss_kernels")
     if "step_ratio" in figures:
-        row("training step", "ms", "step_{}_seconds", 1e3, 0)
+        rows("training step", "step")
         table.add_row(
-            f"GFLOP/s ({figures['step_gflop']:.0f} GFLOP a step, the twin's count)",
+            f"GFLOP/s (of {figures['step_gflop']:.0f} GFLOP, the twin's)",
             f"{figures['step_ours_gflop_per_second']:.0f}",
             f"{figures['step_twin_gflop_per_second']:.0f}",
             "",

@@ -110,9 +110,6 @@ def _check(disparities, poses, target, sources, intrinsics) -> None:
         raise ValueError("no disparities; expected at least one scale, finest first")
 
 
-_ALWAYS = [None]
-
-
 class Views(NamedTuple):
     """What the scales share. Framed: see FRAME. Windows: one pixel less at each side."""
 
@@ -132,7 +129,6 @@ def _prepare(target, sources, ssim_weight: float, automask: bool) -> Views:
     if not automask:
         return views
     unwarped = _framed(jnp.moveaxis(sources, -1, -3))
-    _ALWAYS[0] = True
     errors = _errors(unwarped, _statistics(unwarped, planes), views, ssim_weight)
     return views._replace(identity=_inside(errors, 2).min(axis=1))
 
@@ -201,11 +197,10 @@ def _apart(tree):
     two reads of memory up to nine times over. A branch is the cheapest thing it does not look
     through; on other devices a branch costs more than it saves.
     """
-    first = jax.tree.leaves(tree)[0]
-    # Always true, which XLA can't know.
-    always = _ALWAYS[0]
 
     def branch(tree):
+        # Always true, NaN too, which XLA doesn't know.
+        always = ~(jax.tree.leaves(tree)[0].ravel()[0] > jnp.inf)
         return lax.cond(always, lambda t: t, lambda t: jax.tree.map(jnp.zeros_like, t), tree)
 
     return lax.platform_dependent(tree, cpu=branch, default=lax.optimization_barrier)
@@ -420,8 +415,6 @@ def _scale_error(inverse_depth, projections, views: Views, ssim_weight: float, s
     """One scale's error, mean over batch and pixels, the share of pixels where a warped source
     won, and, if asked for, the derivative of the error with respect to the first two arguments.
     """
-    index, inverse_depth = inverse_depth
-    _ALWAYS[0] = index >= 0
     height, width = (n - 2 * FRAME for n in inverse_depth.shape[1:])
     channels = views.target.shape[2]
     position = _apart(_project(projections, inverse_depth))
@@ -461,14 +454,14 @@ def _reprojection(inverse_depths, projections, views: Views, ssim_weight: float)
     one = functools.partial(
         _scale_error, projections=projections, views=views, ssim_weight=ssim_weight, slopes=False
     )
-    return lax.map(one, (jnp.arange(len(inverse_depths)), inverse_depths))[0]
+    return lax.map(one, inverse_depths)[0]
 
 
 def _reprojection_forward(inverse_depths, projections, views, ssim_weight):
     one = functools.partial(
         _scale_error, projections=projections, views=views, ssim_weight=ssim_weight, slopes=True
     )
-    outputs, slopes = lax.map(one, (jnp.arange(len(inverse_depths)), inverse_depths))
+    outputs, slopes = lax.map(one, inverse_depths)
     return outputs, (slopes, views)
 
 
