@@ -12,7 +12,8 @@ class Field(NamedTuple):
 
 
 # B: batch, H and W: picture, S: source views (temporal frames in config order, then the stereo
-# partner), D_H and D_W: depth map, which may keep the ground truth's own, larger size.
+# partner), D_H and D_W, L_H and L_W: depth and label map, which may keep the ground truth's own,
+# larger size.
 FIELDS = {
     "image": Field("uint8", ("B", "H", "W", "3"), "target view, RGB"),
     "sources": Field("uint8", ("B", "S", "H", "W", "3"), "source views, RGB"),
@@ -33,7 +34,13 @@ FIELDS = {
     ),
     "flow": Field("float32", ("B", "H", "W", "2"), "pixels, target to sources[0]"),
     "flow_valid": Field("bool", ("B", "H", "W"), "flow is known and not occluded"),
-    "label": Field("uint8", ("B", "H", "W"), "class, 255 = ignore"),
+    "label": Field(
+        "uint8",
+        ("B", "L_H", "L_W"),
+        "class, 255 = ignore; as large as image in training, in evaluation it may keep its own "
+        "size, padded with 255 at the bottom and right",
+    ),
+    "label_size": Field("int32", ("B", "2"), "height and width of label without its padding"),
     "category": Field("int32", ("B",), "class of the picture"),
     "id": Field("int32", ("B",), "index of the record in its source"),
     "replaced": Field(
