@@ -16,15 +16,11 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
-from geoseg_jax.ops import camera, disparity, photometric, sampling
+from geoseg_jax.ops import camera, disparity, framed, photometric, sampling
 from geoseg_jax.ops import smoothness as smooth
-
-# Pixels added around pictures: one, mirrored, for SSIM's windows at the border, and two without
-# meaning, so that the adjoint of the windows needs no padding either.
-FRAME = 3
+from geoseg_jax.ops.framed import FRAME
 
 
 def reprojection_loss(
@@ -111,158 +107,22 @@ def _check(disparities, poses, target, sources, intrinsics) -> None:
 
 
 class Views(NamedTuple):
-    """What the scales share. Framed: see FRAME. Windows: one pixel less at each side."""
+    """What the scales share."""
 
     sources: jax.Array  # [B, S, H * W * C]
-    target: jax.Array  # framed [B, 1, C, H+6, W+6]
-    target_mean: jax.Array  # of each window, [B, 1, C, H+4, W+4]
-    target_variance: jax.Array  # likewise
+    target: framed.Target
     identity: jax.Array | None  # the best unwarped source's error, [B, H, W]
 
 
 def _prepare(target, sources, ssim_weight: float, automask: bool) -> Views:
-    planes = _framed(jnp.moveaxis(target, -1, -3))[:, None]
-    mean = _window_mean(planes)
-    variance = _window_mean(planes * planes) - mean * mean
     flat = sources.reshape(*sources.shape[:2], -1)
-    views = Views(flat, planes, mean, variance, None)
+    views = Views(flat, framed.prepare_target(target), None)
     if not automask:
         return views
-    unwarped = _framed(jnp.moveaxis(sources, -1, -3))
-    errors = _errors(unwarped, _statistics(unwarped, planes), views, ssim_weight)
-    return views._replace(identity=_inside(errors, 2).min(axis=1))
-
-
-def _framed(planes: jax.Array) -> jax.Array:
-    for mode, width in (("reflect", 1), ("edge", FRAME - 1)):
-        pad = [(0, 0)] * (planes.ndim - 2) + [(width, width)] * 2
-        planes = jnp.pad(planes, pad, mode=mode)
-    return planes
-
-
-def _inside(maps: jax.Array, frame: int) -> jax.Array:
-    return maps[..., frame:-frame, frame:-frame]
-
-
-def _frame_indices(size: int) -> np.ndarray:
-    """The pixel that each row or column of a framed picture shows."""
-    return np.pad(np.pad(np.arange(size), 1, mode="reflect"), FRAME - 1, mode="edge")
-
-
-def _frame_positions(framed: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """y [H+6, 1] and x [W+6] of the pixels of framed maps [..., H+6, W+6]."""
-    rows, columns = (
-        jnp.asarray(_frame_indices(size - 2 * FRAME), framed.dtype) for size in framed.shape[-2:]
-    )
-    return rows[:, None], columns
-
-
-def _window_mean(planes: jax.Array) -> jax.Array:
-    """Mean of each whole 3x3 window, [..., H, W] -> [..., H-2, W-2].
-
-    By reduce_window, which XLA never fuses: sums of slices would compute all that comes before
-    them nine times over, in each of their uses.
-    """
-    ones = (1,) * (planes.ndim - 2)
-    for window in ((3, 1), (1, 3)):
-        planes = lax.reduce_window(
-            planes, np.zeros((), planes.dtype), lax.add, ones + window, (1,) * planes.ndim, "VALID"
-        )
-    return planes * (1 / 9)
-
-
-def _channel_mean(planes: jax.Array) -> jax.Array:
-    # Written out: a reduction over the third last axis is not vectorised on a CPU.
-    channels = planes.shape[-3]
-    return sum(planes[..., i, :, :] for i in range(channels)) / channels
-
-
-class Statistics(NamedTuple):
-    """Means over windows of the predicted picture p and the target t, [B, S, C, H+4, W+4]."""
-
-    mean: jax.Array  # of p
-    square: jax.Array  # of p^2
-    product: jax.Array  # of p t
-
-
-def _statistics(predicted: jax.Array, target: jax.Array) -> Statistics:
-    maps = (predicted, predicted * predicted, predicted * target)
-    return _apart(Statistics(*(_window_mean(m) for m in maps)))
-
-
-def _apart(tree):
-    """Has these arrays computed once and stored, not again inside each of their uses.
-
-    On a CPU XLA drops optimization_barrier before it fuses, and then computes what lies between
-    two reads of memory up to nine times over. A branch is the cheapest thing it does not look
-    through; on other devices a branch costs more than it saves.
-    """
-
-    def branch(tree):
-        # Always true, NaN too, which XLA doesn't know.
-        always = ~(jax.tree.leaves(tree)[0].ravel()[0] > jnp.inf)
-        return lax.cond(always, lambda t: t, lambda t: jax.tree.map(jnp.zeros_like, t), tree)
-
-    return lax.platform_dependent(tree, cpu=branch, default=lax.optimization_barrier)
-
-
-def _ssim_parts(statistics: Statistics, views: Views) -> tuple[jax.Array, ...]:
-    """SSIM = a1 a2 / (b1 b2)."""
-    mean, square, product = statistics
-    a1 = 2 * mean * views.target_mean + photometric.C1
-    a2 = 2 * (product - mean * views.target_mean) + photometric.C2
-    b1 = mean * mean + views.target_mean * views.target_mean + photometric.C1
-    b2 = square - mean * mean + views.target_variance + photometric.C2
-    return a1, a2, b1, b2
-
-
-def _errors(predicted, statistics: Statistics, views: Views, ssim_weight: float) -> jax.Array:
-    """photometric_error of framed pictures [B, S, C, H+6, W+6] -> [B, S, H+4, W+4]."""
-    a1, a2, b1, b2 = _ssim_parts(statistics, views)
-    dissimilarity = jnp.clip((1 - a1 * a2 / (b1 * b2)) / 2, 0, 1)
-    difference = jnp.abs(_inside(predicted - views.target, 1))
-    return _channel_mean(ssim_weight * dissimilarity + (1 - ssim_weight) * difference)
-
-
-def _error_derivative(
-    wins: jax.Array, predicted, statistics: Statistics, views: Views, ssim_weight: float
-) -> jax.Array:
-    """Derivative of sum(wins * error) with respect to the predicted picture.
-
-    With m, q, r the window means of p, p^2, p t, and S = a1 a2 / (b1 b2) as in _ssim_parts,
-
-      dS/dm = 2 m_t (a2 - a1) / (b1 b2) - 2 m S (1 / b1 - 1 / b2)
-      dS/dq = -S / b2
-      dS/dr = 2 a1 / (b1 b2)
-
-    and as a mean over windows is its own adjoint, with g = -wins * ssim_weight / (2 C),
-
-      dE/dp = mean(g dS/dm) + 2 p mean(g dS/dq) + t mean(g dS/dr)
-              + wins (1 - ssim_weight) / C sign(p - t).
-
-    S is in [-1, 1], so the clip of photometric_error has no derivative of its own.
-
-    Args:
-      wins: framed [B, S, H+6, W+6], zero in the frame.
-      predicted: framed [B, S, C, H+6, W+6].
-
-    Returns:
-      [B, S, C, H+2, W+2].
-    """
-    channels = predicted.shape[-3]
-    a1, a2, b1, b2 = _ssim_parts(statistics, views)
-    scale = _inside(wins, 1)[:, :, None] * (-ssim_weight / (2 * channels)) / (b1 * b2)
-    similarity = a1 * a2 * scale
-    by_mean = 2 * views.target_mean * (a2 - a1) * scale
-    by_mean -= 2 * statistics.mean * similarity * (1 / b1 - 1 / b2)
-    by_square = -similarity / b2
-    by_product = 2 * a1 * scale
-    parts = _apart((by_mean, by_square, by_product))
-    by_mean, by_square, by_product = map(_window_mean, parts)
-    predicted, target = _inside(predicted, 2), _inside(views.target, 2)
-    absolute = _inside(wins, 2)[:, :, None] * ((1 - ssim_weight) / channels)
-    absolute *= jnp.sign(predicted - target)
-    return _apart(by_mean + 2 * predicted * by_square + target * by_product + absolute)
+    unwarped = framed.add_frame(jnp.moveaxis(sources, -1, -3))
+    statistics = framed.window_statistics(unwarped, views.target.planes)
+    errors = framed.errors(unwarped, statistics, views.target, ssim_weight)
+    return views._replace(identity=framed.inside(errors, 2).min(axis=1))
 
 
 class Taps(NamedTuple):
@@ -297,10 +157,10 @@ def _taps(sources: jax.Array, x: jax.Array, y: jax.Array, height: int, width: in
         )
 
     read = jax.vmap(jax.vmap(read))
-    start, *where = _apart(
+    start, *where = framed.apart(
         ((top * width + left) * channels, weight_x, weight_y, inside_x, inside_y)
     )
-    above, below = _apart((read(sources, start), read(sources, start + width * channels)))
+    above, below = framed.apart((read(sources, start), read(sources, start + width * channels)))
     return Taps(above, below, *where)
 
 
@@ -311,7 +171,7 @@ def _interpolate(taps: Taps, channels: int) -> jax.Array:
         a, b, c, d = taps.corners(channel, channels)
         above, below = a + taps.weight_x * (b - a), c + taps.weight_x * (d - c)
         planes.append(above + taps.weight_y * (below - above))
-    return _apart(jnp.stack(planes, axis=2))
+    return framed.apart(jnp.stack(planes, axis=2))
 
 
 def _position_derivative(derivative: jax.Array, taps: Taps) -> tuple[jax.Array, jax.Array]:
@@ -329,7 +189,7 @@ def _position_derivative(derivative: jax.Array, taps: Taps) -> tuple[jax.Array, 
         along_y.append(derivative[:, :, channel] * slope_y)
     along_x = jnp.where(taps.inside_x, sum(along_x), 0)
     along_y = jnp.where(taps.inside_y, sum(along_y), 0)
-    return _apart((along_x, along_y))
+    return framed.apart((along_x, along_y))
 
 
 def _projections(poses: jax.Array, intrinsics: jax.Array) -> jax.Array:
@@ -346,7 +206,7 @@ def _framed_inverse_depth(level, size, min_depth: float, max_depth: float) -> ja
     # Inverse depth is linear in disparity, so that it can be taken before up-sampling.
     level = 1 / disparity.disparity_to_depth(level, min_depth, max_depth)
     rows, columns = (
-        jnp.asarray(sampling.resize_matrix(small, large)[_frame_indices(large)], level.dtype)
+        jnp.asarray(sampling.resize_matrix(small, large)[framed.frame_indices(large)], level.dtype)
         for small, large in zip(level.shape[1:], size, strict=True)
     )
     high = lax.Precision.HIGHEST
@@ -356,7 +216,7 @@ def _framed_inverse_depth(level, size, min_depth: float, max_depth: float) -> ja
 
 def _project(projections: jax.Array, inverse_depth: jax.Array):
     """u / w, v / w, 1 / w and in front, each [B, S, H+6, W+6]; points behind go to NOWHERE."""
-    y, x = _frame_positions(inverse_depth)
+    y, x = framed.frame_positions(inverse_depth)
     near = inverse_depth[:, None]
     u, v, w = (
         p[..., 0] * x + p[..., 1] * y + p[..., 2] + p[..., 3] * near
@@ -381,12 +241,12 @@ def _project_derivative(along_x, along_y, position, projections, inverse_depth):
     Returns:
       [B, S, 3, 4] and, with a frame of one pixel, [B, H+2, W+2].
     """
-    x, y, scale, in_front = (_inside(p, FRAME - 1) for p in position)
+    x, y, scale, in_front = (framed.inside(p, FRAME - 1) for p in position)
     along_u, along_v = (jnp.where(in_front, a * scale, 0) for a in (along_x, along_y))
-    along = _apart((along_u, along_v, -(x * along_u + y * along_v)))
-    rows, columns = _frame_positions(inverse_depth)
+    along = framed.apart((along_u, along_v, -(x * along_u + y * along_v)))
+    rows, columns = framed.frame_positions(inverse_depth)
     rows, columns = rows[FRAME - 1 : 1 - FRAME, 0], columns[FRAME - 1 : 1 - FRAME]
-    near = _inside(inverse_depth, FRAME - 1)
+    near = framed.inside(inverse_depth, FRAME - 1)
     by_projections = jnp.stack([_moments(a, rows, columns, near) for a in along], axis=2)
     by_depth = sum(
         projections[:, view, i, 3, None, None] * along[i][:, view]
@@ -416,13 +276,13 @@ def _scale_error(inverse_depth, projections, views: Views, ssim_weight: float, s
     won, and, if asked for, the derivative of the error with respect to the first two arguments.
     """
     height, width = (n - 2 * FRAME for n in inverse_depth.shape[1:])
-    channels = views.target.shape[2]
-    position = _apart(_project(projections, inverse_depth))
+    channels = views.target.planes.shape[2]
+    position = framed.apart(_project(projections, inverse_depth))
     taps = _taps(views.sources, *position[:2], height, width)
     predicted = _interpolate(taps, channels)
-    statistics = _statistics(predicted, views.target)
-    errors = _inside(_errors(predicted, statistics, views, ssim_weight), 2)
-    valid = _inside(taps.inside_x & taps.inside_y, FRAME)
+    statistics = framed.window_statistics(predicted, views.target.planes)
+    errors = framed.inside(framed.errors(predicted, statistics, views.target, ssim_weight), 2)
+    valid = framed.inside(taps.inside_x & taps.inside_y, FRAME)
     view, any_valid = photometric.best_view(errors, valid)
     error = photometric.take_view(errors, view)
     mask = any_valid if views.identity is None else any_valid & (error < views.identity)
@@ -434,8 +294,8 @@ def _scale_error(inverse_depth, projections, views: Views, ssim_weight: float, s
     counts = True if views.identity is None else mask
     wins = jnp.stack([counts & (view == s) for s in range(errors.shape[1])], axis=1)
     wins = wins.astype(error.dtype) / error.size
-    wins = _apart(jnp.pad(wins, [(0, 0), (0, 0), (FRAME, FRAME), (FRAME, FRAME)]))
-    derivative = _error_derivative(wins, predicted, statistics, views, ssim_weight)
+    wins = framed.apart(jnp.pad(wins, [(0, 0), (0, 0), (FRAME, FRAME), (FRAME, FRAME)]))
+    derivative = framed.error_derivative(wins, predicted, statistics, views.target, ssim_weight)
     taps = jax.tree.map(lambda m: m[:, :, 2:-2, 2:-2], taps)
     along = _position_derivative(derivative, taps)
     return outputs, _project_derivative(*along, position, projections, inverse_depth)
