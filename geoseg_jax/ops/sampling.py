@@ -176,3 +176,30 @@ def resize_bilinear(maps: jax.Array, height: int, width: int) -> jax.Array:
         matrix = jnp.asarray(resize_matrix(columns, width), maps.dtype)
         maps = jnp.einsum("xw,...ywc->...yxc", matrix, maps, precision=high)
     return maps
+
+
+def resize_each(maps: jax.Array, sizes: jax.Array, height: int, width: int) -> jax.Array:
+    """resize_bilinear of each map to a size of its own, in the top-left corner of a common one.
+
+    For ground truth whose pictures differ in size. Axis by axis: one read of a row and one of a
+    pixel's channels for every result, where bilinear_sample takes four of them.
+
+    Args:
+      maps: [B, h, w, C].
+      sizes: int32 [B, 2], the rows and columns that each is resized to.
+      height, width: of the result, at least as large as every size.
+
+    Returns:
+      [B, height, width, C]; beyond its own size each map is continued, which is of no use.
+    """
+    for axis, length in ((1, height), (2, width)):
+        count = maps.shape[axis]
+        ratio = count / sizes[:, axis - 1, None]
+        low, weight, _ = cell((jnp.arange(length) + 0.5) * ratio - 0.5, count, "clamp")
+        # cell continues the slope within SLACK of the border; here the border value ends it.
+        weight = jnp.clip(weight, 0, 1).astype(maps.dtype)
+        weight = weight[:, :, None, None] if axis == 1 else weight[:, None, :, None]
+        take = jax.vmap(functools.partial(jnp.take, axis=axis - 1, mode="clip"))
+        before, after = take(maps, low), take(maps, low + 1)
+        maps = before + weight * (after - before)
+    return maps

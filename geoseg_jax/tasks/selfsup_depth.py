@@ -196,7 +196,7 @@ def _jitter(key, ids, target, sources, settings) -> tuple[jax.Array, jax.Array]:
 def _judge(inverse_depth, batch: Batch, settings, suffix: str) -> Sums:
     """Sums over images of the depth errors at the ground truth's own resolution."""
     truth, size = batch["depth"], batch["depth_size"]
-    predicted = 1 / at_truth(inverse_depth, truth.shape[1:], size)
+    predicted = 1 / sampling.resize_each(inverse_depth[..., None], size, *truth.shape[1:])[..., 0]
     lowest, highest = settings.min_depth, settings.max_depth
     valid = metrics.evaluation_mask(
         truth, size, min_depth=lowest, max_depth=highest, crop=settings.crop
@@ -209,15 +209,3 @@ def _judge(inverse_depth, batch: Batch, settings, suffix: str) -> Sums:
     log_scale = jnp.log(scale)  # 0 for an image without a valid pixel, as its errors are
     per_image |= {"log_scale": log_scale, "log_scale_squared": log_scale**2}
     return {name + suffix: jnp.sum(value) for name, value in per_image.items()}
-
-
-def at_truth(inverse_depth: jax.Array, shape: tuple[int, int], size: jax.Array) -> jax.Array:
-    """Resamples [B, h, w] to the pixels of ground-truth maps of `shape`, whose true height and
-    width are size int32 [B, 2]; beyond them the value is of no use.
-    """
-    _, h, w = inverse_depth.shape
-    y, x = jnp.meshgrid(jnp.arange(shape[0]), jnp.arange(shape[1]), indexing="ij")
-    ratio_y, ratio_x = h / size[:, 0, None, None], w / size[:, 1, None, None]
-    xy = jnp.stack(((x + 0.5) * ratio_x - 0.5, (y + 0.5) * ratio_y - 0.5), axis=-1)
-    values, _ = sampling.bilinear_sample(inverse_depth[..., None], xy, border="clamp")
-    return values[..., 0]

@@ -137,3 +137,21 @@ def test_same_under_transformations():
     flow = RANDOM.normal(size=(8, 7, 9, 2)).astype(np.float32)
     transforms.check_transforms(sampling.warp_with_flow, images, flow)
     transforms.check_transforms(lambda i: sampling.resize_bilinear(i, 5, 13), images)
+
+
+def test_resize_each_gives_every_map_its_own_size():
+    generator = np.random.default_rng(3)
+    maps = generator.normal(size=(3, 5, 7, 2)).astype(np.float32)
+    sizes = np.asarray([[8, 11], [5, 7], [3, 20]], np.int32)
+    resized = jax.jit(lambda m, s: sampling.resize_each(m, s, 8, 20))(maps, sizes)
+    assert resized.shape == (3, 8, 20, 2)
+    for one, (height, width), map_in in zip(resized, sizes, maps, strict=True):
+        expected = sampling.resize_bilinear(jnp.asarray(map_in), int(height), int(width))
+        np.testing.assert_allclose(one[:height, :width], expected, atol=1e-5)
+
+
+def test_resize_each_is_opencvs_linear_resize():
+    picture = np.random.default_rng(4).normal(size=(6, 9)).astype(np.float32)
+    resized = sampling.resize_each(picture[None, ..., None], np.asarray([[13, 31]]), 13, 31)
+    expected = cv2.resize(picture, (31, 13), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_allclose(resized[0, ..., 0], expected, atol=1e-4)

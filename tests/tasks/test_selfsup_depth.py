@@ -1,6 +1,5 @@
-"""The depth task against values by hand, OpenCV's resizing, and different ways to batch."""
+"""The depth task against values by hand, and different ways to batch."""
 
-import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -68,15 +67,6 @@ def test_an_image_without_truth_is_not_counted():
     sums = judge(np.full((2, 4, 4), 3.0), truth, median_scaling=True)
     assert sums["images"] == 1
     assert all(np.isfinite(value) for value in sums.values())
-
-
-def test_at_truth_is_bilinear_resizing():
-    small = np.random.default_rng(2).uniform(0, 1, (6, 8)).astype(np.float32)
-    size = np.array([[11, 21], [13, 17]], np.int32)
-    answer = selfsup_depth.at_truth(jnp.asarray([small, small]), (13, 21), size)
-    for got, (height, width) in zip(answer, size, strict=True):
-        expected = cv2.resize(small, (int(width), int(height)), interpolation=cv2.INTER_LINEAR)
-        np.testing.assert_allclose(got[:height, :width], expected, atol=1e-4)
 
 
 def test_pairs_are_in_temporal_order():
