@@ -31,6 +31,7 @@ from geoseg_jax.data.pipeline import train_batches
 from geoseg_jax.data.source import Source
 from geoseg_jax.data.splits import split_frames
 from geoseg_jax.data.synthetic import SyntheticSource, cached_source
+from geoseg_jax.data.transforms import Augmentation
 
 ROOT = flags.DEFINE_string("root", "", "KITTI raw whose pictures are taken; empty: rendered ones")
 HEIGHT = flags.DEFINE_integer("height", 192, "height of the records")
@@ -120,7 +121,9 @@ def measure_batches(source: Source, workers: int) -> dict[str, float]:
 
     The first batches, in which the workers start, are not counted.
     """
-    batches = train_batches(source, batch_size=BATCH.value, seed=0, workers=workers)
+    batches = train_batches(
+        source, batch_size=BATCH.value, seed=0, workers=workers, augment=Augmentation(flip=True)
+    )
     try:
         for _ in range(2 + 2 * workers):  # use up what was read ahead meanwhile
             next(batches)

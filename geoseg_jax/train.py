@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from clu import parameter_overview
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from geoseg_jax import manifest, resume, settings, sharding, steps, writers
+from geoseg_jax import manifest, resume, settings, sharding, steps, transfer, writers
 from geoseg_jax import tasks as all_tasks
 from geoseg_jax.checkpoints import Checkpoints
 from geoseg_jax.data import make_data, pipeline
+from geoseg_jax.data.transforms import augmentation
 from geoseg_jax.evaluation import better, evaluate
 from geoseg_jax.interrupts import Interrupts
 from geoseg_jax.monitor import Monitor, Report, TrainingError, offending
@@ -133,13 +133,12 @@ class _Loop:
         self.first_batch: dict[str, np.ndarray] | None = next(self.batches)
         divided = sharding.split(self.mesh)
         shapes = sharding.global_shapes(self.first_batch, divided)
-        self.optimizer = steps.make_optimizer_for(
-            self.task, self.config.optimizer, self.train.steps, shapes
-        )
+        self.optimizer = steps.make_optimizer_for(self.task, self.config, self.train.steps, shapes)
         create, like = steps.make_state(
             self.task, self.optimizer, self.config.seed, shapes, self.mesh
         )
         self._check_best_metric(like)
+        self.parents = meta.get("parents", [])
         self.state = self._first_state(create, like)
         self._compile(like, shapes)
         self.no_stop = steps.stop_flags(0, self.mesh)
@@ -168,7 +167,8 @@ class _Loop:
         """Raises ConfigError where the task has no such number: now, not after hours."""
         batch = sharding.global_shapes(next(self._eval_batches()), sharding.split(self.mesh))
         sums = jax.eval_shape(self.task.evaluate, like.variables, batch)
-        names = self.task.summarise(dict.fromkeys(sums, 1.0))
+        ones = {name: np.ones(s.shape) if s.shape else 1.0 for name, s in sums.items()}
+        names = self.task.summarise(ones)
         better(None, 0, names, self.best_metric, self.train.get("best_mode", "min"))
 
     def _data_setting(self, name: str, default: Any) -> Any:
@@ -190,7 +190,7 @@ class _Loop:
                 seed=self.config.seed,
                 start_step=self.step,
                 **self._reading(),
-                flip=self._data_setting("flip", False),
+                augment=augmentation(self.config.get("data", {})),
                 bad_share=self._data_setting("bad_share", 0.0),
             )
         )
@@ -210,9 +210,13 @@ class _Loop:
             return self.checkpoints.restore(self.step, like)
         say("initialising…")
         state = create()
-        counts = {part: parameter_overview.count_parameters(p) for part, p in state.params.items()}
-        parts = ", ".join(f"{part} {count:,}" for part, count in counts.items())
-        say(f"parameters: {sum(counts.values()):,} ({parts})")
+        if self.config.get("init_from"):
+            ancestor = transfer.read(self.config.init_from, self.config)
+            taken = transfer.take(ancestor, like, self.config)
+            state = transfer.put(state, taken)
+            self.parents = [transfer.lineage(ancestor, taken)]
+            say(f"lineage: {transfer.write_lineage(self.parents)}")
+        say(transfer.describe(state, self.parents, self.config))
         return state
 
     def _compile(self, like: TrainState, shapes: steps.Shapes) -> None:
@@ -347,6 +351,7 @@ class _Loop:
             "evaluation": self.evaluation and writers.finite(self.evaluation),
             "best": self.best,
             "frozen_sha256": self.frozen_sha256,
+            "parents": self.parents,
         }
         self.checkpoints.save(self.step, self.state, meta, self.best and self.best["step"])
 
@@ -354,12 +359,16 @@ class _Loop:
 
     def _frozen_sha256(self) -> str:
         """Over the parameters and statistics that must not change."""
-        params = select(self.state.params, self.optimizer.frozen_params)
-        stats = select(self.state.batch_stats, self.optimizer.frozen_stats)
+        chosen = transfer.frozen_leaves(self.config, self.optimizer)
+        params, stats = (
+            select(getattr(self.state, name), chosen[name]) for name in transfer.COLLECTIONS
+        )
         return sha256_of({"params": params, "batch_stats": stats})
 
     def _check_frozen(self) -> None:
-        if self._frozen_sha256() != self.frozen_sha256:
+        """Looks whether what was to be frozen is bitwise what it was."""
+        self.frozen_unchanged = self._frozen_sha256() == self.frozen_sha256
+        if not self.frozen_unchanged and transfer.settings_of(self.config)["freeze"] == "all":
             raise TrainingError(
                 f"step {self.step}: frozen parameters or statistics have changed, which is a fault "
                 "of the program; nothing was saved after the last checkpoint"
@@ -375,7 +384,10 @@ class _Loop:
 
     def _finish(self) -> Result:
         """Writes eval.json, then manifest.json: who has the manifest has it all."""
-        results = dict(self.evaluation) | {"bad_frames": self.progress.bad_frames}
+        results = dict(self.evaluation) | {
+            "bad_frames": self.progress.bad_frames,
+            "frozen_unchanged": self.frozen_unchanged,
+        }
         if self.best:
             results |= {
                 "best_step": self.best["step"],
@@ -386,8 +398,9 @@ class _Loop:
             "data": self.papers,
             "step": self.step,
             "parameters_sha256": sha256_of(self.state.params),
+            "parts_sha256": transfer.parts_sha256(self.state.params, self.state.batch_stats),
             "frozen_sha256": self.frozen_sha256,
-            "parents": [],
+            "parents": self.parents,
             "started": self.started,
             "finished": manifest.now(),
             "seconds": round(self.progress.seconds(), 1),

@@ -12,14 +12,13 @@ import os
 import signal
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import grain
 import numpy as np
 from absl import flags
 
 from geoseg_jax.data.source import BadRecord, DataError, Record, Source
-from geoseg_jax.data.transforms import random_flip
 
 Batch = dict[str, np.ndarray]
 
@@ -38,13 +37,14 @@ def train_batches(
     process_index: int = 0,
     process_count: int = 1,
     workers: int = 0,
-    flip: bool = True,
+    augment: Callable[[Record, np.random.Generator], Record] | None = None,
     bad_share: float = 0.0,
 ) -> Iterator[Batch]:
     """Endless training batches from `start_step` on; this process's part of each.
 
     batch_size: of all processes together, may exceed the size of the source. workers: processes
-    that read ahead, 0 = threads of this process. flip: mirror each record with probability 1/2.
+    that read ahead, 0 = threads of this process. augment: changes each record at random by a
+    generator of its own, a function of (seed, place in the sequence); it travels to the workers.
     bad_share: where it is above 0, an unreadable record is replaced by the next readable one and
     counted in `replaced` (the caller holds the sum against the share); at 0 it raises BadRecord.
     Beside the source's keys a batch has `id` and `replaced`, see geoseg_jax.batch.
@@ -54,8 +54,8 @@ def train_batches(
     local_size = _check(source, batch_size, process_index, process_count, workers)
     records = grain.MapDataset.source(_Reader(source, replace=bad_share > 0)).seed(seed)
     records = records.shuffle().repeat()
-    if flip:
-        records = records.random_map(random_flip)
+    if augment:
+        records = records.random_map(augment)
     # With a remainder the length of the endless sequence would overflow for blocks of one.
     blocks = records.batch(local_size, drop_remainder=True)
     # Slicing after all that depends on the seed and the index: the start is exact.

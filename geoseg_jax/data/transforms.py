@@ -1,10 +1,135 @@
 """Random changes of a record's geometry; its colours are changed on the device."""
 
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
 import numpy as np
 
-from geoseg_jax.data.source import Record
+from geoseg_jax.data import pictures
+from geoseg_jax.data.source import DataError, Record
 
 _MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0]).astype(np.float32)
+_IGNORE = 255
+# What surrounds a picture that is smaller than its crop: the mean colour of ImageNet, which an
+# encoder's normalisation turns into 0, as the padding of its convolutions is.
+PADDING = (124, 116, 104)
+# What may be scaled and cropped, or is not of the picture's geometry at all.
+_SCALABLE = ("image", "label", "label_size", "category", "id", "replaced")
+
+
+class Augmentation(NamedTuple):
+    """What is done at random to each training record; a plain value, so that workers can have it.
+
+    flip: mirror with probability one half. scale: () or (least, most), a factor for both sides,
+    drawn uniformly. crop: () or (height, width) of the window that is cut out at random; () with a
+    scale means the picture's own size. A picture that is smaller than the window lies in it at a
+    random place, with PADDING around it and 255 around its label.
+    """
+
+    flip: bool = False
+    scale: tuple[float, ...] = ()
+    crop: tuple[int, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether it changes anything."""
+        return bool(self.flip or self.scale or self.crop)
+
+    def __call__(self, record: Record, generator: np.random.Generator) -> Record:
+        """The record, changed as the generator wills. Raises as `scale_and_crop` does."""
+        if self.scale or self.crop:
+            record = scale_and_crop(record, generator, self.scale, self.crop)
+        return random_flip(record, generator) if self.flip else record
+
+
+def augmentation(data: Mapping[str, Any]) -> Augmentation:
+    """What config.data asks for with flip, scale and crop; nothing where it lacks them."""
+    scale, crop = tuple(data.get("scale", ())), tuple(data.get("crop", ()))
+    return Augmentation(bool(data.get("flip", False)), scale, crop)
+
+
+def scale_and_crop(
+    record: Record,
+    generator: np.random.Generator,
+    scale: tuple[float, ...] = (),
+    crop: tuple[int, ...] = (),
+) -> Record:
+    """The record with image and label scaled by one random factor and one random window of them.
+
+    Arguments: see Augmentation. The image is resized by means over areas or bilinearly, the label
+    by nearest neighbour alone. Raises DataError for a record with more geometry than a label
+    (views, depth, flow), and for a label that is not of its image's size.
+    """
+    more = [key for key in record if key not in _SCALABLE]
+    if more:
+        raise DataError(
+            f"config.data.scale and crop are for pictures with labels; these records hold "
+            f"{', '.join(more)} as well: set config.data.scale=() and config.data.crop=()"
+        )
+    image = record["image"]
+    size = image.shape[:2]
+    window = tuple(crop) or size
+    factor = generator.uniform(*scale) if scale else 1.0
+    scaled = tuple(max(1, round(side * factor)) for side in size)
+    # Negative where the picture is smaller: its place in the window instead of the window's in it.
+    offset = tuple(
+        int(generator.integers(min(room, 0), max(room, 0), endpoint=True))
+        for room in (scaled[0] - window[0], scaled[1] - window[1])
+    )
+    changed = record | {"image": _cut(pictures.resize(image, *scaled), offset, window, PADDING)}
+    if "label" in record:
+        changed["label"] = _cut_label(record["label"], size, scaled, offset, window)
+        if "label_size" in record:
+            changed["label_size"] = np.array(window, np.int32)
+    return changed
+
+
+def _cut(
+    picture: np.ndarray, offset: tuple[int, ...], window: tuple[int, ...], padding: Any
+) -> np.ndarray:
+    """The window [h, w, ...] whose top left corner is at `offset` of the picture."""
+    cut = np.empty((*window, *picture.shape[2:]), picture.dtype)
+    cut[:] = padding
+    inside, from_ = [], []
+    for start, length, side in zip(offset, window, picture.shape, strict=False):
+        first, last = max(start, 0), min(start + length, side)
+        from_.append(slice(first, last))
+        inside.append(slice(first - start, last - start))
+    cut[tuple(inside)] = picture[tuple(from_)]
+    return cut
+
+
+def _cut_label(
+    label: np.ndarray,
+    size: tuple[int, ...],
+    scaled: tuple[int, ...],
+    offset: tuple[int, ...],
+    window: tuple[int, ...],
+) -> np.ndarray:
+    """The window of the label of a picture that was brought from `size` to `scaled`."""
+    if label.shape != size:
+        raise DataError(
+            f"config.data.scale and crop need labels of their picture's size {list(size)}, got "
+            f"{list(label.shape)}; they are for training alone"
+        )
+    rows, no_row = _nearest(size[0], scaled[0], offset[0], window[0])
+    columns, no_column = _nearest(size[1], scaled[1], offset[1], window[1])
+    cut = label[rows[:, None], columns]
+    cut[no_row] = _IGNORE
+    cut[:, no_column] = _IGNORE
+    known = np.zeros(256, bool)
+    known[label.ravel()] = known[_IGNORE] = True
+    assert known[cut].all(), "a resampled label holds an id that it did not hold before"
+    return cut
+
+
+def _nearest(side: int, scaled: int, start: int, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Along one side: the nearest old pixel for each pixel of the window, and which lie outside.
+
+    Pixel centres are at +0.5, as in `pictures.resize`; in whole numbers, so that none is rounded.
+    """
+    place = np.arange(start, start + length)
+    nearest = (2 * place + 1) * side // (2 * scaled)
+    return np.clip(nearest, 0, side - 1), (place < 0) | (place >= scaled)
 
 
 def random_flip(record: Record, generator: np.random.Generator) -> Record:

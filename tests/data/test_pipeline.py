@@ -12,8 +12,10 @@ import pytest
 from geoseg_jax.batch import FIELDS
 from geoseg_jax.data.pipeline import eval_batches, train_batches
 from geoseg_jax.data.source import BadRecord, DataError
-from geoseg_jax.data.transforms import flip
+from geoseg_jax.data.transforms import Augmentation, flip
 from tests.data.fabricate import NumberedSource
+
+FLIP = Augmentation(flip=True)
 
 
 def take(batches, count):
@@ -32,7 +34,7 @@ def assert_same(ones, others):
 
 @pytest.fixture(scope="module")
 def reference():
-    return take(train_batches(NumberedSource(7), batch_size=4, seed=3), 6)
+    return take(train_batches(NumberedSource(7), batch_size=4, seed=3, augment=FLIP), 6)
 
 
 def test_batches_keep_the_contract(reference):
@@ -65,20 +67,20 @@ def test_a_record_is_that_of_its_id_flipped_or_not(reference):
 
 
 def test_seed_changes_order_and_flips(reference):
-    other = take(train_batches(NumberedSource(7), batch_size=4, seed=4), 6)
+    other = take(train_batches(NumberedSource(7), batch_size=4, seed=4, augment=FLIP), 6)
     assert any((a["id"] != b["id"]).any() for a, b in zip(reference, other, strict=True))
 
 
 def test_without_flip_nothing_is_mirrored():
     source = NumberedSource(7)
-    for batch in take(train_batches(source, batch_size=4, seed=3, flip=False), 4):
+    for batch in take(train_batches(source, batch_size=4, seed=3, augment=Augmentation()), 4):
         for row, number in enumerate(batch["id"]):
             np.testing.assert_array_equal(batch["image"][row], source[number]["image"])
 
 
 @pytest.mark.parametrize("start", [1, 4])
 def test_starts_anywhere(reference, start):
-    later = train_batches(NumberedSource(7), batch_size=4, seed=3, start_step=start)
+    later = train_batches(NumberedSource(7), batch_size=4, seed=3, start_step=start, augment=FLIP)
     assert_same(take(later, 6 - start), reference[start:])
 
 
@@ -91,6 +93,7 @@ def test_processes_share_the_same_batch(reference, count):
                 NumberedSource(7),
                 batch_size=4,
                 seed=3,
+                augment=FLIP,
                 start_step=1,
                 process_index=index,
                 process_count=count,
@@ -108,7 +111,9 @@ def test_processes_share_the_same_batch(reference, count):
 
 def test_workers_change_nothing(reference):
     """Two worker processes, from a later step on; their memory may be kept."""
-    batches = train_batches(NumberedSource(7), batch_size=4, seed=3, start_step=1, workers=2)
+    batches = train_batches(
+        NumberedSource(7), batch_size=4, seed=3, augment=FLIP, start_step=1, workers=2
+    )
     assert_same(take(batches, 5), reference[1:])
     assert batches.gi_frame is None  # closed
 

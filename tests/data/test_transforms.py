@@ -1,8 +1,18 @@
+import pickle
+
 import numpy as np
 import pytest
 
 from geoseg_jax.batch import check_record
-from geoseg_jax.data.transforms import flip, random_flip
+from geoseg_jax.data import transforms
+from geoseg_jax.data.source import DataError
+from geoseg_jax.data.transforms import (
+    Augmentation,
+    augmentation,
+    flip,
+    random_flip,
+    scale_and_crop,
+)
 
 H, W = 4, 6
 
@@ -86,3 +96,108 @@ def test_the_generator_decides_and_half_are_flipped():
 def test_arrays_are_contiguous(key):
     """Or stacking and copying to the device would be slow."""
     assert flip(record())[key].flags.c_contiguous
+
+
+def labelled(height=12, width=20, seed=0):
+    """A picture whose colour is the label, so that the one tells where the other must be."""
+    label = np.random.default_rng(seed).integers(0, 5, (height // 4, width // 4), np.uint8)
+    label = np.kron(label, np.ones((4, 4), np.uint8))
+    return {
+        "image": np.repeat(label[..., None] * 40, 3, axis=-1),
+        "label": label,
+        "label_size": np.array(label.shape, np.int32),
+        "id": np.array(3, np.int32),
+    }
+
+
+def test_a_crop_is_a_window_of_both():
+    before = labelled()
+    corners = set()
+    for seed in range(60):
+        after = scale_and_crop(before, np.random.default_rng(seed), crop=(5, 7))
+        check_record(after, "cropped")
+        places = [
+            (y, x)
+            for y in range(8)
+            for x in range(14)
+            if np.array_equal(before["label"][y : y + 5, x : x + 7], after["label"])
+            and np.array_equal(before["image"][y : y + 5, x : x + 7], after["image"])
+        ]
+        assert places
+        assert after["label_size"].tolist() == [5, 7]
+        corners.update(places if len(places) == 1 else ())
+    assert {y for y, _ in corners} >= {0, 7}  # up to the very borders
+    assert {x for _, x in corners} >= {0, 13}
+
+
+@pytest.mark.parametrize("factor", [0.6, 0.75, 1.0, 1.3, 2.0])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_scaling_takes_the_label_with_its_picture_and_invents_none(axis, factor):
+    """The label is the row or column, the picture three times that: they must go on agreeing."""
+    ramp = np.indices((48, 80), np.uint8)[axis]
+    before = {"image": np.repeat(3 * ramp[..., None], 3, axis=-1), "label": ramp}
+    after = scale_and_crop(before, np.random.default_rng(1), (factor, factor), (32, 64))
+    assert after["image"].shape == (32, 64, 3)
+    inside = after["label"] != 255
+    assert inside.sum() == min(32, round(48 * factor)) * min(64, round(80 * factor))
+    assert set(np.unique(after["label"][inside])) <= set(np.unique(ramp))
+    apart = after["image"][..., 0] / 3 - after["label"]
+    assert np.abs(apart[inside]).max() < 0.85  # half a pixel, and the mean over an area's share
+    assert (
+        abs(apart[inside].mean()) < 0.25
+    )  # ties go to one side; a shift of a pixel is 0.5 or more
+
+
+@pytest.mark.parametrize(("side", "scaled"), [(8, 5), (8, 16), (7, 20), (31, 31), (100, 33)])
+def test_the_nearest_label_is_that_of_the_nearest_pixel_centre(side, scaled):
+    label = np.arange(side, dtype=np.uint8)[None].repeat(side, 0)
+    cut = transforms._cut_label(label, label.shape, (scaled, scaled), (0, 0), (scaled, scaled))
+    centres = (np.arange(scaled) + 0.5) * side / scaled - 0.5
+    assert (np.abs(centres - cut[0]) <= 0.5 + 1e-9).all()
+    np.testing.assert_array_equal(cut, cut[:1].repeat(scaled, 0))
+
+
+def test_a_smaller_picture_lies_anywhere_in_its_window():
+    before = labelled(8, 8)
+    corners = set()
+    for seed in range(60):
+        after = scale_and_crop(before, np.random.default_rng(seed), (0.5, 0.5), (6, 8))
+        rows, columns = np.nonzero(after["label"] != 255)
+        assert (np.ptp(rows), np.ptp(columns)) == (3, 3)
+        corners.add((rows[0], columns[0]))
+        outside = after["label"] == 255
+        assert (after["image"][outside] == transforms.PADDING).all()
+    assert corners == {(y, x) for y in range(3) for x in range(5)}
+
+
+def test_a_scale_alone_keeps_the_size():
+    after = scale_and_crop(labelled(), np.random.default_rng(0), (0.5, 2.0))
+    assert after["image"].shape == (12, 20, 3)
+
+
+def test_augmentation_is_a_function_of_its_generator_and_travels():
+    change = pickle.loads(pickle.dumps(Augmentation(True, (0.5, 2.0), (8, 16))))
+    before = labelled()
+    ones = [change(before, np.random.default_rng(s)) for s in range(8)]
+    again = [change(before, np.random.default_rng(s)) for s in range(8)]
+    for one, other in zip(ones, again, strict=True):
+        np.testing.assert_array_equal(one["image"], other["image"])
+        np.testing.assert_array_equal(one["label"], other["label"])
+    assert len({one["image"].tobytes() for one in ones}) == 8
+    assert before["label_size"].tolist() == [12, 20]  # what came in is left alone
+
+
+def test_augmentation_from_settings():
+    assert augmentation({}) == Augmentation()
+    assert not augmentation({"flip": False, "scale": ()})
+    assert augmentation({"flip": True, "scale": [0.5, 2], "crop": [4, 4]}) == Augmentation(
+        True, (0.5, 2), (4, 4)
+    )
+
+
+def test_scale_and_crop_refuse_what_they_can_not_do():
+    with pytest.raises(DataError, match=r"these records hold sources, intrinsics, .*scale=\(\)"):
+        scale_and_crop(record(), np.random.default_rng(0), crop=(2, 2))
+    before = labelled() | {"label": np.zeros((3, 3), np.uint8)}
+    with pytest.raises(DataError, match=r"size \[12, 20\], got \[3, 3\]"):
+        scale_and_crop(before, np.random.default_rng(0), crop=(2, 2))
