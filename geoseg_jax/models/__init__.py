@@ -3,12 +3,14 @@
 from geoseg_jax.models.depth import SelfSupDepthNet
 from geoseg_jax.models.encoders import ENCODERS, make_encoder
 from geoseg_jax.models.pose import PoseNet
+from geoseg_jax.models.segmentation import SegmentationNet
 from geoseg_jax.models.unet import DisparityHead, UNetDecoder
 
 __all__ = [
     "ENCODERS",
     "DisparityHead",
     "PoseNet",
+    "SegmentationNet",
     "SelfSupDepthNet",
     "UNetDecoder",
     "make_encoder",

@@ -21,24 +21,36 @@ he_normal_fan_out = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 torch_uniform = nn.initializers.variance_scaling(1.0 / 3.0, "fan_in", "uniform")
 
 
-def conv2d(x: jax.Array, kernel: jax.Array, *, stride: int = 1, padding: str = "zero") -> jax.Array:
-    """Convolution padded by half the kernel on each side, so that stride 1 keeps the size.
+def conv2d(
+    x: jax.Array,
+    kernel: jax.Array,
+    *,
+    stride: int = 1,
+    padding: str = "zero",
+    dilation: int = 1,
+) -> jax.Array:
+    """Convolution padded by half the kernel's reach on each side: stride 1 keeps the size.
 
     Args:
       x: [N, H, W, C_in].
       kernel: [k, k, C_in, C_out], k odd, of x's dtype.
       stride: 1 or more, the same in both directions.
       padding: 'zero', or 'reflect' (the border pixel is not repeated).
+      dilation: distance between neighbouring taps, in pixels; above 1 with padding 'zero' only.
 
     Returns:
       [N, ceil(H / stride), ceil(W / stride), C_out].
 
     Raises:
-      ValueError: for another padding.
+      ValueError: for another padding, or for a dilation with padding 'reflect'.
     """
     if padding not in PADDINGS:
         raise ValueError(f"padding {padding!r} is not known; choose one of {PADDINGS}")
     size, _, _, features = kernel.shape
+    if dilation > 1 and size > 1:
+        if padding != "zero":
+            raise ValueError(f"dilation {dilation} goes with padding 'zero', not {padding!r}")
+        return _dilated(x, kernel, stride, dilation)
     if padding == "zero":
         return fast_conv.correlate(x, kernel, stride, size // 2)
     n, height, width, _ = x.shape
@@ -90,6 +102,18 @@ def upsampled_conv2d(x: jax.Array, kernel: jax.Array, *, padding: str = "zero") 
 _SHARES = (((1, 0, 0), (0, 1, 1)), ((1, 1, 0), (0, 0, 1)))
 
 
+def _dilated(x, kernel, stride, dilation):
+    edge = dilation * (kernel.shape[0] // 2)
+    return jax.lax.conv_general_dilated(
+        x,
+        kernel,
+        (stride, stride),
+        ((edge, edge), (edge, edge)),
+        rhs_dilation=(dilation, dilation),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+
+
 def _reflect(x, half, axes):
     edges = [(half, half) if axis in axes else (0, 0) for axis in range(x.ndim)]
     return jnp.pad(x, edges, mode="reflect")
@@ -139,6 +163,7 @@ class Conv(nn.Module):
     size: int = 3
     stride: int = 1
     padding: str = "zero"
+    dilation: int = 1
     use_bias: bool = True
     kernel_init: Callable = torch_uniform
     bias_init: Callable | None = None
@@ -159,7 +184,13 @@ class Conv(nn.Module):
             y = upsampled_conv2d(inputs[0], kernel[:, :, : small.shape[-1]], padding=self.padding)
         if x is not None:
             kernel = kernel[:, :, channels - x.shape[-1] :]
-            y += conv2d(inputs[-1], kernel, stride=self.stride, padding=self.padding)
+            y += conv2d(
+                inputs[-1],
+                kernel,
+                stride=self.stride,
+                padding=self.padding,
+                dilation=self.dilation,
+            )
         if self.use_bias:
             bound = 1.0 / math.sqrt(math.prod(shape[:3]))
             start = self.bias_init or _uniform(bound)

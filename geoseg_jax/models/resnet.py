@@ -14,25 +14,34 @@ from flax import linen as nn
 
 from geoseg_jax.models import conv, norm, pool
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+# Mean and deviation of RGB in [0, 1] that the first convolution expects to have been taken out.
+NORMALISATIONS = {
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),  # torchvision's weights
+    "monodepth2": (
+        (0.45, 0.45, 0.45),
+        (0.225, 0.225, 0.225),
+    ),  # what its encoders were trained with
+}
 
 _Conv = functools.partial(conv.Conv, use_bias=False, kernel_init=conv.he_normal_fan_out)
 
 
-def normalise(images: jax.Array) -> jax.Array:
-    """RGB in [0, 1], [..., 3 * frames], to ImageNet's zero mean and unit deviation, each frame."""
+def normalise(images: jax.Array, kind: str = "imagenet") -> jax.Array:
+    """RGB in [0, 1], [..., 3 * frames], to about zero mean and unit deviation, each frame."""
     frames = images.shape[-1] // 3
-    mean = jnp.tile(jnp.asarray(IMAGENET_MEAN, jnp.float32), frames)
-    std = jnp.tile(jnp.asarray(IMAGENET_STD, jnp.float32), frames)
+    mean, std = (jnp.tile(jnp.asarray(v, jnp.float32), frames) for v in NORMALISATIONS[kind])
     return (images.astype(jnp.float32) - mean) / std
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions around a shortcut: ResNet-18 and 34."""
+    """Two 3x3 convolutions around a shortcut: ResNet-18 and 34.
+
+    dilation: of the first 3x3 convolution, and of what comes after its stride.
+    """
 
     features: int
     stride: int
+    dilation: tuple[int, int]
     dtype: jnp.dtype
 
     expansion = 1
@@ -40,9 +49,10 @@ class BasicBlock(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         batch_norm = functools.partial(norm.BatchNorm, dtype=self.dtype)
-        y = _Conv(self.features, 3, self.stride, dtype=self.dtype, name="conv1")(x)
+        layer = functools.partial(_Conv, self.features, 3, dtype=self.dtype)
+        y = layer(stride=self.stride, dilation=self.dilation[0], name="conv1")(x)
         y = nn.relu(batch_norm(name="bn1")(y, train))
-        y = _Conv(self.features, 3, dtype=self.dtype, name="conv2")(y)
+        y = layer(dilation=self.dilation[1], name="conv2")(y)
         y = batch_norm(name="bn2")(y, train)
         if x.shape != y.shape:
             x = _Conv(self.features, 1, self.stride, dtype=self.dtype, name="downsample_0")(x)
@@ -51,10 +61,14 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3, 1x1 around a shortcut: ResNet-50 and 101. The 3x3 strides, as in torchvision."""
+    """1x1, 3x3, 1x1 around a shortcut: ResNet-50 and 101. The 3x3 strides, as in torchvision.
+
+    dilation: of the 3x3 convolution, and of what comes after its stride (here only 1x1).
+    """
 
     features: int
     stride: int
+    dilation: tuple[int, int]
     dtype: jnp.dtype
 
     expansion = 4
@@ -65,7 +79,8 @@ class Bottleneck(nn.Module):
         batch_norm = functools.partial(norm.BatchNorm, dtype=self.dtype)
         y = _Conv(self.features, 1, dtype=self.dtype, name="conv1")(x)
         y = nn.relu(batch_norm(name="bn1")(y, train))
-        y = _Conv(self.features, 3, self.stride, dtype=self.dtype, name="conv2")(y)
+        layer = functools.partial(_Conv, self.features, 3, dtype=self.dtype)
+        y = layer(stride=self.stride, dilation=self.dilation[0], name="conv2")(y)
         y = nn.relu(batch_norm(name="bn2")(y, train))
         y = _Conv(wide, 1, dtype=self.dtype, name="conv3")(y)
         y = batch_norm(name="bn3")(y, train)
@@ -78,11 +93,17 @@ class Bottleneck(nn.Module):
 class ResNet(nn.Module):
     """Encoder: pictures to features at strides 2, 4, 8, 16 and 32.
 
+    With an output stride of 16 or 8, stages beyond it are dilated instead of strided (Chen et al.,
+    arXiv:1706.05587; torchvision's replace_stride_with_dilation). The parameters are the same, and
+    every second (fourth) feature of a dilated stage is what the strided one gives.
+
     Attributes:
       depths: number of blocks in each of the four stages.
       block: BasicBlock or Bottleneck.
       width: channels of the stem; stages have width, 2, 4 and 8 width, times block.expansion.
       frames: pictures stacked along the channels (2 for a pose network).
+      output_stride: the largest true stride: 32, 16 or 8.
+      normalisation: what the weights expect of the input, a key of NORMALISATIONS.
       dtype: what to compute in; parameters and batch statistics are float32.
     """
 
@@ -90,6 +111,8 @@ class ResNet(nn.Module):
     block: Callable[..., nn.Module]
     width: int = 64
     frames: int = 1
+    output_stride: int = 32
+    normalisation: str = "imagenet"
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
@@ -102,7 +125,8 @@ class ResNet(nn.Module):
 
         Returns:
           {stride: [N, ceil(H / stride), ceil(W / stride), C]}: 2 is the stem after its ReLU, 4 to
-          32 are torchvision's layer1 to layer4.
+          32 are torchvision's layer1 to layer4. A dilated stage keeps its nominal stride as key;
+          its features have the output stride.
 
         Raises:
           ValueError: where the channels are not 3 * frames.
@@ -112,17 +136,30 @@ class ResNet(nn.Module):
                 f"images have shape {images.shape}: {3 * self.frames} channels expected for "
                 f"{self.frames} RGB frame(s); set `frames` to the number of stacked pictures"
             )
-        x = normalise(images)
+        x = normalise(images, self.normalisation)
         x = _Conv(self.width, 7, 2, dtype=self.dtype, name="conv1")(x)
         x = nn.relu(norm.BatchNorm(dtype=self.dtype, name="bn1")(x, train))
         features = {2: x}
         x = pool.max_pool(x)
+        dilation = 1
         for stage, depth in enumerate(self.depths):
+            nominal = 4 * 2**stage
+            before, stride = dilation, 2 if stage > 0 else 1
+            if nominal > self.output_stride:
+                dilation, stride = 2 * dilation, 1
             for i in range(depth):
-                stride = 2 if stage > 0 and i == 0 else 1
-                name = f"layer{stage + 1}_{i}"
-                x = self.block(self.width * 2**stage, stride, self.dtype, name=name)(x, train)
-            features[4 * 2**stage] = x
+                # The stride that was left out came within the first block: what lies before it
+                # still has the old distance between taps.
+                taps = (before if i == 0 else dilation, dilation)
+                block = self.block(
+                    self.width * 2**stage,
+                    stride if i == 0 else 1,
+                    taps,
+                    self.dtype,
+                    name=f"layer{stage + 1}_{i}",
+                )
+                x = block(x, train)
+            features[nominal] = x
         return features
 
 

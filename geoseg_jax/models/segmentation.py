@@ -1,0 +1,168 @@
+"""The network of semantic segmentation: parts encoder, decoder and head, each of which may come
+from elsewhere and may be frozen.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from geoseg_jax.models import conv, deeplab, encoders, unet
+
+DECODERS = ("unet", "deeplabv3", "linear")
+PARTS = ("encoder", "decoder", "head")
+
+
+class SegmentationNet(nn.Module):
+    """Pictures of any size to one logit per class and pixel, at the decoder's own stride.
+
+    Attributes:
+      encoder_name: a key of encoders.ENCODERS.
+      classes: number of logits.
+      decoder_name: 'unet' (the depth network's decoder, 3x3 class head, stride 1), 'deeplabv3'
+        (dilated encoder, pyramid pooling, 1x1 class head, stride output_stride) or 'linear' (a
+        probe: no decoder, 1x1 class head on probe_stages, stride of the finest of them).
+      decoder_channels: of the U-Net at strides 1, 2, 4, 8 and 16.
+      decoder_padding: of the U-Net and its head, 'reflect' or 'zero'.
+      output_stride: of the encoder under deeplabv3, 16 or 8; the others have stride 32.
+      probe_stages: strides of the encoder's stages that the probe sees.
+      normalisation: what the encoder's weights expect, a key of resnet.NORMALISATIONS.
+      dtype: what to compute in; parameters, batch statistics and logits are float32.
+    """
+
+    encoder_name: str
+    classes: int
+    decoder_name: str = "unet"
+    decoder_channels: tuple[int, ...] = (16, 32, 64, 128, 256)
+    decoder_padding: str = "reflect"
+    output_stride: int = 16
+    probe_stages: tuple[int, ...] = (32,)
+    normalisation: str = "imagenet"
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, images: jax.Array, train: bool, frozen: tuple[str, ...] = ()) -> jax.Array:
+        """Logits.
+
+        Args:
+          images: [N, H, W, 3] RGB in [0, 1].
+          train: normalise by the batch and update the running statistics.
+          frozen: parts (PARTS) that run on their running statistics even in training. What lies
+            below the first part that isn't frozen gets no gradient, and costs none.
+
+        Returns:
+          [N, h, w, classes] float32: h, w are H, W divided by the decoder's stride, rounded up.
+
+        Raises:
+          ValueError: for an unknown decoder, part, stage or output stride.
+        """
+        self._check(frozen)
+        _, height, width, _ = images.shape
+        dilated = self.decoder_name == "deeplabv3"
+        encoder = encoders.make_encoder(
+            self.encoder_name,
+            self.dtype,
+            output_stride=self.output_stride if dilated else 32,
+            normalisation=self.normalisation,
+            name="encoder",
+        )
+        if self.decoder_name == "unet":
+            images = pad_to_multiple(images, 2 ** len(self.decoder_channels))
+        features = encoder(images, train and "encoder" not in frozen)
+        if "encoder" in frozen:
+            features = jax.lax.stop_gradient(features)
+        if self.decoder_name == "linear":
+            chosen = [features[stride] for stride in sorted(self.probe_stages)]
+            return ProbeHead(self.classes, self.dtype, name="head")(chosen)
+        decoded = self._decode(features, train and "decoder" not in frozen)
+        if {"encoder", "decoder"} <= set(frozen):
+            decoded = jax.lax.stop_gradient(decoded)
+        size, padding = (1, "zero") if dilated else (3, self.decoder_padding)
+        head = ClassHead(self.classes, size, padding, self.dtype, name="head")
+        logits = head(decoded)
+        return logits if dilated else logits[:, :height, :width]
+
+    def _decode(self, features: dict[int, jax.Array], train: bool) -> jax.Array:
+        if self.decoder_name == "deeplabv3":
+            rates = deeplab.RATES[self.output_stride]
+            decoder = deeplab.DeepLabDecoder(rates, dtype=self.dtype, name="decoder")
+            return decoder(features[32], train)
+        channels = tuple(self.decoder_channels)
+        decoder = unet.UNetDecoder(channels, self.decoder_padding, self.dtype, name="decoder")
+        return decoder(features)[0]  # has no batch norm: nothing to switch
+
+    def _check(self, frozen: tuple[str, ...]) -> None:
+        if self.decoder_name not in DECODERS:
+            raise ValueError(f"decoder {self.decoder_name!r} is not one of {', '.join(DECODERS)}")
+        unknown = set(frozen) - set(PARTS)
+        if unknown:
+            raise ValueError(f"frozen: {sorted(unknown)} are not among {', '.join(PARTS)}")
+        if self.decoder_name == "deeplabv3" and self.output_stride not in deeplab.RATES:
+            raise ValueError(
+                f"output_stride {self.output_stride} is not one of {sorted(deeplab.RATES)}, "
+                "for which DeepLabV3's dilations are published"
+            )
+        if self.decoder_name == "linear" and not set(self.probe_stages) <= {2, 4, 8, 16, 32}:
+            raise ValueError(f"probe_stages {self.probe_stages} are not strides 2, 4, 8, 16 or 32")
+
+
+class ClassHead(nn.Module):
+    """One convolution to a logit per class: [N, h, w, C] -> [N, h, w, classes] float32."""
+
+    classes: int
+    size: int = 1
+    padding: str = "zero"
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        layer = conv.Conv(
+            self.classes, self.size, padding=self.padding, dtype=self.dtype, name="conv"
+        )
+        return layer(x).astype(jnp.float32)
+
+
+class ProbeHead(nn.Module):
+    """One 1x1 convolution on several stages, resized to the finest and concatenated.
+
+    Product and bilinear resizing commute, both being linear, so that the product comes first, with
+    few pixels to multiply and few channels to resize. Parameters are those of the one convolution:
+    kernel [1, 1, all channels, classes], stages in the order given, and bias, which starts at 0.
+    """
+
+    classes: int
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, stages: Sequence[jax.Array]) -> jax.Array:
+        """[N, h, w, C] of each stage, the finest first -> [N, h, w, classes] float32."""
+        channels = [x.shape[-1] for x in stages]
+        shape = (1, 1, sum(channels), self.classes)
+        kernel = self.param("kernel", conv.torch_uniform, shape, jnp.float32)
+        logits = self.param("bias", nn.initializers.zeros, (self.classes,), jnp.float32)
+        n, height, width, _ = stages[0].shape
+        first = 0
+        for x, count in zip(stages, channels, strict=True):
+            product = jnp.einsum(
+                "nhwi,io->nhwo",
+                x.astype(self.dtype),
+                kernel[0, 0, first : first + count].astype(self.dtype),
+                preferred_element_type=jnp.float32,
+            )
+            full = (n, height, width, self.classes)
+            logits = logits + jax.image.resize(product, full, "bilinear")
+            first += count
+        return logits
+
+
+def pad_to_multiple(images: jax.Array, multiple: int) -> jax.Array:
+    """Repeats the last row and column until height and width are multiples: [N, H', W', C].
+
+    Repeating draws no edge where the picture ends, and batch statistics keep seeing colours of the
+    picture; zeros would be a strip of flat grey (mean colour) in every picture. Nothing is added
+    above or on the left, so that pixels keep their coordinates.
+    """
+    _, height, width, _ = images.shape
+    edges = ((0, 0), (0, -height % multiple), (0, -width % multiple), (0, 0))
+    return jnp.pad(images, edges, mode="edge")
