@@ -84,6 +84,23 @@ def frame(value: Any) -> str | None:
     return None
 
 
+def scale_range(value: Any) -> str | None:
+    """() for none, or the least and the largest factor."""
+    good = isinstance(value, tuple | list) and len(value) in (0, 2)
+    good = good and not any(number(0.1, 10.0)(factor) for factor in value)
+    if good and list(value) == sorted(value):
+        return None
+    return "must be (), or the least and the largest factor from 0.1 to 10, as in (0.5, 2.0)"
+
+
+def crop_size(value: Any) -> str | None:
+    """() for none, or height and width."""
+    good = isinstance(value, tuple | list) and len(value) in (0, 2)
+    if good and not any(whole(1)(side) for side in value):
+        return None
+    return "must be (), or height and width in pixels, as in (512, 512)"
+
+
 def parameter_rules(value: Any) -> str | None:
     """Pairs of a regular expression and a multiplier of at least 0."""
     pairs = isinstance(value, tuple | list) and all(
@@ -131,6 +148,8 @@ RULES: dict[str, Rule] = {
     "data.frames": each(frame),
     "data.stereo": flag,
     "data.flip": flag,
+    "data.scale": scale_range,
+    "data.crop": crop_size,
     "data.workers": whole(0),
     "data.bad_share": SHARE,
     "data.cache_dir": text,
@@ -285,6 +304,7 @@ def _check_pairs(flat: Mapping[str, Any]) -> None:
                 f"config.{section}.min_depth={least} must be below max_depth={most} beside it"
             )
     _check_depth(flat)
+    _check_crop(flat)
     if flat.get("optimizer.weight_decay", 0.0) > 0 and flat["optimizer.name"] == "adam":
         raise ConfigError(
             f"config.optimizer.weight_decay={flat['optimizer.weight_decay']} has no effect with "
@@ -323,6 +343,33 @@ def _check_depth(flat: Mapping[str, Any]) -> None:
             f"config.model.decoder_channels={flat['model.decoder_channels']} must be five numbers, "
             "for strides 1, 2, 4, 8 and 16"
         )
+
+
+def _check_crop(flat: Mapping[str, Any]) -> None:
+    """Windows of a picture that networks can take and that a scaled picture can fill."""
+    scale, crop = flat.get("data.scale", ()), flat.get("data.crop", ())
+    key, value = ("scale", scale) if scale else ("crop", crop)
+    if value and "data.frames" in flat:
+        raise ConfigError(
+            f"config.data.{key}={value} is for pictures with labels, not for the views of "
+            f"config.data.frames; set it to ()"
+        )
+    if not crop:
+        return
+    largest = max(scale, default=1.0)
+    for side, name in zip(crop, ("height", "width"), strict=True):
+        whole_side = flat.get(f"data.{name}")
+        if whole_side and side > round(whole_side * largest):
+            raise ConfigError(
+                f"config.data.crop={crop} is larger than any picture: config.data.{name}="
+                f"{whole_side} times the largest config.data.scale, {largest:g}; choose at most "
+                f"{round(whole_side * largest)}"
+            )
+        if side % 32 and "model.encoder" in flat:
+            raise ConfigError(
+                f"config.data.crop={crop} must be multiples of 32, the encoder's largest stride; "
+                f"use {max(32, side // 32 * 32)} or {-(-side // 32) * 32} for {side}"
+            )
 
 
 def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -33,6 +33,10 @@ def test_a_good_config_passes():
         ("optimizer.rules", (("encoder/.*", -1.0),), "must be pairs"),
         ("data.bad_share", 1.5, "at most 1"),
         ("data.flip", 1, "config.data.flip=1 must be True or False"),
+        ("data.scale", (2.0, 0.5), "config.data.scale=[2.0, 0.5] must be (), or the least and"),
+        ("data.scale", (0.0, 2.0), "as in (0.5, 2.0)"),
+        ("data.crop", (512,), "config.data.crop=[512] must be (), or height and width"),
+        ("data.crop", (512.0, 512), "as in (512, 512)"),
         ("data.frames", (-1, 0), "other than 0"),
         ("model.encoder", "resnet19", "did you mean 'resnet18'"),
         ("train.stpes", 3, "config.train.stpes is not a setting; did you mean 'train.steps'"),
@@ -56,6 +60,26 @@ def test_values_that_do_not_go_together():
     config["task"] = {"min_depth": 2.0, "max_depth": 1.0}
     with pytest.raises(ConfigError, match=r"config.task.min_depth=2.0 must be below"):
         settings.check(config)
+
+
+def cropped(**data):
+    config = tiny.make_config().to_dict()
+    config["model"] = {"encoder": "resnet18"}
+    config["data"] |= {"height": 192, "width": 640, "scale": (0.5, 2.0), "crop": (384, 512)} | data
+    return config
+
+
+def test_crops_that_fit_and_that_do_not():
+    settings.check(cropped())
+    settings.check(cropped(crop=(), scale=(0.5, 1.0)))
+    with pytest.raises(ConfigError, match=r"crop=\[416, 512\] is larger than any picture.*most 384"):
+        settings.check(cropped(crop=(416, 512)))
+    with pytest.raises(ConfigError, match=r"width=640 times the largest config.data.scale, 1; "):
+        settings.check(cropped(crop=(192, 672), scale=()))
+    with pytest.raises(ConfigError, match=r"multiples of 32.*use 160 or 192 for 180"):
+        settings.check(cropped(crop=(180, 256)))
+    with pytest.raises(ConfigError, match=r"scale=\[0.5, 2.0\] is for pictures with labels"):
+        settings.check(cropped(frames=(-1, 1)))
 
 
 def test_a_missing_key_is_named():
