@@ -12,6 +12,7 @@ from typing import Any
 import flax.serialization
 import flax.traverse_util
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import PreservationPolicy
 
@@ -97,6 +98,62 @@ class Checkpoints:
         self._manager.close()
 
 
+def steps_in(folder: str | pathlib.Path) -> list[int]:
+    """The steps of the checkpoints in a folder, oldest first; changes nothing there."""
+    whole = [p for p in pathlib.Path(folder).glob("*") if (p / "state").is_dir()]
+    return sorted(int(p.name) for p in whole if p.name.isdecimal())
+
+
+def read_meta(folder: str | pathlib.Path) -> dict[str, Any]:
+    """What was saved beside the state in a checkpoint (WORKDIR/checkpoints/STEP), as plain JSON."""
+    reader = ocp.Checkpointer(ocp.JsonCheckpointHandler())
+    return reader.restore(_whole(folder) / "meta", args=ocp.args.JsonRestore())
+
+
+def read_variables(folder: str | pathlib.Path) -> dict[str, Any]:
+    """Parameters and batch statistics of a checkpoint, whatever model and optimiser wrote it.
+
+    Args:
+      folder: WORKDIR/checkpoints/STEP.
+
+    Returns:
+      {'params': {part: ...}, 'batch_stats': {part: ...}} of numpy arrays.
+
+    Raises:
+      CheckpointError: where it is no whole checkpoint, or can't be read.
+    """
+    state = _whole(folder) / "state"
+    reader = ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
+    try:
+        saved = reader.metadata(state).item_metadata.tree
+        wanted = {key: saved.get(key, {}) for key in ("params", "batch_stats")}
+        return reader.restore(
+            state,
+            args=ocp.args.PyTreeRestore(
+                item=jax.tree.map(lambda m: jax.ShapeDtypeStruct(m.shape, m.dtype), wanted),
+                restore_args=jax.tree.map(
+                    lambda _: ocp.RestoreArgs(restore_type=np.ndarray), wanted
+                ),
+                partial_restore=True,
+            ),
+        )
+    except (ValueError, OSError, KeyError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise CheckpointError(
+            f"checkpoint {folder} can't be read ({reason[:200]}); use another step or copy it again"
+        ) from error
+
+
+def _whole(folder: str | pathlib.Path) -> pathlib.Path:
+    folder = pathlib.Path(folder).absolute()
+    if not (folder / "state").is_dir() or not (folder / "meta").is_dir():
+        raise CheckpointError(
+            f"{folder} is no checkpoint (it has no folders state and meta); name a workdir, or "
+            "WORKDIR/checkpoints/STEP"
+        )
+    return folder
+
+
 class _LatestAndBest(PreservationPolicy):
     """Keeps the newest step and the one that was named the best.
 
@@ -113,7 +170,12 @@ class _LatestAndBest(PreservationPolicy):
         return [c.step in (newest, self.best) for c in checkpoints]
 
 
-def compare_shapes(found: Mapping[str, Any], wanted: Mapping[str, Any], what: str) -> None:
+def compare_shapes(
+    found: Mapping[str, Any],
+    wanted: Mapping[str, Any],
+    what: str,
+    remedy: str = "use the config it was trained with, or another --workdir",
+) -> None:
     """Raises CheckpointError where two flat trees of things with shape and dtype differ."""
 
     def show(leaf: Any) -> str:
@@ -130,7 +192,7 @@ def compare_shapes(found: Mapping[str, Any], wanted: Mapping[str, Any], what: st
         more = f"; and {len(differing) - 3} more" if len(differing) > 3 else ""
         raise CheckpointError(
             f"{what} does not fit this model or optimiser ({'; '.join(differing[:3])}{more}); "
-            "use the config it was trained with, or another --workdir"
+            f"{remedy}"
         )
 
 

@@ -36,8 +36,9 @@ def make_schedule(config: Mapping[str, Any], steps: int) -> Schedule:
 
     Args:
       config: config.optimizer. learning_rate, the peak; schedule 'constant', 'cosine' (to zero at
-        `steps`) or 'step' (times decay_factor from decay_at * steps on); warmup_steps, over which
-        the rate rises linearly, reaching the peak with the last of them.
+        `steps`), 'poly' (peak (1 - t / steps)^power, as DeepLab, arXiv:1706.05587, section 4.1) or
+        'step' (times decay_factor from decay_at * steps on); warmup_steps, over which the rate
+        rises linearly, reaching the peak with the last of them.
       steps: length of the training.
     """
     peak, kind = config["learning_rate"], config.get("schedule", "constant")
@@ -46,6 +47,9 @@ def make_schedule(config: Mapping[str, Any], steps: int) -> Schedule:
         after = optax.constant_schedule(peak)
     elif kind == "cosine":
         after = optax.cosine_decay_schedule(peak, max(1, steps - warmup))
+    elif kind == "poly":
+        power = config.get("power", 0.9)
+        after = optax.polynomial_schedule(peak, 0.0, power, max(1, steps - warmup))
     elif kind == "step":
         boundary = round(config.get("decay_at", 0.75) * steps)
         factor = config.get("decay_factor", 0.1)
@@ -53,7 +57,7 @@ def make_schedule(config: Mapping[str, Any], steps: int) -> Schedule:
         after = lambda count: jnp.where(count + warmup >= boundary, peak * factor, peak)  # noqa: E731
     else:
         raise ConfigError(
-            f"config.optimizer.schedule={kind!r} must be 'constant', 'cosine' or 'step'"
+            f"config.optimizer.schedule={kind!r} must be 'constant', 'cosine', 'poly' or 'step'"
         )
 
     def schedule(count: jax.Array | int) -> jax.Array:
@@ -138,7 +142,7 @@ def make_optimizer(
 
     Weight decay (adamw: decoupled; sgd: added to the gradient) spares vectors and scalars, that is
     biases and normalisation. Clipping is by the global norm of the gradients of what is trained.
-    Frozen parameters have no optimiser state.
+    Frozen parameters have no optimiser state. accumulate_gradients: see _accumulate.
 
     Args:
       config: config.optimizer.
@@ -153,7 +157,8 @@ def make_optimizer(
     schedule = make_schedule(config, steps)
     decay = config.get("weight_decay", 0.0)
     matrices = lambda tree: jax.tree.map(lambda p: np.ndim(p) > 1, tree)  # noqa: E731
-    parts = [optax.clip_by_global_norm(config["clip_norm"])] if config.get("clip_norm") else []
+    parts = [_accumulate()] if config.get("accumulate_gradients") else []
+    parts += [optax.clip_by_global_norm(config["clip_norm"])] if config.get("clip_norm") else []
     if config["name"] == "sgd":
         parts += [optax.add_decayed_weights(decay, matrices)] if decay else []
         momentum = config.get("momentum", 0.9)
@@ -177,6 +182,20 @@ def make_optimizer(
         frozen_params=jax.tree.map(lambda m: m == 0.0, scale),
         frozen_stats=_frozen_stats(params, batch_stats, rules),
     )
+
+
+def _accumulate() -> optax.GradientTransformation:
+    """The sum of all gradients so far, as a loop gets that never sets them back to zero.
+
+    A fault of the public code of Lao et al. (ECCV 2024), for reproducing its numbers alone.
+    """
+
+    def update(updates: Any, total: Any, params: Any = None) -> tuple[Any, Any]:
+        del params
+        total = jax.tree.map(jnp.add, total, updates)
+        return total, total
+
+    return optax.GradientTransformation(lambda params: jax.tree.map(jnp.zeros_like, params), update)
 
 
 def _scale_each(scale: Any) -> optax.GradientTransformation:

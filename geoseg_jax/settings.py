@@ -112,12 +112,28 @@ def parameter_rules(value: Any) -> str | None:
     return None
 
 
+def class_weights(value: Any) -> str | None:
+    """() for none, a number from 0 on for each class, or the name of a way to compute them."""
+    if value == "median_frequency" or not each(number(0.0))(value):
+        return None
+    return "must be (), a tuple of one number from 0 on for each class, or 'median_frequency'"
+
+
 SHARE = number(0.0, 1.0)
+STRIDES = (2, 4, 8, 16, 32)
 POSITIVE = number(0.0, open_below=True)
 ENCODERS = ("tiny", "resnet18", "resnet34", "resnet50", "resnet101")
 
 RULES: dict[str, Rule] = {
     "seed": whole(0),
+    "init_from": text,
+    "transfer.parts": each(choice("encoder", "decoder", "head"), least=1),
+    "transfer.frozen": each(choice("encoder", "decoder")),
+    "transfer.freeze": choice("all", "statistics"),
+    "transfer.checkpoint": choice("latest", "best"),
+    "transfer.learning_rate_scale.encoder": POSITIVE,
+    "transfer.learning_rate_scale.decoder": POSITIVE,
+    "transfer.learning_rate_scale.head": POSITIVE,
     "task.name": text,  # tasks and data sets refuse a name they don't know themselves
     "task.smoothness": number(0.0),
     "task.smoothness_order": lambda v: None if v in (1, 2) else "must be 1 or 2",
@@ -136,10 +152,18 @@ RULES: dict[str, Rule] = {
     "task.eval.max_depth": POSITIVE,
     "task.eval.crop": choice("garg", "none"),
     "task.eval.median_scaling": flag,
+    "task.eval.flip": flag,
+    "task.eval.window": each(whole(32)),
+    "task.label_smoothing": number(0.0, 0.99),
+    "task.class_weights": class_weights,
+    "task.normalise_twice": flag,
     "model.encoder": choice(*ENCODERS),
     "model.pose_encoder": choice(*ENCODERS),
     "model.decoder_channels": each(whole(1), least=1),
     "model.decoder_padding": choice("reflect", "zero"),
+    "model.decoder": choice("unet", "deeplabv3", "linear"),
+    "model.output_stride": lambda v: None if v in (8, 16) else "must be 8 or 16",
+    "model.probe_stages": each(lambda v: None if v in STRIDES else f"must be one of {STRIDES}", 1),
     "model.compute_dtype": choice("float32", "bfloat16"),
     "data.name": text,
     "data.root": text,
@@ -163,7 +187,9 @@ RULES: dict[str, Rule] = {
     "data.seed": whole(0),
     "optimizer.name": choice("adam", "adamw", "sgd"),
     "optimizer.learning_rate": POSITIVE,
-    "optimizer.schedule": choice("constant", "cosine", "step"),
+    "optimizer.schedule": choice("constant", "cosine", "step", "poly"),
+    "optimizer.power": POSITIVE,
+    "optimizer.accumulate_gradients": flag,
     "optimizer.decay_at": SHARE,
     "optimizer.decay_factor": number(0.0),
     "optimizer.warmup_steps": whole(0),

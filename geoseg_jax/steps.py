@@ -1,6 +1,6 @@
 """The compiled pieces of training: the first state, one training step, one evaluation step."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.sharding import Mesh
+from ml_collections import ConfigDict
 
-from geoseg_jax import sharding
+from geoseg_jax import sharding, transfer
 from geoseg_jax.optimizers import Optimizer, make_optimizer
 from geoseg_jax.state import TrainState
 from geoseg_jax.tasks.base import Task
@@ -41,12 +42,12 @@ def init_function(task: Task, shapes: Shapes) -> Callable[[jax.Array], dict[str,
     return lambda key: task.init(key, {k: jnp.zeros(s.shape, s.dtype) for k, s in shapes.items()})
 
 
-def make_optimizer_for(
-    task: Task, config: Mapping[str, Any], steps: int, shapes: Shapes
-) -> Optimizer:
+def make_optimizer_for(task: Task, config: ConfigDict, steps: int, shapes: Shapes) -> Optimizer:
     """The optimiser for a task's parameters, from their shapes alone."""
     variables = jax.eval_shape(init_function(task, shapes), jax.random.key(0))
-    return make_optimizer(config, steps, variables["params"], variables.get("batch_stats", {}))
+    params = variables["params"]
+    rules = transfer.optimizer_settings(config, tuple(params))
+    return make_optimizer(rules, steps, params, variables.get("batch_stats", {}))
 
 
 def make_state(

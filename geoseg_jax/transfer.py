@@ -1,0 +1,262 @@
+"""What a run takes from an earlier one or from a file of weights: named, strict, with its lineage.
+
+config.init_from names the source, config.transfer.parts what is taken of it, config.transfer.frozen
+what stays bitwise as it is, and config.transfer.learning_rate_scale how fast each part learns.
+"""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from geoseg_jax import checkpoints, settings
+from geoseg_jax.checkpoints import CheckpointError
+from geoseg_jax.optimizers import Optimizer
+from geoseg_jax.state import TrainState, flat_arrays, sha256_of
+
+COLLECTIONS = ("params", "batch_stats")
+
+
+class Ancestor(NamedTuple):
+    """What init_from names, read whole."""
+
+    variables: dict[str, Any]  # {'params': {part: ...}, 'batch_stats': {part: ...}}, numpy
+    encoder: str  # its name
+    record: dict[str, Any]  # for the lineage
+
+
+def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """config.transfer with defaults: nothing taken, nothing frozen, all parts learn alike."""
+    given = config.get("transfer") or {}
+    return {
+        "parts": tuple(given.get("parts", ("encoder",))),
+        "frozen": tuple(given.get("frozen", ())),
+        "freeze": given.get("freeze", "all"),
+        "checkpoint": given.get("checkpoint", "latest"),
+        "learning_rate_scale": dict(given.get("learning_rate_scale", {})),
+    }
+
+
+def optimizer_settings(config: ConfigDict, parts: Sequence[str]) -> dict[str, Any]:
+    """config.optimizer, with rules for the parts that are frozen or learn at a rate of their own.
+
+    Args:
+      parts: those that the model has.
+
+    Raises:
+      ConfigError: for a part that the model doesn't have, or that is both frozen and scaled.
+    """
+    transfer = settings_of(config)
+    frozen, scales = transfer["frozen"], transfer["learning_rate_scale"]
+    scales = {part: scale for part, scale in scales.items() if scale != 1.0}
+    for key, named in (("frozen", frozen), ("learning_rate_scale", scales)):
+        for part in named:
+            if part not in parts:
+                raise settings.ConfigError(
+                    f"config.transfer.{key} names the part {part!r}; this model has "
+                    f"{', '.join(sorted(parts))}"
+                )
+    both = sorted(set(frozen) & set(scales))
+    if both:
+        raise settings.ConfigError(
+            f"config.transfer.learning_rate_scale.{both[0]}={scales[both[0]]} has no effect: "
+            f"config.transfer.frozen names {both[0]} too; drop one of them"
+        )
+    rules = [(f"{part}/.*", scale) for part, scale in scales.items()]
+    if transfer["freeze"] == "all":
+        rules += [(f"{part}/.*", 0.0) for part in frozen]
+    own = config.optimizer.to_dict()
+    return own | {"rules": (*rules, *own.get("rules", ()))}
+
+
+def frozen_leaves(config: ConfigDict, optimizer: Optimizer) -> dict[str, Any]:
+    """Trees of bools over params and batch_stats: what must stay bitwise as it is.
+
+    What the optimiser leaves alone, and all of the parts that config.transfer.frozen names.
+    """
+    named = settings_of(config)["frozen"]
+    trees = {"params": optimizer.frozen_params, "batch_stats": optimizer.frozen_stats}
+    return {
+        collection: {
+            part: jax.tree.map(lambda stays, part=part: stays or part in named, tree)
+            for part, tree in parts.items()
+        }
+        for collection, parts in trees.items()
+    }
+
+
+def read(source: str, config: ConfigDict) -> Ancestor:
+    """Reads what config.init_from names.
+
+    Args:
+      source: a workdir, a checkpoint (WORKDIR/checkpoints/STEP), a folder that
+        geoseg_jax.interop wrote, or a file of weights (see interop.read_weights).
+      config: of whose transfer.checkpoint tells which of a workdir's checkpoints.
+
+    Raises:
+      CheckpointError, interop.WeightsError: where there is nothing that can be read.
+    """
+    which = settings_of(config)["checkpoint"]
+    path = pathlib.Path(source).expanduser()
+    if not path.exists():
+        raise CheckpointError(f"config.init_from={source}: no such file or folder")
+    if (path / "checkpoints").is_dir():
+        return _read_checkpoint(_choose(path, which), source)
+    if (path / "state").is_dir():
+        return _read_checkpoint(path, source)
+    from geoseg_jax import interop
+
+    weights = interop.read_weights(path)
+    record = {
+        "source": source,
+        "kind": weights.kind,
+        "encoder": weights.encoder,
+        "sha256": weights.sha256,
+        "parents": [],
+    }
+    return Ancestor(weights.variables, weights.encoder, record)
+
+
+def _choose(workdir: pathlib.Path, which: str) -> pathlib.Path:
+    """The folder of the latest or best checkpoint of a run."""
+    folder = workdir / "checkpoints"
+    steps = checkpoints.steps_in(folder)
+    if not steps:
+        raise CheckpointError(f"config.init_from={workdir}: the run has no checkpoint yet")
+    if which == "latest":
+        return folder / str(steps[-1])
+    best = checkpoints.read_meta(folder / str(steps[-1])).get("best")
+    if not best or best["step"] not in steps:
+        raise CheckpointError(
+            f"config.transfer.checkpoint='best', but {workdir} has none named the best "
+            f"(steps {', '.join(map(str, steps))}); use 'latest' or name WORKDIR/checkpoints/STEP"
+        )
+    return folder / str(best["step"])
+
+
+def _read_checkpoint(folder: pathlib.Path, source: str) -> Ancestor:
+    variables, meta = checkpoints.read_variables(folder), checkpoints.read_meta(folder)
+    config = meta["config"]
+    encoder = config.get("model", {}).get("encoder", "")
+    record = {
+        "source": source,
+        "kind": "run",
+        "task": config.get("task", {}).get("name", ""),
+        "encoder": encoder,
+        "step": int(folder.name),
+        "parameters_sha256": sha256_of(variables["params"]),
+        "data_sha256": meta["data"],
+        "parents": meta.get("parents", []),
+    }
+    return Ancestor(variables, encoder, record)
+
+
+def take(ancestor: Ancestor, like: TrainState, config: ConfigDict) -> dict[str, Any]:
+    """The parts that config.transfer.parts asks for, each array found with its shape.
+
+    Args:
+      like: the shapes of this model's state.
+
+    Returns:
+      {'params': {part: ...}, 'batch_stats': {part: ...}} of numpy arrays.
+
+    Raises:
+      CheckpointError: where an array is missing, superfluous or of another shape, with both sides.
+    """
+    parts, source = settings_of(config)["parts"], config.init_from
+    taken: dict[str, Any] = {}
+    for part in parts:
+        there = {c: ancestor.variables.get(c, {}).get(part, {}) for c in COLLECTIONS}
+        here = {c: getattr(like, c).get(part, {}) for c in COLLECTIONS}
+        for side, tree, whole in (
+            ("the source", there, ancestor.variables["params"]),
+            ("this model", here, like.params),
+        ):
+            if not tree["params"]:
+                raise CheckpointError(
+                    f"config.init_from={source}: {side} has no part {part!r}, only "
+                    f"{', '.join(sorted(whole))}; change config.transfer.parts={parts}"
+                )
+        own = config.get("model", {}).get("encoder", "")
+        checkpoints.compare_shapes(
+            _structs(there),
+            _structs(here),
+            f"config.init_from={source}: its {part} ({_describe(ancestor.encoder, there)})",
+            f"here it is {_describe(own, here)}; set config.model to what the source was trained "
+            "with, or take other weights",
+        )
+        for collection in COLLECTIONS:
+            if there[collection]:
+                taken.setdefault(collection, {})[part] = there[collection]
+    return taken
+
+
+def _structs(tree: Any) -> dict[str, Any]:
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {"/".join(str(getattr(p, "key", p)) for p in path): leaf for path, leaf in leaves}
+
+
+def _describe(encoder: str, tree: Any) -> str:
+    return f"{encoder or 'unknown'}, {len(jax.tree.leaves(tree))} arrays"
+
+
+def put(state: TrainState, taken: Mapping[str, Any]) -> TrainState:
+    """The state with the taken arrays in place of its own, on the same devices."""
+
+    def place(new: np.ndarray, old: jax.Array) -> jax.Array:
+        return jax.make_array_from_callback(old.shape, old.sharding, lambda index: new[index])
+
+    replaced = {
+        collection: {
+            **getattr(state, collection),
+            **{
+                part: jax.tree.map(place, tree, getattr(state, collection)[part])
+                for part, tree in taken.get(collection, {}).items()
+            },
+        }
+        for collection in COLLECTIONS
+    }
+    return state.replace(**replaced)
+
+
+def parts_sha256(params: Any, batch_stats: Any) -> dict[str, str]:
+    """A hash of every part, parameters and statistics together."""
+    return {
+        part: sha256_of({"params": tree, "batch_stats": batch_stats.get(part, {})})
+        for part, tree in params.items()
+    }
+
+
+def lineage(ancestor: Ancestor, taken: Mapping[str, Any]) -> dict[str, Any]:
+    """The ancestor's entry for the manifest: its origin, what was taken, its own parents."""
+    return ancestor.record | {"taken": parts_sha256(taken["params"], taken.get("batch_stats", {}))}
+
+
+def describe(state: TrainState, parents: Sequence[Mapping[str, Any]], config: ConfigDict) -> str:
+    """A short table: each part of the model, how many parameters, where they come from."""
+    transfer = settings_of(config)
+    origin = {part: parent for parent in parents for part in parent["taken"]}
+    lines = []
+    for part, tree in state.params.items():
+        count = sum(leaf.size for leaf in flat_arrays(tree).values())
+        start = "initialised"
+        if part in origin:
+            parent = origin[part]
+            start = f"from {parent['source']} (sha256 {parent['taken'][part][:12]})"
+        scale = transfer["learning_rate_scale"].get(part, 1.0)
+        how = "frozen" if part in transfer["frozen"] else f"learning rate x {scale:g}"
+        lines.append(f"  {part:<8} {count:>12,} parameters  {how:<18} {start}")
+    return "\n".join(lines)
+
+
+def write_lineage(parents: Sequence[Mapping[str, Any]]) -> str:
+    """The chain in one line, oldest first: 'torchvision resnet18 -> selfsup_depth -> this run'."""
+
+    def chain(record: Mapping[str, Any]) -> list[str]:
+        before = [name for parent in record["parents"] for name in chain(parent)]
+        return [*before, record.get("task") or f"{record['kind']} {record['encoder']}".strip()]
+
+    return " -> ".join([name for record in parents for name in chain(record)] + ["this run"])
