@@ -10,12 +10,22 @@ which JSON files hold as null (writers.finite):
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from geoseg_jax.data.labels import IGNORE, LabelTable
 
 PAPER = ("paper_miou", "paper_pixel_accuracy")
+
+
+def summarise(sums: Mapping[str, Any], table: LabelTable) -> dict[str, float]:
+    """The numbers of a split from its totals: `scores`, and `paper_means` where they were added up.
+
+    sums: 'confusion', int [C, C], and perhaps what geoseg_jax.ops.confusion.paper_sums gives.
+    """
+    paper = paper_means(sums) if PAPER[0] in sums else {}
+    return scores(sums["confusion"], table) | paper
 
 
 def scores(matrix: np.ndarray, table: LabelTable) -> dict[str, float]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from geoseg_jax.data.labels import LabelTable, label_table
-from geoseg_jax.scores import paper_means, scores
+from geoseg_jax.scores import paper_means, scores, summarise
 
 THREE = LabelTable(
     name="three",
@@ -118,3 +118,13 @@ def test_paper_means():
     means = paper_means(sums)
     assert means["paper_miou"] == 0.75
     assert math.isnan(means["paper_pixel_accuracy"])
+
+
+def test_summarise():
+    matrix = np.eye(3, dtype=np.int64)
+    assert summarise({"confusion": matrix, "images": 2}, THREE) == scores(matrix, THREE)
+    paper = {"paper_miou": 1.0, "paper_pixel_accuracy": 1.5}
+    sums = {"confusion": matrix, **paper, **{f"{name}_images": 2.0 for name in paper}}
+    result = summarise(sums, THREE)
+    assert (result["paper_miou"], result["paper_pixel_accuracy"]) == (0.5, 0.75)
+    assert result["miou"] == 1
