@@ -4,13 +4,14 @@ A network that has learned to see must beat it. Where an evaluated frame is itse
 that the median was taken of, it is left out, or the map would know the answer.
 """
 
+import pathlib
 from collections.abc import Sequence
 
 import numpy as np
 from absl import logging
 
 from geoseg_jax.data.progress import track
-from geoseg_jax.data.source import BadRecord, DataError, Record, Source
+from geoseg_jax.data.source import BadRecord, DataError, Record, Source, drive_of, files_of
 
 
 class WithConstantDepth:
@@ -68,6 +69,12 @@ class WithConstantDepth:
 
     def fingerprint(self) -> str:
         return self._source.fingerprint()
+
+    def files(self, index: int) -> tuple[tuple[str, pathlib.Path | None], ...]:
+        return tuple(files_of(self._source, index).items())
+
+    def drive(self, index: int) -> str:
+        return drive_of(self._source, index)
 
 
 def cell_medians(depth: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -115,6 +115,17 @@ class KittiSource:
     def describe(self, index: int) -> str:
         return str(self.targets[index])
 
+    def drive(self, index: int) -> str:
+        """The drive without its date's folder, e.g. `2011_09_26_drive_0001`."""
+        return self.targets[index].drive.split("/")[-1].removesuffix("_sync")
+
+    def files(self, index: int) -> tuple[tuple[str, pathlib.Path], ...]:
+        """The pictures of the frame and its source views, named as they lie under the root."""
+        target = self.targets[index]
+        views = (view for view in self._views(target) if view in self._tree)
+        names = [self._tree.pictures(v.drive, v.side)[v.number] for v in (target, *views)]
+        return tuple((name, self._tree.root / name) for name in names)
+
     def fingerprint(self) -> str:
         """Of the frames, the views, the calibration and a sample of the pictures' file sizes."""
         digest = hashlib.sha256()

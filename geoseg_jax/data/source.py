@@ -1,5 +1,6 @@
 """What every data source is, and the errors it raises."""
 
+import pathlib
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -26,6 +27,11 @@ class Source(Protocol):
     A source with true depth may also have two cheap ways in, used by the constant-depth baseline:
     `depth(i)`, the [h, w] float32 map of metres (0 = not measured) or None, at any size, and
     `moment(i)`, a name shared by the records that show the same instant (default: describe(i)).
+
+    For the check of leakage a source may tell where a record comes from, see `files_of` and
+    `drive_of`: `files(i)`, pairs of the published name of a file and its path, or None for what has
+    no file of its own and is identified by its name alone; `drive(i)`, the name of the recording,
+    '' where unknown.
     """
 
     left_out: dict[str, int]
@@ -43,3 +49,13 @@ class Source(Protocol):
     def fingerprint(self) -> str:
         """sha256 hex digest of what the source holds, the same wherever its files lie."""
         ...
+
+
+def files_of(source: Source, index: int) -> dict[str, pathlib.Path | None]:
+    """Published name -> path of the files that a record is read from; empty where unknown."""
+    return dict(source.files(index)) if hasattr(source, "files") else {}
+
+
+def drive_of(source: Source, index: int) -> str:
+    """The recording that a record comes from, '' where unknown."""
+    return source.drive(index) if hasattr(source, "drive") else ""

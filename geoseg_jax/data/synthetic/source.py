@@ -147,6 +147,18 @@ class SyntheticSource:
         """One line that names record i."""
         return f"synthetic {self.world} seed {self.seed} record {_checked(i, self.size)}"
 
+    def drive(self, i: int) -> str:
+        """Each record is a world of its own, the same one whatever is drawn of it."""
+        return self.describe(i)
+
+    def files(self, i: int) -> tuple[tuple[str, None], ...]:
+        """No file: the world of the record, by its name; pictures of any size show the same."""
+        return ((self.describe(i), None),)
+
+    def drive(self, i: int) -> str:
+        """Each record is a world of its own."""
+        return ""
+
     def fingerprint(self) -> str:
         """sha256 of all that the records depend on."""
         return _fingerprint(self.parameters)
@@ -196,6 +208,14 @@ class ObjectSource:
         """One line that names record i."""
         name = self.categories[self.category(i)]
         return f"synthetic object seed {self.seed} record {i} ({name})"
+
+    def files(self, i: int) -> tuple[tuple[str, None], ...]:
+        """No file: the object of the record, by its name; pictures of any size show the same."""
+        return ((self.describe(i), None),)
+
+    def drive(self, i: int) -> str:
+        """Each record is a world of its own."""
+        return ""
 
     def fingerprint(self) -> str:
         """sha256 of all that the records depend on."""

@@ -1,0 +1,201 @@
+"""Whether a test split shares files or drives with what a network was trained on before.
+
+    python -m geoseg_jax.data.leakage A B [--json=FILE]
+
+compares two runs, each given as its folder or its manifest.json, and ends with 1 where B is tested
+on something that A, or one of A's ancestors, was trained on. Files are compared by their content
+(see `reads.quick_hash`), whatever they are called; drives by name. The same picture encoded anew
+has another content: for KITTI's labelled pictures, which are PNG files of their own, the drives
+tell.
+"""
+
+import argparse
+import json
+import pathlib
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from geoseg_jax.data.reads import FILE, Reads, Recorder, RunReads, read_run
+from geoseg_jax.data.source import DataError
+
+_SHOWN = 8  # names in a line
+
+
+class Shared(NamedTuple):
+    """What a tested split has in common with what was trained on.
+
+    files: names in the tested split. drives: their names. unknown: ancestors of which nobody wrote
+    down what they were trained on. without_drive: tested records whose drive is unknown.
+    """
+
+    files: tuple[str, ...]
+    drives: tuple[str, ...]
+    unknown: tuple[str, ...] = ()
+    without_drive: int = 0
+
+    def __bool__(self) -> bool:
+        """Whether anything is shared."""
+        return bool(self.files or self.drives)
+
+    def metrics(self) -> dict[str, float]:
+        """The numbers for eval.json."""
+        return {
+            "leakage_shared_files": float(len(self.files)),
+            "leakage_shared_drives": float(len(self.drives)),
+        }
+
+    def describe(self) -> list[str]:
+        """Lines for the log; none where all is well and known."""
+        lines = []
+        if self:
+            lines.append(
+                f"LEAKAGE: the test split shares {len(self.files)} files and {len(self.drives)} "
+                f"drives with the training data of the pre-trained weights: "
+                f"{some([*self.drives, *([] if self.drives else self.files)])}"
+            )
+        if self.unknown:
+            lines.append(f"leakage: what {some(self.unknown)} was trained on is not recorded")
+        if self.without_drive:
+            lines.append(f"leakage: the drive of {self.without_drive} test records is unknown")
+        return lines
+
+
+def between(ancestors: Iterable[tuple[str, Reads]], tested: Reads) -> Shared:
+    """What `tested` shares with what the ancestors (name, training split) were trained on."""
+    hashes: set[str] = set()
+    drives: set[str] = set()
+    unknown, any_drive = [], False
+    for name, trained in ancestors:
+        hashes.update(trained.files.values())
+        drives.update(trained.drives)
+        any_drive = any_drive or bool(trained.drives)
+        if not trained.known:
+            unknown.append(name)
+    hashes.discard("")  # of files that could not be read
+    return Shared(
+        tuple(sorted(name for name, value in tested.files.items() if value in hashes)),
+        tuple(sorted(drives & set(tested.drives))),
+        tuple(unknown),
+        tested.without_drive if any_drive else 0,
+    )
+
+
+class Watch:
+    """Records what a run reads (see Recorder) and tells what its test split shares with ancestors.
+
+    data, workdir, data_sha256: of the run. sources: where its weights came from, () = nowhere.
+    say: takes each line for the log, as soon as it is known.
+    """
+
+    def __init__(
+        self,
+        data: Any,
+        workdir: pathlib.Path,
+        data_sha256: str,
+        sources: Iterable[str],
+        say: Callable[[str], None],
+    ):
+        def tell(found: RunReads) -> None:
+            for line in between(found.ancestors, found.eval).describe():
+                say(line)
+
+        self._recorder = Recorder(data, workdir / FILE, data_sha256, sources, tell)
+
+    def finish(self) -> tuple[dict[str, float], dict[str, Any]]:
+        """Numbers for eval.json (none without ancestors) and the manifest's entry under data."""
+        found = self._recorder.finish()
+        if found is None:
+            return {}, {}
+        shared = between(found.ancestors, found.eval)
+        return shared.metrics() if found.ancestors else {}, {"files": self._recorder.entry()}
+
+    def stop(self) -> None:
+        """Gives up recording."""
+        self._recorder.stop()
+
+
+class Row(NamedTuple):
+    """One comparison of a split of A with one of B."""
+
+    a: str
+    b: str
+    shared: Shared
+    leak: bool  # something that was trained on is tested
+
+
+def compare(a: RunReads, b: RunReads) -> list[Row]:
+    """Every split of A and every ancestor's training against both splits of B."""
+    sides = [(f"ancestor {name}", reads, True) for name, reads in a.ancestors]
+    sides += [("train", a.train, True), ("eval", a.eval, False)]
+    rows = []
+    for b_name, tested in (("eval", b.eval), ("train", b.train)):
+        for a_name, reads, trained in sides:
+            shared = between([(a_name, reads)], tested)
+            rows.append(Row(a_name, b_name, shared, trained and b_name == "eval" and bool(shared)))
+    return rows
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The comparisons as text, a line each, with the names of some of what is shared."""
+    width = max(len("split of A"), *(len(row.a) for row in rows))
+    lines = [f"{'split of A':<{width}}  split of B  shared files  shared drives"]
+    for row in rows:
+        shared = row.shared
+        line = f"{row.a:<{width}}  {row.b:<10}  {len(shared.files):>12}  {len(shared.drives):>13}"
+        if shared.unknown:
+            line = f"{row.a:<{width}}  {row.b:<10}  {'not recorded':>12}  {'not recorded':>13}"
+        names = some(shared.drives or shared.files)
+        lines.append(line + (f"  {names}" if names else "") + ("  <- LEAK" if row.leak else ""))
+    return "\n".join(lines)
+
+
+def some(names: Sequence[str]) -> str:
+    """The first few names and how many more there are."""
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def as_json(rows: Sequence[Row]) -> dict[str, Any]:
+    """The comparisons with all names, and whether any is a leak."""
+    entries = [
+        {
+            "a": row.a,
+            "b": row.b,
+            "leak": row.leak,
+            "files": list(row.shared.files),
+            "drives": list(row.shared.drives),
+            "recorded": not row.shared.unknown,
+        }
+        for row in rows
+    ]
+    return {"leak": any(row.leak for row in rows), "rows": entries}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The command: 0 = nothing shared, 1 = a leak, 2 = a run can't be read."""
+    parser = argparse.ArgumentParser(
+        prog="python -m geoseg_jax.data.leakage",
+        description="whether B is tested on files or drives that A or its ancestors trained on",
+    )
+    parser.add_argument("a", help="the folder of a run, or its manifest.json")
+    parser.add_argument("b", help="of another run, or the same")
+    parser.add_argument("--json", help="a file for the result with all names")
+    options = parser.parse_args(arguments)
+    try:
+        a, b = read_run(options.a), read_run(options.b)
+    except DataError as error:
+        print(error, file=sys.stderr)
+        return 2
+    rows = compare(a, b)
+    print(f"A = {options.a}\nB = {options.b}\n{table(rows)}")
+    result = as_json(rows)
+    print("LEAKAGE: B is tested on what A was trained on" if result["leak"] else "no leakage found")
+    if options.json:
+        content = json.dumps(result, indent=2, sort_keys=True)
+        pathlib.Path(options.json).write_text(content + "\n", encoding="utf-8")
+    return int(result["leak"])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,98 @@
+import json
+
+import pytest
+
+from geoseg_jax.data import leakage
+from geoseg_jax.data.leakage import Shared, between, compare
+from geoseg_jax.data.reads import Reads, Recorder, RunReads
+from tests.data.test_reads import Data, Files, write
+
+PAST = Reads({"a": "h1", "b": "h2", "bad": ""}, ("d1", "d2"))
+
+
+def test_files_by_content_and_drives_by_name():
+    tested = Reads({"x": "h2", "y": "h3", "worse": ""}, ("d2", "d3"), 4)
+    shared = between([("first", PAST)], tested)
+    assert shared == Shared(("x",), ("d2",), (), 4)
+    assert shared.metrics() == {"leakage_shared_files": 1.0, "leakage_shared_drives": 1.0}
+    lines = shared.describe()
+    assert lines[0].startswith("LEAKAGE: the test split shares 1 files and 1 drives")
+    assert lines[0].endswith(": d2")
+    assert "the drive of 4 test records is unknown" in lines[1]
+
+
+def test_nothing_shared_says_nothing():
+    shared = between([("first", PAST)], Reads({"a": "h9"}, ("d9",)))
+    assert not shared
+    assert shared.describe() == []
+    assert set(shared.metrics().values()) == {0.0}
+
+
+def test_all_ancestors_count_and_the_unknown_are_named():
+    weights = ("resnet18.pth", Reads(known=False))
+    other = Reads({"c": "h7"}, ("d7",))
+    tested = Reads({"x": "h7", "y": "h1"}, ("d1", "d7"))
+    shared = between([weights, ("first", PAST), ("second", other)], tested)
+    assert shared == Shared(("x", "y"), ("d1", "d7"), ("resnet18.pth",))
+    assert "what resnet18.pth was trained on is not recorded" in shared.describe()[-1]
+
+
+def test_only_a_tested_split_that_was_trained_on_is_a_leak():
+    a = RunReads(PAST, Reads({"e": "h5"}, ("d5",)), (("first", Reads({"f": "h6"}, ("d6",))),))
+    train_shared = RunReads(PAST, Reads({"x": "h9"}))
+    assert not any(row.leak for row in compare(a, train_shared))
+    both_test = RunReads(Reads(), Reads({"e": "h5"}, ("d5",)))
+    rows = {(row.a, row.b): row for row in compare(a, both_test)}
+    assert rows["eval", "eval"].shared
+    assert not any(row.leak for row in rows.values())
+    for tested in (Reads({"x": "h2"}), Reads({}, ("d1",)), Reads({"x": "h6"}), Reads({}, ("d6",))):
+        assert any(row.leak for row in compare(a, RunReads(Reads(), tested)))
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Two runs: `b` is tested on one of `a`'s drives, and on a copy of one of its files."""
+    paths = write(tmp_path / "data", {"a": b"1", "b": b"2", "copy": b"2", "d": b"4"})
+    a = Data(
+        Files({"a": paths["a"], "b": paths["b"]}, ("d1", "d1")), Files({"d": paths["d"]}, ("d4",))
+    )
+    b = Data(
+        Files({"d": paths["d"]}, ("d4",)), Files({"c": paths["copy"], "n": None}, ("d9", "d1"))
+    )
+    for name, data in (("A", a), ("B", b)):
+        recorder = Recorder(data, tmp_path / name / "files.json", name)
+        recorder.finish()
+        manifest = {"data": {"files": recorder.entry()}}
+        (tmp_path / name / "manifest.json").write_text(json.dumps(manifest))
+    return tmp_path / "A", tmp_path / "B"
+
+
+def test_the_command(folders, tmp_path, capsys):
+    a, b = map(str, folders)
+    assert leakage.main([a, f"{b}/manifest.json", f"--json={tmp_path / 'result.json'}"]) == 1
+    printed = capsys.readouterr().out
+    assert "train       eval                   1              1  d1  <- LEAK" in printed
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert result["leak"]
+    row = next(r for r in result["rows"] if (r["a"], r["b"]) == ("train", "eval"))
+    assert (row["files"], row["drives"]) == (["c"], ["d1"])
+    assert leakage.main([b, a]) == 1  # b was trained on what a is tested on
+    assert leakage.main([a, a]) == 0
+    capsys.readouterr()
+    assert leakage.main([a, str(tmp_path)]) == 2
+    assert "name the folder of a run" in capsys.readouterr().err
+
+
+def test_watching_tells_at_once_and_gives_the_numbers(folders, tmp_path):
+    a, _ = folders
+    data = Data(Files({}, ()), Files({"c": tmp_path / "data/copy", "n": None}, ("d9", "d1")))
+    said = []
+    watch = leakage.Watch(data, tmp_path / "C", "C", [a], said.append)
+    numbers, entry = watch.finish()
+    assert numbers == {"leakage_shared_files": 1.0, "leakage_shared_drives": 1.0}
+    assert entry["files"]["name"] == "files.json"
+    assert len(entry["files"]["sha256"]) == 64
+    assert said[0].endswith(": d1")
+    alone = leakage.Watch(data, tmp_path / "D", "D", [], said.append)
+    assert alone.finish()[0] == {}
+    assert len(said) == 1
