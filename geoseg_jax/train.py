@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 from geoseg_jax import manifest, resume, settings, sharding, steps, transfer, writers
 from geoseg_jax import tasks as all_tasks
 from geoseg_jax.checkpoints import Checkpoints
-from geoseg_jax.data import make_data, pipeline
+from geoseg_jax.data import leakage, make_data, pipeline
 from geoseg_jax.data.transforms import augmentation
 from geoseg_jax.evaluation import better, evaluate
 from geoseg_jax.interrupts import Interrupts
@@ -146,6 +146,7 @@ class _Loop:
         self.best = meta.get("best")
         self.frozen_sha256 = meta.get("frozen_sha256") or self._frozen_sha256()
         self.writer = self._make_writer()
+        self.leakage = self._watch_leakage()
         self.progress = Progress(
             start=self.step,
             steps=self.train.steps,
@@ -245,6 +246,13 @@ class _Loop:
                 writers.PictureWriter(self.workdir / "pictures"),
             ]
         )
+
+    def _watch_leakage(self) -> leakage.Watch | None:
+        """Writes files.json beside the training, on the first process."""
+        if not sharding.is_first_process():
+            return None
+        sources = [parent["source"] for parent in self.parents]
+        return leakage.Watch(self.data, self.workdir, self.papers["sha256"], sources, say)
 
     # One step.
 
@@ -375,6 +383,8 @@ class _Loop:
             )
 
     def _stopped(self) -> Result:
+        if self.leakage:
+            self.leakage.stop()
         name = signal.Signals(self.signal).name
         say(
             f"{name}: stopped at step {self.step} of {self.train.steps} and saved; the same "
@@ -393,9 +403,11 @@ class _Loop:
                 "best_step": self.best["step"],
                 f"best_{self.best_metric}": self.best["value"],
             }
+        shared, files = self.leakage.finish() if self.leakage else ({}, {})
+        results |= shared
         papers = {
             "config": settings.plain(self.config),
-            "data": self.papers,
+            "data": self.papers | files,
             "step": self.step,
             "parameters_sha256": sha256_of(self.state.params),
             "parts_sha256": transfer.parts_sha256(self.state.params, self.state.batch_stats),

@@ -1,5 +1,6 @@
 """The loop on a tiny task: the same numbers on any devices, after any interruption."""
 
+import hashlib
 import json
 import os
 import pathlib
@@ -61,6 +62,7 @@ def test_what_a_run_leaves(straight):
         "config.json",
         "eval.json",
         "events.out",
+        "files.json",
         "manifest.json",
         "metrics.jsonl",
         "pictures",
@@ -73,6 +75,8 @@ def test_what_a_run_leaves(straight):
     assert results["square"] < numbers(straight)[0]["square"] / 2  # it has learnt something
     papers = read(straight / "manifest.json")
     assert papers["data"]["train"]["size"] == 20
+    record = (straight / "files.json").read_bytes()
+    assert papers["data"]["files"]["sha256"] == hashlib.sha256(record).hexdigest()
     assert papers["parents"] == []
     assert papers["config"] == read(straight / "config.json")
     assert len(papers["parameters_sha256"]) == 64
