@@ -159,6 +159,7 @@ RULES: dict[str, Rule] = {
     "task.normalise_twice": flag,
     "model.encoder": choice(*ENCODERS),
     "model.pose_encoder": choice(*ENCODERS),
+    "model.normalisation": text,
     "model.decoder_channels": each(whole(1), least=1),
     "model.decoder_padding": choice("reflect", "zero"),
     "model.decoder": choice("unet", "deeplabv3", "linear"),
@@ -179,6 +180,14 @@ RULES: dict[str, Rule] = {
     "data.cache_dir": text,
     "data.train_split": text,
     "data.eval_split": text,
+    "data.classes": text,
+    "data.labels": whole(0),
+    "data.subset": whole(-1),
+    "data.subset_seed": whole(0),
+    "data.held_out": number(0.0, 1.0, open_below=True),
+    "data.cities": each(text),
+    "data.eval_labels": choice("full", "resized"),
+    "data.label_resize": choice("nearest", "bicubic"),
     "data.ground_truth": choice("auto", "improved", "velodyne"),
     "data.constant_frames": whole(1),
     "data.world": text,
@@ -222,6 +231,12 @@ REQUIRED = (
 NEEDED = {
     ("data.name", "kitti"): ("data.root", "data.train_split", "data.eval_split"),
     ("data.name", "synthetic"): ("data.world", "data.train_size", "data.eval_size", "data.seed"),
+    ("data.name", "synthetic_segmentation"): (
+        *("data.world", "data.train_size", "data.eval_size", "data.seed"),
+    ),
+} | {
+    ("data.name", name): ("data.root", "data.train_split", "data.eval_split")
+    for name in ("kitti_semantics", "cityscapes", "nyu", "camvid", "folder")
 }
 
 # What may differ when a run is continued: none of it changes the numbers of the steps done. The
@@ -359,7 +374,7 @@ def _check_depth(flat: Mapping[str, Any]) -> None:
         )
     for key in ("data.height", "data.width"):
         size = flat.get(key, 32)
-        if size % 32 and "model.encoder" in flat:
+        if size % 32 and flat.get("task.name") == "selfsup_depth":
             raise ConfigError(
                 f"config.{key}={size} must be a multiple of 32, the encoder's largest stride; use "
                 f"{max(32, size // 32 * 32)} or {-(-size // 32) * 32}"
@@ -390,11 +405,6 @@ def _check_crop(flat: Mapping[str, Any]) -> None:
                 f"config.data.crop={crop} is larger than any picture: config.data.{name}="
                 f"{whole_side} times the largest config.data.scale, {largest:g}; choose at most "
                 f"{round(whole_side * largest)}"
-            )
-        if side % 32 and "model.encoder" in flat:
-            raise ConfigError(
-                f"config.data.crop={crop} must be multiples of 32, the encoder's largest stride; "
-                f"use {max(32, side // 32 * 32)} or {-(-side // 32) * 32} for {side}"
             )
 
 

@@ -3,10 +3,10 @@
 import difflib
 from typing import Any
 
-from geoseg_jax.tasks import selfsup_depth
+from geoseg_jax.tasks import segmentation, selfsup_depth
 from geoseg_jax.tasks.base import Task
 
-TASKS = {"selfsup_depth": selfsup_depth.make}
+TASKS = {"selfsup_depth": selfsup_depth.make, "segmentation": segmentation.make}
 
 
 def make_task(config: Any, data: Any = None) -> Task:

@@ -1,4 +1,4 @@
-"""What a task is: five pure functions that turn batches into losses, metrics and pictures."""
+"""What a task is: pure functions that turn batches into losses, metrics and pictures."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -27,6 +27,8 @@ class Task(NamedTuple):
     evaluate(variables, batch) -> Sums over the examples whose mask is True.
     summarise(sums) -> {name: float} from the totals of a whole split, on the host.
     visualise(variables, batch) -> {name: uint8 [N, H, W, 3]}.
+    predict(variables, batch) -> {name: map}, for files; None where the task has nothing to write.
+      segmentation: 'label', train ids uint8 of the size of batch['label'].
     """
 
     init: Callable[[jax.Array, Batch], Variables]
@@ -34,3 +36,4 @@ class Task(NamedTuple):
     evaluate: Callable[[Variables, Batch], Sums]
     summarise: Callable[[dict[str, float]], dict[str, float]]
     visualise: Callable[[Variables, Batch], dict[str, jax.Array]]
+    predict: Callable[[Variables, Batch], dict[str, jax.Array]] | None = None

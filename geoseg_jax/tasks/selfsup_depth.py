@@ -13,9 +13,10 @@ import jax
 import jax.numpy as jnp
 
 from geoseg_jax.models.depth import SelfSupDepthNet
-from geoseg_jax.ops import camera, color, disparity, metrics, reprojection, sampling
+from geoseg_jax.ops import camera, disparity, metrics, reprojection, sampling
 from geoseg_jax.tasks import pictures
 from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, Variables
+from geoseg_jax.tasks.jitter import jitter_views
 
 # The sigmoid's middle in monodepth2's range, the depth that its pose network's outputs suit.
 MONODEPTH2_INITIAL_DEPTH = 0.2
@@ -182,14 +183,9 @@ def _views(batch: Batch) -> tuple[jax.Array, jax.Array]:
 
 
 def _jitter(key, ids, target, sources, settings) -> tuple[jax.Array, jax.Array]:
-    """One colour jitter per example, the same for all its views.
-
-    The key of an example comes from its id, not from its place in the batch, so that the order of
-    processes does not matter. Only the networks see it: the loss compares the true colours.
-    """
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, ids)
+    """What the networks see; the loss compares the true colours."""
     views = jnp.concatenate((target[:, None], sources), axis=1)
-    views = jax.vmap(lambda k, v: color.color_jitter(k, v, **settings))(keys, views)
+    views = jitter_views(key, ids, views, settings)
     return views[:, 0], views[:, 1:]
 
 

@@ -1,0 +1,58 @@
+"""The argument of a config file, FILE.py:labels=16,frozen=True, as options with types.
+
+The only module of the package that configs import.
+"""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+
+def parse(arg: str | None, defaults: Mapping[str, Any], file: str) -> dict[str, Any]:
+    """The options, each of the type that its default has.
+
+    Args:
+      arg: what follows the colon: NAME=VALUE pairs joined by commas; a NAME alone means True.
+      defaults: option -> default, a str, int, float, bool, or a tuple of choices whose first is
+        the default.
+      file: the config file's name, for messages.
+
+    Raises:
+      ValueError: for an unknown name, with the near miss, or a value that isn't of the type.
+    """
+    options = {k: v[0] if isinstance(v, tuple) else v for k, v in defaults.items()}
+    for word in filter(None, (arg or "").split(",")):
+        name, equals, value = word.partition("=")
+        if name not in defaults:
+            near = difflib.get_close_matches(name, defaults, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"{file}:{arg}: {name!r} is none of {', '.join(defaults)}{hint}")
+        options[name] = _typed(value if equals else "True", defaults[name], f"{file}:{name}")
+    return options
+
+
+def _typed(value: str, default: Any, what: str) -> Any:
+    if isinstance(default, tuple):
+        if value not in default:
+            raise ValueError(f"{what}={value!r} is none of {', '.join(default)}")
+        return value
+    if isinstance(default, bool):
+        if value not in ("True", "False"):
+            raise ValueError(f"{what}={value!r} must be True or False")
+        return value == "True"
+    try:
+        return type(default)(value)
+    except ValueError:
+        raise ValueError(f"{what}={value!r} must be of the kind of {default!r}") from None
+
+
+def size(value: str, what: str) -> tuple[int, int]:
+    """'640x192', width first as the field writes it, as (height, width).
+
+    Raises:
+      ValueError: for anything else.
+    """
+    width, x, height = value.partition("x")
+    if not (x and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise ValueError(f"{what}={value!r} must be WIDTHxHEIGHT, as in 640x192")
+    return int(height), int(width)

@@ -1,0 +1,190 @@
+"""What a run takes from another: strict, bitwise, and written down."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from geoseg_jax import train, transfer
+from geoseg_jax.checkpoints import CheckpointError, read_variables, steps_in
+from geoseg_jax.settings import ConfigError
+from geoseg_jax.state import flat_arrays
+from tests import tiny
+
+
+def run(workdir, task=None, **changes):
+    init_from = changes.pop("init_from", None)
+    parts = {
+        k: changes.pop(k) for k in list(changes) if k in ("parts", "frozen", "scale", "freeze")
+    }
+    config = tiny.make_config(train__steps=3, train__eval_every=0, **changes)
+    if init_from is not None:
+        config.init_from = str(init_from)
+    if parts or init_from:
+        config.transfer = {
+            "parts": parts.get("parts", ("encoder",)),
+            "frozen": parts.get("frozen", ()),
+            "freeze": parts.get("freeze", "all"),
+            "learning_rate_scale": parts.get("scale", {}),
+        }
+    devices = jax.devices()[:1]
+    return train.run(config, workdir, task or tiny.make_task(), tiny.make_data(), devices)
+
+
+def read(path):
+    return json.loads(path.read_text())
+
+
+def variables(workdir):
+    folder = workdir / "checkpoints"
+    return read_variables(folder / str(steps_in(folder)[-1]))
+
+
+def encoder_of(workdir):
+    return flat_arrays({name: tree["encoder"] for name, tree in variables(workdir).items()})
+
+
+@pytest.fixture(scope="module")
+def ancestor(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("ancestor")
+    run(workdir, seed=11)
+    return workdir
+
+
+@pytest.fixture(scope="module")
+def frozen(ancestor, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("frozen")
+    run(workdir, init_from=ancestor, frozen=("encoder",))
+    return workdir
+
+
+def test_a_frozen_encoder_is_bitwise_the_one_that_was_given(ancestor, frozen):
+    given, kept = encoder_of(ancestor), encoder_of(frozen)
+    assert given.keys() == kept.keys()
+    assert any("batch_stats" in name for name in kept)
+    for name in given:
+        np.testing.assert_array_equal(given[name], kept[name], err_msg=name)
+    assert read(frozen / "eval.json")["frozen_unchanged"] is True
+    papers = read(frozen / "manifest.json")
+    assert papers["parts_sha256"]["encoder"] == papers["parents"][0]["taken"]["encoder"]
+    assert (
+        papers["parts_sha256"]["encoder"]
+        == read(ancestor / "manifest.json")["parts_sha256"]["encoder"]
+    )
+
+
+def test_the_head_starts_anew(ancestor, frozen):
+    own = tiny.make_config().seed
+    assert own != 11
+    plain = variables(frozen)["params"]["head"]["kernel"]
+    assert not np.array_equal(plain, variables(ancestor)["params"]["head"]["kernel"])
+
+
+def test_lineage_holds_all_ancestors(ancestor, frozen, tmp_path, capsys):
+    run(tmp_path, init_from=frozen, parts=("encoder", "head"))
+    told = capsys.readouterr().out
+    (parent,) = read(tmp_path / "manifest.json")["parents"]
+    (grandparent,) = parent["parents"]
+    assert parent["source"] == str(frozen)
+    assert parent["step"] == 3
+    assert set(parent["taken"]) == {"encoder", "head"}
+    assert parent["parameters_sha256"] == read(frozen / "manifest.json")["parameters_sha256"]
+    assert grandparent["source"] == str(ancestor)
+    assert grandparent["data_sha256"] == read(ancestor / "manifest.json")["data"]["sha256"]
+    assert grandparent["parents"] == []
+    assert f"from {frozen} (sha256 {parent['taken']['head'][:12]})" in told
+
+
+def test_the_table_tells_what_is_taken_and_what_is_new(ancestor, tmp_path, capsys):
+    run(tmp_path, init_from=ancestor, scale={"encoder": 0.1})
+    lines = capsys.readouterr().out.splitlines()
+    encoder = next(line for line in lines if line.startswith("  encoder"))
+    assert "learning rate x 0.1" in encoder
+    assert f"from {ancestor}" in encoder
+    assert "initialised" in next(line for line in lines if line.startswith("  head"))
+
+
+def test_a_scaled_part_moves_less(ancestor, tmp_path):
+    start = flat_arrays(variables(ancestor)["params"]["encoder"])
+    moved = {}
+    for scale in (1.0, 1e-3):
+        run(tmp_path / str(scale), init_from=ancestor, scale={"encoder": scale})
+        now = flat_arrays(variables(tmp_path / str(scale))["params"]["encoder"])
+        moved[scale] = max(np.abs(now[name] - start[name]).max() for name in start)
+    assert 0 < moved[1e-3] < 0.01 * moved[1.0]
+
+
+def test_a_resumed_run_does_not_ask_its_ancestor_again(ancestor, tmp_path):
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(ancestor, copy)
+    one = {"init_from": copy, "frozen": ("encoder",)}
+    run(tmp_path / "straight", **one)
+    run(tmp_path / "broken", **one)
+    manifest = read(tmp_path / "broken" / "manifest.json")
+    shutil.rmtree(copy)
+    config = tiny.make_config(train__eval_every=0)
+    config.init_from = str(copy)
+    config.transfer = {"parts": ("encoder",), "frozen": ("encoder",)}
+    config.transfer.update({"freeze": "all", "learning_rate_scale": {}})
+    config.train.steps = 5
+    train.run(config, tmp_path / "broken", tiny.make_task(), tiny.make_data(), jax.devices()[:1])
+    later = read(tmp_path / "broken" / "manifest.json")
+    assert later["parents"] == manifest["parents"]
+    assert later["parts_sha256"]["encoder"] == manifest["parts_sha256"]["encoder"]
+
+
+def test_freezing_the_statistics_alone_is_told_apart(ancestor, tmp_path):
+    # The public code's way: the encoder is in evaluation mode and learns nevertheless.
+    run(tmp_path, init_from=ancestor, frozen=("encoder",), freeze="statistics")
+    assert read(tmp_path / "eval.json")["frozen_unchanged"] is False
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"parts": ("decoder",)}, "the source has no part 'decoder', only encoder, head"),
+        ({"frozen": ("decoder",)}, "transfer.frozen names the part 'decoder'; this model has"),
+        ({"frozen": ("encoder",), "scale": {"encoder": 0.1}}, "has no effect"),
+        ({"frozen": ("backbone",)}, "did you mean"),
+    ],
+)
+def test_wrong_requests(ancestor, tmp_path, changes, message):
+    with pytest.raises((CheckpointError, ConfigError)) as caught:
+        run(tmp_path, init_from=ancestor, **changes)
+    assert message in str(caught.value) or "must be one of encoder, decoder" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_another_shape_shows_both_sides(ancestor, tmp_path, monkeypatch):
+    real = transfer.checkpoints.read_variables
+
+    def wider(folder):
+        found = real(folder)
+        kernel = found["params"]["encoder"]["conv"]["kernel"]
+        found["params"]["encoder"]["conv"]["kernel"] = np.concatenate([kernel, kernel], axis=-1)
+        return found
+
+    monkeypatch.setattr(transfer.checkpoints, "read_variables", wider)
+    with pytest.raises(CheckpointError) as caught:
+        run(tmp_path, init_from=ancestor)
+    text = str(caught.value)
+    assert "params/conv/kernel: float32[3, 3, 3, 8] there, float32[3, 3, 3, 4] here" in text
+    assert "\n" not in text
+
+
+def test_sources_that_are_none(ancestor, tmp_path):
+    (tmp_path / "empty" / "checkpoints").mkdir(parents=True)
+    with pytest.raises(CheckpointError, match="no such file or folder"):
+        run(tmp_path / "w", init_from=tmp_path / "nowhere")
+    with pytest.raises(CheckpointError, match="the run has no checkpoint yet"):
+        run(tmp_path / "w", init_from=tmp_path / "empty")
+    with pytest.raises(CheckpointError, match="has no folders state and meta"):
+        transfer.checkpoints.read_meta(tmp_path)
+
+
+def test_a_step_may_be_named(ancestor, tmp_path):
+    run(tmp_path, init_from=ancestor / "checkpoints" / "3")
+    assert read(tmp_path / "manifest.json")["parents"][0]["step"] == 3
