@@ -147,10 +147,6 @@ class SyntheticSource:
         """One line that names record i."""
         return f"synthetic {self.world} seed {self.seed} record {_checked(i, self.size)}"
 
-    def drive(self, i: int) -> str:
-        """Each record is a world of its own, the same one whatever is drawn of it."""
-        return self.describe(i)
-
     def files(self, i: int) -> tuple[tuple[str, None], ...]:
         """No file: the world of the record, by its name; pictures of any size show the same."""
         return ((self.describe(i), None),)
