@@ -1,0 +1,113 @@
+"""Which prediction belongs to which label file, by the data set's naming or by name."""
+
+import pathlib
+import re
+from collections import defaultdict
+from typing import NamedTuple
+
+from geoseg_jax.data.source import DataError
+
+# CITY_SEQUENCE_FRAME, what the names of one Cityscapes frame have in common.
+CITYSCAPES = re.compile(r"([^_/]+_\d{6}_\d{6})(?!\d)")
+_CITYSCAPES_LABEL = re.compile(CITYSCAPES.pattern + r"_gt(Fine|Coarse)_labelIds\.png")
+_SHOWN = 5  # names in an error
+
+
+class Pair(NamedTuple):
+    """A prediction and its label; name: what they are matched by."""
+
+    name: str
+    prediction: pathlib.Path
+    label: pathlib.Path
+
+
+def match(predictions: pathlib.Path, labels: pathlib.Path) -> list[Pair]:
+    """Pairs of every label file below `labels` with its prediction, sorted by name.
+
+    Where there are files named CITY_SEQUENCE_FRAME_gtFine_labelIds.png (or gtCoarse), as Cityscapes
+    has them, these are the labels, whatever lies beside them, and a prediction is a PNG anywhere
+    below `predictions` whose name starts with CITY_SEQUENCE_FRAME, as for cityscapesscripts; of
+    several, the one that ends in _labelIds.png.
+    Otherwise every PNG is a label, and its prediction has the same path in its folder, or else the
+    same file name anywhere (KITTI: 000000_10.png). Predictions without a label are passed over.
+
+    Raises DataError, naming files, where a folder is missing or holds no PNG, a label has no
+    prediction or several, or two labels would have the same.
+    """
+    label_files = _pngs(labels, "LABELS", besides=predictions)
+    prediction_files = _pngs(predictions, "PREDICTIONS", besides=labels)
+    cityscapes = [p for p in label_files if _CITYSCAPES_LABEL.fullmatch(p.name)]
+    if cityscapes:
+        pairs = _by_key(cityscapes, prediction_files, _cityscapes_key)
+        pairs = {name: (label, _label_ids(found)) for name, (label, found) in pairs.items()}
+    else:
+        pairs = _by_path(label_files, prediction_files, labels, predictions)
+    missing = [name for name, (label, found) in pairs.items() if not found]
+    if missing:
+        raise DataError(
+            f"{predictions}: {len(missing)} of {len(pairs)} labels have no prediction: "
+            f"{_some(missing)}; predict these too, or score against a folder without them"
+        )
+    several = [found for _, found in pairs.values() if len(found) > 1]
+    if several:
+        raise DataError(
+            f"several predictions for one label: {_some(map(str, several[0]))}; leave one of them "
+            "in the folder"
+        )
+    return [Pair(name, found[0], label) for name, (label, found) in sorted(pairs.items())]
+
+
+def _pngs(folder: pathlib.Path, what: str, besides: pathlib.Path) -> list[pathlib.Path]:
+    """PNG files below a folder, but not those of the other one where it lies within."""
+    if not folder.is_dir():
+        raise DataError(f"{what}={folder}: no such folder")
+    within = besides.resolve() if folder.resolve() in besides.resolve().parents else None
+    files = [
+        path
+        for path in sorted(folder.rglob("*.png"))
+        if not path.name.startswith(".") and within not in path.resolve().parents
+    ]
+    if not files:
+        raise DataError(f"{what}={folder}: no PNG file in it or below")
+    return files
+
+
+def _cityscapes_key(path: pathlib.Path) -> str | None:
+    found = CITYSCAPES.match(path.name)
+    return found and found[1]
+
+
+def _label_ids(paths: list[pathlib.Path]) -> list[pathlib.Path]:
+    """Of several predictions those whose name says that they hold label ids, if any does."""
+    return [path for path in paths if path.name.endswith("_labelIds.png")] or paths
+
+
+def _by_key(label_files, prediction_files, key) -> dict[str, tuple]:
+    """Key -> (label, its predictions)."""
+    found = defaultdict(list)
+    for path in prediction_files:
+        found[key(path)].append(path)
+    labels: dict[str, pathlib.Path] = {}
+    for path in label_files:
+        if key(path) in labels:
+            raise DataError(
+                f"two labels for one prediction: {labels[key(path)]} and {path}; name a folder "
+                "that holds one of them"
+            )
+        labels[key(path)] = path
+    return {name: (path, found[name]) for name, path in labels.items()}
+
+
+def _by_path(label_files, prediction_files, labels, predictions) -> dict[str, tuple]:
+    """As _by_key, by path within the folder where all have it, else by file name."""
+    there = {path.relative_to(predictions).as_posix(): path for path in prediction_files}
+    wanted = {path.relative_to(labels).as_posix(): path for path in label_files}
+    if wanted.keys() <= there.keys():
+        return {name: (path, [there[name]]) for name, path in wanted.items()}
+    return _by_key(label_files, prediction_files, lambda path: path.name)
+
+
+def _some(names) -> str:
+    names = list(names)
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more

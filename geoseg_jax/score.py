@@ -1,0 +1,181 @@
+"""Scores a folder of label PNGs against another, whatever model made them.
+
+    python -m geoseg_jax.score PREDICTIONS LABELS --labels=cityscapes --json FILE
+
+Both folders hold label ids of the table (cityscapes and kitti: Cityscapes label ids, as a
+submission does; train ids would score next to nothing), one channel of 8 bits a file, any sizes.
+See geoseg_jax.matching for which files belong together, geoseg_jax.scores for the numbers. Exit
+code 1, and no FILE, where anything is wrong.
+"""
+
+import argparse
+import concurrent.futures
+import math
+import os
+import pathlib
+import sys
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from geoseg_jax.data.class_list import read_class_list
+from geoseg_jax.data.label_pictures import read_ids
+from geoseg_jax.data.labels import IGNORE, TABLES, USUAL, LabelTable, label_table, to_train_ids
+from geoseg_jax.data.source import BadRecord, DataError
+from geoseg_jax.manifest import write_json
+from geoseg_jax.matching import Pair, match
+from geoseg_jax.scores import judged_classes, scores
+from geoseg_jax.writers import finite
+
+# Above this share of predictions without a class the ids are probably of another kind.
+_SUSPICIOUS = 0.25
+
+
+class Scored(NamedTuple):
+    """What `score_folders` returns."""
+
+    numbers: dict[str, float]  # see scores.scores
+    matrix: np.ndarray  # int64 [C, C + 1], the last column for predictions of no class
+    images: int
+
+
+def score_folders(
+    predictions: str | pathlib.Path, labels: str | pathlib.Path, table: LabelTable
+) -> Scored:
+    """Scores all label files of a folder.
+
+    Raises:
+      DataError: for folders and files that don't match (see matching.match), that are no label
+        pictures of one channel of 8 bits, of another size than their partner, or hold an id that
+        the table doesn't know. One line, naming the file.
+    """
+    pairs = match(pathlib.Path(predictions), pathlib.Path(labels))
+    count = len(table.classes)
+    total = np.zeros((count, count + 1), np.int64)
+    # Threads are enough: most of the time goes into decoding and counting, outside of Python.
+    with concurrent.futures.ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
+        try:
+            for matrix in pool.map(lambda pair: pair_matrix(pair, table), pairs):
+                total += matrix
+        except DataError:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return Scored(scores(total, table), total, len(pairs))
+
+
+def pair_matrix(pair: Pair, table: LabelTable) -> np.ndarray:
+    """Counts of one pair, int64 [C, C + 1]: the last column has predictions of no class.
+
+    Raises BadRecord, see `score_folders`.
+    """
+    predicted, truth = (_read(path, table) for path in (pair.prediction, pair.label))
+    if predicted.shape != truth.shape:
+        sizes = [f"{array.shape[1]}x{array.shape[0]}" for array in (predicted, truth)]
+        raise BadRecord(
+            f"{pair.prediction} is {sizes[0]} and its label {pair.label} {sizes[1]}; write "
+            "predictions at the label's own size"
+        )
+    count = len(table.classes)
+    judged = truth != IGNORE
+    column = np.minimum(predicted[judged], count)
+    cells = truth[judged].astype(np.intp) * (count + 1) + column
+    return np.bincount(cells, minlength=count * (count + 1)).reshape(count, count + 1)
+
+
+def _read(path: pathlib.Path, table: LabelTable) -> np.ndarray:
+    """A label PNG as train ids, uint8 [H, W]."""
+    try:
+        return to_train_ids(read_ids(path, table), table, str(path))
+    except BadRecord as error:
+        raise BadRecord(str(error).replace("config.data.classes", "--labels")) from error
+
+
+def find_table(name: str) -> LabelTable:
+    """A table by its name or its data set's, or a class list by its path.
+
+    Raises DataError for an unknown name and for a malformed list.
+    """
+    if name not in TABLES and name not in USUAL and pathlib.Path(name).is_file():
+        return read_class_list(name)
+    return label_table(name, "--labels")
+
+
+def show(scored: Scored, table: LabelTable, console: Console) -> None:
+    """The numbers as a table, in percent."""
+    page = Table(title=f"{scored.images} images, classes of {table.name}")
+    page.add_column("class")
+    page.add_column("IoU %", justify="right")
+    page.add_column("share of the truth %", justify="right")
+    shares = scored.matrix.sum(1) / max(1, scored.matrix.sum())
+    for c in judged_classes(table):
+        name = table.classes[c]
+        page.add_row(name, _percent(scored.numbers[f"iou/{name}"]), _percent(shares[c]))
+    page.add_section()
+    for name, value in scored.numbers.items():
+        if "/" not in name:
+            page.add_row(name, _percent(value), "")
+    console.print(page)
+
+
+def _percent(value: float) -> str:
+    return "-" if math.isnan(value) else f"{100 * value:.2f}"
+
+
+def hint(scored: Scored) -> str | None:
+    """A remark where many predictions are of no class, as they are when ids are mixed up."""
+    share = scored.matrix[:, -1].sum() / max(1, scored.matrix.sum())
+    if share <= _SUSPICIOUS:
+        return None
+    return (
+        f"note: {100 * share:.0f} % of the judged pixels are predicted as ids that stand for no "
+        "class; are these train ids, or of another table?"
+    )
+
+
+def result(scored: Scored, table: LabelTable) -> dict[str, Any]:
+    """What the JSON file holds; numbers without a value are null."""
+    pixels = int(scored.matrix.sum())
+    return finite(scored.numbers) | {
+        "labels": table.name,
+        "images": scored.images,
+        "pixels": pixels,
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m geoseg_jax.score", description=__doc__.partition("\n")[0]
+    )
+    parser.add_argument("predictions", type=pathlib.Path, help="folder of predicted label PNGs")
+    parser.add_argument("labels_folder", metavar="labels", type=pathlib.Path, help="of true ones")
+    parser.add_argument(
+        "--labels",
+        default="cityscapes",
+        metavar="TABLE",
+        help=f"{', '.join(USUAL)}; or {', '.join(TABLES)}; or a class list (classes.txt)",
+    )
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the numbers here")
+    given = parser.parse_args(arguments)
+    try:
+        table = find_table(given.labels)
+        if given.json and not given.json.absolute().parent.is_dir():
+            raise DataError(f"--json={given.json}: its folder is not there; make it first")
+        scored = score_folders(given.predictions, given.labels_folder, table)
+        if given.json:
+            write_json(given.json, result(scored, table))
+    except (DataError, OSError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    show(scored, table, Console())
+    remark = hint(scored)
+    if remark:
+        print(remark, file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

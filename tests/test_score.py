@@ -1,0 +1,287 @@
+"""Scores of folders of label PNGs: the same as cityscapesscripts', by any naming, and bad input."""
+
+import argparse
+import json
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from geoseg_jax import score
+from geoseg_jax.data.labels import label_table
+
+KNOWN = np.arange(34)  # label ids of Cityscapes that pictures hold
+FRAMES = ("aachen_000000_000019", "aachen_000001_000019", "ulm_000003_000019")
+
+
+def write(path, array):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), array)
+    return path
+
+
+def ids(seed, height=16, width=24, among=KNOWN):
+    return np.random.default_rng(seed).choice(among, (height, width)).astype(np.uint8)
+
+
+def worsened(truth, seed):
+    """A prediction that is right in most places, ignored ids and all others among the rest."""
+    generator = np.random.default_rng(seed)
+    return np.where(generator.random(truth.shape) < 0.7, truth, ids(seed, *truth.shape))
+
+
+def make_folders(root, frames=FRAMES, nested=True, sizes=((16, 24),)):
+    """PREDICTIONS (flat) and LABELS as Cityscapes has them, with files that don't matter."""
+    for number, frame in enumerate(frames):
+        folder = root / "labels" / (frame.split("_")[0] if nested else "")
+        truth = ids(number, *sizes[number % len(sizes)])
+        write(folder / f"{frame}_gtFine_labelIds.png", truth)
+        write(folder / f"{frame}_gtFine_color.png", np.zeros((4, 4, 3), np.uint8))
+        write(root / "predictions" / f"{frame}_pred.png", worsened(truth, 50 + number))
+    return root / "predictions", root / "labels"
+
+
+def run(*arguments):
+    """Exit code and what was written to standard error, of the command in this process."""
+    return score.main([str(a) for a in arguments])
+
+
+def cityscapesscripts(predictions, labels, monkeypatch):
+    """The judge's own numbers: class scores, category scores, and their averages."""
+    pytest.importorskip("cityscapesscripts", reason="cityscapesscripts is not installed")
+    # The module looks at these when it is imported, and later takes folders from them.
+    for name in ("CITYSCAPES_DATASET", "CITYSCAPES_RESULTS", "CITYSCAPES_EXPORT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, "argv", ["evaluate"])
+    from cityscapesscripts.evaluation import evalPixelLevelSemanticLabeling as judge
+
+    settings = argparse.Namespace(**vars(judge.args))
+    # Scores of instances need files of instances, and functions that numpy no longer has.
+    settings.evalInstLevelScore = settings.JSONOutput = False
+    settings.quiet = True
+    files = ([str(path) for path in paths] for paths in (predictions, labels))
+    return judge.evaluateImgLists(*files, settings)
+
+
+def assert_equal(numbers, judged):
+    """Class and category IoU and their means; nan where the judge has nan."""
+    ours = {n: numbers.get(f"iou/{n}", np.nan) for n in judged["classScores"]}
+    assert ours == pytest.approx(judged["classScores"], abs=1e-6, nan_ok=True)
+    ours = {n: numbers.get(f"category_iou/{n}", np.nan) for n in judged["categoryScores"]}
+    assert ours == pytest.approx(judged["categoryScores"], abs=1e-6, nan_ok=True)
+    assert numbers["miou"] == pytest.approx(judged["averageScoreClasses"], abs=1e-6)
+    assert numbers["category_miou"] == pytest.approx(judged["averageScoreCategories"], abs=1e-6)
+
+
+@pytest.mark.parametrize("among", [KNOWN, [0, 7, 8, 9, 21, 26], [7, 11, 29]])
+def test_equals_cityscapesscripts(tmp_path, monkeypatch, among):
+    pairs = []
+    for number, frame in enumerate(FRAMES):
+        truth = ids(number, among=among)
+        label = write(tmp_path / "labels" / f"{frame}_gtFine_labelIds.png", truth)
+        guess = np.where(ids(9, among=[0, 1]) > 0, truth, ids(number + 9, among=among))
+        pairs.append((write(tmp_path / "predictions" / f"{frame}.png", guess), label))
+    judged = cityscapesscripts(*zip(*pairs, strict=True), monkeypatch)
+    for name in ("cityscapes19", "cityscapes34"):
+        table = label_table(name)
+        scored = score.score_folders(tmp_path / "predictions", tmp_path / "labels", table)
+        assert_equal(scored.numbers, judged)
+
+
+def test_equals_cityscapesscripts_on_real_labels(tmp_path, monkeypatch, shared_data):
+    labels = sorted((shared_data / "cityscapes").rglob("*_gtFine_labelIds.png"))
+    assert labels
+    predictions = []
+    for path in labels:
+        moved = np.roll(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), 40, axis=1)
+        predictions.append(write(tmp_path / path.name.replace("_gtFine_labelIds", ""), moved))
+    judged = cityscapesscripts(predictions, labels, monkeypatch)
+    scored = score.score_folders(tmp_path, shared_data / "cityscapes", label_table("cityscapes"))
+    assert scored.images == len(labels)
+    assert 0.2 < scored.numbers["miou"] < 0.95
+    assert_equal(scored.numbers, judged)
+
+
+def test_equals_cityscapesscripts_on_kitti(tmp_path, monkeypatch, shared_data):
+    folder = shared_data / "kitti_semantics" / "training" / "semantic"
+    labels = sorted(folder.glob("*.png"))
+    predictions = [
+        write(tmp_path / p.name, np.roll(cv2.imread(str(p), cv2.IMREAD_UNCHANGED), 9, axis=0))
+        for p in labels
+    ]
+    # The judge wants names of Cityscapes to find instances, which it isn't asked for here.
+    judged = cityscapesscripts(predictions, labels, monkeypatch)
+    scored = score.score_folders(tmp_path, folder, label_table("kitti"))
+    assert_equal(scored.numbers, judged)
+
+
+def test_the_command_writes_json(tmp_path):
+    predictions, labels = make_folders(tmp_path, sizes=((16, 24), (10, 12)))
+    file = tmp_path / "scores.json"
+    command = [sys.executable, "-m", "geoseg_jax.score", str(predictions), str(labels)]
+    done = subprocess.run(
+        [*command, "--labels=cityscapes", "--json", str(file)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    result = json.loads(file.read_text())
+    assert result["images"] == 3
+    assert result["labels"] == "cityscapes19"
+    keys = {"miou", "pixel_accuracy", "category_miou", "iou/road", "iou/bicycle", "mean_accuracy"}
+    assert keys <= result.keys()
+    assert 0.3 < result["miou"] < 0.9
+    assert "traffic light" in done.stdout
+    assert f"{100 * result['miou']:.2f}" in done.stdout
+    assert list(tmp_path.glob("*.partial")) == []
+
+
+def test_a_class_that_is_nowhere_is_null(tmp_path):
+    truth = np.full((4, 4), 7, np.uint8)
+    write(tmp_path / "p" / "a.png", truth)
+    write(tmp_path / "l" / "a.png", truth)
+    assert run(tmp_path / "p", tmp_path / "l", "--json", tmp_path / "s.json") == 0
+    result = json.loads((tmp_path / "s.json").read_text())
+    assert result["iou/car"] is None
+    assert result["miou"] == 1
+
+
+@pytest.mark.parametrize(("name", "among"), [("camvid", range(12)), ("nyu40", range(41))])
+def test_other_tables_by_name(tmp_path, name, among):
+    among = np.array(among)
+    for number, path in enumerate(("one.png", "deep/one.png", "deep/two.png")):
+        write(tmp_path / "l" / path, ids(number, among=among))
+        write(tmp_path / "p" / path, ids(number, among=among))
+    scored = score.score_folders(tmp_path / "p", tmp_path / "l", label_table(name))
+    assert scored.images == 3
+    assert scored.numbers["miou"] == 1
+
+
+def test_a_class_list_of_ones_own(tmp_path):
+    (tmp_path / "classes.txt").write_text("3 cat 255 0 0\n5 dog 0 255 0\n")
+    write(tmp_path / "l" / "a.png", np.array([[3, 3, 5, 5]], np.uint8))
+    write(tmp_path / "p" / "a.png", np.array([[3, 5, 5, 5]], np.uint8))
+    file = tmp_path / "s.json"
+    labels = f"--labels={tmp_path / 'classes.txt'}"
+    assert run(tmp_path / "p", tmp_path / "l", labels, "--json", file) == 0
+    result = json.loads(file.read_text())
+    assert (result["iou/cat"], result["iou/dog"]) == pytest.approx((1 / 2, 2 / 3))
+    assert "category_miou" not in result
+
+
+def test_names_of_pairs(tmp_path):
+    """Flat predictions for nested labels, other frames beside them, colours beside label ids."""
+    predictions, labels = make_folders(tmp_path)
+    write(predictions / "bonn_000000_000019.png", ids(1))
+    write(predictions / f"{FRAMES[0]}_labelIds.png", ids(0))
+    pairs = score.match(predictions, labels)
+    assert [pair.name for pair in pairs] == sorted(FRAMES)
+    assert pairs[0].prediction.name == f"{FRAMES[0]}_labelIds.png"
+    assert all(pair.label.name == f"{pair.name}_gtFine_labelIds.png" for pair in pairs)
+
+
+def test_same_name_in_other_folders(tmp_path):
+    write(tmp_path / "l" / "000000_10.png", ids(0))
+    wanted = write(tmp_path / "p" / "run" / "000000_10.png", ids(1))
+    assert [pair.prediction for pair in score.match(tmp_path / "p", tmp_path / "l")] == [wanted]
+
+
+def test_predictions_inside_the_labels_folder(tmp_path):
+    write(tmp_path / "a.png", ids(0))
+    write(tmp_path / "predictions" / "a.png", ids(1))
+    pairs = score.match(tmp_path / "predictions", tmp_path)
+    assert [pair.label for pair in pairs] == [tmp_path / "a.png"]
+
+
+def bad_size(predictions, labels):
+    write(predictions / f"{FRAMES[1]}_pred.png", ids(0, 5, 6))
+    return [f"{FRAMES[1]}_pred.png is 6x5 and its label", "24x16"]
+
+
+def bad_depth(predictions, labels):
+    write(predictions / f"{FRAMES[0]}_pred.png", ids(0).astype(np.uint16))
+    return [f"{FRAMES[0]}_pred.png", "16 bits"]
+
+
+def bad_channels(predictions, labels):
+    write(predictions / f"{FRAMES[0]}_pred.png", np.zeros((16, 24, 3), np.uint8))
+    return [f"{FRAMES[0]}_pred.png", "has 3 of 8 bits"]
+
+
+def bad_id(predictions, labels):
+    write(predictions / f"{FRAMES[0]}_pred.png", np.full((16, 24), 77, np.uint8))
+    return [f"{FRAMES[0]}_pred.png", "label id 77", "--labels"]
+
+
+def bad_truth(predictions, labels):
+    path = labels / "ulm" / f"{FRAMES[2]}_gtFine_labelIds.png"
+    write(path, np.full((16, 24), 200, np.uint8))
+    return [path.name, "label id 200"]
+
+
+def cut_short(predictions, labels):
+    path = predictions / f"{FRAMES[2]}_pred.png"
+    path.write_bytes(path.read_bytes()[:-30])
+    return [path.name, "cut short"]
+
+
+def missing(predictions, labels):
+    for frame in FRAMES[:2]:
+        (predictions / f"{frame}_pred.png").unlink()
+    return ["2 of 3 labels have no prediction", *FRAMES[:2]]
+
+
+def twice(predictions, labels):
+    write(predictions / "more" / f"{FRAMES[0]}.png", ids(0))
+    return ["several predictions", f"{FRAMES[0]}.png", f"{FRAMES[0]}_pred.png"]
+
+
+def label_twice(predictions, labels):
+    write(labels / "coarse" / f"{FRAMES[0]}_gtCoarse_labelIds.png", ids(0))
+    return ["two labels for one prediction", "gtCoarse", "gtFine"]
+
+
+def empty(predictions, labels):
+    for path in predictions.glob("*"):
+        path.unlink()
+    return [f"PREDICTIONS={predictions}", "no PNG"]
+
+
+def not_there(predictions, labels):
+    empty(predictions, labels)
+    predictions.rmdir()
+    return [f"PREDICTIONS={predictions}", "no such folder"]
+
+
+BAD = [bad_size, bad_depth, bad_channels, bad_id, bad_truth, cut_short, missing, twice]
+BAD += [label_twice, empty, not_there]
+
+
+@pytest.mark.parametrize("spoil", BAD)
+def test_bad_input(tmp_path, capsys, spoil):
+    predictions, labels = make_folders(tmp_path)
+    parts = spoil(predictions, labels)
+    file = tmp_path / "scores.json"
+    assert run(predictions, labels, "--json", file) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    for part in parts:
+        assert part in error
+    assert not file.exists()
+
+
+def test_bad_arguments(tmp_path, capsys):
+    folders = make_folders(tmp_path)
+    assert run(*folders, "--labels=cityscape") == 1
+    assert "cityscapes19" in capsys.readouterr().err
+    assert run(*folders, "--json", tmp_path / "none" / "s.json") == 1
+    assert "its folder is not there" in capsys.readouterr().err
+
+
+def test_train_ids_are_remarked(tmp_path, capsys):
+    truth = ids(0, among=[7, 11, 26])
+    write(tmp_path / "l" / "a.png", truth)
+    write(tmp_path / "p" / "a.png", np.where(truth == 7, 0, 2).astype(np.uint8))
+    assert run(tmp_path / "p", tmp_path / "l") == 0
+    assert "train ids" in capsys.readouterr().err
