@@ -18,6 +18,13 @@ FORBIDDEN = {
         "geoseg_jax.train",
     ),
     "geoseg_jax/models": ("optax", "geoseg_jax.tasks", "geoseg_jax.data", "geoseg_jax.train"),
+    "geoseg_jax/interop": (
+        "optax",
+        "geoseg_jax.tasks",
+        "geoseg_jax.data",
+        "geoseg_jax.train",
+        "geoseg_jax.main",
+    ),
     "geoseg_jax/tasks": ("optax", "geoseg_jax.data", "geoseg_jax.train", "geoseg_jax.main"),
     "geoseg_jax/data": (
         "jax",

@@ -1,0 +1,15 @@
+"""Weights from and to PyTorch, which need not be installed.
+
+    python -m geoseg_jax.interop SOURCE --out DIR [--encoder resnet18]
+    python -m geoseg_jax.interop WORKDIR --to=torchvision --out=FILE.safetensors
+
+What is read: state dicts of torchvision's ResNet-18, 34, 50 and 101 (.pth in any of PyTorch's three
+formats, or .safetensors), bare, under 'state_dict' or 'model', with or without DataParallel's
+'module.'; MoCo v2 checkpoints; monodepth2's encoder.pth and depth.pth. Which it is, is seen from
+names and shapes. Nothing in a file is executed: see `unpickling`.
+"""
+
+from geoseg_jax.interop.errors import WeightsError
+from geoseg_jax.interop.reading import Weights, read_weights
+
+__all__ = ["Weights", "WeightsError", "read_weights"]

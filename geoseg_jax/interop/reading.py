@@ -1,0 +1,247 @@
+"""From a weights file to our variables: unwrap, recognise by names and shapes, convert."""
+
+import hashlib
+import json
+import math
+import pathlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import safetensors
+from flax import traverse_util
+
+from geoseg_jax.interop import names, torch_files
+from geoseg_jax.interop.errors import WeightsError
+from geoseg_jax.interop.tensors import Storage, Tensor, item_size
+from geoseg_jax.models import encoders, unet
+
+WEIGHTS_FILE, DESCRIPTION_FILE = "weights.safetensors", "weights.json"
+MONODEPTH2_FILES = ("encoder.pth", "depth.pth")
+# Entries of a checkpoint that a state dict is found under.
+WRAPPERS = ("state_dict", "model")
+
+_SAFETENSORS = {
+    **{"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"},
+    **{"I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8", "U8": "uint8"},
+    "BOOL": "bool",
+}
+
+
+class Weights(NamedTuple):
+    """What a weights file holds, in our names.
+
+    Attributes:
+      variables: {'params': {part: ...}, 'batch_stats': {part: ...}} of float32 numpy arrays, with
+        the parts that the file has among encoder, decoder and head.
+      kind: where they come from: 'torchvision', 'moco', 'monodepth2' or 'geoseg_jax'.
+      encoder: its name (models.ENCODERS), or '' where the file has no encoder.
+      sha256: of the file; of two files, of the lines 'NAME SHA256' sorted by name.
+      normalisation: what the encoder expects of its input (models.resnet.NORMALISATIONS).
+      dropped: names in the file that have no place here (a classifier, a queue).
+      source: name and sha256 of the file that was converted, where this is a converted one.
+    """
+
+    variables: dict[str, dict[str, Any]]
+    kind: str
+    encoder: str
+    sha256: str
+    normalisation: str = "imagenet"
+    dropped: tuple[str, ...] = ()
+    source: dict[str, str] | None = None
+
+
+def read_weights(path: str | pathlib.Path) -> Weights:
+    """Reads weights from elsewhere, or converted ones, without executing anything.
+
+    Args:
+      path: a .pth or .safetensors file (see the package's docstring for what is known), a folder
+        with monodepth2's encoder.pth and depth.pth (or one of them), or a folder that
+        `python -m geoseg_jax.interop` wrote.
+
+    Raises:
+      WeightsError: one line, where the file is missing, damaged, of an unknown architecture, has
+        missing or superfluous names or other shapes, or asks for anything to be executed.
+    """
+    path = pathlib.Path(path)
+    if not path.exists():
+        raise WeightsError(f"{path} is not there: name a weights file or a folder of them")
+    try:
+        if path.is_dir():
+            return _read_folder(path)
+        return _read_file(path)
+    except OSError as error:
+        raise WeightsError(f"{path} can't be read: {error.strerror or error}") from error
+
+
+def sha256_of_file(path: pathlib.Path) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_file(path: pathlib.Path) -> Weights:
+    with torch_files.naming(path):
+        entries, metadata = _load(path)
+        sha256 = sha256_of_file(path)
+        if any(str(name).startswith("params/") for name in entries):
+            return _take_ours(entries, metadata, sha256)
+        return _convert(*_select(entries), sha256)
+
+
+def _read_folder(folder: pathlib.Path) -> Weights:
+    if (folder / WEIGHTS_FILE).is_file():
+        return _read_file(folder / WEIGHTS_FILE)
+    paths = [folder / name for name in MONODEPTH2_FILES if (folder / name).is_file()]
+    if not paths:
+        raise WeightsError(
+            f"{folder} holds neither {WEIGHTS_FILE} nor {' nor '.join(MONODEPTH2_FILES)}; name the "
+            "weights file itself"
+        )
+    if len(paths) == 1:
+        return _read_file(paths[0])
+    tensors, dropped = {}, []
+    for path, start in zip(paths, ("conv1.", "decoder.0."), strict=True):
+        with torch_files.naming(path):
+            kind, found, left = _select(_load(path)[0])
+            if kind != "monodepth2" or not any(name.startswith(start) for name in found):
+                raise WeightsError("is not monodepth2's file of that name; name the file itself")
+        tensors |= found
+        dropped += left
+    lines = "".join(f"{path.name} {sha256_of_file(path)}\n" for path in sorted(paths))
+    with torch_files.naming(folder):
+        return _convert(
+            "monodepth2", tensors, tuple(dropped), hashlib.sha256(lines.encode()).hexdigest()
+        )
+
+
+def _load(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """A file's entries, unwrapped, most of them Tensors; and the metadata of a .safetensors."""
+    with open(path, "rb") as file:
+        start = file.read(9)
+    if not start:
+        raise WeightsError("is empty: copy or download it again")
+    if start[8:] == b"{":
+        return _load_safetensors(path)
+    value = torch_files.load(path)
+    while isinstance(value, dict):
+        inner = next((k for k in WRAPPERS if isinstance(value.get(k), dict)), None)
+        if inner is None:
+            break
+        value = value[inner]
+    if not isinstance(value, dict):
+        raise WeightsError(f"holds a {type(value).__name__.lower()} instead of a state dict")
+    return {str(name): entry for name, entry in value.items()}, {}
+
+
+def _load_safetensors(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, str]]:
+    raw = path.read_bytes()
+    try:
+        entries = safetensors.deserialize(raw)
+    except safetensors.SafetensorError as error:
+        raise ValueError(str(error)) from error
+    header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
+    return {name: _tensor(**entry) for name, entry in entries}, header.get("__metadata__") or {}
+
+
+def _tensor(dtype: str, shape: list[int], data: bytearray) -> Tensor:
+    if dtype not in _SAFETENSORS:
+        raise WeightsError(f"has a tensor of type {dtype}; known are {', '.join(_SAFETENSORS)}")
+    kind = _SAFETENSORS[dtype]
+    stride = tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
+    storage = Storage(kind, len(data) // item_size(kind), lambda: memoryview(data))
+    return Tensor(storage, kind, 0, tuple(shape), stride)
+
+
+def _select(entries: Mapping[str, Any]) -> tuple[str, dict[str, Tensor], tuple[str, ...]]:
+    """What to convert, under torchvision's names (and decoder.*): kind, tensors, names left out."""
+    tensors = {name: entry for name, entry in entries.items() if isinstance(entry, Tensor)}
+    dropped = [name for name in entries if name not in tensors]
+    # torch.nn.DataParallel puts this before every name.
+    if tensors and all(name.startswith("module.") for name in tensors):
+        tensors = {name.removeprefix("module."): t for name, t in tensors.items()}
+    if "encoder_q.conv1.weight" in tensors:
+        kind, prefix = "moco", "encoder_q."
+        # The other encoder is a moving average of this one; the queue holds its answers.
+        dropped += [n for n in tensors if n.startswith(("encoder_k.", "queue"))]
+        tensors = {n: t for n, t in tensors.items() if n not in dropped}
+    elif "encoder.conv1.weight" in tensors:
+        kind, prefix = "monodepth2", "encoder."
+    elif "decoder.0.conv.conv.weight" in tensors:
+        kind, prefix = "monodepth2", ""
+    elif "conv1.weight" in tensors and "layer1.0.conv1.weight" in tensors:
+        kind, prefix = "torchvision", ""
+    else:
+        some = ", ".join(sorted(tensors)[:3]) or "none"
+        raise WeightsError(
+            f"is of no known architecture (tensors: {some}, ...); known are the residual networks "
+            f"{', '.join(encoders.ENCODERS)} of torchvision, MoCo v2 and monodepth2, and "
+            "monodepth2's depth decoder"
+        )
+    tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    classifier = [n for n in tensors if n.startswith("fc.")]
+    dropped += [prefix + name for name in classifier]
+    # PyTorch's batch norms count their batches; with a fixed momentum the count has no use.
+    counters = [n for n in tensors if n.endswith(".num_batches_tracked")]
+    left = {*classifier, *counters}
+    return kind, {n: t for n, t in tensors.items() if n not in left}, tuple(dropped)
+
+
+def _convert(
+    kind: str, tensors: Mapping[str, Tensor], dropped: tuple[str, ...], sha256: str
+) -> Weights:
+    shapes = {name: tensor.shape for name, tensor in tensors.items()}
+    slots: dict[str, names.Slot] = {}
+    encoder, what = "", []
+    if "conv1.weight" in shapes:
+        encoder = names.recognise(shapes)
+        slots |= names.encoder_slots(encoder)
+        what.append(f"a {encoder}")
+    if "decoder.0.conv.conv.weight" in shapes:
+        slots |= _decoder_slots(shapes, encoder)
+        what.append("monodepth2's depth decoder")
+    names.check(slots, shapes, " with ".join(what))
+    flat = names.convert(slots, tensors)
+    normalisation = "monodepth2" if kind == "monodepth2" else "imagenet"
+    variables = traverse_util.unflatten_dict(flat)
+    return Weights(variables, kind, encoder, sha256, normalisation, dropped)
+
+
+def _decoder_slots(shapes: Mapping[str, tuple[int, ...]], encoder: str) -> Mapping[str, names.Slot]:
+    """What a depth decoder of these widths, on this encoder ('' = whichever fits), must hold."""
+
+    def width(level: int) -> int:
+        shape = shapes.get(f"decoder.{2 * (4 - level)}.conv.conv.weight")
+        return shape[0] if shape else unet.UNetDecoder.channels[level]
+
+    last = shapes["decoder.0.conv.conv.weight"][1]
+    fitting = [kind for kind in encoders.ENCODERS if names.stage_channels(kind)[32] == last]
+    if not encoder and not fitting:
+        raise WeightsError(f"is a depth decoder on {last} channels, which no known encoder has")
+    features = names.stage_channels(encoder or fitting[0])
+    scales = [s for s in range(4) if f"decoder.{10 + s}.conv.weight" in shapes] or [0]
+    return names.decoder_slots(tuple(width(level) for level in range(5)), features, scales)
+
+
+def _take_ours(entries: Mapping[str, Any], metadata: Mapping[str, str], sha256: str) -> Weights:
+    flat = {tuple(name.split("/")): tensor.array() for name, tensor in entries.items()}
+    encoder = ""
+    shapes = {
+        names.encoder_name(path): names.to_torch(array).shape
+        for path, array in flat.items()
+        if path[1] == "encoder"
+    }
+    if shapes:
+        encoder = names.recognise(shapes)
+        names.check(names.encoder_slots(encoder), shapes, f"a {encoder}")
+    variables = {"params": {}, "batch_stats": {}} | traverse_util.unflatten_dict(flat)
+    source = None
+    if metadata.get("source"):
+        source = {"name": metadata["source"], "sha256": metadata.get("source_sha256", "")}
+    return Weights(
+        variables,
+        metadata.get("kind", "geoseg_jax"),
+        encoder,
+        sha256,
+        metadata.get("normalisation", "imagenet"),
+        source=source,
+    )

@@ -1,0 +1,88 @@
+"""Tensors of a weights file, read only when their numbers are asked for."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from geoseg_jax.interop.errors import WeightsError
+
+# PyTorch's names of number types -> NumPy's; bfloat16 is not NumPy's and is read as uint16.
+DTYPES = {
+    "float64": "f8",
+    "float32": "f4",
+    "float16": "f2",
+    "bfloat16": "u2",
+    "int64": "i8",
+    "int32": "i4",
+    "int16": "i2",
+    "int8": "i1",
+    "uint8": "u1",
+    "bool": "?",
+}
+
+
+def item_size(dtype: str) -> int:
+    """Bytes of one number of a type of DTYPES."""
+    return np.dtype(DTYPES[dtype]).itemsize
+
+
+def decode(raw: bytes | memoryview, dtype: str, big_endian: bool = False) -> np.ndarray:
+    """Raw bytes as a vector; half and bfloat16 become float32."""
+    vector = np.frombuffer(raw, np.dtype(DTYPES[dtype]).newbyteorder(">" if big_endian else "<"))
+    if dtype == "bfloat16":  # the upper half of a float32
+        return (vector.astype(np.uint32) << 16).view(np.float32)
+    return vector.astype(np.float32 if dtype == "float16" else vector.dtype.newbyteorder("="))
+
+
+class Storage(NamedTuple):
+    """A run of numbers in a file that tensors are windows of.
+
+    read: the bytes, of which there are at least numel numbers' worth.
+    """
+
+    dtype: str
+    numel: int
+    read: Callable[[], bytes | memoryview]
+    big_endian: bool = False
+
+
+class Tensor(NamedTuple):
+    """A window: offset and stride (one per axis) count numbers, not bytes."""
+
+    storage: Storage
+    dtype: str
+    offset: int
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+
+    def array(self) -> np.ndarray:
+        """The numbers, C-contiguous, in memory of their own.
+
+        Raises:
+          WeightsError: where the window leaves the storage.
+        """
+        raw = self.storage.read()
+        numel = len(raw) // item_size(self.dtype)
+        if 0 in self.shape:
+            return np.zeros(self.shape, decode(b"", self.dtype).dtype)
+        last = self.offset + sum((n - 1) * s for n, s in zip(self.shape, self.stride, strict=True))
+        if min(self.offset, *self.stride, *self.shape, 0) < 0 or last >= numel:
+            raise WeightsError(
+                f"a tensor of shape {list(self.shape)} reaches beyond its {numel} stored numbers"
+            )
+        raw = memoryview(raw)[: numel * item_size(self.dtype)]
+        vector = decode(raw, self.dtype, self.storage.big_endian)
+        strides = [s * vector.itemsize for s in self.stride]
+        window = np.lib.stride_tricks.as_strided(vector[self.offset :], self.shape, strides)
+        return np.array(window, order="C")
+
+
+def from_array(array: np.ndarray, dtype: str | None = None) -> Tensor:
+    """An array at hand as a Tensor; its bytes are those of `dtype` (default: its own)."""
+    array = np.ascontiguousarray(array)
+    dtype = dtype or array.dtype.name
+    strides = tuple(s // array.itemsize for s in array.strides)
+    raw = array.reshape(-1).view(np.uint8).data
+    big = array.dtype.newbyteorder("=") != array.dtype
+    return Tensor(Storage(dtype, array.size, lambda: raw, big), dtype, 0, array.shape, strides)

@@ -1,0 +1,265 @@
+"""Reads what torch.save wrote, in any of its three formats, without PyTorch and safely.
+
+- since 1.6: a zip archive of NAME/data.pkl and NAME/data/KEY, the storages' raw bytes;
+- before: pickles one after the other (a magic number, the version, the machine, the object, the
+  storages' keys), then each storage as an int64 count and its bytes;
+- the first ones: a tar archive of `storages`, `tensors` and `pickle`.
+Facts from PyTorch's own reader (torch/serialization.py). Storages in the last two are little-endian
+whatever the machine that wrote them; a zip archive says so in NAME/byteorder.
+"""
+
+import contextlib
+import functools
+import io
+import mmap
+import pathlib
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from geoseg_jax.interop import unpickling
+from geoseg_jax.interop.errors import WeightsError
+from geoseg_jax.interop.tensors import DTYPES, Storage, Tensor, item_size
+
+MAGIC = 0x1950A86A20F9469CFC6C
+# Of an archive's data.pkl, which is names and shapes: 100 times what a ResNet-101 needs.
+LARGEST_PICKLE = 64 * 2**20
+
+_STORAGES = {
+    "Double": "float64",
+    "Float": "float32",
+    "Half": "float16",
+    "BFloat16": "bfloat16",
+    "Long": "int64",
+    "Int": "int32",
+    "Short": "int16",
+    "Char": "int8",
+    "Byte": "uint8",
+    "Bool": "bool",
+    "Untyped": "uint8",
+}
+_SYMBOLS = {
+    f"{module}.{kind}{what}"
+    for module in ("torch", "torch.cuda", "torch.storage")
+    for kind in _STORAGES
+    for what in ("Storage", "Tensor")
+} | {f"torch.{dtype}" for dtype in DTYPES}
+
+
+def load(path: pathlib.Path) -> Any:
+    """The object in a file: dicts, lists, numbers, and Tensor for every tensor.
+
+    What it raises has no file name yet, and where the file is damaged is of many types, as is what
+    the tensors raise when their numbers are read: call it and them within `naming`.
+
+    Raises:
+      WeightsError: where the file is none of torch.save, or asks for anything to be executed.
+    """
+    with open(path, "rb") as file:
+        start = file.read(512)
+    reader = _reader(start)
+    if reader is None:
+        raise WeightsError(
+            f"is neither a PyTorch file (.pth) nor a .safetensors: it starts with {start[:8]!r}"
+        )
+    return reader(path)
+
+
+@contextlib.contextmanager
+def naming(path: pathlib.Path) -> Iterator[None]:
+    """Makes one line with the file's name of whatever reading it, now or later, raises."""
+    try:
+        yield
+    except WeightsError as error:
+        raise WeightsError(f"{path} {error}") from error
+    except (
+        *(unpickling.Damaged, zipfile.BadZipFile, tarfile.TarError, zlib.error, struct.error),
+        *(EOFError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError),
+        *(NotImplementedError, RecursionError, MemoryError),
+    ) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise WeightsError(
+            f"{path} is truncated or damaged ({reason}); copy or download it again"
+        ) from error
+
+
+def _reader(start: bytes) -> Callable[[pathlib.Path], Any] | None:
+    if start.startswith(b"PK\x03\x04"):
+        return _load_zip
+    if start.startswith(b"\x80"):
+        return _load_pickles
+    if start[257:262] == b"ustar":
+        return _load_tar
+    return None
+
+
+def _load_zip(path: pathlib.Path) -> Any:
+    archive = zipfile.ZipFile(path)  # closes itself when the last tensor is gone
+    sizes = {info.filename: info.file_size for info in archive.infolist()}
+    inside = [name for name in sizes if name.endswith("/data.pkl") or name == "data.pkl"]
+    if len(inside) != 1:
+        raise WeightsError("is a zip archive, but not of PyTorch: it holds no data.pkl")
+    folder = inside[0].removesuffix("data.pkl")
+    if sizes[inside[0]] > LARGEST_PICKLE:
+        raise WeightsError(f"has a data.pkl of more than {LARGEST_PICKLE >> 20} MiB")
+    order = folder + "byteorder"
+    big_endian = order in sizes and archive.read(order).strip() == b"big"
+
+    def storage(identifier: Any) -> Storage:
+        _, kind, key, _, numel = _storage_identifier(identifier, 5)
+        dtype, name = _dtype_of(kind), f"{folder}data/{key}"
+        if sizes.get(name, -1) < numel * item_size(dtype):
+            raise ValueError(f"storage {key} is shorter than its {numel} numbers")
+        return Storage(dtype, numel, functools.partial(archive.read, name), big_endian)
+
+    pickled = io.BytesIO(archive.read(inside[0]))
+    return unpickling.unpickle(pickled, _CALLS, _SYMBOLS.__contains__, storage)
+
+
+def _load_pickles(path: pathlib.Path) -> Any:
+    file = _map(path)
+    plain = functools.partial(unpickling.unpickle, file, {}, lambda _: False)
+    if plain() != MAGIC:
+        raise WeightsError("is a pickle, but not of PyTorch")
+    plain()  # version of the format
+    plain()  # sizes of numbers on the machine that wrote it
+    places: dict[Any, memoryview] = {}
+
+    def storage(identifier: Any) -> Storage:
+        if identifier[0] == "module":
+            return identifier[1]
+        _, kind, key, _, numel, *view = _storage_identifier(identifier, 5)
+        dtype = _dtype_of(kind)
+        sizes.setdefault(key, (dtype, numel))
+        offset, count = 0, numel
+        if view and view[0] is not None:
+            _, offset, count = view[0]
+        return Storage(dtype, count, lambda: _part(places[key], dtype, offset, count))
+
+    sizes: dict[Any, tuple[str, int]] = {}
+    value = unpickling.unpickle(file, _CALLS, _SYMBOLS.__contains__, storage)
+    for key in plain():
+        dtype, numel = sizes[key]
+        places[key] = _read_storage(file, dtype, numel)
+    return value
+
+
+def _load_tar(path: pathlib.Path) -> Any:
+    with tarfile.open(path, "r:") as archive:
+        names = archive.getnames()
+        if not {"storages", "tensors", "pickle"} <= set(names):
+            raise WeightsError("is a tar archive, but not of PyTorch: unpack it first")
+        starts = {member.name: member.offset_data for member in archive.getmembers()}
+    file = _map(path)
+    file.seek(starts["storages"])
+    storages = _tar_storages(file)
+    file.seek(starts["tensors"])
+    tensors = _tar_tensors(file, storages)
+    file.seek(starts["pickle"])
+    return unpickling.unpickle(
+        file,
+        _CALLS,
+        _SYMBOLS.__contains__,
+        lambda key: key[0] if isinstance(key, tuple) else tensors[int(key)],
+    )
+
+
+def _tar_storages(file: mmap.mmap) -> dict[int, Storage]:
+    storages: dict[int, Storage] = {}
+    read = functools.partial(unpickling.unpickle, file, {}, _SYMBOLS.__contains__)
+    for _ in range(read()):
+        key, _, kind = read()
+        dtype = _dtype_of(kind)
+        raw = _read_storage(file, dtype)
+        storages[key] = Storage(dtype, len(raw) // item_size(dtype), lambda raw=raw: raw)
+    for key, root, offset, count in read():
+        dtype, raw = storages[root].dtype, storages[root].read()
+        part = _part(raw, dtype, offset, count)
+        storages[key] = Storage(dtype, count, lambda part=part: part)
+    return storages
+
+
+def _tar_tensors(file: mmap.mmap, storages: dict[int, Storage]) -> dict[int, Tensor]:
+    tensors: dict[int, Tensor] = {}
+    read = functools.partial(unpickling.unpickle, file, {}, _SYMBOLS.__contains__)
+    for _ in range(read()):
+        key, storage, _ = read()
+        (axes,) = struct.unpack("<q", file.read(8))
+        if not 0 <= axes <= 32:
+            raise ValueError(f"a tensor of {axes} axes")
+        shape = struct.unpack(f"<{axes}q", file.read(8 * axes))
+        stride = struct.unpack(f"<{axes}q", file.read(8 * axes))
+        (offset,) = struct.unpack("<q", file.read(8))
+        tensors[key] = _tensor(storages[storage], offset, shape, stride)
+    return tensors
+
+
+def _map(path: pathlib.Path) -> mmap.mmap:
+    with open(path, "rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _read_storage(file: mmap.mmap, dtype: str, expected: int | None = None) -> memoryview:
+    """An int64 count and as many numbers, which stay on disk until they are looked at."""
+    (numel,) = struct.unpack("<q", file.read(8))
+    if numel < 0 or (expected is not None and numel != expected):
+        raise ValueError(f"a storage of {numel} numbers where {expected} were announced")
+    start, end = file.tell(), file.tell() + numel * item_size(dtype)
+    if end > len(file):
+        raise EOFError(f"it ends within a storage of {numel} numbers")
+    file.seek(end)
+    return memoryview(file)[start:end]
+
+
+def _part(raw: memoryview, dtype: str, offset: int, count: int) -> memoryview:
+    size = item_size(dtype)
+    if offset < 0 or count < 0 or (offset + count) * size > len(raw):
+        raise ValueError("a view leaves its storage")
+    return raw[offset * size : (offset + count) * size]
+
+
+def _storage_identifier(identifier: Any, least: int) -> tuple[Any, ...]:
+    good = isinstance(identifier, tuple) and len(identifier) >= least
+    if not good or identifier[0] != "storage" or not isinstance(identifier[4], int):
+        raise ValueError(f"{identifier!r:.60} is no storage")
+    return identifier
+
+
+def _dtype_of(kind: Any) -> str:
+    name = kind.name.rpartition(".")[2] if isinstance(kind, unpickling.Symbol) else ""
+    return _STORAGES[name.removesuffix("Storage")]
+
+
+def _tensor(storage: Storage, offset: int, shape: Any, stride: Any, *rest: Any) -> Tensor:
+    """Stands in for PyTorch's _rebuild_tensor, and _v2 and _v3 with more arguments."""
+    dtypes = [r.name.rpartition(".")[2] for r in rest if isinstance(r, unpickling.Symbol)]
+    dtype = dtypes[0] if dtypes else storage.dtype
+    shape, stride = tuple(map(int, shape)), tuple(map(int, stride))
+    if not isinstance(storage, Storage) or len(shape) != len(stride):
+        raise ValueError("a tensor that is none")
+    return Tensor(storage, dtype, int(offset), shape, stride)
+
+
+def _same(tensor: Any, *_: Any) -> Any:
+    """Stands in for what wraps a tensor."""
+    return tensor
+
+
+def _dict(items: Any = ()) -> dict[Any, Any]:
+    return dict(items)
+
+
+# All that a pickle may call, and what it gets instead.
+_CALLS: dict[str, Callable[..., Any]] = {
+    "collections.OrderedDict": _dict,
+    "torch.Size": lambda *sizes: tuple(*sizes),
+    "torch._utils._rebuild_tensor": _tensor,
+    "torch._utils._rebuild_tensor_v2": _tensor,
+    "torch._utils._rebuild_tensor_v3": _tensor,
+    "torch._utils._rebuild_parameter": _same,
+    "torch._utils._rebuild_parameter_with_state": _same,
+    "torch.nn.parameter.Parameter": _same,
+}
