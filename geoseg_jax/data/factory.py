@@ -24,19 +24,24 @@ class Data(NamedTuple):
 
 
 def make_data(config: ConfigDict) -> Data:
-    """The sources that `config.data` describes; `config.data.name` is kitti or synthetic.
+    """The sources that `config.data` describes; `config.data.name` says of which kind.
 
+    Kinds: kitti and synthetic for depth, those of `labelled.MAKERS` for segmentation.
     Raises DataError, before anything is trained, for data that is missing, malformed or empty.
     """
-    makers = {"kitti": _kitti, "synthetic": _synthetic}
-    name = config.data.name
-    if name not in makers:
-        near = difflib.get_close_matches(str(name), makers, n=1)
+    from geoseg_jax.data import labelled  # here, so that its parts can also run as commands
+
+    depth = {"kitti": _kitti, "synthetic": _synthetic}
+    name, known = config.data.name, (*depth, *labelled.MAKERS)
+    if name not in known:
+        near = difflib.get_close_matches(str(name), known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise DataError(f"config.data.name={name!r} is none of {', '.join(makers)}{hint}")
-    train, evaluation = makers[name](config.data)
+        raise DataError(f"config.data.name={name!r} is none of {', '.join(known)}{hint}")
+    train, evaluation = depth.get(name, labelled.make)(config.data)
     for split, source in (("train", train), ("eval", evaluation)):
         logging.info("%s: %d records; left out: %s", split, len(source), _left_out(source))
+    if name not in depth:
+        return Data(train, evaluation)
     size = {"height": config.data.height, "width": config.data.width}
     limit = config.data.get("constant_frames", 200)
     share = config.data.get("bad_share", 0.0)

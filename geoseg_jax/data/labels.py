@@ -25,6 +25,7 @@ class LabelTable(NamedTuple):
     file_ids: the id that a label file or a submission holds for each train id.
     categories: the coarser class of each class; () where the data set has none.
     paper_classes: train ids of the classes that the paper averages over; () = none.
+    colours: RGB -> id, for data sets whose label files may be in colour; None for the others.
     """
 
     name: str
@@ -34,6 +35,7 @@ class LabelTable(NamedTuple):
     file_ids: tuple[int, ...]
     categories: tuple[str, ...] = ()
     paper_classes: tuple[int, ...] = ()
+    colours: Mapping[Colour, int] | None = None
 
 
 def label_table(name: str, key: str = "config.data.classes") -> LabelTable:

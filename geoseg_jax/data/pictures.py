@@ -4,6 +4,7 @@ import pathlib
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from geoseg_jax.data.source import BadRecord
 
@@ -72,7 +73,21 @@ def scale_intrinsics(
     return to_new @ intrinsics
 
 
-def _decode(path: str | pathlib.Path, flags: int) -> np.ndarray:
+def picture_size(path: str | pathlib.Path) -> tuple[int, int]:
+    """Height and width of a PNG or JPEG file by its header alone.
+
+    Raises BadRecord where it is missing or no picture.
+    """
+    try:
+        with Image.open(path) as picture:
+            return picture.height, picture.width
+    except (OSError, SyntaxError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "it is no PNG or JPEG"
+        raise BadRecord(f"{path}: {why}; get the file again") from error
+
+
+def read_whole(path: str | pathlib.Path) -> bytes:
+    """The bytes of a PNG or JPEG file. Raises BadRecord where it is missing or cut short."""
     try:
         data = pathlib.Path(path).read_bytes()
     except OSError as error:
@@ -84,7 +99,16 @@ def _decode(path: str | pathlib.Path, flags: int) -> np.ndarray:
             f"{path}: the picture is cut short or no PNG or JPEG ({len(data)} bytes); "
             "get the file again"
         )
+    return data
+
+
+def decode(data: bytes, flags: int, path: str | pathlib.Path) -> np.ndarray:
+    """The picture in `data`, by OpenCV's IMREAD flags. Raises BadRecord naming `path`."""
     picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if picture is None:
         raise BadRecord(f"{path}: the picture can't be decoded; get the file again")
     return picture
+
+
+def _decode(path: str | pathlib.Path, flags: int) -> np.ndarray:
+    return decode(read_whole(path), flags, path)

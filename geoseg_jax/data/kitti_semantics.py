@@ -1,0 +1,62 @@
+"""KITTI semantics: 200 pictures of the KITTI 2015 training set with Cityscapes label ids."""
+
+import pathlib
+import re
+
+from ml_collections import ConfigDict
+
+from geoseg_jax.data.kitti_2015_drives import drives
+from geoseg_jax.data.labels import label_table
+from geoseg_jax.data.name_splits import split_names
+from geoseg_jax.data.segmentation import (
+    LabelledPictures,
+    find_items,
+    list_files,
+    make_pair,
+    need_root,
+    no_pairs,
+)
+
+LAYOUT = "ROOT/training/image_2/000000_10.png with ROOT/training/semantic/000000_10.png"
+HOW_TO_GET = (
+    "get data_semantics.zip from "
+    "https://www.cvlibs.net/datasets/kitti/eval_semseg.php?benchmark=semantics2015 and unpack it"
+)
+COUNT, FOLDS = 200, 4
+_NAME = re.compile(r"(\d{6})_10")
+
+
+def fold(k: int) -> list[str]:
+    """The names of fold k of 4: blocks of 50 by number, since neighbours share a drive.
+
+    fold(0) is 000000_10 to 000049_10. Only 200 pictures have labels, and the data set has no
+    official split of them.
+    """
+    size = COUNT // FOLDS
+    return [f"{number:06d}_10" for number in range(k * size, (k + 1) * size)]
+
+
+def make(data: ConfigDict) -> tuple[LabelledPictures, LabelledPictures]:
+    """Sources to train and to evaluate on.
+
+    config.data.train_split: 'pool' (all that is not evaluated) or a file of names; eval_split:
+    'fold0' to 'fold3', 'rest', 'train' or a file. Raises DataError where nothing is there.
+    """
+    root = need_root(data, LAYOUT, HOW_TO_GET)
+    table = label_table(data.get("classes", "") or "cityscapes19")
+    images, labels = (_numbered(root / "training" / name) for name in ("image_2", "semantic"))
+    known = drives()
+    drive = {name: known.get(int(_NAME.fullmatch(name)[1]), "") for name in images}
+    items, left_out = find_items(images, labels, drive)
+    if not items:
+        raise no_pairs(root, left_out, LAYOUT, HOW_TO_GET)
+    folds = {f"fold{k}": fold(k) for k in range(FOLDS)}
+    by_name = {item.name: item for item in items}
+    pool, judged = split_names(list(by_name), data.train_split, data.eval_split, folds)
+    train, evaluation = ([by_name[name] for name in names] for names in (pool, judged))
+    return make_pair(data, table, train, evaluation, left_out)
+
+
+def _numbered(folder: pathlib.Path) -> dict[str, pathlib.Path]:
+    """Its pictures at time 10, the one that has a label."""
+    return {n: path for n, path in list_files(folder).items() if _NAME.fullmatch(n)}

@@ -1,0 +1,77 @@
+"""From config.data to the labelled sources to train and to evaluate on, few labels included."""
+
+from collections.abc import Callable, Mapping
+
+from absl import logging
+from ml_collections import ConfigDict
+
+from geoseg_jax.data import (
+    camvid,
+    cityscapes,
+    folder,
+    kitti_semantics,
+    nyu_folder,
+    synthetic_segmentation,
+)
+from geoseg_jax.data.name_splits import REST, TRAIN
+from geoseg_jax.data.source import DataError, Source
+from geoseg_jax.data.subsets import FIRST, Subset, choose
+
+
+def _nyu(data: ConfigDict) -> tuple[Source, Source]:
+    if nyu_folder.is_one(data.root):
+        return nyu_folder.make(data)
+    from geoseg_jax.data import nyu  # needs h5py, which no other data set does
+
+    return nyu.make(data)
+
+
+# Each takes config.data and returns (source to train on, source to evaluate on). For eval_split
+# 'rest' and 'train' both hold the same pictures: `make` takes the right ones.
+MAKERS: Mapping[str, Callable[[ConfigDict], tuple[Source, Source]]] = {
+    "kitti_semantics": kitti_semantics.make,
+    "cityscapes": cityscapes.make,
+    "nyu": _nyu,
+    "camvid": camvid.make,
+    "folder": folder.make,
+    "synthetic_segmentation": synthetic_segmentation.make,
+}
+
+
+def make(data: ConfigDict) -> tuple[Source, Source]:
+    """The sources that config.data describes, the first with config.data.labels records only.
+
+    config.data.labels, subset, subset_seed: see `subsets.choose`. eval_split 'rest' evaluates on
+    all that was not chosen (the paper's way), 'train' on what was. Raises DataError where either
+    is empty.
+    """
+    train, evaluation = MAKERS[data.name](data)
+    _need(train, data, "train_split")
+    count = data.get("labels", 0)
+    if count:
+        settings = (count, data.get("subset", FIRST), data.get("subset_seed", 0))
+        train = Subset(train, choose(train.names, *settings))
+    chosen = set(train.names)
+    split = data.get("eval_split", "")
+    if split in (REST, TRAIN):
+        names = enumerate(evaluation.names)
+        wanted = [i for i, name in names if (name in chosen) == (split == TRAIN)]
+        evaluation = Subset(evaluation, wanted)
+    _need(evaluation, data, "eval_split")
+    both = chosen.intersection(evaluation.names)
+    if both:
+        logging.warning(
+            "config.data.eval_split=%s: EVALUATING ON %d OF THE %d TRAINING PICTURES; report the "
+            "numbers as such.", split, len(both), len(chosen),
+        )  # fmt: skip
+    return train, evaluation
+
+
+def _need(source: Source, data: ConfigDict, key: str) -> None:
+    if len(source) == 0:
+        counts = ", ".join(f"{count} x {why}" for why, count in source.left_out.items())
+        raise DataError(
+            f"config.data.{key}={data.get(key, '')!r}: no labelled picture under "
+            f"{data.get('root', '')!r} (left out: {counts or 'none'}); choose another split, or "
+            "train on fewer by config.data.labels where the rest evaluates"
+        )
