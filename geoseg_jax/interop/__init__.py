@@ -11,5 +11,6 @@ names and shapes. Nothing in a file is executed: see `unpickling`.
 
 from geoseg_jax.interop.errors import WeightsError
 from geoseg_jax.interop.reading import Weights, read_weights
+from geoseg_jax.interop.writing import write_torchvision, write_weights
 
-__all__ = ["Weights", "WeightsError", "read_weights"]
+__all__ = ["Weights", "WeightsError", "read_weights", "write_torchvision", "write_weights"]

@@ -148,7 +148,7 @@ def check(slots: Mapping[str, Slot], found: Mapping[str, tuple[int, ...]], what:
       WeightsError: naming what is missing, superfluous or of another shape.
     """
     problems = [f"{n} is missing" for n in slots if n not in found]
-    problems += [f"{n} is superfluous" for n in found if n not in slots]
+    problems += [f"{n} is superfluous" for n in sorted(found) if n not in slots]
     problems += [
         f"{n} has shape {list(found[n])} instead of {list(slot.shape)}"
         for n, slot in slots.items()

@@ -13,7 +13,7 @@ from flax import traverse_util
 from geoseg_jax.interop import names, torch_files
 from geoseg_jax.interop.errors import WeightsError
 from geoseg_jax.interop.tensors import Storage, Tensor, item_size
-from geoseg_jax.models import encoders, unet
+from geoseg_jax.models import encoders, resnet, unet
 
 WEIGHTS_FILE, DESCRIPTION_FILE = "weights.safetensors", "weights.json"
 MONODEPTH2_FILES = ("encoder.pth", "depth.pth")
@@ -85,7 +85,16 @@ def _read_file(path: pathlib.Path) -> Weights:
         sha256 = sha256_of_file(path)
         if any(str(name).startswith("params/") for name in entries):
             return _take_ours(entries, metadata, sha256)
-        return _convert(*_select(entries), sha256)
+        return _convert(*_select(entries), sha256, _normalisation(metadata))
+
+
+def _normalisation(metadata: Mapping[str, str]) -> str:
+    """What a file that this package wrote says, or ''."""
+    found = metadata.get("normalisation", "")
+    if found and found not in resnet.NORMALISATIONS:
+        known = ", ".join(resnet.NORMALISATIONS)
+        raise WeightsError(f"expects its input normalised as {found!r}; known are {known}")
+    return found
 
 
 def _read_folder(folder: pathlib.Path) -> Weights:
@@ -109,9 +118,8 @@ def _read_folder(folder: pathlib.Path) -> Weights:
         dropped += left
     lines = "".join(f"{path.name} {sha256_of_file(path)}\n" for path in sorted(paths))
     with torch_files.naming(folder):
-        return _convert(
-            "monodepth2", tensors, tuple(dropped), hashlib.sha256(lines.encode()).hexdigest()
-        )
+        sha256 = hashlib.sha256(lines.encode()).hexdigest()
+        return _convert("monodepth2", tensors, tuple(dropped), sha256)
 
 
 def _load(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, str]]:
@@ -162,8 +170,9 @@ def _select(entries: Mapping[str, Any]) -> tuple[str, dict[str, Tensor], tuple[s
     if "encoder_q.conv1.weight" in tensors:
         kind, prefix = "moco", "encoder_q."
         # The other encoder is a moving average of this one; the queue holds its answers.
-        dropped += [n for n in tensors if n.startswith(("encoder_k.", "queue"))]
-        tensors = {n: t for n, t in tensors.items() if n not in dropped}
+        other = [n for n in tensors if n.startswith(("encoder_k.", "queue"))]
+        dropped += {"encoder_k.*" if n.startswith("encoder_k.") else n for n in other}
+        tensors = {n: t for n, t in tensors.items() if n not in other}
     elif "encoder.conv1.weight" in tensors:
         kind, prefix = "monodepth2", "encoder."
     elif "decoder.0.conv.conv.weight" in tensors:
@@ -183,11 +192,16 @@ def _select(entries: Mapping[str, Any]) -> tuple[str, dict[str, Tensor], tuple[s
     # PyTorch's batch norms count their batches; with a fixed momentum the count has no use.
     counters = [n for n in tensors if n.endswith(".num_batches_tracked")]
     left = {*classifier, *counters}
-    return kind, {n: t for n, t in tensors.items() if n not in left}, tuple(dropped)
+    # The order of names in a .safetensors changes from one reading to the next.
+    return kind, {n: t for n, t in tensors.items() if n not in left}, tuple(sorted(dropped))
 
 
 def _convert(
-    kind: str, tensors: Mapping[str, Tensor], dropped: tuple[str, ...], sha256: str
+    kind: str,
+    tensors: Mapping[str, Tensor],
+    dropped: tuple[str, ...],
+    sha256: str,
+    normalisation: str = "",
 ) -> Weights:
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
     slots: dict[str, names.Slot] = {}
@@ -201,8 +215,8 @@ def _convert(
         what.append("monodepth2's depth decoder")
     names.check(slots, shapes, " with ".join(what))
     flat = names.convert(slots, tensors)
-    normalisation = "monodepth2" if kind == "monodepth2" else "imagenet"
-    variables = traverse_util.unflatten_dict(flat)
+    normalisation = normalisation or ("monodepth2" if kind == "monodepth2" else "imagenet")
+    variables = {"params": {}, "batch_stats": {}} | traverse_util.unflatten_dict(flat)
     return Weights(variables, kind, encoder, sha256, normalisation, dropped)
 
 
@@ -242,6 +256,6 @@ def _take_ours(entries: Mapping[str, Any], metadata: Mapping[str, str], sha256: 
         metadata.get("kind", "geoseg_jax"),
         encoder,
         sha256,
-        metadata.get("normalisation", "imagenet"),
+        _normalisation(metadata) or "imagenet",
         source=source,
     )
