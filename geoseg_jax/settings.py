@@ -188,6 +188,7 @@ RULES: dict[str, Rule] = {
     "data.cities": each(text),
     "data.eval_labels": choice("full", "resized"),
     "data.label_resize": choice("nearest", "bicubic"),
+    "data.label_crop": choice("none", "bottom_right"),
     "data.ground_truth": choice("auto", "improved", "velodyne"),
     "data.constant_frames": whole(1),
     "data.world": text,
