@@ -2,12 +2,14 @@
 
 import importlib.util
 import pathlib
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import pytest
 
 from geoseg_jax.batch import FIELDS
+from geoseg_jax.data.labels import label_table
 from geoseg_jax.settings import check
 from geoseg_jax.tasks import make_task
 
@@ -17,7 +19,16 @@ ARGUMENTS = {
     "depth_kitti": ["mono", "stereo", "mono_stereo", "resnet50", "mono,resnet50"],
     "depth_synthetic": ["mono", "stereo", "room", "street,mono_stereo"],
     "quickstart": [],
+    "segment_camvid": ["init=W,labels=16,frozen=True", "decoder=linear,frozen=True"],
+    "segment_cityscapes": ["decoder=unet,encoder=resnet18", "preset=paper_code,imagenet=True"],
+    "segment_folder": ["parts=encoder+decoder"],
+    "segment_kitti": ["preset=paper_code", "fold=3,resolution=416x128", "decoder=deeplabv3"],
+    "segment_nyu": ["classes=nyu13"],
+    "segment_synthetic": ["world=room", "seed=2"],
 }
+DEPTH = {"image", "sources", "intrinsics", "stereo_pose", "depth", "depth_size", "constant_depth"}
+SEGMENTATION = {"image", "label", "label_size"}
+KEY = jax.random.key(0)
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))
 
 
@@ -29,18 +40,29 @@ def get_config(name, arg=""):
 
 
 def abstract_batch(config):
-    """The shapes that the batches of a depth configuration have."""
-    height, width = config.data.height, config.data.width
-    sizes = {"B": 2, "H": height, "W": width, "D_H": height, "D_W": width}
-    sizes["S"] = len(config.data.frames) + config.data.stereo
-    keys = ("image", "sources", "intrinsics", "stereo_pose", "depth", "depth_size")
-    keys += ("constant_depth", "id", "mask")
+    """The shapes that the batches of a configuration have."""
+    height, width = config.data.get("crop", ()) or (config.data.height, config.data.width)
+    sizes = {"B": 2} | dict.fromkeys(("H", "D_H", "L_H"), height)
+    sizes |= dict.fromkeys(("W", "D_W", "L_W"), width)
+    depth = config.task.name == "selfsup_depth"
+    if depth:
+        sizes["S"] = len(config.data.frames) + config.data.stereo
+    keys = (DEPTH if depth else SEGMENTATION) | {"id", "mask"}
 
     def struct(field):
         shape = tuple(sizes[axis] if axis in sizes else int(axis) for axis in field.axes)
         return jax.ShapeDtypeStruct(shape, field.dtype)
 
     return {key: struct(FIELDS[key]) for key in keys}
+
+
+def data_for(config):
+    """What a task asks of the data when it is made."""
+    if config.task.name == "selfsup_depth":
+        return None
+    name = {"synthetic_segmentation": "synthetic_street"}
+    table = label_table(config.data.classes or name.get(config.data.name, "camvid11"))
+    return SimpleNamespace(train=SimpleNamespace(table=table))
 
 
 def test_every_config_is_covered():
@@ -53,7 +75,7 @@ def test_every_config_is_covered():
 def test_builds_and_steps(name, arg):
     config = get_config(name, arg)
     check(config)
-    task, batch, key = make_task(config), abstract_batch(config), jax.random.key(0)
+    task, batch, key = make_task(config, data_for(config)), abstract_batch(config), KEY
     variables = jax.eval_shape(task.init, key, batch)
 
     def step(variables, key, batch):
@@ -72,9 +94,12 @@ def test_builds_and_steps(name, arg):
     assert jax.tree.all(same)
     assert jax.tree.structure(aux.batch_stats) == jax.tree.structure(variables["batch_stats"])
     sums = jax.eval_shape(task.evaluate, variables, batch)
-    assert {"abs_rel", "abs_rel_constant", "images"} <= set(sums)
+    depth = config.task.name == "selfsup_depth"
+    judged = {"abs_rel", "abs_rel_constant"} if depth else {"confusion"}
+    assert judged | {"images"} <= set(sums)
     pictures = jax.eval_shape(task.visualise, variables, batch)
-    size = (2, config.data.height, config.data.width, 3)
+    pictures.pop("legend", None)
+    size = (2, *batch["image"].shape[1:])
     assert {(p.shape, p.dtype.name) for p in pictures.values()} == {(size, "uint8")}
 
 
@@ -87,3 +112,29 @@ def test_a_wrong_argument_is_named(name):
 def test_stereo_is_judged_in_metres():
     assert get_config("depth_kitti", "mono").task.eval.median_scaling
     assert not get_config("depth_kitti", "mono_stereo").task.eval.median_scaling
+
+
+def test_an_argument_reads_like_the_row_that_it_makes():
+    arg = "init=W,labels=16,frozen=True,decoder=linear,resolution=416x128"
+    config = get_config("segment_kitti", arg)
+    assert config.init_from == "W"
+    assert config.data.labels == 16
+    assert config.transfer.frozen == ("encoder",)
+    assert config.model.decoder == "linear"
+    assert (config.data.height, config.data.width) == (128, 416)
+
+
+def test_the_controlled_preset_has_none_of_the_faults():
+    def faults(config):
+        return {
+            "1 gradients accumulate": config.optimizer.accumulate_gradients,
+            "2 frozen parts learn": config.transfer.freeze != "all",
+            "3 normalised twice": config.task.normalise_twice,
+            "4 other classes are judged than trained": config.train.best_metric == "paper_miou",
+            "5 label ids are invented": config.data.label_resize != "nearest",
+        }
+
+    for name in NAMES:
+        if name.startswith("segment"):
+            assert not any(faults(get_config(name)).values()), name
+    assert all(faults(get_config("segment_kitti", "preset=paper_code,imagenet=True")).values())

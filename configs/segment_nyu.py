@@ -1,0 +1,24 @@
+"""Segmentation on NYUv2 (Silberman et al., ECCV 2012): 795 training, 654 test pictures.
+
+    python -m geoseg_jax.main --config=configs/segment_nyu.py:init=W,labels=64 \
+        --workdir=S --config.data.root=/data/nyu
+
+ROOT holds nyu_depth_v2_labeled.mat, or images/ and labels40/. Options behind the colon:
+geoseg_jax/presets.py, and classes: nyu40 (the default) or nyu13. Pictures are 320x240.
+No published number is claimed yet.
+"""
+
+from ml_collections import ConfigDict
+
+from geoseg_jax import presets
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    config, options = presets.segmentation(
+        arg, "segment_nyu.py", resolution="320x240", classes=("nyu40", "nyu13")
+    )
+    config.data.update({"name": "nyu", "root": "", "train_split": "train", "eval_split": "test"})
+    config.data.classes = options["classes"]
+    config.data.scale = (0.75, 1.75)
+    config.train.update({"steps": 8_000, "batch_size": 16, "eval_every": 2_000})
+    return config
