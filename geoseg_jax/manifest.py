@@ -45,15 +45,20 @@ def read_json(path: str | pathlib.Path) -> dict[str, Any] | None:
 
 
 def describe_data(data: Any) -> dict[str, Any]:
-    """Fingerprints, sizes and what was left out of both splits, and one hash over them."""
-    splits = {
-        name: {
+    """Fingerprints, sizes and what was left out of both splits, and one hash over them.
+
+    Of a split that is a choice among more records (few labels), also their names.
+    """
+
+    def describe(source: Any) -> dict[str, Any]:
+        chosen = {"names": source.names} if hasattr(source, "indices") else {}
+        return {
             "sha256": source.fingerprint(),
             "size": len(source),
             "left_out": dict(getattr(source, "left_out", {})),
-        }
-        for name, source in (("train", data.train), ("eval", data.eval))
-    }
+        } | chosen
+
+    splits = {"train": describe(data.train), "eval": describe(data.eval)}
     both = "".join(splits[name]["sha256"] for name in ("train", "eval"))
     return splits | {"sha256": hashlib.sha256(both.encode()).hexdigest()}
 

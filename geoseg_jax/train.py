@@ -19,6 +19,8 @@ from geoseg_jax import manifest, resume, settings, sharding, steps, transfer, wr
 from geoseg_jax import tasks as all_tasks
 from geoseg_jax.checkpoints import Checkpoints
 from geoseg_jax.data import leakage, make_data, pipeline
+from geoseg_jax.data.source import Source
+from geoseg_jax.data.subsets import Subset
 from geoseg_jax.data.transforms import augmentation
 from geoseg_jax.evaluation import better, evaluate
 from geoseg_jax.interrupts import Interrupts
@@ -196,10 +198,10 @@ class _Loop:
             )
         )
 
-    def _eval_batches(self) -> Iterator[dict[str, np.ndarray]]:
+    def _eval_batches(self, source: Source | None = None) -> Iterator[dict[str, np.ndarray]]:
         return iter(
             pipeline.eval_batches(
-                self.data.eval,
+                self.data.eval if source is None else source,
                 batch_size=self.train.eval_batch_size,
                 **self._reading(),
             )
@@ -332,9 +334,11 @@ class _Loop:
         self.writer.flush()
 
     def _pictures(self) -> None:
-        """The same few evaluation examples every time."""
-        batch = sharding.to_devices(next(self._eval_batches()), self.mesh)
+        """The same few evaluation examples every time, from all over the split."""
         count = min(SHOWN, len(self.data.eval))
+        spread = [i * len(self.data.eval) // count for i in range(count)]
+        batches = self._eval_batches(Subset(self.data.eval, spread))
+        batch = sharding.to_devices(next(batches), self.mesh)
         shown = self.picture_step(self.state.variables, batch)
         self.writer.write_images(self.step, {k: np.asarray(v)[:count] for k, v in shown.items()})
 

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from geoseg_jax import checkpoints, settings
+from geoseg_jax import checkpoints, interop, settings
 from geoseg_jax.checkpoints import CheckpointError
 from geoseg_jax.optimizers import Optimizer
 from geoseg_jax.state import TrainState, flat_arrays, sha256_of
@@ -25,6 +25,7 @@ class Ancestor(NamedTuple):
 
     variables: dict[str, Any]  # {'params': {part: ...}, 'batch_stats': {part: ...}}, numpy
     encoder: str  # its name
+    normalisation: str  # what the encoder expects of its input, see models.resnet.NORMALISATIONS
     record: dict[str, Any]  # for the lineage
 
 
@@ -107,17 +108,17 @@ def read(source: str, config: ConfigDict) -> Ancestor:
         return _read_checkpoint(_choose(path, which), source)
     if (path / "state").is_dir():
         return _read_checkpoint(path, source)
-    from geoseg_jax import interop
-
     weights = interop.read_weights(path)
     record = {
         "source": source,
         "kind": weights.kind,
         "encoder": weights.encoder,
         "sha256": weights.sha256,
+        "converted_from": weights.source,
+        "left_out": list(weights.dropped),
         "parents": [],
     }
-    return Ancestor(weights.variables, weights.encoder, record)
+    return Ancestor(weights.variables, weights.encoder, weights.normalisation, record)
 
 
 def _choose(workdir: pathlib.Path, which: str) -> pathlib.Path:
@@ -141,6 +142,7 @@ def _read_checkpoint(folder: pathlib.Path, source: str) -> Ancestor:
     variables, meta = checkpoints.read_variables(folder), checkpoints.read_meta(folder)
     config = meta["config"]
     encoder = config.get("model", {}).get("encoder", "")
+    normalisation = config.get("model", {}).get("normalisation", "imagenet")
     record = {
         "source": source,
         "kind": "run",
@@ -151,7 +153,7 @@ def _read_checkpoint(folder: pathlib.Path, source: str) -> Ancestor:
         "data_sha256": meta["data"],
         "parents": meta.get("parents", []),
     }
-    return Ancestor(variables, encoder, record)
+    return Ancestor(variables, encoder, normalisation, record)
 
 
 def take(ancestor: Ancestor, like: TrainState, config: ConfigDict) -> dict[str, Any]:
@@ -167,6 +169,13 @@ def take(ancestor: Ancestor, like: TrainState, config: ConfigDict) -> dict[str, 
       CheckpointError: where an array is missing, superfluous or of another shape, with both sides.
     """
     parts, source = settings_of(config)["parts"], config.init_from
+    expected = config.get("model", {}).get("normalisation", "imagenet")
+    if "encoder" in parts and ancestor.normalisation != expected:
+        raise CheckpointError(
+            f"config.init_from={source}: its encoder expects its input normalised as "
+            f"{ancestor.normalisation!r}, config.model.normalisation={expected!r} gives another; "
+            f"set config.model.normalisation={ancestor.normalisation!r}"
+        )
     taken: dict[str, Any] = {}
     for part in parts:
         there = {c: ancestor.variables.get(c, {}).get(part, {}) for c in COLLECTIONS}

@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import logging
 
 from geoseg_jax import scores
 from geoseg_jax.models import resnet
@@ -19,8 +20,7 @@ from geoseg_jax.tasks.jitter import jitter_views
 def make(config: Any, data: Any) -> Task:
     """The task for one configuration; reads config.task, config.model and config.transfer.
 
-    data: its train source has `table`, the label table (see data.labels.LabelTable), and, where
-    config.task.class_weights is the name of a method, `class_counts()`.
+    data: its train source has `table`, the label table (see data.labels.LabelTable).
     """
     task, table = config.task, data.train.table
     classes = len(table.classes)
@@ -126,7 +126,7 @@ def class_weights(setting: Any, classes: tuple[str, ...], source: Any) -> np.nda
       ValueError: for another count of numbers.
     """
     if setting == "median_frequency":
-        frequency = source.class_frequencies()
+        frequency = class_frequencies(source, len(classes))
         present = frequency > 0
         weights = np.zeros(len(classes), np.float32)
         weights[present] = np.median(frequency[present]) / frequency[present]
@@ -139,3 +139,17 @@ def class_weights(setting: Any, classes: tuple[str, ...], source: Any) -> np.nda
             f"{len(classes)}: {', '.join(classes)}"
         )
     return np.asarray(setting, np.float32)
+
+
+def class_frequencies(source: Any, classes: int) -> np.ndarray:
+    """Share of each class in the labelled pixels of those pictures that show it, float64 [C].
+
+    Reads every record once. 0 for a class that no picture shows.
+    """
+    pixels, labelled = np.zeros(classes), np.zeros(classes)
+    logging.info("config.task.class_weights: counting the classes of %d pictures", len(source))
+    for index in range(len(source)):
+        counts = np.bincount(source[index]["label"].ravel(), minlength=256)[:classes]
+        pixels += counts
+        labelled += np.where(counts > 0, counts.sum(), 0)
+    return pixels / np.maximum(labelled, 1)

@@ -1,0 +1,166 @@
+"""The segmentation task against values by hand and NumPy, for every head."""
+
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from geoseg_jax import presets
+from geoseg_jax.data.labels import label_table
+from geoseg_jax.tasks import segmentation
+
+TABLE = label_table("camvid11")
+CLASSES = len(TABLE.classes)
+H, W, L_H, L_W = 36, 48, 50, 64
+
+
+def make_config(**changes) -> ConfigDict:
+    config, _ = presets.segmentation("encoder=tiny", "test")
+    config.update_from_flattened_dict({k.replace("__", "."): v for k, v in changes.items()})
+    return config
+
+
+class Labels:
+    """A training set whose labels are given."""
+
+    table = TABLE
+
+    def __init__(self, *labels):
+        self.labels = [np.asarray(label, np.uint8) for label in labels]
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitem__(self, index):
+        return {"label": self.labels[index]}
+
+
+def make(**changes):
+    data = SimpleNamespace(train=Labels())
+    return segmentation.make(make_config(**changes), data)
+
+
+def batch(full=True, seed=0):
+    generator = np.random.default_rng(seed)
+    height, width = (L_H, L_W) if full else (H, W)
+    label = generator.integers(0, CLASSES, (3, height, width)).astype(np.uint8)
+    label[0, :5] = 255
+    sizes = np.full((3, 2), (height, width), np.int32)
+    if full:
+        sizes[1] = (41, 60)
+        label[1, 41:], label[1, :, 60:] = 255, 255
+    return {
+        "image": generator.integers(0, 256, (3, H, W, 3)).astype(np.uint8),
+        "label": label,
+        "label_size": sizes,
+        "id": np.arange(3, dtype=np.int32),
+        "mask": np.array([True, True, False]),
+    }
+
+
+@pytest.fixture(scope="module")
+def unet():
+    task = make()
+    return task, jax.jit(task.init)(jax.random.key(0), batch())
+
+
+def test_the_loss_is_the_mean_cross_entropy_of_labelled_pixels(unet):
+    task, variables = unet
+    variables = jax.tree.map(jnp.zeros_like, variables)  # all logits 0
+    value, aux = jax.jit(task.loss)(variables, jax.random.key(1), batch(full=False))
+    np.testing.assert_allclose(value, np.log(CLASSES), rtol=1e-5)
+    assert set(aux.terms) == {"cross_entropy", "training_accuracy"}
+
+
+def test_evaluation_counts_what_prediction_says(unet):
+    task, variables = unet
+    examples = batch()
+    sums = jax.jit(task.evaluate)(variables, examples)
+    answer = np.asarray(jax.jit(task.predict)(variables, examples)["label"])
+    assert answer.shape == (3, L_H, L_W)
+    expected = np.zeros((CLASSES, CLASSES), int)
+    known = (examples["label"] < CLASSES) & examples["mask"][:, None, None]
+    np.add.at(expected, (examples["label"][known], answer[known]), 1)
+    np.testing.assert_array_equal(sums["confusion"], expected)
+    assert sums["images"] == 2
+    numbers = task.summarise({k: np.asarray(v) for k, v in sums.items()})
+    accuracy = np.trace(expected) / expected.sum()
+    np.testing.assert_allclose(numbers["pixel_accuracy"], accuracy)
+
+
+def test_a_label_of_another_size_is_answered_at_its_own_size(unet):
+    task, variables = unet
+    examples = batch()
+    predict = jax.jit(task.predict)
+    whole = np.asarray(predict(variables, examples)["label"])[1]
+    alone = {k: v[1:2] for k, v in examples.items()}
+    alone["label"] = alone["label"][:, :41, :60]
+    np.testing.assert_array_equal(
+        whole[:41, :60], np.asarray(predict(variables, alone)["label"])[0]
+    )
+
+
+@pytest.mark.parametrize("decoder", ["unet", "deeplabv3", "linear"])
+def test_a_frozen_encoder_gets_no_gradient_and_keeps_its_statistics(decoder):
+    task = make(model__decoder=decoder, transfer__frozen=("encoder",))
+    examples = batch(full=False)
+    variables = jax.jit(task.init)(jax.random.key(0), examples)
+    assert ("decoder" in variables["params"]) == (decoder != "linear")
+
+    def step(params):
+        both = {**variables, "params": params}
+        return task.loss(both, jax.random.key(1), examples)
+
+    gradients, aux = jax.jit(jax.grad(step, has_aux=True))(variables["params"])
+    assert not any(np.any(g) for g in jax.tree.leaves(gradients["encoder"]))
+    assert any(np.any(g) for g in jax.tree.leaves(gradients["head"]))
+    same = jax.tree.map(
+        np.array_equal, aux.batch_stats["encoder"], variables["batch_stats"]["encoder"]
+    )
+    assert jax.tree.all(same)
+
+
+def test_normalising_twice_is_another_input(unet):
+    task, variables = unet
+    examples = batch(full=False)
+    once = jax.jit(task.evaluate)(variables, examples)["confusion"]
+    twice = jax.jit(make(task__normalise_twice=True).evaluate)(variables, examples)["confusion"]
+    assert np.any(np.asarray(once) != np.asarray(twice))
+
+
+def test_the_papers_numbers_come_from_the_same_pass():
+    data = SimpleNamespace(train=SimpleNamespace(table=label_table("cityscapes34")))
+    config = make_config(data__classes="cityscapes34")
+    task = segmentation.make(config, data)
+    examples = batch()
+    variables = jax.jit(task.init)(jax.random.key(0), examples)
+    sums = jax.jit(task.evaluate)(variables, examples)
+    numbers = task.summarise({k: np.asarray(v) for k, v in sums.items()})
+    assert {"paper_miou", "paper_pixel_accuracy", "miou"} <= set(numbers)
+
+
+def test_pictures(unet):
+    task, variables = unet
+    shown = jax.jit(task.visualise)(variables, batch())
+    # jit sorts the names; the task's own order is for the sheet.
+    assert set(shown) == {"input", "label", "prediction", "errors", "legend"}
+    assert shown["errors"].shape == (3, H, W, 3)
+    black = ~np.any(np.asarray(shown["errors"])[0], axis=-1)
+    assert black[:3].all()  # no label there
+    assert not black[8:].any()
+
+
+def test_class_weights():
+    # Class 0 on half of the first picture and all of the second, class 2 on half of the first.
+    source = Labels([[0, 0, 2, 2]], [[0, 0, 0, 255]])
+    frequency = segmentation.class_frequencies(source, 3)
+    np.testing.assert_allclose(frequency, [5 / 7, 0, 2 / 4])
+    weights = segmentation.class_weights("median_frequency", ("a", "b", "c"), source)
+    median = (5 / 7 + 1 / 2) / 2
+    np.testing.assert_allclose(weights, [median * 7 / 5, 0, median * 2], rtol=1e-6)
+    assert segmentation.class_weights((), ("a", "b"), source) is None
+    with pytest.raises(ValueError, match="has 1 numbers; the classes are 2: a, b"):
+        segmentation.class_weights((1.0,), ("a", "b"), source)
