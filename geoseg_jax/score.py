@@ -23,7 +23,15 @@ from rich.table import Table
 
 from geoseg_jax.data.class_list import read_class_list
 from geoseg_jax.data.label_pictures import read_ids
-from geoseg_jax.data.labels import IGNORE, TABLES, USUAL, LabelTable, label_table, to_train_ids
+from geoseg_jax.data.labels import (
+    IGNORE,
+    TABLES,
+    USUAL,
+    LabelTable,
+    label_table,
+    to_train_ids,
+    void_id,
+)
 from geoseg_jax.data.source import BadRecord, DataError
 from geoseg_jax.manifest import write_json
 from geoseg_jax.matching import Pair, match
@@ -71,7 +79,8 @@ def pair_matrix(pair: Pair, table: LabelTable) -> np.ndarray:
 
     Raises BadRecord, see `score_folders`.
     """
-    predicted, truth = (_read(path, table) for path in (pair.prediction, pair.label))
+    predicted = _read(pair.prediction, prediction_table(table))
+    truth = _read(pair.label, table)
     if predicted.shape != truth.shape:
         sizes = [f"{array.shape[1]}x{array.shape[0]}" for array in (predicted, truth)]
         raise BadRecord(
@@ -83,6 +92,18 @@ def pair_matrix(pair: Pair, table: LabelTable) -> np.ndarray:
     column = np.minimum(predicted[judged], count)
     cells = truth[judged].astype(np.intp) * (count + 1) + column
     return np.bincount(cells, minlength=count * (count + 1)).reshape(count, count + 1)
+
+
+def prediction_table(table: LabelTable) -> LabelTable:
+    """The table that predictions are read by: it knows the ids that predictions are written with.
+
+    That is the labels' own table but for one that merges the classes of the label files, such as
+    nyu13_from40, where predictions hold ids of the merged classes.
+    """
+    written = {i: train for train, i in enumerate(table.file_ids)}
+    if all(table.train_ids.get(i) in (train, IGNORE) for i, train in written.items()):
+        return table
+    return table._replace(train_ids={void_id(table): IGNORE, **written}, colours=None)
 
 
 def _read(path: pathlib.Path, table: LabelTable) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from geoseg_jax import score
-from geoseg_jax.data.labels import label_table
+from geoseg_jax.data.labels import TABLES, label_table, to_file_ids
 
 KNOWN = np.arange(34)  # label ids of Cityscapes that pictures hold
 FRAMES = ("aachen_000000_000019", "aachen_000001_000019", "ulm_000003_000019")
@@ -155,6 +155,20 @@ def test_other_tables_by_name(tmp_path, name, among):
     scored = score.score_folders(tmp_path / "p", tmp_path / "l", label_table(name))
     assert scored.images == 3
     assert scored.numbers["miou"] == 1
+
+
+def test_predictions_of_merged_classes(tmp_path):
+    """Labels of NYU's 40 classes, predictions of the 13, as geoseg_jax.predict writes them."""
+    table = label_table("nyu13_from40")
+    truth = ids(3, among=np.arange(41))
+    write(tmp_path / "l" / "a.png", truth)
+    merged = np.array([table.train_ids[i] for i in range(41)], np.uint8)[truth]
+    write(tmp_path / "p" / "a.png", to_file_ids(merged, table))
+    scored = score.score_folders(tmp_path / "p", tmp_path / "l", table)
+    assert scored.numbers["miou"] == scored.numbers["pixel_accuracy"] == 1
+    for other in TABLES:
+        if other != "nyu13_from40":
+            assert score.prediction_table(label_table(other)) == label_table(other)
 
 
 def test_a_class_list_of_ones_own(tmp_path):

@@ -1,0 +1,56 @@
+"""Pictures of one's own, without labels: a folder to predict on."""
+
+import pathlib
+
+import numpy as np
+
+from geoseg_jax.data import pictures
+from geoseg_jax.data.segmentation import PICTURE_ENDINGS
+from geoseg_jax.data.source import DataError, Record
+
+
+class OwnPictures:
+    """The PNG and JPEG files below a folder as a Source of {image, label_size}, sorted by name.
+
+    Names are paths within the folder without their ending. height, width: that pictures are
+    brought to; label_size holds the size that they have.
+
+    Raises DataError for a folder that is missing or without a picture, and for two of one name.
+    """
+
+    def __init__(self, folder: str | pathlib.Path, *, height: int, width: int):
+        folder = pathlib.Path(folder).expanduser()
+        if not folder.is_dir():
+            raise DataError(f"--images={folder}: no such folder")
+        self._paths: dict[str, pathlib.Path] = {}
+        for path in sorted(folder.rglob("*")):
+            if path.suffix.lower() not in PICTURE_ENDINGS or path.name.startswith("."):
+                continue
+            name = path.relative_to(folder).with_suffix("").as_posix()
+            if name in self._paths:
+                raise DataError(
+                    f"--images={folder}: {self._paths[name].name} and {path.name} would have the "
+                    "same prediction; rename one"
+                )
+            self._paths[name] = path
+        if not self._paths:
+            raise DataError(
+                f"--images={folder}: no picture in it or below ({', '.join(PICTURE_ENDINGS)})"
+            )
+        self.names = list(self._paths)
+        self.left_out: dict[str, int] = {}
+        self._size = (height, width)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Record:
+        """Raises BadRecord where the picture can't be read."""
+        picture = pictures.read_picture(self._paths[self.names[index]])
+        return {
+            "image": pictures.to_rgb(pictures.resize(picture, *self._size)),
+            "label_size": np.array(picture.shape[:2], np.int32),
+        }
+
+    def describe(self, index: int) -> str:
+        return self.names[index]

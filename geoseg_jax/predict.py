@@ -1,0 +1,200 @@
+"""A run's predictions as files, for a split of its data or for pictures of one's own.
+
+    python -m geoseg_jax.predict --workdir=W --out=DIR [--split=eval|train] [--step=latest|best|N]
+    python -m geoseg_jax.predict --workdir=W --out=DIR --images=FOLDER
+
+DIR/labels holds label ids at the pictures' own size, ready for a benchmark or geoseg_jax.score,
+DIR/colour the same for people, DIR/predictions.json what they were made with; it is written last.
+One process and one device do it: most of the time goes into reading and writing pictures.
+"""
+
+import argparse
+import pathlib
+import sys
+import types
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from absl import logging
+from ml_collections import ConfigDict
+
+from geoseg_jax import checkpoints, manifest, settings
+from geoseg_jax.data import make_data, nyu_folder, pipeline
+from geoseg_jax.data.labels import IGNORE, USUAL, LabelTable, label_table
+from geoseg_jax.data.own_pictures import OwnPictures
+from geoseg_jax.data.source import DataError
+from geoseg_jax.state import sha256_of
+from geoseg_jax.submission import COLOURS, LABELS, write_prediction
+from geoseg_jax.tasks import make_task
+from geoseg_jax.tasks.base import Batch, Task
+
+PAPERS = "predictions.json"
+# Maps are predicted on canvases of multiples of this, so that pictures of nearly equal sizes, as
+# KITTI has them, share one compiled program.
+_CANVAS = 128
+
+
+def predict(
+    workdir: str | pathlib.Path,
+    out: str | pathlib.Path,
+    *,
+    split: str = "eval",
+    step: str = "latest",
+    images: str | pathlib.Path | None = None,
+    root: str | None = None,
+    batch_size: int = 4,
+    say: Callable[[str], None] = print,
+) -> int:
+    """Predicts and writes; files of the same names are replaced.
+
+    Args:
+      workdir: of a run with at least one checkpoint.
+      out: the folder to write to.
+      split: 'eval' or 'train', of the run's data.
+      step: 'latest', 'best', or the number of a checkpoint that is there.
+      images: a folder of pictures in place of a split.
+      root: in place of the run's config.data.root, where the data lies elsewhere here.
+      batch_size: pictures at a time, on one device.
+      say: told of what is done.
+
+    Returns:
+      How many predictions were written.
+
+    Raises:
+      ConfigError, CheckpointError, DataError: one line, for a workdir without a run or checkpoint,
+        a task that predicts nothing to write, and data that can't be read.
+    """
+    workdir, out = pathlib.Path(workdir), pathlib.Path(out)
+    config = read_config(workdir, root)
+    folder = choose_checkpoint(workdir, step)
+    source, table, task = _parts(config, split, images)
+    variables = checkpoints.read_variables(folder)
+    papers = out / PAPERS
+    papers.unlink(missing_ok=True)
+    say(f"predicting {len(source)} pictures with step {folder.name} of {workdir}…")
+    run = jax.jit(task.predict)
+    for batch, names in _batches(source, min(batch_size, len(source))):
+        labels = np.asarray(run(variables, batch)["label"])
+        for i, name in enumerate(names):
+            height, width = batch["label_size"][i]
+            write_prediction(out, name, labels[i, :height, :width], table)
+    content = {
+        "workdir": str(workdir),
+        "step": int(folder.name),
+        "parameters_sha256": sha256_of(variables["params"]),
+        "pictures": len(source),
+        "of": str(images) if images else f"{split} split",
+        "labels": table.name,
+    }
+    manifest.write_json(papers, content)
+    say(f"{len(source)} predictions: ids of {table.name} in {out / LABELS}, colours in {COLOURS}/")
+    return len(source)
+
+
+def read_config(workdir: pathlib.Path, root: str | None = None) -> ConfigDict:
+    """What the run in a workdir was started with. Raises ConfigError where there is none."""
+    content = manifest.read_json(workdir / "config.json")
+    if content is None:
+        raise settings.ConfigError(f"{workdir} holds no run: config.json is not there")
+    settings.check(content)
+    if root is not None:
+        content["data"]["root"] = root
+    # Weights of classes are for the loss, and may need all training labels to be read.
+    if "class_weights" in content.get("task", {}):
+        content["task"]["class_weights"] = []
+    return ConfigDict(content)
+
+
+def choose_checkpoint(workdir: pathlib.Path, step: str) -> pathlib.Path:
+    """The folder of a run's latest or best checkpoint, or of the one with that number.
+
+    Raises CheckpointError where it is not there, with those that are.
+    """
+    folder = workdir / "checkpoints"
+    steps = checkpoints.steps_in(folder)
+    if not steps:
+        raise checkpoints.CheckpointError(f"{workdir}: the run has no checkpoint yet")
+    chosen: Any = steps[-1]
+    if step == "best":
+        chosen = (checkpoints.read_meta(folder / str(steps[-1])).get("best") or {}).get("step")
+    elif step != "latest":
+        chosen = int(step) if step.isdecimal() else None
+    if chosen not in steps:
+        raise checkpoints.CheckpointError(
+            f"--step={step}: {workdir} has no such checkpoint; there are latest and "
+            f"{', '.join(map(str, steps))}"
+        )
+    return folder / str(chosen)
+
+
+def _parts(
+    config: ConfigDict, split: str, images: str | pathlib.Path | None
+) -> tuple[Any, LabelTable, Task]:
+    """What to predict on, the table of its classes and the task."""
+    if images:
+        source = OwnPictures(images, height=config.data.height, width=config.data.width)
+        data = types.SimpleNamespace(train=types.SimpleNamespace(table=_table(config)))
+    else:
+        data = make_data(config)
+        source = getattr(data, split)
+    task = make_task(config, data)
+    if task.predict is None:
+        raise settings.ConfigError(
+            f"config.task.name={config.task.name!r} predicts nothing to write; name the workdir of "
+            "a run of segmentation"
+        )
+    return source, data.train.table, task
+
+
+def _table(config: ConfigDict) -> LabelTable | None:
+    """The table of a run's classes, without its data where it can be had without."""
+    name, classes = config.data.name, config.data.get("classes", "")
+    if name == "synthetic_segmentation":
+        return label_table(f"synthetic_{config.data.world}")
+    if name == "nyu":
+        return nyu_folder.table_of(classes)
+    if name in USUAL:
+        return label_table(classes or name)
+    return getattr(make_data(config).train, "table", None)
+
+
+def _batches(source: Any, batch_size: int) -> Iterator[tuple[Batch, list[str]]]:
+    """Batches with an empty canvas for the labels of each original size, and the names in them."""
+    names = list(source.names)
+    for batch in pipeline.eval_batches(source, batch_size=batch_size):
+        sizes = batch["label_size"]
+        if hasattr(source, "original"):  # labels may have been made smaller with their pictures
+            sizes = np.array([source.original(int(i)) for i in batch["id"]], np.int32)
+        height, width = (-(-int(n) // _CANVAS) * _CANVAS for n in sizes.max(0))
+        label = np.full((batch_size, height, width), IGNORE, np.uint8)
+        real = batch["id"][batch["mask"]]
+        seen = {"image": batch["image"], "label": label, "label_size": sizes}
+        yield seen, [names[i] for i in real]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m geoseg_jax.predict", description=__doc__.partition("\n")[0]
+    )
+    parser.add_argument("--workdir", required=True, help="the run's folder")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--split", choices=("eval", "train"), default="eval")
+    which.add_argument("--images", metavar="FOLDER", help="pictures in place of a split")
+    parser.add_argument("--step", default="latest", help="latest, best or a number")
+    parser.add_argument("--root", help="in place of the run's config.data.root")
+    parser.add_argument("--batch_size", type=int, default=4, help="pictures at a time")
+    logging.set_verbosity(logging.ERROR)  # orbax misses a file that plain checkpoints don't have
+    try:
+        predict(**vars(parser.parse_args(arguments)))
+    except (DataError, ValueError, OSError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
