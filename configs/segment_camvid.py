@@ -4,17 +4,17 @@
         --workdir=S --config.data.root=/data/camvid
 
 ROOT is in the layout of SegNet's tutorial: train/ trainannot/ val/ valannot/. Options behind the
-colon: geoseg_jax/presets.py; here pictures are 240x180. The README has what came out from random
-weights on two CPU cores.
+colon: geoseg_jax/presets/segmentation.py; here pictures are 240x180. The README has what came out
+from random weights on two CPU cores.
 """
 
 from ml_collections import ConfigDict
 
-from geoseg_jax import presets
+from geoseg_jax.presets import segmentation
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    config, _ = presets.segmentation(arg, "segment_camvid.py", resolution="240x180")
+    config, _ = segmentation.make(arg, "segment_camvid.py", resolution="240x180")
     config.data.update({"name": "camvid", "root": "", "train_split": "train", "eval_split": "val"})
     config.data.scale = (0.75, 1.75)
     config.train.update({"steps": 1_500, "checkpoint_every": 250})

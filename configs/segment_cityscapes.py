@@ -3,8 +3,9 @@
     python -m geoseg_jax.main --config=configs/segment_cityscapes.py:init=W,labels=64 \
         --workdir=S --config.data.root=/data/cityscapes
 
-Options behind the colon: geoseg_jax/presets.py, with ResNet-50 and DeepLabV3 at output stride 16
-and 2048x1024 as defaults, trained on random 512x512 crops as Lao et al. (ECCV 2024) do, and
+Options behind the colon: geoseg_jax/presets/segmentation.py, with ResNet-50 and DeepLabV3 at output
+stride 16 and 2048x1024 as defaults, trained on random 512x512 crops as Lao et al. (ECCV 2024) do,
+and
   preset=controlled (default), or paper_code: their public code's choices, with the faults that
     could apply here as switches, all of them known from its KITTI part only;
   imagenet=True: with paper_code, for the arm that starts from ImageNet.
@@ -13,11 +14,11 @@ and 2048x1024 as defaults, trained on random 512x512 crops as Lao et al. (ECCV 2
 
 from ml_collections import ConfigDict
 
-from geoseg_jax import presets
+from geoseg_jax.presets import segmentation
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    config, options = presets.segmentation(
+    config, options = segmentation.make(
         arg,
         "segment_cityscapes.py",
         decoder=("deeplabv3", "unet", "linear"),

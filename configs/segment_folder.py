@@ -3,17 +3,17 @@
     python -m geoseg_jax.main --config=configs/segment_folder.py:init=W,labels=16 \
         --workdir=S --config.data.root=/data/mine
 
-The README describes the folder. Options behind the colon: geoseg_jax/presets.py; choose a
-resolution with the proportions of your pictures.
+The README describes the folder. Options behind the colon: geoseg_jax/presets/segmentation.py;
+choose a resolution with the proportions of your pictures.
 """
 
 from ml_collections import ConfigDict
 
-from geoseg_jax import presets
+from geoseg_jax.presets import segmentation
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    config, _ = presets.segmentation(arg, "segment_folder.py", resolution="320x240")
+    config, _ = segmentation.make(arg, "segment_folder.py", resolution="320x240")
     config.data.update({"name": "folder", "root": "", "train_split": "", "eval_split": ""})
     config.data.scale = (0.75, 1.75)
     return config

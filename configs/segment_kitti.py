@@ -3,23 +3,23 @@
     python -m geoseg_jax.main --config=configs/segment_kitti.py:init=W,labels=16,frozen=True \
         --workdir=S --config.data.root=/data/kitti_semantics
 
-Options behind the colon: geoseg_jax/presets.py, and
+Options behind the colon: geoseg_jax/presets/segmentation.py, and
   fold=0..3: 50 pictures, consecutive by number, that evaluate; the other 150 are the pool that
     labels are taken from;
   preset=controlled (default): 19 classes, judged over the whole split at full resolution;
   preset=paper_code: the public code of Lao et al. (ECCV 2024) with its faults, each a switch in
-    presets.paper_code: the first 16 train, all others test, 34 outputs, 20,000 steps;
+    segmentation.paper_code: the first 16 train, all others test, 34 outputs, 20,000 steps;
   imagenet=True: with paper_code, for the arm that starts from ImageNet.
 Second-hand numbers of the paper are not claimed here; nothing was run at full length yet.
 """
 
 from ml_collections import ConfigDict
 
-from geoseg_jax import presets
+from geoseg_jax.presets import segmentation
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    config, options = presets.segmentation(
+    config, options = segmentation.make(
         arg,
         "segment_kitti.py",
         labels=16,
@@ -32,6 +32,6 @@ def get_config(arg: str = "") -> ConfigDict:
     config.optimizer.learning_rate = 1e-4
     config.train.update({"steps": 20_000, "batch_size": 16, "eval_every": 1_000})
     if options["preset"] == "paper_code":
-        presets.paper_code(config, options["imagenet"])
+        segmentation.paper_code(config, options["imagenet"])
         config.data.eval_split = "rest"
     return config

@@ -4,17 +4,17 @@
         --workdir=S --config.data.root=/data/nyu
 
 ROOT holds nyu_depth_v2_labeled.mat, or images/ and labels40/. Options behind the colon:
-geoseg_jax/presets.py, and classes: nyu40 (the default) or nyu13. Pictures are 320x240.
+geoseg_jax/presets/segmentation.py, and classes: nyu40 (the default) or nyu13. Pictures are 320x240.
 No published number is claimed yet.
 """
 
 from ml_collections import ConfigDict
 
-from geoseg_jax import presets
+from geoseg_jax.presets import segmentation
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    config, options = presets.segmentation(
+    config, options = segmentation.make(
         arg, "segment_nyu.py", resolution="320x240", classes=("nyu40", "nyu13")
     )
     config.data.update({"name": "nyu", "root": "", "train_split": "train", "eval_split": "test"})

@@ -2,17 +2,17 @@
 
     python -m geoseg_jax.main --config=configs/segment_synthetic.py:init=runs/quickstart --workdir=S
 
-Options behind the colon: geoseg_jax/presets.py, with 16 labels of 192x64 as defaults, to follow
-quickstart.py, and world: street (the default) or room. The README has what came out.
+Options behind the colon: geoseg_jax/presets/segmentation.py, with 16 labels of 192x64 as defaults,
+to follow quickstart.py, and world: street (the default) or room. The README has what came out.
 """
 
 from ml_collections import ConfigDict
 
-from geoseg_jax import presets
+from geoseg_jax.presets import segmentation
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    config, options = presets.segmentation(
+    config, options = segmentation.make(
         arg,
         "segment_synthetic.py",
         labels=16,

@@ -77,7 +77,10 @@ def run(
         for line in found.notes:
             say(line)
         loop = _Loop(config, workdir, task, data, mesh, checkpoints, interrupts)
-        return loop.run(found, papers)
+        try:
+            return loop.run(found, papers)
+        finally:
+            checkpoints.close()  # an error must not lose what is being written
 
 
 def say(text: str) -> None:

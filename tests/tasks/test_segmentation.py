@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from geoseg_jax import presets
 from geoseg_jax.data.labels import label_table
+from geoseg_jax.presets import segmentation as presets
 from geoseg_jax.tasks import segmentation
 
 TABLE = label_table("camvid11")
@@ -18,7 +18,7 @@ H, W, L_H, L_W = 36, 48, 50, 64
 
 
 def make_config(**changes) -> ConfigDict:
-    config, _ = presets.segmentation("encoder=tiny", "test")
+    config, _ = presets.make("encoder=tiny", "test")
     config.update_from_flattened_dict({k.replace("__", "."): v for k, v in changes.items()})
     return config
 

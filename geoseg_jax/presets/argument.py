@@ -1,7 +1,4 @@
-"""The argument of a config file, FILE.py:labels=16,frozen=True, as options with types.
-
-The only module of the package that configs import.
-"""
+"""The argument of a config file, FILE.py:labels=16,frozen=True, as options with types."""
 
 import difflib
 from collections.abc import Mapping

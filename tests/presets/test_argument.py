@@ -2,7 +2,7 @@
 
 import pytest
 
-from geoseg_jax.config_argument import parse, size
+from geoseg_jax.presets.argument import parse, size
 
 DEFAULTS = {"init": "", "labels": 16, "scale": 1.0, "frozen": False, "decoder": ("unet", "linear")}
 

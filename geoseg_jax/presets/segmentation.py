@@ -1,8 +1,7 @@
-"""What all segmentation configs share, so that arms and data sets differ in what is named alone.
+"""Segmentation: what its configs share, and the faults of the paper's public code as switches.
 
-With config_argument the only module of the package that configs import. A config calls
-`segmentation` and then sets what its data set needs; `paper_code` brings back, each as a named
-switch, what is known to be wrong in the public code of Lao et al. (ECCV 2024).
+A config calls `make` and then sets what its data set needs; `paper_code` brings back what is known
+to be wrong in the public code of Lao et al. (ECCV 2024).
 """
 
 from collections.abc import Mapping
@@ -10,7 +9,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from geoseg_jax import config_argument
+from geoseg_jax.presets import argument
 
 # Options of every segmentation config, FILE.py:labels=16,frozen=True; what a config changes of
 # these defaults it says at its top.
@@ -27,7 +26,7 @@ OPTIONS = {
 }
 
 
-def segmentation(arg: str, file: str, **defaults: Any) -> tuple[ConfigDict, dict[str, Any]]:
+def make(arg: str, file: str, **defaults: Any) -> tuple[ConfigDict, dict[str, Any]]:
     """A complete segmentation config, its data set excepted, and the options it was made with.
 
     Args:
@@ -36,10 +35,10 @@ def segmentation(arg: str, file: str, **defaults: Any) -> tuple[ConfigDict, dict
       defaults: options with other defaults than OPTIONS, and further ones.
 
     Raises:
-      ValueError: for an unknown option or a bad value, see config_argument.parse.
+      ValueError: for an unknown option or a bad value, see argument.parse.
     """
-    options = config_argument.parse(arg, OPTIONS | defaults, file)
-    height, width = config_argument.size(options["resolution"], f"{file}:resolution")
+    options = argument.parse(arg, OPTIONS | defaults, file)
+    height, width = argument.size(options["resolution"], f"{file}:resolution")
     sections = {
         "seed": options["seed"],
         "init_from": options["init"],
@@ -130,7 +129,7 @@ def paper_code(config: ConfigDict, imagenet: bool = False) -> None:
     network), lies in the choice of data and ancestors; eval.json tells of 6.
 
     Args:
-      config: of `segmentation`; changed in place.
+      config: of `make`; changed in place.
       imagenet: the arm that starts from ImageNet, whose input is normalised twice (3).
     """
     config.optimizer.update({"name": "adam", "learning_rate": 1e-5, "warmup_steps": 0})
