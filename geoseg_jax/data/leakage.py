@@ -43,6 +43,7 @@ class Shared(NamedTuple):
         return {
             "leakage_shared_files": float(len(self.files)),
             "leakage_shared_drives": float(len(self.drives)),
+            "leakage_unknown_ancestors": float(len(self.unknown)),
         }
 
     def describe(self) -> list[str]:
@@ -97,6 +98,9 @@ class Watch:
         say: Callable[[str], None],
     ):
         def tell(found: RunReads) -> None:
+            if found.ancestors:
+                for split, reads in (("train", found.train), ("test", found.eval)):
+                    say(f"{split} split: {origin(reads)}")
             for line in between(found.ancestors, found.eval).describe():
                 say(line)
 
@@ -113,6 +117,13 @@ class Watch:
     def stop(self) -> None:
         """Gives up recording."""
         self._recorder.stop()
+
+
+def origin(reads: Reads) -> str:
+    """One line: the drives that a split comes from."""
+    count = f"{len(reads.files)} files from {len(reads.drives)} known drives"
+    names = f" ({some(reads.drives)})" if reads.drives else ""
+    return f"{count}{names}; the drive of {reads.without_drive} records is unknown"
 
 
 class Row(NamedTuple):

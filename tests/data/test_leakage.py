@@ -7,6 +7,11 @@ from geoseg_jax.data.leakage import Shared, between, compare
 from geoseg_jax.data.reads import Reads, Recorder, RunReads
 from tests.data.test_reads import Data, Files, write
 
+NUMBERS = {
+    "leakage_shared_files": 1.0,
+    "leakage_shared_drives": 1.0,
+    "leakage_unknown_ancestors": 0.0,
+}
 PAST = Reads({"a": "h1", "b": "h2", "bad": ""}, ("d1", "d2"))
 
 
@@ -14,7 +19,7 @@ def test_files_by_content_and_drives_by_name():
     tested = Reads({"x": "h2", "y": "h3", "worse": ""}, ("d2", "d3"), 4)
     shared = between([("first", PAST)], tested)
     assert shared == Shared(("x",), ("d2",), (), 4)
-    assert shared.metrics() == {"leakage_shared_files": 1.0, "leakage_shared_drives": 1.0}
+    assert shared.metrics() == NUMBERS
     lines = shared.describe()
     assert lines[0].startswith("LEAKAGE: the test split shares 1 files and 1 drives")
     assert lines[0].endswith(": d2")
@@ -34,6 +39,7 @@ def test_all_ancestors_count_and_the_unknown_are_named():
     tested = Reads({"x": "h7", "y": "h1"}, ("d1", "d7"))
     shared = between([weights, ("first", PAST), ("second", other)], tested)
     assert shared == Shared(("x", "y"), ("d1", "d7"), ("resnet18.pth",))
+    assert shared.metrics()["leakage_unknown_ancestors"] == 1
     assert "what resnet18.pth was trained on is not recorded" in shared.describe()[-1]
 
 
@@ -89,10 +95,14 @@ def test_watching_tells_at_once_and_gives_the_numbers(folders, tmp_path):
     said = []
     watch = leakage.Watch(data, tmp_path / "C", "C", [a], said.append)
     numbers, entry = watch.finish()
-    assert numbers == {"leakage_shared_files": 1.0, "leakage_shared_drives": 1.0}
+    assert numbers == NUMBERS
     assert entry["files"]["name"] == "files.json"
     assert len(entry["files"]["sha256"]) == 64
-    assert said[0].endswith(": d1")
+    assert said[:2] == [
+        "train split: 0 files from 0 known drives; the drive of 0 records is unknown",
+        "test split: 2 files from 2 known drives (d1, d9); the drive of 0 records is unknown",
+    ]
+    assert said[2].endswith(": d1")
     alone = leakage.Watch(data, tmp_path / "D", "D", [], said.append)
     assert alone.finish()[0] == {}
-    assert len(said) == 1
+    assert len(said) == 3
