@@ -21,18 +21,27 @@ class Pair(NamedTuple):
     label: pathlib.Path
 
 
-def match(predictions: pathlib.Path, labels: pathlib.Path) -> list[Pair]:
-    """Pairs of every label file below `labels` with its prediction, sorted by name.
+class Matched(NamedTuple):
+    """What `match` returns."""
+
+    pairs: list[Pair]  # sorted by name
+    missing: list[str]  # names of labels without a prediction
+
+
+def match(predictions: pathlib.Path, labels: pathlib.Path, partial: bool = False) -> Matched:
+    """Pairs of every label file below `labels` with its prediction.
 
     Where there are files named CITY_SEQUENCE_FRAME_gtFine_labelIds.png (or gtCoarse), as Cityscapes
     has them, these are the labels, whatever lies beside them, and a prediction is a PNG anywhere
     below `predictions` whose name starts with CITY_SEQUENCE_FRAME, as for cityscapesscripts; of
     several, the one that ends in _labelIds.png.
-    Otherwise every PNG is a label, and its prediction has the same path in its folder, or else the
-    same file name anywhere (KITTI: 000000_10.png). Predictions without a label are passed over.
+    Otherwise every PNG is a label, and its prediction has the same path in its folder, or, where no
+    prediction has, the same file name anywhere (KITTI: 000000_10.png).
+
+    Predictions without a label are passed over; with `partial` labels without a prediction too.
 
     Raises DataError, naming files, where a folder is missing or holds no PNG, a label has no
-    prediction or several, or two labels would have the same.
+    prediction (with partial: where none has) or several, or two labels would have the same.
     """
     label_files = _pngs(labels, "LABELS", besides=predictions)
     prediction_files = _pngs(predictions, "PREDICTIONS", besides=labels)
@@ -43,10 +52,10 @@ def match(predictions: pathlib.Path, labels: pathlib.Path) -> list[Pair]:
     else:
         pairs = _by_path(label_files, prediction_files, labels, predictions)
     missing = [name for name, (label, found) in pairs.items() if not found]
-    if missing:
+    if missing and (not partial or len(missing) == len(pairs)):
         raise DataError(
             f"{predictions}: {len(missing)} of {len(pairs)} labels have no prediction: "
-            f"{_some(missing)}; predict these too, or score against a folder without them"
+            f"{_some(missing)}; predict these too, or score only the others with --partial"
         )
     several = [found for _, found in pairs.values() if len(found) > 1]
     if several:
@@ -54,7 +63,8 @@ def match(predictions: pathlib.Path, labels: pathlib.Path) -> list[Pair]:
             f"several predictions for one label: {_some(map(str, several[0]))}; leave one of them "
             "in the folder"
         )
-    return [Pair(name, found[0], label) for name, (label, found) in sorted(pairs.items())]
+    found_pairs = [Pair(name, found[0], label) for name, (label, found) in pairs.items() if found]
+    return Matched(sorted(found_pairs), sorted(missing))
 
 
 def _pngs(folder: pathlib.Path, what: str, besides: pathlib.Path) -> list[pathlib.Path]:
@@ -99,11 +109,13 @@ def _by_key(label_files, prediction_files, key) -> dict[str, tuple]:
 
 
 def _by_path(label_files, prediction_files, labels, predictions) -> dict[str, tuple]:
-    """As _by_key, by path within the folder where all have it, else by file name."""
+    """As _by_key, by path within the folder where any has it, else by file name."""
     there = {path.relative_to(predictions).as_posix(): path for path in prediction_files}
     wanted = {path.relative_to(labels).as_posix(): path for path in label_files}
-    if wanted.keys() <= there.keys():
-        return {name: (path, [there[name]]) for name, path in wanted.items()}
+    if wanted.keys() & there.keys():
+        return {
+            name: (path, [there[name]] if name in there else []) for name, path in wanted.items()
+        }
     return _by_key(label_files, prediction_files, lambda path: path.name)
 
 

@@ -48,19 +48,23 @@ class Scored(NamedTuple):
     numbers: dict[str, float]  # see scores.scores
     matrix: np.ndarray  # int64 [C, C + 1], the last column for predictions of no class
     images: int
+    left_out: int  # labels without a prediction
 
 
 def score_folders(
-    predictions: str | pathlib.Path, labels: str | pathlib.Path, table: LabelTable
+    predictions: str | pathlib.Path,
+    labels: str | pathlib.Path,
+    table: LabelTable,
+    partial: bool = False,
 ) -> Scored:
-    """Scores all label files of a folder.
+    """Scores all label files of a folder, or with `partial` those that have a prediction.
 
     Raises:
       DataError: for folders and files that don't match (see matching.match), that are no label
         pictures of one channel of 8 bits, of another size than their partner, or hold an id that
         the table doesn't know. One line, naming the file.
     """
-    pairs = match(pathlib.Path(predictions), pathlib.Path(labels))
+    pairs, missing = match(pathlib.Path(predictions), pathlib.Path(labels), partial)
     count = len(table.classes)
     total = np.zeros((count, count + 1), np.int64)
     # Threads are enough: most of the time goes into decoding and counting, outside of Python.
@@ -71,7 +75,7 @@ def score_folders(
         except DataError:
             pool.shutdown(cancel_futures=True)
             raise
-    return Scored(scores(total, table), total, len(pairs))
+    return Scored(scores(total, table), total, len(pairs), len(missing))
 
 
 def pair_matrix(pair: Pair, table: LabelTable) -> np.ndarray:
@@ -126,7 +130,9 @@ def find_table(name: str) -> LabelTable:
 
 def show(scored: Scored, table: LabelTable, console: Console) -> None:
     """The numbers as a table, in percent."""
-    page = Table(title=f"{scored.images} images, classes of {table.name}")
+    left_out = f" ({scored.left_out} without a prediction left out)" if scored.left_out else ""
+    console.print(f"{scored.images} images{left_out}, classes of {table.name}", highlight=False)
+    page = Table()
     page.add_column("class")
     page.add_column("IoU %", justify="right")
     page.add_column("share of the truth %", justify="right")
@@ -162,6 +168,7 @@ def result(scored: Scored, table: LabelTable) -> dict[str, Any]:
     return finite(scored.numbers) | {
         "labels": table.name,
         "images": scored.images,
+        "images_without_prediction": scored.left_out,
         "pixels": pixels,
     }
 
@@ -180,12 +187,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help=f"{', '.join(USUAL)}; or {', '.join(TABLES)}; or a class list (classes.txt)",
     )
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the numbers here")
+    parser.add_argument(
+        "--partial", action="store_true", help="leave out labels without a prediction"
+    )
     given = parser.parse_args(arguments)
     try:
         table = find_table(given.labels)
         if given.json and not given.json.absolute().parent.is_dir():
             raise DataError(f"--json={given.json}: its folder is not there; make it first")
-        scored = score_folders(given.predictions, given.labels_folder, table)
+        scored = score_folders(given.predictions, given.labels_folder, table, given.partial)
         if given.json:
             write_json(given.json, result(scored, table))
     except (DataError, OSError) as error:

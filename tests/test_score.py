@@ -188,22 +188,45 @@ def test_names_of_pairs(tmp_path):
     predictions, labels = make_folders(tmp_path)
     write(predictions / "bonn_000000_000019.png", ids(1))
     write(predictions / f"{FRAMES[0]}_labelIds.png", ids(0))
-    pairs = score.match(predictions, labels)
+    pairs = score.match(predictions, labels).pairs
     assert [pair.name for pair in pairs] == sorted(FRAMES)
     assert pairs[0].prediction.name == f"{FRAMES[0]}_labelIds.png"
     assert all(pair.label.name == f"{pair.name}_gtFine_labelIds.png" for pair in pairs)
 
 
+@pytest.mark.parametrize("frames", [FRAMES, ("a", "deep/b", "c")])
+def test_a_part_of_the_labels(tmp_path, capsys, frames):
+    """As for a fold: only what has a prediction, when that is asked for."""
+    suffix = "_gtFine_labelIds" if frames is FRAMES else ""
+    for number, frame in enumerate(frames):
+        write(tmp_path / "l" / f"{frame}{suffix}.png", ids(number))
+    for number, frame in enumerate(frames[:2]):
+        write(tmp_path / "p" / f"{frame}.png", ids(number))
+    file = tmp_path / "s.json"
+    assert run(tmp_path / "p", tmp_path / "l", "--json", file) == 1
+    assert "--partial" in capsys.readouterr().err
+    assert run(tmp_path / "p", tmp_path / "l", "--json", file, "--partial") == 0
+    result = json.loads(file.read_text())
+    assert (result["images"], result["images_without_prediction"]) == (2, 1)
+    assert result["miou"] == 1
+    (tmp_path / "none").mkdir()
+    write(tmp_path / "none" / "x.png", ids(0))
+    assert run(tmp_path / "none", tmp_path / "l", "--partial") == 1
+    assert "3 of 3 labels have no prediction" in capsys.readouterr().err
+
+
 def test_same_name_in_other_folders(tmp_path):
     write(tmp_path / "l" / "000000_10.png", ids(0))
     wanted = write(tmp_path / "p" / "run" / "000000_10.png", ids(1))
-    assert [pair.prediction for pair in score.match(tmp_path / "p", tmp_path / "l")] == [wanted]
+    assert [pair.prediction for pair in score.match(tmp_path / "p", tmp_path / "l").pairs] == [
+        wanted
+    ]
 
 
 def test_predictions_inside_the_labels_folder(tmp_path):
     write(tmp_path / "a.png", ids(0))
     write(tmp_path / "predictions" / "a.png", ids(1))
-    pairs = score.match(tmp_path / "predictions", tmp_path)
+    pairs = score.match(tmp_path / "predictions", tmp_path).pairs
     assert [pair.label for pair in pairs] == [tmp_path / "a.png"]
 
 
