@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -70,18 +70,20 @@ def encoder_slots(kind: str) -> Mapping[str, Slot]:
     return _slots(shapes, "encoder", encoder_name)
 
 
+@functools.cache
 def decoder_slots(
-    channels: tuple[int, ...], features: Mapping[int, int], scales: Iterable[int]
+    channels: tuple[int, ...], encoder: str, scales: tuple[int, ...]
 ) -> Mapping[str, Slot]:
     """Every tensor of monodepth2's depth.pth by its name there.
 
     Args:
       channels: of the decoder at strides 1, 2, 4, 8 and 16.
-      features: stride -> channels of the encoder's stages.
+      encoder: name of the encoder below it.
       scales: which disparities there are.
     """
+    features = stage_channels(encoder)
     stages = {s: jnp.zeros((1, 64 // s, 64 // s, c)) for s, c in features.items()}
-    decoder, head = unet.UNetDecoder(channels), unet.DisparityHead(tuple(scales))
+    decoder, head = unet.UNetDecoder(channels), unet.DisparityHead(scales)
     key = jax.random.key(0)
     decoded = {s: jnp.zeros((1, 64 >> s, 64 >> s, c)) for s, c in enumerate(channels)}
     shapes = jax.eval_shape(lambda: decoder.init(key, stages))

@@ -231,9 +231,9 @@ def _decoder_slots(shapes: Mapping[str, tuple[int, ...]], encoder: str) -> Mappi
     fitting = [kind for kind in encoders.ENCODERS if names.stage_channels(kind)[32] == last]
     if not encoder and not fitting:
         raise WeightsError(f"is a depth decoder on {last} channels, which no known encoder has")
-    features = names.stage_channels(encoder or fitting[0])
-    scales = [s for s in range(4) if f"decoder.{10 + s}.conv.weight" in shapes] or [0]
-    return names.decoder_slots(tuple(width(level) for level in range(5)), features, scales)
+    scales = tuple(s for s in range(4) if f"decoder.{10 + s}.conv.weight" in shapes)
+    widths = tuple(width(level) for level in range(5))
+    return names.decoder_slots(widths, encoder or fitting[0], scales or (0,))
 
 
 def _take_ours(entries: Mapping[str, Any], metadata: Mapping[str, str], sha256: str) -> Weights:

@@ -76,13 +76,3 @@ class Tensor(NamedTuple):
         strides = [s * vector.itemsize for s in self.stride]
         window = np.lib.stride_tricks.as_strided(vector[self.offset :], self.shape, strides)
         return np.array(window, order="C")
-
-
-def from_array(array: np.ndarray, dtype: str | None = None) -> Tensor:
-    """An array at hand as a Tensor; its bytes are those of `dtype` (default: its own)."""
-    array = np.ascontiguousarray(array)
-    dtype = dtype or array.dtype.name
-    strides = tuple(s // array.itemsize for s in array.strides)
-    raw = array.reshape(-1).view(np.uint8).data
-    big = array.dtype.newbyteorder("=") != array.dtype
-    return Tensor(Storage(dtype, array.size, lambda: raw, big), dtype, 0, array.shape, strides)

@@ -9,6 +9,7 @@ whatever the machine that wrote them; a zip archive says so in NAME/byteorder.
 """
 
 import contextlib
+import errno
 import functools
 import io
 import mmap
@@ -78,8 +79,11 @@ def naming(path: pathlib.Path) -> Iterator[None]:
     except (
         *(unpickling.Damaged, zipfile.BadZipFile, tarfile.TarError, zlib.error, struct.error),
         *(EOFError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError),
-        *(NotImplementedError, RecursionError, MemoryError),
+        *(RuntimeError, MemoryError, OSError),
     ) as error:
+        # A seek to a place that a damaged file names; other errors of the system are no damage.
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise
         reason = " ".join(str(error).split())[:120]
         raise WeightsError(
             f"{path} is truncated or damaged ({reason}); copy or download it again"

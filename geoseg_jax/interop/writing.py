@@ -117,7 +117,7 @@ def save(arrays: Mapping[str, np.ndarray], path: pathlib.Path, metadata: Mapping
 
     The package writes the metadata in an order that differs from run to run.
     """
-    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    arrays = {name: np.array(array, order="C") for name, array in arrays.items()}
     raw = safetensors.numpy.save(arrays, dict(metadata))
     end = 8 + int.from_bytes(raw[:8], "little")
     header = json.dumps(json.loads(raw[8:end]), sort_keys=True, separators=(",", ":")).encode()

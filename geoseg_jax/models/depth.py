@@ -19,6 +19,7 @@ class SelfSupDepthNet(nn.Module):
       dtype: what to compute in, float32 or bfloat16. Parameters, batch statistics, disparities and
         twists are float32 either way.
       initial_disparity: where the head starts, see unet.DisparityHead.
+      normalisation: what the depth encoder's weights expect, a key of resnet.NORMALISATIONS.
     """
 
     encoder_name: str = "resnet18"
@@ -28,9 +29,12 @@ class SelfSupDepthNet(nn.Module):
     scales: int = 4
     dtype: jnp.dtype = jnp.float32
     initial_disparity: float | None = None
+    normalisation: str = "imagenet"
 
     def setup(self):
-        self.encoder = encoders.make_encoder(self.encoder_name, self.dtype)
+        self.encoder = encoders.make_encoder(
+            self.encoder_name, self.dtype, normalisation=self.normalisation
+        )
         self.decoder = unet.UNetDecoder(
             tuple(self.decoder_channels), self.decoder_padding, self.dtype
         )
