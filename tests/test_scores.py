@@ -97,8 +97,11 @@ def test_equals_scikit_learn(seed):
 
 def test_counts_of_a_whole_data_set():
     """2975 pictures of 2048x1024 are more than 32 bits hold."""
-    matrix = np.full((3, 3), 2975 * 2048 * 1024, np.int64)
-    assert scores(matrix, THREE)["frequency_weighted_iou"] == pytest.approx(1 / 5)
+    pixels = 2975 * 2048 * 1024
+    matrix = np.diag([pixels, 2 * pixels, 3 * pixels]) + np.array([[0, pixels, 0]] + 2 * [[0] * 3])
+    result = scores(matrix, THREE)
+    assert result["frequency_weighted_iou"] == pytest.approx((2 / 2 + 2 * 2 / 3 + 3) / 7)
+    assert result["iou/sky"] == 1 / 2
 
 
 @pytest.mark.parametrize("shape", [(2, 2), (3, 5), (4, 3), (9,)])
