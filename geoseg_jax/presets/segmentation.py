@@ -92,6 +92,7 @@ _DATA = {
     "classes": "",  # the data set's usual table
     "eval_labels": "full",  # judged at the labels' own resolution
     "label_resize": "nearest",
+    "label_crop": "none",  # or bottom_right, of pictures that lack what is left of it and above
     "flip": True,
     "scale": (),
     "crop": (),
