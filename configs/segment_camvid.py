@@ -17,5 +17,5 @@ def get_config(arg: str = "") -> ConfigDict:
     config, _ = segmentation.make(arg, "segment_camvid.py", resolution="240x180")
     config.data.update({"name": "camvid", "root": "", "train_split": "train", "eval_split": "val"})
     config.data.scale = (0.75, 1.75)
-    config.train.update({"steps": 1_500, "checkpoint_every": 250})
+    config.train.update({"steps": 1_200, "eval_every": 400, "pictures_every": 400})
     return config
