@@ -30,7 +30,9 @@ def get_config(arg: str = "") -> ConfigDict:
     config.data.update({"name": "kitti_semantics", "root": "", "classes": "cityscapes19"})
     config.data.update({"train_split": "pool", "eval_split": f"fold{options['fold']}"})
     config.optimizer.learning_rate = 1e-4
-    config.train.update({"steps": 20_000, "batch_size": 16, "eval_every": 1_000})
+    config.train.update(
+        {"steps": 20_000, "batch_size": 16, "eval_every": 1_000, "pictures_every": 1_000}
+    )
     if options["preset"] == "paper_code":
         segmentation.paper_code(config, options["imagenet"])
         config.data.eval_split = "rest"

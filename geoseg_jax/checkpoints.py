@@ -104,6 +104,33 @@ def steps_in(folder: str | pathlib.Path) -> list[int]:
     return sorted(int(p.name) for p in whole if p.name.isdecimal())
 
 
+def choose(workdir: str | pathlib.Path, which: str, what: str) -> pathlib.Path:
+    """The folder of a run's checkpoint.
+
+    Args:
+      which: 'latest', 'best', or the number of a step.
+      what: the setting that `which` comes from, for an error.
+
+    Raises:
+      CheckpointError: where it is not there, with those that are.
+    """
+    folder = pathlib.Path(workdir) / "checkpoints"
+    steps = steps_in(folder)
+    if not steps:
+        raise CheckpointError(f"{workdir}: the run has no checkpoint yet")
+    chosen: Any = steps[-1]
+    if which == "best":
+        chosen = (read_meta(folder / str(steps[-1])).get("best") or {}).get("step")
+    elif which != "latest":
+        chosen = int(which) if which.isdecimal() else None
+    if chosen not in steps:
+        raise CheckpointError(
+            f"{what}: {workdir} has no such checkpoint; there are latest and "
+            f"{', '.join(map(str, steps))}"
+        )
+    return folder / str(chosen)
+
+
 def read_meta(folder: str | pathlib.Path) -> dict[str, Any]:
     """What was saved beside the state in a checkpoint (WORKDIR/checkpoints/STEP), as plain JSON."""
     reader = ocp.Checkpointer(ocp.JsonCheckpointHandler())

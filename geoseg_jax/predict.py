@@ -68,7 +68,7 @@ def predict(
     """
     workdir, out = pathlib.Path(workdir), pathlib.Path(out)
     config = read_config(workdir, root)
-    folder = choose_checkpoint(workdir, step)
+    folder = checkpoints.choose(workdir, step, f"--step={step}")
     source, table, task = _parts(config, split, images)
     variables = checkpoints.read_variables(folder)
     papers = out / PAPERS
@@ -105,28 +105,6 @@ def read_config(workdir: pathlib.Path, root: str | None = None) -> ConfigDict:
     if "class_weights" in content.get("task", {}):
         content["task"]["class_weights"] = []
     return ConfigDict(content)
-
-
-def choose_checkpoint(workdir: pathlib.Path, step: str) -> pathlib.Path:
-    """The folder of a run's latest or best checkpoint, or of the one with that number.
-
-    Raises CheckpointError where it is not there, with those that are.
-    """
-    folder = workdir / "checkpoints"
-    steps = checkpoints.steps_in(folder)
-    if not steps:
-        raise checkpoints.CheckpointError(f"{workdir}: the run has no checkpoint yet")
-    chosen: Any = steps[-1]
-    if step == "best":
-        chosen = (checkpoints.read_meta(folder / str(steps[-1])).get("best") or {}).get("step")
-    elif step != "latest":
-        chosen = int(step) if step.isdecimal() else None
-    if chosen not in steps:
-        raise checkpoints.CheckpointError(
-            f"--step={step}: {workdir} has no such checkpoint; there are latest and "
-            f"{', '.join(map(str, steps))}"
-        )
-    return folder / str(chosen)
 
 
 def _parts(

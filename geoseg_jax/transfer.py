@@ -105,7 +105,8 @@ def read(source: str, config: ConfigDict) -> Ancestor:
     if not path.exists():
         raise CheckpointError(f"config.init_from={source}: no such file or folder")
     if (path / "checkpoints").is_dir():
-        return _read_checkpoint(_choose(path, which), source)
+        chosen = checkpoints.choose(path, which, f"config.transfer.checkpoint={which!r}")
+        return _read_checkpoint(chosen, source)
     if (path / "state").is_dir():
         return _read_checkpoint(path, source)
     weights = interop.read_weights(path)
@@ -119,23 +120,6 @@ def read(source: str, config: ConfigDict) -> Ancestor:
         "parents": [],
     }
     return Ancestor(weights.variables, weights.encoder, weights.normalisation, record)
-
-
-def _choose(workdir: pathlib.Path, which: str) -> pathlib.Path:
-    """The folder of the latest or best checkpoint of a run."""
-    folder = workdir / "checkpoints"
-    steps = checkpoints.steps_in(folder)
-    if not steps:
-        raise CheckpointError(f"config.init_from={workdir}: the run has no checkpoint yet")
-    if which == "latest":
-        return folder / str(steps[-1])
-    best = checkpoints.read_meta(folder / str(steps[-1])).get("best")
-    if not best or best["step"] not in steps:
-        raise CheckpointError(
-            f"config.transfer.checkpoint='best', but {workdir} has none named the best "
-            f"(steps {', '.join(map(str, steps))}); use 'latest' or name WORKDIR/checkpoints/STEP"
-        )
-    return folder / str(best["step"])
 
 
 def _read_checkpoint(folder: pathlib.Path, source: str) -> Ancestor:

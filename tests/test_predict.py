@@ -132,7 +132,8 @@ def test_a_split_and_the_best_step(workdir, tmp_path):
     assert (papers["step"], papers["of"], papers["pictures"]) == (3, "train split", 2)
     # Labels to train on are as small as the network's pictures; predictions are not.
     assert [array.shape for array in labels_in(tmp_path).values()] == SIZES[:2]
-    assert predict.choose_checkpoint(workdir, "3") == workdir / "checkpoints" / "3"
+    chosen = checkpoints.choose(workdir, "3", "--step=3")
+    assert chosen == workdir / "checkpoints" / "3"
 
 
 def no_run(folder, workdir):

@@ -45,7 +45,7 @@ def label_table(name: str, key: str = "config.data.classes") -> LabelTable:
     """
     wanted = USUAL.get(name, name)
     if wanted not in _MAKERS:
-        near = difflib.get_close_matches(str(name), TABLES, n=1, cutoff=0.4)
+        near = difflib.get_close_matches(str(name), (*TABLES, *USUAL), n=1, cutoff=0.4)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise DataError(f"{key}={name!r} is none of {', '.join(TABLES)}{hint}")
     return _MAKERS[wanted]()
