@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from geoseg_jax.models import conv, deeplab, encoders, unet
+from geoseg_jax.ops.sampling import resize_bilinear
 
 DECODERS = ("unet", "deeplabv3", "linear")
 PARTS = ("encoder", "decoder", "head")
@@ -141,7 +142,7 @@ class ProbeHead(nn.Module):
         shape = (1, 1, sum(channels), self.classes)
         kernel = self.param("kernel", conv.torch_uniform, shape, jnp.float32)
         logits = self.param("bias", nn.initializers.zeros, (self.classes,), jnp.float32)
-        n, height, width, _ = stages[0].shape
+        height, width = stages[0].shape[1:3]
         first = 0
         for x, count in zip(stages, channels, strict=True):
             product = jnp.einsum(
@@ -150,8 +151,7 @@ class ProbeHead(nn.Module):
                 kernel[0, 0, first : first + count].astype(self.dtype),
                 preferred_element_type=jnp.float32,
             )
-            full = (n, height, width, self.classes)
-            logits = logits + jax.image.resize(product, full, "bilinear")
+            logits = logits + resize_bilinear(product, height, width)
             first += count
         return logits
 
