@@ -3,9 +3,9 @@
     python -m geoseg_jax.main --config=configs/segment_kitti.py:init=W,labels=16,frozen=True \
         --workdir=S --config.data.root=/data/kitti_semantics
 
-Options behind the colon: geoseg_jax/presets/segmentation.py, and
-  fold=0..3: 50 pictures, consecutive by number, that evaluate; the other 150 are the pool that
-    labels are taken from;
+Options behind the colon: geoseg_jax/presets/segmentation.py, with labels=16 as default, and
+  fold=0..3: 50 pictures, consecutive by number, that evaluate; the others, less those of the same
+    drives, are the pool that labels are taken from;
   preset=controlled (default): 19 classes, judged over the whole split at full resolution;
   preset=paper_code: the public code of Lao et al. (ECCV 2024) with its faults, each a switch in
     segmentation.paper_code: the first 16 train, all others test, 34 outputs, 20,000 steps;
@@ -34,6 +34,10 @@ def get_config(arg: str = "") -> ConfigDict:
         {"steps": 20_000, "batch_size": 16, "eval_every": 1_000, "pictures_every": 1_000}
     )
     if options["preset"] == "paper_code":
+        if options["fold"]:
+            raise ValueError("segment_kitti.py:fold has no meaning with preset=paper_code")
         segmentation.paper_code(config, options["imagenet"])
         config.data.eval_split = "rest"
+    elif options["imagenet"]:
+        raise ValueError("segment_kitti.py:imagenet=True needs preset=paper_code")
     return config

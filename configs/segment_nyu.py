@@ -19,6 +19,7 @@ def get_config(arg: str = "") -> ConfigDict:
     )
     config.data.update({"name": "nyu", "root": "", "train_split": "train", "eval_split": "test"})
     config.data.classes = options["classes"]
+    config.data.held_out = 0.2  # for eval_split=held_out
     config.data.scale = (0.75, 1.75)
     config.train.update(
         {"steps": 8_000, "batch_size": 16, "eval_every": 2_000, "pictures_every": 2_000}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from geoseg_jax.data.source import DataError
-from geoseg_jax.steps import REPLACED, STOP
+from geoseg_jax.steps import LEARNING_RATE, REPLACED, STOP
 from geoseg_jax.writers import Writer
 
 # A line comes at least this often, however rare the log steps are.
@@ -29,7 +29,6 @@ class Progress:
         log_every: int,
         train_size: int,
         bad_share: float,
-        learning_rate: Callable[[int], Any],
         writer: Writer,
         say: Callable[[str], None],
         opened: float,
@@ -37,7 +36,7 @@ class Progress:
     ) -> None:
         """
         Args:
-          start: steps done so far; steps: the run's length; learning_rate: of steps done.
+          start: steps done so far; steps: the run's length.
           train_size: records in the training set; bad_share: of them may be replaced.
           writer, say: take scalars and lines of text.
           opened: time.monotonic() at the start of the run.
@@ -50,7 +49,7 @@ class Progress:
         self._seconds_before: float = saved.get("seconds", 0.0)
         self._steps, self._batch_size, self._log_every = steps, batch_size, log_every
         self._train_size, self._bad_share = train_size, bad_share
-        self._learning_rate, self._writer, self._say = learning_rate, writer, say
+        self._writer, self._say = writer, say
         self._opened, self._spoken = opened, time.monotonic()
         self._lap(start)
 
@@ -63,31 +62,31 @@ class Progress:
         self.bad_frames += round(values[REPLACED])
         check_bad_share(self.bad_frames, step * self._batch_size, self._train_size, self._bad_share)
         for name, value in values.items():
-            if name not in (REPLACED, STOP):
+            if name not in (REPLACED, STOP, LEARNING_RATE):
                 self._sums[name] = self._sums.get(name, 0.0) + value
         self._count += 1
         if step % self._log_every == 0 or step == self._steps:
-            self._write(step)
+            self._write(step, values[LEARNING_RATE])
         elif time.monotonic() - self._spoken > SILENCE:
             self._say(f"step {step}/{self._steps}  loss {values['loss']:.5f}")
             self._spoken = time.monotonic()
 
-    def _write(self, step: int) -> None:
+    def _write(self, step: int, learning_rate: float) -> None:
         elapsed = max(time.monotonic() - self._lap_start - self._paused, 1e-9)
         rate = max(step - self._lap_step, 1) / elapsed
         means = {name: total / self._count for name, total in self._sums.items()}
         scalars = {"loss": means.pop("loss")} | means
         scalars |= {
-            "learning_rate": float(self._learning_rate(step - 1)),
+            "learning_rate": learning_rate,
             "examples_per_second": rate * self._batch_size,
             "seconds_left": (self._steps - step) / rate,
             "data_wait_share": min(self._waited / elapsed, 1.0),
             "bad_frames": self.bad_frames,
         }
-        self._writer.write_scalars(step, scalars)
         self._sums, self._count = {}, 0
+        self._lap(step)  # before the writing, which takes its time too
+        self._writer.write_scalars(step, scalars)
         self._spoken = time.monotonic()
-        self._lap(step)
 
     def _lap(self, step: int) -> None:
         self._lap_step, self._lap_start = step, time.monotonic()

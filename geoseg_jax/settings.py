@@ -114,7 +114,9 @@ def parameter_rules(value: Any) -> str | None:
 
 def class_weights(value: Any) -> str | None:
     """() for none, a number from 0 on for each class, or the name of a way to compute them."""
-    if value == "median_frequency" or not each(number(0.0))(value):
+    # On the command line a word for a tuple becomes a tuple of one word.
+    named = value == "median_frequency" or list(value) == ["median_frequency"]
+    if named or not each(number(0.0))(value):
         return None
     return "must be (), a tuple of one number from 0 on for each class, or 'median_frequency'"
 
@@ -127,13 +129,14 @@ ENCODERS = ("tiny", "resnet18", "resnet34", "resnet50", "resnet101")
 RULES: dict[str, Rule] = {
     "seed": whole(0),
     "init_from": text,
-    "transfer.parts": each(choice("encoder", "decoder", "head"), least=1),
+    "transfer.parts": each(choice("encoder", "decoder", "head", "pose"), least=1),
     "transfer.frozen": each(choice("encoder", "decoder")),
     "transfer.freeze": choice("all", "statistics"),
     "transfer.checkpoint": choice("latest", "best"),
     "transfer.learning_rate_scale.encoder": POSITIVE,
     "transfer.learning_rate_scale.decoder": POSITIVE,
     "transfer.learning_rate_scale.head": POSITIVE,
+    "transfer.learning_rate_scale.pose": POSITIVE,
     "task.name": text,  # tasks and data sets refuse a name they don't know themselves
     "task.smoothness": number(0.0),
     "task.smoothness_order": lambda v: None if v in (1, 2) else "must be 1 or 2",
@@ -346,6 +349,11 @@ def _check_pairs(flat: Mapping[str, Any]) -> None:
                 f"config.{section}.min_depth={least} must be below max_depth={most} beside it"
             )
     _check_depth(flat)
+    if flat.get("task.name") == "selfsup_depth" and flat.get("transfer.frozen"):
+        raise ConfigError(
+            f"config.transfer.frozen={flat['transfer.frozen']}: self-supervised depth trains all "
+            "of its parts; set it to ()"
+        )
     _check_crop(flat)
     if flat.get("optimizer.weight_decay", 0.0) > 0 and flat["optimizer.name"] == "adam":
         raise ConfigError(

@@ -20,6 +20,7 @@ Shapes = dict[str, jax.ShapeDtypeStruct]
 # Beside the task's terms a step reports these. A run stops where one of CHECKED isn't finite.
 CHECKED = ("loss", "gradient_norm", "update_norm", "batch_stats_norm")
 REPLACED, STOP = "replaced", "stop"
+LEARNING_RATE = "learning_rate"  # of this step, before the multipliers
 
 
 class TrainStep(NamedTuple):
@@ -116,6 +117,8 @@ def make_train_step(
             "update_norm": optax.tree.norm(updates),
             # Statistics can overflow while the loss is finite: x / inf is 0.
             "batch_stats_norm": optax.tree.norm(batch_stats) if batch_stats else jnp.zeros(()),
+            # Here and not on the host, where asking for it would wait for the steps under way.
+            LEARNING_RATE: optimizer.schedule(state.step),
             REPLACED: jnp.sum(batch[REPLACED]) if REPLACED in batch else jnp.zeros(()),
             STOP: jnp.max(stop),
         }

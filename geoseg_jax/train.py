@@ -159,7 +159,6 @@ class _Loop:
             log_every=self.train.get("log_every", 50),
             train_size=len(self.data.train),
             bad_share=self._data_setting("bad_share", 0.0),
-            learning_rate=self.optimizer.schedule,
             writer=self.writer,
             say=say,
             opened=self.opened,
@@ -222,7 +221,7 @@ class _Loop:
             state = transfer.put(state, taken)
             self.parents = [transfer.lineage(ancestor, taken)]
             say(f"lineage: {transfer.write_lineage(self.parents)}")
-        say(transfer.describe(state, self.parents, self.config))
+        say(transfer.describe(state, self.parents, self.config, self.optimizer))
         return state
 
     def _compile(self, like: TrainState, shapes: steps.Shapes) -> None:
@@ -404,6 +403,7 @@ class _Loop:
         results = dict(self.evaluation) | {
             "bad_frames": self.progress.bad_frames,
             "frozen_unchanged": self.frozen_unchanged,
+            "frozen_parameters": transfer.count_frozen(self.state, self.config, self.optimizer),
         }
         if self.best:
             results |= {

@@ -25,7 +25,8 @@ class Ancestor(NamedTuple):
 
     variables: dict[str, Any]  # {'params': {part: ...}, 'batch_stats': {part: ...}}, numpy
     encoder: str  # its name
-    normalisation: str  # what the encoder expects of its input, see models.resnet.NORMALISATIONS
+    # What the weights were trained with and no shape tells, by the key of config.model.
+    habits: dict[str, str]
     record: dict[str, Any]  # for the lineage
 
 
@@ -61,7 +62,7 @@ def optimizer_settings(config: ConfigDict, parts: Sequence[str]) -> dict[str, An
                     f"{', '.join(sorted(parts))}"
                 )
     both = sorted(set(frozen) & set(scales))
-    if both:
+    if both and transfer["freeze"] == "all":
         raise settings.ConfigError(
             f"config.transfer.learning_rate_scale.{both[0]}={scales[both[0]]} has no effect: "
             f"config.transfer.frozen names {both[0]} too; drop one of them"
@@ -119,14 +120,20 @@ def read(source: str, config: ConfigDict) -> Ancestor:
         "left_out": list(weights.dropped),
         "parents": [],
     }
-    return Ancestor(weights.variables, weights.encoder, weights.normalisation, record)
+    habits = {"normalisation": weights.normalisation}
+    if weights.kind == "monodepth2":
+        habits["decoder_padding"] = "reflect"
+    return Ancestor(weights.variables, weights.encoder, habits, record)
 
 
 def _read_checkpoint(folder: pathlib.Path, source: str) -> Ancestor:
     variables, meta = checkpoints.read_variables(folder), checkpoints.read_meta(folder)
     config = meta["config"]
     encoder = config.get("model", {}).get("encoder", "")
-    normalisation = config.get("model", {}).get("normalisation", "imagenet")
+    model = config.get("model", {})
+    habits = {"normalisation": model.get("normalisation", "imagenet")}
+    if "decoder_padding" in model:
+        habits["decoder_padding"] = model["decoder_padding"]
     record = {
         "source": source,
         "kind": "run",
@@ -137,7 +144,7 @@ def _read_checkpoint(folder: pathlib.Path, source: str) -> Ancestor:
         "data_sha256": meta["data"],
         "parents": meta.get("parents", []),
     }
-    return Ancestor(variables, encoder, normalisation, record)
+    return Ancestor(variables, encoder, habits, record)
 
 
 def take(ancestor: Ancestor, like: TrainState, config: ConfigDict) -> dict[str, Any]:
@@ -153,13 +160,7 @@ def take(ancestor: Ancestor, like: TrainState, config: ConfigDict) -> dict[str, 
       CheckpointError: where an array is missing, superfluous or of another shape, with both sides.
     """
     parts, source = settings_of(config)["parts"], config.init_from
-    expected = config.get("model", {}).get("normalisation", "imagenet")
-    if "encoder" in parts and ancestor.normalisation != expected:
-        raise CheckpointError(
-            f"config.init_from={source}: its encoder expects its input normalised as "
-            f"{ancestor.normalisation!r}, config.model.normalisation={expected!r} gives another; "
-            f"set config.model.normalisation={ancestor.normalisation!r}"
-        )
+    _check_habits(ancestor, parts, config)
     taken: dict[str, Any] = {}
     for part in parts:
         there = {c: ancestor.variables.get(c, {}).get(part, {}) for c in COLLECTIONS}
@@ -185,6 +186,22 @@ def take(ancestor: Ancestor, like: TrainState, config: ConfigDict) -> dict[str, 
             if there[collection]:
                 taken.setdefault(collection, {})[part] = there[collection]
     return taken
+
+
+def _check_habits(ancestor: Ancestor, parts: Sequence[str], config: ConfigDict) -> None:
+    """Raises CheckpointError where this model would use the weights in another way."""
+    model = config.get("model", {})
+    for part, key, usual in (
+        ("encoder", "normalisation", "imagenet"),
+        ("decoder", "decoder_padding", None),
+    ):
+        there, here = ancestor.habits.get(key), model.get(key, usual)
+        if part in parts and there is not None and there != here:
+            raise CheckpointError(
+                f"config.init_from={config.init_from}: its {part} was trained with {key} "
+                f"{there!r}, config.model.{key}={here!r} is another; set "
+                f"config.model.{key}={there!r}"
+            )
 
 
 def _structs(tree: Any) -> dict[str, Any]:
@@ -228,9 +245,13 @@ def lineage(ancestor: Ancestor, taken: Mapping[str, Any]) -> dict[str, Any]:
     return ancestor.record | {"taken": parts_sha256(taken["params"], taken.get("batch_stats", {}))}
 
 
-def describe(state: TrainState, parents: Sequence[Mapping[str, Any]], config: ConfigDict) -> str:
-    """A short table: each part of the model, how many parameters, where they come from."""
-    transfer = settings_of(config)
+def describe(
+    state: TrainState,
+    parents: Sequence[Mapping[str, Any]],
+    config: ConfigDict,
+    optimizer: Optimizer,
+) -> str:
+    """A short table: each part of the model, its size, how it learns, where it comes from."""
     origin = {part: parent for parent in parents for part in parent["taken"]}
     lines = []
     for part, tree in state.params.items():
@@ -239,10 +260,28 @@ def describe(state: TrainState, parents: Sequence[Mapping[str, Any]], config: Co
         if part in origin:
             parent = origin[part]
             start = f"from {parent['source']} (sha256 {parent['taken'][part][:12]})"
-        scale = transfer["learning_rate_scale"].get(part, 1.0)
-        how = "frozen" if part in transfer["frozen"] else f"learning rate x {scale:g}"
-        lines.append(f"  {part:<8} {count:>12,} parameters  {how:<18} {start}")
+        how = _how_it_learns(part, optimizer, settings_of(config))
+        lines.append(f"  {part:<8} {count:>12,} parameters  {how:<20} {start}")
     return "\n".join(lines)
+
+
+def _how_it_learns(part: str, optimizer: Optimizer, transfer: Mapping[str, Any]) -> str:
+    frozen = jax.tree.leaves(optimizer.frozen_params[part])
+    if all(frozen) and part in transfer["frozen"]:
+        return "frozen"
+    if any(frozen):
+        # By config.optimizer.rules: such a part still normalises by the batch.
+        return "frozen by rules" if all(frozen) else "partly frozen"
+    if part in transfer["frozen"]:
+        return "fixed statistics"
+    return f"learning rate x {transfer['learning_rate_scale'].get(part, 1.0):g}"
+
+
+def count_frozen(state: TrainState, config: ConfigDict, optimizer: Optimizer) -> int:
+    """How many parameters are not to change."""
+    frozen = frozen_leaves(config, optimizer)["params"]
+    sizes = jax.tree.map(lambda stays, leaf: leaf.size if stays else 0, frozen, state.params)
+    return sum(jax.tree.leaves(sizes))
 
 
 def write_lineage(parents: Sequence[Mapping[str, Any]]) -> str:

@@ -16,8 +16,8 @@ from geoseg_jax.tasks import make_task
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "configs"
 # The arguments to try beside none; a configuration that takes some must name them here.
 ARGUMENTS = {
-    "depth_kitti": ["mono", "stereo", "mono_stereo", "resnet50", "mono,resnet50"],
-    "depth_synthetic": ["mono", "stereo", "room", "street,mono_stereo"],
+    "depth_kitti": ["mono,init=W", "stereo", "resnet50"],
+    "depth_synthetic": ["mono", "room"],
     "quickstart": [],
     "segment_camvid": ["init=W,labels=16,frozen=True", "decoder=linear,frozen=True"],
     "segment_cityscapes": ["decoder=unet,encoder=resnet18", "preset=paper_code,imagenet=True"],
@@ -122,6 +122,29 @@ def test_an_argument_reads_like_the_row_that_it_makes():
     assert config.transfer.frozen == ("encoder",)
     assert config.model.decoder == "linear"
     assert (config.data.height, config.data.width) == (128, 416)
+
+
+def test_a_linear_probe_is_frozen_unless_told_otherwise():
+    assert get_config("segment_camvid", "decoder=linear").transfer.frozen == ("encoder",)
+    assert get_config("segment_camvid", "decoder=linear,frozen=False").transfer.frozen == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "arg"),
+    [
+        ("segment_kitti", "imagenet=True"),
+        ("segment_kitti", "preset=paper_code,fold=2"),
+        ("segment_cityscapes", "imagenet=True"),
+        ("segment_camvid", "subset=3"),
+    ],
+)
+def test_options_without_an_effect_are_refused(name, arg):
+    with pytest.raises(ValueError, match=arg.rpartition(",")[2].split("=")[0]):
+        get_config(name, arg)
+
+
+def test_depth_can_start_from_other_weights():
+    assert get_config("depth_kitti", "mono,init=resnet18.pth").init_from == "resnet18.pth"
 
 
 def test_the_controlled_preset_has_none_of_the_faults():

@@ -43,7 +43,13 @@ class SegmentationNet(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, images: jax.Array, train: bool, frozen: tuple[str, ...] = ()) -> jax.Array:
+    def __call__(
+        self,
+        images: jax.Array,
+        train: bool,
+        frozen: tuple[str, ...] = (),
+        fixed_statistics: tuple[str, ...] = (),
+    ) -> jax.Array:
         """Logits.
 
         Args:
@@ -51,6 +57,7 @@ class SegmentationNet(nn.Module):
           train: normalise by the batch and update the running statistics.
           frozen: parts (PARTS) that run on their running statistics even in training. What lies
             below the first part that isn't frozen gets no gradient, and costs none.
+          fixed_statistics: parts that run on their running statistics and get their gradient.
 
         Returns:
           [N, h, w, classes] float32: h, w are H, W divided by the decoder's stride, rounded up.
@@ -58,7 +65,8 @@ class SegmentationNet(nn.Module):
         Raises:
           ValueError: for an unknown decoder, part, stage or output stride.
         """
-        self._check(frozen)
+        self._check((*frozen, *fixed_statistics))
+        still = {*frozen, *fixed_statistics}
         _, height, width, _ = images.shape
         dilated = self.decoder_name == "deeplabv3"
         encoder = encoders.make_encoder(
@@ -70,13 +78,13 @@ class SegmentationNet(nn.Module):
         )
         if self.decoder_name == "unet":
             images = pad_to_multiple(images, 2 ** len(self.decoder_channels))
-        features = encoder(images, train and "encoder" not in frozen)
+        features = encoder(images, train and "encoder" not in still)
         if "encoder" in frozen:
             features = jax.lax.stop_gradient(features)
         if self.decoder_name == "linear":
             chosen = [features[stride] for stride in sorted(self.probe_stages)]
             return ProbeHead(self.classes, self.dtype, name="head")(chosen)
-        decoded = self._decode(features, train and "decoder" not in frozen)
+        decoded = self._decode(features, train and "decoder" not in still)
         if {"encoder", "decoder"} <= set(frozen):
             decoded = jax.lax.stop_gradient(decoded)
         size, padding = (1, "zero") if dilated else (3, self.decoder_padding)

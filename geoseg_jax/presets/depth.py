@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from ml_collections import ConfigDict
 
+from geoseg_jax.presets.transfer import transfer
+
 VIEWS = {
     "mono": {"frames": (-1, 1), "stereo": False},
     "stereo": {"frames": (), "stereo": True},
@@ -16,7 +18,8 @@ def make(arg: str | None, file: str, words: Sequence[str] = ()) -> tuple[ConfigD
 
     Args:
       arg: what the user wrote behind the config file's colon, words joined by commas: one of VIEWS
-        (default: mono_stereo), resnet50.
+        (default: mono_stereo), resnet50, init=SOURCE (workdir, checkpoint or weights that the
+        encoder starts from).
       file: the config file's name, for messages.
       words: further words that it knows.
 
@@ -24,16 +27,20 @@ def make(arg: str | None, file: str, words: Sequence[str] = ()) -> tuple[ConfigD
       ValueError: for an unknown word, or two of VIEWS.
     """
     given = [word for word in (arg or "").split(",") if word]
+    init = [word.removeprefix("init=") for word in given if word.startswith("init=")]
+    given = [word for word in given if not word.startswith("init=")]
     known = (*VIEWS, "resnet50", *words)
     for word in given:
         if word not in known:
-            raise ValueError(f"{file}:{arg}: {word!r} is none of {', '.join(known)}")
+            raise ValueError(f"{file}:{arg}: {word!r} is none of {', '.join(known)}, init=SOURCE")
     views = [word for word in given if word in VIEWS] or ["mono_stereo"]
     if len(views) > 1:
         raise ValueError(f"{file}:{arg}: give one of {', '.join(VIEWS)}, not {len(views)}")
     config = ConfigDict(
         {
             "seed": 0,
+            "init_from": init[-1] if init else "",
+            "transfer": transfer(("encoder",)),
             "task": _TASK,
             "model": _MODEL,
             "data": _DATA | VIEWS[views[0]],
@@ -69,6 +76,7 @@ _TASK = {
 }
 _MODEL = {
     "encoder": "resnet18",
+    "normalisation": "imagenet",
     "decoder_channels": (16, 32, 64, 128, 256),
     "decoder_padding": "reflect",
     "pose_encoder": "resnet18",

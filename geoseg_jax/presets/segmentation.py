@@ -10,6 +10,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument
+from geoseg_jax.presets.transfer import transfer
 
 # Options of every segmentation config, FILE.py:labels=16,frozen=True; what a config changes of
 # these defaults it says at its top.
@@ -18,7 +19,7 @@ OPTIONS = {
     "parts": ("encoder", "encoder+decoder"),  # what is taken from init
     "labels": 0,  # labelled pictures to train on; 0: all
     "subset": -1,  # of so many: -1 the first by name, k >= 0 the k-th at random
-    "frozen": False,  # the encoder stays bitwise as it is
+    "frozen": False,  # the encoder stays bitwise as it is; so too with decoder=linear
     "decoder": ("unet", "deeplabv3", "linear"),
     "encoder": "resnet18",
     "resolution": "640x192",  # width x height that pictures are resized to
@@ -26,7 +27,7 @@ OPTIONS = {
 }
 
 
-def make(arg: str, file: str, **defaults: Any) -> tuple[ConfigDict, dict[str, Any]]:
+def make(arg: str | None, file: str, **defaults: Any) -> tuple[ConfigDict, dict[str, Any]]:
     """A complete segmentation config, its data set excepted, and the options it was made with.
 
     Args:
@@ -38,11 +39,13 @@ def make(arg: str, file: str, **defaults: Any) -> tuple[ConfigDict, dict[str, An
       ValueError: for an unknown option or a bad value, see argument.parse.
     """
     options = argument.parse(arg, OPTIONS | defaults, file)
+    if options["subset"] >= 0 and not options["labels"]:
+        raise ValueError(f"{file}:subset={options['subset']} needs labels=N, the subset's size")
     height, width = argument.size(options["resolution"], f"{file}:resolution")
     sections = {
         "seed": options["seed"],
         "init_from": options["init"],
-        "transfer": _transfer(options),
+        "transfer": transfer(tuple(options["parts"].split("+")), _frozen(options, arg)),
         "task": _TASK,
         "model": _MODEL | {"encoder": options["encoder"], "decoder": options["decoder"]},
         "data": _DATA | {"height": height, "width": width} | _labels(options),
@@ -52,14 +55,10 @@ def make(arg: str, file: str, **defaults: Any) -> tuple[ConfigDict, dict[str, An
     return ConfigDict(sections), options
 
 
-def _transfer(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "parts": tuple(options["parts"].split("+")),
-        "frozen": ("encoder",) if options["frozen"] else (),
-        "freeze": "all",
-        "checkpoint": "latest",
-        "learning_rate_scale": {"encoder": 1.0, "decoder": 1.0, "head": 1.0},
-    }
+def _frozen(options: Mapping[str, Any], arg: str | None) -> tuple[str, ...]:
+    """A linear probe is one on frozen stages, unless frozen=False is written out."""
+    probe = options["decoder"] == "linear" and "frozen=" not in (arg or "")
+    return ("encoder",) if options["frozen"] or probe else ()
 
 
 def _labels(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,6 +93,7 @@ _DATA = {
     "label_resize": "nearest",
     "label_crop": "none",  # or bottom_right, of pictures that lack what is left of it and above
     "flip": True,
+    # Pictures are brought to height x width first, and scaled and cropped from there.
     "scale": (),
     "crop": (),
     "workers": 0,
@@ -106,6 +106,10 @@ _OPTIMIZER = {
     "warmup_steps": 50,
     "weight_decay": 1e-2,  # not of biases and normalisation
     "clip_norm": 1.0,
+    "momentum": 0.9,  # of sgd
+    "power": 0.9,  # of the schedule 'poly'
+    "decay_at": 0.75,  # of the schedule 'step', with decay_factor
+    "decay_factor": 0.1,
     "accumulate_gradients": False,
     "rules": (),
 }

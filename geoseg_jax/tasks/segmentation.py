@@ -26,7 +26,8 @@ def make(config: Any, data: Any) -> Task:
     classes = len(table.classes)
     net = _network(config.model, classes)
     # Frozen parts run on their running statistics, in training as in evaluation.
-    frozen = tuple(config.get("transfer", {}).get("frozen", ()))
+    parts, freeze = (config.transfer[key] for key in ("frozen", "freeze"))
+    still = {"frozen" if freeze == "all" else "fixed_statistics": tuple(parts)}
     # An output for pixels of no class, which the loss never asks for: the paper's 34 have one.
     unlabelled = table.classes.index("unlabeled") if "unlabeled" in table.classes else None
     weights = class_weights(task.class_weights, table.classes, data.train)
@@ -41,7 +42,7 @@ def make(config: Any, data: Any) -> Task:
     def loss(variables: Variables, key: jax.Array, batch: Batch) -> tuple[jax.Array, Aux]:
         images = jitter_views(key, batch["id"], _unit(batch["image"])[:, None], task.jitter)[:, 0]
         logits, updated = net.apply(
-            variables, seen(images), train=True, frozen=frozen, mutable=["batch_stats"]
+            variables, seen(images), train=True, mutable=["batch_stats"], **still
         )
         label = batch["label"]
         logits = sampling.resize_bilinear(logits, *label.shape[1:])
@@ -125,7 +126,7 @@ def class_weights(setting: Any, classes: tuple[str, ...], source: Any) -> np.nda
     Raises:
       ValueError: for another count of numbers.
     """
-    if setting == "median_frequency":
+    if setting in ("median_frequency", ("median_frequency",)):  # the latter from a command line
         frequency = class_frequencies(source, len(classes))
         present = frequency > 0
         weights = np.zeros(len(classes), np.float32)

@@ -36,6 +36,7 @@ def make(config: Any, data: Any = None) -> Task:
         decoder_padding=model.decoder_padding,
         pose_encoder=model.pose_encoder,
         scales=task.scales,
+        normalisation=model.get("normalisation", "imagenet"),
         # A network that starts at the sigmoid's middle, 0.2 m with the usual range, sees its
         # sources nowhere when the baseline is in metres, and gets no gradient.
         initial_disparity=float(

@@ -123,6 +123,25 @@ def test_a_frozen_encoder_gets_no_gradient_and_keeps_its_statistics(decoder):
     assert jax.tree.all(same)
 
 
+def test_fixed_statistics_leave_the_encoder_learning():
+    # Hazard 2 of the public code: "frozen" was the evaluation mode of batch norm and nothing else.
+    task = make(
+        model__decoder="linear", transfer__frozen=("encoder",), transfer__freeze="statistics"
+    )
+    examples = batch(full=False)
+    variables = jax.jit(task.init)(jax.random.key(0), examples)
+
+    def step(params):
+        return task.loss({**variables, "params": params}, jax.random.key(1), examples)
+
+    gradients, aux = jax.jit(jax.grad(step, has_aux=True))(variables["params"])
+    assert all(np.any(g) for g in jax.tree.leaves(gradients["encoder"]["conv1"]))
+    same = jax.tree.map(
+        np.array_equal, aux.batch_stats["encoder"], variables["batch_stats"]["encoder"]
+    )
+    assert jax.tree.all(same)
+
+
 def test_normalising_twice_is_another_input(unet):
     task, variables = unet
     examples = batch(full=False)

@@ -1,0 +1,15 @@
+"""config.transfer: what a run takes from config.init_from."""
+
+from typing import Any
+
+
+def transfer(parts: tuple[str, ...], frozen: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The section, with the usual values of what it doesn't ask for."""
+    return {
+        "parts": parts,
+        "frozen": frozen,
+        "freeze": "all",  # or 'statistics', which is a fault: see presets/segmentation.py
+        "checkpoint": "latest",  # or 'best'
+        # Of config.optimizer.learning_rate.
+        "learning_rate_scale": {"encoder": 1.0, "decoder": 1.0, "head": 1.0, "pose": 1.0},
+    }

@@ -1,0 +1,137 @@
+"""Segmentation through the loop, small: chains of runs, frozen parts, resuming, eight devices."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from geoseg_jax import train, transfer
+from geoseg_jax.checkpoints import CheckpointError
+from geoseg_jax.data import make_data
+from geoseg_jax.interop import Weights, write_torchvision, write_weights
+from geoseg_jax.models import make_encoder
+from tests.test_configs import get_config
+
+CHANNELS = (4, 4, 8, 8, 8)
+
+
+def small(name, arg, cache, **changes):
+    config = get_config(name, arg)
+    config.model.update({"encoder": "tiny", "decoder_channels": CHANNELS})
+    config.data.update({"height": 64, "width": 64, "train_size": 8, "eval_size": 3})
+    config.data.cache_dir = str(cache)
+    config.train.update({"steps": 2, "batch_size": 8, "eval_batch_size": 8, "log_every": 1})
+    config.train.update({"eval_every": 0, "checkpoint_every": 0, "pictures_every": 0})
+    # Nothing but the gradient's size: Adam's first steps magnify rounding to whole steps.
+    config.optimizer.update({"name": "sgd", "learning_rate": 1e-2, "warmup_steps": 0})
+    config.optimizer.update({"schedule": "constant", "weight_decay": 0.0, "clip_norm": 0.0})
+    config.update_from_flattened_dict({k.replace("__", "."): v for k, v in changes.items()})
+    return config
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """An encoder from elsewhere, as interop would have converted it."""
+    module = make_encoder("tiny")
+    variables = jax.jit(lambda k: module.init(k, np.zeros((1, 64, 64, 3), np.float32), False))(
+        jax.random.key(5)
+    )
+    host = jax.tree.map(np.asarray, variables)
+    parts = {name: {"encoder": tree} for name, tree in host.items()}
+    folder = tmp_path_factory.mktemp("weights")
+    write_weights(Weights(parts, "torchvision", "tiny", "0" * 64), folder, "tiny.pth")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def depth(weights, cache, tmp_path_factory):
+    """One short depth run that starts from the weights."""
+    workdir = tmp_path_factory.mktemp("depth")
+    config = small("quickstart", "", cache, init_from=str(weights), data__frames=())
+    train.run(config, workdir, devices=jax.devices()[:1])
+    return workdir
+
+
+def config_from(depth, cache, arg="", **changes):
+    extra = f",{arg}" if arg else ""
+    return small("segment_synthetic", f"init={depth},labels=4{extra}", cache, **changes)
+
+
+def run(config, workdir, devices=1, data=None):
+    result = train.run(config, workdir, data=data, devices=jax.devices()[:devices])
+    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in lines if "learning_rate" in line]
+    return result, losses, json.loads((workdir / "manifest.json").read_text())
+
+
+def test_the_chain_is_in_the_manifest_and_the_frozen_encoder_is_depths(depth, cache, tmp_path):
+    config = config_from(depth, cache, "frozen=True")
+    result, _, papers = run(config, tmp_path)
+    assert result.evaluation["frozen_unchanged"] is True
+    (parent,) = papers["parents"]
+    (grandparent,) = parent["parents"]
+    assert (parent["task"], grandparent["kind"]) == ("selfsup_depth", "torchvision")
+    assert papers["parts_sha256"]["encoder"] == parent["taken"]["encoder"]
+    assert parent["taken"]["encoder"] != grandparent["taken"]["encoder"]  # depth has trained it
+    assert papers["data"]["train"]["names"] == [f"street-1/{i:06d}" for i in range(4)]
+    assert {"miou", "pixel_accuracy", "iou/road"} <= set(result.evaluation)
+
+
+def test_encoder_and_decoder_of_depth(depth, cache, tmp_path):
+    _, _, papers = run(config_from(depth, cache, "parts=encoder+decoder"), tmp_path)
+    assert set(papers["parents"][0]["taken"]) == {"encoder", "decoder"}
+    config = config_from(depth, cache, "parts=encoder+decoder", model__decoder_padding="reflect")
+    with pytest.raises(CheckpointError, match="decoder was trained with decoder_padding 'zero'"):
+        run(config, tmp_path / "other")
+
+
+def test_a_linear_probe_trains_its_head_alone(depth, cache, tmp_path):
+    result, losses, papers = run(config_from(depth, cache, "decoder=linear"), tmp_path)
+    assert result.evaluation["frozen_unchanged"] is True
+    assert set(papers["parts_sha256"]) == {"encoder", "head"}
+    assert len(losses) == 2
+
+
+def test_one_device_and_eight_agree_and_going_on_is_exact(depth, cache, tmp_path):
+    config = config_from(depth, cache)
+    data = make_data(config)
+    _, losses, papers = run(config, tmp_path / "one", data=data)
+    _, sharded, _ = run(config, tmp_path / "eight", 8, data)
+    np.testing.assert_allclose(sharded, losses, rtol=1e-5)
+    half = config.copy_and_resolve_references()
+    half.train.steps = 1
+    run(half, tmp_path / "broken", data=data)
+    _, _, continued = run(config, tmp_path / "broken", data=data)
+    assert continued["parameters_sha256"] == papers["parameters_sha256"]
+
+
+def test_another_architecture_stops_with_one_message(depth, cache, tmp_path):
+    config = config_from(depth, cache, model__encoder="resnet18", model__decoder="linear")
+    with pytest.raises(CheckpointError) as caught:
+        run(config, tmp_path)
+    text = str(caught.value)
+    assert "its encoder (tiny, " in text
+    assert "here it is resnet18, " in text
+    assert "there, " in text
+    assert "\n" not in text
+
+
+def test_weights_of_another_normalisation_are_refused(weights, cache, tmp_path):
+    config = config_from(weights, cache, model__normalisation="monodepth2")
+    with pytest.raises(CheckpointError, match=r"normalisation .imagenet.*set config.model.norm"):
+        run(config, tmp_path)
+
+
+def test_a_torchvision_file_is_taken_as_it_is(depth, cache, tmp_path):
+    given = transfer.read(str(depth), config_from(depth, cache))
+    file = tmp_path / "encoder.safetensors"
+    write_torchvision(given.variables, file)
+    _, _, papers = run(config_from(file, cache, "frozen=True"), tmp_path / "run")
+    before = json.loads((depth / "manifest.json").read_text())
+    assert papers["parts_sha256"]["encoder"] == before["parts_sha256"]["encoder"]
