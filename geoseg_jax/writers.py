@@ -152,12 +152,16 @@ class TerminalWriter(SilentWriter):
 
 
 def describe(step: int, steps: int, scalars: Scalars) -> str:
-    """The terminal's line: progress where the scalars carry it, else every number (None = nan)."""
+    """The terminal's line: progress where the scalars carry it, else the numbers (None = nan).
+
+    Those of one class each, as iou/road, are left to eval.json.
+    """
     start = f"step {step:>{len(str(steps))}}/{steps}"
     if "seconds_left" not in scalars:
         numbers = "  ".join(
             f"{name} {'nan' if value is None else format(value, '.4g')}"
             for name, value in scalars.items()
+            if "/" not in name
         )
         return f"{start}  evaluation: {numbers}"
     line = (
@@ -179,32 +183,38 @@ def duration(seconds: float) -> str:
     return f"{whole} s"
 
 
-def finite(scalars: Mapping[str, float]) -> dict[str, float | None]:
-    """The numbers with those that JSON can't hold as None; whole numbers stay whole."""
-    return {
-        name: value if isinstance(value, int) else (float(value) if math.isfinite(value) else None)
-        for name, value in scalars.items()
-    }
+def finite(scalars: Mapping[str, float | None]) -> dict[str, float | None]:
+    """The numbers with those that JSON can't hold as None; None and whole numbers stay."""
+
+    def held(value: float | None) -> float | None:
+        if value is None or isinstance(value, int):
+            return value
+        return float(value) if math.isfinite(value) else None
+
+    return {name: held(value) for name, value in scalars.items()}
 
 
 def sheet(images: Images, gap: int = 4, caption: int = 18) -> np.ndarray:
     """Pictures side by side on white, names above the columns: uint8 [H, W, 3].
 
     Args:
-      images: name -> uint8 [N, h, w, 3]; sizes may differ between names.
+      images: name -> uint8 [N, h, w, 3]; sizes may differ between names. Names with fewer pictures
+        than others, as a legend for all, don't make the others' rows higher.
       gap, caption: pixels between pictures and for the names.
     """
     rows = max(len(stack) for stack in images.values())
-    height = max(stack.shape[1] for stack in images.values()) + gap
+    full = max(stack.shape[1] for stack in images.values() if len(stack) == rows) + gap
+    pitch = {n: full if len(s) == rows else s.shape[1] + gap for n, s in images.items()}
+    height = caption + max(pitch[name] * len(stack) for name, stack in images.items())
     width = sum(stack.shape[2] + gap for stack in images.values())
-    page = np.full((caption + rows * height, width, 3), 255, np.uint8)
+    page = np.full((height, width, 3), 255, np.uint8)
     left = 0
     for name, stack in images.items():
         cv2.putText(
             page, name, (left + 2, caption - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1
         )
         for row, picture in enumerate(stack):
-            top = caption + row * height
+            top = caption + row * pitch[name]
             page[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
         left += stack.shape[2] + gap
     return page

@@ -47,6 +47,17 @@ def test_pictures_are_rgb_and_side_by_side(tmp_path):
     np.testing.assert_array_equal(page[18 + 9 : 18 + 13, 10:13], green[1])
 
 
+def test_what_is_said_once_does_not_make_the_rows_higher():
+    rows, once = np.zeros((3, 5, 6, 3), np.uint8), np.full((1, 12, 2, 3), 7, np.uint8)
+    page = writers.sheet({"rows": rows, "once": once})
+    assert page.shape == (18 + 3 * (5 + 4), 6 + 4 + 2 + 4, 3)
+    np.testing.assert_array_equal(page[18:30, 10:12], once[0])
+    assert (page[30:, 10:12] == 255).all()
+    np.testing.assert_array_equal(page[18 + 2 * 9 : 18 + 2 * 9 + 5, :6], rows[2])
+    # It may be higher than all of them.
+    assert writers.sheet({"rows": rows[:2], "once": once.repeat(3, 1)}).shape[0] == 18 + 36 + 4
+
+
 def test_several_writers_and_event_files(tmp_path):
     class Noting(writers.SilentWriter):
         def __init__(self):
@@ -64,6 +75,20 @@ def test_several_writers_and_event_files(tmp_path):
     events = list(tmp_path.glob("events.out.tfevents.*"))
     assert len(events) == 1
     assert b"loss" in events[0].read_bytes()
+
+
+def test_numbers_that_json_holds():
+    given = {"a": 1.5, "b": float("nan"), "c": float("-inf"), "d": 7, "e": np.float32(0.5)}
+    held = writers.finite(given)
+    assert held == {"a": 1.5, "b": None, "c": None, "d": 7, "e": 0.5}
+    # What a run that goes on has read back.
+    assert writers.finite(held) == held
+
+
+def test_terminal_line_of_an_evaluation_leaves_the_single_classes_out():
+    scalars = {"miou": 0.5, "iou/road": 0.9, "iou/sky": None, "pixel_accuracy": None}
+    line = writers.describe(50, 1000, scalars)
+    assert line == "step   50/1000  evaluation: miou 0.5  pixel_accuracy nan"
 
 
 def test_terminal_line():

@@ -9,13 +9,16 @@ import numpy as np
 
 from geoseg_jax.tasks.base import Batch
 
-IGNORE = 255
 WRONG, RIGHT = (220, 40, 40), (235, 235, 235)
-_LINE, _COLUMN = 14, 112  # pixels of a legend's entry
+# Of a legend, in pixels: a line's height, where the colour ends and the name starts, and what is
+# left free behind the longest name.
+_LINE, _SWATCH, _TEXT, _GAP = 14, 15, 19, 8
+_LINES = 20  # in a column, whatever the pictures' height
+_FONT = (cv2.FONT_HERSHEY_SIMPLEX, 0.33)
 
 
 def panels(batch: Batch, predicted: jax.Array, table: Any) -> dict[str, jax.Array]:
-    """Picture, label, prediction, error map and legend: {name: uint8 [B, H, W, 3]}.
+    """Picture, label, prediction, error map: {name: uint8 [B, H, W, 3]}; and legend [1, h, w, 3].
 
     In the error map right pixels are light, wrong ones red, those without a label black; it is
     what the evaluation counts, seen at the picture's size.
@@ -34,13 +37,12 @@ def panels(batch: Batch, predicted: jax.Array, table: Any) -> dict[str, jax.Arra
     errors = jnp.where(
         (label == answer)[..., None], jnp.asarray(RIGHT, jnp.uint8), jnp.asarray(WRONG, jnp.uint8)
     )
-    key = jnp.asarray(legend(table, height))
     return {
         "input": image,
         "label": palette[jnp.minimum(label, len(table.classes))],
         "prediction": palette[answer],
         "errors": jnp.where(known[..., None], errors, 0).astype(jnp.uint8),
-        "legend": jnp.broadcast_to(key, (image.shape[0], *key.shape)),
+        "legend": jnp.asarray(legend(table, height))[None],
     }
 
 
@@ -52,13 +54,23 @@ def _nearest(maps: jax.Array, sizes: jax.Array, height: int, width: int) -> jax.
 
 
 def legend(table: Any, height: int) -> np.ndarray:
-    """The classes' colours and names in columns, uint8 [height, W, 3]."""
-    lines = max(1, height // _LINE)
-    columns = -(-len(table.classes) // lines)
-    page = np.full((height, columns * _COLUMN, 3), 255, np.uint8)
-    for number, (name, colour) in enumerate(zip(table.classes, table.palette, strict=True)):
-        left, top = number // lines * _COLUMN, number % lines * _LINE
-        page[top + 2 : top + _LINE - 2, left + 3 : left + 15] = colour
-        place = (left + 19, top + _LINE - 4)
-        cv2.putText(page, name, place, cv2.FONT_HERSHEY_SIMPLEX, 0.33, (0, 0, 0), 1, cv2.LINE_AA)
-    return page
+    """The classes' colours and names in columns as wide as their names, uint8 [H, W, 3].
+
+    Args:
+      table: names and colours of the classes.
+      height: of the pictures beside it. H is as many lines as the classes take in the fewest
+        columns that are no higher than that or _LINES.
+    """
+    lines = max(_LINES, height // _LINE)
+    lines = -(-len(table.classes) // -(-len(table.classes) // lines))
+    columns = []
+    for first in range(0, len(table.classes), lines):
+        names, colours = (part[first : first + lines] for part in (table.classes, table.palette))
+        width = max(cv2.getTextSize(name, *_FONT, 1)[0][0] for name in names)
+        column = np.full((lines * _LINE, _TEXT + width + _GAP, 3), 255, np.uint8)
+        for number, (name, colour) in enumerate(zip(names, colours, strict=True)):
+            top, base = number * _LINE, (number + 1) * _LINE - 4
+            column[top + 2 : top + _LINE - 2, 3:_SWATCH] = colour
+            cv2.putText(column, name, (_TEXT, base), *_FONT, (0, 0, 0), 1, cv2.LINE_AA)
+        columns.append(column)
+    return np.concatenate(columns, axis=1)

@@ -2,7 +2,9 @@
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
+from geoseg_jax import writers
 from geoseg_jax.data.labels import label_table
 from geoseg_jax.tasks import label_pictures
 
@@ -42,6 +44,47 @@ def test_padding_beyond_the_labels_size_is_not_shown():
 def test_every_class_has_its_colour_in_the_legend():
     for table in (TABLE, label_table("nyu40")):
         page = label_pictures.legend(table, 64)
-        assert page.shape[0] == 64
         seen = {tuple(c) for c in page.reshape(-1, 3).tolist()}
         assert {tuple(c) for c in table.palette} <= seen
+
+
+@pytest.mark.parametrize(
+    ("name", "height", "lines", "columns"),
+    [
+        ("camvid11", 180, 11, 1),
+        ("synthetic_street", 64, 12, 1),  # 12 lines are higher than the picture, and readable
+        ("cityscapes34", 192, 17, 2),
+        ("cityscapes34", 512, 34, 1),
+        ("nyu40", 240, 20, 2),
+    ],
+)
+def test_a_legend_has_few_columns_of_equal_length(name, height, lines, columns):
+    page = label_pictures.legend(label_table(name), height)
+    assert page.shape[0] == lines * 14
+    assert page.shape[1] < columns * 112
+
+
+def test_a_long_name_widens_its_column_and_leaves_the_next_alone():
+    def page(first):
+        names = (first, *["a"] * 40)
+        table = TABLE._replace(classes=names, palette=((9, 9, 9),) * len(names))
+        return label_pictures.legend(table, 64)
+
+    short, long = page("a"), page("what no other class takes, and all that is not labelled")
+    column = short.shape[1] // 3
+    np.testing.assert_array_equal(long[:, -2 * column :], short[:, column:])
+    assert (long[:, -2 * column - 4 : -2 * column] == 255).all()
+
+
+def test_there_is_one_legend_for_all_rows():
+    batch = {
+        "image": np.zeros((4, 16, 20, 3), np.uint8),
+        "label": np.zeros((4, 16, 20), np.uint8),
+        "label_size": np.full((4, 2), (16, 20), np.int32),
+    }
+    panels = label_pictures.panels(batch, jnp.zeros((4, 16, 20), jnp.int32), TABLE)
+    assert panels["legend"].shape[:2] == (1, 11 * 14)
+    # The sheet's rows stay as high as the pictures; the legend is higher than all four.
+    page = writers.sheet({name: np.asarray(stack)[:4] for name, stack in panels.items()})
+    assert page.shape[0] == 18 + 11 * 14 + 4
+    np.testing.assert_array_equal(page[18 + 20 : 18 + 36, 24:44], panels["label"][1])
