@@ -48,6 +48,21 @@ def test_cosine_schedule_after_warmup():
     np.testing.assert_allclose([schedule(i) for i in range(12)], rising + falling, rtol=1e-5)
 
 
+def test_poly_schedule_by_hand():
+    # 2 (1 - t / 4)^0.9: 2, 2 * 0.75^0.9, 2 * 0.5^0.9, 2 * 0.25^0.9, and 0 at the end.
+    schedule = make_schedule({"learning_rate": 2.0, "schedule": "poly"}, 4)
+    expected = [2.0, 1.543779, 1.071773, 0.574349, 0.0]
+    np.testing.assert_allclose([schedule(i) for i in range(5)], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_poly_schedule_after_warmup_with_another_power():
+    config = {"learning_rate": 1.0, "schedule": "poly", "power": 2.0, "warmup_steps": 2}
+    # (1 - t / 4)^2 over the 4 steps left.
+    expected = [0.5, 1, 1, 9 / 16, 1 / 4, 1 / 16]
+    schedule = make_schedule(config, 6)
+    np.testing.assert_allclose([schedule(i) for i in range(6)], expected, rtol=1e-5)
+
+
 def test_warmup_does_not_shift_the_decay():
     schedule = make_schedule(
         {
@@ -111,6 +126,59 @@ def test_momentum():
     # 0.1 * 2, then 0.1 * (0.9 * 2 + 2)
     new = update(build(momentum=0.9), times=2)
     np.testing.assert_allclose(new["head"]["bias"], [0.5 - 0.2 - 0.38], rtol=1e-5)
+
+
+# Gradients of five steps, in which signs change.
+SEVERAL = np.array([2.0, -0.5, -3.0, 0.25, 1.0])
+
+
+def accumulated(**changes):
+    """A parameter that starts at 0.5, after each of the updates by SEVERAL."""
+    optimizer = build(accumulate_gradients=True, **changes)
+    params, state, values = PARAMS, optimizer.transform.init(PARAMS), []
+    for gradient in SEVERAL:
+        grads = jax.tree.map(lambda p, g=gradient: jnp.full_like(p, g), params)
+        updates, state = optimizer.transform.update(grads, state, params)
+        params = optax.apply_updates(params, updates)
+        values.append(float(params["head"]["bias"][0]))
+    return values
+
+
+def adam(gradients, rate=0.1):
+    """Kingma and Ba, ICLR 2015, algorithm 1, from 0.5."""
+    value, first, second, values = 0.5, 0.0, 0.0, []
+    for t, gradient in enumerate(gradients, 1):
+        first = 0.9 * first + 0.1 * gradient
+        second = 0.999 * second + 0.001 * gradient**2
+        value -= rate * (first / (1 - 0.9**t)) / (np.sqrt(second / (1 - 0.999**t)) + 1e-8)
+        values.append(value)
+    return values
+
+
+def test_accumulated_gradients_are_the_sum_of_all_so_far():
+    totals = np.cumsum(SEVERAL)
+    np.testing.assert_allclose(accumulated(), 0.5 - 0.1 * np.cumsum(totals), rtol=1e-5)
+    # Clipped is the sum; its norm is that of 5 equal numbers.
+    clipped = np.clip(totals, -1 / np.sqrt(5), 1 / np.sqrt(5))
+    found = accumulated(clip_norm=1.0)
+    np.testing.assert_allclose(found, 0.5 - 0.1 * np.cumsum(clipped), rtol=1e-5)
+
+
+def test_adams_moments_see_the_sum():
+    found = accumulated(name="adam")
+    np.testing.assert_allclose(found, adam(np.cumsum(SEVERAL)), rtol=1e-5)
+    assert np.abs(np.subtract(found, adam(SEVERAL))).max() > 0.05
+
+
+def test_accumulated_gradients_are_those_of_a_loop_that_never_clears_them():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing to compare with")
+    parameter = torch.nn.Parameter(torch.tensor([0.5]))
+    theirs, values = torch.optim.Adam([parameter], lr=0.1), []
+    for gradient in SEVERAL:
+        (float(gradient) * parameter).sum().backward()  # without zero_grad()
+        theirs.step()
+        values.append(parameter.item())
+    np.testing.assert_allclose(accumulated(name="adam"), values, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
