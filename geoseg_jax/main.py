@@ -48,7 +48,7 @@ def fail(error: Exception) -> None:
     if isinstance(error, AttributeError) and isinstance(error.args[0], KeyError):
         text = f"no such setting: {error.args[0].args[0]}"  # ml_collections, with a near miss
     if "Traceback" in text:  # of the config file
-        text = text.strip().splitlines()[-1]
+        text = text.strip().splitlines()[-1].removeprefix("ValueError: ")
     print(f"error: {' '.join(text.split())}", file=sys.stderr, flush=True)
     # Among several processes, the usual end would wait for the others, which wait for us.
     many = "jax" in sys.modules and sys.modules["jax"].distributed.is_initialized()

@@ -36,6 +36,7 @@ QUICK = "--config=configs/quickstart.py"
         ([QUICK], "--workdir=FOLDER"),
         (["--config=configs/quikstart.py", "--workdir=w"], "did you mean 'configs/quickstart.py'"),
         (["--config=configs/depth_kitti.py:mno", "--workdir=w"], "'mno' is none of"),
+        (["--config=configs/segment_kitti.py:fold=x", "--workdir=w"], "error: segment_kitti.py:"),
         (["--workdr=w"], "Did you mean: workdir"),
     ],
 )
