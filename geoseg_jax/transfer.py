@@ -6,28 +6,19 @@ what stays bitwise as it is, and config.transfer.learning_rate_scale how fast ea
 
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
 from geoseg_jax import checkpoints, interop, settings
+from geoseg_jax.ancestors import Ancestor, read_run
 from geoseg_jax.checkpoints import CheckpointError
 from geoseg_jax.optimizers import Optimizer
 from geoseg_jax.state import TrainState, flat_arrays, sha256_of
 
 COLLECTIONS = ("params", "batch_stats")
-
-
-class Ancestor(NamedTuple):
-    """What init_from names, read whole."""
-
-    variables: dict[str, Any]  # {'params': {part: ...}, 'batch_stats': {part: ...}}, numpy
-    encoder: str  # its name
-    # What the weights were trained with and no shape tells, by the key of config.model.
-    habits: dict[str, str]
-    record: dict[str, Any]  # for the lineage
 
 
 def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,11 +96,9 @@ def read(source: str, config: ConfigDict) -> Ancestor:
     path = pathlib.Path(source).expanduser()
     if not path.exists():
         raise CheckpointError(f"config.init_from={source}: no such file or folder")
-    if (path / "checkpoints").is_dir():
-        chosen = checkpoints.choose(path, which, f"config.transfer.checkpoint={which!r}")
-        return _read_checkpoint(chosen, source)
-    if (path / "state").is_dir():
-        return _read_checkpoint(path, source)
+    run = read_run(source, which, f"config.transfer.checkpoint={which!r}")
+    if run is not None:
+        return run
     weights = interop.read_weights(path)
     record = {
         "source": source,
@@ -124,27 +113,6 @@ def read(source: str, config: ConfigDict) -> Ancestor:
     if weights.kind == "monodepth2":
         habits["decoder_padding"] = "reflect"
     return Ancestor(weights.variables, weights.encoder, habits, record)
-
-
-def _read_checkpoint(folder: pathlib.Path, source: str) -> Ancestor:
-    variables, meta = checkpoints.read_variables(folder), checkpoints.read_meta(folder)
-    config = meta["config"]
-    encoder = config.get("model", {}).get("encoder", "")
-    model = config.get("model", {})
-    habits = {"normalisation": model.get("normalisation", "imagenet")}
-    if "decoder_padding" in model:
-        habits["decoder_padding"] = model["decoder_padding"]
-    record = {
-        "source": source,
-        "kind": "run",
-        "task": config.get("task", {}).get("name", ""),
-        "encoder": encoder,
-        "step": int(folder.name),
-        "parameters_sha256": sha256_of(variables["params"]),
-        "data_sha256": meta["data"],
-        "parents": meta.get("parents", []),
-    }
-    return Ancestor(variables, encoder, habits, record)
 
 
 def take(ancestor: Ancestor, like: TrainState, config: ConfigDict) -> dict[str, Any]:
@@ -289,6 +257,8 @@ def write_lineage(parents: Sequence[Mapping[str, Any]]) -> str:
 
     def chain(record: Mapping[str, Any]) -> list[str]:
         before = [name for parent in record["parents"] for name in chain(parent)]
-        return [*before, record.get("task") or f"{record['kind']} {record['encoder']}".strip()]
+        # A file of weights that a run was exported to stands for the run.
+        task = record.get("task") or (record.get("converted_from") or {}).get("task")
+        return [*before, task or f"{record['kind']} {record['encoder']}".strip()]
 
     return " -> ".join([name for record in parents for name in chain(record)] + ["this run"])

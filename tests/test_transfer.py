@@ -6,12 +6,14 @@ import shutil
 import jax
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
-from geoseg_jax import train, transfer
+from geoseg_jax import interop, train, transfer
 from geoseg_jax.checkpoints import CheckpointError, read_variables, steps_in
 from geoseg_jax.settings import ConfigError
 from geoseg_jax.state import flat_arrays
 from tests import tiny
+from tests.interop import resnets
 
 
 def run(workdir, task=None, **changes):
@@ -185,3 +187,17 @@ def test_sources_that_are_none(ancestor, tmp_path):
 def test_a_step_may_be_named(ancestor, tmp_path):
     run(tmp_path, init_from=ancestor / "checkpoints" / "3")
     assert read(tmp_path / "manifest.json")["parents"][0]["step"] == 3
+
+
+def test_the_lineage_names_the_run_that_a_file_was_exported_from(tmp_path):
+    variables = {c: {"encoder": t} for c, t in resnets.encoder_variables("tiny").items()}
+    run = {"name": "W/checkpoints/9", "sha256": "ab12", "task": "selfsup_depth"}
+    for source, chain in (
+        (run, "selfsup_depth -> this run"),
+        ({"name": "model.pth", "sha256": "cd34"}, "torchvision tiny -> this run"),
+    ):
+        path = tmp_path / "exported.safetensors"
+        interop.write_torchvision(variables, path, source=source)
+        record = transfer.read(str(path), ConfigDict()).record
+        assert record["converted_from"] == source
+        assert transfer.write_lineage([record]) == chain

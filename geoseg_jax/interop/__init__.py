@@ -6,7 +6,8 @@
 What is read: state dicts of torchvision's ResNet-18, 34, 50 and 101 (.pth in any of PyTorch's three
 formats, or .safetensors), bare, under 'state_dict' or 'model', with or without DataParallel's
 'module.'; MoCo v2 checkpoints; monodepth2's encoder.pth and depth.pth. Which it is, is seen from
-names and shapes. Nothing in a file is executed: see `unpickling`.
+names and shapes. Nothing in a file is executed: see `unpickling`. What is written names in its
+metadata the file or the run that it comes from, and a run that starts from it names that in turn.
 """
 
 from geoseg_jax.interop.errors import WeightsError

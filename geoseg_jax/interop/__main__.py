@@ -5,14 +5,18 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-from geoseg_jax import checkpoints
+from geoseg_jax import ancestors, checkpoints, interop
 from geoseg_jax.interop import Weights, WeightsError, read_weights, write_torchvision, write_weights
 from geoseg_jax.models import ENCODERS
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The flags."""
-    parser = argparse.ArgumentParser("python -m geoseg_jax.interop", description=__doc__)
+    parser = argparse.ArgumentParser(
+        "python -m geoseg_jax.interop",
+        description=interop.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument(
         "source",
         help="weights file or folder to convert; with --to=torchvision also a run's workdir (its "
@@ -33,23 +37,24 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def read(source: str) -> Weights:
     """Weights of a file, a folder of weights, or a run's checkpoint."""
-    path = pathlib.Path(source).expanduser()
-    if (path / "checkpoints").is_dir():
-        steps = checkpoints.steps_in(path / "checkpoints")
-        if not steps:
-            raise WeightsError(f"{path}: the run has no checkpoint yet")
-        path = path / "checkpoints" / str(steps[-1])
-    if not (path / "state").is_dir():
-        return read_weights(path)
-    variables = checkpoints.read_variables(path)
-    model = checkpoints.read_meta(path).get("config", {}).get("model", {})
-    normalisation = model.get("normalisation", "imagenet")
-    return Weights(variables, "geoseg_jax", model.get("encoder", ""), "", normalisation)
+    found = ancestors.read_run(source, "latest", "SOURCE")
+    if found is None:
+        return read_weights(pathlib.Path(source).expanduser())
+    step = str(found.record["step"])
+    path = pathlib.Path(source).expanduser().resolve()
+    path = path if path.name == step else path / "checkpoints" / step
+    origin = {
+        "name": "/".join(path.parts[-3:]),
+        "sha256": found.record["parameters_sha256"],
+        "task": found.record["task"],
+    }
+    normalisation = found.habits["normalisation"]
+    return Weights(found.variables, "geoseg_jax", found.encoder, "", normalisation, source=origin)
 
 
 def run(flags: argparse.Namespace) -> str:
     """Converts, and returns a line about what was done."""
-    weights = read(flags.source)
+    weights, name = read(flags.source), pathlib.Path(flags.source).name
     if flags.encoder and weights.encoder != flags.encoder:
         found = f"a {weights.encoder}" if weights.encoder else "without an encoder"
         raise WeightsError(f"{flags.source} is {found}, not a {flags.encoder} as --encoder says")
@@ -61,12 +66,13 @@ def run(flags: argparse.Namespace) -> str:
             flags.out,
             normalisation=weights.normalisation,
             classes=flags.classes,
+            source=weights.source or {"name": name, "sha256": weights.sha256},
         )
         fc = f"fc of {flags.classes} zeros" if flags.classes else "no fc"
         return f"{flags.out}: {encoder}, input normalisation {weights.normalisation}, {fc}"
     if not weights.sha256:
         raise WeightsError(f"{flags.source} is a run: init_from takes it as it is; or add --to")
-    done = write_weights(weights, flags.out, pathlib.Path(flags.source).name)
+    done = write_weights(weights, flags.out, name)
     parts = ", ".join(f"{part} {count:,}" for part, count in done["parameters"].items())
     left = f"; left out: {_some(weights.dropped)}" if weights.dropped else ""
     return (

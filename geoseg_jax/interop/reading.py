@@ -19,7 +19,8 @@ WEIGHTS_FILE, DESCRIPTION_FILE = "weights.safetensors", "weights.json"
 MONODEPTH2_FILES = ("encoder.pth", "depth.pth")
 # Entries of a checkpoint that a state dict is found under.
 WRAPPERS = ("state_dict", "model")
-
+# Key of Weights.source -> what its entry in a file's metadata is called behind 'source'.
+_SOURCE = {"name": "", "sha256": "_sha256", "task": "_task"}
 _SAFETENSORS = {
     **{"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"},
     **{"I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8", "U8": "uint8"},
@@ -38,7 +39,8 @@ class Weights(NamedTuple):
       sha256: of the file; of two files, of the lines 'NAME SHA256' sorted by name.
       normalisation: what the encoder expects of its input (models.resnet.NORMALISATIONS).
       dropped: names in the file that have no place here (a classifier, a queue).
-      source: name and sha256 of the file that was converted, where this is a converted one.
+      source: where this is a converted file, what it was: name and sha256 of a file; or of a run
+        the name of its checkpoint, the sha256 of its parameters, and its task.
     """
 
     variables: dict[str, dict[str, Any]]
@@ -84,8 +86,20 @@ def _read_file(path: pathlib.Path) -> Weights:
         entries, metadata = _load(path)
         sha256 = sha256_of_file(path)
         if any(str(name).startswith("params/") for name in entries):
-            return _take_ours(entries, metadata, sha256)
-        return _convert(*_select(entries), sha256, _normalisation(metadata))
+            weights = _take_ours(entries, metadata, sha256)
+        else:
+            weights = _convert(*_select(entries), sha256, _normalisation(metadata))
+        return weights._replace(source=_source(metadata))
+
+
+def source_metadata(source: Mapping[str, str]) -> dict[str, str]:
+    """Weights.source as entries of a .safetensors' metadata."""
+    return {"source" + _SOURCE[key]: value for key, value in source.items()}
+
+
+def _source(metadata: Mapping[str, str]) -> dict[str, str] | None:
+    found = {key: metadata.get("source" + end) for key, end in _SOURCE.items()}
+    return {k: v for k, v in found.items() if v is not None} if found["name"] else None
 
 
 def _normalisation(metadata: Mapping[str, str]) -> str:
@@ -248,14 +262,10 @@ def _take_ours(entries: Mapping[str, Any], metadata: Mapping[str, str], sha256: 
         encoder = names.recognise(shapes)
         names.check(names.encoder_slots(encoder), shapes, f"a {encoder}")
     variables = {"params": {}, "batch_stats": {}} | traverse_util.unflatten_dict(flat)
-    source = None
-    if metadata.get("source"):
-        source = {"name": metadata["source"], "sha256": metadata.get("source_sha256", "")}
     return Weights(
         variables,
         metadata.get("kind", "geoseg_jax"),
         encoder,
         sha256,
         _normalisation(metadata) or "imagenet",
-        source=source,
     )

@@ -13,7 +13,13 @@ from flax import traverse_util
 from geoseg_jax import manifest
 from geoseg_jax.interop import names
 from geoseg_jax.interop.errors import WeightsError
-from geoseg_jax.interop.reading import DESCRIPTION_FILE, WEIGHTS_FILE, Weights, sha256_of_file
+from geoseg_jax.interop.reading import (
+    DESCRIPTION_FILE,
+    WEIGHTS_FILE,
+    Weights,
+    sha256_of_file,
+    source_metadata,
+)
 
 
 def write_weights(weights: Weights, folder: str | pathlib.Path, source: str) -> dict[str, Any]:
@@ -36,8 +42,7 @@ def write_weights(weights: Weights, folder: str | pathlib.Path, source: str) -> 
         "kind": weights.kind,
         "encoder": weights.encoder,
         "normalisation": weights.normalisation,
-        "source": origin["name"],
-        "source_sha256": origin["sha256"],
+        **source_metadata(origin),
     }
     flat = traverse_util.flatten_dict(weights.variables, sep="/")
     path = folder / WEIGHTS_FILE
@@ -61,6 +66,7 @@ def write_torchvision(
     *,
     normalisation: str = "imagenet",
     classes: int = 0,
+    source: Mapping[str, str] | None = None,
 ) -> str:
     """Writes the encoder as a .safetensors with torchvision's names, for a strict load in PyTorch.
 
@@ -79,13 +85,17 @@ def write_torchvision(
       path: of the file.
       normalisation: what the encoder expects of its input, a key of models.resnet.NORMALISATIONS.
       classes: outputs of the classifier, or 0 for none.
+      source: where the variables come from, see Weights.source; read_weights gives it back.
 
     Returns:
       The encoder's name.
 
     Raises:
-      WeightsError: where there is no encoder, or it is none of torchvision's shape.
+      WeightsError: where there is no encoder, or it is none of torchvision's shape, or for a
+        negative number of classes.
     """
+    if classes < 0:
+        raise WeightsError(f"classes={classes} must be the classifier's outputs, or 0 for none")
     flat = {
         (collection, "encoder", *rest): np.asarray(leaf, np.float32)
         for collection in ("params", "batch_stats")
@@ -108,6 +118,7 @@ def write_torchvision(
         tensors["fc.bias"] = np.zeros((classes,), np.float32)
     # 'format' is what loaders of PyTorch's side look for.
     metadata = {"format": "pt", "encoder": encoder, "normalisation": normalisation}
+    metadata |= source_metadata(source) if source else {}
     save(tensors, pathlib.Path(path), metadata)
     return encoder
 

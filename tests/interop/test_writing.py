@@ -15,7 +15,7 @@ from geoseg_jax import sharding
 from geoseg_jax.checkpoints import Checkpoints
 from geoseg_jax.interop import WeightsError, __main__, read_weights, write_torchvision
 from geoseg_jax.models import encoders, resnet
-from geoseg_jax.state import TrainState
+from geoseg_jax.state import TrainState, sha256_of
 from tests.interop import fabricate, resnets
 
 
@@ -130,14 +130,30 @@ def test_command_writes_a_runs_encoder_for_pytorch(tmp_path, capsys):
     state = TrainState(step=jnp.asarray(3, jnp.int32), opt_state={}, **variables)
     state = jax.device_put(state, sharding.replicated(sharding.make_mesh(jax.devices()[:1])))
     checkpoints = Checkpoints(tmp_path / "run" / "checkpoints")
-    checkpoints.save(3, state, {"config": {"model": {"encoder": "tiny"}}})
+    model = {"encoder": "tiny", "normalisation": "monodepth2"}
+    checkpoints.save(3, state, {"config": {"model": model, "task": {"name": "selfsup_depth"}}})
     checkpoints.close()
     out = tmp_path / "tiny.safetensors"
+    origin = {
+        "name": "run/checkpoints/3",
+        "sha256": sha256_of(variables["params"]),
+        "task": "selfsup_depth",
+    }
     for source in (tmp_path / "run", tmp_path / "run" / "checkpoints" / "3"):
+        out.unlink(missing_ok=True)
         code, text = run(capsys, source, "--to=torchvision", f"--out={out}")
         assert code == 0, text
-        assert_equal(read_weights(out).variables, variables_of("tiny"))
-        out.unlink()
+        found = read_weights(out)
+        assert_equal(found.variables, variables_of("tiny"))
+        assert found.normalisation == "monodepth2"
+        assert found.source == origin
+    # The run stays named in what is made of its file.
+    code, text = run(capsys, out, f"--out={tmp_path / 'converted'}")
+    assert code == 0, text
+    assert read_weights(tmp_path / "converted").source == origin
+    assert json.loads((tmp_path / "converted" / "weights.json").read_text())["source_task"] == (
+        "selfsup_depth"
+    )
     code, text = run(capsys, tmp_path / "run", f"--out={tmp_path / 'x'}")
     assert code == 1
     assert "init_from takes it as it is" in text
@@ -147,15 +163,27 @@ def test_command_refuses_in_one_line(tmp_path, capsys):
     source = tmp_path / "model.pth"
     fabricate.write_zip(source, fabricate.state_dict(resnets.torchvision("tiny")))
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "copy" / "best" / "state").mkdir(parents=True)
     for arguments, message in (
         ((source, "--encoder=resnet50"), "is a tiny, not a resnet50"),
         ((tmp_path / "none.pth",), "is not there"),
         ((tmp_path / "run",), "no checkpoint yet"),
         ((source, "--to=torchvision"), "ends in .safetensors"),
+        ((source, "--to=torchvision", "--classes=-5", f"--out={tmp_path}/x.safetensors"), "=-5 mu"),
+        ((tmp_path / "copy" / "best",), "must be called by its step"),
     ):
-        code, text = run(capsys, *arguments, "--out", tmp_path / "out")
+        code, text = run(capsys, "--out", tmp_path / "out", *arguments)
         assert code == 1
         assert text.startswith("error: ")
         assert message in text
         assert text.count("\n") == 1
         assert not (tmp_path / "out").exists()
+        assert not (tmp_path / "x.safetensors").exists()
+
+
+def test_help_tells_what_is_read(capsys):
+    with pytest.raises(SystemExit):
+        __main__.main(["--help"])
+    said = capsys.readouterr().out
+    assert "python -m geoseg_jax.interop WORKDIR --to=torchvision" in said
+    assert "MoCo v2 checkpoints" in said
