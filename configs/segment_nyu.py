@@ -5,7 +5,11 @@
 
 ROOT holds nyu_depth_v2_labeled.mat, or images/ and labels40/. Options behind the colon:
 geoseg_jax/presets/segmentation.py, and classes: nyu40 (the default) or nyu13. Pictures are 320x240.
-No published number is claimed yet.
+
+8,000 steps of 16 pictures want a GPU or TPU, on which they were not timed. On two CPU cores they
+would take 15 hours, evaluation apart; that is reckoned from 435 GFLOP a step and
+benchmarks/README.md's 63 GFLOP/s, and was not run at length. No score of our own is known yet, and
+no published one is claimed.
 """
 
 from ml_collections import ConfigDict
