@@ -87,12 +87,11 @@ def read_label(
 def resize_labels(label: np.ndarray, height: int, width: int) -> np.ndarray:
     """Label map [h, w] brought to [height, width], each pixel a copy of the nearest one.
 
-    With (0, 0) the centre of the top-left pixel, target x looks at (x + 1/2) w / width - 1/2, as
-    `pictures.resize` does, so that label and picture keep their borders in place. Halves go to the
-    lower right. No id is invented: this is checked.
+    Label and picture keep their borders in place, see `pictures.nearest`. No id is invented: this
+    is checked.
     """
     rows, columns = (
-        (2 * np.arange(new) + 1) * old // (2 * new)
+        pictures.nearest(old, new, np.arange(new))
         for new, old in zip((height, width), label.shape, strict=True)
     )
     resized = np.ascontiguousarray(label[rows[:, None], columns])

@@ -1,6 +1,7 @@
 """Reading picture files whole or not at all, and resizing them."""
 
 import pathlib
+import struct
 
 import cv2
 import numpy as np
@@ -14,11 +15,15 @@ cv2.setNumThreads(1)
 
 _PNG_END = b"IEND\xaeB`\x82"
 _JPEG_END = b"\xff\xd9"
+_ORIENTATION = 0x0112  # the tag of EXIF (JEITA CP-3451); 5 to 8 swap height and width
 _TAIL = 4096  # some writers pad a file after its end marker
 
 
 def read_picture(path: str | pathlib.Path) -> np.ndarray:
     """A PNG or JPEG file as uint8 [H, W, 3], in OpenCV's BGR order (see `to_rgb`).
+
+    Upright: turned as its EXIF orientation says, as every viewer and most tools to draw labels
+    with show it. A label belongs to the upright picture.
 
     Raises BadRecord where the file is missing, cut short or not a picture.
     """
@@ -53,6 +58,16 @@ def resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     return cv2.resize(picture, (width, height), interpolation=method)
 
 
+def nearest(side: int, new_side: int, places: np.ndarray) -> np.ndarray:
+    """Along one side that goes from `side` to `new_side` pixels: the old pixel nearest to each new.
+
+    places: of the new pixels, integers; those outside give places outside. With (0, 0) the centre
+    of the top-left pixel, x looks at (x + 1/2) side / new_side - 1/2, which keeps borders in place
+    as `resize` does. Halves go to the lower right; in whole numbers, so that none is rounded.
+    """
+    return (2 * places + 1) * side // (2 * new_side)
+
+
 def to_rgb(picture: np.ndarray) -> np.ndarray:
     """BGR to RGB; cheaper after a picture was made smaller than before."""
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
@@ -74,13 +89,14 @@ def scale_intrinsics(
 
 
 def picture_size(path: str | pathlib.Path) -> tuple[int, int]:
-    """Height and width of a PNG or JPEG file by its header alone.
+    """Height and width that `read_picture` gives a PNG or JPEG file, by its header alone.
 
     Raises BadRecord where it is missing or no picture.
     """
     try:
         with Image.open(path) as picture:
-            return picture.height, picture.width
+            size = picture.height, picture.width
+            return size[::-1] if _lies(picture) else size
     except (OSError, SyntaxError, ValueError) as error:
         why = getattr(error, "strerror", None) or "it is no PNG or JPEG"
         raise BadRecord(f"{path}: {why}; get the file again") from error
@@ -108,6 +124,16 @@ def decode(data: bytes, flags: int, path: str | pathlib.Path) -> np.ndarray:
     if picture is None:
         raise BadRecord(f"{path}: the picture can't be decoded; get the file again")
     return picture
+
+
+def _lies(picture: Image.Image) -> bool:
+    """Whether the EXIF orientation turns the picture by a quarter."""
+    exif = Image.Exif()
+    try:
+        exif.load(picture.info.get("exif", b""))
+        return exif.get(_ORIENTATION) in (5, 6, 7, 8)
+    except (SyntaxError, ValueError, TypeError, KeyError, struct.error):
+        return False  # malformed: the picture is shown as it is stored
 
 
 def _decode(path: str | pathlib.Path, flags: int) -> np.ndarray:

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from geoseg_jax.data import pictures
+from geoseg_jax.data.labels import IGNORE
 from geoseg_jax.data.source import DataError, Record
 
 _MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0]).astype(np.float32)
-_IGNORE = 255
 # What surrounds a picture that is smaller than its crop: the mean colour of ImageNet, which an
 # encoder's normalisation turns into 0, as the padding of its convolutions is.
 PADDING = (124, 116, 104)
@@ -114,21 +114,18 @@ def _cut_label(
     rows, no_row = _nearest(size[0], scaled[0], offset[0], window[0])
     columns, no_column = _nearest(size[1], scaled[1], offset[1], window[1])
     cut = label[rows[:, None], columns]
-    cut[no_row] = _IGNORE
-    cut[:, no_column] = _IGNORE
+    cut[no_row] = IGNORE
+    cut[:, no_column] = IGNORE
     known = np.zeros(256, bool)
-    known[label.ravel()] = known[_IGNORE] = True
+    known[label.ravel()] = known[IGNORE] = True
     assert known[cut].all(), "a resampled label holds an id that it did not hold before"
     return cut
 
 
 def _nearest(side: int, scaled: int, start: int, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Along one side: the nearest old pixel for each pixel of the window, and which lie outside.
-
-    Pixel centres are at +0.5, as in `pictures.resize`; in whole numbers, so that none is rounded.
-    """
+    """Along one side: the nearest old pixel for each pixel of the window, and which lie outside."""
     place = np.arange(start, start + length)
-    nearest = (2 * place + 1) * side // (2 * scaled)
+    nearest = pictures.nearest(side, scaled, place)
     return np.clip(nearest, 0, side - 1), (place < 0) | (place >= scaled)
 
 

@@ -1,8 +1,15 @@
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
-from geoseg_jax.data.pictures import read_picture, resize, scale_intrinsics, to_rgb
+from geoseg_jax.data.pictures import (
+    picture_size,
+    read_picture,
+    resize,
+    scale_intrinsics,
+    to_rgb,
+)
 from geoseg_jax.data.source import BadRecord
 from tests.data import fabricate
 
@@ -11,6 +18,40 @@ def test_colours_are_rgb(tmp_path):
     path = str(tmp_path / "red.png")
     assert cv2.imwrite(path, np.full((2, 3, 3), (0, 0, 255), np.uint8))
     assert to_rgb(read_picture(path))[0, 0].tolist() == [255, 0, 0]
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png"])
+@pytest.mark.parametrize("orientation", range(10))
+def test_pictures_stand_upright_and_their_headers_say_so(tmp_path, orientation, ending):
+    """Red on the left, blue at the top: where they are after turning as EXIF says."""
+    stored = np.zeros((24, 40, 3), np.uint8)
+    stored[:, :8, 0] = stored[:8, :, 2] = 255
+    exif = Image.Exif()
+    exif[0x0112] = orientation  # 0 and 9 mean nothing
+    path = tmp_path / f"a.{ending}"
+    Image.fromarray(stored).save(path, exif=exif, **{"quality": 95} if ending == "jpg" else {})
+    read = to_rgb(read_picture(path))
+    assert read.shape[:2] == picture_size(path)
+    expected = {
+        2: stored[:, ::-1],
+        3: stored[::-1, ::-1],
+        4: stored[::-1],
+        5: np.transpose(stored, (1, 0, 2)),
+        6: np.rot90(stored, -1),
+        7: np.transpose(stored[::-1, ::-1], (1, 0, 2)),
+        8: np.rot90(stored),
+    }.get(orientation, stored)
+    assert read.shape == expected.shape
+    assert np.abs(read.astype(int) - expected).mean() < 12
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_a_malformed_orientation_changes_nothing(tmp_path):
+    path = tmp_path / "a.jpg"
+    picture = Image.fromarray(fabricate.picture(0))
+    for content in (b"Exif\0\0MM", b"Exif\0\0nonsense", b"Exif\0\0II*\0\xff\xff\xff\xff", b"x"):
+        picture.save(path, exif=content)
+        assert picture_size(path) == read_picture(path).shape[:2] == picture.size[::-1]
 
 
 def test_shrinking_takes_means_over_areas():
