@@ -115,7 +115,7 @@ def _parts(
         source = OwnPictures(images, height=config.data.height, width=config.data.width)
         data = types.SimpleNamespace(train=types.SimpleNamespace(table=_table(config)))
     else:
-        data = make_data(config)
+        data = make_data(config, check_labels=False)
         source = getattr(data, split)
     task = make_task(config, data)
     if task.predict is None:
@@ -135,7 +135,7 @@ def _table(config: ConfigDict) -> LabelTable | None:
         return nyu_folder.table_of(classes)
     if name in USUAL:
         return label_table(classes or name)
-    return getattr(make_data(config).train, "table", None)
+    return getattr(make_data(config, check_labels=False).train, "table", None)
 
 
 def _batches(source: Any, batch_size: int) -> Iterator[tuple[Batch, list[str]]]:

@@ -11,9 +11,7 @@ from geoseg_jax.data.kitti import KittiSource, resolve_ground_truth
 from geoseg_jax.data.kitti_tree import HOW_TO_GET, LAYOUT, KittiTree
 from geoseg_jax.data.source import DataError, Source
 from geoseg_jax.data.splits import split_frames
-from geoseg_jax.data.synthetic import SyntheticSource, cached_source
-
-_EVAL_SEED = 1_000_000
+from geoseg_jax.data.synthetic import EVAL_SEED, SyntheticSource, cached_source
 
 
 class Data(NamedTuple):
@@ -23,10 +21,11 @@ class Data(NamedTuple):
     eval: Source
 
 
-def make_data(config: ConfigDict) -> Data:
+def make_data(config: ConfigDict, *, check_labels: bool = True) -> Data:
     """The sources that `config.data` describes; `config.data.name` says of which kind.
 
     Kinds: kitti and synthetic for depth, those of `labelled.MAKERS` for segmentation.
+    check_labels: read all labels once (see `labelled.make`), as before a training.
     Raises DataError, before anything is trained, for data that is missing, malformed or empty.
     """
     from geoseg_jax.data import labelled  # here, so that its parts can also run as commands
@@ -37,9 +36,14 @@ def make_data(config: ConfigDict) -> Data:
         near = difflib.get_close_matches(str(name), known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise DataError(f"config.data.name={name!r} is none of {', '.join(known)}{hint}")
-    train, evaluation = depth.get(name, labelled.make)(config.data)
+    if name in depth:
+        train, evaluation = depth[name](config.data)
+    else:
+        train, evaluation = labelled.make(config.data, check=check_labels)
     for split, source in (("train", train), ("eval", evaluation)):
-        logging.info("%s: %d records; left out: %s", split, len(source), _left_out(source))
+        # Who looks at the terminal alone shall know what is missing.
+        log = logging.warning if source.left_out else logging.info
+        log("%s: %d records; left out: %s", split, len(source), _left_out(source))
     if name not in depth:
         return Data(train, evaluation)
     size = {"height": config.data.height, "width": config.data.width}
@@ -100,8 +104,7 @@ def _synthetic(data: ConfigDict) -> tuple[Source, Source]:
         "frames": tuple(data.frames),
         "stereo": data.stereo,
     }
-    # The evaluation's worlds have a seed of their own: no evaluated scene is trained on.
-    sets = ((data.train_size, data.seed), (data.eval_size, data.seed + _EVAL_SEED))
+    sets = ((data.train_size, data.seed), (data.eval_size, data.seed + EVAL_SEED))
     train, evaluation = (
         cached_source(SyntheticSource(size=size, seed=seed, **settings), data.get("cache_dir", ""))
         for size, seed in sets

@@ -13,6 +13,7 @@ from geoseg_jax.data import (
     nyu_folder,
     synthetic_segmentation,
 )
+from geoseg_jax.data.label_check import check_labels
 from geoseg_jax.data.name_splits import REST, TRAIN
 from geoseg_jax.data.source import DataError, Source
 from geoseg_jax.data.subsets import FIRST, Subset, choose
@@ -38,12 +39,13 @@ MAKERS: Mapping[str, Callable[[ConfigDict], tuple[Source, Source]]] = {
 }
 
 
-def make(data: ConfigDict) -> tuple[Source, Source]:
+def make(data: ConfigDict, *, check: bool = True) -> tuple[Source, Source]:
     """The sources that config.data describes, the first with config.data.labels records only.
 
     config.data.labels, subset, subset_seed: see `subsets.choose`. eval_split 'rest' evaluates on
-    all that was not chosen (the paper's way), 'train' on what was. Raises DataError where either
-    is empty.
+    all that was not chosen (the paper's way), 'train' on what was. check: whether all labels are
+    looked at, see `check_labels`; of those to train on config.data.bad_share may be unusable.
+    Raises DataError where either is empty, and BadRecord for unusable labels.
     """
     train, evaluation = MAKERS[data.name](data)
     _need(train, data, "train_split")
@@ -64,6 +66,9 @@ def make(data: ConfigDict) -> tuple[Source, Source]:
             "config.data.eval_split=%s: EVALUATING ON %d OF THE %d TRAINING PICTURES; report the "
             "numbers as such.", split, len(both), len(chosen),
         )  # fmt: skip
+    if check and data.name != "synthetic_segmentation":  # what is drawn is right
+        check_labels(train, "labels to train on", data.get("bad_share", 0.0))
+        check_labels(evaluation, "labels to evaluate on")
     return train, evaluation
 
 

@@ -1,4 +1,4 @@
-"""Whether a test split shares files or drives with what a network was trained on before.
+"""Whether a test split shares pictures or drives with what a network was trained on.
 
     python -m geoseg_jax.data.leakage A B [--json=FILE]
 
@@ -6,7 +6,7 @@ compares two runs, each given as its folder or its manifest.json, and ends with 
 on something that A, or one of A's ancestors, was trained on. Files are compared by their content
 (see `reads.quick_hash`), whatever they are called; drives by name. The same picture encoded anew
 has another content: for KITTI's labelled pictures, which are PNG files of their own, the drives
-tell.
+tell. Files of labels don't count: two empty ones are alike, of whatever pictures.
 """
 
 import argparse
@@ -17,16 +17,23 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from geoseg_jax.data.reads import FILE, Reads, Recorder, RunReads, read_run
-from geoseg_jax.data.source import DataError
+from geoseg_jax.data.source import LABEL, DataError
 
+METRICS = (
+    "leakage_shared_files",
+    "leakage_shared_drives",
+    "leakage_unknown_ancestors",
+    "leakage_unknown_drives",
+)
 _SHOWN = 8  # names in a line
 
 
 class Shared(NamedTuple):
     """What a tested split has in common with what was trained on.
 
-    files: names in the tested split. drives: their names. unknown: ancestors of which nobody wrote
-    down what they were trained on. without_drive: tested records whose drive is unknown.
+    files: names of pictures in the tested split. drives: their names. unknown: ancestors of which
+    nobody wrote down what they were trained on. without_drive: tested records whose drive is
+    unknown, so that nobody can tell whether it is shared.
     """
 
     files: tuple[str, ...]
@@ -39,51 +46,70 @@ class Shared(NamedTuple):
         return bool(self.files or self.drives)
 
     def metrics(self) -> dict[str, float]:
-        """The numbers for eval.json."""
-        return {
-            "leakage_shared_files": float(len(self.files)),
-            "leakage_shared_drives": float(len(self.drives)),
-            "leakage_unknown_ancestors": float(len(self.unknown)),
-        }
+        """The numbers for eval.json, named METRICS."""
+        counts = (len(self.files), len(self.drives), len(self.unknown), self.without_drive)
+        return dict(zip(METRICS, map(float, counts), strict=True))
 
-    def describe(self) -> list[str]:
-        """Lines for the log; none where all is well and known."""
+    def describe(self, whose: str) -> list[str]:
+        """Lines for the log on what was trained on; none where nothing is shared, all known."""
         lines = []
         if self:
             lines.append(
                 f"LEAKAGE: the test split shares {len(self.files)} files and {len(self.drives)} "
-                f"drives with the training data of the pre-trained weights: "
-                f"{some([*self.drives, *([] if self.drives else self.files)])}"
+                f"drives with {whose}: {some(self.drives or self.files)}"
             )
         if self.unknown:
             lines.append(f"leakage: what {some(self.unknown)} was trained on is not recorded")
-        if self.without_drive:
-            lines.append(f"leakage: the drive of {self.without_drive} test records is unknown")
         return lines
 
 
-def between(ancestors: Iterable[tuple[str, Reads]], tested: Reads) -> Shared:
-    """What `tested` shares with what the ancestors (name, training split) were trained on."""
+def between(splits: Iterable[tuple[str, Reads]], tested: Reads) -> Shared:
+    """What `tested` shares with the splits (name, what it reads) that were trained on."""
     hashes: set[str] = set()
     drives: set[str] = set()
-    unknown, any_drive = [], False
-    for name, trained in ancestors:
-        hashes.update(trained.files.values())
+    unknown = []
+    for name, trained in splits:
+        hashes.update(_pictures(trained).values())
         drives.update(trained.drives)
-        any_drive = any_drive or bool(trained.drives)
         if not trained.known:
             unknown.append(name)
     hashes.discard("")  # of files that could not be read
     return Shared(
-        tuple(sorted(name for name, value in tested.files.items() if value in hashes)),
+        tuple(sorted(name for name, value in _pictures(tested).items() if value in hashes)),
         tuple(sorted(drives & set(tested.drives))),
         tuple(unknown),
-        tested.without_drive if any_drive else 0,
+        tested.without_drive,
     )
 
 
+def _pictures(reads: Reads) -> dict[str, str]:
+    """Its files without those of labels."""
+
+    def is_label(name: str) -> bool:
+        return name.endswith(LABEL) and name.removesuffix(LABEL) in reads.files
+
+    return {name: value for name, value in reads.files.items() if not is_label(name)}
+
+
+def of_run(run: RunReads) -> Shared:
+    """What a run's test split shares with its own training split and those of its ancestors."""
+    return between([*run.ancestors, ("", run.train)], run.eval)
+
+
+def lines_of_run(run: RunReads) -> list[str]:
+    """Lines for the log on a run, its ancestors' training apart from its own."""
+    past, own = between(run.ancestors, run.eval), between([("", run.train)], run.eval)
+    lines = past.describe("the training data of the pre-trained weights")
+    lines += own.describe("the run's own training split")
+    # Where no drive is known at all, as in most folders, there is nothing to compare with.
+    known = any(reads.drives for reads in (run.train, *(reads for _, reads in run.ancestors)))
+    if run.eval.without_drive and known:
+        lines.append(f"leakage: the drive of {run.eval.without_drive} test records is unknown")
+    return lines
+
+
 class Watch:
-    """Records what a run reads (see Recorder) and tells what its test split shares with ancestors.
+    """Records what a run reads (see Recorder) and tells what its test split shares with training.
 
     data, workdir, data_sha256: of the run. sources: where its weights came from, () = nowhere.
     say: takes each line for the log, as soon as it is known.
@@ -101,18 +127,20 @@ class Watch:
             if found.ancestors:
                 for split, reads in (("train", found.train), ("test", found.eval)):
                     say(f"{split} split: {origin(reads)}")
-            for line in between(found.ancestors, found.eval).describe():
+            for line in lines_of_run(found):
                 say(line)
 
         self._recorder = Recorder(data, workdir / FILE, data_sha256, sources, tell)
 
-    def finish(self) -> tuple[dict[str, float], dict[str, Any]]:
-        """Numbers for eval.json (none without ancestors) and the manifest's entry under data."""
+    def finish(self) -> tuple[dict[str, float | None], dict[str, Any]]:
+        """Numbers for eval.json and the manifest's entry under data.
+
+        Where the record failed each number is None, which is not 0: nobody knows.
+        """
         found = self._recorder.finish()
         if found is None:
-            return {}, {}
-        shared = between(found.ancestors, found.eval)
-        return shared.metrics() if found.ancestors else {}, {"files": self._recorder.entry()}
+            return dict.fromkeys(METRICS), {}
+        return of_run(found).metrics(), {"files": self._recorder.entry()}
 
     def stop(self) -> None:
         """Gives up recording."""
@@ -184,7 +212,7 @@ def as_json(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The command: 0 = nothing shared, 1 = a leak, 2 = a run can't be read."""
+    """The command: 0 = nothing shared, 1 = a leak, 2 = a file can't be read or written."""
     parser = argparse.ArgumentParser(
         prog="python -m geoseg_jax.data.leakage",
         description="whether B is tested on files or drives that A or its ancestors trained on",
@@ -194,17 +222,20 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--json", help="a file for the result with all names")
     options = parser.parse_args(arguments)
     try:
-        a, b = read_run(options.a), read_run(options.b)
-    except DataError as error:
-        print(error, file=sys.stderr)
+        return _run(options.a, options.b, options.json)
+    except (DataError, OSError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    rows = compare(a, b)
-    print(f"A = {options.a}\nB = {options.b}\n{table(rows)}")
+
+
+def _run(a: str, b: str, json_file: str | None) -> int:
+    rows = compare(read_run(a), read_run(b))
+    print(f"A = {a}\nB = {b}\n{table(rows)}")
     result = as_json(rows)
     print("LEAKAGE: B is tested on what A was trained on" if result["leak"] else "no leakage found")
-    if options.json:
+    if json_file:
         content = json.dumps(result, indent=2, sort_keys=True)
-        pathlib.Path(options.json).write_text(content + "\n", encoding="utf-8")
+        pathlib.Path(json_file).write_text(content + "\n", encoding="utf-8")
     return int(result["leak"])
 
 

@@ -67,15 +67,21 @@ class NyuMat:
 
     def __getitem__(self, index: int) -> Record:
         """Raises BadRecord for a frame that can't be read or has an unknown label."""
-        place = self._places[index]
-        label = self._read_labels(place)
-        if not self._full:
-            label = resize_labels(label, *self._size)
+        label = self.label(index)
         return {
-            "image": pictures.resize(self._mat.image(place), *self._size),
+            "image": pictures.resize(self._mat.image(self._places[index]), *self._size),
             "label": label,
             "label_size": np.array(label.shape, np.int32),
         }
+
+    def label(self, index: int) -> np.ndarray:
+        """The record's label alone, uint8 [h, w] train ids. Raises BadRecord."""
+        label = self._read_labels(self._places[index])
+        return label if self._full else resize_labels(label, *self._size)
+
+    def check(self, index: int) -> None:
+        """Raises BadRecord where the frame's labels can't be read or one is unknown."""
+        self._read_labels(self._places[index])
 
     def depth(self, index: int) -> np.ndarray:
         """The Kinect's depth with its gaps filled in, float32 [H, W] metres, at the frame's size.

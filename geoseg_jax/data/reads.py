@@ -91,9 +91,9 @@ def reads_of(source: Source, stop: Callable[[], bool] = lambda: False) -> Reads:
     without_drive = 0
     for index in range(len(source)):
         paths |= files_of(source, index)
-        drive = plain_drive(drive_of(source, index))
-        without_drive += not drive
-        drives.add(drive)
+        drive = drive_of(source, index)
+        without_drive += drive == ""
+        drives.add(plain_drive(drive or ""))
         if stop():
             return Reads()
     files = {}
@@ -116,10 +116,10 @@ def plain_drive(name: str) -> str:
 class Recorder:
     """Finds out in a thread what a run reads, and writes it to `path`, while the run goes on.
 
-    data: has train and eval. data_sha256: of the data at hand; what `path` already holds about the
-    same data is taken as it is, so that a run that goes on does not hash again. sources: what the
-    run's weights came from (workdirs, checkpoints, files of weights). on_found: called in the
-    thread with the result.
+    data: has train and eval. data_sha256: of the data at hand. sources: what the run's weights came
+    from (workdirs, checkpoints, files of weights). What `path` already holds about the same data
+    and sources is taken as it is, so that a run that goes on does not hash again. on_found: called
+    in the thread with the result.
 
     The thread has no part in the training: it reads files, nothing else, and dies with the process.
     Whatever goes wrong in it is logged, and the run is without its files.json.
@@ -134,7 +134,7 @@ class Recorder:
         on_found: Callable[[RunReads], None] = lambda found: None,
     ):
         self._data, self._path, self._sha256 = data, pathlib.Path(path), data_sha256
-        self._sources, self._on_found = tuple(sources), on_found
+        self._sources, self._on_found = [str(source) for source in sources], on_found
         self._reads: RunReads | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._work, name=FILE, daemon=True)
@@ -167,9 +167,14 @@ class Recorder:
         """What an earlier start of this run wrote."""
         try:
             content = json.loads(self._path.read_text(encoding="utf-8"))
-            return _run_reads(content) if content["data_sha256"] == self._sha256 else None
-        except (OSError, ValueError, KeyError, TypeError):
+            same = self._key().items() <= content.items()
+            return _run_reads(content) if same else None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
+
+    def _key(self) -> dict[str, Any]:
+        """What a record is of; with another key it is made again."""
+        return {"data_sha256": self._sha256, "sources": self._sources}
 
     def _find(self) -> RunReads | None:
         ancestors = ancestry(self._sources)
@@ -184,7 +189,7 @@ class Recorder:
             logging.warning("%s: %d files can't be read", self._path, len(unreadable))
         self._path.parent.mkdir(parents=True, exist_ok=True)
         partial = self._path.with_name(self._path.name + ".partial")
-        content = {"data_sha256": self._sha256} | found.as_json()
+        content = self._key() | found.as_json()
         partial.write_text(json.dumps(content, indent=0, sort_keys=True) + "\n", encoding="utf-8")
         os.replace(partial, self._path)
         return found

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from geoseg_jax.data import pictures
 from geoseg_jax.data.label_pictures import CROPS, RESIZES, read_label
 from geoseg_jax.data.labels import IGNORE, LabelTable
-from geoseg_jax.data.source import DataError, Record
+from geoseg_jax.data.source import LABEL, DataError, Record
 
 PICTURE_ENDINGS = (".jpg", ".jpeg", ".png")
 NO_LABEL, NO_PICTURE = "picture without a label", "label without a picture"
@@ -82,10 +82,8 @@ class LabelledPictures:
 
     def __getitem__(self, index: int) -> Record:
         """Raises BadRecord for files that can't be read or don't belong together."""
-        item = self.items[index]
-        picture = pictures.read_picture(item.image)
-        size = None if self._full else self._size
-        label = read_label(item.label, self.table, picture.shape[:2], size, **self._reading)
+        picture = pictures.read_picture(self.items[index].image)
+        label = self._read_label(index, picture.shape[:2])
         padded = np.full(self._padded, IGNORE, np.uint8)
         padded[: label.shape[0], : label.shape[1]] = label
         return {
@@ -94,8 +92,16 @@ class LabelledPictures:
             "label_size": np.array(label.shape, np.int32),
         }
 
+    def label(self, index: int) -> np.ndarray:
+        """The record's label alone, uint8 [h, w] train ids, without padding. Raises BadRecord."""
+        return self._read_label(index, self.original(index))
+
+    def check(self, index: int) -> None:
+        """Raises BadRecord where the label can't be used, or is not of the picture's size."""
+        read_label(self.items[index].label, self.table, self.original(index), **self._reading)
+
     def describe(self, index: int) -> str:
-        return self.names[index]
+        return self.items[index].name
 
     def original(self, index: int) -> tuple[int, int]:
         """Height and width of the picture before any resizing."""
@@ -108,7 +114,7 @@ class LabelledPictures:
     def files(self, index: int) -> tuple[tuple[str, pathlib.Path], ...]:
         """(name, path) of the picture and of its label."""
         item = self.items[index]
-        return (item.name, item.image), (f"{item.name} label", item.label)
+        return (item.name, item.image), (item.name + LABEL, item.label)
 
     def fingerprint(self) -> str:
         """Of the names, the classes, the settings, the label files and the pictures' sizes."""
@@ -121,6 +127,11 @@ class LabelledPictures:
             line = (item.name, _bytes(item.image), hashlib.sha256(content).hexdigest())
             digest.update(f"{line}\n".encode())
         return digest.hexdigest()
+
+    def _read_label(self, index: int, picture_size: tuple[int, int]) -> np.ndarray:
+        """Train ids at the size that records have them."""
+        size = None if self._full else self._size
+        return read_label(self.items[index].label, self.table, picture_size, size, **self._reading)
 
 
 def find_items(

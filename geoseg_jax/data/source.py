@@ -7,6 +7,7 @@ import numpy as np
 
 # One example: the keys of geoseg_jax.batch.FIELDS without the leading B.
 Record = dict[str, np.ndarray]
+LABEL = " label"  # a label's file has its picture's name with this at its end, see Source
 
 
 class DataError(Exception):
@@ -28,10 +29,13 @@ class Source(Protocol):
     `depth(i)`, the [h, w] float32 map of metres (0 = not measured) or None, at any size, and
     `moment(i)`, a name shared by the records that show the same instant (default: describe(i)).
 
+    A source of labelled pictures also has `label(i)`, the record's label alone, uint8 [h, w] train
+    ids without padding, raising as the record does; it is what counts classes cheaply.
+
     For the check of leakage a source may tell where a record comes from, see `files_of` and
     `drive_of`: `files(i)`, pairs of the published name of a file and its path, or None for what has
-    no file of its own and is identified by its name alone; `drive(i)`, the name of the recording,
-    '' where unknown.
+    no file of its own and is identified by its name alone (a picture's label: its name + LABEL);
+    `drive(i)`, the name of the recording, '' where unknown, None where each record has its own.
     """
 
     left_out: dict[str, int]
@@ -56,6 +60,6 @@ def files_of(source: Source, index: int) -> dict[str, pathlib.Path | None]:
     return dict(source.files(index)) if hasattr(source, "files") else {}
 
 
-def drive_of(source: Source, index: int) -> str:
-    """The recording that a record comes from, '' where unknown."""
+def drive_of(source: Source, index: int) -> str | None:
+    """The recording that a record comes from, '' where unknown, None where it is the record's."""
     return source.drive(index) if hasattr(source, "drive") else ""

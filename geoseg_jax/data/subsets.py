@@ -8,11 +8,11 @@ import hashlib
 import pathlib
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from geoseg_jax.data.source import DataError, Record, Source
+from geoseg_jax.data.labels import LabelTable
+from geoseg_jax.data.source import DataError, Record, Source, drive_of, files_of
 
 FIRST = -1  # the subset of the first names in order
 
@@ -46,7 +46,10 @@ def choose(names: Sequence[str], count: int, subset: int = FIRST, seed: int = 0)
 
 
 class Subset:
-    """Some records of a source, in the order of `indices`; everything else is the source's."""
+    """Some records of a source, in the order of `indices`, with what labelled sources have.
+
+    Nothing else of the source is passed on: it would be asked with an index of the subset.
+    """
 
     def __init__(self, source: Source, indices: Sequence[int]):
         self.source, self.indices = source, tuple(indices)
@@ -57,6 +60,11 @@ class Subset:
 
     def __getitem__(self, index: int) -> Record:
         return self.source[self.indices[index]]
+
+    @property
+    def table(self) -> LabelTable:
+        """The classes of the labels."""
+        return self.source.table
 
     @property
     def names(self) -> list[str]:
@@ -73,13 +81,25 @@ class Subset:
     def describe(self, index: int) -> str:
         return self.source.describe(self.indices[index])
 
-    def drive(self, index: int) -> str:
-        """The recording that the record comes from, '' where unknown."""
-        return self.source.drive(self.indices[index])
+    def moment(self, index: int) -> str:
+        """A name shared by the records that show the same instant."""
+        return getattr(self.source, "moment", self.source.describe)(self.indices[index])
 
-    def files(self, index: int) -> tuple[tuple[str, pathlib.Path], ...]:
+    def drive(self, index: int) -> str | None:
+        """The recording that the record comes from, see `drive_of`."""
+        return drive_of(self.source, self.indices[index])
+
+    def files(self, index: int) -> tuple[tuple[str, pathlib.Path | None], ...]:
         """(name, path) of what is read for the record."""
-        return self.source.files(self.indices[index])
+        return tuple(files_of(self.source, self.indices[index]).items())
+
+    def label(self, index: int) -> np.ndarray:
+        """The record's label alone, uint8 [h, w] train ids."""
+        return self.source.label(self.indices[index])
+
+    def check(self, index: int) -> None:
+        """Raises BadRecord where the record's label can't be used, see `check_labels`."""
+        self.source.check(self.indices[index])
 
     def original(self, index: int) -> tuple[int, int]:
         """Height and width of the picture before any resizing."""
@@ -93,12 +113,6 @@ class Subset:
         """Of the source and the indices."""
         text = f"{self.source.fingerprint()} {self.indices}"
         return hashlib.sha256(text.encode()).hexdigest()
-
-    def __getattr__(self, name: str) -> Any:
-        # What doesn't depend on the record (table, layout ...) is the source's.
-        if name.startswith("_") or name in ("source", "indices"):
-            raise AttributeError(name)
-        return getattr(self.source, name)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -114,10 +128,10 @@ def main(arguments: Sequence[str]) -> int:
     try:
         names = read_names(options.names)
         chosen = choose(names, options.labels, options.subset, options.seed)
-    except DataError as error:
-        print(error, file=sys.stderr)
+        print("\n".join(names[i] for i in chosen), flush=True)
+    except (DataError, OSError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    print("\n".join(names[i] for i in chosen))
     return 0
 
 

@@ -1,12 +1,12 @@
 """The synthetic world as a labelled set: pictures with exact labels and nothing else."""
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from geoseg_jax.data.labels import label_table
 from geoseg_jax.data.source import DataError, Record, Source
-from geoseg_jax.data.synthetic import CLASSES, SyntheticSource, cached_source
+from geoseg_jax.data.synthetic import CLASSES, EVAL_SEED, SyntheticSource, cached_source
 
-_EVAL_SEED = 1_000_000
 _KEYS = ("image", "label", "label_size")
 
 
@@ -27,6 +27,10 @@ class SyntheticLabels:
         record["label_size"] = record["depth_size"]  # both are the picture's
         return {key: record[key] for key in _KEYS}
 
+    def label(self, index: int) -> np.ndarray:
+        """The record's label alone, uint8 [height, width] train ids."""
+        return self._source.label(index)
+
     def describe(self, index: int) -> str:
         return self._source.describe(index)
 
@@ -35,7 +39,7 @@ class SyntheticLabels:
         del index
         return self._source.height, self._source.width
 
-    def drive(self, index: int) -> str:
+    def drive(self, index: int) -> None:
         """Each record is a world of its own."""
         return self._source.drive(index)
 
@@ -56,7 +60,7 @@ def make(data: ConfigDict) -> tuple[SyntheticLabels, SyntheticLabels]:
     if data.world not in CLASSES:
         raise DataError(f"config.data.world={data.world!r} is unknown; known: {sorted(CLASSES)}")
     settings = {"world": data.world, "height": data.height, "width": data.width}
-    sets = ((data.train_size, data.seed), (data.eval_size, data.seed + _EVAL_SEED))
+    sets = ((data.train_size, data.seed), (data.eval_size, data.seed + EVAL_SEED))
     train, evaluation = (
         SyntheticLabels(
             cached_source(

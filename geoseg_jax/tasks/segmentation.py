@@ -145,12 +145,12 @@ def class_weights(setting: Any, classes: tuple[str, ...], source: Any) -> np.nda
 def class_frequencies(source: Any, classes: int) -> np.ndarray:
     """Share of each class in the labelled pixels of those pictures that show it, float64 [C].
 
-    Reads every record once. 0 for a class that no picture shows.
+    Reads every label once, and none of the pictures. 0 for a class that no picture shows.
     """
     pixels, labelled = np.zeros(classes), np.zeros(classes)
     logging.info("config.task.class_weights: counting the classes of %d pictures", len(source))
     for index in range(len(source)):
-        counts = np.bincount(source[index]["label"].ravel(), minlength=256)[:classes]
+        counts = np.bincount(source.label(index).ravel(), minlength=256)[:classes]
         pixels += counts
         labelled += np.where(counts > 0, counts.sum(), 0)
     return pixels / np.maximum(labelled, 1)

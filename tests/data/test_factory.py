@@ -68,6 +68,21 @@ def test_no_ground_truth_names_the_remedy(root):
     assert "--config.data.eval_split=train" in text
 
 
+def test_what_is_left_out_is_seen_without_asking(root, caplog):
+    with caplog.at_level(logging.WARNING):
+        make_data(config(root))
+    said = [text for text in caplog.messages if "records; left out" in text]
+    assert said == [
+        "train: 8 records; left out: 2 x no frame at offset -1, 2 x no frame at offset +1",
+        "eval: 2 records; left out: 1 x no velodyne scan",
+    ]
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        same = f"drive:{fabricate.drive_name(1).split('/')[1]}"
+        make_data(config(root, train_split=same, eval_split=same, frames=()))
+    assert "left out" not in caplog.text
+
+
 def test_nothing_to_train_on(root):
     with pytest.raises(DataError, match=r"train_split='eigen_train': no frame to train on .* 12 x"):
         make_data(config(root, frames=(-9,)))

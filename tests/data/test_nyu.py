@@ -60,6 +60,8 @@ def test_records_in_training_and_evaluation(path, table):
         record, judged = training[index], evaluation[index]
         check_record(record, "training")
         check_record(judged, "evaluation")
+        np.testing.assert_array_equal(training.label(index), record["label"])
+        np.testing.assert_array_equal(evaluation.label(index), judged["label"])
         assert record["image"].shape == (*SIZE, 3)
         np.testing.assert_array_equal(record["image"], judged["image"])
         assert (record["label_size"].tolist(), judged["label_size"].tolist()) == (
@@ -230,6 +232,9 @@ def test_bad_frames_are_records_that_may_be_skipped(path):
         BadRecord, match=r"frame 3 has a label 895 or 895, which is none of 0 to 894"
     ):
         whole[2]
+    with pytest.raises(BadRecord, match=r"frame 3 has a label 895"):
+        whole.check(2)
+    whole.check(1)
     with h5py.File(path) as file:
         place = file["images"].id.get_chunk_info(0).byte_offset
     with open(path, "r+b") as file:

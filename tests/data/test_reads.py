@@ -157,6 +157,20 @@ def test_a_run_that_goes_on_does_not_hash_again(run):
     assert read_run(folder / "files.json").train.files["a"] == quick_hash(folder.parent / "data/a")
 
 
+def test_a_run_that_begins_anew_from_others_is_recorded_anew(run, tmp_path):
+    folder, data = run
+    path = tmp_path / "second" / "files.json"
+    Recorder(data, path, "s1", [folder]).finish()
+    names = lambda: [name for name, _ in read_run(path).ancestors]  # noqa: E731
+    assert names() == [str(folder)]
+    Recorder(data, path, "s1", [tmp_path / "resnet18.pth"]).finish()
+    assert names() == [str(tmp_path / "resnet18.pth")]
+    Recorder(data, path, "s1").finish()
+    assert names() == []
+    path.write_text("[]")
+    assert Recorder(data, path, "s1").finish() is not None
+
+
 def test_ancestors_come_with_the_record(run, tmp_path):
     folder, data = run
     second = tmp_path / "second"

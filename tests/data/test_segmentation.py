@@ -4,12 +4,16 @@ import pickle
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from geoseg_jax.batch import check_record
+from geoseg_jax.data import pictures
 from geoseg_jax.data.labels import IGNORE, colour, label_table
+from geoseg_jax.data.own_pictures import OwnPictures
 from geoseg_jax.data.pipeline import eval_batches, train_batches
 from geoseg_jax.data.segmentation import Item, LabelledPictures, find_items, list_files
 from geoseg_jax.data.source import BadRecord, DataError, Source
+from tests.data import fabricate as fabricate_pictures
 from tests.data import fabricate_labels as fabricate
 
 TABLE = label_table("camvid11")
@@ -59,6 +63,16 @@ def test_full_labels_are_padded_and_never_resized(items):
         np.testing.assert_array_equal(record["label"][:height, :width], expected, str(item))
         assert (record["label"][height:] == IGNORE).all()
         assert (record["label"][:, width:] == IGNORE).all()
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_label_alone_without_its_picture(items, full, monkeypatch):
+    source = make(items, full_labels=full)
+    records = [source[i] for i in range(3)]
+    monkeypatch.delattr(pictures, "read_picture")
+    for i, record in enumerate(records):
+        height, width = record["label_size"]
+        np.testing.assert_array_equal(source.label(i), record["label"][:height, :width])
 
 
 def test_batches_of_both_kinds(items):
@@ -112,3 +126,21 @@ def test_colours_of_a_record_are_those_of_the_table(items):
     for train in np.unique(label):
         expected = (0, 0, 0) if train == IGNORE else TABLE.palette[train]
         assert (picture[label == train] == expected).all()
+
+
+def test_labels_belong_to_the_upright_picture(tmp_path):
+    """A telephone stores what it sees lying on its side and says how to turn it."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image, label = tmp_path / "i" / "a.jpg", fabricate.ids(range(12), 0, 20, 12)
+    image.parent.mkdir()
+    Image.fromarray(fabricate_pictures.picture(0, 12, 20)).save(image, exif=exif)
+    path = fabricate.write_label(tmp_path / "a.png", label)
+    source = make([Item("a", image, path)], full_labels=True, height=20, width=12)
+    source.check(0)
+    assert source.original(0) == source.label(0).shape == source[0]["label"].shape == (20, 12)
+    own = OwnPictures(image.parent, height=20, width=12)
+    assert own[0]["label_size"].tolist() == [20, 12]
+    fabricate.write_label(path, np.ascontiguousarray(label.T))
+    with pytest.raises(BadRecord, match="the label is 20x12 and its picture 12x20"):
+        source.check(0)

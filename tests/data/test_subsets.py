@@ -73,6 +73,20 @@ def test_a_subset_is_a_source():
     assert not hasattr(few, "nothing_like_it")
 
 
+def test_a_subset_passes_nothing_on_with_an_index_of_its_own():
+    source = NumberedSource(5)
+    source.names, source.score = list("abcde"), lambda i: i
+    source.moment = lambda i: f"moment{i}"
+    source.label = lambda i: f"label{i}"
+    few = Subset(source, (3, 1))
+    assert (few.moment(0), few.label(1)) == ("moment3", "label1")
+    assert not hasattr(few, "score")  # would be asked for 0 and answer for what is 3 here
+    assert not hasattr(few, "table")
+    del source.moment
+    assert few.moment(0) == few.describe(0)
+    assert (few.drive(0), few.files(0)) == ("", ())
+
+
 def test_the_command(tmp_path, capsys):
     path = tmp_path / "names.txt"
     path.write_text("# all of them\n" + "\n".join(NAMES) + "\n\n")
@@ -80,7 +94,9 @@ def test_the_command(tmp_path, capsys):
     printed = capsys.readouterr().out.split()
     assert printed == [NAMES[i] for i in choose(NAMES, 4, 0)]
     assert subsets.main([str(path), "--labels=900"]) == 2
-    assert "config.data.labels=900" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert error.startswith("error: config.data.labels=900")
+    assert error.count("\n") == 1
     assert subsets.main([str(tmp_path / "no.txt"), "--labels=1"]) == 2
 
 
@@ -91,3 +107,15 @@ def test_the_command_from_outside(tmp_path):
     root = pathlib.Path(__file__).resolve().parents[2]
     done = subprocess.run(command, capture_output=True, text=True, cwd=root, check=True)
     assert (done.stdout.split(), done.stderr) == (NAMES[:2], "")
+
+
+def test_a_list_that_can_not_be_printed_is_one_line(tmp_path, capsys, monkeypatch):
+    path = tmp_path / "names.txt"
+    path.write_text("\n".join(NAMES))
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert subsets.main([str(path), "--labels=2"]) == 2
+        monkeypatch.undo()
+        with pytest.raises(OSError, match="No space"):
+            full.close()  # what is left in the buffer
+    assert capsys.readouterr().err.startswith("error: ")

@@ -6,8 +6,12 @@ from ml_collections import ConfigDict
 
 from geoseg_jax.batch import check_record
 from geoseg_jax.data import make_data
+from geoseg_jax.data.leakage import METRICS, between
+from geoseg_jax.data.reads import reads_of
 from geoseg_jax.data.source import DataError
+from geoseg_jax.data.subsets import Subset
 from geoseg_jax.data.synthetic import SyntheticSource
+from geoseg_jax.data.synthetic_segmentation import SyntheticLabels
 
 SIZE = {"height": 16, "width": 32}
 
@@ -37,8 +41,19 @@ def test_pictures_and_labels_alone(tmp_path):
         check_record(record, train.describe(i))
         assert record.keys() == {"image", "label", "label_size"}
         np.testing.assert_array_equal(record["label"], world[i]["label"])
+        np.testing.assert_array_equal(record["label"], train.label(i))
+        np.testing.assert_array_equal(record["label"], world.label(i))
         assert record["label_size"].tolist() == [16, 32] == list(train.original(i))
         assert train.files(i) == world.files(i)
+
+
+def test_what_is_shared_of_worlds():
+    world = {"world": "street", "frames": (), "stereo": False, **SIZE}
+    train, others = (SyntheticLabels(SyntheticSource(size=3, seed=s, **world)) for s in (0, 1))
+    numbers = dict.fromkeys(METRICS, 0.0)  # no drive is unknown: every record has its own
+    assert between([("", reads_of(train))], reads_of(others)).metrics() == numbers
+    same = between([("", reads_of(train))], reads_of(Subset(train, (2, 0)))).metrics()
+    assert same == numbers | {"leakage_shared_files": 2.0}
 
 
 def test_an_unknown_world(tmp_path):

@@ -34,8 +34,8 @@ class Labels:
     def __len__(self):
         return len(self.labels)
 
-    def __getitem__(self, index):
-        return {"label": self.labels[index]}
+    def label(self, index):
+        return self.labels[index]
 
 
 def make(**changes):

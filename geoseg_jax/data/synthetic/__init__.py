@@ -2,10 +2,16 @@
 
 from geoseg_jax.data.synthetic.cache import CachedSource, cached_source
 from geoseg_jax.data.synthetic.classes import CLASSES, OBJECT_CATEGORIES
-from geoseg_jax.data.synthetic.source import WORLD_VERSION, ObjectSource, SyntheticSource
+from geoseg_jax.data.synthetic.source import (
+    EVAL_SEED,
+    WORLD_VERSION,
+    ObjectSource,
+    SyntheticSource,
+)
 
 __all__ = [
     "CLASSES",
+    "EVAL_SEED",
     "OBJECT_CATEGORIES",
     "WORLD_VERSION",
     "CachedSource",

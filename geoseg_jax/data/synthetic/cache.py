@@ -194,6 +194,10 @@ class CachedSource:
         """True depth of record i, float32 [H, W] metres, without rendering it again."""
         return self[i]["depth"]
 
+    def label(self, i: int) -> np.ndarray:
+        """Label of record i, uint8 [H, W], without rendering it again."""
+        return self[i]["label"]
+
     def describe(self, i: int) -> str:
         """One line that names record i."""
         return self.source.describe(i)

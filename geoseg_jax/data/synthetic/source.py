@@ -17,6 +17,8 @@ from geoseg_jax.data.synthetic.truth import depth_map, flow_to, label_map, trace
 
 # Part of every fingerprint and cache key: raise it with any change to what is drawn.
 WORLD_VERSION = 1
+# What evaluation adds to the seed: its worlds have one of their own, so that none is trained on.
+EVAL_SEED = 1_000_000
 
 _WORLDS = {"room": room, "street": street}  # their order is part of the seed
 
@@ -143,6 +145,11 @@ class SyntheticSource:
         scene, target, _ = self.shot(i)
         return depth_map(trace(scene, target), _WORLDS[self.world].MAX_DEPTH)
 
+    def label(self, i: int) -> np.ndarray:
+        """The label of record i alone, uint8 [height, width], without drawing anything."""
+        scene, target, _ = self.shot(i)
+        return label_map(scene, trace(scene, target))
+
     def describe(self, i: int) -> str:
         """One line that names record i."""
         return f"synthetic {self.world} seed {self.seed} record {_checked(i, self.size)}"
@@ -151,9 +158,8 @@ class SyntheticSource:
         """No file: the world of the record, by its name; pictures of any size show the same."""
         return ((self.describe(i), None),)
 
-    def drive(self, i: int) -> str:
+    def drive(self, i: int) -> None:
         """Each record is a world of its own."""
-        return ""
 
     def fingerprint(self) -> str:
         """sha256 of all that the records depend on."""
@@ -209,9 +215,8 @@ class ObjectSource:
         """No file: the object of the record, by its name; pictures of any size show the same."""
         return ((self.describe(i), None),)
 
-    def drive(self, i: int) -> str:
+    def drive(self, i: int) -> None:
         """Each record is a world of its own."""
-        return ""
 
     def fingerprint(self) -> str:
         """sha256 of all that the records depend on."""
