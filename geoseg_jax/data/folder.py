@@ -3,7 +3,7 @@
     ROOT/images/NAME.jpg (or .png), in folders below it if you like
     ROOT/labels/NAME.png  with class ids (grey or with a palette), or in the colours of the list
     ROOT/classes.txt      (or .csv) with `name r g b` or `id name r g b` a line
-    ROOT/train.txt, ROOT/val.txt  with a NAME a line, if you like
+    ROOT/train.txt, ROOT/val.txt  with a NAME a line, each of which must be there, if you like
 
 Without val.txt a fixed share of the pictures, by the hash of their names, is held out.
 """
@@ -24,7 +24,6 @@ from geoseg_jax.data.segmentation import (
     no_pairs,
 )
 from geoseg_jax.data.source import DataError
-from geoseg_jax.data.subsets import read_names
 
 LAYOUT = "ROOT/images/NAME.jpg (or .png) with ROOT/labels/NAME.png and ROOT/classes.txt"
 HOW_TO_GET = "put your pictures and labels there; a line of classes.txt is `name r g b`"
@@ -37,9 +36,9 @@ def make(data: ConfigDict) -> tuple[LabelledPictures, LabelledPictures]:
 
     config.data.classes: a class list's path or a table's name; '' = the list in ROOT.
     train_split: 'pool' (all that is not evaluated), a NAME of ROOT/NAME.txt, or a file of names;
-    eval_split: 'held_out' (`held_out`, a share), 'rest', 'train' (what was trained on), NAME or a
-    file. '' = train.txt and val.txt where they are there, else 'pool' and 'held_out'.
-    Raises DataError where nothing is there.
+    eval_split: 'held_out' (a share, config.data.held_out), 'rest', 'train' (what was trained on),
+    NAME or a file. '' = train.txt and val.txt where they are there, else 'pool' and 'held_out'.
+    Raises DataError where nothing is there, and for a name in a file that isn't.
     """
     root = need_root(data, LAYOUT, HOW_TO_GET)
     labels = list_files(root / "labels", endings=(".png",))
@@ -49,12 +48,10 @@ def make(data: ConfigDict) -> tuple[LabelledPictures, LabelledPictures]:
     table = _table(root, data.get("classes", ""))
     by_name = {item.name: item for item in items}
     named = {HELD_OUT: held_out(list(by_name), data.get("held_out", 0.2))}
-    for path in sorted(root.glob("*.txt")):
-        if path.name not in CLASS_LISTS:
-            named[path.stem] = _without_endings(read_names(path), by_name)
-    train_split = data.train_split or ("train" if "train" in named else POOL)
-    eval_split = data.eval_split or ("val" if "val" in named else HELD_OUT)
-    pool, judged = split_names(list(by_name), train_split, eval_split, named)
+    lists = {p.stem: p for p in sorted(root.glob("*.txt")) if p.name not in CLASS_LISTS}
+    train_split = data.train_split or ("train" if "train" in lists else POOL)
+    eval_split = data.eval_split or ("val" if "val" in lists else HELD_OUT)
+    pool, judged = split_names(list(by_name), train_split, eval_split, named, lists)
     train, evaluation = ([by_name[name] for name in names] for names in (pool, judged))
     return make_pair(data, table, train, evaluation, left_out)
 
@@ -71,8 +68,3 @@ def _table(root: pathlib.Path, classes: str) -> LabelTable:
         f"config.data.root={str(root)!r} holds no class list; write {root / CLASS_LISTS[0]} with "
         "`name r g b` a line, or name a table by config.data.classes"
     )
-
-
-def _without_endings(names: list[str], known: dict) -> list[str]:
-    """Lists of file names are taken for lists of names."""
-    return [n if n in known else str(pathlib.PurePosixPath(n).with_suffix("")) for n in names]

@@ -2,6 +2,7 @@
 
 import difflib
 import hashlib
+import os
 import pathlib
 from collections.abc import Mapping, Sequence
 
@@ -19,13 +20,15 @@ def split_names(
     train_split: str,
     eval_split: str,
     named: Mapping[str, Sequence[str]],
+    files: Mapping[str, pathlib.Path] | None = None,
 ) -> tuple[list[str], list[str]]:
     """Names to train on and to evaluate on, each in the order of `names` or of its file.
 
-    eval_split: 'rest' or 'train' (all names: the choice comes later), one of the `named` lists,
-    or a file with a name a line. train_split: 'pool', all that eval_split doesn't take, one of the
-    `named` lists, or a file. Names of a list that aren't there are passed over; those of a file
-    are an error.
+    eval_split: 'rest' or 'train' (all names: the choice comes later), one of the `named` lists or
+    `files`, or the path of a file with a name a line, with or without its ending. train_split:
+    'pool', all that eval_split doesn't take, or a list or file likewise. Of the `named` lists,
+    which come with a data set, names that aren't there are passed over: a part of it may be at
+    hand. In a file, which somebody wrote for these pictures, they are an error.
 
     Raises DataError for an unknown split, with the near miss, and for a name that isn't there.
     """
@@ -33,12 +36,11 @@ def split_names(
         judged = list(names)
         pool = judged
     else:
-        choices = (REST, TRAIN, *named)
-        judged = _list(names, eval_split, named, choices, "config.data.eval_split")
+        judged = _list(names, eval_split, named, files or {}, "config.data.eval_split")
         taken = set(judged)
         pool = [name for name in names if name not in taken]
     if train_split != POOL:
-        pool = _list(names, train_split, named, (POOL, *named), "config.data.train_split")
+        pool = _list(names, train_split, named, files or {}, "config.data.train_split")
     return pool, judged
 
 
@@ -58,10 +60,12 @@ def _list(
     names: Sequence[str],
     split: str,
     named: Mapping[str, Sequence[str]],
-    choices: Sequence[str],
+    files: Mapping[str, pathlib.Path],
     key: str,
 ) -> list[str]:
     there = set(names)
+    if split in files:
+        return _read(files[split], names)
     if split in named:
         found = [name for name in named[split] if name in there]
         if not found:
@@ -69,13 +73,23 @@ def _list(
         return found
     path = pathlib.Path(split).expanduser()
     if not path.is_file():
+        special = (POOL,) if key.endswith("train_split") else (REST, TRAIN)
+        choices = tuple(dict.fromkeys((*special, *named, *files)))
         near = difflib.get_close_matches(split, choices, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise DataError(f"{key}={split!r}: {hint}Neither one of {', '.join(choices)} nor a file")
-    found = read_names(path)
-    for name in found:
+    return _read(path, names)
+
+
+def _read(path: pathlib.Path, names: Sequence[str]) -> list[str]:
+    """The names in a file, each of which must be there; names of files lose their ending."""
+    there, found = set(names), {}
+    for line in read_names(path):
+        stem = os.path.splitext(line)[0]
+        name = line if line in there else stem
         if name not in there:
-            near = difflib.get_close_matches(name, names, n=1)
+            near = difflib.get_close_matches(line, names, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise DataError(f"{path}: no labelled picture has the name {name!r}{hint}")
-    return list(dict.fromkeys(found))
+            raise DataError(f"{path}: no labelled picture has the name {line!r}{hint}")
+        found[name] = None
+    return list(found)

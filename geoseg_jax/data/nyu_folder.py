@@ -39,7 +39,7 @@ def make(data: ConfigDict) -> tuple[LabelledPictures, LabelledPictures]:
 
     config.data.classes: nyu40 (default) or nyu13. train_split: 'train' (the official one), 'pool'
     (all that is not evaluated) or a file of names; eval_split: 'test' (official), 'held_out'
-    (`held_out`, a share), 'rest', 'train' (what was trained on) or a file.
+    (a share, config.data.held_out), 'rest', 'train' (what was trained on) or a file.
     Raises DataError where nothing is there.
     """
     root = need_root(data, LAYOUT, HOW_TO_GET)

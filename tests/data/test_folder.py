@@ -49,6 +49,17 @@ def test_lists_in_the_folder(root):
     assert len(data(root, eval_split="rest").eval) == 10
 
 
+def test_a_name_in_a_list_that_is_not_there(root):
+    (root / "train.txt").write_text("day0/00\nday1/30.jpg\n")
+    with pytest.raises(
+        DataError, match=r"/train\.txt: no .* name 'day1/30\.jpg'; did you mean 'da"
+    ):
+        data(root)
+    (root / "train.txt").write_text("day0/00\n")
+    (root / "notes.txt").write_text("not a list of names\n")  # and nobody asks for it
+    assert len(data(root).train) == 1
+
+
 def test_indexed_grey_and_with_a_palette(root):
     train = data(root).train
     before = [train[i]["label"] for i in range(len(train))]

@@ -5,8 +5,11 @@ import pytest
 from ml_collections import ConfigDict
 
 from geoseg_jax.data import kitti_2015_drives, make_data
-from geoseg_jax.data.kitti_semantics import fold
+from geoseg_jax.data.kitti_semantics import _of_other_drives, fold
 from geoseg_jax.data.labels import IGNORE
+from geoseg_jax.data.leakage import between
+from geoseg_jax.data.reads import reads_of
+from geoseg_jax.data.segmentation import Item
 from geoseg_jax.data.source import BadRecord, DataError
 from tests.data import fabricate_labels as fabricate
 
@@ -39,6 +42,57 @@ def test_folds_and_their_pool(root):
     train, evaluation = data(root)
     assert evaluation.names == ["000060_10"]
     assert train.names == [f"{n:06d}_10" for n in (0, 1, 2, 120, 199)]
+
+
+@pytest.mark.parametrize(
+    ("fold_", "left_out"), [(0, (50, 51, 52, 53)), (1, (47, 48, 49)), (2, (150,)), (3, (149,))]
+)
+def test_no_drive_is_on_both_sides(tmp_path, fold_, left_out):
+    """Borders of folds cut drives: what is beyond them neither trains nor evaluates."""
+    border = range(46, 55) if fold_ < 2 else range(148, 156)
+    root = fabricate.kitti_semantics(tmp_path, border)
+    train, evaluation = data(root, eval_split=f"fold{fold_}")
+    drives = [{s.drive(i) for i in range(len(s))} - {""} for s in (train, evaluation)]
+    assert drives[0]
+    assert drives[1]
+    assert not drives[0] & drives[1]
+    judged = [f"{n:06d}_10" for n in border if f"{n:06d}_10" in fold(fold_)]
+    dropped = [f"{n:06d}_10" for n in left_out]
+    assert evaluation.names == judged
+    assert sorted({*train.names, *judged, *dropped}) == [f"{n:06d}_10" for n in border]
+    assert len(train) + len(judged) + len(dropped) == len(border)
+    assert train.left_out == {"picture of a drive that evaluates": len(dropped)}
+    assert evaluation.left_out == {}
+
+
+def test_no_fold_shares_a_known_drive_with_its_pool():
+    known = kitti_2015_drives.drives()
+    items = [Item(f"{n:06d}_10", None, None, known.get(n, "")) for n in range(200)]
+    sizes = []
+    for k in range(4):
+        judged = [item for item in items if item.name in fold(k)]
+        pool, count = _of_other_drives([i for i in items if i not in judged], judged)
+        assert not {i.drive for i in pool} & {i.drive for i in judged} - {""}
+        sizes.append((len(pool), count))
+    assert sizes == [(146, 4), (147, 3), (149, 1), (149, 1)]
+
+
+def test_the_rest_and_a_file_of_ones_own_are_as_they_are(tmp_path):
+    root = fabricate.kitti_semantics(tmp_path, range(46, 55))
+    train, evaluation = data(root, eval_split="rest", labels=4)
+    assert (len(train), len(evaluation), train.left_out) == (4, 5, {})
+    shared = between([("", reads_of(train))], reads_of(evaluation))
+    assert shared.metrics() == {
+        "leakage_shared_files": 0.0,
+        "leakage_shared_drives": 1.0,
+        "leakage_unknown_ancestors": 0.0,
+        "leakage_unknown_drives": 0.0,
+    }
+    (tmp_path / "mine.txt").write_text("000051_10\n000054_10\n")
+    train, _ = data(root, train_split=str(tmp_path / "mine.txt"), eval_split="fold0")
+    assert train.names == ["000051_10", "000054_10"]
+    train, _ = data(root, eval_split=str(tmp_path / "mine.txt"))
+    assert train.names == ["000046_10"]
 
 
 def test_the_rest_as_in_the_paper(root):
@@ -116,7 +170,7 @@ def test_the_real_ones(shared_data):
     root = shared_data / "kitti_semantics"
     settings = {"eval_split": "train", "height": 96, "width": 320}
     with pytest.raises(BadRecord, match=r"the label is 1242x375 and its picture 1224x370"):
-        data(root, **settings).train[0]
+        data(root, **settings)
     train, evaluation = data(root, **settings, label_crop="bottom_right")
     assert len(train) == 3
     record = evaluation[2]

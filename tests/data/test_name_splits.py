@@ -23,6 +23,21 @@ def test_a_file_keeps_its_order(tmp_path):
         split_names(NAMES, "pool", str(tmp_path / "names.txt"), NAMED)
 
 
+def test_a_file_of_the_folder_is_strict(tmp_path):
+    """What came with a data set may be there in parts; what somebody wrote is a wish."""
+    files = {"mine": tmp_path / "mine.txt", "odd": tmp_path / "odd.txt"}
+    files["mine"].write_text("b.png\na\nb\n")
+    files["odd"].write_text("a\nbe.jpg\n")
+    assert split_names(NAMES, "pool", "mine", NAMED, files) == (list("cdef"), ["b", "a"])
+    for where in ("odd", str(files["odd"])):
+        with pytest.raises(
+            DataError, match=r"/odd\.txt: no labelled .* name 'be\.jpg'; did .* 'b\.j'"
+        ):
+            split_names(["a", "b.j", "b"], "pool", where, {"odd": ["a"]}, files)
+    with pytest.raises(DataError, match=r"train_split='mime': did you mean 'mine'\?"):
+        split_names(NAMES, "mime", "odd", NAMED, {"mine": files["mine"]})
+
+
 def test_unknown_and_empty():
     with pytest.raises(DataError, match=r"config.data.eval_split='od': did you mean 'odd'\?"):
         split_names(NAMES, "pool", "od", NAMED)
