@@ -15,8 +15,8 @@ _SHOWN = 8
 def check_labels(source: Source, what: str, bad_share: float = 0.0) -> None:
     """Reads every label of a source, by its `check(i)`, and names what can't be used.
 
-    what: the labels, for the progress line and the log. A Cityscapes label takes 16 ms of a core,
-    so its 3475 take a minute of one, a part of that with several; a progress line shows it.
+    what: the labels, for the progress line and the log. A Cityscapes label takes 20 ms of a core,
+    so all 3475 take 70 s of one, or a part of that with several; a progress line shows it.
 
     Raises BadRecord, as that of the first such label, where more than a share of bad_share of them
     can't be used: missing, cut short, no label picture, with ids that its table doesn't know, or of
