@@ -114,11 +114,11 @@ def parameter_rules(value: Any) -> str | None:
 
 def class_weights(value: Any) -> str | None:
     """() for none, a number from 0 on for each class, or the name of a way to compute them."""
-    # On the command line a word for a tuple becomes a tuple of one word.
-    named = value == "median_frequency" or list(value) == ["median_frequency"]
+    # A tuple in any case, of which the command line makes one from a word alone.
+    named = isinstance(value, tuple | list) and list(value) == ["median_frequency"]
     if named or not each(number(0.0))(value):
         return None
-    return "must be (), a tuple of one number from 0 on for each class, or 'median_frequency'"
+    return "must be (), a tuple of one number from 0 on for each class, or ('median_frequency',)"
 
 
 SHARE = number(0.0, 1.0)

@@ -3,13 +3,15 @@
 import importlib.util
 import pathlib
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from geoseg_jax.batch import FIELDS
-from geoseg_jax.data.labels import label_table
+from geoseg_jax.data.labels import LabelTable, label_table
 from geoseg_jax.settings import check
 from geoseg_jax.tasks import make_task
 
@@ -56,13 +58,26 @@ def abstract_batch(config):
     return {key: struct(FIELDS[key]) for key in keys}
 
 
+class Labels(NamedTuple):
+    """A training set of one picture, all of whose pixels are of class 0."""
+
+    table: LabelTable
+
+    def __len__(self):
+        return 1
+
+    def label(self, index):
+        return np.full((2, 2), index, np.uint8)
+
+
 def data_for(config):
     """What a task asks of the data when it is made."""
     if config.task.name == "selfsup_depth":
         return None
     name = {"synthetic_segmentation": "synthetic_street"}
     table = label_table(config.data.classes or name.get(config.data.name, "camvid11"))
-    return SimpleNamespace(train=SimpleNamespace(table=table))
+    # One label picture, for the weights of classes.
+    return SimpleNamespace(train=Labels(table))
 
 
 def test_every_config_is_covered():

@@ -176,7 +176,7 @@ def no_data(folder, workdir):
 def another_task(folder, workdir):
     content = json.loads((workdir / "config.json").read_text())
     depth = settings.plain(get_config("depth_synthetic"))
-    content |= {name: depth[name] for name in ("task", "model")}
+    content |= {name: depth[name] for name in ("task", "model", "transfer")}
     content["data"] |= {"frames": [-1, 1], "stereo": True, "scale": [], "crop": []}
     (folder / "config.json").write_text(json.dumps(content))
     (folder / "checkpoints").symlink_to(workdir / "checkpoints")

@@ -26,7 +26,7 @@ class Task(NamedTuple):
     loss(variables, key, batch) -> (float32 scalar, Aux); batch norm in training mode.
     evaluate(variables, batch) -> Sums over the examples whose mask is True.
     summarise(sums) -> {name: float} from the totals of a whole split, on the host.
-    visualise(variables, batch) -> {name: uint8 [N, H, W, 3]}.
+    visualise(variables, batch) -> {name: uint8 [N, H, W, 3]}; N = 1 for what all examples share.
     predict(variables, batch) -> {name: map}, for files; None where the task has nothing to write.
       segmentation: 'label', train ids uint8 of the size of batch['label'].
     """

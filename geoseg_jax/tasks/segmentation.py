@@ -117,16 +117,16 @@ def class_weights(setting: Any, classes: tuple[str, ...], source: Any) -> np.nda
     """Weights of the classes in the loss, float32 [C], or None for equal ones.
 
     Args:
-      setting: config.task.class_weights: (), one number for each class, or 'median_frequency': the
+      setting: config.task.class_weights: (), one number a class, or ('median_frequency',): the
         median of the classes' frequencies over the class's own, a class's frequency being its share
         of the pixels of those pictures that show it (Eigen and Fergus, ICCV 2015, section 6.3.2).
       classes: their names.
-      source: the training set, for 'median_frequency'.
+      source: the training set, for the last of these.
 
     Raises:
       ValueError: for another count of numbers.
     """
-    if setting in ("median_frequency", ("median_frequency",)):  # the latter from a command line
+    if list(setting) == ["median_frequency"]:
         frequency = class_frequencies(source, len(classes))
         present = frequency > 0
         weights = np.zeros(len(classes), np.float32)

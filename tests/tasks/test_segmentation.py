@@ -177,7 +177,7 @@ def test_class_weights():
     source = Labels([[0, 0, 2, 2]], [[0, 0, 0, 255]])
     frequency = segmentation.class_frequencies(source, 3)
     np.testing.assert_allclose(frequency, [5 / 7, 0, 2 / 4])
-    weights = segmentation.class_weights("median_frequency", ("a", "b", "c"), source)
+    weights = segmentation.class_weights(("median_frequency",), ("a", "b", "c"), source)
     median = (5 / 7 + 1 / 2) / 2
     np.testing.assert_allclose(weights, [median * 7 / 5, 0, median * 2], rtol=1e-6)
     assert segmentation.class_weights((), ("a", "b"), source) is None
