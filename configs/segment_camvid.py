@@ -20,6 +20,6 @@ def get_config(arg: str = "") -> ConfigDict:
     config.data.scale = (0.8, 1.5)
     config.data.crop = (min(160, config.data.height), min(192, config.data.width))
     # Half of the classes are too small to be learned early by their share of the pixels.
-    config.task.class_weights = ("median_frequency",)
-    config.train.update({"steps": 900, "eval_every": 450, "pictures_every": 450})
+    config.task.class_weights = ("root_median_frequency",)
+    config.train.update({"steps": 1_200, "eval_every": 600, "pictures_every": 600})
     return config

@@ -115,10 +115,14 @@ def parameter_rules(value: Any) -> str | None:
 def class_weights(value: Any) -> str | None:
     """() for none, a number from 0 on for each class, or the name of a way to compute them."""
     # A tuple in any case, of which the command line makes one from a word alone.
-    named = isinstance(value, tuple | list) and list(value) == ["median_frequency"]
+    methods = (["median_frequency"], ["root_median_frequency"])
+    named = isinstance(value, tuple | list) and list(value) in methods
     if named or not each(number(0.0))(value):
         return None
-    return "must be (), a tuple of one number from 0 on for each class, or ('median_frequency',)"
+    return (
+        "must be (), a tuple of one number from 0 on for each class, ('median_frequency',) or "
+        "('root_median_frequency',)"
+    )
 
 
 SHARE = number(0.0, 1.0)

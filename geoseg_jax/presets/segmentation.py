@@ -68,7 +68,7 @@ def _labels(options: Mapping[str, Any]) -> dict[str, Any]:
 _TASK = {
     "name": "segmentation",
     "label_smoothing": 0.0,
-    "class_weights": (),  # or a number for each class, or ('median_frequency',)
+    "class_weights": (),  # or a number for each class, or a way: tasks/segmentation.py
     "normalise_twice": False,
     "jitter": {
         "brightness": 0.3,

@@ -117,21 +117,22 @@ def class_weights(setting: Any, classes: tuple[str, ...], source: Any) -> np.nda
     """Weights of the classes in the loss, float32 [C], or None for equal ones.
 
     Args:
-      setting: config.task.class_weights: (), one number a class, or ('median_frequency',): the
+      setting: config.task.class_weights: (), one number a class, ('median_frequency',): the
         median of the classes' frequencies over the class's own, a class's frequency being its share
-        of the pixels of those pictures that show it (Eigen and Fergus, ICCV 2015, section 6.3.2).
+        of the pixels of those pictures that show it (Eigen and Fergus, ICCV 2015, section 6.3.2),
+        or ('root_median_frequency',): the square roots of these.
       classes: their names.
-      source: the training set, for the last of these.
+      source: the training set, for the last two.
 
     Raises:
       ValueError: for another count of numbers.
     """
-    if list(setting) == ["median_frequency"]:
+    if list(setting) in (["median_frequency"], ["root_median_frequency"]):
         frequency = class_frequencies(source, len(classes))
         present = frequency > 0
         weights = np.zeros(len(classes), np.float32)
         weights[present] = np.median(frequency[present]) / frequency[present]
-        return weights
+        return weights if setting[0] == "median_frequency" else np.sqrt(weights)
     if not len(setting):
         return None
     if len(setting) != len(classes):

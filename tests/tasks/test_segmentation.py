@@ -180,6 +180,8 @@ def test_class_weights():
     weights = segmentation.class_weights(("median_frequency",), ("a", "b", "c"), source)
     median = (5 / 7 + 1 / 2) / 2
     np.testing.assert_allclose(weights, [median * 7 / 5, 0, median * 2], rtol=1e-6)
+    roots = segmentation.class_weights(("root_median_frequency",), ("a", "b", "c"), source)
+    np.testing.assert_allclose(roots, np.sqrt(weights), rtol=1e-6)
     assert segmentation.class_weights((), ("a", "b"), source) is None
     with pytest.raises(ValueError, match="has 1 numbers; the classes are 2: a, b"):
         segmentation.class_weights((1.0,), ("a", "b"), source)
