@@ -39,10 +39,12 @@ def check_labels(source: Source, what: str, bad_share: float = 0.0) -> None:
         ]
     finally:
         threads.shutdown(cancel_futures=True)
+    fatal = len(faults) > bad_share * count
+    if fatal and len(faults) == 1:
+        raise BadRecord(faults[0])
     for found in faults[:_SHOWN]:
         logging.warning("%s: %s", what, found)
     if len(faults) > _SHOWN:
         logging.warning("%s: and %d more", what, len(faults) - _SHOWN)
-    if len(faults) > bad_share * count:
-        more = f" ({len(faults)} of {count} {what} can't be used)" if len(faults) > 1 else ""
-        raise BadRecord(faults[0] + more)
+    if fatal:
+        raise BadRecord(f"{faults[0]} ({len(faults)} of {count} {what} can't be used)")
