@@ -5,7 +5,7 @@
 
 ROOT is in the layout of SegNet's tutorial: train/ trainannot/ val/ valannot/. Options behind the
 colon: geoseg_jax/presets/segmentation.py; here pictures are 240x180. The README has what came out
-from random weights on two CPU cores.
+from random weights on two CPU cores with other class weights; with these it was not run yet.
 """
 
 from ml_collections import ConfigDict

@@ -56,6 +56,7 @@ def fail(error: Exception) -> None:
 
 
 def main(_: list[str]) -> None:
+    """Runs, and ends the process with the exit code."""
     # Imported here, since every worker process that reads data imports this file.
     from geoseg_jax import checkpoints, data, monitor, sharding, train
 

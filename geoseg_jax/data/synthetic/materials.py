@@ -53,6 +53,7 @@ def _cells(patch: Patch, i: np.ndarray, j: np.ndarray, spread: float) -> np.ndar
 
 
 def plain(patch: Patch) -> Look:
+    """One colour all over."""
     return np.zeros_like(patch.u), np.ones_like(patch.u)
 
 
@@ -91,6 +92,7 @@ def checks(patch: Patch) -> Look:
 
 
 def stripes(patch: Patch) -> Look:
+    """Bands across u, half of each period in the accent colour."""
     share = pulse(patch.u / patch.size_u, 0.5, patch.footprint_u / patch.size_u)
     return share, np.ones_like(share)
 

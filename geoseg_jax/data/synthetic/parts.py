@@ -158,6 +158,7 @@ def tree(spot: Spot, rng: np.random.Generator, height: float) -> None:
 
 
 def bush(spot: Spot, rng: np.random.Generator, size: float) -> None:
+    """Two leafy balls of about `size` metres, half in the ground."""
     spot.builder.new_object()
     green = pick(rng, GREENS)
     look = Material(green * 0.62, "leaves", green * 1.4, noise=0.35, contrast=1.1)
@@ -232,6 +233,7 @@ def chair(spot: Spot, rng: np.random.Generator) -> None:
 
 
 def sofa(spot: Spot, rng: np.random.Generator, width: float) -> None:
+    """A sofa of `width` metres, its front towards z."""
     spot.builder.new_object()
     fabric = pick(rng, FABRICS)
     cloth = Material(fabric, "stripes", fabric * 0.8, (0.14, 1), 0.25, 0.35)
