@@ -18,6 +18,7 @@ os.environ["XLA_FLAGS"] = (
 )
 
 import jax
+from absl import logging
 
 jax.config.update("jax_num_cpu_devices", 8)
 
@@ -29,3 +30,11 @@ def shared_data() -> pathlib.Path:
     if not folder.is_dir():
         pytest.skip(f"real samples are not there: {folder}")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _verbosity():
+    """A command that a test runs may quieten the log; the next test wants to read it."""
+    before = logging.get_verbosity()
+    yield
+    logging.set_verbosity(before)
