@@ -77,7 +77,7 @@ def test_a_share_may_be_bad_where_it_trains(root, caplog):
 
 def test_pictures_are_not_read_for_it(root, monkeypatch):
     monkeypatch.delattr(pictures, "read_picture")
-    data(root)
+    assert len(data(root).train) == 8  # would raise AttributeError
 
 
 def test_a_subset_looks_at_its_own(root):
