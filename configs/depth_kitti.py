@@ -3,7 +3,7 @@
     python -m geoseg_jax.main --config=configs/depth_kitti.py:mono_stereo \
         --workdir=W --config.data.root=/data/kitti_raw
 
-Argument, joined by commas: mono, stereo or mono_stereo (default: mono_stereo), resnet50.
+Options behind the colon: geoseg_jax/presets/depth.py.
 What to expect: the paper's absolute relative error on the Eigen test split at 640x192, without
 ImageNet weights, is .132 (mono), .130 (stereo) and .127 (mono+stereo); its mono training takes
 12 hours on one Titan Xp. Not yet reproduced here at full length; the README has what was run.

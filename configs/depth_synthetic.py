@@ -2,8 +2,8 @@
 
     python -m geoseg_jax.main --config=configs/depth_synthetic.py --workdir=W
 
-Argument, joined by commas: mono, stereo or mono_stereo (default: mono_stereo), street or room
-(default: street), resnet50. The world is rendered once and kept in config.data.cache_dir.
+Options behind the colon: geoseg_jax/presets/depth.py, and world: street (the default) or room. The
+world is rendered once and kept in config.data.cache_dir.
 Same networks, losses and picture size as depth_kitti.py, hence comparable in cost.
 """
 
@@ -11,12 +11,10 @@ from ml_collections import ConfigDict
 
 from geoseg_jax.presets import depth
 
-WORLDS = ("street", "room")
-
 
 def get_config(arg: str = "") -> ConfigDict:
-    config, words = depth.make(arg, "depth_synthetic.py", WORLDS)
-    world = next((word for word in words if word in WORLDS), "street")
+    config, options = depth.make(arg, "depth_synthetic.py", world=("street", "room"))
+    world = options["world"]
     config.data.update({"name": "synthetic", "world": world, "seed": 0})
     config.data.update({"train_size": 4_000, "eval_size": 200})
     config.data.cache_dir = ""  # default: geoseg_jax in the user's cache folder

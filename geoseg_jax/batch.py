@@ -12,8 +12,8 @@ class Field(NamedTuple):
 
 
 # B: batch, H and W: picture, S: source views (temporal frames in config order, then the stereo
-# partner), D_H and D_W, L_H and L_W: depth and label map, which may keep the ground truth's own,
-# larger size.
+# partner), D_H and D_W, L_H and L_W, F_H and F_W: depth, label and flow map, which may keep the
+# ground truth's own, larger size.
 FIELDS = {
     "image": Field("uint8", ("B", "H", "W", "3"), "target view, RGB"),
     "sources": Field("uint8", ("B", "S", "H", "W", "3"), "source views, RGB"),
@@ -32,8 +32,17 @@ FIELDS = {
         ("B", "H", "W"),
         "metres: per-pixel median of the training set without this frame; evaluation only",
     ),
-    "flow": Field("float32", ("B", "H", "W", "2"), "pixels, target to sources[0]"),
-    "flow_valid": Field("bool", ("B", "H", "W"), "flow is known and not occluded"),
+    "flow": Field(
+        "float32",
+        ("B", "F_H", "F_W", "2"),
+        "pixels of its own size, target to sources[0]; as large as image in training, in "
+        "evaluation it may keep its own size, zero-padded at the bottom and right",
+    ),
+    "flow_valid": Field("bool", ("B", "F_H", "F_W"), "flow is known; False in the padding"),
+    "flow_visible": Field(
+        "bool", ("B", "F_H", "F_W"), "flow is known and its point is seen in sources[0]"
+    ),
+    "flow_size": Field("int32", ("B", "2"), "height and width of flow without its padding"),
     "label": Field(
         "uint8",
         ("B", "L_H", "L_W"),
@@ -42,6 +51,7 @@ FIELDS = {
     ),
     "label_size": Field("int32", ("B", "2"), "height and width of label without its padding"),
     "category": Field("int32", ("B",), "class of the picture"),
+    "video": Field("int32", ("B",), "number of the video, and so of the camera, it comes from"),
     "id": Field("int32", ("B",), "index of the record in its source"),
     "replaced": Field(
         "int32", ("B",), "1 = an unreadable record stood here; its neighbour is used"

@@ -1,230 +1,19 @@
-"""What a configuration may say: every key, its type and its range; and what may change on resume.
+"""Whether a configuration can be used (its keys: rules.py), and what may change on resume.
 
 A config file is plain data, so a typo in it or on the command line would otherwise show hours
 later, or never. `check` refuses it before anything is started, with the key's full name.
 """
 
-import difflib
-import math
 import pathlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
+
+from geoseg_jax.rules import RULES, did_you_mean
 
 
 class ConfigError(ValueError):
     """A setting that can't be used; the message names config.KEY, the value and the remedy."""
 
-
-# A rule takes a value and returns what is wrong with it, or None.
-Rule = Callable[[Any], str | None]
-
-
-def whole(least: int) -> Rule:
-    """An int of at least `least`."""
-
-    def rule(value: Any) -> str | None:
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            return f"must be a whole number of at least {least}"
-        return None
-
-    return rule
-
-
-def number(least: float, most: float = math.inf, open_below: bool = False) -> Rule:
-    """A finite number in [least, most], or in (least, most] where open_below."""
-
-    def rule(value: Any) -> str | None:
-        good = isinstance(value, int | float) and not isinstance(value, bool)
-        good = good and math.isfinite(value) and least <= value <= most
-        if not good or (open_below and value == least):
-            text = f"must be a finite number {'above' if open_below else 'of at least'} {least:g}"
-            return text if math.isinf(most) else f"{text} and at most {most:g}"
-        return None
-
-    return rule
-
-
-def choice(*names: str) -> Rule:
-    """One of the names; the message tells the nearest."""
-
-    def rule(value: Any) -> str | None:
-        if value in names:
-            return None
-        return f"must be one of {', '.join(names)}{did_you_mean(value, names)}"
-
-    return rule
-
-
-def text(value: Any) -> str | None:
-    """A string, possibly empty, or None for a placeholder that was left open."""
-    return None if value is None or isinstance(value, str) else "must be a string"
-
-
-def flag(value: Any) -> str | None:
-    """True or False."""
-    return None if isinstance(value, bool) else "must be True or False"
-
-
-def each(rule: Rule, least: int = 0) -> Rule:
-    """A tuple or list of at least `least` entries that all keep the rule."""
-
-    def check_all(value: Any) -> str | None:
-        if not isinstance(value, tuple | list) or len(value) < least:
-            return f"must be a tuple of at least {least} entries"
-        problems = [p for p in map(rule, value) if p]
-        return f"every entry {problems[0]}" if problems else None
-
-    return check_all
-
-
-def frame(value: Any) -> str | None:
-    """A temporal neighbour: an int other than 0."""
-    if isinstance(value, bool) or not isinstance(value, int) or value == 0:
-        return "must be a whole number other than 0, as in (-1, 1)"
-    return None
-
-
-def scale_range(value: Any) -> str | None:
-    """() for none, or the least and the largest factor."""
-    good = isinstance(value, tuple | list) and len(value) in (0, 2)
-    good = good and not any(number(0.1, 10.0)(factor) for factor in value)
-    if good and list(value) == sorted(value):
-        return None
-    return "must be (), or the least and the largest factor from 0.1 to 10, as in (0.5, 2.0)"
-
-
-def crop_size(value: Any) -> str | None:
-    """() for none, or height and width."""
-    good = isinstance(value, tuple | list) and len(value) in (0, 2)
-    if good and not any(whole(1)(side) for side in value):
-        return None
-    return "must be (), or height and width in pixels, as in (512, 512)"
-
-
-def parameter_rules(value: Any) -> str | None:
-    """Pairs of a regular expression and a multiplier of at least 0."""
-    pairs = isinstance(value, tuple | list) and all(
-        isinstance(rule, tuple | list) and len(rule) == 2 and isinstance(rule[0], str)
-        for rule in value
-    )
-    if not pairs or any(number(0.0)(multiplier) for _, multiplier in value):
-        return "must be pairs (regular expression, multiplier from 0 on), as in (('pose/.*', 0.1),)"
-    return None
-
-
-def class_weights(value: Any) -> str | None:
-    """() for none, a number from 0 on for each class, or the name of a way to compute them."""
-    # A tuple in any case, of which the command line makes one from a word alone.
-    methods = (["median_frequency"], ["root_median_frequency"])
-    named = isinstance(value, tuple | list) and list(value) in methods
-    if named or not each(number(0.0))(value):
-        return None
-    return (
-        "must be (), a tuple of one number from 0 on for each class, ('median_frequency',) or "
-        "('root_median_frequency',)"
-    )
-
-
-SHARE = number(0.0, 1.0)
-STRIDES = (2, 4, 8, 16, 32)
-POSITIVE = number(0.0, open_below=True)
-ENCODERS = ("tiny", "resnet18", "resnet34", "resnet50", "resnet101")
-
-RULES: dict[str, Rule] = {
-    "seed": whole(0),
-    "init_from": text,
-    "transfer.parts": each(choice("encoder", "decoder", "head", "pose"), least=1),
-    "transfer.frozen": each(choice("encoder", "decoder")),
-    "transfer.freeze": choice("all", "statistics"),
-    "transfer.checkpoint": choice("latest", "best"),
-    "transfer.learning_rate_scale.encoder": POSITIVE,
-    "transfer.learning_rate_scale.decoder": POSITIVE,
-    "transfer.learning_rate_scale.head": POSITIVE,
-    "transfer.learning_rate_scale.pose": POSITIVE,
-    "task.name": text,  # tasks and data sets refuse a name they don't know themselves
-    "task.smoothness": number(0.0),
-    "task.smoothness_order": lambda v: None if v in (1, 2) else "must be 1 or 2",
-    "task.ssim_weight": SHARE,
-    "task.automask": flag,
-    "task.scales": lambda v: None if v in (1, 2, 3, 4) else "must be 1, 2, 3 or 4",
-    "task.min_depth": POSITIVE,
-    "task.max_depth": POSITIVE,
-    "task.initial_depth": POSITIVE,
-    "task.jitter.brightness": SHARE,
-    "task.jitter.contrast": SHARE,
-    "task.jitter.saturation": SHARE,
-    "task.jitter.hue": number(0.0, 0.5),
-    "task.jitter.probability": SHARE,
-    "task.eval.min_depth": POSITIVE,
-    "task.eval.max_depth": POSITIVE,
-    "task.eval.crop": choice("garg", "none"),
-    "task.eval.median_scaling": flag,
-    "task.eval.flip": flag,
-    "task.eval.window": each(whole(32)),
-    "task.label_smoothing": number(0.0, 0.99),
-    "task.class_weights": class_weights,
-    "task.normalise_twice": flag,
-    "model.encoder": choice(*ENCODERS),
-    "model.pose_encoder": choice(*ENCODERS),
-    "model.normalisation": text,
-    "model.decoder_channels": each(whole(1), least=1),
-    "model.decoder_padding": choice("reflect", "zero"),
-    "model.decoder": choice("unet", "deeplabv3", "linear"),
-    "model.output_stride": lambda v: None if v in (8, 16) else "must be 8 or 16",
-    "model.probe_stages": each(lambda v: None if v in STRIDES else f"must be one of {STRIDES}", 1),
-    "model.compute_dtype": choice("float32", "bfloat16"),
-    "data.name": text,
-    "data.root": text,
-    "data.height": whole(1),
-    "data.width": whole(1),
-    "data.frames": each(frame),
-    "data.stereo": flag,
-    "data.flip": flag,
-    "data.scale": scale_range,
-    "data.crop": crop_size,
-    "data.workers": whole(0),
-    "data.bad_share": SHARE,
-    "data.cache_dir": text,
-    "data.train_split": text,
-    "data.eval_split": text,
-    "data.classes": text,
-    "data.labels": whole(0),
-    "data.subset": whole(-1),
-    "data.subset_seed": whole(0),
-    "data.held_out": number(0.0, 1.0, open_below=True),
-    "data.cities": each(text),
-    "data.eval_labels": choice("full", "resized"),
-    "data.label_resize": choice("nearest", "bicubic"),
-    "data.label_crop": choice("none", "bottom_right"),
-    "data.ground_truth": choice("auto", "improved", "velodyne"),
-    "data.constant_frames": whole(1),
-    "data.world": text,
-    "data.train_size": whole(1),
-    "data.eval_size": whole(1),
-    "data.seed": whole(0),
-    "optimizer.name": choice("adam", "adamw", "sgd"),
-    "optimizer.learning_rate": POSITIVE,
-    "optimizer.schedule": choice("constant", "cosine", "step", "poly"),
-    "optimizer.power": POSITIVE,
-    "optimizer.accumulate_gradients": flag,
-    "optimizer.decay_at": SHARE,
-    "optimizer.decay_factor": number(0.0),
-    "optimizer.warmup_steps": whole(0),
-    "optimizer.weight_decay": number(0.0),
-    "optimizer.clip_norm": number(0.0),
-    "optimizer.momentum": SHARE,
-    "optimizer.rules": parameter_rules,
-    "train.steps": whole(1),
-    "train.batch_size": whole(1),
-    "train.eval_batch_size": whole(1),
-    "train.log_every": whole(1),
-    "train.eval_every": whole(0),
-    "train.checkpoint_every": whole(0),
-    "train.pictures_every": whole(0),
-    "train.best_metric": text,
-    "train.best_mode": choice("min", "max"),
-    "train.profile_at": whole(0),
-}
 
 REQUIRED = (
     "seed",
@@ -261,12 +50,6 @@ CHANGEABLE = (
     "data.workers",
     "data.cache_dir",
 )
-
-
-def did_you_mean(value: Any, names: Iterable[str]) -> str:
-    """'; did you mean NAME?' for the nearest of the names, or '' where none is near."""
-    near = difflib.get_close_matches(str(value), list(names), n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def find_config(argument: str) -> str:

@@ -6,12 +6,15 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+from absl import logging
+from ml_collections import ConfigDict
 
 from geoseg_jax.data import pictures
 from geoseg_jax.data.kitti_calibration import Cameras, read_cameras, read_velodyne
 from geoseg_jax.data.kitti_depth import project_scan, read_scan
-from geoseg_jax.data.kitti_tree import Frame, KittiTree
-from geoseg_jax.data.source import BadRecord, DataError, Record
+from geoseg_jax.data.kitti_tree import HOW_TO_GET, LAYOUT, Frame, KittiTree
+from geoseg_jax.data.source import BadRecord, DataError, Record, Source, left_out
+from geoseg_jax.data.splits import split_frames
 
 GROUND_TRUTH = ("auto", "improved", "velodyne")
 _SIZES_IN_FINGERPRINT = 1000
@@ -28,6 +31,58 @@ def resolve_ground_truth(tree: KittiTree, targets: Sequence[Frame], wanted: str)
         return wanted
     improved = any(t.number in tree.improved(t.drive, t.side) for t in targets)
     return "improved" if improved else "velodyne"
+
+
+def make(data: ConfigDict) -> tuple[Source, Source]:
+    """Sources to train and to evaluate on.
+
+    config.data: root, train_split, eval_split, height, width, frames, stereo, ground_truth, and
+    truth: 'depth', or 'none' for an evaluation that needs no ground truth.
+    Raises DataError for a folder, split or calibration that can't be used.
+    """
+    if not data.root:
+        raise DataError(
+            f"config.data.root is empty; set it to the folder ROOT of {LAYOUT}; {HOW_TO_GET}"
+        )
+    tree = KittiTree(data.root)
+    targets = split_frames(tree, data.train_split, "config.data.train_split")
+    judged = targets
+    if data.eval_split != "train":
+        judged = split_frames(tree, data.eval_split, "config.data.eval_split")
+    settings = {
+        "height": data.height,
+        "width": data.width,
+        "frames": tuple(data.frames),
+        "stereo": data.stereo,
+        # One kind for the evaluation and for the constant map that it is compared with.
+        "ground_truth": resolve_ground_truth(tree, judged, data.get("ground_truth", "auto")),
+    }
+    train = KittiSource(tree, targets, **settings)
+    if len(train) == 0:
+        raise DataError(
+            f"config.data.train_split={data.train_split!r}: no frame to train on under "
+            f"{tree.root}; left out: {left_out(train)}; get more drives, or ask for fewer views "
+            "by config.data.frames and config.data.stereo"
+        )
+    if data.eval_split == "train":
+        logging.warning(
+            "config.data.eval_split=train: EVALUATING ON THE TRAINING FRAMES that have ground "
+            "truth. The network has seen these pictures; report the numbers as transductive."
+        )
+        judged = train.targets
+    # Views are only looked at in evaluation: no frame is left out for lack of a neighbour.
+    with_depth = data.get("truth", "depth") == "depth"
+    evaluation = KittiSource(
+        tree, judged, **settings, with_depth=with_depth, needs_neighbours=False
+    )
+    if len(evaluation) == 0:
+        raise DataError(
+            f"config.data.eval_split={data.eval_split!r}: no frame with ground truth under "
+            f"{tree.root} (left out: {left_out(evaluation)}); get the drives with their "
+            "velodyne_points, or evaluate on training frames by --config.data.eval_split=train, "
+            "or name a file of frames"
+        )
+    return train, evaluation
 
 
 class KittiSource:

@@ -63,3 +63,8 @@ def files_of(source: Source, index: int) -> dict[str, pathlib.Path | None]:
 def drive_of(source: Source, index: int) -> str | None:
     """The recording that a record comes from, '' where unknown, None where it is the record's."""
     return source.drive(index) if hasattr(source, "drive") else ""
+
+
+def left_out(source: Source) -> str:
+    """What a source had to leave out, in one phrase."""
+    return ", ".join(f"{count} x {why}" for why, count in source.left_out.items()) or "none"

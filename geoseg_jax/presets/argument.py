@@ -9,7 +9,8 @@ def parse(arg: str | None, defaults: Mapping[str, Any], file: str) -> dict[str, 
     """The options, each of the type that its default has.
 
     Args:
-      arg: what follows the colon: NAME=VALUE pairs joined by commas; a NAME alone means True.
+      arg: what follows the colon: NAME=VALUE pairs joined by commas. A NAME alone means True, a
+        VALUE alone is for the one option that has it among its choices.
       defaults: option -> default, a str, int, float, bool, or a tuple of choices whose first is
         the default.
       file: the config file's name, for messages.
@@ -18,14 +19,41 @@ def parse(arg: str | None, defaults: Mapping[str, Any], file: str) -> dict[str, 
       ValueError: for an unknown name, with the near miss, or a value that isn't of the type.
     """
     options = {k: v[0] if isinstance(v, tuple) else v for k, v in defaults.items()}
+    choices = {k: v for k, v in defaults.items() if isinstance(v, tuple)}
+    given: dict[str, str] = {}
     for word in filter(None, (arg or "").split(",")):
         name, equals, value = word.partition("=")
+        owners = [] if equals else [k for k, v in choices.items() if word in v]
+        if len(owners) == 1:
+            name, value, equals = owners[0], word, "="
         if name not in defaults:
-            near = difflib.get_close_matches(name, defaults, n=1)
+            known = [*defaults, *(word for words in choices.values() for word in words)]
+            near = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"{file}:{arg}: {name!r} is none of {', '.join(defaults)}{hint}")
-        options[name] = _typed(value if equals else "True", defaults[name], f"{file}:{name}")
+            raise ValueError(f"{file}:{arg}: {name!r} is none of {_described(defaults)}{hint}")
+        if name in given:
+            raise ValueError(f"{file}:{arg}: {name} is given twice, {given[name]!r} and {value!r}")
+        given[name] = value if equals else "True"
+        options[name] = _typed(given[name], defaults[name], f"{file}:{name}")
     return options
+
+
+def _described(defaults: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{name} ({', '.join(value)})" if isinstance(value, tuple) else name
+        for name, value in defaults.items()
+    )
+
+
+def override(defaults: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """Defaults and further ones; a word for an option with choices becomes the first of these."""
+    merged = dict(defaults)
+    for name, value in more.items():
+        choices = merged.get(name)
+        if isinstance(choices, tuple) and value in choices:
+            value = (value, *(choice for choice in choices if choice != value))
+        merged[name] = value
+    return merged
 
 
 def _typed(value: str, default: Any, what: str) -> Any:

@@ -1,9 +1,11 @@
 """Self-supervised depth as in monodepth2 (Godard et al., ICCV 2019): what its configs share."""
 
-from collections.abc import Sequence
+from typing import Any
 
 from ml_collections import ConfigDict
 
+from geoseg_jax.presets import argument
+from geoseg_jax.presets.encoders import ENCODERS
 from geoseg_jax.presets.transfer import transfer
 
 VIEWS = {
@@ -13,46 +15,41 @@ VIEWS = {
 }
 
 
-def make(arg: str | None, file: str, words: Sequence[str] = ()) -> tuple[ConfigDict, list[str]]:
-    """A complete depth config, its data set excepted, and the words it was made with.
+# Options of every depth config, FILE.py:stereo,resnet50,init=W; a word alone says which choice.
+OPTIONS = {
+    "views": ("mono_stereo", "mono", "stereo"),
+    "encoder": ENCODERS,
+    "init": "",  # workdir, checkpoint or weights that the encoder starts from
+}
+
+
+def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str, Any]]:
+    """A complete depth config, its data set excepted, and the options it was made with.
 
     Args:
-      arg: what the user wrote behind the config file's colon, words joined by commas: one of VIEWS
-        (default: mono_stereo), resnet50, init=SOURCE (workdir, checkpoint or weights that the
-        encoder starts from).
+      arg: what the user wrote behind the config file's colon.
       file: the config file's name, for messages.
-      words: further words that it knows.
+      more: further options that it knows, or other defaults than OPTIONS.
 
     Raises:
-      ValueError: for an unknown word, or two of VIEWS.
+      ValueError: for an unknown option or a bad value, see argument.parse.
     """
-    given = [word for word in (arg or "").split(",") if word]
-    init = [word.removeprefix("init=") for word in given if word.startswith("init=")]
-    given = [word for word in given if not word.startswith("init=")]
-    known = (*VIEWS, "resnet50", *words)
-    for word in given:
-        if word not in known:
-            raise ValueError(f"{file}:{arg}: {word!r} is none of {', '.join(known)}, init=SOURCE")
-    views = [word for word in given if word in VIEWS] or ["mono_stereo"]
-    if len(views) > 1:
-        raise ValueError(f"{file}:{arg}: give one of {', '.join(VIEWS)}, not {len(views)}")
+    options = argument.parse(arg, argument.override(OPTIONS, more), file)
     config = ConfigDict(
         {
             "seed": 0,
-            "init_from": init[-1] if init else "",
+            "init_from": options["init"],
             "transfer": transfer(("encoder",)),
             "task": _TASK,
-            "model": _MODEL,
-            "data": _DATA | VIEWS[views[0]],
+            "model": _MODEL | {"encoder": options["encoder"]},
+            "data": _DATA | VIEWS[options["views"]],
             "optimizer": _OPTIMIZER,
             "train": _TRAIN,
         }
     )
     # The true baseline gives metres; without stereo the scale is unknown.
-    config.task.eval.median_scaling = views[0] == "mono"
-    if "resnet50" in given:
-        config.model.encoder = "resnet50"
-    return config, given
+    config.task.eval.median_scaling = options["views"] == "mono"
+    return config, options
 
 
 _TASK = {

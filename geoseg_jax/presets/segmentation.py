@@ -10,6 +10,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument
+from geoseg_jax.presets.encoders import ENCODERS
 from geoseg_jax.presets.transfer import transfer
 
 # Options of every segmentation config, FILE.py:labels=16,frozen=True; what a config changes of
@@ -21,7 +22,7 @@ OPTIONS = {
     "subset": -1,  # of so many: -1 the first by name, k >= 0 the k-th at random
     "frozen": False,  # the encoder stays bitwise as it is; so too with decoder=linear
     "decoder": ("unet", "deeplabv3", "linear"),
-    "encoder": "resnet18",
+    "encoder": ENCODERS,
     "resolution": "640x192",  # width x height that pictures are resized to
     "seed": 0,
 }
@@ -38,7 +39,7 @@ def make(arg: str | None, file: str, **defaults: Any) -> tuple[ConfigDict, dict[
     Raises:
       ValueError: for an unknown option or a bad value, see argument.parse.
     """
-    options = argument.parse(arg, OPTIONS | defaults, file)
+    options = argument.parse(arg, argument.override(OPTIONS, defaults), file)
     if options["subset"] >= 0 and not options["labels"]:
         raise ValueError(f"{file}:subset={options['subset']} needs labels=N, the subset's size")
     height, width = argument.size(options["resolution"], f"{file}:resolution")

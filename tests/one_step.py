@@ -1,0 +1,50 @@
+"""One training step of a task on one device and on eight: the numbers must be the same."""
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from geoseg_jax import sharding, steps
+from geoseg_jax.state import TrainState
+from geoseg_jax.tasks.base import Task
+
+# Constant learning rate of plain SGD, so that updates are proportional to gradients: Adam's first
+# step divides each gradient by itself and would turn rounding noise into updates of full size.
+OPTIMIZER = {"name": "sgd", "learning_rate": 0.1, "momentum": 0.0}
+
+
+def run(task: Task, batch: dict[str, np.ndarray], devices: int) -> tuple[TrainState, np.ndarray]:
+    """The state after one step over `devices` devices, and the step's report."""
+    mesh = sharding.make_mesh(jax.devices()[:devices])
+    shapes = sharding.global_shapes(batch, sharding.split(mesh))
+    config = ConfigDict({"optimizer": OPTIMIZER})
+    optimizer = steps.make_optimizer_for(task, config, 1, shapes)
+    create, like = steps.make_state(task, optimizer, 0, shapes, mesh)
+    step = steps.make_train_step(task, optimizer, 0, like, shapes, mesh)
+    arrays = sharding.to_devices(batch, mesh)
+    state, report = step.run(create(), arrays, steps.stop_flags(0, mesh))
+    return jax.device_get(state), np.asarray(report)
+
+
+def assert_equal_on_eight_devices(
+    task: Task, batch: dict[str, np.ndarray], tolerance: float = 2e-4
+) -> None:
+    """Fails where a leaf of the state differs by more than its share of the leaf's largest value.
+
+    batch: of numpy arrays, eight examples or a multiple.
+    """
+    (one, first), (eight, second) = (run(task, batch, devices) for devices in (1, 8))
+    np.testing.assert_allclose(first, second, rtol=tolerance, atol=tolerance)
+    same = jax.tree.map(
+        lambda a, b: float(
+            np.max(np.abs(a - b), initial=0) / (np.max(np.abs(a), initial=0) + 1e-6)
+        ),
+        (one.params, one.batch_stats),
+        (eight.params, eight.batch_stats),
+    )
+    wrong = {
+        jax.tree_util.keystr(path): value
+        for path, value in jax.tree_util.tree_leaves_with_path(same)
+        if value > tolerance
+    }
+    assert not wrong, f"differ by more than {tolerance} of their largest value: {wrong}"
