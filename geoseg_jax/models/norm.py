@@ -12,31 +12,54 @@ class BatchNorm(nn.Module):
     one: torch.nn.BatchNorm2d does so and flax.linen.BatchNorm doesn't. Under jit with a batch
     sharded over devices the mean is the whole batch's, for the arrays are global there.
     Statistics are float32 whatever the dtype.
+
+    Attributes:
+      groups: in training the batch is cut into so many equal blocks of consecutive examples, and
+        each is normalised by its own mean and variance, as if it had a device of its own; the
+        running statistics take the mean over the groups. 1: the whole batch is one. Where the
+        number of devices divides it, no statistics travel between devices.
     """
 
     momentum: float = 0.9
     epsilon: float = 1e-5
     dtype: jnp.dtype = jnp.float32
+    groups: int = 1
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """Normalises [N, H, W, C]; ValueError in training where groups don't divide N."""
         shape = (x.shape[-1],)
         scale = self.param("scale", nn.initializers.ones, shape, jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, shape, jnp.float32)
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, shape, jnp.float32)
         running_var = self.variable("batch_stats", "var", jnp.ones, shape, jnp.float32)
         wide = x.astype(jnp.float32)
+        if train and self.groups > 1:
+            wide = _in_groups(wide, self.groups)
         if train:
-            mean = jnp.mean(wide, axis=(0, 1, 2))
+            axes = tuple(range(wide.ndim - 4, wide.ndim - 1))
+            keep = {"keepdims": self.groups > 1}
+            mean = jnp.mean(wide, axis=axes, **keep)  # [C], or [groups, 1, 1, 1, C]
             # One pass over x for both moments; the difference may round below zero.
-            var = jnp.maximum(jnp.mean(jnp.square(wide), axis=(0, 1, 2)) - jnp.square(mean), 0.0)
+            var = jnp.mean(jnp.square(wide), axis=axes, **keep) - jnp.square(mean)
+            var = jnp.maximum(var, 0.0)
             if not self.is_initializing():
-                count = x.size // x.shape[-1]
+                count = x.size // (x.shape[-1] * self.groups)
                 unbiased = var * (count / max(count - 1, 1))
-                keep = self.momentum
-                running_mean.value = keep * running_mean.value + (1.0 - keep) * mean
-                running_var.value = keep * running_var.value + (1.0 - keep) * unbiased
+                for running, now in ((running_mean, mean), (running_var, unbiased)):
+                    now = jnp.mean(now.reshape(-1, *shape), axis=0) if self.groups > 1 else now
+                    running.value = self.momentum * running.value + (1.0 - self.momentum) * now
         else:
             mean, var = running_mean.value, running_var.value
         factor = scale * jax.lax.rsqrt(var + self.epsilon)
-        return (wide * factor + (bias - mean * factor)).astype(self.dtype)
+        return (wide * factor + (bias - mean * factor)).reshape(x.shape).astype(self.dtype)
+
+
+def _in_groups(x: jax.Array, groups: int) -> jax.Array:
+    """[N, H, W, C] -> [groups, N / groups, H, W, C]."""
+    if x.shape[0] % groups:
+        raise ValueError(
+            f"a batch of {x.shape[0]} can't be cut into {groups} equal groups for batch "
+            "normalisation; choose a number of groups that divides it"
+        )
+    return x.reshape(groups, -1, *x.shape[1:])

@@ -43,12 +43,13 @@ class BasicBlock(nn.Module):
     stride: int
     dilation: tuple[int, int]
     dtype: jnp.dtype
+    norm_groups: int = 1
 
     expansion = 1
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        batch_norm = functools.partial(norm.BatchNorm, dtype=self.dtype)
+        batch_norm = functools.partial(norm.BatchNorm, dtype=self.dtype, groups=self.norm_groups)
         layer = functools.partial(_Conv, self.features, 3, dtype=self.dtype)
         y = layer(stride=self.stride, dilation=self.dilation[0], name="conv1")(x)
         y = nn.relu(batch_norm(name="bn1")(y, train))
@@ -70,13 +71,14 @@ class Bottleneck(nn.Module):
     stride: int
     dilation: tuple[int, int]
     dtype: jnp.dtype
+    norm_groups: int = 1
 
     expansion = 4
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         wide = self.features * self.expansion
-        batch_norm = functools.partial(norm.BatchNorm, dtype=self.dtype)
+        batch_norm = functools.partial(norm.BatchNorm, dtype=self.dtype, groups=self.norm_groups)
         y = _Conv(self.features, 1, dtype=self.dtype, name="conv1")(x)
         y = nn.relu(batch_norm(name="bn1")(y, train))
         layer = functools.partial(_Conv, self.features, 3, dtype=self.dtype)
@@ -105,6 +107,7 @@ class ResNet(nn.Module):
       output_stride: the largest true stride: 32, 16 or 8.
       normalisation: what the weights expect of the input, a key of NORMALISATIONS.
       dtype: what to compute in; parameters and batch statistics are float32.
+      norm_groups: into how many groups batch normalisation cuts a batch, see norm.BatchNorm.
     """
 
     depths: tuple[int, ...]
@@ -114,6 +117,7 @@ class ResNet(nn.Module):
     output_stride: int = 32
     normalisation: str = "imagenet"
     dtype: jnp.dtype = jnp.float32
+    norm_groups: int = 1
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool) -> dict[int, jax.Array]:
@@ -138,7 +142,8 @@ class ResNet(nn.Module):
             )
         x = normalise(images, self.normalisation)
         x = _Conv(self.width, 7, 2, dtype=self.dtype, name="conv1")(x)
-        x = nn.relu(norm.BatchNorm(dtype=self.dtype, name="bn1")(x, train))
+        first_norm = norm.BatchNorm(dtype=self.dtype, groups=self.norm_groups, name="bn1")
+        x = nn.relu(first_norm(x, train))
         features = {2: x}
         x = pool.max_pool(x)
         dilation = 1
@@ -156,6 +161,7 @@ class ResNet(nn.Module):
                     stride if i == 0 else 1,
                     taps,
                     self.dtype,
+                    self.norm_groups,
                     name=f"layer{stage + 1}_{i}",
                 )
                 x = block(x, train)
