@@ -99,6 +99,15 @@ def crop_size(value: Any) -> str | None:
     return "must be (), or height and width in pixels, as in (512, 512)"
 
 
+def area_range(value: Any) -> str | None:
+    """() for none, or the least and the largest share of an area."""
+    good = isinstance(value, tuple | list) and len(value) in (0, 2)
+    good = good and not any(number(0.0, 1.0, open_below=True)(share) for share in value)
+    if good and list(value) == sorted(value):
+        return None
+    return "must be (), or the least and the largest share of the picture, as in (0.08, 1.0)"
+
+
 def parameter_rules(value: Any) -> str | None:
     """Pairs of a regular expression and a multiplier of at least 0."""
     pairs = isinstance(value, tuple | list) and all(
@@ -182,6 +191,10 @@ RULES: dict[str, Rule] = {
     "data.flip": flag,
     "data.scale": scale_range,
     "data.crop": crop_size,
+    "data.crop_area": area_range,
+    "data.crop_views": whole(1),
+    "data.central_share": number(0.0, 1.0, open_below=True),
+    "data.fit": choice("crop", "cover"),
     "data.workers": whole(0),
     "data.bad_share": SHARE,
     "data.cache_dir": text,

@@ -142,6 +142,7 @@ def _check_pairs(flat: Mapping[str, Any]) -> None:
             "of its parts; set it to ()"
         )
     _check_crop(flat)
+    _check_crop_area(flat)
     if flat.get("optimizer.weight_decay", 0.0) > 0 and flat["optimizer.name"] == "adam":
         raise ConfigError(
             f"config.optimizer.weight_decay={flat['optimizer.weight_decay']} has no effect with "
@@ -201,6 +202,23 @@ def _check_crop(flat: Mapping[str, Any]) -> None:
                 f"config.data.crop={crop} is larger than any picture: config.data.{name}="
                 f"{whole_side} times the largest config.data.scale, {largest:g}; choose at most "
                 f"{round(whole_side * largest)}"
+            )
+
+
+def _check_crop_area(flat: Mapping[str, Any]) -> None:
+    """Random resized windows are the only scaling there is, and are for pictures alone."""
+    if not flat.get("data.crop_area"):
+        if flat.get("data.crop_views", 1) > 1:
+            raise ConfigError(
+                f"config.data.crop_views={flat['data.crop_views']} needs config.data.crop_area; "
+                "set it, as in (0.08, 1.0)"
+            )
+        return
+    for key in ("data.scale", "data.crop", "data.frames"):
+        if flat.get(key):
+            raise ConfigError(
+                f"config.{key}={flat[key]} does not go with config.data.crop_area="
+                f"{flat['data.crop_area']}; set one of them to ()"
             )
 
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from geoseg_jax.data import pictures
+from geoseg_jax.data.crops import random_resized_crop
 from geoseg_jax.data.labels import IGNORE
 from geoseg_jax.data.source import DataError, Record
 
@@ -24,27 +25,52 @@ class Augmentation(NamedTuple):
     drawn uniformly. crop: () or (height, width) of the window that is cut out at random; () with a
     scale means the picture's own size. A picture that is smaller than the window lies in it at a
     random place, with PADDING around it and 255 around its label.
+
+    crop_area: () or (least, most), shares of the picture's area: a random window of it is brought
+    to `size` (height, width), see `crops.random_resized_crop`; pictures may be of any size. views:
+    so many windows of one picture, each flipped on its own; all but the first become `sources`.
     """
 
     flip: bool = False
     scale: tuple[float, ...] = ()
     crop: tuple[int, ...] = ()
+    crop_area: tuple[float, ...] = ()
+    size: tuple[int, ...] = ()
+    views: int = 1
 
     def __bool__(self) -> bool:
         """Whether it changes anything."""
-        return bool(self.flip or self.scale or self.crop)
+        return bool(self.flip or self.scale or self.crop or self.crop_area)
 
     def __call__(self, record: Record, generator: np.random.Generator) -> Record:
-        """The record, changed as the generator wills. Raises as `scale_and_crop` does."""
+        """The record, changed as the generator wills.
+
+        Raises as `scale_and_crop` and `random_resized_crop` do.
+        """
+        if self.crop_area:
+
+            def mirror(picture: np.ndarray) -> np.ndarray:
+                return picture[:, ::-1] if self.flip and generator.random() < 0.5 else picture
+
+            return random_resized_crop(
+                record, generator, self.size, self.crop_area, self.views, mirror
+            )
         if self.scale or self.crop:
             record = scale_and_crop(record, generator, self.scale, self.crop)
         return random_flip(record, generator) if self.flip else record
 
 
 def augmentation(data: Mapping[str, Any]) -> Augmentation:
-    """What config.data asks for with flip, scale and crop; nothing where it lacks them."""
+    """What config.data asks for with flip, scale, crop, crop_area and crop_views, if anything."""
     scale, crop = tuple(data.get("scale", ())), tuple(data.get("crop", ()))
-    return Augmentation(bool(data.get("flip", False)), scale, crop)
+    plain = Augmentation(bool(data.get("flip", False)), scale, crop)
+    if not data.get("crop_area", ()):
+        return plain
+    return plain._replace(
+        crop_area=tuple(data["crop_area"]),
+        size=(data["height"], data["width"]),
+        views=data.get("crop_views", 1),
+    )
 
 
 def scale_and_crop(
