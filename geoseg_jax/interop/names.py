@@ -110,6 +110,11 @@ def stage_channels(kind: str) -> dict[int, int]:
     return {2: width} | {4 * 2**stage: wide * 2**stage for stage in range(4)}
 
 
+def residual_networks() -> list[str]:
+    """The encoders that are ResNets."""
+    return [kind for kind in encoders.ENCODERS if not encoders.is_vit(kind)]
+
+
 def recognise(shapes: Mapping[str, tuple[int, ...]]) -> str:
     """Which encoder torchvision's names and shapes belong to.
 
@@ -125,15 +130,15 @@ def recognise(shapes: Mapping[str, tuple[int, ...]]) -> str:
     bottleneck = "layer1.0.conv3.weight" in shapes
     width = (shapes.get("conv1.weight") or (0,))[0]
     known = {}
-    for kind, make in encoders.ENCODERS.items():
-        parts = make.keywords
+    for kind in residual_networks():
+        parts = encoders.ENCODERS[kind].keywords
         bottlenecks = parts["block"] is resnet.Bottleneck
         known[parts["depths"], bottlenecks, parts.get("width", resnet.ResNet.width)] = kind
     if (depths, bottleneck, width) not in known:
         block = "bottlenecks" if bottleneck else "basic blocks"
         raise WeightsError(
             f"is a residual network of {depths} {block} and {width} channels, which is none of "
-            f"{', '.join(encoders.ENCODERS)}"
+            f"{', '.join(residual_networks())}"
         )
     return known[depths, bottleneck, width]
 

@@ -242,7 +242,7 @@ def _decoder_slots(shapes: Mapping[str, tuple[int, ...]], encoder: str) -> Mappi
         return shape[0] if shape else unet.UNetDecoder.channels[level]
 
     last = shapes["decoder.0.conv.conv.weight"][1]
-    fitting = [kind for kind in encoders.ENCODERS if names.stage_channels(kind)[32] == last]
+    fitting = [kind for kind in names.residual_networks() if names.stage_channels(kind)[32] == last]
     if not encoder and not fitting:
         raise WeightsError(f"is a depth decoder on {last} channels, which no known encoder has")
     scales = tuple(s for s in range(4) if f"decoder.{10 + s}.conv.weight" in shapes)

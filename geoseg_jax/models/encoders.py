@@ -2,18 +2,30 @@
 
 import difflib
 from collections.abc import Iterable
+from functools import partial
 
 import jax.numpy as jnp
 
-from geoseg_jax.models import resnet
+from geoseg_jax.models import resnet, vit
 
 OUTPUT_STRIDES = (32, 16, 8)
+_VIT = {"s": vit.ViTS, "b": vit.ViTB, "l": vit.ViTL}
+# Oquab et al., arXiv:2304.07193: trained on up to 518 pixels, 37 patches of 14 each.
+_DINOV2 = {"layer_scale": 1e-5, "grid": 37}
 ENCODERS = {
     "tiny": resnet.Tiny,
     "resnet18": resnet.ResNet18,
     "resnet34": resnet.ResNet34,
     "resnet50": resnet.ResNet50,
     "resnet101": resnet.ResNet101,
+    "vit_tiny": vit.ViTTiny,
+    **{f"vit_{size}16": make for size, make in _VIT.items()},
+    **{f"vit_{size}16_reg4": partial(make, registers=4) for size, make in _VIT.items()},
+    **{f"vit_{size}16_dinov2": partial(make, **_DINOV2) for size, make in _VIT.items()},
+    **{
+        f"vit_{size}16_dinov2_reg4": partial(make, **_DINOV2, registers=4)
+        for size, make in _VIT.items()
+    },
 }
 
 
@@ -25,21 +37,25 @@ def make_encoder(
     frames: int = 1,
     output_stride: int = 32,
     normalisation: str = "imagenet",
+    norm_groups: int = 1,
     name: str | None = None,
-) -> resnet.ResNet:
+) -> resnet.ResNet | vit.ViT:
     """The encoder of that name.
 
     Args:
       kind: a key of ENCODERS.
       dtype: what to compute in.
       frames: pictures stacked along the channels of its input.
-      output_stride: 32, or 16 or 8 for later stages that are dilated instead of strided.
+      output_stride: 32, or 16 or 8 for later stages that are dilated instead of strided. A ViT's
+        features have stride 16 whether 32 or 16 is asked for.
       normalisation: of its input, a key of resnet.NORMALISATIONS; it belongs to the weights.
+      norm_groups: of batch normalisation, see norm.BatchNorm; above 1 for ResNets alone.
       name: of the flax module within its parent.
 
     Returns:
       A module with __call__(images [N, H, W, 3 * frames] in [0, 1], train) -> {stride: features}.
-      The keys are the nominal strides, whatever the output stride.
+      The keys are the nominal strides, whatever the output stride: 2 to 32 of a ResNet, 4 to 32
+      of a ViT (is_vit), whose features are all of one size (models.reassemble makes true strides).
 
     Raises:
       ValueError: for an unknown name or output stride.
@@ -54,7 +70,13 @@ def make_encoder(
         normalisation=normalisation,
         dtype=dtype,
         name=name,
+        **({"norm_groups": norm_groups} if norm_groups > 1 else {}),
     )
+
+
+def is_vit(kind: str) -> bool:
+    """Whether that encoder is a ViT: no stage 2, no batch statistics, tokens beside features."""
+    return kind in ENCODERS and ENCODERS[kind].func is vit.ViT
 
 
 def _known(what: str, name: str, names: Iterable[str]) -> None:
