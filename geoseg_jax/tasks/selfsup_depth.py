@@ -6,22 +6,19 @@ view from its source views. With a stereo partner the pose between the two is kn
 so is the depth.
 """
 
-import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from geoseg_jax.models.depth import SelfSupDepthNet
-from geoseg_jax.ops import camera, disparity, metrics, reprojection, sampling
-from geoseg_jax.tasks import pictures
+from geoseg_jax.ops import camera, disparity, reprojection
+from geoseg_jax.tasks import depth_scores, pictures
 from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, Variables
 from geoseg_jax.tasks.jitter import jitter_views
 
 # The sigmoid's middle in monodepth2's range, the depth that its pose network's outputs suit.
 MONODEPTH2_INITIAL_DEPTH = 0.2
-# The answers that are judged, by the suffix that their numbers carry in eval.json.
-PREDICTION, CONSTANT = "", "_constant"
 
 
 def make(config: Any, data: Any = None) -> Task:
@@ -80,15 +77,10 @@ def make(config: Any, data: Any = None) -> Task:
     def evaluate(variables: Variables, batch: Batch) -> Sums:
         target, _ = _views(batch)
         finest = net.apply(variables, target, train=False, method="disparities")[0]
-        # Disparity is what is interpolated, as in monodepth2: it is linear across a plane.
         inverse = 1 / disparity.disparity_to_depth(
             finest.astype(jnp.float32), task.min_depth, task.max_depth
         )
-        answers = {PREDICTION: inverse, CONSTANT: 1 / batch["constant_depth"]}
-        sums: Sums = {}
-        for suffix, answer in answers.items():
-            sums |= _judge(answer, batch, task.eval, suffix)
-        return sums
+        return depth_scores.judge(inverse, batch, task.eval)
 
     def visualise(variables: Variables, batch: Batch) -> dict[str, jax.Array]:
         target, sources = _views(batch)
@@ -115,7 +107,7 @@ def make(config: Any, data: Any = None) -> Task:
             ),
         }
 
-    return Task(init, loss, evaluate, summarise, visualise)
+    return Task(init, loss, evaluate, depth_scores.summarise, visualise)
 
 
 def temporal_pairs(target: jax.Array, sources: jax.Array, offsets: tuple[int, ...]) -> jax.Array:
@@ -158,26 +150,6 @@ def source_poses(
     return jnp.stack(poses, axis=1)
 
 
-def summarise(sums: dict[str, float]) -> dict[str, float]:
-    """Means over images, and the spread of the median scale where it was used."""
-    images = sums["images"]
-    if images == 0:
-        raise ValueError(
-            "no evaluated image has a valid ground-truth pixel: check config.task.eval "
-            "(crop, min_depth, max_depth) and config.data.eval_split"
-        )
-    means = {name: value / images for name, value in sums.items()}
-    judged = {f"{name}{suffix}" for name in metrics.METRICS for suffix in (PREDICTION, CONSTANT)}
-    # The geometric mean of the medians' ratio truth / prediction: 1 for a metric prediction.
-    log, square = means["log_scale"], means["log_scale_squared"]
-    return {
-        **{name: value for name, value in means.items() if name in judged},
-        "scale_ratio": math.exp(log),
-        "scale_ratio_spread": math.sqrt(max(square - log**2, 0.0)),
-        "eval_images": images,
-    }
-
-
 def _views(batch: Batch) -> tuple[jax.Array, jax.Array]:
     """Target and sources in [0, 1]."""
     return batch["image"].astype(jnp.float32) / 255, batch["sources"].astype(jnp.float32) / 255
@@ -188,21 +160,3 @@ def _jitter(key, ids, target, sources, settings) -> tuple[jax.Array, jax.Array]:
     views = jnp.concatenate((target[:, None], sources), axis=1)
     views = jitter_views(key, ids, views, settings)
     return views[:, 0], views[:, 1:]
-
-
-def _judge(inverse_depth, batch: Batch, settings, suffix: str) -> Sums:
-    """Sums over images of the depth errors at the ground truth's own resolution."""
-    truth, size = batch["depth"], batch["depth_size"]
-    predicted = 1 / sampling.resize_each(inverse_depth[..., None], size, *truth.shape[1:])[..., 0]
-    lowest, highest = settings.min_depth, settings.max_depth
-    valid = metrics.evaluation_mask(
-        truth, size, min_depth=lowest, max_depth=highest, crop=settings.crop
-    )
-    valid &= batch["mask"][:, None, None]
-    scale = metrics.median_scale(predicted, truth, valid)
-    used = scale if settings.median_scaling else jnp.ones_like(scale)
-    predicted = jnp.clip(predicted * used[:, None, None], lowest, highest)
-    per_image = metrics.depth_error_sums(predicted, truth, valid)
-    log_scale = jnp.log(scale)  # 0 for an image without a valid pixel, as its errors are
-    per_image |= {"log_scale": log_scale, "log_scale_squared": log_scale**2}
-    return {name + suffix: jnp.sum(value) for name, value in per_image.items()}
