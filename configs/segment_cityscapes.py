@@ -16,13 +16,14 @@ and
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import segmentation
+from geoseg_jax.presets.encoders import suit_vit
 
 
 def get_config(arg: str = "") -> ConfigDict:
     config, options = segmentation.make(
         arg,
         "segment_cityscapes.py",
-        decoder=("deeplabv3", "unet", "linear"),
+        decoder=("deeplabv3", "unet", "linear", "dpt"),
         encoder="resnet50",
         resolution="2048x1024",
         preset=("controlled", "paper_code"),
@@ -37,6 +38,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.task.jitter.update(jitter | {"probability": 1.0})
     config.optimizer.update({"name": "sgd", "learning_rate": 0.01, "schedule": "poly"})
     config.optimizer.update({"weight_decay": 1e-4, "clip_norm": 0.0})
+    suit_vit(config)
     # Full-size scores of 19 classes take 160 MB a picture.
     config.train.update({"steps": 50_000, "batch_size": 32, "eval_batch_size": 8})
     config.train.update({"eval_every": 2_500, "pictures_every": 2_500})

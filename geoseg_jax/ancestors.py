@@ -44,7 +44,8 @@ def read_run(source: str | pathlib.Path, which: str, what: str) -> Ancestor | No
     config = meta["config"]
     model = config.get("model", {})
     habits = {"normalisation": model.get("normalisation", "imagenet")}
-    if "decoder_padding" in model:
+    # A DPT pads with zeros whatever the key says, which is then of the heads alone.
+    if "decoder_padding" in model and model.get("decoder", "unet") == "unet":
         habits["decoder_padding"] = model["decoder_padding"]
     record = {
         "source": str(source),

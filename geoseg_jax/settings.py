@@ -142,6 +142,7 @@ def _check_pairs(flat: Mapping[str, Any]) -> None:
             "of its parts; set it to ()"
         )
     _check_crop(flat)
+    _check_decoder(flat)
     _check_crop_area(flat)
     if flat.get("optimizer.weight_decay", 0.0) > 0 and flat["optimizer.name"] == "adam":
         raise ConfigError(
@@ -180,6 +181,24 @@ def _check_depth(flat: Mapping[str, Any]) -> None:
         raise ConfigError(
             f"config.model.decoder_channels={flat['model.decoder_channels']} must be five numbers, "
             "for strides 1, 2, 4, 8 and 16"
+        )
+
+
+def _check_decoder(flat: Mapping[str, Any]) -> None:
+    """Decoders that the encoder has the stages for, and that the task can use."""
+    encoder, decoder = flat.get("model.encoder", ""), flat.get("model.decoder", "unet")
+    if not encoder.startswith("vit"):
+        return
+    remedy = ""
+    if decoder == "unet" and "model.decoder_channels" in flat:
+        remedy = "a ViT's stages do not halve, as a U-Net needs; set config.model.decoder='dpt'"
+    elif decoder == "deeplabv3" and flat.get("model.output_stride", 16) != 16:
+        remedy = "a ViT's stages have stride 16; set config.model.output_stride=16"
+    elif decoder == "linear" and 2 in flat.get("model.probe_stages", ()):
+        remedy = "a ViT has no stage 2; set config.model.probe_stages=(4, 8, 16, 32)"
+    if remedy:
+        raise ConfigError(
+            f"config.model.decoder={decoder!r} with config.model.encoder={encoder!r}: {remedy}"
         )
 
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from geoseg_jax.models import encoders, pose, unet
+from geoseg_jax.models import decoders, encoders, pose, unet
 
 
 class SelfSupDepthNet(nn.Module):
@@ -12,14 +12,16 @@ class SelfSupDepthNet(nn.Module):
 
     Attributes:
       encoder_name: the depth network's encoder (`encoders.ENCODERS`).
-      decoder_channels: of the decoder at strides 1, 2, 4, 8 and 16.
-      decoder_padding: 'reflect' or 'zero'.
+      decoder_channels: of the U-Net at strides 1, 2, 4, 8 and 16.
+      decoder_padding: of the U-Net and of the head, 'reflect' or 'zero'.
       pose_encoder: the pose network's encoder; '' for none (stereo alone needs none).
       scales: number of disparity maps, each half the size of the one before.
       dtype: what to compute in, float32 or bfloat16. Parameters, batch statistics, disparities and
         twists are float32 either way.
       initial_disparity: where the head starts, see unet.DisparityHead.
       normalisation: what the depth encoder's weights expect, a key of resnet.NORMALISATIONS.
+      decoder_name: 'unet' or 'dpt' (decoders.DECODERS); a ViT goes with 'dpt' alone.
+      dpt_features: of the DPT, see dpt.DPTDecoder.
     """
 
     encoder_name: str = "resnet18"
@@ -30,13 +32,20 @@ class SelfSupDepthNet(nn.Module):
     dtype: jnp.dtype = jnp.float32
     initial_disparity: float | None = None
     normalisation: str = "imagenet"
+    decoder_name: str = "unet"
+    dpt_features: int = 256
 
     def setup(self):
         self.encoder = encoders.make_encoder(
             self.encoder_name, self.dtype, normalisation=self.normalisation
         )
-        self.decoder = unet.UNetDecoder(
-            tuple(self.decoder_channels), self.decoder_padding, self.dtype
+        self.decoder = decoders.make_decoder(
+            self.decoder_name,
+            self.encoder_name,
+            self.dtype,
+            channels=self.decoder_channels,
+            padding=self.decoder_padding,
+            dpt_features=self.dpt_features,
         )
         self.head = unet.DisparityHead(
             self.scales, self.decoder_padding, self.dtype, self.initial_disparity
@@ -47,7 +56,8 @@ class SelfSupDepthNet(nn.Module):
     def disparities(self, images: jax.Array, train: bool) -> tuple[jax.Array, ...]:
         """Sigmoid disparities, finest first: [N, H / 2**s, W / 2**s] float32 in (0, 1).
 
-        images: [N, H, W, 3] RGB in [0, 1], H and W multiples of 32 (ValueError otherwise).
+        images: [N, H, W, 3] RGB in [0, 1], H and W multiples of 32, or of 16 with a ViT
+        (ValueError otherwise).
         """
         maps = self.head(self.decoder(self.encoder(images, train)))
         return tuple(maps[scale] for scale in range(self.scales))

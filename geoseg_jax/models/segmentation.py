@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from geoseg_jax.models import conv, deeplab, encoders, unet
+from geoseg_jax.models import conv, decoders, deeplab, encoders
 from geoseg_jax.ops.sampling import resize_bilinear
 
-DECODERS = ("unet", "deeplabv3", "linear")
+DECODERS = (*decoders.DECODERS, "deeplabv3", "linear")
 PARTS = ("encoder", "decoder", "head")
 
 
@@ -22,10 +22,12 @@ class SegmentationNet(nn.Module):
       encoder_name: a key of encoders.ENCODERS.
       classes: number of logits.
       decoder_name: 'unet' (the depth network's decoder, 3x3 class head, stride 1), 'deeplabv3'
-        (dilated encoder, pyramid pooling, 1x1 class head, stride output_stride) or 'linear' (a
-        probe: no decoder, 1x1 class head on probe_stages, stride of the finest of them).
+        (dilated encoder, pyramid pooling, 1x1 class head, stride output_stride), 'linear' (a
+        probe: no decoder, 1x1 class head on probe_stages, stride of the finest of them) or 'dpt'
+        (as 'unet'). A ViT goes with all but 'unet', and its stages have stride 16.
       decoder_channels: of the U-Net at strides 1, 2, 4, 8 and 16.
-      decoder_padding: of the U-Net and its head, 'reflect' or 'zero'.
+      decoder_padding: of the U-Net and of the head, 'reflect' or 'zero'.
+      dpt_features: of the DPT, see dpt.DPTDecoder.
       output_stride: of the encoder under deeplabv3, 16 or 8; the others have stride 32.
       probe_stages: strides of the encoder's stages that the probe sees.
       normalisation: what the encoder's weights expect, a key of resnet.NORMALISATIONS.
@@ -39,6 +41,7 @@ class SegmentationNet(nn.Module):
     decoder_padding: str = "reflect"
     output_stride: int = 16
     probe_stages: tuple[int, ...] = (32,)
+    dpt_features: int = 256
     normalisation: str = "imagenet"
     dtype: jnp.dtype = jnp.float32
 
@@ -61,6 +64,7 @@ class SegmentationNet(nn.Module):
 
         Returns:
           [N, h, w, classes] float32: h, w are H, W divided by the decoder's stride, rounded up.
+          Pictures are padded where the encoder or the decoder needs a multiple.
 
         Raises:
           ValueError: for an unknown decoder, part, stage or output stride.
@@ -76,8 +80,8 @@ class SegmentationNet(nn.Module):
             normalisation=self.normalisation,
             name="encoder",
         )
-        if self.decoder_name == "unet":
-            images = pad_to_multiple(images, 2 ** len(self.decoder_channels))
+        if self.decoder_name in decoders.DECODERS or encoders.is_vit(self.encoder_name):
+            images = pad_to_multiple(images, decoders.smallest_multiple(self.encoder_name))
         features = encoder(images, train and "encoder" not in still)
         if "encoder" in frozen:
             features = jax.lax.stop_gradient(features)
@@ -97,8 +101,15 @@ class SegmentationNet(nn.Module):
             rates = deeplab.RATES[self.output_stride]
             decoder = deeplab.DeepLabDecoder(rates, dtype=self.dtype, name="decoder")
             return decoder(features[32], train)
-        channels = tuple(self.decoder_channels)
-        decoder = unet.UNetDecoder(channels, self.decoder_padding, self.dtype, name="decoder")
+        decoder = decoders.make_decoder(
+            self.decoder_name,
+            self.encoder_name,
+            self.dtype,
+            channels=self.decoder_channels,
+            padding=self.decoder_padding,
+            dpt_features=self.dpt_features,
+            name="decoder",
+        )
         return decoder(features)[0]  # has no batch norm: nothing to switch
 
     def _check(self, frozen: tuple[str, ...]) -> None:
@@ -114,6 +125,12 @@ class SegmentationNet(nn.Module):
             )
         if self.decoder_name == "linear" and not set(self.probe_stages) <= {2, 4, 8, 16, 32}:
             raise ValueError(f"probe_stages {self.probe_stages} are not strides 2, 4, 8, 16 or 32")
+        if self.decoder_name == "linear" and encoders.is_vit(self.encoder_name):
+            if 2 in self.probe_stages:
+                raise ValueError(
+                    f"probe_stages {self.probe_stages}: {self.encoder_name!r} has no stage 2, "
+                    "only 4, 8, 16 and 32"
+                )
 
 
 class ClassHead(nn.Module):

@@ -5,7 +5,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument
-from geoseg_jax.presets.encoders import ENCODERS
+from geoseg_jax.presets.encoders import ENCODERS, decoder_of, suit_vit
 from geoseg_jax.presets.transfer import transfer
 
 VIEWS = {
@@ -19,6 +19,7 @@ VIEWS = {
 OPTIONS = {
     "views": ("mono_stereo", "mono", "stereo"),
     "encoder": ENCODERS,
+    "decoder": ("auto", "unet", "dpt"),  # auto: unet, or dpt on a ViT
     "init": "",  # workdir, checkpoint or weights that the encoder starts from
 }
 
@@ -41,12 +42,15 @@ def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str,
             "init_from": options["init"],
             "transfer": transfer(("encoder",)),
             "task": _TASK,
-            "model": _MODEL | {"encoder": options["encoder"]},
+            "model": _MODEL
+            | {"encoder": options["encoder"]}
+            | decoder_of(options["encoder"], options["decoder"]),
             "data": _DATA | VIEWS[options["views"]],
             "optimizer": _OPTIMIZER,
             "train": _TRAIN,
         }
     )
+    suit_vit(config)
     # The true baseline gives metres; without stereo the scale is unknown.
     config.task.eval.median_scaling = options["views"] == "mono"
     return config, options
@@ -97,6 +101,7 @@ _OPTIMIZER = {
     "weight_decay": 0.0,
     "clip_norm": 0.0,
     "rules": (),
+    "layer_decay": 1.0,  # learning rate of an encoder's layer over that of the next one
 }
 _TRAIN = {
     "steps": 10_000,

@@ -1,4 +1,6 @@
-"""The encoders that a config's option names, the usual one first."""
+"""The encoders that a config's option names, the usual one first, and what goes with each."""
+
+from typing import Any
 
 ENCODERS = (
     *("resnet18", "resnet34", "resnet50", "resnet101", "tiny"),
@@ -7,3 +9,40 @@ ENCODERS = (
     *("vit_s16_dinov2", "vit_b16_dinov2", "vit_l16_dinov2"),
     *("vit_s16_dinov2_reg4", "vit_b16_dinov2_reg4", "vit_l16_dinov2_reg4"),
 )
+# Channels of a DPT's fusion by the size of the ViT, as in Depth Anything (arXiv:2401.10891); DPT
+# itself has 256 on all.
+DPT_FEATURES = {"vit_tiny": 16, "vit_s16": 64, "vit_b16": 128, "vit_l16": 256}
+
+
+def is_vit(encoder: str) -> bool:
+    """Whether that encoder is a ViT."""
+    return encoder.startswith("vit")
+
+
+def decoder_of(encoder: str, decoder: str = "auto") -> dict[str, Any]:
+    """Keys of config.model for a decoder on that encoder: decoder and dpt_features.
+
+    Args:
+      encoder: one of ENCODERS.
+      decoder: its name; 'auto' is the U-Net, or DPT on a ViT, whose stages don't halve.
+    """
+    if decoder == "auto":
+        decoder = "dpt" if is_vit(encoder) else "unet"
+    size = "_".join(encoder.split("_")[:2])  # without reg4 and dinov2
+    return {"decoder": decoder, "dpt_features": DPT_FEATURES.get(size, 256)}
+
+
+def suit_vit(config: Any) -> None:
+    """What a ViT needs of an optimiser that was chosen for ResNets; changed in place.
+
+    AdamW at 1e-4 with weight decay 0.05, a warm-up and a cosine are what DPT, BEiT and MAE fine-tune by; a
+    layer's rate is 0.75 of the next one's where the encoder comes from elsewhere, so that what was
+    learned before stays longest where it is most general. On a frozen encoder only convolutions
+    learn, as they do on a ResNet.
+    """
+    if not is_vit(config.model.encoder) or "encoder" in config.transfer.frozen:
+        return
+    config.optimizer.update({"name": "adamw", "learning_rate": 1e-4, "weight_decay": 0.05})
+    config.optimizer.update({"schedule": "cosine", "clip_norm": 1.0})
+    config.optimizer.warmup_steps = max(config.optimizer.warmup_steps, config.train.steps // 20)
+    config.optimizer.layer_decay = 0.75 if config.init_from else 1.0

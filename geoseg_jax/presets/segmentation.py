@@ -10,7 +10,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument
-from geoseg_jax.presets.encoders import ENCODERS
+from geoseg_jax.presets.encoders import ENCODERS, decoder_of, suit_vit
 from geoseg_jax.presets.transfer import transfer
 
 # Options of every segmentation config, FILE.py:labels=16,frozen=True; what a config changes of
@@ -21,7 +21,7 @@ OPTIONS = {
     "labels": 0,  # labelled pictures to train on; 0: all
     "subset": -1,  # of so many: -1 the first by name, k >= 0 the k-th at random
     "frozen": False,  # the encoder stays bitwise as it is; so too with decoder=linear
-    "decoder": ("unet", "deeplabv3", "linear"),
+    "decoder": ("auto", "unet", "deeplabv3", "linear", "dpt"),  # auto: unet, or dpt on a ViT
     "encoder": ENCODERS,
     "resolution": "640x192",  # width x height that pictures are resized to
     "seed": 0,
@@ -42,18 +42,23 @@ def make(arg: str | None, file: str, **defaults: Any) -> tuple[ConfigDict, dict[
     options = argument.parse(arg, argument.override(OPTIONS, defaults), file)
     if options["subset"] >= 0 and not options["labels"]:
         raise ValueError(f"{file}:subset={options['subset']} needs labels=N, the subset's size")
+    options["decoder"] = decoder_of(options["encoder"], options["decoder"])["decoder"]
     height, width = argument.size(options["resolution"], f"{file}:resolution")
     sections = {
         "seed": options["seed"],
         "init_from": options["init"],
         "transfer": transfer(tuple(options["parts"].split("+")), _frozen(options, arg)),
         "task": _TASK,
-        "model": _MODEL | {"encoder": options["encoder"], "decoder": options["decoder"]},
+        "model": _MODEL
+        | {"encoder": options["encoder"]}
+        | decoder_of(options["encoder"], options["decoder"]),
         "data": _DATA | {"height": height, "width": width} | _labels(options),
         "optimizer": _OPTIMIZER,
         "train": _TRAIN,
     }
-    return ConfigDict(sections), options
+    config = ConfigDict(sections)
+    suit_vit(config)
+    return config, options
 
 
 def _frozen(options: Mapping[str, Any], arg: str | None) -> tuple[str, ...]:
@@ -113,6 +118,7 @@ _OPTIMIZER = {
     "decay_factor": 0.1,
     "accumulate_gradients": False,
     "rules": (),
+    "layer_decay": 1.0,  # learning rate of an encoder's layer over that of the next one
 }
 _TRAIN = {
     "steps": 2_000,

@@ -102,6 +102,7 @@ def _network(model: Any, classes: int) -> SegmentationNet:
         decoder_name=model.decoder,
         decoder_channels=tuple(model.decoder_channels),
         decoder_padding=model.decoder_padding,
+        dpt_features=model.get("dpt_features", SegmentationNet.dpt_features),
         output_stride=model.output_stride,
         probe_stages=tuple(model.probe_stages),
         normalisation=model.normalisation,

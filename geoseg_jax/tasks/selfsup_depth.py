@@ -31,6 +31,8 @@ def make(config: Any, data: Any = None) -> Task:
         encoder_name=model.encoder,
         decoder_channels=tuple(model.decoder_channels),
         decoder_padding=model.decoder_padding,
+        decoder_name=model.get("decoder", SelfSupDepthNet.decoder_name),
+        dpt_features=model.get("dpt_features", SelfSupDepthNet.dpt_features),
         pose_encoder=model.pose_encoder,
         scales=task.scales,
         normalisation=model.get("normalisation", "imagenet"),
@@ -72,7 +74,7 @@ def make(config: Any, data: Any = None) -> Task:
             smoothness_order=task.smoothness_order,
             automask=task.automask,
         )
-        return value, Aux(updated["batch_stats"], terms)
+        return value, Aux(updated.get("batch_stats", {}), terms)
 
     def evaluate(variables: Variables, batch: Batch) -> Sums:
         target, _ = _views(batch)
