@@ -10,7 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from geoseg_jax.layer_decay import layer_multipliers
 from geoseg_jax.settings import ConfigError
+
+# A ViT's vectors that are added to or stand for tokens: no layer's weights, though no vectors alone.
+EMBEDDINGS = ("pos_embed", "cls_token", "reg_token", "mask_token")
 
 Schedule = Callable[[jax.Array | int], jax.Array]
 
@@ -141,8 +145,8 @@ def make_optimizer(
     """Builds the optimiser of a run.
 
     Weight decay (adamw: decoupled; sgd: added to the gradient) spares vectors and scalars, that is
-    biases and normalisation. Clipping is by the global norm of the gradients of what is trained.
-    Frozen parameters have no optimiser state. accumulate_gradients: see _accumulate.
+    biases and normalisation, and EMBEDDINGS. Clipping is by the global norm of the gradients of
+    what is trained. layer_decay: see layer_decay.py; it comes on top of the rules. Frozen parameters have no optimiser state. accumulate_gradients: see _accumulate.
 
     Args:
       config: config.optimizer.
@@ -154,9 +158,11 @@ def make_optimizer(
     """
     rules = tuple(config.get("rules", ()))
     scale = multipliers(rules, params)
+    layers = layer_multipliers(jax.tree.leaves(paths(params)), config.get("layer_decay", 1.0))
+    scale = jax.tree.map(lambda m, name: m * layers[name], scale, paths(params))
     schedule = make_schedule(config, steps)
     decay = config.get("weight_decay", 0.0)
-    matrices = lambda tree: jax.tree.map(lambda p: np.ndim(p) > 1, tree)  # noqa: E731
+    matrices = lambda tree: jax.tree.map(_decays, tree, paths(tree))  # noqa: E731
     parts = [_accumulate()] if config.get("accumulate_gradients") else []
     parts += [optax.clip_by_global_norm(config["clip_norm"])] if config.get("clip_norm") else []
     if config["name"] == "sgd":
@@ -182,6 +188,11 @@ def make_optimizer(
         frozen_params=jax.tree.map(lambda m: m == 0.0, scale),
         frozen_stats=_frozen_stats(params, batch_stats, rules),
     )
+
+
+def _decays(parameter: Any, name: str) -> bool:
+    """Whether weight decay holds for it. A masked-out (frozen) leaf has no dimensions."""
+    return np.ndim(parameter) > 1 and name.rpartition("/")[2] not in EMBEDDINGS
 
 
 def _accumulate() -> optax.GradientTransformation:

@@ -125,12 +125,12 @@ class SegmentationNet(nn.Module):
             )
         if self.decoder_name == "linear" and not set(self.probe_stages) <= {2, 4, 8, 16, 32}:
             raise ValueError(f"probe_stages {self.probe_stages} are not strides 2, 4, 8, 16 or 32")
-        if self.decoder_name == "linear" and encoders.is_vit(self.encoder_name):
-            if 2 in self.probe_stages:
-                raise ValueError(
-                    f"probe_stages {self.probe_stages}: {self.encoder_name!r} has no stage 2, "
-                    "only 4, 8, 16 and 32"
-                )
+        missing = encoders.is_vit(self.encoder_name) and 2 in self.probe_stages
+        if self.decoder_name == "linear" and missing:
+            raise ValueError(
+                f"probe_stages {self.probe_stages}: {self.encoder_name!r} has no stage 2, only 4, "
+                "8, 16 and 32"
+            )
 
 
 class ClassHead(nn.Module):

@@ -35,10 +35,9 @@ def decoder_of(encoder: str, decoder: str = "auto") -> dict[str, Any]:
 def suit_vit(config: Any) -> None:
     """What a ViT needs of an optimiser that was chosen for ResNets; changed in place.
 
-    AdamW at 1e-4 with weight decay 0.05, a warm-up and a cosine are what DPT, BEiT and MAE fine-tune by; a
-    layer's rate is 0.75 of the next one's where the encoder comes from elsewhere, so that what was
-    learned before stays longest where it is most general. On a frozen encoder only convolutions
-    learn, as they do on a ResNet.
+    AdamW at 1e-4 with weight decay 0.05, a warm-up and a cosine are what BEiT and MAE fine-tune by
+    for dense predictions. A layer's rate is 0.75 of the next one's where the encoder comes from
+    elsewhere, see layer_decay.py. On a frozen encoder only convolutions learn, as on a ResNet.
     """
     if not is_vit(config.model.encoder) or "encoder" in config.transfer.frozen:
         return
