@@ -52,6 +52,7 @@ FIELDS = {
     "label_size": Field("int32", ("B", "2"), "height and width of label without its padding"),
     "category": Field("int32", ("B",), "class of the picture"),
     "video": Field("int32", ("B",), "number of the video, and so of the camera, it comes from"),
+    "flipped": Field("bool", ("B",), "augmentation has mirrored the record's views left to right"),
     "id": Field("int32", ("B",), "index of the record in its source"),
     "replaced": Field(
         "int32", ("B",), "1 = an unreadable record stood here; its neighbour is used"

@@ -156,8 +156,13 @@ def _nearest(side: int, scaled: int, start: int, length: int) -> tuple[np.ndarra
 
 
 def random_flip(record: Record, generator: np.random.Generator) -> Record:
-    """The record, mirrored left to right with probability one half."""
-    return flip(record) if generator.random() < 0.5 else record
+    """The record, mirrored left to right with probability one half.
+
+    One with intrinsics says in `flipped` whether it was: cameras that are learned turn with it.
+    """
+    flipped = generator.random() < 0.5
+    record = flip(record) if flipped else record
+    return record | {"flipped": np.array(flipped)} if "intrinsics" in record else record
 
 
 def flip(record: Record) -> Record:

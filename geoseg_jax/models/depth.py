@@ -5,10 +5,13 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from geoseg_jax.models import decoders, encoders, pose, unet
+from geoseg_jax.models.intrinsics import LearnedIntrinsics
 
 
 class SelfSupDepthNet(nn.Module):
     """Depth network (parts encoder, decoder, head) and pose network (part pose).
+
+    And where cameras are unknown what is learned of them (part intrinsics).
 
     Attributes:
       encoder_name: the depth network's encoder (`encoders.ENCODERS`).
@@ -22,6 +25,8 @@ class SelfSupDepthNet(nn.Module):
       normalisation: what the depth encoder's weights expect, a key of resnet.NORMALISATIONS.
       decoder_name: 'unet' or 'dpt' (decoders.DECODERS); a ViT goes with 'dpt' alone.
       dpt_features: of the DPT, see dpt.DPTDecoder.
+      videos: how many cameras are to be learned; 0 for none. initial_fov, principal_point: how,
+        see intrinsics.LearnedIntrinsics.
     """
 
     encoder_name: str = "resnet18"
@@ -34,6 +39,9 @@ class SelfSupDepthNet(nn.Module):
     normalisation: str = "imagenet"
     decoder_name: str = "unet"
     dpt_features: int = 256
+    videos: int = 0
+    initial_fov: float = 60.0
+    principal_point: bool = True
 
     def setup(self):
         self.encoder = encoders.make_encoder(
@@ -52,6 +60,8 @@ class SelfSupDepthNet(nn.Module):
         )
         if self.pose_encoder:
             self.pose = pose.PoseNet(self.pose_encoder, self.dtype)
+        if self.videos:
+            self.intrinsics = LearnedIntrinsics(self.videos, self.initial_fov, self.principal_point)
 
     def disparities(self, images: jax.Array, train: bool) -> tuple[jax.Array, ...]:
         """Sigmoid disparities, finest first: [N, H / 2**s, W / 2**s] float32 in (0, 1).
@@ -72,6 +82,16 @@ class SelfSupDepthNet(nn.Module):
             raise ValueError("this network has no pose part; set model.pose_encoder, e.g. resnet18")
         return self.pose(pairs, train)
 
+    def cameras(
+        self, given: jax.Array, video: jax.Array, flipped: jax.Array, height: int, width: int
+    ) -> jax.Array:
+        """Learned intrinsics [B, 3, 3] in pixels, see intrinsics.LearnedIntrinsics."""
+        return self.intrinsics(given, video, flipped, height, width)
+
+    def camera_numbers(self) -> dict[str, jax.Array]:
+        """What was learned of each camera, [videos] each, see intrinsics.LearnedIntrinsics."""
+        return self.intrinsics.numbers()
+
     def __call__(
         self, images: jax.Array, pairs: jax.Array, train: bool
     ) -> tuple[tuple[jax.Array, ...], jax.Array | None]:
@@ -80,5 +100,7 @@ class SelfSupDepthNet(nn.Module):
         Twists are None, and there is no part pose, where there is no pair (N = 0) or no pose
         network.
         """
+        if self.videos and self.is_initializing():
+            self.camera_numbers()
         twists = self.twists(pairs, train) if self.pose_encoder and pairs.shape[0] else None
         return self.disparities(images, train), twists

@@ -50,7 +50,7 @@ def reprojection_loss(
       poses: source_from_target [B, S, 4, 4], metres.
       target: [B, H, W, 3] in [0, 1].
       sources: [B, S, H, W, 3] in [0, 1]; they get no derivative, nor does the target.
-      intrinsics: [B, 3, 3] in pixels, of the target and all sources.
+      intrinsics: [B, 3, 3] in pixels, of the target and all sources; they may be learned.
       min_depth: metres at disparity 1.
       max_depth: metres at disparity 0.
       ssim_weight: see photometric.photometric_error.
@@ -66,7 +66,7 @@ def reprojection_loss(
       ValueError: on shapes that don't fit, an empty depth range or an unknown order.
     """
     _check(disparities, poses, target, sources, intrinsics)
-    target, sources, intrinsics = map(lax.stop_gradient, (target, sources, intrinsics))
+    target, sources = map(lax.stop_gradient, (target, sources))
     views = _prepare(target, sources, ssim_weight, automask)
     size = target.shape[1:3]
     inverse_depths = jnp.stack(

@@ -28,7 +28,8 @@ class Task(NamedTuple):
     summarise(sums) -> {name: float} from the totals of a whole split, on the host.
     visualise(variables, batch) -> {name: uint8 [N, H, W, 3]}; N = 1 for what all examples share.
     predict(variables, batch) -> {name: map}, for files; None where the task has nothing to write.
-      segmentation: 'label', train ids uint8 of the size of batch['label'].
+      segmentation: 'label', train ids uint8 of the size of batch['label'];
+      depth: 'inverse_depth', 1 / metres float32 of the size of batch['image'].
     """
 
     init: Callable[[jax.Array, Batch], Variables]

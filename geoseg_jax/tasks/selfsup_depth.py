@@ -3,7 +3,7 @@
 Godard, Mac Aodha, Firman, Brostow, "Digging into Self-Supervised Monocular Depth Estimation",
 ICCV 2019 (monodepth2): a depth network and a pose network are trained to re-synthesise the target
 view from its source views. With a stereo partner the pose between the two is known in metres, and
-so is the depth.
+so is the depth. Cameras that nobody calibrated are learned with the rest (models/intrinsics.py).
 """
 
 from typing import Any
@@ -13,21 +13,35 @@ import jax.numpy as jnp
 
 from geoseg_jax.models.depth import SelfSupDepthNet
 from geoseg_jax.ops import camera, disparity, reprojection
-from geoseg_jax.tasks import depth_scores, pictures
+from geoseg_jax.tasks import depth_scores, pictures, view_scores
 from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, Variables
 from geoseg_jax.tasks.jitter import jitter_views
 
 # The sigmoid's middle in monodepth2's range, the depth that its pose network's outputs suit.
 MONODEPTH2_INITIAL_DEPTH = 0.2
+# What config.task.intrinsics asks for: those of the records, one focal length for each video, or
+# two and a principal point.
+GIVEN, FOCAL, LEARNED = "given", "focal", "learned"
 
 
 def make(config: Any, data: Any = None) -> Task:
-    """The task for one configuration; reads config.task, config.model and config.data."""
-    del data  # every batch carries all that this task needs
+    """The task for one configuration; reads config.task, config.model and config.data.
+
+    data: where cameras are learned, the `videos` of its training source tell how many there are.
+    """
+    videos = tuple(getattr(getattr(data, "train", None), "videos", ())) or ("camera",)
+    arm = _SelfSupDepth(config, videos)
+    return Task(arm.init, arm.loss, arm.evaluate, arm.summarise, arm.visualise, arm.predict)
+
+
+def make_net(config: Any, videos: int) -> SelfSupDepthNet:
+    """The networks that config.model and config.task describe; videos: cameras in the data."""
     model, task = config.model, config.task
-    offsets = tuple(config.data.frames)
-    unit = task.initial_depth / MONODEPTH2_INITIAL_DEPTH
-    net = SelfSupDepthNet(
+    intrinsics = task.get("intrinsics", GIVEN)
+    # A network that starts at the sigmoid's middle, 0.2 m with the usual range, sees its sources
+    # nowhere when the baseline is in metres, and gets no gradient.
+    start = disparity.depth_to_disparity(task.initial_depth, task.min_depth, task.max_depth)
+    return SelfSupDepthNet(
         encoder_name=model.encoder,
         decoder_channels=tuple(model.decoder_channels),
         decoder_padding=model.decoder_padding,
@@ -36,80 +50,133 @@ def make(config: Any, data: Any = None) -> Task:
         pose_encoder=model.pose_encoder,
         scales=task.scales,
         normalisation=model.get("normalisation", "imagenet"),
-        # A network that starts at the sigmoid's middle, 0.2 m with the usual range, sees its
-        # sources nowhere when the baseline is in metres, and gets no gradient.
-        initial_disparity=float(
-            disparity.depth_to_disparity(task.initial_depth, task.min_depth, task.max_depth)
-        ),
+        initial_disparity=float(start),
         dtype=jnp.dtype(model.compute_dtype),
+        videos=0 if intrinsics == GIVEN else videos,
+        initial_fov=task.get("initial_fov", 60.0),
+        principal_point=intrinsics == LEARNED,
     )
 
-    def predict(variables, target, sources, batch, *, train):
-        """Disparities (finest first), poses [B, S, 4, 4], and the changed collections."""
-        pairs = temporal_pairs(target, sources, offsets)
-        (disparities, twists), updated = net.apply(
-            variables, target, pairs, train=train, mutable=["batch_stats"] if train else []
-        )
-        stereo = batch["stereo_pose"] if sources.shape[1] > len(offsets) else None
-        return (disparities, source_poses(twists, stereo, offsets, unit)), updated
 
-    def init(key: jax.Array, batch: Batch) -> Variables:
+class _SelfSupDepth:
+    """The networks of one configuration; its methods are the functions of the task."""
+
+    def __init__(self, config: Any, videos: tuple[str, ...]):
+        self.task, self.videos = config.task, videos
+        self.offsets = tuple(config.data.frames)
+        self.unit = config.task.initial_depth / MONODEPTH2_INITIAL_DEPTH
+        self.net = make_net(config, len(videos))
+        self.range = {"min_depth": self.task.min_depth, "max_depth": self.task.max_depth}
+
+    def init(self, key: jax.Array, batch: Batch) -> Variables:
         target, sources = _views(batch)
-        return net.init(key, target, temporal_pairs(target, sources, offsets), train=False)
+        return self.net.init(key, target, temporal_pairs(target, sources, self.offsets), False)
 
-    def loss(variables: Variables, key: jax.Array, batch: Batch) -> tuple[jax.Array, Aux]:
+    def loss(self, variables: Variables, key: jax.Array, batch: Batch) -> tuple[jax.Array, Aux]:
+        task = self.task
         target, sources = _views(batch)
         seen = _jitter(key, batch["id"], target, sources, task.jitter)
-        (disparities, poses), updated = predict(variables, *seen, batch, train=True)
+        (disparities, poses), updated = self._predict(variables, *seen, batch, train=True)
         value, terms = reprojection.reprojection_loss(
             disparities,
             poses,
             target,
             sources,
-            batch["intrinsics"],
-            min_depth=task.min_depth,
-            max_depth=task.max_depth,
+            self._intrinsics(variables, batch),
+            **self.range,
             ssim_weight=task.ssim_weight,
             smoothness=task.smoothness,
             smoothness_order=task.smoothness_order,
             automask=task.automask,
         )
-        return value, Aux(updated.get("batch_stats", {}), terms)
+        cameras = {name: v.mean() for name, v in self._camera_numbers(variables).items()}
+        return value, Aux(updated.get("batch_stats", {}), terms | cameras)
 
-    def evaluate(variables: Variables, batch: Batch) -> Sums:
-        target, _ = _views(batch)
-        finest = net.apply(variables, target, train=False, method="disparities")[0]
-        inverse = 1 / disparity.disparity_to_depth(
-            finest.astype(jnp.float32), task.min_depth, task.max_depth
-        )
-        return depth_scores.judge(inverse, batch, task.eval)
+    def evaluate(self, variables: Variables, batch: Batch) -> Sums:
+        """Against true depth where the records have it, else by the views that it explains."""
+        if "constant_depth" in batch:
+            inverse = self.predict(variables, batch)["inverse_depth"]
+            sums = depth_scores.judge(inverse, batch, self.task.eval)
+        else:
+            sums = self._judge_by_views(variables, batch)
+        numbers = self._camera_numbers(variables)
+        if not numbers:
+            return sums
+        return sums | view_scores.camera_sums(numbers, _video(batch), batch["mask"])
 
-    def visualise(variables: Variables, batch: Batch) -> dict[str, jax.Array]:
+    def summarise(self, sums: dict[str, Any]) -> dict[str, float]:
+        judged = view_scores if view_scores.PREDICTED in sums else depth_scores
+        return judged.summarise(sums) | view_scores.summarise_cameras(sums, self.videos)
+
+    def visualise(self, variables: Variables, batch: Batch) -> dict[str, jax.Array]:
         target, sources = _views(batch)
-        (disparities, poses), _ = predict(variables, target, sources, batch, train=False)
+        (disparities, poses), _ = self._predict(variables, target, sources, batch, train=False)
         finest = disparities[0].astype(jnp.float32)
         warped, kept = reprojection.reprojection_pictures(
             finest,
             poses,
             target,
             sources,
-            batch["intrinsics"],
-            min_depth=task.min_depth,
-            max_depth=task.max_depth,
-            ssim_weight=task.ssim_weight,
+            self._intrinsics(variables, batch),
+            **self.range,
+            ssim_weight=self.task.ssim_weight,
         )
-        inverse = 1 / disparity.disparity_to_depth(finest, task.min_depth, task.max_depth)
-        return {
+        shown = {
             "input": batch["image"],
-            "disparity": pictures.colour_inverse_depth(inverse),
+            "disparity": pictures.colour_inverse_depth(self._inverse_depth(finest)),
             "reprojection": pictures.to_uint8(warped[:, 0]),
             "auto-mask": pictures.to_uint8(jnp.repeat(kept[..., None], 3, axis=-1)),
-            "ground truth": pictures.colour_sparse_depth(
-                batch["depth"], batch["depth_size"], *finest.shape[1:]
-            ),
         }
+        if "depth" in batch:
+            truth = batch["depth"], batch["depth_size"], *finest.shape[1:]
+            shown["ground truth"] = pictures.colour_sparse_depth(*truth)
+        return shown
 
-    return Task(init, loss, evaluate, depth_scores.summarise, visualise)
+    def predict(self, variables: Variables, batch: Batch) -> dict[str, jax.Array]:
+        """Of the pictures alone, whatever else the batch holds."""
+        target = batch["image"].astype(jnp.float32) / 255
+        levels = self.net.apply(variables, target, train=False, method="disparities")
+        return {"inverse_depth": self._inverse_depth(levels[0].astype(jnp.float32))}
+
+    def _predict(self, variables, target, sources, batch, *, train: bool):
+        """(disparities, finest first, and poses [B, S, 4, 4]), and the changed collections."""
+        pairs = temporal_pairs(target, sources, self.offsets)
+        (disparities, twists), updated = self.net.apply(
+            variables, target, pairs, train=train, mutable=["batch_stats"] if train else []
+        )
+        stereo = batch["stereo_pose"] if sources.shape[1] > len(self.offsets) else None
+        return (disparities, source_poses(twists, stereo, self.offsets, self.unit)), updated
+
+    def _inverse_depth(self, level: jax.Array) -> jax.Array:
+        return 1 / disparity.disparity_to_depth(level, **self.range)
+
+    def _judge_by_views(self, variables: Variables, batch: Batch) -> Sums:
+        target, sources = _views(batch)
+        (disparities, poses), _ = self._predict(variables, target, sources, batch, train=False)
+        return view_scores.judge(
+            self._inverse_depth(disparities[0].astype(jnp.float32)),
+            poses,
+            target,
+            sources,
+            self._intrinsics(variables, batch),
+            batch["mask"],
+            self.task.ssim_weight,
+        )
+
+    def _intrinsics(self, variables: Variables, batch: Batch) -> jax.Array:
+        """[B, 3, 3]: the records' or learned ones."""
+        given = batch["intrinsics"]
+        if not self.net.videos:
+            return given
+        # Where nothing says otherwise the pictures are as the camera took them (evaluation).
+        flipped = batch.get("flipped", jnp.zeros(given.shape[:1], bool))
+        params, size = {"params": variables["params"]}, batch["image"].shape[1:3]
+        return self.net.apply(params, given, _video(batch), flipped, *size, method="cameras")
+
+    def _camera_numbers(self, variables: Variables) -> dict[str, jax.Array]:
+        if not self.net.videos:
+            return {}
+        return self.net.apply({"params": variables["params"]}, method="camera_numbers")
 
 
 def temporal_pairs(target: jax.Array, sources: jax.Array, offsets: tuple[int, ...]) -> jax.Array:
@@ -150,6 +217,11 @@ def source_poses(
     if stereo_pose is not None:
         poses.append(stereo_pose)
     return jnp.stack(poses, axis=1)
+
+
+def _video(batch: Batch) -> jax.Array:
+    """int32 [B]: which camera took the picture; all the same one where records don't say."""
+    return batch.get("video", jnp.zeros(batch["image"].shape[:1], jnp.int32))
 
 
 def _views(batch: Batch) -> tuple[jax.Array, jax.Array]:

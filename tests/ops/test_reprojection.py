@@ -73,19 +73,23 @@ def test_equals_the_plain_composition_in_value_and_derivative(
     with jax.enable_x64(True):
         arguments = make(views=views)
 
-        def plain(disparities, poses):
+        def plain(disparities, poses, intrinsics):
             return plain_loss(
-                disparities, poses, *arguments[2:], automask=automask,
+                disparities, poses, *arguments[2:4], intrinsics, automask=automask,
                 ssim_weight=ssim_weight, weight=weight, order=order,
             )  # fmt: skip
 
         options = {"ssim_weight": ssim_weight, "smoothness": weight, "smoothness_order": order}
         got = fused_gradients(*arguments, **RANGE, **options, automask=automask)
-        wanted = jax.jit(jax.value_and_grad(plain, argnums=(0, 1)))(*arguments[:2])
+        wanted = jax.jit(jax.value_and_grad(plain, argnums=(0, 1, 2)))(*arguments[:2], arguments[4])
     np.testing.assert_allclose(got[0], wanted[0], rtol=1e-12)
-    for picture in got[1][2:]:
+    for picture in got[1][2:4]:
         np.testing.assert_array_equal(picture, 0)  # pictures are data: no derivative
-    for a, b in zip(jax.tree.leaves(got[1][:2]), jax.tree.leaves(wanted[1]), strict=True):
+    # Of the intrinsics those entries count that a camera has: fx, skew, cx, fy, cy.
+    entries = np.triu_indices(2, m=3)
+    cameras = [by[:, *entries] for by in (got[1][4], wanted[1][2])]
+    pairs = zip(jax.tree.leaves(got[1][:2]), jax.tree.leaves(wanted[1][:2]), strict=True)
+    for a, b in [*pairs, cameras]:
         assert np.abs(b).max() > 0
         np.testing.assert_allclose(a, b, atol=1e-10 * np.abs(b).max())
 
@@ -94,12 +98,12 @@ def test_derivative_matches_finite_differences():
     with jax.enable_x64(True):
         disparities, poses, *rest = make()
 
-        def loss(coarse, poses):
+        def loss(coarse, poses, intrinsics=rest[-1]):
             options = {"ssim_weight": 0.85, "smoothness": 1e-3, "smoothness_order": 1}
-            arguments = [disparities[0], coarse], poses, *rest
+            arguments = [disparities[0], coarse], poses, *rest[:-1], intrinsics
             return fused_gradients(*arguments, **RANGE, **options, automask=True)
 
-        _, ((_, by_coarse), by_poses, *_) = loss(disparities[1], poses)
+        _, ((_, by_coarse), by_poses, *_, by_cameras) = loss(disparities[1], poses)
         wanted = transforms.numeric_gradient(
             lambda d: loss(d, poses)[0], np.asarray(disparities[1]), 1e-7
         )
@@ -108,6 +112,10 @@ def test_derivative_matches_finite_differences():
             lambda p: loss(disparities[1], p)[0], np.asarray(poses), 1e-7
         )
         np.testing.assert_allclose(by_poses, wanted, atol=1e-3 * np.abs(wanted).max())
+        wanted = transforms.numeric_gradient(
+            lambda k: loss(disparities[1], poses, k)[0], np.asarray(rest[-1]), 1e-7
+        )
+        np.testing.assert_allclose(by_cameras, wanted, atol=1e-3 * np.abs(wanted).max())
 
 
 def test_true_depth_and_motion_leave_no_error():
