@@ -19,10 +19,10 @@ from flax import linen as nn
 class LearnedIntrinsics(nn.Module):
     """The intrinsic matrix of each video's camera (part intrinsics).
 
-    In shares of the width, as if pixels were square, the focal lengths are softplus(focal): above
-    zero, and with a slope near one where cameras are. How much resizing has squeezed the pixels
-    and where the principal point is expected is read from the records' own intrinsics, which are
-    right about both even where their field of view is only guessed.
+    In shares of the width, as if pixels were square, the focal lengths are softplus(focal_x) and
+    softplus(focal_y): above zero, and with a slope near one half where cameras are. How much
+    resizing has squeezed the pixels and where the principal point is expected is read from the
+    records' own intrinsics, which are right about both even where their field of view is a guess.
 
     Attributes:
       videos: number of cameras.
@@ -37,10 +37,13 @@ class LearnedIntrinsics(nn.Module):
 
     def setup(self):
         start = inverse_softplus(0.5 / math.tan(math.radians(self.initial_fov) / 2))
-        focal = nn.initializers.constant(start)
-        self.focal = self.param("focal", focal, (self.videos, 2 if self.principal_point else 1))
+        focal, offset = nn.initializers.constant(start), nn.initializers.zeros
+        # Vectors, and so spared by weight decay: a camera is not simpler for being near zero.
+        self.focal_x = self.param("focal_x", focal, (self.videos,))
         if self.principal_point:
-            self.offset = self.param("offset", nn.initializers.zeros, (self.videos, 2))
+            self.focal_y = self.param("focal_y", focal, (self.videos,))
+            self.offset_x = self.param("offset_x", offset, (self.videos,))
+            self.offset_y = self.param("offset_y", offset, (self.videos,))
 
     def numbers(self) -> dict[str, jax.Array]:
         """What was learned, float32 [videos] each.
@@ -49,11 +52,10 @@ class LearnedIntrinsics(nn.Module):
         far the principal point lies to the right of and below the records' one, as shares of width
         and height.
         """
-        focal = nn.softplus(self.focal)
-        found = {"focal_x": focal[:, 0], "focal_y": focal[:, -1]}
-        if self.principal_point:
-            found |= {"principal_x": self.offset[:, 0], "principal_y": self.offset[:, 1]}
-        return found
+        if not self.principal_point:
+            return dict.fromkeys(("focal_x", "focal_y"), nn.softplus(self.focal_x))
+        focal = {"focal_x": nn.softplus(self.focal_x), "focal_y": nn.softplus(self.focal_y)}
+        return focal | {"principal_x": self.offset_x, "principal_y": self.offset_y}
 
     def __call__(
         self, given: jax.Array, video: jax.Array, flipped: jax.Array, height: int, width: int
