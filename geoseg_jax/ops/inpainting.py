@@ -49,6 +49,15 @@ def mean_colour(images: jax.Array, known: jax.Array) -> jax.Array:
     return jnp.sum(weight * images, axis=(1, 2), keepdims=True) / jnp.maximum(total, 1)
 
 
+def median_colour(images: jax.Array, known: jax.Array) -> jax.Array:
+    """Median over the known pixels, which of all single colours is the nearest to them in L1.
+
+    [N, H, W, C] and bool [N, H, W] -> [N, 1, 1, C]; 0 where no pixel is known.
+    """
+    seen = jnp.where(known[..., None], images, jnp.nan)
+    return jnp.nan_to_num(jnp.nanmedian(seen, axis=(1, 2), keepdims=True))
+
+
 def mean_of_surroundings(images: jax.Array, known: jax.Array, size: int) -> jax.Array:
     """Mean over the known pixels of a size x size window around each pixel: [N, H, W, C].
 
