@@ -13,7 +13,7 @@ import optax
 from geoseg_jax.layer_decay import layer_multipliers
 from geoseg_jax.settings import ConfigError
 
-# A ViT's vectors that are added to or stand for tokens: no layer's weights, though no vectors alone.
+# A ViT's vectors that are added to tokens or stand for them: several, but no layer's weights.
 EMBEDDINGS = ("pos_embed", "cls_token", "reg_token", "mask_token")
 
 Schedule = Callable[[jax.Array | int], jax.Array]
@@ -146,7 +146,8 @@ def make_optimizer(
 
     Weight decay (adamw: decoupled; sgd: added to the gradient) spares vectors and scalars, that is
     biases and normalisation, and EMBEDDINGS. Clipping is by the global norm of the gradients of
-    what is trained. layer_decay: see layer_decay.py; it comes on top of the rules. Frozen parameters have no optimiser state. accumulate_gradients: see _accumulate.
+    what is trained. layer_decay: see layer_decay.py; it comes on top of the rules. Frozen
+    parameters have no optimiser state. accumulate_gradients: see _accumulate.
 
     Args:
       config: config.optimizer.
