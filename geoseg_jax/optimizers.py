@@ -171,7 +171,7 @@ def make_optimizer(
         momentum = config.get("momentum", 0.9)
         parts += [optax.trace(momentum)] if momentum else []
     elif config["name"] in ("adam", "adamw"):
-        parts += [optax.scale_by_adam()]
+        parts += [optax.scale_by_adam(b2=config.get("adam_b2", 0.999))]
         parts += [optax.add_decayed_weights(decay, matrices)] if decay else []
     else:
         raise ConfigError(

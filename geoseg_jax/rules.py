@@ -132,6 +132,23 @@ def class_weights(value: Any) -> str | None:
     )
 
 
+def span(rule: Rule) -> Rule:
+    """The least and the largest of something, both of which keep the rule."""
+
+    def check_both(value: Any) -> str | None:
+        problem = each(rule, 2)(value)
+        if not problem and (len(value) != 2 or value[0] > value[1]):
+            problem = "must be the least and the largest"
+        return problem
+
+    return check_both
+
+
+def odd(value: Any) -> str | None:
+    """An odd whole number from 1 on."""
+    return whole(1)(value) or (None if value % 2 else "must be odd, to have a middle")
+
+
 SHARE = number(0.0, 1.0)
 STRIDES = (2, 4, 8, 16, 32)
 POSITIVE = number(0.0, open_below=True)
@@ -172,6 +189,19 @@ RULES: dict[str, Rule] = {
     "task.label_smoothing": number(0.0, 0.99),
     "task.class_weights": class_weights,
     "task.normalise_twice": flag,
+    "task.hole_share": span(SHARE),
+    "task.hole_size": odd,
+    "task.loss_region": choice("image", "holes"),
+    "task.mask_ratio": number(0.0, 0.99, open_below=True),
+    "task.normalise_patches": flag,
+    "task.queue": whole(1),
+    "task.momentum": SHARE,
+    "task.temperature": POSITIVE,
+    "task.features": whole(2),
+    "task.norm_groups": whole(1),
+    "task.grey_probability": SHARE,
+    "task.blur_probability": SHARE,
+    "task.blur_sigma": span(POSITIVE),
     "model.encoder": choice(*ENCODERS),
     "model.pose_encoder": choice(*ENCODERS),
     "model.normalisation": text,
@@ -179,6 +209,9 @@ RULES: dict[str, Rule] = {
     "model.decoder_padding": choice("reflect", "zero"),
     "model.decoder": choice("unet", "deeplabv3", "linear", "dpt"),
     "model.dpt_features": whole(1),
+    "model.mae_depth": whole(1),
+    "model.mae_width": whole(4),
+    "model.mae_heads": whole(1),
     "model.output_stride": lambda v: None if v in (8, 16) else "must be 8 or 16",
     "model.probe_stages": each(lambda v: None if v in STRIDES else f"must be one of {STRIDES}", 1),
     "model.compute_dtype": choice("float32", "bfloat16"),
@@ -231,6 +264,7 @@ RULES: dict[str, Rule] = {
     "optimizer.weight_decay": number(0.0),
     "optimizer.clip_norm": number(0.0),
     "optimizer.momentum": SHARE,
+    "optimizer.adam_b2": number(0.0, 0.999999),
     "optimizer.rules": parameter_rules,
     "optimizer.layer_decay": number(0.0, 1.0, open_below=True),
     "train.steps": whole(1),

@@ -32,9 +32,14 @@ NEEDED = {
         *("data.world", "data.train_size", "data.eval_size", "data.seed"),
     ),
 } | {
+    ("data.name", "pictures"): ("data.root", "data.train_split", "data.eval_split"),
+} | {
     ("data.name", name): ("data.root", "data.train_split", "data.eval_split")
     for name in ("kitti_semantics", "cityscapes", "nyu", "camvid", "folder")
 }
+
+# Tasks that need neither neighbours nor a truth.
+SINGLE_PICTURES = ("reconstruction", "mae", "moco")
 
 # What may differ when a run is continued: none of it changes the numbers of the steps done. The
 # number of steps does change those to come, where the schedule of the learning rate ends with it.
@@ -143,6 +148,9 @@ def _check_pairs(flat: Mapping[str, Any]) -> None:
         )
     _check_crop(flat)
     _check_decoder(flat)
+    _check_single_pictures(flat)
+    _check_mae(flat)
+    _check_moco(flat)
     _check_crop_area(flat)
     if flat.get("optimizer.weight_decay", 0.0) > 0 and flat["optimizer.name"] == "adam":
         raise ConfigError(
@@ -181,6 +189,61 @@ def _check_depth(flat: Mapping[str, Any]) -> None:
         raise ConfigError(
             f"config.model.decoder_channels={flat['model.decoder_channels']} must be five numbers, "
             "for strides 1, 2, 4, 8 and 16"
+        )
+
+
+def _check_single_pictures(flat: Mapping[str, Any]) -> None:
+    """Tasks on pictures alone train all that they have."""
+    if flat.get("task.name") in SINGLE_PICTURES and flat.get("transfer.frozen"):
+        raise ConfigError(
+            f"config.transfer.frozen={flat['transfer.frozen']}: config.task.name="
+            f"{flat['task.name']!r} trains all of its parts; set it to ()"
+        )
+
+
+def _check_mae(flat: Mapping[str, Any]) -> None:
+    """Masked autoencoding: a ViT, whole patches, and a decoder whose width its heads divide."""
+    if flat.get("task.name") != "mae":
+        return
+    if not flat.get("model.encoder", "vit").startswith("vit"):
+        raise ConfigError(
+            f"config.model.encoder={flat['model.encoder']!r} can't leave patches out, as "
+            "config.task.name='mae' asks for; set it to a ViT, e.g. 'vit_b16'"
+        )
+    for key in ("data.height", "data.width"):
+        size = flat.get(key, 16)
+        if size % 16:
+            near = f"{size // 16 * 16} or {-(-size // 16) * 16}" if size > 16 else "16"
+            raise ConfigError(f"config.{key}={size} must be whole patches of 16; use {near}")
+    width, heads = flat.get("model.mae_width", 512), flat.get("model.mae_heads", 16)
+    if width % heads or width % 4:
+        raise ConfigError(
+            f"config.model.mae_width={width} must be a multiple of 4 and of "
+            f"config.model.mae_heads={heads}"
+        )
+
+
+def _check_moco(flat: Mapping[str, Any]) -> None:
+    """Contrast: two windows of a picture, and groups and a queue that suit the batch."""
+    if flat.get("task.name") != "moco":
+        return
+    if flat.get("data.crop_views") != 2:
+        raise ConfigError(
+            f"config.data.crop_views={flat.get('data.crop_views', 1)}: config.task.name='moco' "
+            "compares two windows of a picture; set it to 2, and config.data.crop_area"
+        )
+    batch, groups = flat["train.batch_size"], flat.get("task.norm_groups", 1)
+    if not flat.get("model.encoder", "").startswith("vit") and (
+        batch % groups or batch // groups < 2
+    ):
+        raise ConfigError(
+            f"config.task.norm_groups={groups} must divide config.train.batch_size={batch} into "
+            "groups of at least 2, whose statistics normalise them"
+        )
+    if flat.get("task.queue", batch) < batch:
+        raise ConfigError(
+            f"config.task.queue={flat['task.queue']} must hold at least one batch, "
+            f"config.train.batch_size={batch}"
         )
 
 
