@@ -31,7 +31,6 @@ NEEDED = {
     ("data.name", "synthetic_segmentation"): (
         *("data.world", "data.train_size", "data.eval_size", "data.seed"),
     ),
-} | {
     ("data.name", "pictures"): ("data.root", "data.train_split", "data.eval_split"),
 } | {
     ("data.name", name): ("data.root", "data.train_split", "data.eval_split")
