@@ -119,6 +119,15 @@ def parameter_rules(value: Any) -> str | None:
     return None
 
 
+def row_range(value: Any) -> str | None:
+    """The rows kept of a picture, as shares of its height from above: (first, last)."""
+    good = isinstance(value, tuple | list) and len(value) == 2
+    good = good and not any(SHARE(share) for share in value)
+    if good and value[0] < value[1]:
+        return None
+    return "must be two shares of the height, rising, as in (0.0, 0.8) for all but the lowest fifth"
+
+
 def class_weights(value: Any) -> str | None:
     """() for none, a number from 0 on for each class, or the name of a way to compute them."""
     # A tuple in any case, of which the command line makes one from a word alone.
@@ -173,6 +182,9 @@ RULES: dict[str, Rule] = {
     "task.min_depth": POSITIVE,
     "task.max_depth": POSITIVE,
     "task.initial_depth": POSITIVE,
+    "task.loss": choice("l1", "berhu", "silog", "silog_root"),
+    "task.variance_focus": SHARE,
+    "task.gradient_weight": number(0.0),
     "task.intrinsics": choice("given", "focal", "learned"),
     "task.initial_fov": number(1.0, 175.0),
     "task.jitter.brightness": SHARE,
@@ -182,7 +194,7 @@ RULES: dict[str, Rule] = {
     "task.jitter.probability": SHARE,
     "task.eval.min_depth": POSITIVE,
     "task.eval.max_depth": POSITIVE,
-    "task.eval.crop": choice("garg", "none"),
+    "task.eval.crop": choice("garg", "eigen_nyu", "cityscapes", "none"),
     "task.eval.median_scaling": flag,
     "task.eval.flip": flag,
     "task.eval.window": each(whole(32)),
@@ -216,6 +228,8 @@ RULES: dict[str, Rule] = {
     "model.probe_stages": each(lambda v: None if v in STRIDES else f"must be one of {STRIDES}", 1),
     "model.compute_dtype": choice("float32", "bfloat16"),
     "data.name": text,
+    "data.truth_in_training": flag,
+    "data.keep_rows": row_range,
     "data.truth": choice("depth", "flow", "none"),
     "data.eval_name": text,
     "data.eval_root": text,
@@ -247,7 +261,7 @@ RULES: dict[str, Rule] = {
     "data.eval_labels": choice("full", "resized"),
     "data.label_resize": choice("nearest", "bicubic"),
     "data.label_crop": choice("none", "bottom_right"),
-    "data.ground_truth": choice("auto", "improved", "velodyne"),
+    "data.ground_truth": choice("auto", "improved", "velodyne", "filled", "raw"),
     "data.constant_frames": whole(1),
     "data.world": text,
     "data.train_size": whole(1),

@@ -24,17 +24,30 @@ REQUIRED = (
     "train.eval_batch_size",
 )
 
+DEPTH_TASKS = ("selfsup_depth", "depth_supervised")
+
 # What else is needed where a key has a value.
 NEEDED = {
     ("data.name", "kitti"): ("data.root", "data.train_split", "data.eval_split"),
     ("data.name", "synthetic"): ("data.world", "data.train_size", "data.eval_size", "data.seed"),
+    ("data.name", "synthetic_objects"): ("data.train_size", "data.eval_size", "data.seed"),
+    ("data.name", "tfds"): (*("data.root", "data.dataset", "data.train_split", "data.eval_split"),),
     ("data.name", "synthetic_segmentation"): (
         *("data.world", "data.train_size", "data.eval_size", "data.seed"),
     ),
     ("data.name", "pictures"): ("data.root", "data.train_split", "data.eval_split"),
 } | {
     ("data.name", name): ("data.root", "data.train_split", "data.eval_split")
-    for name in ("kitti_semantics", "cityscapes", "nyu", "camvid", "folder")
+    for name in (
+        "kitti_semantics",
+        "cityscapes",
+        "nyu",
+        "camvid",
+        "folder",
+        "class_folder",
+        "nyu_depth",
+        "cityscapes_depth",
+    )
 }
 
 # Tasks that need neither neighbours nor a truth.
@@ -140,11 +153,12 @@ def _check_pairs(flat: Mapping[str, Any]) -> None:
                 f"config.{section}.min_depth={least} must be below max_depth={most} beside it"
             )
     _check_depth(flat)
-    if flat.get("task.name") == "selfsup_depth" and flat.get("transfer.frozen"):
+    if flat.get("task.name") in DEPTH_TASKS and flat.get("transfer.frozen"):
         raise ConfigError(
-            f"config.transfer.frozen={flat['transfer.frozen']}: self-supervised depth trains all "
-            "of its parts; set it to ()"
+            f"config.transfer.frozen={flat['transfer.frozen']}: depth trains all of its parts; "
+            "set it to ()"
         )
+    _check_supervised_depth(flat)
     _check_crop(flat)
     _check_decoder(flat)
     _check_single_pictures(flat)
@@ -159,7 +173,7 @@ def _check_pairs(flat: Mapping[str, Any]) -> None:
 
 
 def _check_depth(flat: Mapping[str, Any]) -> None:
-    """What self-supervised depth needs of the range, the views, the size and the decoder."""
+    """What depth needs of the range, the views, the size and the decoder."""
     if "task.initial_depth" in flat and "task.max_depth" in flat:
         least, start, most = (flat[f"task.{k}_depth"] for k in ("min", "initial", "max"))
         if not least < start < most:
@@ -167,19 +181,20 @@ def _check_depth(flat: Mapping[str, Any]) -> None:
                 f"config.task.initial_depth={start} must lie between min_depth={least} and "
                 f"max_depth={most} beside it"
             )
-    if "data.frames" in flat and not flat["data.frames"] and not flat.get("data.stereo"):
+    alone = flat.get("task.name") == "selfsup_depth"  # what learns from views alone
+    if alone and not flat.get("data.frames", True) and not flat.get("data.stereo"):
         raise ConfigError(
             "config.data.frames=() and config.data.stereo=False leave no source view; use "
             "frames=(-1, 1), or stereo=True, or both"
         )
-    if flat.get("data.stereo") is False and flat.get("task.eval.median_scaling") is False:
+    if alone and flat.get("data.stereo") is False and flat.get("task.eval.median_scaling") is False:
         raise ConfigError(
             "config.task.eval.median_scaling=False needs metres, which config.data.stereo=False "
             "cannot learn; set config.task.eval.median_scaling=True"
         )
     for key in ("data.height", "data.width"):
         size = flat.get(key, 32)
-        if size % 32 and flat.get("task.name") == "selfsup_depth":
+        if size % 32 and flat.get("task.name") in DEPTH_TASKS:
             raise ConfigError(
                 f"config.{key}={size} must be a multiple of 32, the encoder's largest stride; use "
                 f"{max(32, size // 32 * 32)} or {-(-size // 32) * 32}"
@@ -188,6 +203,23 @@ def _check_depth(flat: Mapping[str, Any]) -> None:
         raise ConfigError(
             f"config.model.decoder_channels={flat['model.decoder_channels']} must be five numbers, "
             "for strides 1, 2, 4, 8 and 16"
+        )
+
+
+def _check_supervised_depth(flat: Mapping[str, Any]) -> None:
+    """True depth to train on, and a window of it that the network can take."""
+    if flat.get("task.name") != "depth_supervised":
+        return
+    if flat.get("data.truth_in_training") is not True:
+        raise ConfigError(
+            "config.task.name='depth_supervised' trains on true depth; set "
+            "config.data.truth_in_training=True"
+        )
+    odd = [side for side in flat.get("data.crop", ()) if side % 32]
+    if odd:
+        raise ConfigError(
+            f"config.data.crop={flat['data.crop']} must be multiples of 32, the encoder's largest "
+            "stride"
         )
 
 
@@ -268,10 +300,10 @@ def _check_crop(flat: Mapping[str, Any]) -> None:
     """Windows of a picture that networks can take and that a scaled picture can fill."""
     scale, crop = flat.get("data.scale", ()), flat.get("data.crop", ())
     key, value = ("scale", scale) if scale else ("crop", crop)
-    if value and "data.frames" in flat:
+    if value and (flat.get("data.frames") or flat.get("data.stereo")):
         raise ConfigError(
-            f"config.data.{key}={value} is for pictures with labels, not for the views of "
-            f"config.data.frames; set it to ()"
+            f"config.data.{key}={value} is for single pictures, not for the views of "
+            f"config.data.frames and config.data.stereo; set it to ()"
         )
     if not crop:
         return

@@ -76,7 +76,7 @@ def test_crops_that_fit_and_that_do_not():
         settings.check(cropped(crop=(416, 512)))
     with pytest.raises(ConfigError, match=r"width=640 times the largest config.data.scale, 1; "):
         settings.check(cropped(crop=(192, 672), scale=()))
-    with pytest.raises(ConfigError, match=r"scale=\[0.5, 2.0\] is for pictures with labels"):
+    with pytest.raises(ConfigError, match=r"scale=\[0.5, 2.0\] is for single pictures"):
         settings.check(cropped(frames=(-1, 1)))
 
 

@@ -43,6 +43,30 @@ def _share(size: jax.Array, share: int) -> jax.Array:
     return (size * upper + size * lower // 10_000) // 10_000
 
 
+# Of data sets whose pictures all have one size, rows and columns kept of it; of other sizes the
+# same shares. Eigen et al., NIPS 2014, for NYUv2: what the projected depth fills. Watson et al.,
+# "The Temporal Opportunist" (ManyDepth), CVPR 2021, for Cityscapes without the lowest quarter, the
+# car's own bonnet: the middle half of the height.
+WINDOWS = {
+    "eigen_nyu": ((45, 471, 480), (41, 601, 640)),
+    "cityscapes": ((256, 768, 768), (192, 1856, 2048)),
+}
+
+
+def window(size: jax.Array, height: int, width: int, name: str) -> jax.Array:
+    """bool [..., height, width]: the part of each picture that WINDOWS[name] keeps.
+
+    size: int32 [..., 2], true height and width of each picture. Bounds are truncated to whole
+    pixels.
+    """
+    kept = jnp.ones((*size.shape[:-1], height, width), bool)
+    for axis, (first, last, whole) in enumerate(WINDOWS[name]):
+        place = lax.broadcasted_iota(jnp.int32, (height, width), axis)
+        side = size[..., axis, None, None]
+        kept &= (place >= side * first // whole) & (place < side * last // whole)
+    return kept
+
+
 def evaluation_mask(
     truth: jax.Array, size: jax.Array, *, min_depth: float, max_depth: float, crop: str = "garg"
 ) -> jax.Array:
@@ -53,7 +77,7 @@ def evaluation_mask(
       size: int32 [..., 2], true height and width; the rest of truth is padding.
       min_depth: metres; depths at or below don't count.
       max_depth: metres; depths at or above don't count.
-      crop: "garg" (see garg_crop) or "none".
+      crop: "garg" (see garg_crop), "none", or a name of WINDOWS.
 
     Returns:
       bool [..., H, W].
@@ -64,12 +88,14 @@ def evaluation_mask(
     height, width = truth.shape[-2:]
     if crop == "garg":
         kept = garg_crop(size, height, width)
+    elif crop in WINDOWS:
+        kept = window(size, height, width, crop)
     elif crop == "none":
         row = lax.broadcasted_iota(jnp.int32, (height, width), 0)
         column = lax.broadcasted_iota(jnp.int32, (height, width), 1)
         kept = (row < size[..., 0, None, None]) & (column < size[..., 1, None, None])
     else:
-        raise ValueError(f"crop is {crop!r}; use 'garg' or 'none'")
+        raise ValueError(f"crop is {crop!r}; use 'garg', {', '.join(map(repr, WINDOWS))} or 'none'")
     return kept & (truth > min_depth) & (truth < max_depth)
 
 

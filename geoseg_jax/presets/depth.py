@@ -42,12 +42,12 @@ def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str,
             "init_from": options["init"],
             "transfer": transfer(("encoder",)),
             "task": _TASK,
-            "model": _MODEL
+            "model": MODEL
             | {"encoder": options["encoder"]}
             | decoder_of(options["encoder"], options["decoder"]),
-            "data": _DATA | VIEWS[options["views"]],
-            "optimizer": _OPTIMIZER,
-            "train": _TRAIN,
+            "data": DATA | VIEWS[options["views"]],
+            "optimizer": OPTIMIZER,
+            "train": TRAIN,
         }
     )
     suit_vit(config)
@@ -75,7 +75,7 @@ _TASK = {
     },
     "eval": {"min_depth": 1e-3, "max_depth": 80.0, "crop": "none", "median_scaling": False},
 }
-_MODEL = {
+MODEL = {
     "encoder": "resnet18",
     "normalisation": "imagenet",
     "decoder_channels": (16, 32, 64, 128, 256),
@@ -83,7 +83,7 @@ _MODEL = {
     "pose_encoder": "resnet18",
     "compute_dtype": "float32",  # bfloat16 on GPU and TPU
 }
-_DATA = {
+DATA = {
     "height": 192,
     "width": 640,
     "constant_frames": 200,
@@ -91,7 +91,7 @@ _DATA = {
     "workers": 0,
     "bad_share": 0.0,
 }
-_OPTIMIZER = {
+OPTIMIZER = {
     "name": "adam",
     "learning_rate": 1e-4,
     "schedule": "step",
@@ -103,7 +103,7 @@ _OPTIMIZER = {
     "rules": (),
     "layer_decay": 1.0,  # learning rate of an encoder's layer over that of the next one
 }
-_TRAIN = {
+TRAIN = {
     "steps": 10_000,
     "batch_size": 12,
     "eval_batch_size": 16,

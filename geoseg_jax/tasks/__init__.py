@@ -3,10 +3,15 @@
 import difflib
 from typing import Any
 
-from geoseg_jax.tasks import segmentation, selfsup_depth
+from geoseg_jax.tasks import classification, depth_supervised, segmentation, selfsup_depth
 from geoseg_jax.tasks.base import Task
 
-TASKS = {"selfsup_depth": selfsup_depth.make, "segmentation": segmentation.make}
+TASKS = {
+    "selfsup_depth": selfsup_depth.make,
+    "depth_supervised": depth_supervised.make,
+    "classification": classification.make,
+    "segmentation": segmentation.make,
+}
 
 
 def make_task(config: Any, data: Any = None) -> Task:

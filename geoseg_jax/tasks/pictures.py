@@ -18,13 +18,23 @@ def _palette(name: str) -> np.ndarray:
     return (matplotlib.colormaps[name](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
 
 
-def colour(values: jax.Array, valid: jax.Array, palette: str = "magma") -> jax.Array:
-    """[B, H, W] to uint8 [B, H, W, 3], bright where large; black where not valid.
+def brightest(values: jax.Array, valid: jax.Array) -> jax.Array:
+    """What is drawn in the brightest colour: each picture's 95th percentile, [B, 1, 1].
 
-    Each picture is scaled to its own 95th percentile, so that one outlier does not darken it.
+    So one outlier does not darken a picture.
     """
     known = jnp.where(valid, values, jnp.nan)
-    high = jnp.nanpercentile(known, 95, axis=(1, 2), keepdims=True)
+    return jnp.nanpercentile(known, 95, axis=(1, 2), keepdims=True)
+
+
+def colour(
+    values: jax.Array, valid: jax.Array, palette: str = "magma", high: jax.Array | None = None
+) -> jax.Array:
+    """[B, H, W] to uint8 [B, H, W, 3], bright where large; black where not valid.
+
+    high: [B, 1, 1], what is brightest; None for each picture's own, see `brightest`.
+    """
+    high = brightest(values, valid) if high is None else high
     index = jnp.clip(255 * values / high, 0, 255)
     table = jnp.asarray(_palette(palette))
     picture = table[jnp.where(valid, jnp.nan_to_num(index), 0).astype(jnp.int32)]
@@ -37,7 +47,13 @@ def colour_inverse_depth(inverse_depth: jax.Array) -> jax.Array:
 
 
 def colour_sparse_depth(depth: jax.Array, size: jax.Array, height: int, width: int) -> jax.Array:
-    """Ground truth in the colours of colour_inverse_depth, drawn at height x width.
+    """Ground truth in the colours of colour_inverse_depth, see draw_sparse_depth."""
+    drawn = draw_sparse_depth(depth, size, height, width)
+    return colour(drawn, drawn > 0)
+
+
+def draw_sparse_depth(depth: jax.Array, size: jax.Array, height: int, width: int) -> jax.Array:
+    """Inverse depth in 1 / metres drawn at height x width, 0 = not measured: [B, height, width].
 
     depth: [B, D_H, D_W] metres, 0 = not measured; size: int32 [B, 2], its true height and width.
     Where several measurements fall into a pixel the nearest is drawn.
@@ -50,5 +66,4 @@ def colour_sparse_depth(depth: jax.Array, size: jax.Array, height: int, width: i
         canvas = jnp.zeros((height, width))
         return canvas.at[rows[:, None], columns[None, :]].max(values, mode="drop")
 
-    drawn = jax.vmap(draw)(near, y, x)
-    return colour(drawn, drawn > 0)
+    return jax.vmap(draw)(near, y, x)

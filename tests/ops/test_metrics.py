@@ -1,3 +1,4 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -107,3 +108,19 @@ def test_same_under_transformations():
         return scale, metrics.depth_error_sums(scaled, truth, valid)
 
     transforms.check_transforms(evaluate, predicted, truth, size)
+
+
+def test_windows_are_those_of_the_literature():
+    size = np.array([[480, 640], [240, 320]], np.int32)
+    kept = np.asarray(
+        jax.jit(metrics.window, static_argnums=(1, 2, 3))(size, 480, 640, "eigen_nyu")
+    )
+    expected = np.zeros_like(kept)
+    expected[0, 45:471, 41:601] = True
+    expected[1, 22:235, 20:300] = True
+    np.testing.assert_array_equal(kept, expected)
+    # Cityscapes without its lowest quarter: rows 256 to 767, columns 192 to 1855.
+    size = np.array([768, 2048], np.int32)
+    kept = np.asarray(metrics.window(size, 768, 2048, "cityscapes"))
+    assert kept[256:, 192:1856].all()
+    assert kept.sum() == 512 * 1664

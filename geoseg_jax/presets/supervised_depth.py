@@ -1,0 +1,103 @@
+"""Depth from true depth: what its configs share.
+
+Encoder, decoder, head and range are those of self-supervised depth (presets/depth.py), so that the
+two arms differ in what teaches them alone. The loss is that of Lee et al., "From Big to Small",
+arXiv:1907.10326; `paper_code` brings back that of Lao et al.'s public code.
+"""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from geoseg_jax.presets import argument, depth
+from geoseg_jax.presets.encoders import ENCODERS, decoder_of, suit_vit
+from geoseg_jax.presets.smoke import smoke
+from geoseg_jax.presets.transfer import transfer
+
+# Options of every config of supervised depth, FILE.py:supervised,resnet50,init=W where the file
+# knows views as well; a word alone says which choice.
+OPTIONS = {
+    "encoder": ENCODERS,
+    "decoder": ("auto", "unet", "dpt"),  # auto: unet, or dpt on a ViT
+    "loss": ("silog_root", "silog", "l1", "berhu"),  # see ops/depth_losses.py
+    "init": "",  # workdir, checkpoint or weights that the encoder starts from
+    "preset": ("controlled", "paper_code"),
+    "smoke": False,
+}
+
+
+def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str, Any]]:
+    """A complete config, its data set excepted, and the options it was made with.
+
+    The caller ends with `finish`, when the data set is set.
+
+    Args:
+      arg: what the user wrote behind the config file's colon.
+      file: the config file's name, for messages.
+      more: further options that it knows, or other defaults than OPTIONS.
+
+    Raises:
+      ValueError: for an unknown option or a bad value, see argument.parse.
+    """
+    options = argument.parse(arg, argument.override(OPTIONS, more), file)
+    encoder = options["encoder"]
+    model = {key: value for key, value in depth.MODEL.items() if key != "pose_encoder"}
+    config = ConfigDict(
+        {
+            "seed": 0,
+            "init_from": options["init"],
+            "transfer": transfer(("encoder",)),
+            "task": TASK | {"loss": options["loss"]},
+            "model": model | {"encoder": encoder} | decoder_of(encoder, options["decoder"]),
+            "data": depth.DATA | {"truth_in_training": True, "frames": (), "stereo": False},
+            "optimizer": depth.OPTIMIZER | {"decay_factor": 0.5},
+            "train": depth.TRAIN | {"batch_size": 8},
+        }
+    )
+    suit_vit(config)
+    if options["preset"] == "paper_code":
+        paper_code(config)
+    return config, options
+
+
+def finish(config: ConfigDict, options: dict[str, Any]) -> ConfigDict:
+    """The config at a small size and on the synthetic world where `smoke` asks for it."""
+    if options["smoke"]:
+        smoke(config, "views")
+        config.data.update({"frames": (), "stereo": False})
+        config.data.update({"scale": (), "crop": (), "train_split": "", "eval_split": ""})
+        config.task.eval.crop = "none"
+    return config
+
+
+def paper_code(config: ConfigDict) -> None:
+    """Sets what the public code of Lao et al. (ECCV 2024) trains supervised depth by.
+
+    L1 in metres, summed over four scales by halves; Adam at 1e-4, halved. Two things of it are not
+    brought back: the depth beyond the range is left out rather than set to its end, and the mean is
+    over what was measured, not over all pixels.
+    """
+    config.task.update({"loss": "l1", "gradient_weight": 0.0, "scales": 4})
+    config.task.jitter.update({"contrast": 0.2, "hue": 0.0, "probability": 1.0})
+    config.optimizer.update({"name": "adam", "learning_rate": 1e-4, "schedule": "step"})
+    config.optimizer.update({"weight_decay": 0.0, "clip_norm": 0.0, "warmup_steps": 0})
+
+
+TASK = {
+    "name": "depth_supervised",
+    "loss": "silog_root",
+    "variance_focus": 0.85,  # of silog and silog_root: how much of the scale's error is forgiven
+    "gradient_weight": 0.0,  # of gradient_matching; 0.5 in MegaDepth, for truth without gaps
+    "scales": 4,
+    "min_depth": 0.1,  # metres, the range of the sigmoid
+    "max_depth": 100.0,
+    "initial_depth": 10.0,  # metres, where the head starts
+    "jitter": {
+        "brightness": 0.2,
+        "contrast": 0.2,
+        "saturation": 0.2,
+        "hue": 0.1,
+        "probability": 0.5,
+    },
+    "eval": {"min_depth": 1e-3, "max_depth": 80.0, "crop": "none", "median_scaling": False},
+}
