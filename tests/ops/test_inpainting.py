@@ -53,10 +53,12 @@ def test_means_see_known_pixels_alone():
     known = RNG.random((2, 9, 8)) < 0.3
     known[0, :5, :5] = False
     colour = inpainting.mean_colour(jnp.asarray(images), jnp.asarray(known))
+    median = inpainting.median_colour(jnp.asarray(images), jnp.asarray(known))
     around = inpainting.mean_of_surroundings(jnp.asarray(images), jnp.asarray(known), 3)
     for n in range(2):
         mean = images[n][known[n]].mean(axis=0)
         np.testing.assert_allclose(colour[n, 0, 0], mean, rtol=1e-5)
+        np.testing.assert_allclose(median[n, 0, 0], np.median(images[n][known[n]], axis=0))
         for y in range(9):
             for x in range(8):
                 window = np.s_[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2]
@@ -65,6 +67,7 @@ def test_means_see_known_pixels_alone():
                 np.testing.assert_allclose(around[n, y, x], expected, rtol=1e-4)
 
 
-def test_without_a_known_pixel_means_are_zero():
-    images = jnp.ones((1, 4, 4, 3))
-    assert float(inpainting.mean_colour(images, jnp.zeros((1, 4, 4), bool)).max()) == 0
+def test_without_a_known_pixel_colours_are_zero():
+    images, none = jnp.ones((1, 4, 4, 3)), jnp.zeros((1, 4, 4), bool)
+    assert float(inpainting.mean_colour(images, none).max()) == 0
+    assert float(inpainting.median_colour(images, none).max()) == 0

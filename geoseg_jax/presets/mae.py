@@ -1,0 +1,120 @@
+"""Masked autoencoding (He et al., MAE, CVPR 2022, arXiv:2111.06377): what its configs share."""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from geoseg_jax.presets import argument
+from geoseg_jax.presets.encoders import ENCODERS
+from geoseg_jax.presets.smoke import smoke
+from geoseg_jax.presets.transfer import transfer
+
+# Without those of DINOv2, which have more than MAE's ViT.
+VITS = tuple(e for e in ENCODERS if e.startswith("vit") and "dinov2" not in e)
+
+# Options of every MAE config, FILE.py:vit_l16,init=W; a word alone says which choice.
+OPTIONS = {
+    "encoder": ("vit_b16", *(e for e in VITS if e != "vit_b16")),
+    "init": "",  # workdir, checkpoint or weights that the encoder starts from
+    "resolution": "224x224",  # width x height of the windows that are learned from
+    "seed": 0,
+    "smoke": False,  # a minute on a CPU on synthetic objects, without any data
+}
+
+
+def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str, Any]]:
+    """A complete MAE config, its data set excepted, and the options it was made with.
+
+    Args:
+      arg: what the user wrote behind the config file's colon.
+      file: the config file's name, for messages.
+      more: further options that it knows, or other defaults than OPTIONS.
+
+    Raises:
+      ValueError: for an unknown option or a bad value, see argument.parse.
+    """
+    options = argument.parse(arg, argument.override(OPTIONS, more), file)
+    height, width = argument.size(options["resolution"], f"{file}:resolution")
+    config = ConfigDict(
+        {
+            "seed": options["seed"],
+            "init_from": options["init"],
+            "transfer": transfer(("encoder",)),
+            "task": _TASK,
+            "model": _MODEL | {"encoder": options["encoder"]},
+            "data": _DATA | {"height": height, "width": width},
+            "optimizer": _OPTIMIZER,
+            "train": _TRAIN,
+        }
+    )
+    if options["encoder"] == "vit_tiny":
+        config.model.update({"mae_depth": 1, "mae_width": 32, "mae_heads": 2})
+    return config, options
+
+
+def recipe(config: ConfigDict, pictures: int, epochs: int, batch: int = 4096) -> None:
+    """Sets length, batch and learning rate (appendix A.1, table 8).
+
+    Args:
+      config: of `make`; changed in place.
+      pictures: in the training set.
+      epochs: how often each is seen, the first 40 of 800 in the warm-up.
+      batch: of all devices; the learning rate is 1.5e-4 for 256 and grows with it.
+    """
+    epoch = pictures / batch
+    config.optimizer.learning_rate = 1.5e-4 * batch / 256
+    config.optimizer.warmup_steps = round(epochs / 20 * epoch)
+    every = max(1, round(epochs / 40 * epoch))
+    config.train.update({"batch_size": batch, "steps": round(epochs * epoch)})
+    config.train.update({"eval_every": every, "pictures_every": every})
+    config.train.checkpoint_every = max(1, round(epoch))
+
+
+def finish(config: ConfigDict, options: dict[str, Any]) -> ConfigDict:
+    """The config, shrunk where the option `smoke` asks for it; the last line of every config."""
+    if options["smoke"]:
+        smoke(config, "objects")
+    return config
+
+
+_TASK = {
+    "name": "mae",
+    "mask_ratio": 0.75,
+    "normalise_patches": True,  # each by its own mean and deviation
+}
+_MODEL = {
+    "normalisation": "imagenet",
+    "mae_depth": 8,  # of the decoder
+    "mae_width": 512,
+    "mae_heads": 16,
+    "compute_dtype": "float32",  # bfloat16 on GPU and TPU
+}
+_DATA = {
+    "truth": "none",
+    "crop_area": (0.2, 1.0),
+    "flip": True,
+    "central_share": 0.875,  # judged on the middle
+    "workers": 0,
+    "bad_share": 0.0,
+}
+_OPTIMIZER = {
+    "name": "adamw",
+    "learning_rate": 1.5e-4,
+    "adam_b2": 0.95,
+    "schedule": "cosine",
+    "warmup_steps": 0,
+    "weight_decay": 0.05,
+    "clip_norm": 0.0,
+    # Sines and cosines, which MAE does not learn.
+    "rules": (("encoder/pos_embed", 0.0),),
+}
+_TRAIN = {
+    "steps": 10_000,
+    "batch_size": 256,
+    "eval_batch_size": 256,
+    "log_every": 50,
+    "eval_every": 1_000,
+    "checkpoint_every": 1_000,
+    "pictures_every": 1_000,
+    "best_metric": "mse",
+}

@@ -1,0 +1,143 @@
+"""MoCo v2 (Chen, Fan, Girshick, He, arXiv:2003.04297): what its configs share."""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from geoseg_jax.presets import argument
+from geoseg_jax.presets.encoders import ENCODERS
+from geoseg_jax.presets.smoke import smoke
+from geoseg_jax.presets.transfer import transfer
+
+# Options of every MoCo config, FILE.py:resnet18,init=W; a word alone says which choice.
+OPTIONS = {
+    "encoder": ("resnet50", *(e for e in ENCODERS if e != "resnet50")),
+    "init": "",  # workdir, checkpoint or weights that the encoder starts from
+    "resolution": "224x224",  # width x height of the windows that are learned from
+    "seed": 0,
+    "smoke": False,  # a minute on a CPU on synthetic objects, without any data
+}
+
+
+def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str, Any]]:
+    """A complete MoCo config, its data set excepted, and the options it was made with.
+
+    Args:
+      arg: what the user wrote behind the config file's colon.
+      file: the config file's name, for messages.
+      more: further options that it knows, or other defaults than OPTIONS.
+
+    Raises:
+      ValueError: for an unknown option or a bad value, see argument.parse.
+    """
+    options = argument.parse(arg, argument.override(OPTIONS, more), file)
+    height, width = argument.size(options["resolution"], f"{file}:resolution")
+    config = ConfigDict(
+        {
+            "seed": options["seed"],
+            "init_from": options["init"],
+            "transfer": transfer(("encoder",)),
+            "task": _TASK,
+            "model": _MODEL | {"encoder": options["encoder"]},
+            "data": _DATA | {"height": height, "width": width},
+            "optimizer": _SGD,
+            "train": _TRAIN,
+        }
+    )
+    if options["encoder"].startswith("vit"):
+        config.optimizer = ConfigDict(_ADAMW)
+    return config, options
+
+
+def recipe(config: ConfigDict, pictures: int, epochs: int, batch: int = 256) -> None:
+    """Sets length, batch and learning rate.
+
+    Args:
+      config: of `make`; changed in place.
+      pictures: in the training set.
+      epochs: how often each is seen.
+      batch: of all devices, in the paper 256; the learning rate grows with it.
+    """
+    epoch = pictures / batch
+    config.optimizer.learning_rate *= batch / 256
+    config.train.update({"batch_size": batch, "steps": round(epochs * epoch)})
+    every = max(1, round(epochs / 40 * epoch))
+    config.train.update({"eval_every": every, "pictures_every": every})
+    config.train.checkpoint_every = max(1, round(epoch))
+    if config.model.encoder.startswith("vit"):
+        config.optimizer.warmup_steps = round(epochs / 10 * epoch)
+
+
+def finish(config: ConfigDict, options: dict[str, Any]) -> ConfigDict:
+    """The config, shrunk where the option `smoke` asks for it; the last line of every config."""
+    if options["smoke"]:
+        smoke(config, "objects")
+        config.task.update({"queue": 64, "norm_groups": 2})
+    return config
+
+
+_TASK = {
+    "name": "moco",
+    "queue": 65_536,  # negatives
+    "momentum": 0.999,
+    "temperature": 0.2,
+    "features": 128,
+    # Of batch normalisation, for MoCo's eight GPUs: tasks/moco.py says why.
+    "norm_groups": 8,
+    "jitter": {
+        "brightness": 0.4,
+        "contrast": 0.4,
+        "saturation": 0.4,
+        "hue": 0.1,
+        "probability": 0.8,
+    },
+    "grey_probability": 0.2,
+    "blur_probability": 0.5,
+    "blur_sigma": (0.1, 2.0),  # pixels, of pictures of 224x224
+}
+_MODEL = {
+    "normalisation": "imagenet",
+    "compute_dtype": "float32",  # bfloat16 on GPU and TPU
+}
+_DATA = {
+    "truth": "none",
+    "crop_area": (0.2, 1.0),
+    "crop_views": 2,
+    "flip": True,
+    "central_share": 1.0,
+    "workers": 0,
+    "bad_share": 0.0,
+}
+# Of the paper for ResNets. There biases and normalisation decay as well, which is spared here.
+_SGD = {
+    "name": "sgd",
+    "learning_rate": 0.03,  # for a batch of 256
+    "momentum": 0.9,
+    "schedule": "cosine",
+    "warmup_steps": 0,
+    "weight_decay": 1e-4,
+    "clip_norm": 0.0,
+    "rules": (),
+}
+# For ViTs that of MoCo v3 (Chen, Xie, He, arXiv:2104.02057, section 4.2), with its remedy against
+# unstable training: the projection of patches stays random.
+_ADAMW = {
+    "name": "adamw",
+    "learning_rate": 1.5e-4,  # for a batch of 256
+    "schedule": "cosine",
+    "warmup_steps": 0,
+    "weight_decay": 0.1,
+    "clip_norm": 0.0,
+    "rules": (("encoder/patch_embed/.*", 0.0),),
+}
+_TRAIN = {
+    "steps": 10_000,
+    "batch_size": 256,
+    "eval_batch_size": 256,
+    "log_every": 50,
+    "eval_every": 1_000,
+    "checkpoint_every": 1_000,
+    "pictures_every": 1_000,
+    # The negatives get harder as the network learns, so that no step's number is the best.
+    "best_metric": "",
+}

@@ -1,0 +1,24 @@
+"""Where pre-training on single pictures reads them from."""
+
+from ml_collections import ConfigDict
+
+IMAGENET = 1_281_167  # training pictures of ILSVRC 2012
+READERS = ("tfds", "class_folder", "pictures")
+
+
+def imagenet(config: ConfigDict, reader: str) -> None:
+    """Sets config.data to read ImageNet-1k, its root excepted; categories are not looked at.
+
+    Args:
+      config: changed in place.
+      reader: one of READERS: as tensorflow-datasets prepares it; a folder for each class; or any
+        folder of pictures, whatever it holds.
+    """
+    config.data.update({"name": reader, "root": "", "workers": 8})
+    if reader == "tfds":
+        config.data.update({"dataset": "imagenet2012", "train_split": "train"})
+        config.data.eval_split = "validation"
+    elif reader == "class_folder":
+        config.data.update({"train_split": "train", "eval_split": "val", "eval_list": ""})
+    else:
+        config.data.update({"train_split": "", "eval_split": "held_out", "held_out": 0.01})

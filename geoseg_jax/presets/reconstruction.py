@@ -1,0 +1,100 @@
+"""Inpainting, the control of Lao et al. (ECCV 2024): what its configs share."""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from geoseg_jax.presets import argument
+from geoseg_jax.presets.encoders import ENCODERS, decoder_of, suit_vit
+from geoseg_jax.presets.smoke import smoke
+from geoseg_jax.presets.transfer import transfer
+
+# Options of every reconstruction config, FILE.py:resnet50,init=W; a word alone says which choice.
+OPTIONS = {
+    "encoder": ENCODERS,
+    "decoder": ("auto", "unet", "dpt"),  # auto: unet, or dpt on a ViT
+    "init": "",  # workdir, checkpoint or weights that the encoder starts from
+    "loss": ("image", "holes"),  # all of the picture, as in the paper, or what is to be filled
+    "smoke": False,  # a minute on a CPU on the synthetic world, without any data
+}
+
+
+def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str, Any]]:
+    """A complete reconstruction config, its data set excepted, and the options it was made with.
+
+    Args:
+      arg: what the user wrote behind the config file's colon.
+      file: the config file's name, for messages.
+      more: further options that it knows, or other defaults than OPTIONS.
+
+    Raises:
+      ValueError: for an unknown option or a bad value, see argument.parse.
+    """
+    options = argument.parse(arg, argument.override(OPTIONS, more), file)
+    encoder = options["encoder"]
+    config = ConfigDict(
+        {
+            "seed": 0,
+            "init_from": options["init"],
+            "transfer": transfer(("encoder",)),
+            "task": _TASK | {"loss_region": options["loss"]},
+            "model": _MODEL | {"encoder": encoder} | decoder_of(encoder, options["decoder"]),
+            "data": _DATA,
+            "optimizer": _OPTIMIZER,
+            "train": _TRAIN,
+        }
+    )
+    suit_vit(config)
+    return config, options
+
+
+def finish(config: ConfigDict, options: dict[str, Any]) -> ConfigDict:
+    """The config, shrunk where the option `smoke` asks for it; the last line of every config."""
+    if options["smoke"]:
+        smoke(config, "pictures")
+    return config
+
+
+_TASK = {
+    "name": "reconstruction",
+    "hole_share": (0.001, 0.01),  # of the pixels start a hole
+    "hole_size": 7,  # pixels
+}
+_MODEL = {
+    "normalisation": "imagenet",
+    "decoder_channels": (16, 32, 64, 128, 256),
+    "decoder_padding": "reflect",
+    "compute_dtype": "float32",  # bfloat16 on GPU and TPU
+}
+_DATA = {
+    "height": 192,
+    "width": 640,
+    "frames": (),  # pictures alone
+    "stereo": False,
+    "truth": "none",
+    "flip": True,
+    "workers": 0,
+    "bad_share": 0.0,
+}
+# As the depth arm's, so that what is asked for is all that differs.
+_OPTIMIZER = {
+    "name": "adam",
+    "learning_rate": 1e-4,
+    "schedule": "step",
+    "decay_at": 0.75,
+    "decay_factor": 0.1,
+    "warmup_steps": 0,
+    "weight_decay": 0.0,
+    "clip_norm": 0.0,
+    "rules": (),
+}
+_TRAIN = {
+    "steps": 10_000,
+    "batch_size": 12,
+    "eval_batch_size": 16,
+    "log_every": 50,
+    "eval_every": 1_000,
+    "checkpoint_every": 1_000,
+    "pictures_every": 1_000,
+    "best_metric": "l1",
+}

@@ -1,0 +1,204 @@
+"""MoCo v2: two views of a picture shall be near each other and far from other pictures'.
+
+He, Fan, Wu, Xie, Girshick, "Momentum Contrast for Unsupervised Visual Representation Learning",
+CVPR 2020 (arXiv:1911.05722); Chen, Fan, Girshick, He, "Improved Baselines with Momentum Contrastive
+Learning" (arXiv:2003.04297): perceptron, blur, cosine.
+
+Why batch normalisation comes in groups. The statistics of a batch are a signature of the pictures
+in it. A query and its key come from the same batch, the negatives in the queue from earlier ones;
+were query and key normalised by the statistics of the same pictures, the network could tell the
+right answer by the signature alone, and would learn nothing else (MoCo, section 3.3). PyTorch's
+statistics are those of one GPU's share of the batch, and MoCo shuffles the keys among the GPUs, so
+that a key is normalised beside other pictures than its query. Under jit a batch sharded over
+devices is one array, and a plain batch normalisation takes the statistics of the whole of it, for
+queries and keys the same pictures in whatever order: shuffling would change nothing. So the encoder
+normalises in `norm_groups` blocks of consecutive examples (norm.BatchNorm), which stand for MoCo's
+eight GPUs however many devices there are, and the keys are computed in an order drawn anew for each
+step and brought back into the batch's. What is drawn depends on the step alone: one device and many
+compute the same. An encoder with layer norm has no such statistics, and nothing to shuffle.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from geoseg_jax.models.moco import MocoNet
+from geoseg_jax.ops import contrastive
+from geoseg_jax.tasks import pictures
+from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, Variables
+from geoseg_jax.tasks.contrastive_views import change_views
+
+# What follows the encoder instead of being learned: in batch_stats under this name.
+MOMENTUM = "momentum"
+_EVAL_KEY = 0  # evaluation changes the same picture in the same way, every time
+
+
+def make(config: Any, data: Any = None) -> Task:
+    """The task for one configuration; reads config.task and config.model.
+
+    A batch's second view is sources[:, 0] (config.data.crop_views = 2).
+    """
+    del data  # every batch carries all that this task needs
+    task, model = config.task, config.model
+    net = MocoNet(
+        encoder_name=model.encoder,
+        features=task.features,
+        norm_groups=task.norm_groups,
+        normalisation=model.normalisation,
+        dtype=jnp.dtype(model.compute_dtype),
+    )
+
+    def init(key: jax.Array, batch: Batch) -> Variables:
+        key_net, key_queue = jax.random.split(key)
+        variables = net.init(key_net, _unit(batch["image"]), train=False)
+        stats = variables.get("batch_stats", {})
+        noise = jax.random.normal(key_queue, (task.queue, task.features))
+        momentum = {
+            "params": variables["params"],
+            "batch_stats": stats,
+            "queue": contrastive.unit_length(noise),
+            "started": jnp.zeros((), jnp.float32),
+        }
+        return {"params": variables["params"], "batch_stats": {**stats, MOMENTUM: momentum}}
+
+    def loss(variables: Variables, key: jax.Array, batch: Batch) -> tuple[jax.Array, Aux]:
+        key_query, key_key, key_order = jax.random.split(key, 3)
+        learned, behind = _split(variables)
+        behind = follow(behind, learned, task.momentum)
+        query, updated = net.apply(
+            learned,
+            change_views(key_query, batch["id"], _unit(batch["image"]), task),
+            train=True,
+            mutable=["batch_stats"],
+        )
+        # As they come from the pipeline, in bytes, views are cheapest to send between devices.
+        order = jax.random.permutation(key_order, len(batch["id"]))
+        views = change_views(
+            key_key, batch["id"][order], _unit(batch["sources"][:, 0][order]), task
+        )
+        keys, stats = net.apply(
+            {"params": behind["params"], "batch_stats": behind["batch_stats"]},
+            views,
+            train=True,
+            mutable=["batch_stats"],
+        )
+        keys = jax.lax.stop_gradient(keys[jnp.argsort(order)])
+        result = contrastive.info_nce(query, keys, behind["queue"], temperature=task.temperature)
+        value = jnp.mean(result.loss)
+        behind |= {
+            "batch_stats": stats.get("batch_stats", {}),
+            "queue": contrastive.enqueue(behind["queue"], keys),
+        }
+        terms = {
+            "info_nce": value,
+            "training_accuracy": jnp.mean(result.hit, dtype=jnp.float32),
+            "similarity": jnp.mean(result.similarity),
+        }
+        return value, Aux({**updated.get("batch_stats", {}), MOMENTUM: behind}, terms)
+
+    def evaluate(variables: Variables, batch: Batch) -> Sums:
+        learned, behind = _split(variables)
+        query_views, key_views = views_of(batch)
+        query = net.apply(learned, query_views, train=False)
+        stays = {"params": behind["params"], "batch_stats": behind["batch_stats"]}
+        keys = net.apply(stays, key_views, train=False)
+        result = contrastive.info_nce(query, keys, behind["queue"], temperature=task.temperature)
+        return judge(result, query, batch["mask"], task.queue)
+
+    def views_of(batch: Batch) -> tuple[jax.Array, jax.Array]:
+        """Both views as evaluation sees them."""
+        keys = jax.random.split(jax.random.key(_EVAL_KEY))
+        views = batch["image"], batch["sources"][:, 0]
+        return tuple(
+            change_views(key, batch["id"], _unit(view), task)
+            for key, view in zip(keys, views, strict=True)
+        )
+
+    def visualise(variables: Variables, batch: Batch) -> dict[str, jax.Array]:
+        query, key = views_of(batch)
+        del variables
+        return {
+            "first window": batch["image"],
+            "query": pictures.to_uint8(query),
+            "second window": batch["sources"][:, 0],
+            "key": pictures.to_uint8(key),
+        }
+
+    return Task(init, loss, evaluate, summarise, visualise)
+
+
+def _split(variables: Variables) -> tuple[Variables, dict[str, Any]]:
+    """The network that learns, and what follows it."""
+    stats = dict(variables["batch_stats"])
+    behind = stats.pop(MOMENTUM)
+    return {"params": variables["params"], "batch_stats": stats}, dict(behind)
+
+
+def follow(behind: dict[str, Any], learned: Variables, momentum: float) -> dict[str, Any]:
+    """The momentum encoder one step on: m theta_k + (1 - m) theta_q (MoCo, eq. 2); no gradient.
+
+    Its first step takes all of the network that learns, its statistics too: they start equal, even
+    where that network's weights were put there after `init`, from an earlier run or a file.
+
+    Args:
+      behind: params, batch_stats, queue and started (0 before the first step, then 1).
+      learned: the network that learns, before this step's gradient.
+      momentum: m.
+    """
+    keep = jnp.where(behind["started"] > 0, momentum, 0.0)
+    params = jax.lax.stop_gradient(learned["params"])
+    mixed = jax.tree.map(lambda k, q: keep * k + (1 - keep) * q, behind["params"], params)
+    stats = jax.tree.map(
+        lambda k, q: jnp.where(behind["started"] > 0, k, q),
+        behind["batch_stats"],
+        learned["batch_stats"],
+    )
+    started = jnp.ones_like(behind["started"])
+    return {**behind, "params": mixed, "batch_stats": stats, "started": started}
+
+
+def judge(result: contrastive.Contrast, query: jax.Array, mask: jax.Array, queue: int) -> Sums:
+    """Sums over the pictures whose mask is True.
+
+    Args:
+      result: of the held-out pairs against the queue, which holds pictures of the training.
+      query: [B, C] of unit length. mask: bool [B].
+      queue: number of negatives.
+
+    Returns:
+      contrastive_accuracy, info_nce and similarity of the pairs, contrastive_accuracy_constant
+      (any of the K + 1 is as likely, for a network that answers the same to everything), query,
+      the sum of the vectors [C], and images, the number of pictures.
+    """
+
+    def total(per_image: jax.Array) -> jax.Array:
+        return jnp.sum(jnp.where(mask, per_image.astype(jnp.float32), 0))
+
+    images = jnp.sum(mask, dtype=jnp.int32)
+    return {
+        "contrastive_accuracy": total(result.hit),
+        "contrastive_accuracy_constant": images / (queue + 1.0),
+        "info_nce": total(result.loss),
+        "info_nce_constant": images * jnp.log(queue + 1.0),
+        "similarity": total(result.similarity),
+        "query": jnp.sum(jnp.where(mask[:, None], query, 0), axis=0),
+        "images": images,
+    }
+
+
+def summarise(sums: dict[str, Any]) -> dict[str, float]:
+    """Means over pictures, and `collapse`, the length of the mean query.
+
+    That is 1 where all pictures have one answer, whatever the loss says, and about
+    1 / sqrt(pictures) where answers lie evenly on the sphere.
+    """
+    images = sums["images"]
+    means = {k: float(v / images) for k, v in sums.items() if k not in ("images", "query")}
+    mean_query = np.asarray(sums["query"]) / images
+    return means | {"collapse": float(np.linalg.norm(mean_query)), "eval_images": images}
+
+
+def _unit(images: jax.Array) -> jax.Array:
+    return images.astype(jnp.float32) / 255
