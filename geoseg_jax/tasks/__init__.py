@@ -3,13 +3,24 @@
 import difflib
 from typing import Any
 
-from geoseg_jax.tasks import classification, depth_supervised, segmentation, selfsup_depth
+from geoseg_jax.tasks import (
+    classification,
+    depth_supervised,
+    mae,
+    moco,
+    reconstruction,
+    segmentation,
+    selfsup_depth,
+)
 from geoseg_jax.tasks.base import Task
 
 TASKS = {
     "selfsup_depth": selfsup_depth.make,
     "depth_supervised": depth_supervised.make,
     "classification": classification.make,
+    "reconstruction": reconstruction.make,
+    "mae": mae.make,
+    "moco": moco.make,
     "segmentation": segmentation.make,
 }
 
