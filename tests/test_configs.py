@@ -18,6 +18,9 @@ from geoseg_jax.tasks import make_task
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "configs"
 # The arguments to try beside none; a configuration that takes some must name them here.
 ARGUMENTS = {
+    "classify_folder": ["vit_tiny,resolution=64x64", "smoke"],
+    "classify_imagenet": ["class_folder,resnet50,init=W", "vit_tiny"],
+    "classify_synthetic": ["smoke,tiny"],
     "depth_kitti": ["mono,init=W", "stereo", "resnet50"],
     "depth_synthetic": ["mono", "room"],
     "quickstart": [],
@@ -30,6 +33,7 @@ ARGUMENTS = {
 }
 DEPTH = {"image", "sources", "intrinsics", "stereo_pose", "depth", "depth_size", "constant_depth"}
 SEGMENTATION = {"image", "label", "label_size"}
+CLASSIFICATION = {"image", "category"}
 KEY = jax.random.key(0)
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))
 
@@ -50,6 +54,8 @@ def abstract_batch(config):
     if depth:
         sizes["S"] = len(config.data.frames) + config.data.stereo
     keys = (DEPTH if depth else SEGMENTATION) | {"id", "mask"}
+    if config.task.name == "classification":
+        keys = CLASSIFICATION | {"id", "mask"}
 
     def struct(field):
         shape = tuple(sizes[axis] if axis in sizes else int(axis) for axis in field.axes)
@@ -74,6 +80,9 @@ def data_for(config):
     """What a task asks of the data when it is made."""
     if config.task.name == "selfsup_depth":
         return None
+    if config.task.name == "classification":
+        source = SimpleNamespace(categories=("cat", "dog", "house"))
+        return SimpleNamespace(train=source, eval=source)
     name = {"synthetic_segmentation": "synthetic_street"}
     table = label_table(config.data.classes or name.get(config.data.name, "camvid11"))
     # One label picture, for the weights of classes.
@@ -107,10 +116,13 @@ def test_builds_and_steps(name, arg):
         lambda a, b: (a.shape, a.dtype) == (b.shape, b.dtype), gradients, variables["params"]
     )
     assert jax.tree.all(same)
-    assert jax.tree.structure(aux.batch_stats) == jax.tree.structure(variables["batch_stats"])
+    stats = variables.get("batch_stats", {})
+    assert jax.tree.structure(aux.batch_stats) == jax.tree.structure(stats)
     sums = jax.eval_shape(task.evaluate, variables, batch)
     depth = config.task.name == "selfsup_depth"
     judged = {"abs_rel", "abs_rel_constant"} if depth else {"confusion"}
+    if config.task.name == "classification":
+        judged = {"top1", "top5", "counts"}
     assert judged | {"images"} <= set(sums)
     pictures = jax.eval_shape(task.visualise, variables, batch)
     pictures.pop("legend", None)

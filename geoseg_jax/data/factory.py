@@ -7,9 +7,18 @@ from typing import NamedTuple
 from absl import logging
 from ml_collections import ConfigDict
 
-from geoseg_jax.data import kitti, synthetic_views
+from geoseg_jax.data import (
+    class_folder,
+    kitti,
+    picture_folder,
+    synthetic_objects,
+    synthetic_views,
+    tfds_classification,
+)
 from geoseg_jax.data.constant import WithConstantDepth
+from geoseg_jax.data.fixed_views import FixedViews
 from geoseg_jax.data.source import DataError, Source, left_out
+from geoseg_jax.data.transforms import augmentation
 
 
 class Data(NamedTuple):
@@ -25,6 +34,10 @@ class Data(NamedTuple):
 MAKERS: Mapping[str, Callable[[ConfigDict], tuple[Source, Source]]] = {
     "kitti": kitti.make,
     "synthetic": synthetic_views.make,
+    "synthetic_objects": synthetic_objects.make,
+    "class_folder": class_folder.make,
+    "tfds": tfds_classification.make,
+    "pictures": picture_folder.make,
 }
 
 
@@ -51,6 +64,8 @@ def make_data(config: ConfigDict, *, check_labels: bool = True) -> Data:
         log("%s: %d records; left out: %s", split, len(source), left_out(source))
     if name in MAKERS and data.get("truth", "depth") == "depth":
         evaluation = _with_constant_depth(data, train, evaluation)
+    if data.get("crop_views", 1) > 1:  # what compares windows is judged on windows as well
+        evaluation = FixedViews(evaluation, augmentation(data))
     return Data(train, evaluation)
 
 

@@ -1,0 +1,132 @@
+"""Image classification: the recipes of ResNets and of vision transformers, which configs share."""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from geoseg_jax.presets import argument
+from geoseg_jax.presets.encoders import ENCODERS
+from geoseg_jax.presets.smoke import smoke
+from geoseg_jax.presets.transfer import transfer
+
+IMAGENET = 1_281_167  # training pictures of ILSVRC 2012
+
+# Options of every classification config, FILE.py:resnet50,init=W; a bare word is a choice.
+OPTIONS = {
+    "encoder": ENCODERS,
+    "init": "",  # workdir, checkpoint or weights that the encoder starts from
+    "resolution": "224x224",  # width x height of the windows that are learned from
+    "seed": 0,
+    "smoke": False,  # a minute on a CPU on synthetic objects, without any data
+}
+
+
+def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str, Any]]:
+    """A complete classification config, its data set excepted, and the options it was made with.
+
+    Args:
+      arg: what the user wrote behind the config file's colon.
+      file: the config file's name, for messages.
+      more: further options that it knows, or other defaults than OPTIONS.
+
+    Raises:
+      ValueError: for an unknown option or a bad value, see argument.parse.
+    """
+    options = argument.parse(arg, argument.override(OPTIONS, more), file)
+    height, width = argument.size(options["resolution"], f"{file}:resolution")
+    sections = {
+        "seed": options["seed"],
+        "init_from": options["init"],
+        "transfer": transfer(("encoder",)),
+        "task": _TASK,
+        "model": _MODEL | {"encoder": options["encoder"]},
+        "data": _DATA | {"height": height, "width": width},
+        "optimizer": _SGD,
+        "train": _TRAIN,
+    }
+    return ConfigDict(sections), options
+
+
+def finish(config: ConfigDict, options: dict[str, Any]) -> ConfigDict:
+    """The config, shrunk where the option `smoke` asks for it; the last line of every config."""
+    if options["smoke"]:
+        smoke(config, "objects")
+    return config
+
+
+def recipe(config: ConfigDict, pictures: int, epochs: int = 90) -> None:
+    """Sets the batch, the length and the optimiser that an encoder of this kind is trained with.
+
+    Args:
+      config: of `make`; changed in place.
+      pictures: in the training set.
+      epochs: how often each is seen.
+    """
+    vit = config.model.encoder.startswith("vit")
+    batch = 1024 if vit else 256
+    epoch = pictures / batch
+    config.train.batch_size = batch
+    config.train.steps = round(epochs * epoch)
+    every = max(1, round(5 * epoch))
+    config.train.update({"eval_every": every, "pictures_every": every})
+    config.train.checkpoint_every = max(1, round(epoch))
+    config.optimizer.warmup_steps = every
+    if vit:
+        config.optimizer.update(_ADAMW)
+        config.optimizer.warmup_steps = round(8 * epoch)
+        config.task.label_smoothing = 0.0
+
+
+_TASK = {
+    "name": "classification",
+    "label_smoothing": 0.1,
+    # No part of the recipe: the colours of synthetic and of small sets may want it.
+    "jitter": {
+        "brightness": 0.4,
+        "contrast": 0.4,
+        "saturation": 0.4,
+        "hue": 0.1,
+        "probability": 0.0,
+    },
+}
+_MODEL = {
+    "normalisation": "imagenet",
+    "compute_dtype": "float32",  # bfloat16 on GPU and TPU
+}
+_DATA = {
+    "truth": "none",
+    # Szegedy et al., "Going Deeper with Convolutions" (CVPR 2015), section 6; () = the middle.
+    "crop_area": (0.08, 1.0),
+    "flip": True,
+    # Judged on the middle: 224 of a short side of 256.
+    "central_share": 0.875,
+    "workers": 0,
+    "bad_share": 0.0,
+}
+# ResNets: He et al. (CVPR 2016, section 3.4), its rate for a batch of 256, with the warm-up of
+# Goyal et al. (arXiv:1706.02677, section 2.2), the cosine and the smoothing of He et al., "Bag of
+# Tricks" (CVPR 2019, section 5), and without decay of biases and normalisation (section 3.1).
+_SGD = {
+    "name": "sgd",
+    "learning_rate": 0.1,
+    "momentum": 0.9,
+    "weight_decay": 1e-4,
+    "schedule": "cosine",
+    "warmup_steps": 0,
+    "clip_norm": 0.0,
+    "rules": (),
+}
+# Transformers: Beyer et al., "Better plain ViT baselines for ImageNet-1k" (arXiv:2205.01580), whose
+# decay of 1e-4 is not multiplied by the rate of 1e-3, as ours is.
+_ADAMW = {"name": "adamw", "learning_rate": 1e-3, "weight_decay": 0.1, "clip_norm": 1.0}
+_TRAIN = {
+    "steps": 10_000,
+    "batch_size": 256,
+    "eval_batch_size": 256,
+    "log_every": 50,
+    "eval_every": 1_000,
+    "checkpoint_every": 1_000,
+    "pictures_every": 1_000,
+    "best_metric": "top1",
+    "best_mode": "max",
+}
