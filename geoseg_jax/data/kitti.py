@@ -9,7 +9,7 @@ import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
-from geoseg_jax.data import pictures
+from geoseg_jax.data import depth_maps, pictures
 from geoseg_jax.data.kitti_calibration import Cameras, read_cameras, read_velodyne
 from geoseg_jax.data.kitti_depth import project_scan, read_scan
 from geoseg_jax.data.kitti_tree import HOW_TO_GET, LAYOUT, Frame, KittiTree
@@ -36,8 +36,9 @@ def resolve_ground_truth(tree: KittiTree, targets: Sequence[Frame], wanted: str)
 def make(data: ConfigDict) -> tuple[Source, Source]:
     """Sources to train and to evaluate on.
 
-    config.data: root, train_split, eval_split, height, width, frames, stereo, ground_truth, and
-    truth: 'depth', or 'none' for an evaluation that needs no ground truth.
+    config.data: root, train_split, eval_split, height, width, frames, stereo, ground_truth;
+    truth: 'depth', or 'none' for an evaluation that needs no ground truth; truth_in_training:
+    records to train on carry depth of the pictures' size, and those without any are left out.
     Raises DataError for a folder, split or calibration that can't be used.
     """
     if not data.root:
@@ -57,7 +58,8 @@ def make(data: ConfigDict) -> tuple[Source, Source]:
         # One kind for the evaluation and for the constant map that it is compared with.
         "ground_truth": resolve_ground_truth(tree, judged, data.get("ground_truth", "auto")),
     }
-    train = KittiSource(tree, targets, **settings)
+    taught = data.get("truth_in_training", False)
+    train = KittiSource(tree, targets, **settings, with_depth=taught, full_depth=False)
     if len(train) == 0:
         raise DataError(
             f"config.data.train_split={data.train_split!r}: no frame to train on under "
@@ -91,6 +93,8 @@ class KittiSource:
     tree: the files. targets: the frames to serve. height, width: of the pictures, pixels.
     frames: offsets of the temporal source views; stereo: whether the partner of the pair is one.
     with_depth: records carry depth and depth_size, and frames without true depth are left out.
+    full_depth: depth keeps its own size, padded to the largest of all dates (evaluation); otherwise
+    it has the pictures', see `depth_maps.nearest_to_camera`.
     needs_neighbours: leave frames out whose neighbours are missing; otherwise the frame itself
     stands in for a missing view, which is right where views are only looked at (evaluation).
     ground_truth: `improved` (Uhrig et al., Sparsity Invariant CNNs, 3DV 2017), `velodyne` (one
@@ -109,11 +113,13 @@ class KittiSource:
         frames: Sequence[int] = (-1, 1),
         stereo: bool = True,
         with_depth: bool = False,
+        full_depth: bool = True,
         needs_neighbours: bool = True,
         ground_truth: str = "auto",
     ):
         self._tree, self._size = tree, (height, width)
         self._offsets, self._stereo, self._with_depth = tuple(frames), stereo, with_depth
+        self._full_depth = full_depth
         self._improved = resolve_ground_truth(tree, targets, ground_truth) == "improved"
         left_out: Counter[str] = Counter()
         self.targets: list[Frame] = []
@@ -145,8 +151,10 @@ class KittiSource:
             "stereo_pose": pose.astype(np.float32),
         }
         if self._with_depth:
-            depth = self._read_depth(target)
-            record["depth"] = np.zeros(self._depth_size, np.float32)
+            depth, size = self._read_depth(target), self._depth_size
+            if not self._full_depth:
+                depth, size = depth_maps.nearest_to_camera(depth, *self._size), self._size
+            record["depth"] = np.zeros(size, np.float32)
             record["depth"][: depth.shape[0], : depth.shape[1]] = depth
             record["depth_size"] = np.array(depth.shape, np.int32)
         return record
@@ -186,6 +194,8 @@ class KittiSource:
         digest = hashlib.sha256()
         settings = (self._size, self._offsets, self._stereo, self._with_depth, self._improved)
         digest.update(repr(settings).encode())
+        if self._with_depth and not self._full_depth:
+            digest.update(b"depth of the pictures' size")
         for target in self.targets:
             digest.update(f"{target}\n".encode())
         for date, cameras in sorted(self._cameras.items()):

@@ -9,7 +9,8 @@ from geoseg_jax.data.synthetic import EVAL_SEED, SyntheticSource, cached_source
 def make(data: ConfigDict) -> tuple[Source, Source]:
     """Sources to train and to evaluate on; the evaluation's worlds have a seed of their own.
 
-    config.data: world, train_size, eval_size, seed, height, width, frames, stereo, cache_dir.
+    config.data: world, train_size, eval_size, seed, height, width, frames, stereo, cache_dir. All
+    records carry the whole truth whatever config.data.truth_in_training says: it costs nothing.
     Raises DataError for an unknown world or a folder that can't be written.
     """
     settings = {

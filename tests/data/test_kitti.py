@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from geoseg_jax.batch import check_record
+from geoseg_jax.data.depth_maps import nearest_to_camera
 from geoseg_jax.data.kitti import KittiSource
 from geoseg_jax.data.kitti_tree import Frame, KittiTree
 from geoseg_jax.data.pictures import read_picture, resize, to_rgb
@@ -218,3 +219,21 @@ def test_real_frames_of_both_drives(shared_data):
     assert len(some) == 12 + 28
     assert some.left_out == {"no frame at offset -1": 3, "no frame at offset +1": 3}
     check_record(some[len(some) - 1], "a JPEG record")
+
+
+def test_depth_to_train_on_has_the_pictures_size_and_every_measurement(tmp_path):
+    fabricate.write_drive(tmp_path, scans=(1, 3))
+    settings = {"frames": (), "stereo": False, "with_depth": True}
+    taught, judged = source(tmp_path, full_depth=False, **settings), source(tmp_path, **settings)
+    assert taught.left_out == {"no velodyne scan": 4}
+    record = taught[0]
+    check_record(record, "record")
+    assert record["depth"].shape == (SIZE["height"], SIZE["width"])
+    assert record["depth_size"].tolist() == [SIZE["height"], SIZE["width"]]
+    full = judged[0]["depth"]
+    np.testing.assert_array_equal(record["depth"], nearest_to_camera(full, **SIZE))
+    # Each pixel of the small map is the nearest of the four that it covers.
+    four = full.reshape(12, 2, 40, 2)
+    nearest = np.where(four > 0, four, np.inf).min(axis=(1, 3))
+    np.testing.assert_array_equal(record["depth"], np.where(np.isinf(nearest), 0, nearest))
+    assert taught.fingerprint() != judged.fingerprint()
