@@ -107,6 +107,7 @@ def read(source: str, config: ConfigDict) -> Ancestor:
         "sha256": weights.sha256,
         "converted_from": weights.source,
         "left_out": list(weights.dropped),
+        "changed": list(weights.changed),
         "parents": [],
     }
     habits = {"normalisation": weights.normalisation}

@@ -33,14 +33,23 @@ class Slot(NamedTuple):
 
 
 def to_torch(array: np.ndarray) -> np.ndarray:
-    """[k, k, in, out] -> [out, in, k, k]; vectors as they are."""
-    return np.ascontiguousarray(array.transpose(3, 2, 0, 1)) if array.ndim == 4 else array
+    """[k, k, in, out] -> [out, in, k, k] and [in, out] -> [out, in]; vectors as they are."""
+    axes = {4: (3, 2, 0, 1), 2: (1, 0)}.get(array.ndim)
+    return np.ascontiguousarray(array.transpose(axes)) if axes else array
 
 
 def from_torch(array: np.ndarray) -> np.ndarray:
-    """[out, in, k, k] -> [k, k, in, out] in float32; vectors as they are."""
-    array = array.transpose(2, 3, 1, 0) if array.ndim == 4 else array
+    """[out, in, k, k] -> [k, k, in, out], [out, in] -> [in, out], float32; vectors as they are."""
+    axes = {4: (2, 3, 1, 0), 2: (1, 0)}.get(array.ndim)
+    array = array.transpose(axes) if axes else array
     return np.ascontiguousarray(array, np.float32)
+
+
+def torch_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape that to_torch gives an array of that shape."""
+    if len(shape) == 4:
+        return (shape[3], shape[2], shape[0], shape[1])
+    return shape[::-1]
 
 
 def encoder_name(path: Path) -> str:
@@ -95,10 +104,8 @@ def decoder_slots(
 def _slots(shapes: Any, part: str, name: Callable[[Path], str]) -> Mapping[str, Slot]:
     slots = {}
     for (collection, *rest), leaf in traverse_util.flatten_dict(shapes).items():
-        path, shape = (collection, part, *rest), leaf.shape
-        if len(shape) == 4:
-            shape = (shape[3], shape[2], shape[0], shape[1])
-        slots[name(path)] = Slot(path, shape)
+        path = (collection, part, *rest)
+        slots[name(path)] = Slot(path, torch_shape(leaf.shape))
     return slots
 
 

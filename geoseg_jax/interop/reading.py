@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import safetensors
 from flax import traverse_util
 
-from geoseg_jax.interop import names, torch_files
+from geoseg_jax.interop import names, torch_files, vits
 from geoseg_jax.interop.errors import WeightsError
 from geoseg_jax.interop.tensors import Storage, Tensor, item_size
 from geoseg_jax.models import encoders, resnet, unet
@@ -18,7 +18,7 @@ from geoseg_jax.models import encoders, resnet, unet
 WEIGHTS_FILE, DESCRIPTION_FILE = "weights.safetensors", "weights.json"
 MONODEPTH2_FILES = ("encoder.pth", "depth.pth")
 # Entries of a checkpoint that a state dict is found under.
-WRAPPERS = ("state_dict", "model")
+WRAPPERS = ("state_dict", "model", "teacher")
 # Key of Weights.source -> what its entry in a file's metadata is called behind 'source'.
 _SOURCE = {"name": "", "sha256": "_sha256", "task": "_task"}
 _SAFETENSORS = {
@@ -34,13 +34,15 @@ class Weights(NamedTuple):
     Attributes:
       variables: {'params': {part: ...}, 'batch_stats': {part: ...}} of float32 numpy arrays, with
         the parts that the file has among encoder, decoder and head.
-      kind: where they come from: 'torchvision', 'moco', 'monodepth2' or 'geoseg_jax'.
+      kind: where they come from: 'torchvision', 'moco', 'monodepth2', 'mae', 'dinov2', 'timm' (any
+        other ViT, by whose names they go) or 'geoseg_jax'.
       encoder: its name (models.ENCODERS), or '' where the file has no encoder.
       sha256: of the file; of two files, of the lines 'NAME SHA256' sorted by name.
       normalisation: what the encoder expects of its input (models.resnet.NORMALISATIONS).
       dropped: names in the file that have no place here (a classifier, a queue).
       source: where this is a converted file, what it was: name and sha256 of a file; or of a run
         the name of its checkpoint, the sha256 of its parameters, and its task.
+      changed: what was resampled or renamed to fit (see vits), a line each.
     """
 
     variables: dict[str, dict[str, Any]]
@@ -50,15 +52,18 @@ class Weights(NamedTuple):
     normalisation: str = "imagenet"
     dropped: tuple[str, ...] = ()
     source: dict[str, str] | None = None
+    changed: tuple[str, ...] = ()
 
 
-def read_weights(path: str | pathlib.Path) -> Weights:
+def read_weights(path: str | pathlib.Path, normalisation: str = "") -> Weights:
     """Reads weights from elsewhere, or converted ones, without executing anything.
 
     Args:
       path: a .pth or .safetensors file (see the package's docstring for what is known), a folder
         with monodepth2's encoder.pth and depth.pth (or one of them), or a folder that
         `python -m geoseg_jax.interop` wrote.
+      normalisation: what its encoder expects of the input, where the user knows better than what
+        the file or its kind tells; '' otherwise.
 
     Raises:
       WeightsError: one line, where the file is missing, damaged, of an unknown architecture, has
@@ -68,9 +73,8 @@ def read_weights(path: str | pathlib.Path) -> Weights:
     if not path.exists():
         raise WeightsError(f"{path} is not there: name a weights file or a folder of them")
     try:
-        if path.is_dir():
-            return _read_folder(path)
-        return _read_file(path)
+        weights = _read_folder(path) if path.is_dir() else _read_file(path, normalisation)
+        return weights._replace(normalisation=normalisation) if normalisation else weights
     except OSError as error:
         raise WeightsError(f"{path} can't be read: {error.strerror or error}") from error
 
@@ -81,14 +85,15 @@ def sha256_of_file(path: pathlib.Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read_file(path: pathlib.Path) -> Weights:
+def _read_file(path: pathlib.Path, normalisation: str = "") -> Weights:
     with torch_files.naming(path):
         entries, metadata = _load(path)
         sha256 = sha256_of_file(path)
         if any(str(name).startswith("params/") for name in entries):
             weights = _take_ours(entries, metadata, sha256)
         else:
-            weights = _convert(*_select(entries), sha256, _normalisation(metadata))
+            normalisation = normalisation or _normalisation(metadata)
+            weights = _convert(*_select(entries), sha256, normalisation, path)
         return weights._replace(source=_source(metadata))
 
 
@@ -181,6 +186,14 @@ def _select(entries: Mapping[str, Any]) -> tuple[str, dict[str, Tensor], tuple[s
     # torch.nn.DataParallel puts this before every name.
     if tensors and all(name.startswith("module.") for name in tensors):
         tensors = {name.removeprefix("module."): t for name, t in tensors.items()}
+    for prefix in vits.PREFIXES:
+        inner = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+        if vits.is_vit(inner):
+            dropped += [name for name in tensors if not name.startswith(prefix)]
+            tensors = inner
+    if vits.is_vit(tensors):
+        kind, tensors, left = vits.select(tensors)
+        return kind, tensors, tuple(sorted(dropped + left))
     if "encoder_q.conv1.weight" in tensors:
         kind, prefix = "moco", "encoder_q."
         # The other encoder is a moving average of this one; the queue holds its answers.
@@ -197,8 +210,8 @@ def _select(entries: Mapping[str, Any]) -> tuple[str, dict[str, Tensor], tuple[s
         some = ", ".join(sorted(tensors)[:3]) or "none"
         raise WeightsError(
             f"is of no known architecture (tensors: {some}, ...); known are the residual networks "
-            f"{', '.join(encoders.ENCODERS)} of torchvision, MoCo v2 and monodepth2, and "
-            "monodepth2's depth decoder"
+            f"{', '.join(names.residual_networks())} of torchvision, MoCo v2 and monodepth2, "
+            "monodepth2's depth decoder, and the ViTs of timm, DINO, DINOv2 and MAE"
         )
     tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
     classifier = [n for n in tensors if n.startswith("fc.")]
@@ -216,7 +229,14 @@ def _convert(
     dropped: tuple[str, ...],
     sha256: str,
     normalisation: str = "",
+    path: pathlib.Path | None = None,
 ) -> Weights:
+    if vits.is_vit(tensors):
+        normalisation = normalisation or vits.normalisation_of(tensors, dropped, path)
+        encoder, flat, changed = vits.convert(tensors)
+        variables = traverse_util.unflatten_dict(flat) | {"batch_stats": {}}
+        done = Weights(variables, kind, encoder, sha256, normalisation, dropped)
+        return done._replace(changed=changed)
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
     slots: dict[str, names.Slot] = {}
     encoder, what = "", []
@@ -250,8 +270,21 @@ def _decoder_slots(shapes: Mapping[str, tuple[int, ...]], encoder: str) -> Mappi
     return names.decoder_slots(widths, encoder or fitting[0], scales or (0,))
 
 
+def _take_our_vit(
+    flat: Mapping[names.Path, Any], metadata: Mapping[str, str], sha256: str
+) -> Weights:
+    encoder = metadata.get("encoder", "")
+    shapes = {path: array.shape for path, array in flat.items() if path[1] == "encoder"}
+    vits.check_own(shapes, encoder)
+    variables = {"params": {}, "batch_stats": {}} | traverse_util.unflatten_dict(dict(flat))
+    normalisation = _normalisation(metadata) or "imagenet"
+    return Weights(variables, metadata.get("kind", "geoseg_jax"), encoder, sha256, normalisation)
+
+
 def _take_ours(entries: Mapping[str, Any], metadata: Mapping[str, str], sha256: str) -> Weights:
     flat = {tuple(name.split("/")): tensor.array() for name, tensor in entries.items()}
+    if any(path[1:3] == ("encoder", "blocks_0") for path in flat):
+        return _take_our_vit(flat, metadata, sha256)
     encoder = ""
     shapes = {
         names.encoder_name(path): names.to_torch(array).shape

@@ -266,4 +266,6 @@ _CALLS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_parameter": _same,
     "torch._utils._rebuild_parameter_with_state": _same,
     "torch.nn.parameter.Parameter": _same,
+    # The flags of a training script, beside its state dicts: no more than a place in a dict here.
+    "argparse.Namespace": lambda *_: None,
 }

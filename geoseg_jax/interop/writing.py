@@ -11,7 +11,7 @@ import safetensors.numpy
 from flax import traverse_util
 
 from geoseg_jax import manifest
-from geoseg_jax.interop import names
+from geoseg_jax.interop import names, vits
 from geoseg_jax.interop.errors import WeightsError
 from geoseg_jax.interop.reading import (
     DESCRIPTION_FILE,
@@ -55,6 +55,7 @@ def write_weights(weights: Weights, folder: str | pathlib.Path, source: str) -> 
         "sha256": sha256_of_file(path),
         "parameters": parts,
         "left_out": list(weights.dropped),
+        "changed": list(weights.changed),
     }
     manifest.write_json(folder / DESCRIPTION_FILE, description)
     return description
@@ -121,6 +122,42 @@ def write_torchvision(
     metadata |= source_metadata(source) if source else {}
     save(tensors, pathlib.Path(path), metadata)
     return encoder
+
+
+def write_timm(
+    variables: Mapping[str, Any],
+    path: str | pathlib.Path,
+    encoder: str,
+    *,
+    normalisation: str = "imagenet",
+    classes: int = 0,
+    source: Mapping[str, str] | None = None,
+) -> None:
+    """Writes a ViT as a .safetensors with timm's names, for a strict load in PyTorch.
+
+        model = timm.create_model("vit_small_patch16_224", num_classes=0)
+        model.load_state_dict(safetensors.torch.load_file(path), strict=True)
+
+    Args:
+      variables, path, normalisation, classes, source: as of write_torchvision.
+      encoder: its name, as the number of heads can't be told from shapes.
+
+    Raises:
+      WeightsError: where there is no encoder, or it is not that ViT, or for a negative number of
+        classes.
+    """
+    if classes < 0:
+        raise WeightsError(f"classes={classes} must be the classifier's outputs, or 0 for none")
+    if "encoder" not in variables["params"]:
+        raise WeightsError(f"no encoder to write among the parts {sorted(variables['params'])}")
+    tensors = vits.to_timm(variables, encoder)
+    if classes:
+        width = tensors["norm.weight"].size
+        tensors["head.weight"] = np.zeros((classes, width), np.float32)
+        tensors["head.bias"] = np.zeros((classes,), np.float32)
+    metadata = {"format": "pt", "encoder": encoder, "normalisation": normalisation}
+    metadata |= source_metadata(source) if source else {}
+    save(tensors, pathlib.Path(path), metadata)
 
 
 def save(arrays: Mapping[str, np.ndarray], path: pathlib.Path, metadata: Mapping[str, str]) -> None:

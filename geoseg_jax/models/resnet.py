@@ -18,12 +18,12 @@ from geoseg_jax.models import conv, norm, pool
 NORMALISATIONS = {
     # torchvision's weights, DeiT's, DINO's, MAE's and DINOv2's
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    # -1 to 1: the ViTs of Google (arXiv:2010.11929, 2106.10270), as timm has them too
-    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     "monodepth2": (
         (0.45, 0.45, 0.45),
         (0.225, 0.225, 0.225),
     ),  # what its encoders were trained with
+    # -1 to 1: the ViTs of Google (arXiv:2010.11929, 2106.10270), as timm has them too
+    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
 }
 
 _Conv = functools.partial(conv.Conv, use_bias=False, kernel_init=conv.he_normal_fan_out)

@@ -1,0 +1,269 @@
+"""Vision transformers from and to PyTorch: timm's names, and what DINO, DINOv2 and MAE do otherwise.
+
+Three things may have to be changed on the way, and are then told of: a class token's position
+vector is added to the token; a grid of position vectors that is not the encoder's is resampled, as
+timm does; and patches of another size than 16 (DINOv2's 14) are resampled so that a picture whose
+patches are enlarged to 16 gives the same numbers.
+"""
+
+import functools
+import json
+import math
+import pathlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import traverse_util
+
+from geoseg_jax.interop import names
+from geoseg_jax.interop.errors import WeightsError
+from geoseg_jax.interop.tensors import Tensor
+from geoseg_jax.models import encoders, positions, resnet
+from geoseg_jax.models.vit import PATCH
+from geoseg_jax.ops.sampling import resize_matrix
+
+# Where a student and its teacher lie side by side, the teacher's is the one that is used.
+PREFIXES = ("backbone.",)
+# Names, or beginnings of names, that belong to what isn't here: classifiers, heads of
+# self-supervision, MAE's decoder.
+_ELSEWHERE = (
+    *("head.", "head_dist.", "pre_logits.", "dino_head.", "ibot_head.", "decoder_"),
+    "mask_token",
+)
+_OTHER_NAMES = {"register_tokens": "reg_token"}
+# Tensors whose shape is not that of our parameter.
+_SPECIAL = ("cls_token", "reg_token", "pos_embed", "patch_embed.proj.weight")
+
+
+class Converted(NamedTuple):
+    """An encoder from a file.
+
+    encoder: its name. flat: path -> array. changed: what was resampled or renamed, a line each.
+    """
+
+    encoder: str
+    flat: dict[names.Path, np.ndarray]
+    changed: tuple[str, ...]
+
+
+def is_vit(tensors: Mapping[str, Any]) -> bool:
+    """Whether these are names of a ViT."""
+    return {"patch_embed.proj.weight", "blocks.0.attn.qkv.weight"} <= set(tensors)
+
+
+def select(tensors: Mapping[str, Tensor]) -> tuple[str, dict[str, Tensor], list[str]]:
+    """What to convert: kind ('mae', 'dinov2' or 'timm'), tensors by timm's names, names left out."""
+    left = [name for name in tensors if name.startswith(_ELSEWHERE)]
+    taken = {_OTHER_NAMES.get(n, n): t for n, t in tensors.items() if n not in left}
+    if any(name.startswith("decoder_blocks.") for name in left):
+        return "mae", taken, left
+    patch = tensors["patch_embed.proj.weight"].shape[-1]
+    return "dinov2" if patch == 14 and "blocks.0.ls1.gamma" in taken else "timm", taken, left
+
+
+def normalisation_of(
+    tensors: Mapping[str, Any], left: list[str], path: pathlib.Path | None = None
+) -> str:
+    """What a ViT expects of its input, where the file doesn't say so itself.
+
+    config.json beside the file, as the Hugging Face hub has it for timm's, is asked first. DINO,
+    DINOv2 and MAE, which come without a classifier (or, fine-tuned, with fc_norm), take ImageNet's.
+    With a classifier the two that are common can't be told apart.
+
+    Raises:
+      WeightsError: where it can't be known, with the remedy.
+    """
+    config = path.with_name("config.json") if path is not None else None
+    if config is not None and config.is_file():
+        found = json.loads(config.read_text(encoding="utf-8"))
+        described = found.get("pretrained_cfg") if isinstance(found, dict) else None
+        if isinstance(described, dict) and {"mean", "std"} <= set(described):
+            return _known(tuple(described["mean"]), tuple(described["std"]))
+    if "head.weight" in left and "norm.weight" in tensors:
+        raise WeightsError(
+            "is a ViT with a classifier, whose input may be normalised by ImageNet's mean (DeiT) "
+            "or to -1 to 1 (Google's); convert it with python -m geoseg_jax.interop and "
+            "--normalisation=imagenet or --normalisation=half"
+        )
+    return "imagenet"
+
+
+def _known(mean: tuple[float, ...], std: tuple[float, ...]) -> str:
+    for name, known in resnet.NORMALISATIONS.items():
+        if np.allclose((mean, std), known, atol=1e-4):
+            return name
+    raise WeightsError(
+        f"expects its input normalised by mean {mean} and deviation {std}, as config.json beside "
+        f"it says; known are {', '.join(resnet.NORMALISATIONS)}"
+    )
+
+
+def convert(tensors: Mapping[str, Tensor]) -> Converted:
+    """Our parameters from a file's tensors (of `select`).
+
+    Raises:
+      WeightsError: where they are none of our ViTs, or not all of one, or not finite.
+    """
+    tensors, changed = dict(tensors), []
+    pooled = [n for n in tensors if n.startswith("fc_norm.")]
+    if pooled and "norm.weight" not in tensors:
+        # Fine-tuned on the mean of tokens, which was normalised where others normalise each token.
+        changed.append("fc_norm -> norm")
+        tensors |= {n.removeprefix("fc_"): tensors.pop(n) for n in pooled}
+    shapes = {name: tensor.shape for name, tensor in tensors.items()}
+    kind = recognise(shapes)
+    wanted = slots(kind)
+    own = {name: slot for name, slot in wanted.items() if name not in _SPECIAL}
+    special = {name: slot for name, slot in wanted.items() if name in _SPECIAL}
+    shapes_left = {n: s for n, s in shapes.items() if n not in special}
+    names.check(own, shapes_left, f"a {kind}")
+    flat = names.convert(own, tensors)
+    for name, slot in special.items():
+        array = tensors[name].array().astype(np.float32)
+        if not np.isfinite(array).all():
+            raise WeightsError(f"has a {name} that is not finite: the run that wrote it diverged")
+        flat[slot.path] = array
+    changed += _fit(flat, special)
+    return Converted(kind, flat, tuple(changed))
+
+
+def _fit(flat: dict[names.Path, np.ndarray], special: Mapping[str, names.Slot]) -> list[str]:
+    """Gives the special tensors our shapes, in place; returns what was resampled."""
+    path = {name: slot.path for name, slot in special.items()}
+    changed = []
+    kernel = flat[path["patch_embed.proj.weight"]]
+    if kernel.ndim != 4 or kernel.shape[1] != 3 or kernel.shape[2] != kernel.shape[3]:
+        raise WeightsError(f"has a patch_embed.proj.weight of shape {list(kernel.shape)}")
+    patch = kernel.shape[-1]
+    if patch != PATCH:
+        changed.append(f"patch_embed {patch}x{patch} -> {PATCH}x{PATCH}")
+    flat[path["patch_embed.proj.weight"]] = resample_patches(names.from_torch(kernel))
+    width = kernel.shape[0]
+    cls = flat[path["cls_token"]].reshape(1, width)
+    place = flat[path["pos_embed"]].reshape(-1, width)
+    side = math.isqrt(len(place))
+    if side**2 not in (len(place), len(place) - 1):
+        raise WeightsError(f"has {len(place)} position vectors, which belong to no square grid")
+    if side**2 < len(place):
+        cls, place = cls + place[:1], place[1:]
+    flat[path["cls_token"]] = cls
+    grid = special["pos_embed"].shape[0]
+    if side != grid:
+        changed.append(f"pos_embed {side}x{side} -> {grid}x{grid}")
+    place = positions.resample(place.reshape(side, side, width), grid, grid)
+    flat[path["pos_embed"]] = np.asarray(place)
+    if "reg_token" in path:
+        flat[path["reg_token"]] = flat[path["reg_token"]].reshape(-1, width)
+    return changed
+
+
+def resample_patches(kernel: np.ndarray, size: int = PATCH) -> np.ndarray:
+    """A patch embedding for patches of another size: [p, p, C, out] -> [size, size, C, out].
+
+    FlexiViT's pseudo-inverse (Beyer et al., arXiv:2212.08013, section 3.4): the kernel whose
+    product with a patch that was enlarged bilinearly is the old kernel's with the patch as it was,
+    exactly, and for a smaller size as nearly as can be.
+    """
+    if kernel.shape[0] == size:
+        return kernel
+    back = np.linalg.pinv(resize_matrix(kernel.shape[0], size)).T  # [size, p]
+    return np.einsum("ai,bj,ijco->abco", back, back, kernel.astype(np.float64)).astype(np.float32)
+
+
+def recognise(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """Which encoder timm's names and shapes belong to.
+
+    Raises:
+      WeightsError: where no encoder has that depth, width, layer scale and registers.
+    """
+    if "cls_token" not in shapes or "pos_embed" not in shapes:
+        missing = "class token" if "cls_token" not in shapes else "position vectors"
+        raise WeightsError(f"is a ViT without {missing}, which no known encoder is")
+    blocks = {n.split(".")[1] for n in shapes if n.startswith("blocks.")}
+    registers = shapes["reg_token"][1] if "reg_token" in shapes else 0
+    scaled = "blocks.0.ls1.gamma" in shapes
+    found = (len(blocks), shapes["cls_token"][-1], registers, scaled)
+    known = {}
+    for kind in filter(encoders.is_vit, encoders.ENCODERS):
+        parts = encoders.ENCODERS[kind].keywords
+        scales = parts.get("layer_scale") is not None
+        known[parts["depth"], parts["width"], parts.get("registers", 0), scales] = kind
+    if found not in known:
+        raise WeightsError(
+            f"is a ViT of {found[0]} blocks, width {found[1]} and {registers} registers "
+            f"{'with' if scaled else 'without'} layer scale, which is none of "
+            f"{', '.join(known.values())}"
+        )
+    return known[found]
+
+
+def name_of(path: names.Path) -> str:
+    """timm's: params/encoder/blocks_2/attn/qkv/kernel -> blocks.2.attn.qkv.weight."""
+    if len(path) == 3:
+        return path[2]
+    modules = list(path[2:-1])
+    modules[0] = {"patch_embed": "patch_embed.proj"}.get(modules[0], modules[0].replace("_", "."))
+    leaf = {"kernel": "weight", "scale": "weight"}.get(path[-1], path[-1])
+    return ".".join([*modules, leaf])
+
+
+@functools.cache
+def shapes_of(kind: str) -> Mapping[names.Path, tuple[int, ...]]:
+    """path -> shape of every parameter of an encoder."""
+    module, images = encoders.make_encoder(kind), jnp.zeros((1, PATCH, PATCH, 3))
+    tree = jax.eval_shape(lambda: module.init(jax.random.key(0), images, False))
+    return {
+        ("params", "encoder", *path): leaf.shape
+        for path, leaf in traverse_util.flatten_dict(tree["params"]).items()
+    }
+
+
+def slots(kind: str) -> Mapping[str, names.Slot]:
+    """Every tensor of an encoder by timm's name; the special ones with our shape."""
+    found = {}
+    for path, shape in shapes_of(kind).items():
+        name = name_of(path)
+        found[name] = names.Slot(path, shape if name in _SPECIAL else names.torch_shape(shape))
+    return found
+
+
+def to_timm(variables: Mapping[str, Any], kind: str) -> dict[str, np.ndarray]:
+    """An encoder's tensors by timm's names, for a strict load into its VisionTransformer.
+
+    As timm has them, a class token has a position vector (zero: ours is in the token) where there
+    are no registers, and none where there are.
+
+    Args:
+      variables: {'params': {'encoder': ...}}; other parts stay.
+      kind: the encoder's name.
+
+    Raises:
+      WeightsError: where it is no ViT, or not all of it is there.
+    """
+    flat = traverse_util.flatten_dict({"params": {"encoder": variables["params"]["encoder"]}})
+    flat = {path: np.asarray(leaf, np.float32) for path, leaf in flat.items()}
+    check_own({path: leaf.shape for path, leaf in flat.items()}, kind)
+    tensors = {}
+    for path, array in flat.items():
+        name, width = name_of(path), array.shape[-1]
+        if name == "pos_embed":
+            array = array.reshape(1, -1, width)
+            if ("params", "encoder", "reg_token") not in flat:
+                array = np.concatenate([np.zeros((1, 1, width), np.float32), array], axis=1)
+        elif name in ("cls_token", "reg_token"):
+            array = array[None]
+        else:
+            array = names.to_torch(array)
+        tensors[name] = array
+    return tensors
+
+
+def check_own(shapes: Mapping[names.Path, tuple[int, ...]], kind: str) -> None:
+    """Raises WeightsError where parameters under our own names are not those of that encoder."""
+    if not encoders.is_vit(kind):
+        raise WeightsError(f"is said to be a {kind or 'nameless encoder'}, which is no ViT")
+    wanted = {"/".join(p): names.Slot(p, s) for p, s in shapes_of(kind).items()}
+    names.check(wanted, {"/".join(p): tuple(s) for p, s in shapes.items()}, f"a {kind}")
