@@ -13,7 +13,7 @@ from flax import traverse_util
 from geoseg_jax.interop import names, torch_files, vits
 from geoseg_jax.interop.errors import WeightsError
 from geoseg_jax.interop.tensors import Storage, Tensor, item_size
-from geoseg_jax.models import encoders, resnet, unet
+from geoseg_jax.models import resnet, unet
 
 WEIGHTS_FILE, DESCRIPTION_FILE = "weights.safetensors", "weights.json"
 MONODEPTH2_FILES = ("encoder.pth", "depth.pth")

@@ -1,4 +1,4 @@
-"""Vision transformers from and to PyTorch: timm's names, and what DINO, DINOv2 and MAE do otherwise.
+"""Vision transformers from and to PyTorch, by timm's names, and what DINOv2 and MAE do otherwise.
 
 Three things may have to be changed on the way, and are then told of: a class token's position
 vector is added to the token; a grid of position vectors that is not the encoder's is resampled, as
@@ -55,7 +55,7 @@ def is_vit(tensors: Mapping[str, Any]) -> bool:
 
 
 def select(tensors: Mapping[str, Tensor]) -> tuple[str, dict[str, Tensor], list[str]]:
-    """What to convert: kind ('mae', 'dinov2' or 'timm'), tensors by timm's names, names left out."""
+    """What to convert: kind (mae, dinov2 or timm), tensors by timm's names, names left out."""
     left = [name for name in tensors if name.startswith(_ELSEWHERE)]
     taken = {_OTHER_NAMES.get(n, n): t for n, t in tensors.items() if n not in left}
     if any(name.startswith("decoder_blocks.") for name in left):
