@@ -16,11 +16,11 @@ from geoseg_jax.presets import depth
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    config, _ = depth.make(arg, "depth_kitti.py")
+    config, options = depth.make(arg, "depth_kitti.py")
     config.task.eval.crop = "garg"
     config.data.update({"name": "kitti", "root": "", "ground_truth": "auto"})
     config.data.train_split = "eigen_train"  # or a file: DRIVE FRAME l|r a line
     config.data.eval_split = "eigen_test"  # or a file, or train
     # 20 epochs of 39,810 frames at batch 12
     config.train.update({"steps": 66_000, "eval_every": 3_300, "pictures_every": 3_300})
-    return config
+    return depth.finish(config, options)

@@ -21,4 +21,4 @@ def get_config(arg: str = "") -> ConfigDict:
     if world == "room":  # metres
         config.task.update({"max_depth": 20.0, "initial_depth": 3.0})
         config.task.eval.max_depth = 10.0
-    return config
+    return depth.finish(config, options)

@@ -36,6 +36,12 @@ NEEDED = {
         *("data.world", "data.train_size", "data.eval_size", "data.seed"),
     ),
     ("data.name", "pictures"): ("data.root", "data.train_split", "data.eval_split"),
+    ("data.name", "video"): (
+        *("data.root", "data.frame_stride", "data.min_motion", "data.held_out", "data.gap"),
+        "data.intrinsics",
+    ),
+    ("data.intrinsics", "given"): ("data.calibration",),
+    ("data.intrinsics", "fov"): ("data.fov",),
 } | {
     ("data.name", name): ("data.root", "data.train_split", "data.eval_split")
     for name in (
@@ -159,6 +165,7 @@ def _check_pairs(flat: Mapping[str, Any]) -> None:
             "set it to ()"
         )
     _check_supervised_depth(flat)
+    _check_cameras(flat)
     _check_crop(flat)
     _check_decoder(flat)
     _check_single_pictures(flat)
@@ -220,6 +227,21 @@ def _check_supervised_depth(flat: Mapping[str, Any]) -> None:
         raise ConfigError(
             f"config.data.crop={flat['data.crop']} must be multiples of 32, the encoder's largest "
             "stride"
+        )
+
+
+def _check_cameras(flat: Mapping[str, Any]) -> None:
+    """What unknown cameras need: other frames than a stereo partner."""
+    if flat.get("data.name") == "video" and flat.get("data.stereo"):
+        raise ConfigError(
+            "config.data.stereo=True: a video has no stereo partner; set it to False, and "
+            "config.data.frames=(-1, 1)"
+        )
+    learned = flat.get("task.intrinsics", "given")
+    if learned != "given" and not flat.get("data.frames"):
+        raise ConfigError(
+            f"config.task.intrinsics={learned!r} needs a camera that turns, which a stereo pair "
+            "does not; use config.data.frames=(-1, 1), or config.task.intrinsics='given'"
         )
 
 

@@ -14,6 +14,7 @@ from geoseg_jax.data import (
     synthetic_objects,
     synthetic_views,
     tfds_classification,
+    video,
 )
 from geoseg_jax.data.constant import WithConstantDepth
 from geoseg_jax.data.fixed_views import FixedViews
@@ -34,6 +35,7 @@ class Data(NamedTuple):
 MAKERS: Mapping[str, Callable[[ConfigDict], tuple[Source, Source]]] = {
     "kitti": kitti.make,
     "synthetic": synthetic_views.make,
+    "video": video.make,
     "synthetic_objects": synthetic_objects.make,
     "class_folder": class_folder.make,
     "tfds": tfds_classification.make,

@@ -1,11 +1,13 @@
 """Self-supervised depth as in monodepth2 (Godard et al., ICCV 2019): what its configs share."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument
 from geoseg_jax.presets.encoders import ENCODERS, decoder_of, suit_vit
+from geoseg_jax.presets.smoke import smoke
 from geoseg_jax.presets.transfer import transfer
 
 VIEWS = {
@@ -21,6 +23,7 @@ OPTIONS = {
     "encoder": ENCODERS,
     "decoder": ("auto", "unet", "dpt"),  # auto: unet, or dpt on a ViT
     "init": "",  # workdir, checkpoint or weights that the encoder starts from
+    "smoke": False,  # the embedded world, small, for a minute on a CPU
 }
 
 
@@ -56,6 +59,13 @@ def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str,
     return config, options
 
 
+def finish(config: ConfigDict, options: Mapping[str, Any]) -> ConfigDict:
+    """What comes last, when the data set is known."""
+    if options["smoke"]:
+        smoke(config, "views")
+    return config
+
+
 _TASK = {
     "name": "selfsup_depth",
     "ssim_weight": 0.85,
@@ -66,6 +76,8 @@ _TASK = {
     "min_depth": 0.1,  # metres, the range of the sigmoid
     "max_depth": 100.0,
     "initial_depth": 10.0,  # metres, where the head starts
+    "intrinsics": "given",  # or learned: 'focal' alone, or 'learned' with the principal point
+    "initial_fov": 60.0,  # degrees, where learned intrinsics start
     "jitter": {
         "brightness": 0.2,
         "contrast": 0.2,

@@ -1,6 +1,5 @@
 """Rendered sets on disk: equal to the source, whole or absent, made once."""
 
-import os
 import pickle
 import signal
 import subprocess
@@ -12,7 +11,6 @@ import pytest
 
 from geoseg_jax.data.source import DataError
 from geoseg_jax.data.synthetic import ObjectSource, SyntheticSource, cached_source
-from geoseg_jax.data.synthetic.cache import default_cache_dir
 
 MAKE = """
 import sys
@@ -126,11 +124,3 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match=r"config\.data\.cache_dir"):
         cached_source(SyntheticSource("room", 2, 0, 24, 40), tmp_path / "file")
-
-
-def test_the_default_folder_follows_xdg(monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert str(default_cache_dir()) == "/somewhere/geoseg_jax"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", "/home/me")
-    assert str(default_cache_dir()) == os.path.join("/home/me", ".cache", "geoseg_jax")

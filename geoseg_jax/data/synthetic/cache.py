@@ -1,23 +1,17 @@
 """A synthetic set rendered once and kept as a tensorflow-datasets data set of array_record files.
 
-The folder is named after a hash of everything the records depend on, is written under another name
-and renamed when complete: a set is there as a whole or not at all. Whoever renders holds a lock, so
-that of several processes on a machine one renders and the others wait for it.
+The folder is named after a hash of everything the records depend on (see made_once.py).
 """
 
-import contextlib
-import fcntl
 import logging
 import os
-import shutil
-import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from geoseg_jax.data.made_once import made_once
 from geoseg_jax.data.progress import track
 from geoseg_jax.data.source import DataError, Record, Source
 from geoseg_jax.data.synthetic.worker import rendered
@@ -27,72 +21,23 @@ _SHARD = 1024  # records in a file
 _BATCH = 16  # records between two writings of the set's description
 
 
-def default_cache_dir() -> Path:
-    """$XDG_CACHE_HOME/geoseg_jax, or ~/.cache/geoseg_jax."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "geoseg_jax"
-
-
 def cached_source(
     source: Source, cache_dir: str | os.PathLike = "", workers: int = 0
 ) -> "CachedSource":
     """The same records as `source`, a SyntheticSource or ObjectSource, read from disk.
 
-    Renders them first where `cache_dir` (default: default_cache_dir()) lacks them, in `workers`
+    Renders them first where `cache_dir` (default: that of made_once) lacks them, in `workers`
     processes (default: one for each core that this process may use).
     Raises DataError where the folder can't be written or a set in it is not whole.
     """
-    root = Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
     name = f"synthetic_{source.parameters['world']}_{source.fingerprint()[:20]}"
-    folder = root / name
-    if not folder.exists():
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-            with _locked(root / f".{name}.lock", name):
-                if not folder.exists():
-                    _render(source, root, name, workers or _cores())
-        except OSError as error:
-            raise DataError(
-                f"the rendered set {folder} can't be written ({error}); set config.data.cache_dir "
-                "to a folder with space that can be written"
-            ) from error
-    return CachedSource(source, folder)
 
+    def render(folder: Path) -> None:
+        count, what = workers or _cores(), f"rendering {source.parameters['world']}"
+        logging.info("%s once, with %d processes, into %s", what, count, folder.parent / name)
+        _write(source, folder, rendered(source.parameters, len(source), count), what)
 
-@contextlib.contextmanager
-def _locked(path: Path, what: str) -> Iterator[None]:
-    """Holds an advisory lock on `path`; the system lets go of it when its process dies."""
-    with path.open("w") as handle:
-        waiting = False
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if not waiting:
-                    logging.info("waiting for another process that renders %s", what)
-                waiting = True
-                time.sleep(0.2)
-        yield
-
-
-def _render(source: Source, root: Path, name: str, workers: int) -> None:
-    """Called with the set's lock held."""
-    mine = f".{name}.partial-{socket.gethostname()}"
-    for left in root.glob(f"{mine}-*"):  # of a process on this machine that was killed
-        shutil.rmtree(left, ignore_errors=True)
-    partial = root / f"{mine}-{os.getpid()}"
-    what = f"rendering {source.parameters['world']}"
-    logging.info("%s once, with %d processes, into %s", what, workers, root / name)
-    try:
-        _write(source, partial, rendered(source.parameters, len(source), workers), what)
-        try:
-            partial.rename(root / name)
-        except OSError:
-            # Another machine that shares the folder was first: its set holds the same records.
-            if not (root / name).exists():
-                raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    return CachedSource(source, made_once(cache_dir, name, render, "the rendered set"))
 
 
 def _features(record: Record) -> Any:

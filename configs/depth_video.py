@@ -1,0 +1,56 @@
+"""Self-supervised depth from any video, by a camera that nobody calibrated: pre-train on your own.
+
+    python -m geoseg_jax.main --config=configs/depth_video.py --workdir=W --config.data.root=ROOT
+
+ROOT is a folder of frames, a video file (.mp4, .mov, ...), or a folder of such folders and files,
+each with a camera of its own. What works: a camera that moves forward or sideways through a scene
+that mostly stands still, with a bend or a shake now and then, at a fixed zoom. Frames in which it
+hardly moved are left out (config.data.min_motion, a share of the width); what changes more slowly
+than that needs config.data.frame_stride.
+
+Losses and networks: monodepth2 (Godard et al., ICCV 2019). Intrinsics: learned, one set for each
+video (Gordon et al., "Depth from Videos in the Wild", ICCV 2019; Li et al., CoRL 2020).
+
+Options behind the colon: those of geoseg_jax/presets/depth.py, and
+  learned      two focal lengths and the principal point are learned (the default)
+  focal        one focal length is learned, pixels are square, the optical axis is in the middle:
+               for short videos, or cameras that hardly turn
+  fov=60       with the word `assumed`: the horizontal field of view, in degrees, is just this;
+               otherwise where learning starts
+  assumed      nothing is learned of the camera
+  given        config.data.calibration="fx fy cx cy", shares of width and height, or a text file of
+               these in pixels, beside the video or elsewhere
+  resolution=512x288
+
+There is no truth to be judged by. eval.json has the photometric error on held-out frames (the last
+tenth of each video) beside that of a depth map without relief and of the unmoved sources, and the
+focal length as a share of the width (`focal_x`: 0.87 is 60 degrees, 0.5 is 90). Expect the
+first to fall below the other two, and look at the pictures; the papers find depth on KITTI to be as good with
+learned intrinsics as with given ones, which is not yet reproduced here.
+Hardware: any; an hour of video wants a GPU. On a CPU, try it with :resolution=224x128 first.
+"""
+
+from ml_collections import ConfigDict
+
+from geoseg_jax.presets import argument, depth
+
+CAMERAS = ("learned", "focal", "assumed", "given")
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    more = {"views": ("mono",), "camera": CAMERAS, "fov": 60.0, "resolution": "512x288"}
+    config, options = depth.make(arg, "depth_video.py", **more)
+    height, width = argument.size(options["resolution"], "depth_video.py:resolution")
+    config.data.update({"height": height, "width": width})
+    config.data.update({"name": "video", "root": "", "cache_dir": "", "truth": "none"})
+    config.data.update({"frame_stride": 1, "min_motion": 0.003, "held_out": 0.1, "gap": 5})
+    camera = options["camera"]
+    config.data.intrinsics = "given" if camera == "given" else "fov"
+    config.data.update({"fov": options["fov"], "calibration": ""})
+    config.task.initial_fov = options["fov"]
+    if camera in ("learned", "focal"):
+        config.task.intrinsics = camera
+        # Four numbers move as slowly as any one weight would, were it not for this.
+        config.optimizer.rules = (("intrinsics/.*", 10.0),)
+    config.train.update({"steps": 20_000, "best_metric": "photometric"})
+    return depth.finish(config, options)

@@ -1,0 +1,90 @@
+"""Folders that are made once and kept: rendered sets, frames of videos, lists of what moves.
+
+A folder is written under another name and renamed when complete: it is there as a whole or not at
+all. Whoever makes it holds a lock, so that of several processes on a machine one works and the
+others wait for it.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from absl import logging
+
+from geoseg_jax.data.source import DataError
+
+
+def default_cache_dir() -> Path:
+    """$XDG_CACHE_HOME/geoseg_jax, or ~/.cache/geoseg_jax."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "geoseg_jax"
+
+
+def made_once(
+    cache_dir: str | os.PathLike, name: str, make: Callable[[Path], None], what: str
+) -> Path:
+    """The folder `name` in cache_dir ('': default_cache_dir()), filled by `make` if it isn't there.
+
+    Args:
+      name: says all that the content depends on, as by a hash.
+      make: fills the folder that it is given, which does not exist yet. Where it raises, nothing
+        is left.
+      what: for people, in a message: 'the rendered set'.
+
+    Raises:
+      DataError: where the folder can't be written.
+    """
+    root = Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
+    folder = root / name
+    if folder.exists():
+        return folder
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with _locked(root / f".{name}.lock", what):
+            if not folder.exists():
+                _make(root, name, make)
+    except OSError as error:
+        raise DataError(
+            f"{what} {folder} can't be written ({error}); set config.data.cache_dir to a folder "
+            "with space that can be written"
+        ) from error
+    return folder
+
+
+@contextlib.contextmanager
+def _locked(path: Path, what: str) -> Iterator[None]:
+    """Holds an advisory lock on `path`; the system lets go of it when its process dies."""
+    with path.open("w") as handle:
+        waiting = False
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not waiting:
+                    logging.info("waiting for another process that makes %s", what)
+                waiting = True
+                time.sleep(0.2)
+        yield
+
+
+def _make(root: Path, name: str, make: Callable[[Path], None]) -> None:
+    """Called with the folder's lock held."""
+    mine = f".{name}.partial-{socket.gethostname()}"
+    for left in root.glob(f"{mine}-*"):  # of a process on this machine that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    partial = root / f"{mine}-{os.getpid()}"
+    try:
+        make(partial)
+        try:
+            partial.rename(root / name)
+        except OSError:
+            # Another machine that shares the folder was first: it made the same.
+            if not (root / name).exists():
+                raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

@@ -1,0 +1,79 @@
+"""The camera of a video: calibrated by numbers or a file, or guessed from its field of view."""
+
+import math
+import pathlib
+import re
+
+import numpy as np
+
+from geoseg_jax.data.source import DataError
+
+GIVEN, FOV = "given", "fov"
+_KEY = "config.data.calibration"
+_FORMAT = "four numbers, fx fy cx cy"
+
+
+def from_fov(fov: float, size: tuple[int, int]) -> np.ndarray:
+    """K [3, 3] in pixels of a picture of `size` (height, width): square pixels, axis in the middle.
+
+    fov: horizontal, degrees. (0, 0) is the centre of the top-left pixel.
+    """
+    height, width = size
+    focal = width / 2 / math.tan(math.radians(fov) / 2)
+    return _matrix(focal, focal, (width - 1) / 2, (height - 1) / 2)
+
+
+def from_calibration(text: str, place: pathlib.Path, size: tuple[int, int]) -> np.ndarray:
+    """K [3, 3] in pixels of a picture of `size` (height, width).
+
+    Args:
+      text: fx, fy, cx, cy as shares of width and height (0.5 is the middle), or the name of a file
+        that holds them in pixels, looked for beside the video and then as a path.
+      place: the video's folder or file.
+
+    Raises:
+      DataError: for a file that isn't there, and numbers that are no camera.
+    """
+    numbers = _numbers(text)
+    if numbers is not None:
+        height, width = size
+        fx, fy, cx, cy = _checked(numbers, f"{_KEY}={text!r}", 1, 1)
+        return _matrix(fx * width, fy * height, cx * width - 0.5, cy * height - 0.5)
+    beside = (place if place.is_dir() else place.parent) / text
+    path = beside if text and beside.is_file() else pathlib.Path(text).expanduser()
+    if not text or not path.is_file():
+        raise DataError(
+            f"{_KEY}={text!r} is neither {_FORMAT} as shares of width and height, nor a file at "
+            f"{beside} or elsewhere; write one with {_FORMAT} in pixels, or learn the camera by "
+            "config.task.intrinsics='learned' with config.data.intrinsics='fov'"
+        )
+    content = re.sub(r"#.*", "", path.read_text(encoding="utf-8", errors="replace"))
+    numbers = _numbers(content)
+    if numbers is None:
+        raise DataError(f"{path}: {content.strip()[:60]!r} is not {_FORMAT} in pixels; correct it")
+    return _matrix(*_checked(numbers, str(path), size[1], size[0]))
+
+
+def _numbers(text: str) -> list[float] | None:
+    """Four finite numbers between spaces, commas or line ends, or None."""
+    try:
+        numbers = [float(word) for word in re.split(r"[\s,]+", text.strip())]
+    except ValueError:
+        return None
+    return numbers if len(numbers) == 4 and all(map(math.isfinite, numbers)) else None
+
+
+def _checked(numbers: list[float], what: str, width: float, height: float) -> list[float]:
+    """Shares taken for pixels, or pixels for shares, would train without a word."""
+    fx, fy, cx, cy = numbers
+    good = 0.1 * width <= fx <= 20 * width and 0.1 * height <= fy <= 20 * height
+    if not good or not 0 < cx < width or not 0 < cy < height:
+        raise DataError(
+            f"{what}: fx fy cx cy = {fx:g} {fy:g} {cx:g} {cy:g} are no camera of a picture of "
+            f"{width:g} x {height:g}; a file holds pixels, the setting shares of width and height"
+        )
+    return numbers
+
+
+def _matrix(fx: float, fy: float, cx: float, cy: float) -> np.ndarray:
+    return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
