@@ -2,14 +2,20 @@
 
 import difflib
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from absl import logging
 from ml_collections import ConfigDict
 
 from geoseg_jax.data import (
+    cityscapes_depth,
     class_folder,
+    flying_chairs,
     kitti,
+    nyu_depth,
+    kitti_flow,
+    middlebury,
+    packed,
     picture_folder,
     synthetic_objects,
     synthetic_views,
@@ -17,6 +23,7 @@ from geoseg_jax.data import (
     video,
 )
 from geoseg_jax.data.constant import WithConstantDepth
+from geoseg_jax.data.constant_flow import WithConstantFlow
 from geoseg_jax.data.fixed_views import FixedViews
 from geoseg_jax.data.source import DataError, Source, left_out
 from geoseg_jax.data.transforms import augmentation
@@ -34,12 +41,18 @@ class Data(NamedTuple):
 # 'flow' or 'none'. Those of segmentation: labelled.MAKERS.
 MAKERS: Mapping[str, Callable[[ConfigDict], tuple[Source, Source]]] = {
     "kitti": kitti.make,
+    "cityscapes_depth": cityscapes_depth.make,
+    "nyu_depth": nyu_depth.make,
+    "kitti_flow": kitti_flow.make,
+    "middlebury": middlebury.make,
+    "flying_chairs": flying_chairs.make,
     "synthetic": synthetic_views.make,
     "video": video.make,
     "synthetic_objects": synthetic_objects.make,
     "class_folder": class_folder.make,
     "tfds": tfds_classification.make,
     "pictures": picture_folder.make,
+    "packed": packed.make,
 }
 
 
@@ -64,8 +77,14 @@ def make_data(config: ConfigDict, *, check_labels: bool = True) -> Data:
         # Who looks at the terminal alone shall know what is missing.
         log = logging.warning if source.left_out else logging.info
         log("%s: %d records; left out: %s", split, len(source), left_out(source))
-    if name in MAKERS and data.get("truth", "depth") == "depth":
+    truth = data.get("truth", "depth") if name in MAKERS else "none"
+    # What was packed holds its constant answer already.
+    if f"constant_{truth}" in getattr(evaluation, "fields", ()):
+        truth = "none"
+    if truth == "depth":
         evaluation = _with_constant_depth(data, train, evaluation)
+    if truth == "flow":
+        evaluation = _with_constant_flow(data, train, evaluation)
     if data.get("crop_views", 1) > 1:  # what compares windows is judged on windows as well
         evaluation = FixedViews(evaluation, augmentation(data))
     return Data(train, evaluation)
@@ -81,13 +100,28 @@ def _check_name(key: str, name: str, known: tuple[str, ...]) -> None:
 def _from_two(data: ConfigDict) -> tuple[Source, Source]:
     """Trained on what config.data.name says, judged on config.data.eval_name in eval_root."""
     _check_name("eval_name", data.eval_name, tuple(MAKERS))
+    if not data.get("eval_root"):
+        raise DataError(
+            f"config.data.eval_root is empty; set it to the folder of {data.eval_name}, or judge "
+            f"on {data.name} itself by config.data.eval_name=''"
+        )
     first, second = (ConfigDict(data.to_dict()) for _ in range(2))
     first.update({"eval_name": "", "eval_split": "train", "truth": "none"})
     second.update({"name": data.eval_name, "root": data.eval_root, "eval_name": ""})
+    # The other set's own training split is of no interest; 'pool' is known to all that have one.
+    second.update({"train_split": "pool"})
     return MAKERS[data.name](first)[0], MAKERS[data.eval_name](second)[1]
 
 
 def _with_constant_depth(data: ConfigDict, train: Source, evaluation: Source) -> Source:
+    return WithConstantDepth(evaluation, train, **_of_constant(data))
+
+
+def _with_constant_flow(data: ConfigDict, train: Source, evaluation: Source) -> Source:
+    return WithConstantFlow(evaluation, train, **_of_constant(data))
+
+
+def _of_constant(data: ConfigDict) -> dict[str, Any]:
     size = {"height": data.height, "width": data.width}
-    limit, share = data.get("constant_frames", 200), data.get("bad_share", 0.0)
-    return WithConstantDepth(evaluation, train, **size, limit=limit, bad_share=share)
+    share = data.get("bad_share", 0.0)
+    return size | {"limit": data.get("constant_frames", 200), "bad_share": share}

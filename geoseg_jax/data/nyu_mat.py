@@ -39,8 +39,9 @@ class MatFile:
         self._check_shape("images", images, "[N, 3, W, H]", np.uint8, 4)
         self.count, self.size = images.shape[0], (images.shape[3], images.shape[2])
         self._check_shape("labels", labels, "[N, W, H]", np.integer, 3)
-        if "depths" in file:
-            self._check_shape("depths", file["depths"], "[N, W, H]", np.floating, 3)
+        for name in ("depths", "rawDepths"):
+            if name in file:
+                self._check_shape(name, file[name], "[N, W, H]", np.floating, 3)
         self._check_names(file)
         self.numbers = self._numbers()
         self.scenes = self._scenes(file)
@@ -53,9 +54,17 @@ class MatFile:
         """Integers [H, W], 0 = unlabelled, 1 to 894 = places in the file's names."""
         return np.ascontiguousarray(self._frame("labels", place).T)
 
-    def depth(self, place: int) -> np.ndarray:
-        """float32 [H, W] metres, filled in where the sensor measured nothing."""
-        return np.ascontiguousarray(self._frame("depths", place).T, np.float32)
+    def depth(self, place: int, raw: bool = False) -> np.ndarray:
+        """float32 [H, W] metres, filled in where the sensor measured nothing.
+
+        raw: as measured, 0 where nothing was; it is not in every file.
+        """
+        depth = self._frame("rawDepths" if raw else "depths", place)
+        return np.ascontiguousarray(depth.T, np.float32)
+
+    def has(self, name: str) -> bool:
+        """Whether the file has that array."""
+        return name in self._open()
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the open file, which can't travel to another process."""

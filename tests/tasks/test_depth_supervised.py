@@ -15,6 +15,8 @@ HEIGHT, WIDTH = 32, 64
 def make_config(arg="tiny", **changes):
     config, _ = presets.make(arg, "test")
     config.task.jitter.probability = 0.0
+    config.task.scales = 1
+    config.model.decoder_channels = (4, 8, 8, 16, 16)
     config.update_from_flattened_dict({k.replace("__", "."): v for k, v in changes.items()})
     return config
 
@@ -42,11 +44,11 @@ def trained():
     """A tiny network after some steps of Adam, and the loss before and after."""
     import optax
 
-    config = make_config(task__scales=2, task__gradient_weight=0.5)
+    config = make_config(task__gradient_weight=0.5)
     task = depth_supervised.make(config)
     examples = batch()
     variables = jax.jit(task.init)(jax.random.key(0), examples)
-    optimizer = optax.adam(3e-3)
+    optimizer = optax.adam(2e-3)
 
     @jax.jit
     def step(params, stats, state):
@@ -59,7 +61,7 @@ def trained():
 
     params, stats = variables["params"], variables["batch_stats"]
     state, values = optimizer.init(params), []
-    for _ in range(60):
+    for _ in range(40):
         params, stats, state, value, terms = step(params, stats, state)
         values.append(float(value))
     return task, {"params": params, "batch_stats": stats}, values, terms
@@ -75,7 +77,7 @@ def test_it_learns_what_the_picture_tells(trained):
     assert result["eval_images"] == 7  # the last one is padding
     assert result["abs_rel"] < 0.5 * result["abs_rel_constant"]
     assert {"abs_rel_scaled", "abs_rel_scaled_constant", "delta1"} <= set(result)
-    assert 0.8 < result["scale_ratio"] < 1.25
+    assert 0.7 < result["scale_ratio"] < 1.4
 
 
 def test_pictures_share_one_scale_of_colours(trained):
@@ -110,7 +112,7 @@ def test_the_loss_is_the_one_that_was_asked_for(loss):
     examples = batch(2)
     examples["depth"][1] = 0  # a picture of which nothing is known
     examples["depth"][0, 1] = 500  # beyond what the network can say
-    config = make_config(task__loss=loss, task__scales=1, task__variance_focus=0.5)
+    config = make_config(task__loss=loss, task__variance_focus=0.5)
     value, terms, (level,) = numbers_of(config, examples)
     predicted = 1 / (1 / config.task.max_depth + np.asarray(level)[0] * (
         1 / config.task.min_depth - 1 / config.task.max_depth
@@ -159,5 +161,4 @@ def test_truth_of_another_size_is_refused():
 
 @pytest.mark.parametrize("encoder", ["tiny", "vit_tiny"])
 def test_eight_devices_do_what_one_does(encoder):
-    config = make_config(encoder, task__scales=1, model__decoder_channels=(4, 4, 8, 8, 8))
-    assert_equal_on_eight_devices(depth_supervised.make(config), batch())
+    assert_equal_on_eight_devices(depth_supervised.make(make_config(encoder)), batch())
