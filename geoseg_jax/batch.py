@@ -43,6 +43,11 @@ FIELDS = {
         "bool", ("B", "F_H", "F_W"), "flow is known and its point is seen in sources[0]"
     ),
     "flow_size": Field("int32", ("B", "2"), "height and width of flow without its padding"),
+    "constant_flow": Field(
+        "float32",
+        ("B", "H", "W", "2"),
+        "pixels: mean flow of the training set at each pixel, without this pair; evaluation only",
+    ),
     "label": Field(
         "uint8",
         ("B", "L_H", "L_W"),

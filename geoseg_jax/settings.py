@@ -30,6 +30,7 @@ DEPTH_TASKS = ("selfsup_depth", "depth_supervised")
 NEEDED = {
     ("data.name", "kitti"): ("data.root", "data.train_split", "data.eval_split"),
     ("data.name", "synthetic"): ("data.world", "data.train_size", "data.eval_size", "data.seed"),
+    ("data.name", "packed"): ("data.root", "data.height", "data.width"),
     ("data.name", "synthetic_objects"): ("data.train_size", "data.eval_size", "data.seed"),
     ("data.name", "tfds"): (*("data.root", "data.dataset", "data.train_split", "data.eval_split"),),
     ("data.name", "synthetic_segmentation"): (
@@ -52,6 +53,9 @@ NEEDED = {
         "folder",
         "class_folder",
         "nyu_depth",
+        "kitti_flow",
+        "middlebury",
+        "flying_chairs",
         "cityscapes_depth",
     )
 }
@@ -166,6 +170,7 @@ def _check_pairs(flat: Mapping[str, Any]) -> None:
         )
     _check_supervised_depth(flat)
     _check_cameras(flat)
+    _check_flow(flat)
     _check_crop(flat)
     _check_decoder(flat)
     _check_single_pictures(flat)
@@ -243,6 +248,44 @@ def _check_cameras(flat: Mapping[str, Any]) -> None:
             f"config.task.intrinsics={learned!r} needs a camera that turns, which a stereo pair "
             "does not; use config.data.frames=(-1, 1), or config.task.intrinsics='given'"
         )
+
+
+def _check_flow(flat: Mapping[str, Any]) -> None:
+    """What flow needs of the views, the truth, the network and the picture's size."""
+    if flat.get("task.name") != "flow":
+        return
+    photometric = flat.get("task.supervision") == "photometric"
+    distils = photometric and flat.get("task.distillation.weight", 0.0) > 0
+    hides = photometric and flat.get("task.occlusion", "none") != "none"
+    concat, levels = flat.get("model.flow") == "concat", len(flat.get("task.scale_weights", ()))
+    odd = [key for key in ("data.height", "data.width") if flat.get(key, 32) % 32]
+    for key, wrong, remedy in (
+        (
+            "data.truth",
+            flat.get("data.truth") != "flow",
+            "flow is judged by flow; set it to 'flow'",
+        ),
+        (
+            "data.truth_in_training",
+            not photometric and flat.get("data.truth_in_training") is not True,
+            "task.supervision='truth' learns from it; set it to True",
+        ),
+        (
+            "task.bidirectional",
+            (hides or distils) and not flat.get("task.bidirectional"),
+            "occlusion and distillation compare both directions; set it to True",
+        ),
+        ("task.scale_weights", levels > 4, "there are four scales at most; drop some"),
+        (
+            "task.level_dropout",
+            concat and flat.get("task.level_dropout", 0.0) > 0,
+            "has no effect with config.model.flow='concat'; set it to 0",
+        ),
+        ("transfer.frozen", bool(flat.get("transfer.frozen")), "flow trains all; set it to ()"),
+        *((key, True, "must be a multiple of 32, the largest stride") for key in odd),
+    ):
+        if wrong:
+            raise ConfigError(f"config.{key}={flat.get(key)}: {remedy}")
 
 
 def _check_single_pictures(flat: Mapping[str, Any]) -> None:

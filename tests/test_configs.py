@@ -23,6 +23,9 @@ ARGUMENTS = {
     "classify_synthetic": ["smoke,tiny"],
     "depth_kitti": ["mono,init=W", "stereo", "resnet50"],
     "depth_synthetic": ["mono", "room"],
+    "flow_chairs": ["strong"],
+    "flow_kitti": ["paper,init=W", "supervised", "strong,vit_tiny", "train_on=pairs"],
+    "flow_synthetic": ["paper,vit_tiny", "smoke", "room"],
     "quickstart": [],
     "segment_camvid": ["init=W,labels=16,frozen=True", "decoder=linear,frozen=True"],
     "segment_cityscapes": ["decoder=unet,encoder=resnet18", "preset=paper_code,imagenet=True"],
@@ -34,6 +37,7 @@ ARGUMENTS = {
 DEPTH = {"image", "sources", "intrinsics", "stereo_pose", "depth", "depth_size", "constant_depth"}
 SEGMENTATION = {"image", "label", "label_size"}
 CLASSIFICATION = {"image", "category"}
+FLOW = {"image", "sources", "flow", "flow_valid", "flow_visible", "constant_flow"}
 KEY = jax.random.key(0)
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))
 
@@ -48,14 +52,16 @@ def get_config(name, arg=""):
 def abstract_batch(config):
     """The shapes that the batches of a configuration have."""
     height, width = config.data.get("crop", ()) or (config.data.height, config.data.width)
-    sizes = {"B": 2} | dict.fromkeys(("H", "D_H", "L_H"), height)
-    sizes |= dict.fromkeys(("W", "D_W", "L_W"), width)
+    sizes = {"B": 2, "S": 1} | dict.fromkeys(("H", "D_H", "L_H", "F_H"), height)
+    sizes |= dict.fromkeys(("W", "D_W", "L_W", "F_W"), width)
     depth = config.task.name == "selfsup_depth"
     if depth:
         sizes["S"] = len(config.data.frames) + config.data.stereo
     keys = (DEPTH if depth else SEGMENTATION) | {"id", "mask"}
     if config.task.name == "classification":
         keys = CLASSIFICATION | {"id", "mask"}
+    if config.task.name == "flow":
+        keys = FLOW | {"id", "mask"}
 
     def struct(field):
         shape = tuple(sizes[axis] if axis in sizes else int(axis) for axis in field.axes)
@@ -78,7 +84,7 @@ class Labels(NamedTuple):
 
 def data_for(config):
     """What a task asks of the data when it is made."""
-    if config.task.name == "selfsup_depth":
+    if config.task.name in ("selfsup_depth", "flow"):
         return None
     if config.task.name == "classification":
         source = SimpleNamespace(categories=("cat", "dog", "house"))
@@ -123,6 +129,8 @@ def test_builds_and_steps(name, arg):
     judged = {"abs_rel", "abs_rel_constant"} if depth else {"confusion"}
     if config.task.name == "classification":
         judged = {"top1", "top5", "counts"}
+    if config.task.name == "flow":
+        judged = {"epe", "epe_occ_constant", "outliers_noc_zero"}
     assert judged | {"images"} <= set(sums)
     pictures = jax.eval_shape(task.visualise, variables, batch)
     pictures.pop("legend", None)

@@ -15,7 +15,12 @@ _MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0]).astype(np.float32)
 # encoder's normalisation turns into 0, as the padding of its convolutions is.
 PADDING = (124, 116, 104)
 # What may be scaled and cropped, or is not of the picture's geometry at all.
-_SCALABLE = ("image", "label", "label_size", "category", "id", "replaced")
+_SCALABLE = (
+    *("image", "label", "label_size", "depth", "depth_size", "intrinsics"),
+    *("category", "id", "replaced"),
+)
+# What a single picture may carry along for tasks that have views.
+_OF_VIEWS = ("sources", "stereo_pose")
 
 
 class Augmentation(NamedTuple):
@@ -79,16 +84,19 @@ def scale_and_crop(
     scale: tuple[float, ...] = (),
     crop: tuple[int, ...] = (),
 ) -> Record:
-    """The record with image and label scaled by one random factor and one random window of them.
+    """The record with image, label and depth scaled by one random factor, and a window of them.
 
-    Arguments: see Augmentation. The image is resized by means over areas or bilinearly, the label
-    by nearest neighbour alone. Raises DataError for a record with more geometry than a label
-    (views, depth, flow), and for a label that is not of its image's size.
+    Arguments: see Augmentation. The image is resized by means over areas or bilinearly, label and
+    depth by nearest neighbour alone. Depth is divided by the factor, as in Eigen, Puhrsch, Fergus,
+    NIPS 2014, section 3.4: what looks twice as large to the same camera is half as far away; so
+    the focal length stays and the principal point moves. Raises DataError for a record with more
+    geometry than that (views, flow), and for a map that is not of its image's size.
     """
-    more = [key for key in record if key not in _SCALABLE]
+    alone = not record.get("sources", np.empty(0)).shape[0]  # no view whose place would change
+    more = [k for k in record if k not in _SCALABLE and not (alone and k in _OF_VIEWS)]
     if more:
         raise DataError(
-            f"config.data.scale and crop are for pictures with labels; these records hold "
+            f"config.data.scale and crop are for single pictures; these records hold "
             f"{', '.join(more)} as well: set config.data.scale=() and config.data.crop=()"
         )
     image = record["image"]
@@ -106,7 +114,26 @@ def scale_and_crop(
         changed["label"] = _cut_label(record["label"], size, scaled, offset, window)
         if "label_size" in record:
             changed["label_size"] = np.array(window, np.int32)
+    if "depth" in record:
+        depth = _cut_map(record["depth"], size, scaled, offset, window, 0)
+        changed["depth"] = (depth / factor).astype(np.float32)
+        changed["depth_size"] = np.array(window, np.int32)
+    if "intrinsics" in record:
+        changed["intrinsics"] = _cut_intrinsics(record["intrinsics"], size, scaled, offset)
+    if "sources" in record:
+        changed["sources"] = np.empty((0, *changed["image"].shape), np.uint8)
     return changed
+
+
+def _cut_intrinsics(
+    matrix: np.ndarray, size: tuple[int, ...], scaled: tuple[int, ...], offset: tuple[int, ...]
+) -> np.ndarray:
+    """Of the same focal length: the principal point alone moves."""
+    matrix = matrix.copy()
+    for axis, row in ((1, 0), (0, 1)):
+        place = (matrix[row, 2] + 0.5) * scaled[axis] / size[axis] - 0.5
+        matrix[row, 2] = place - offset[axis]
+    return matrix
 
 
 def _cut(
@@ -132,19 +159,32 @@ def _cut_label(
     window: tuple[int, ...],
 ) -> np.ndarray:
     """The window of the label of a picture that was brought from `size` to `scaled`."""
-    if label.shape != size:
-        raise DataError(
-            f"config.data.scale and crop need labels of their picture's size {list(size)}, got "
-            f"{list(label.shape)}; they are for training alone"
-        )
-    rows, no_row = _nearest(size[0], scaled[0], offset[0], window[0])
-    columns, no_column = _nearest(size[1], scaled[1], offset[1], window[1])
-    cut = label[rows[:, None], columns]
-    cut[no_row] = IGNORE
-    cut[:, no_column] = IGNORE
+    cut = _cut_map(label, size, scaled, offset, window, IGNORE)
     known = np.zeros(256, bool)
     known[label.ravel()] = known[IGNORE] = True
     assert known[cut].all(), "a resampled label holds an id that it did not hold before"
+    return cut
+
+
+def _cut_map(
+    values: np.ndarray,
+    size: tuple[int, ...],
+    scaled: tuple[int, ...],
+    offset: tuple[int, ...],
+    window: tuple[int, ...],
+    outside: float,
+) -> np.ndarray:
+    """The window of a map whose values must not be mixed; `outside` of it lies that value."""
+    if values.shape != size:
+        raise DataError(
+            f"config.data.scale and crop need labels and depth of their picture's size "
+            f"{list(size)}, got {list(values.shape)}; they are for training alone"
+        )
+    rows, no_row = _nearest(size[0], scaled[0], offset[0], window[0])
+    columns, no_column = _nearest(size[1], scaled[1], offset[1], window[1])
+    cut = values[rows[:, None], columns]
+    cut[no_row] = outside
+    cut[:, no_column] = outside
     return cut
 
 
@@ -182,6 +222,7 @@ def flip(record: Record) -> Record:
         "constant_depth": lambda depth: depth[:, ::-1],
         "flow": lambda flow: flow[:, ::-1] * np.array([-1, 1], flow.dtype),
         "flow_valid": lambda valid: valid[:, ::-1],
+        "flow_visible": lambda visible: visible[:, ::-1],
         "label": lambda label: label[:, ::-1],
     }
     return {

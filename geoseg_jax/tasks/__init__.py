@@ -6,6 +6,7 @@ from typing import Any
 from geoseg_jax.tasks import (
     classification,
     depth_supervised,
+    flow,
     mae,
     moco,
     reconstruction,
@@ -17,6 +18,7 @@ from geoseg_jax.tasks.base import Task
 TASKS = {
     "selfsup_depth": selfsup_depth.make,
     "depth_supervised": depth_supervised.make,
+    "flow": flow.make,
     "classification": classification.make,
     "reconstruction": reconstruction.make,
     "mae": mae.make,

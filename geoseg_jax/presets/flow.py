@@ -1,0 +1,167 @@
+"""Optical flow, from pictures alone in two ways or from truth: what its configs share.
+
+strong: the choices that Jonschkowski et al., "What Matters in Unsupervised Optical Flow", ECCV 2020
+(UFlow), found to matter on KITTI, on any encoder: cost volumes from coarse to fine on normalised
+features, census, forward-backward occlusion, second-order smoothness on the flow's own map,
+dropped residuals, self-distillation in the second half.
+paper: the pre-training that Lao et al., ECCV 2024, compare with, as their public code has it:
+features concatenated, SSIM + L1 at four scales, no occlusion, Adam at 5e-5 for 50 epochs of
+batches of 8 without colour jitter, the frames in random order. Theirs starts from ImageNet weights
+(init= takes some); here it doesn't unless told.
+supervised: PWC-Net's robust end-point error (Sun et al., CVPR 2018) on the network of `strong`.
+"""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from geoseg_jax.presets import argument, depth
+from geoseg_jax.presets.encoders import ENCODERS, decoder_of, suit_vit
+from geoseg_jax.presets.smoke import smoke
+from geoseg_jax.presets.transfer import transfer
+
+# Options of every flow config, FILE.py:paper,resnet50,init=W; a word alone says which choice.
+OPTIONS = {
+    "method": ("strong", "paper", "supervised"),
+    "encoder": ENCODERS,
+    "decoder": ("auto", "unet", "dpt"),  # of paper; auto: unet, or dpt on a ViT
+    "init": "",  # workdir, checkpoint or weights that the encoder starts from
+    "smoke": False,
+}
+# Pairs that UFlow sees in a million steps of one.
+_UFLOW_PAIRS = 1_000_000
+# Frames of both cameras in the split of Eigen's that monodepth2 trains on.
+_EPOCH = 39_810
+
+
+def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str, Any]]:
+    """A complete flow config, its data set excepted, and the options it was made with.
+
+    The caller ends with `finish`, when the data set is set.
+
+    Args:
+      arg: what the user wrote behind the config file's colon.
+      file: the config file's name, for messages.
+      more: further options that it knows, or other defaults than OPTIONS.
+
+    Raises:
+      ValueError: for an unknown option or a bad value, see argument.parse; for a decoder that the
+        method has no use for.
+    """
+    options = argument.parse(arg, argument.override(OPTIONS, more), file)
+    method, encoder = options["method"], options["encoder"]
+    if method != "paper" and options["decoder"] != "auto":
+        raise ValueError(
+            f"{file}:decoder={options['decoder']} has no effect on {method}, which has a decoder "
+            "of its own; it is for paper"
+        )
+    config = ConfigDict(
+        {
+            "seed": 0,
+            "init_from": options["init"],
+            "transfer": transfer(("encoder",)),
+            "task": _TASK,
+            "model": {
+                "encoder": encoder,
+                "normalisation": "imagenet",
+                "compute_dtype": "float32",  # bfloat16 on GPU and TPU
+            },
+            # The next frame alone: the way back is learned from the same pair.
+            "data": depth.DATA | {"frames": (1,), "stereo": False, "truth": "flow"},
+            "optimizer": depth.OPTIMIZER,
+            "train": depth.TRAIN | {"batch_size": 8, "best_metric": "epe"},
+        }
+    )
+    {"paper": _paper, "strong": _strong, "supervised": _supervised}[method](config, options)
+    suit_vit(config)
+    return config, options
+
+
+def finish(config: ConfigDict, options: dict[str, Any]) -> ConfigDict:
+    """The config at a small size and on the synthetic world where `smoke` asks for it."""
+    if options["smoke"]:
+        smoke(config, "views")
+        config.data.update({"eval_name": "", "eval_root": "", "train_split": "", "eval_split": ""})
+        config.task.distillation.start = 0.3  # so that it is seen to run
+    return config
+
+
+def _strong(config: ConfigDict, options: dict[str, Any]) -> None:
+    del options
+    config.model.update(_PYRAMID)
+    config.train.steps = _UFLOW_PAIRS // config.train.batch_size
+
+
+def _supervised(config: ConfigDict, options: dict[str, Any]) -> None:
+    del options
+    config.model.update(_PYRAMID)
+    config.data.truth_in_training = True
+    config.task.supervision = "truth"
+    config.task.bidirectional = False
+    config.task.distillation.weight = 0.0
+    # PWC-Net's weights .005, .01, .02, .08, .32 are of sums over ever fewer pixels; of means over
+    # all pixels they are in the proportion 4 : 2 : 1 : 1 : 1, the finest first.
+    config.task.scale_weights = (1.0, 0.5, 0.25, 0.25)
+    config.task.level_dropout = 0.0
+
+
+def _paper(config: ConfigDict, options: dict[str, Any]) -> None:
+    config.model.flow = "concat"
+    config.model.decoder_channels = depth.MODEL["decoder_channels"]
+    config.model.decoder_padding = depth.MODEL["decoder_padding"]
+    config.model.update(decoder_of(options["encoder"], options["decoder"]))
+    config.task.update(
+        {
+            "data_term": "ssim_l1",
+            "occlusion": "none",
+            "bidirectional": False,
+            "random_swap": True,
+            "smoothness": 2.0,
+            "smoothness_order": 1,
+            "smoothness_on": "picture",
+            "edge_constant": 1.0,
+            "scale_weights": (1.0, 0.5, 0.25, 0.125),
+            "level_dropout": 0.0,
+        }
+    )
+    config.task.distillation.weight = 0.0
+    config.task.jitter.probability = 0.0
+    config.optimizer.update({"learning_rate": 5e-5, "schedule": "constant"})
+    config.train.steps = 50 * _EPOCH // config.train.batch_size
+
+
+_PYRAMID = {
+    "flow": "pyramid",
+    "flow_width": 32,
+    "flow_radius": 4,
+    "flow_layers": (128, 128, 96, 64, 32),
+    "flow_context_layers": 6,
+}
+_TASK = {
+    "name": "flow",
+    "supervision": "photometric",
+    "data_term": "census",
+    "ssim_weight": 0.85,  # of ssim_l1
+    "occlusion": "forward_backward",  # range_map is better where things, not the camera, move
+    "bidirectional": True,
+    "random_swap": False,
+    # UFlow's 2.0 is of the mean over u, v and both directions, ours of the sum.
+    "smoothness": 0.5,
+    "smoothness_order": 2,
+    "smoothness_on": "map",  # in its own pixels; picture: enlarged, in shares of the sides
+    "edge_constant": 150.0,
+    "scale_weights": (1.0,),  # the finest first
+    "level_dropout": 0.1,
+    # From `start` of the training on, at full weight after another `ramp`; `crop` of each side is
+    # cut off, 64 pixels of UFlow's 640.
+    "distillation": {"weight": 0.3, "start": 0.5, "ramp": 0.1, "crop": 0.1},
+    "robust_epsilon": 0.01,  # of supervision 'truth'
+    "robust_power": 0.4,
+    "jitter": {
+        "brightness": 0.2,
+        "contrast": 0.2,
+        "saturation": 0.2,
+        "hue": 0.1,
+        "probability": 0.5,
+    },
+}

@@ -1,0 +1,210 @@
+"""Optical flow between two frames, learned from pictures alone or from true flow.
+
+Photometric, in two ways. `paper`: the pre-training that Lao et al., "On the Viability of Monocular
+Depth Pre-training for Semantic Segmentation", ECCV 2024, compare with: features concatenated, SSIM
+and L1 at all scales. `strong`: what is known to matter since (Jonschkowski et al., "What Matters in
+Unsupervised Optical Flow", ECCV 2020; Stone et al., "SMURF", CVPR 2021): cost volumes from coarse
+to fine, census, occlusion, second-order smoothness at a quarter of the size, self-distillation.
+True flow: robust end-point error at all scales (Sun et al., "PWC-Net", CVPR 2018).
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from geoseg_jax.models.flow import FlowNet
+from geoseg_jax.models.flow_pyramid import DROPS
+from geoseg_jax.ops import flow_losses, occlusion
+from geoseg_jax.ops.flow_color import flow_to_color
+from geoseg_jax.ops.sampling import resize_bilinear, warp_with_flow
+from geoseg_jax.tasks import flow_scores, pictures
+from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, Variables
+from geoseg_jax.tasks.flow_distillation import distillation_loss, ramp
+from geoseg_jax.tasks.flow_photometric import photometric_loss
+from geoseg_jax.tasks.jitter import jitter_views
+
+# The part of batch_stats that tells which share of the training is done. A loss sees neither the
+# step nor the number of steps, and self-distillation must not begin before there is a teacher.
+PROGRESS = "progress"
+
+
+def make(config: Any, data: Any = None) -> Task:
+    """The task for one configuration; reads config.task, config.model and config.train.steps."""
+    del data  # every batch carries all that this task needs
+    task = config.task
+    net = _network(config.model, task)
+    both = task.supervision == "photometric" and task.bidirectional
+    distils = both and task.distillation.weight > 0
+
+    # Compiled for itself, so that the three runs of self-distillation are traced but once.
+    @functools.partial(jax.jit, static_argnames=("train", "both"))
+    def run(own: Variables, frames: jax.Array, keep: jax.Array | None, train: bool, both: bool):
+        return net.apply(own, frames, train=train, both=both, keep=keep, mutable=["batch_stats"])
+
+    def apply(variables: Variables, frames: jax.Array, *, train: bool, both: bool, keep=None):
+        """Flows of all scales, and the batch statistics after them."""
+        own = {"params": variables["params"], "batch_stats": _statistics(variables)}
+        flows, updated = run(own, frames, keep, train=train, both=both)
+        return flows, updated.get("batch_stats", {})
+
+    def init(key: jax.Array, batch: Batch) -> Variables:
+        variables = dict(net.init(key, _frames(batch), train=False))
+        if distils:
+            progress = {PROGRESS: {"share": jnp.zeros((), jnp.float32)}}
+            variables["batch_stats"] = {**variables.get("batch_stats", {}), **progress}
+        return variables
+
+    def distilled(variables, frames, seen, keep) -> tuple[jax.Array, dict[str, Any]]:
+        """Self-distillation with its weight, and the progress after this step."""
+        progress = variables["batch_stats"][PROGRESS]["share"]
+        settings = task.distillation
+        weight = settings.weight * ramp(progress, settings.start, settings.ramp)
+
+        # Both are normalised by the batch, as in training; the running statistics remain those of
+        # whole pictures.
+        def teacher(frames: jax.Array) -> jax.Array:
+            fixed = jax.lax.stop_gradient(variables)
+            return apply(fixed, frames, train=True, both=True, keep=jnp.ones(DROPS))[0][0]
+
+        def student(frames: jax.Array) -> jax.Array:
+            return apply(variables, frames, train=True, both=True, keep=keep)[0][0]
+
+        # Before its time it is not computed at all.
+        value = jax.lax.cond(
+            weight > 0,
+            lambda: distillation_loss(teacher, student, frames, seen, settings.crop),
+            lambda: jnp.zeros(()),
+        )
+        after = {PROGRESS: {"share": progress + 1 / config.train.steps}}
+        return weight * value, after
+
+    def loss(variables: Variables, key: jax.Array, batch: Batch) -> tuple[jax.Array, Aux]:
+        of_jitter, of_order, of_levels = jax.random.split(key, 3)
+        frames = _frames(batch)
+        if task.supervision == "photometric" and task.random_swap:
+            frames = swapped(of_order, batch["id"], frames)
+        seen = jitter_views(of_jitter, batch["id"], frames, task.jitter)
+        kept = jax.random.bernoulli(of_levels, 1 - task.level_dropout, (DROPS,))
+        keep = kept.astype(jnp.float32)
+        flows, stats = apply(variables, seen, train=True, both=both, keep=keep)
+        if task.supervision == "truth":
+            value = _against_truth(flows, batch, task)
+            return value, Aux(stats, {"robust_error": value})
+        value, terms = photometric_loss(flows, frames, task)
+        if distils:
+            taught, after = distilled(variables, frames, seen, keep)
+            value, terms["distillation"] = value + taught, taught
+            stats = {**stats, **after}
+        return value, Aux(stats, terms)
+
+    def finest(variables: Variables, frames: jax.Array, both: bool = False) -> jax.Array:
+        """[B, D, H, W, 2] in pixels of the picture."""
+        flow = apply(variables, frames, train=False, both=both)[0][0]
+        return resize_bilinear(flow, *frames.shape[2:4])
+
+    def evaluate(variables: Variables, batch: Batch) -> Sums:
+        return flow_scores.judge(finest(variables, _frames(batch))[:, 0], batch)
+
+    def visualise(variables: Variables, batch: Batch) -> dict[str, jax.Array]:
+        frames = _frames(batch)
+        flows = finest(variables, frames, both=True)
+        return _pictures(flows[:, 0], flows[:, 1], frames, batch)
+
+    return Task(init, loss, evaluate, flow_scores.summarise, visualise)
+
+
+def swapped(key: jax.Array, ids: jax.Array, frames: jax.Array) -> jax.Array:
+    """Frames [B, 2, ...], of half of the examples at random in the other order.
+
+    An example's coin is a function of its id, see jitter_views.
+    """
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, ids)
+    coins = jax.vmap(jax.random.bernoulli)(keys)
+    return jnp.where(coins.reshape(-1, 1, 1, 1, 1), frames[:, ::-1], frames)
+
+
+def _network(model: Any, task: Any) -> FlowNet:
+    designs = {
+        "concat": ("decoder_channels", "decoder_padding", "dpt_features"),
+        "pyramid": (),
+    }
+    options = {name: model[name] for name in designs.get(model.flow, ()) if name in model}
+    if "decoder_channels" in options:
+        options["decoder_channels"] = tuple(options["decoder_channels"])
+    return FlowNet(
+        encoder_name=model.encoder,
+        design=model.flow,
+        decoder_name=model.get("decoder", "unet"),
+        scales=len(task.scale_weights) if model.flow == "concat" else 4,
+        width=model.get("flow_width", 32),
+        radius=model.get("flow_radius", 4),
+        layers=tuple(model.get("flow_layers", FlowNet.layers)),
+        context_layers=model.get("flow_context_layers", FlowNet.context_layers),
+        normalisation=model.get("normalisation", "imagenet"),
+        dtype=jnp.dtype(model.compute_dtype),
+        **options,
+    )
+
+
+def _statistics(variables: Variables) -> dict[str, Any]:
+    """The network's own, without what the task keeps beside them."""
+    stats = variables.get("batch_stats", {})
+    return {part: value for part, value in stats.items() if part != PROGRESS}
+
+
+def _frames(batch: Batch) -> jax.Array:
+    """Target and first source, [B, 2, H, W, 3] in [0, 1]."""
+    pair = jnp.stack((batch["image"], batch["sources"][:, 0]), axis=1)
+    return pair.astype(jnp.float32) / 255
+
+
+def _against_truth(flows, batch: Batch, task: Any) -> jax.Array:
+    height, width = batch["flow"].shape[1:3]
+    full = [resize_bilinear(flow[:, 0], height, width) for flow in flows]
+    return flow_losses.multi_scale_error(
+        full[: len(task.scale_weights)],
+        batch["flow"],
+        batch["flow_valid"],
+        task.scale_weights,
+        epsilon=task.robust_epsilon,
+        power=task.robust_power,
+    )
+
+
+def _pictures(flow, backward, frames, batch: Batch) -> dict[str, jax.Array]:
+    """What a human looks at; prediction and truth in the same colours."""
+    height, width = flow.shape[1:3]
+    warped, _ = warp_with_flow(frames[:, 1], flow)
+    seen = occlusion.forward_backward_check(flow, backward)
+    shown = {"input": batch["image"]}
+    known = jnp.ones(flow.shape[:3], bool)
+    reference = flow
+    if "flow" in batch:
+        reference, known = _truth_at(batch, height, width)
+    # The 98th percentile: one wild vector must not make all others pale.
+    length = jnp.where(known, jnp.linalg.norm(reference, axis=-1), jnp.nan)
+    longest = jnp.nan_to_num(jnp.nanpercentile(length, 98, axis=(1, 2)), nan=1.0) + 1e-3
+    shown["flow"] = pictures.to_uint8(flow_to_color(flow, longest))
+    if "flow" in batch:
+        truth = jnp.where(known[..., None], reference, jnp.nan)
+        shown["ground truth"] = pictures.to_uint8(flow_to_color(truth, longest))
+    shown["warped"] = pictures.to_uint8(warped)
+    shown["visible"] = pictures.to_uint8(jnp.repeat(seen[..., None] * 1.0, 3, axis=-1))
+    return shown
+
+
+def _truth_at(batch: Batch, height: int, width: int) -> tuple[jax.Array, jax.Array]:
+    """True flow, and where it is known, by the nearest pixel of the ground truth's own size."""
+    rows, columns = batch["flow"].shape[1:3]
+    whole = jnp.broadcast_to(jnp.asarray([rows, columns], jnp.int32), (len(batch["flow"]), 2))
+    size = batch.get("flow_size", whole)
+
+    def nearest(truth, valid, size):
+        y = (2 * jnp.arange(height) + 1) * size[0] // (2 * height)
+        x = (2 * jnp.arange(width) + 1) * size[1] // (2 * width)
+        scale = jnp.asarray([width, height]) / size[::-1]
+        return truth[y[:, None], x] * scale, valid[y[:, None], x]
+
+    return jax.vmap(nearest)(batch["flow"], batch["flow_valid"], size)

@@ -1,0 +1,69 @@
+"""Flow from pictures alone: a frame should look like the other one, seen along the flow."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from geoseg_jax.ops import flow_losses, occlusion
+from geoseg_jax.ops.sampling import resize_bilinear, warp_with_flow
+
+# What stands for the length of a difference in smoothness on a flow's own map, in its pixels
+# (Jonschkowski et al., ECCV 2020). In shares of a picture it would hide all but the steepest edges.
+_ROUNDING = 1e-3
+
+
+def photometric_loss(
+    flows: Sequence[jax.Array], frames: jax.Array, settings: Mapping[str, Any]
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """The loss and its terms.
+
+    Args:
+      flows: for each scale, the finest first, [B, D, h, w, 2] in pixels of the picture; D = 0 leads
+        from frame 0 to frame 1 and D = 1, where there, back.
+      frames: [B, 2, H, W, 3] in [0, 1], in true colours.
+      settings: config.task: scale_weights, data_term, ssim_weight, occlusion (needs both
+        directions but for 'none'), smoothness, smoothness_order, smoothness_on, edge_constant.
+
+    Returns:
+      A scalar, and the terms: data, smoothness (before its weight), both summed over scales, and
+      visible, the share of pixels that count at the finest scale.
+    """
+    directions = flows[0].shape[1]
+    height, width = frames.shape[2:4]
+    targets, sources = frames[:, :directions], frames[:, ::-1][:, :directions]
+    patches = flow_losses.whole_patches(height, width, settings["data_term"])
+    data = smooth = jnp.zeros(())
+    seen = []
+    for flow, weight in zip(flows, settings["scale_weights"], strict=False):
+        full = resize_bilinear(flow, height, width)
+        fixed = jax.lax.stop_gradient(full)
+        seen.append(occlusion.visible(fixed, fixed[:, ::-1], settings["occlusion"]))
+        warped, _ = warp_with_flow(sources, full)
+        error = flow_losses.data_term(
+            warped, targets, settings["data_term"], ssim_weight=settings["ssim_weight"]
+        )
+        data += weight * flow_losses.masked_mean(error, seen[-1] * patches)
+        smooth += weight * _smoothness(flow, full, targets, settings)
+    terms = {"data": data, "smoothness": smooth, "visible": seen[0].mean()}
+    return data + settings["smoothness"] * smooth, terms
+
+
+def _smoothness(flow, full, targets, settings) -> jax.Array:
+    height, width = full.shape[2:4]
+    h, w = flow.shape[2:4]
+    options = {
+        "order": settings["smoothness_order"],
+        "edge_constant": settings["edge_constant"],
+    }
+    if settings["smoothness_on"] == "picture":
+        shares = full / jnp.asarray([width, height], full.dtype)
+        return flow_losses.flow_smoothness(shares, targets, **options).mean()
+    # Means over the squares that become a pixel: edges must not depend on where a square's
+    # middle happens to lie.
+    squares = targets.reshape(*targets.shape[:2], h, height // h, w, width // w, -1)
+    own = flow * jnp.asarray([w / width, h / height], flow.dtype)
+    return flow_losses.flow_smoothness(
+        own, squares.mean(axis=(3, 5)), rounding=_ROUNDING, **options
+    ).mean()
