@@ -118,10 +118,11 @@ def _written_out(
     stat = path.stat()
     content = (_VERSION, path.name, stat.st_size, stat.st_mtime_ns, stride, size)
     name = f"video_{path.stem}_{hashlib.sha256(repr(content).encode()).hexdigest()[:20]}"
-    folder = made_once(cache_dir, name, lambda to: _write_out(path, to, stride, size), "frames in")
+    what = f"the folder for the frames of {path.name},"
+    folder = made_once(cache_dir, name, lambda to: _write_out(path, to, stride, size), what)
     try:
         height, width = json.loads((folder / "video.json").read_text())["size"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder} is damaged ({error}); delete it to have it made anew") from error
     return folder, (height, width)
 

@@ -1,0 +1,39 @@
+"""Small videos: a textured plane that slides by, as folders of frames and as files."""
+
+import pathlib
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+HEIGHT, WIDTH = 48, 96
+
+
+def frame(shift: float, seed: int = 0, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
+    """uint8 [height, width, 3]: smooth noise, moved to the left by `shift` pixels."""
+    noise = np.random.default_rng(seed).integers(0, 256, (height, 4 * width, 3), np.uint8)
+    noise = cv2.GaussianBlur(noise, (0, 0), 2)
+    noise = cv2.normalize(noise, None, 0, 255, cv2.NORM_MINMAX)
+    move = np.array([[1, 0, -shift], [0, 1, 0]], float)
+    return cv2.warpAffine(noise, move, (width, height), borderMode=cv2.BORDER_REFLECT)
+
+
+def write_folder(folder: pathlib.Path, shifts: Sequence[float], seed: int = 0, **size) -> None:
+    """A folder of frames, 1.png, 2.png, ..., 10.png: their names sort as numbers alone."""
+    folder.mkdir(parents=True)
+    for number, shift in enumerate(shifts, start=1):
+        assert cv2.imwrite(str(folder / f"{number}.png"), frame(shift, seed, **size))
+
+
+def write_file(path: pathlib.Path, count: int, height: int = HEIGHT, width: int = WIDTH) -> None:
+    """A video file whose frames are grey, frame i of brightness 20 i."""
+    import av
+
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
+        stream.bit_rate = 4_000_000
+        for number in range(count):
+            picture = np.full((height, width, 3), 20 * number, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
