@@ -34,6 +34,7 @@ def record(seed=0):
         "constant_depth": g.uniform(1, 9, (H, W)).astype(np.float32),
         "flow": g.normal(size=(H, W, 2)).astype(np.float32),
         "flow_valid": g.random((H, W)) < 0.5,
+        "flow_visible": g.random((H, W)) < 0.5,
         "label": g.integers(0, 8, (H, W), np.uint8),
         "id": np.array(3, np.int32),
     }
@@ -195,8 +196,41 @@ def test_augmentation_from_settings():
     )
 
 
+def test_twice_as_large_is_half_as_far_away_to_the_same_camera():
+    generator = np.random.default_rng(0)
+    depth = generator.uniform(1, 9, (12, 20)).astype(np.float32)
+    depth[3:5] = 0
+    before = {
+        "image": np.repeat((depth * 25)[..., None], 3, axis=-1).astype(np.uint8),
+        "sources": np.empty((0, 12, 20, 3), np.uint8),
+        "intrinsics": np.array([[15, 0, 9.2], [0, 16, 5.4], [0, 0, 1]], np.float32),
+        "stereo_pose": np.eye(4, dtype=np.float32),
+        "depth": depth,
+        "depth_size": np.array((12, 20), np.int32),
+    }
+    twice = scale_and_crop(before, generator, scale=(2.0, 2.0), crop=(24, 40))
+    check_record(twice, "scaled")
+    np.testing.assert_array_equal(twice["depth"], np.kron(depth, np.ones((2, 2), np.float32)) / 2)
+    point = np.array([0.3, -0.2, 4.0])
+    seen = before["intrinsics"] @ point
+    x, y = seen[:2] / seen[2]
+    seen = twice["intrinsics"] @ (point / [1, 1, 2])
+    np.testing.assert_allclose(seen[:2] / seen[2], [2 * x + 0.5, 2 * y + 0.5], rtol=1e-5)
+    for seed in range(5):
+        window = scale_and_crop(twice, np.random.default_rng(seed), crop=(8, 12))
+        left, top = np.round((twice["intrinsics"] - window["intrinsics"])[:2, 2]).astype(int)
+        shown = twice["depth"][top : top + 8, left : left + 12]
+        np.testing.assert_array_equal(window["depth"], shown)
+        assert window["depth_size"].tolist() == [8, 12]
+        assert window["sources"].shape == (0, 8, 12, 3)
+    # What lies around a picture smaller than its window was not measured.
+    small = scale_and_crop(before, generator, scale=(0.5, 0.5), crop=(12, 20))
+    assert (small["depth"] > 0).sum() <= 60
+    assert not small["depth"][(small["image"] == transforms.PADDING).all(-1)].any()
+
+
 def test_scale_and_crop_refuse_what_they_can_not_do():
-    with pytest.raises(DataError, match=r"these records hold sources, intrinsics, .*scale=\(\)"):
+    with pytest.raises(DataError, match=r"these records hold sources, stereo_pose, .*scale=\(\)"):
         scale_and_crop(record(), np.random.default_rng(0), crop=(2, 2))
     before = labelled() | {"label": np.zeros((3, 3), np.uint8)}
     with pytest.raises(DataError, match=r"size \[12, 20\], got \[3, 3\]"):
