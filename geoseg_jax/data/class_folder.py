@@ -84,7 +84,7 @@ class ClassFolder:
         self._root, self._fit = root, fit
         number = {name: i for i, name in enumerate(self.categories)}
         # Of a million pictures a list of names would take 100 MB in each worker.
-        self._names = np.array([name.encode() for name in classes], np.bytes_)
+        self._names = np.array([os.fsencode(name) for name in classes], np.bytes_)
         self._numbers = np.array([number[name] for name in classes.values()], np.int32)
 
     def __len__(self) -> int:
@@ -100,7 +100,7 @@ class ClassFolder:
         return int(self._numbers[index])
 
     def describe(self, index: int) -> str:
-        return self._names[index].decode()
+        return os.fsdecode(self._names[index])
 
     def drive(self, index: int) -> None:
         """Each picture is taken somewhere else."""

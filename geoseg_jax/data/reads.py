@@ -86,7 +86,7 @@ def reads_of(source: Source, stop: Callable[[], bool] = lambda: False) -> Reads:
 
     stop: asked between files, to give up early with what there is.
     """
-    paths: dict[str, pathlib.Path | None] = {}
+    paths: dict[str, pathlib.Path | str | None] = {}
     drives: set[str] = set()
     without_drive = 0
     for index in range(len(source)):
@@ -101,9 +101,10 @@ def reads_of(source: Source, stop: Callable[[], bool] = lambda: False) -> Reads:
         if stop():
             return Reads()
         # A record without a file of its own (rendered, or in one file with all others) is
-        # identified by its published name.
+        # identified by its published name, one of a pack by the hash of what was packed.
         named = hashlib.sha256(b"name " + name.encode()).hexdigest()[:_DIGITS]
-        files[name] = named if path is None else quick_hash(path)
+        known = path if isinstance(path, str) else named
+        files[name] = quick_hash(path) if isinstance(path, pathlib.Path) else known
     return Reads(files, tuple(sorted(drives - {""})), without_drive)
 
 

@@ -34,7 +34,8 @@ class Source(Protocol):
 
     For the check of leakage a source may tell where a record comes from, see `files_of` and
     `drive_of`: `files(i)`, pairs of the published name of a file and its path, or None for what has
-    no file of its own and is identified by its name alone (a picture's label: its name + LABEL);
+    no file of its own and is identified by its name alone, or the file's `reads.quick_hash` where
+    it is known and the file is not at hand, as in a pack (a picture's label: its name + LABEL);
     `drive(i)`, the name of the recording, '' where unknown, None where each record has its own.
     """
 
@@ -55,8 +56,8 @@ class Source(Protocol):
         ...
 
 
-def files_of(source: Source, index: int) -> dict[str, pathlib.Path | None]:
-    """Published name -> path of the files that a record is read from; empty where unknown."""
+def files_of(source: Source, index: int) -> dict[str, pathlib.Path | str | None]:
+    """Published name -> path (or hash) of the files a record is read from; empty where unknown."""
     return dict(source.files(index)) if hasattr(source, "files") else {}
 
 
