@@ -21,9 +21,11 @@ ARGUMENTS = {
     "classify_folder": ["vit_tiny,resolution=64x64", "smoke"],
     "classify_imagenet": ["class_folder,resnet50,init=W", "vit_tiny"],
     "classify_synthetic": ["smoke,tiny"],
-    "depth_kitti": ["mono,init=W", "stereo", "resnet50"],
-    "depth_synthetic": ["mono", "room"],
-    "depth_video": ["focal,fov=90", "given,resolution=224x128", "assumed,vit_tiny", "smoke,tiny"],
+    "depth_cityscapes": ["mono,preset=paper_code", "supervised,extra", "mono_stereo,vit_tiny"],
+    "depth_kitti": ["mono,init=W", "stereo", "resnet50", "supervised,l1", "supervised,smoke"],
+    "depth_nyu": ["held_out,resnet50", "paper_code", "vit_tiny,smoke"],
+    "depth_synthetic": ["mono", "room", "supervised,room,berhu"],
+    "depth_video": ["focal,fov=90,tiny", "smoke,tiny"],
     "flow_chairs": ["strong"],
     "flow_kitti": ["paper,init=W", "supervised", "strong,vit_tiny", "train_on=pairs"],
     "flow_synthetic": ["paper,vit_tiny", "smoke", "room"],
@@ -37,6 +39,7 @@ ARGUMENTS = {
 }
 DEPTH = {"image", "sources", "intrinsics", "stereo_pose", "depth", "depth_size", "constant_depth"}
 VIDEO = {"image", "sources", "intrinsics", "stereo_pose", "video", "flipped"}
+SUPERVISED_DEPTH = {"image", "depth", "depth_size", "constant_depth"}
 SEGMENTATION = {"image", "label", "label_size"}
 CLASSIFICATION = {"image", "category"}
 FLOW = {"image", "sources", "flow", "flow_valid", "flow_visible", "constant_flow"}
@@ -66,6 +69,9 @@ def abstract_batch(config):
         keys = FLOW | {"id", "mask"}
     if depth and config.data.get("truth") == "none":
         keys = VIDEO | {"id", "mask"}
+
+    if config.task.name == "depth_supervised":
+        keys = SUPERVISED_DEPTH | {"id", "mask"}
 
     def struct(field):
         shape = tuple(sizes[axis] if axis in sizes else int(axis) for axis in field.axes)
@@ -133,6 +139,8 @@ def test_builds_and_steps(name, arg):
     judged = {"abs_rel", "abs_rel_constant"} if depth else {"confusion"}
     if depth and config.data.get("truth") == "none":
         judged = {"photometric", "photometric_identity", "photometric_flat"}
+    if config.task.name == "depth_supervised":
+        judged = {"abs_rel", "abs_rel_scaled", "abs_rel_constant"}
     if config.task.name == "classification":
         judged = {"top1", "top5", "counts"}
     if config.task.name == "flow":
@@ -148,6 +156,19 @@ def test_builds_and_steps(name, arg):
 def test_a_wrong_argument_is_named(name):
     with pytest.raises(ValueError, match="mono_sterio"):
         get_config(name, "mono_sterio")
+
+
+def test_who_knows_the_camera_of_a_video():
+    for word, told, learned in (
+        ("", "fov", "learned"),
+        ("focal,fov=90", "fov", "focal"),
+        ("assumed", "fov", "given"),
+        ("given,resolution=224x128", "given", "given"),
+    ):
+        config = get_config("depth_video", word)
+        check(config)
+        assert (config.data.intrinsics, config.task.intrinsics) == (told, learned), word
+        assert bool(config.optimizer.rules) == (learned != "given")
 
 
 def test_stereo_is_judged_in_metres():
