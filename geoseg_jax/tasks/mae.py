@@ -69,7 +69,8 @@ def make(config: Any, data: Any = None) -> Task:
 
     def evaluate(variables: Variables, batch: Batch) -> Sums:
         image, (keep, hidden) = _unit(batch["image"]), choose(jax.random.key(_EVAL_KEY), batch)
-        return judge(net.apply(variables, image, keep), targets(image), hidden, batch["mask"])
+        answer, given = net.apply(variables, image, keep), targets(image)
+        return judge(answer, given, hidden, batch["mask"], normalised=task.normalise_patches)
 
     def visualise(variables: Variables, batch: Batch) -> dict[str, jax.Array]:
         image, (keep, hidden) = _unit(batch["image"]), choose(jax.random.key(_EVAL_KEY), batch)
@@ -107,21 +108,25 @@ def patches_kept(count: int, mask_ratio: float) -> int:
     return min(max(1, int(count * (1 - mask_ratio))), count - 1)
 
 
-def judge(answer: jax.Array, target: jax.Array, hidden: jax.Array, mask: jax.Array) -> Sums:
+def judge(
+    answer: jax.Array,
+    target: jax.Array,
+    hidden: jax.Array,
+    mask: jax.Array,
+    *,
+    normalised: bool = True,
+) -> Sums:
     """Sums over the pictures whose mask is True.
 
     Args:
       answer, target: float [B, L, 768], patches. hidden: bool [B, L]. mask: bool [B].
+      normalised: whether each patch of the target has mean 0 and deviation 1.
 
     Returns:
-      mse, the mean squared error over a picture's hidden patches; mse_constant, that of the one
-      colour which is the mean of what is seen; images, the number of pictures.
+      mse, the mean squared error over a picture's hidden patches; mse_constant, that of 0, the best
+      answer of one number where patches are normalised, else of the mean colour of what is seen;
+      images, the number of pictures.
     """
-    colours = target.reshape(*target.shape[:-1], -1, 3)
-    seen = (~hidden)[..., None, None]
-    number = jnp.sum(~hidden, axis=-1)[:, None] * colours.shape[-2]
-    constant = jnp.sum(colours * seen, axis=(1, 2)) / number
-    constant = jnp.broadcast_to(constant[:, None, None], colours.shape).reshape(target.shape)
 
     def total(given: jax.Array) -> jax.Array:
         error = jnp.sum(jnp.mean(jnp.square(given - target), axis=-1) * hidden, axis=-1)
@@ -129,9 +134,17 @@ def judge(answer: jax.Array, target: jax.Array, hidden: jax.Array, mask: jax.Arr
 
     return {
         "mse": total(answer),
-        "mse_constant": total(constant),
+        "mse_constant": total(jnp.zeros(()) if normalised else _mean_colour(target, ~hidden)),
         "images": jnp.sum(mask, dtype=jnp.int32),
     }
+
+
+def _mean_colour(target: jax.Array, seen: jax.Array) -> jax.Array:
+    """[B, 1, 768]: a patch of the mean colour of the patches that are seen, bool [B, L]."""
+    colour = jnp.mean(target.reshape(*target.shape[:2], -1, 3), axis=2)
+    weight = seen[..., None] / jnp.sum(seen, axis=-1)[:, None, None]
+    colour = jnp.sum(colour * weight, axis=1, keepdims=True)
+    return jnp.tile(colour, target.shape[-1] // 3)
 
 
 def summarise(sums: dict[str, float]) -> dict[str, float]:

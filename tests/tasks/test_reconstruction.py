@@ -1,0 +1,80 @@
+"""Inpainting: what is judged by hand, equal devices, and that it learns."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from ml_collections import ConfigDict
+
+from geoseg_jax.presets import reconstruction as preset
+from geoseg_jax.tasks import reconstruction
+from tests.one_step import assert_equal_on_eight_devices
+from tests.tasks.pictures_of_waves import make_batch
+
+
+def make_task(arg="tiny", **task):
+    config, _ = preset.make(arg, "test")
+    config.task.update({"hole_share": (0.01, 0.02), "hole_size": 5, **task})
+    config.model.update({"decoder_channels": (4, 4, 8, 8, 8), "dpt_features": 8})
+    return reconstruction.make(ConfigDict(config))
+
+
+def test_errors_by_hand():
+    image = np.zeros((3, 2, 2, 3), np.float32)
+    image[0, 0, 0] = 1.0  # the hole's colour; what is seen is black
+    hole = np.zeros((3, 2, 2), bool)
+    hole[:2, 0, 0] = True  # the third picture has none, and can't be judged
+    answer = np.full_like(image, 0.25)
+    mask = np.array([True, False, True])
+    sums = reconstruction.judge(*map(jnp.asarray, (image, answer, hole, mask)), window=3)
+    assert sums["images"] == 1
+    assert sums["l1"] == pytest.approx(0.75)
+    assert sums["l1_constant"] == sums["l1_surroundings"] == pytest.approx(1.0)
+    assert sums["l1_image"] == pytest.approx((0.75 + 3 * 0.25) / 4)
+    assert sums["holes"] == 0.25
+    assert reconstruction.summarise({k: float(v) for k, v in sums.items()})["l1"] == 0.75
+
+
+def test_no_hole_anywhere_is_refused():
+    with pytest.raises(ValueError, match="hole_share"):
+        reconstruction.summarise({"images": 0, "l1": 0.0})
+
+
+def test_it_learns_to_fill_holes_and_says_so_in_its_pictures():
+    task, batch = make_task(), make_batch(8)
+    variables = jax.jit(task.init)(jax.random.key(0), batch)
+    optimizer = optax.adam(1e-2)
+
+    @jax.jit
+    def step(variables, state, key):
+        def loss(params):
+            return task.loss({**variables, "params": params}, key, batch)
+
+        (value, aux), grads = jax.value_and_grad(loss, has_aux=True)(variables["params"])
+        updates, state = optimizer.update(grads, state)
+        params = optax.apply_updates(variables["params"], updates)
+        return {"params": params, "batch_stats": aux.batch_stats}, state, value
+
+    state, losses = optimizer.init(variables["params"]), []
+    for i in range(40):
+        variables, state, value = step(variables, state, jax.random.key(i))
+        losses.append(float(value))
+    assert np.mean(losses[-5:]) < 0.6 * losses[0]
+    look = jax.jit(lambda v, b: (task.evaluate(v, b), task.visualise(v, b)))
+    sums, shown = jax.device_get(look(variables, batch))
+    judged = reconstruction.summarise({k: float(v) for k, v in sums.items()})
+    assert judged["l1"] < 0.8 * judged["l1_constant"]
+    # In another order the pictures have the same holes.
+    again = {k: v[::-1] for k, v in batch.items()}
+    other, _ = jax.device_get(look(variables, again))
+    for name, value in sums.items():
+        np.testing.assert_allclose(other[name], value, rtol=1e-4)
+    hole = (shown["with holes"] != shown["input"]).any(-1)
+    assert 0.02 < hole.mean() < 0.6
+    np.testing.assert_array_equal(shown["holes filled"][~hole], shown["input"][~hole])
+
+
+@pytest.mark.parametrize("arg", ["tiny", "vit_tiny,holes"])
+def test_equal_on_eight_devices(arg):
+    assert_equal_on_eight_devices(make_task(arg), make_batch(8))
