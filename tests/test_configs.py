@@ -29,7 +29,10 @@ ARGUMENTS = {
     "flow_chairs": ["strong"],
     "flow_kitti": ["paper,init=W", "supervised", "strong,vit_tiny", "train_on=pairs"],
     "flow_synthetic": ["paper,vit_tiny", "smoke", "room"],
+    "mae_imagenet": ["vit_tiny,pictures,batch=256", "smoke"],
+    "moco_imagenet": ["class_folder,resnet18,init=W", "vit_tiny", "tiny,smoke"],
     "quickstart": [],
+    "reconstruct_kitti": ["holes,init=W", "vit_tiny", "tiny,smoke"],
     "segment_camvid": ["init=W,labels=16,frozen=True", "decoder=linear,frozen=True"],
     "segment_cityscapes": ["decoder=unet,encoder=resnet18", "preset=paper_code,imagenet=True"],
     "segment_folder": ["parts=encoder+decoder"],
@@ -41,6 +44,7 @@ DEPTH = {"image", "sources", "intrinsics", "stereo_pose", "depth", "depth_size",
 VIDEO = {"image", "sources", "intrinsics", "stereo_pose", "video", "flipped"}
 SUPERVISED_DEPTH = {"image", "depth", "depth_size", "constant_depth"}
 SEGMENTATION = {"image", "label", "label_size"}
+SINGLE_PICTURES = {"reconstruction": {"image"}, "mae": {"image"}, "moco": {"image", "sources"}}
 CLASSIFICATION = {"image", "category"}
 FLOW = {"image", "sources", "flow", "flow_valid", "flow_visible", "constant_flow"}
 KEY = jax.random.key(0)
@@ -57,7 +61,8 @@ def get_config(name, arg=""):
 def abstract_batch(config):
     """The shapes that the batches of a configuration have."""
     height, width = config.data.get("crop", ()) or (config.data.height, config.data.width)
-    sizes = {"B": 2, "S": 1} | dict.fromkeys(("H", "D_H", "L_H", "F_H"), height)
+    # Two for each group of batch normalisation.
+    sizes = {"B": 2 * config.task.get("norm_groups", 1), "S": 1} | dict.fromkeys(("H", "D_H", "L_H", "F_H"), height)
     sizes |= dict.fromkeys(("W", "D_W", "L_W", "F_W"), width)
     depth = config.task.name == "selfsup_depth"
     if depth:
@@ -65,6 +70,8 @@ def abstract_batch(config):
     keys = (DEPTH if depth else SEGMENTATION) | {"id", "mask"}
     if config.task.name == "classification":
         keys = CLASSIFICATION | {"id", "mask"}
+    if config.task.name in SINGLE_PICTURES:
+        keys = SINGLE_PICTURES[config.task.name] | {"id", "mask"}
     if config.task.name == "flow":
         keys = FLOW | {"id", "mask"}
     if depth and config.data.get("truth") == "none":
@@ -94,7 +101,7 @@ class Labels(NamedTuple):
 
 def data_for(config):
     """What a task asks of the data when it is made."""
-    if config.task.name in ("selfsup_depth", "flow"):
+    if config.task.name in ("selfsup_depth", "flow", *SINGLE_PICTURES):
         return None
     if config.task.name == "classification":
         source = SimpleNamespace(categories=("cat", "dog", "house"))
@@ -145,10 +152,13 @@ def test_builds_and_steps(name, arg):
         judged = {"top1", "top5", "counts"}
     if config.task.name == "flow":
         judged = {"epe", "epe_occ_constant", "outliers_noc_zero"}
+    if config.task.name in SINGLE_PICTURES:
+        score = {"reconstruction": "l1", "mae": "mse", "moco": "contrastive_accuracy"}
+        judged = {score[config.task.name], f"{score[config.task.name]}_constant"}
     assert judged | {"images"} <= set(sums)
     pictures = jax.eval_shape(task.visualise, variables, batch)
     pictures.pop("legend", None)
-    size = (2, *batch["image"].shape[1:])
+    size = batch["image"].shape
     assert {(p.shape, p.dtype.name) for p in pictures.values()} == {(size, "uint8")}
 
 
