@@ -3,9 +3,10 @@
     python -m benchmarks.input_pipeline [--root=/data/kitti_raw] [--json=FILE]
 
 Writes the same pictures as PNG and as JPEG into KITTI trees of its own (those of --root, or street
-scenes rendered at 1242x375), reads them back through KittiSource and the pipeline, and prints a
-table. The time spent waiting is measured against a pretended training step of --step_ms that needs
-no processor, as on an accelerator; a real run logs its own as data_wait_share in metrics.jsonl.
+scenes rendered at 1242x375) and packs them (geoseg_jax.prepare), reads them back through their
+sources and the pipeline, and prints a table. The time spent waiting is measured against a pretended
+training step of --step_ms that needs no processor, as on an accelerator; a real run logs its own as
+data_wait_share in metrics.jsonl.
 """
 
 import json
@@ -24,9 +25,11 @@ import rich.console
 import rich.table
 from absl import app, flags
 
+from geoseg_jax import prepare
 from geoseg_jax.data import pictures
 from geoseg_jax.data.kitti import KittiSource
 from geoseg_jax.data.kitti_tree import KittiTree
+from geoseg_jax.data.packed import PackedSource
 from geoseg_jax.data.pipeline import train_batches
 from geoseg_jax.data.source import Source
 from geoseg_jax.data.splits import split_frames
@@ -88,6 +91,16 @@ def write_trees(folder: pathlib.Path) -> dict[str, pathlib.Path]:
         text = CALIBRATION.format(h=height, w=width)
         (root / DRIVE).parent.joinpath("calib_cam_to_cam.txt").write_text(text)
     return roots
+
+
+def packed_source(root: pathlib.Path, folder: pathlib.Path) -> PackedSource:
+    """The tree's pictures at the size of the records, packed."""
+    config = prepare.load_config("configs/depth_kitti.py:mono_stereo")
+    with config.unlocked():
+        config.data.update({"root": str(root), "truth": "none"})
+        config.data.update({"train_split": "all", "eval_split": "all"})
+    prepare.prepare(config, folder, height=HEIGHT.value, width=WIDTH.value)
+    return PackedSource(folder, "train")
 
 
 def seconds_each(work: Callable[[int], object]) -> float:
@@ -168,6 +181,7 @@ def main(argv: list[str]) -> None:
             frames = split_frames(tree, "all", "root")
             kitti = KittiSource(tree, frames, height=HEIGHT.value, width=WIDTH.value)
             sources[name] = (kitti, root)
+        sources["packed"] = (packed_source(sources["PNG"][1], folder / "pack"), None)
         size = f"{WIDTH.value}x{HEIGHT.value}"
         records, batches = {}, {}
         if "records" in MEASURE.value:

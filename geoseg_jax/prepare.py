@@ -37,7 +37,7 @@ from ml_collections import ConfigDict
 from geoseg_jax import settings
 from geoseg_jax.data import factory, pack_merge, pack_parts, packed
 from geoseg_jax.data.made_once import made_once
-from geoseg_jax.data.pack_parts import RECORDS, SPLITS, part_path
+from geoseg_jax.data.pack_parts import NAMES, RECORDS, SPLITS, part_path
 from geoseg_jax.data.progress import track
 from geoseg_jax.data.source import DataError
 from geoseg_jax.settings import ConfigError
@@ -105,13 +105,13 @@ def make_plan(
         views = [*section["frames"], *([packed.STEREO] if section.get("stereo") else [])]
     splits = {}
     for split, source in zip(SPLITS, data, strict=True):
-        names = {key: getattr(source, key, None) for key in ("categories", "words")}
+        names = {key: list(getattr(source, key)) for key in NAMES if hasattr(source, key)}
         splits[split] = {
             "records": len(source),
             "parts": -(-len(source) // part_size),
             "left_out": dict(source.left_out),
             "fingerprint": source.fingerprint(),
-            **{key: value and list(value) for key, value in names.items()},
+            "names": names,
         }
     return {
         "format": packed.FORMAT,

@@ -64,8 +64,7 @@ def _described(plan: Mapping[str, Any], split: str, records: "_Records") -> dict
         "sources": records.sources,
         "fields": sorted(records.fields),
         "left_out": left_out,
-        "categories": given["categories"],
-        "words": given["words"],
+        "names": given["names"],
         "fingerprint": given["fingerprint"],
     }
 

@@ -20,6 +20,8 @@ from geoseg_jax.data.source import BadRecord, DataError, Source, drive_of, files
 
 SPLITS = ("train", "eval")
 RECORDS = 256  # in a part
+# Lists of names that tasks ask a source for, beside its records.
+NAMES = ("categories", "words", "videos")
 # What the pipeline says of a record itself.
 _NOT_KEPT = ("id", "replaced")
 

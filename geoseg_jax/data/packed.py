@@ -21,7 +21,7 @@ from ml_collections import ConfigDict
 
 from geoseg_jax.data import pictures, tfds_folder
 from geoseg_jax.data.fit import Fit, fits
-from geoseg_jax.data.pack_parts import SPLITS, array_from, sha256
+from geoseg_jax.data.pack_parts import NAMES, SPLITS, array_from, sha256
 from geoseg_jax.data.source import DataError, Record
 
 FILE = "pack.json"
@@ -75,8 +75,8 @@ class PackedSource:
 
     root: the pack. split: 'train' or 'eval'. views: which of the packed source views to serve, by
     their places, None for all. fit: what is kept of a picture, None for all of it.
-    `fields` are the keys beside the pictures; `categories` and `words` are there where the packed
-    source had them.
+    `fields` are the keys beside the pictures; `categories`, `words` and `videos` are there where
+    the packed source had them.
     """
 
     def __init__(
@@ -91,9 +91,9 @@ class PackedSource:
         described = pack["splits"][split]
         self.left_out: dict[str, int] = described["left_out"]
         self.fields: tuple[str, ...] = tuple(described["fields"])
-        for key in ("categories", "words"):
-            if described[key] is not None:
-                setattr(self, key, tuple(described[key]))
+        for key, names in described["names"].items():
+            if key in NAMES:
+                setattr(self, key, tuple(names))
         self._size, self._has_sources = described["records"], described["sources"]
         # Without its partner a view's pose to it must not be asked for.
         self._no_stereo = views is not None and pack["views"][-1:] == [STEREO]
