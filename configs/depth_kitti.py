@@ -1,26 +1,35 @@
-"""Self-supervised depth on KITTI raw, as in monodepth2 (Godard et al., ICCV 2019).
+"""Depth on KITTI raw: self-supervised as in monodepth2, or `supervised` by its laser scanner.
 
     python -m geoseg_jax.main --config=configs/depth_kitti.py:mono_stereo \
         --workdir=W --config.data.root=/data/kitti_raw
+    python -m geoseg_jax.main --config=configs/depth_kitti.py:supervised \
+        --workdir=W --config.data.root=/data/kitti_raw
 
-Options behind the colon: geoseg_jax/presets/depth.py.
-What to expect: the paper's absolute relative error on the Eigen test split at 640x192, without
+Options behind the colon: geoseg_jax/presets/depth.py, with `supervised`
+geoseg_jax/presets/supervised_depth.py.
+Papers: Godard et al., "Digging into Self-Supervised Monocular Depth Estimation", ICCV 2019; Lee et
+al., "From Big to Small" (BTS), arXiv:1907.10326.
+What to expect: monodepth2's absolute relative error on the Eigen test split at 640x192, without
 ImageNet weights, is .132 (mono), .130 (stereo) and .127 (mono+stereo); its mono training takes
-12 hours on one Titan Xp. Not yet reproduced here at full length; the README has what was run.
+12 hours on one Titan Xp. BTS with a ResNet-50 from ImageNet, at 704x352 windows of full resolution
+and on improved ground truth, has .061. Not yet reproduced here at full length; the README has what
+was run. Supervision takes the improved ground truth (data_depth_annotated) where the evaluated
+frames have it, else single scans, which are full of the scanner's own parallax.
 Hardware: any; on a CPU, try it with --config.data.width=416 --config.data.height=128 first.
 """
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import depth
+from geoseg_jax.presets import supervised_depth
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    config, options = depth.make(arg, "depth_kitti.py")
+    config, options = supervised_depth.make_any(arg, "depth_kitti.py")
     config.task.eval.crop = "garg"
     config.data.update({"name": "kitti", "root": "", "ground_truth": "auto"})
     config.data.train_split = "eigen_train"  # or a file: DRIVE FRAME l|r a line
     config.data.eval_split = "eigen_test"  # or a file, or train
-    # 20 epochs of 39,810 frames at batch 12
+    # 20 epochs of 39,810 frames at batch 12, for either arm
+    config.train.batch_size = 12
     config.train.update({"steps": 66_000, "eval_every": 3_300, "pictures_every": 3_300})
-    return depth.finish(config, options)
+    return supervised_depth.finish(config, options)

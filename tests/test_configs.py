@@ -21,10 +21,10 @@ ARGUMENTS = {
     "classify_folder": ["vit_tiny,resolution=64x64", "smoke"],
     "classify_imagenet": ["class_folder,resnet50,init=W", "vit_tiny"],
     "classify_synthetic": ["smoke,tiny"],
-    "depth_cityscapes": ["mono,preset=paper_code", "supervised,extra", "mono_stereo,vit_tiny"],
-    "depth_kitti": ["mono,init=W", "stereo", "resnet50", "supervised,l1", "supervised,smoke"],
-    "depth_nyu": ["held_out,resnet50", "paper_code", "vit_tiny,smoke"],
-    "depth_synthetic": ["mono", "room", "supervised,room,berhu"],
+    "depth_cityscapes": ["mono,preset=paper_code,tiny", "supervised,extra,tiny"],
+    "depth_kitti": ["mono,init=W", "stereo", "resnet50", "supervised,smoke,tiny"],
+    "depth_nyu": ["held_out,paper_code,tiny", "vit_tiny,smoke"],
+    "depth_synthetic": ["mono", "room", "supervised,room,berhu,tiny"],
     "depth_video": ["focal,fov=90,tiny", "smoke,tiny"],
     "flow_chairs": ["strong"],
     "flow_kitti": ["paper,init=W", "supervised", "strong,vit_tiny", "train_on=pairs"],
@@ -62,7 +62,9 @@ def abstract_batch(config):
     """The shapes that the batches of a configuration have."""
     height, width = config.data.get("crop", ()) or (config.data.height, config.data.width)
     # Two for each group of batch normalisation.
-    sizes = {"B": 2 * config.task.get("norm_groups", 1), "S": 1} | dict.fromkeys(("H", "D_H", "L_H", "F_H"), height)
+    sizes = {"B": 2 * config.task.get("norm_groups", 1), "S": 1} | dict.fromkeys(
+        ("H", "D_H", "L_H", "F_H"), height
+    )
     sizes |= dict.fromkeys(("W", "D_W", "L_W", "F_W"), width)
     depth = config.task.name == "selfsup_depth"
     if depth:
@@ -101,7 +103,7 @@ class Labels(NamedTuple):
 
 def data_for(config):
     """What a task asks of the data when it is made."""
-    if config.task.name in ("selfsup_depth", "flow", *SINGLE_PICTURES):
+    if config.task.name in ("selfsup_depth", "depth_supervised", "flow", *SINGLE_PICTURES):
         return None
     if config.task.name == "classification":
         source = SimpleNamespace(categories=("cat", "dog", "house"))

@@ -5,6 +5,7 @@ two arms differ in what teaches them alone. The loss is that of Lee et al., "Fro
 arXiv:1907.10326; `paper_code` brings back that of Lao et al.'s public code.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -14,6 +15,7 @@ from geoseg_jax.presets.encoders import ENCODERS, decoder_of, suit_vit
 from geoseg_jax.presets.smoke import smoke
 from geoseg_jax.presets.transfer import transfer
 
+SUPERVISED = "supervised"  # the word, in a file that knows views as well
 # Options of every config of supervised depth, FILE.py:supervised,resnet50,init=W where the file
 # knows views as well; a word alone says which choice.
 OPTIONS = {
@@ -24,6 +26,31 @@ OPTIONS = {
     "preset": ("controlled", "paper_code"),
     "smoke": False,
 }
+
+
+def make_any(
+    arg: str | None, file: str, shared: Mapping[str, Any] | None = None, **more: Any
+) -> tuple[ConfigDict, dict[str, Any]]:
+    """A config of a data set for both arms: supervised with that word, else by views.
+
+    Args:
+      arg: what the user wrote behind the config file's colon.
+      file: the config file's name, for messages.
+      shared: further options of the file, whatever teaches.
+      more: further ones of self-supervision alone, or other defaults, see depth.make.
+
+    Raises:
+      ValueError: for an unknown option or a bad value, see argument.parse.
+    """
+    shared = shared or {}
+    words = [word for word in (arg or "").split(",") if word]
+    rest = [word for word in words if word not in (SUPERVISED, f"views={SUPERVISED}")]
+    if len(rest) < len(words):
+        config, options = make(",".join(rest), file, **shared)
+        return config, options | {"views": SUPERVISED}
+    choices = argument.override(depth.OPTIONS, {**shared, **more})["views"]
+    # Among the choices, so that a message names it; it never gets there.
+    return depth.make(arg, file, **{**shared, **more, "views": (*choices, SUPERVISED)})
 
 
 def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str, Any]]:
@@ -50,7 +77,7 @@ def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str,
             "task": TASK | {"loss": options["loss"]},
             "model": model | {"encoder": encoder} | decoder_of(encoder, options["decoder"]),
             "data": depth.DATA | {"truth_in_training": True, "frames": (), "stereo": False},
-            "optimizer": depth.OPTIMIZER | {"decay_factor": 0.5},
+            "optimizer": depth.OPTIMIZER | {"schedule": "cosine"},
             "train": depth.TRAIN | {"batch_size": 8},
         }
     )
@@ -60,26 +87,27 @@ def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str,
     return config, options
 
 
-def finish(config: ConfigDict, options: dict[str, Any]) -> ConfigDict:
-    """The config at a small size and on the synthetic world where `smoke` asks for it."""
+def finish(config: ConfigDict, options: Mapping[str, Any]) -> ConfigDict:
+    """What comes last, when the data set is known; of either arm."""
+    if config.task.name != TASK["name"]:
+        return depth.finish(config, options)
     if options["smoke"]:
-        smoke(config, "views")
-        config.data.update({"frames": (), "stereo": False})
-        config.data.update({"scale": (), "crop": (), "train_split": "", "eval_split": ""})
-        config.task.eval.crop = "none"
+        smoke(config, "pictures")
+        config.data.update({"scale": (), "crop": ()})  # of larger pictures than these
     return config
 
 
 def paper_code(config: ConfigDict) -> None:
     """Sets what the public code of Lao et al. (ECCV 2024) trains supervised depth by.
 
-    L1 in metres, summed over four scales by halves; Adam at 1e-4, halved. Two things of it are not
-    brought back: the depth beyond the range is left out rather than set to its end, and the mean is
+    L1 in metres, summed over four scales by halves; Adam at 1e-4, then half of it. Two things are
+    not brought back: depth beyond the range is left out rather than set to its end, and the mean is
     over what was measured, not over all pixels.
     """
     config.task.update({"loss": "l1", "gradient_weight": 0.0, "scales": 4})
     config.task.jitter.update({"contrast": 0.2, "hue": 0.0, "probability": 1.0})
     config.optimizer.update({"name": "adam", "learning_rate": 1e-4, "schedule": "step"})
+    config.optimizer.update({"decay_at": 0.5, "decay_factor": 0.5})
     config.optimizer.update({"weight_decay": 0.0, "clip_norm": 0.0, "warmup_steps": 0})
 
 

@@ -4,7 +4,6 @@ import jax
 import numpy as np
 import pytest
 
-from geoseg_jax.ops import depth_losses
 from geoseg_jax.presets import supervised_depth as presets
 from geoseg_jax.tasks import depth_supervised
 from tests.one_step import assert_equal_on_eight_devices
@@ -70,7 +69,9 @@ def trained():
 def test_it_learns_what_the_picture_tells(trained):
     task, variables, values, terms = trained
     assert values[-1] < 0.5 * values[0]
-    assert values[-1] == pytest.approx(terms["depth"] + 0.5 * terms["gradient_matching"], rel=1e-5)
+    assert values[-1] == pytest.approx(
+        float(terms["depth"] + 0.5 * terms["gradient_matching"]), rel=1e-5
+    )
     assert terms["measured"] == 0.5
     sums = {k: float(v) for k, v in jax.jit(task.evaluate)(variables, batch()).items()}
     result = task.summarise(sums)
@@ -90,60 +91,52 @@ def test_pictures_share_one_scale_of_colours(trained):
     assert np.abs(truth - depth)[:, 1::2].mean() < 120  # of 765
 
 
-def numbers_of(config, examples):
-    """The loss at the start, and what the network says there, in one program."""
-    task, net = depth_supervised.make(config), depth_supervised.make_net(config)
-
-    @jax.jit
-    def run(key):
-        variables = task.init(key, examples)
-        value, aux = task.loss(variables, key, examples)
-        image = examples["image"].astype(np.float32) / 255
-        levels, _ = net.apply(
-            variables, image, train=True, method="disparities", mutable=["batch_stats"]
-        )
-        return value, aux.terms, levels
-
-    return run(jax.random.key(0))
-
-
-@pytest.mark.parametrize("loss", ["l1", "berhu", "silog"])
-def test_the_loss_is_the_one_that_was_asked_for(loss):
-    examples = batch(2)
-    examples["depth"][1] = 0  # a picture of which nothing is known
-    examples["depth"][0, 1] = 500  # beyond what the network can say
-    config = make_config(task__loss=loss, task__variance_focus=0.5)
-    value, terms, (level,) = numbers_of(config, examples)
-    predicted = 1 / (1 / config.task.max_depth + np.asarray(level)[0] * (
-        1 / config.task.min_depth - 1 / config.task.max_depth
-    ))  # fmt: skip
-    truth = examples["depth"][0]
+def expected_loss(loss, predicted, truth):
+    """Of one picture, in float64; silog forgives half of the scale's error."""
     valid = (truth > 0) & (truth < 100)
     p, t = predicted[valid].astype(float), truth[valid].astype(float)
     d, e = np.log(p / t), np.abs(p - t)
     c = e.max() / 5
-    expected = {
-        "l1": e.mean(),
-        "berhu": np.where(e <= c, e, (e**2 + c**2) / (2 * c)).mean(),
-        "silog": (d**2).mean() - 0.5 * d.mean() ** 2,
-    }
-    # One of two pictures is measured, and it alone counts.
-    assert value == pytest.approx(expected[loss], rel=1e-4)
-    assert terms["measured"] == pytest.approx(valid.mean() / 2)
-    assert "gradient_matching" not in terms
+    if loss == "berhu":
+        return np.where(e <= c, e, (e**2 + c**2) / (2 * c)).mean()
+    return e.mean() if loss == "l1" else (d**2).mean() - 0.5 * d.mean() ** 2
 
 
-def test_scales_weigh_half_of_the_one_before():
+def test_the_loss_is_the_one_that_was_asked_for():
     examples = batch(2)
-    config = make_config(task__loss="l1", task__scales=2)
-    value, _, levels = numbers_of(config, examples)
-    arm = depth_supervised._SupervisedDepth(config)
-    valid = examples["depth"] > 0
-    each = []
-    for level in levels:
-        error = np.abs(np.asarray(arm._depth(level, HEIGHT, WIDTH)) - examples["depth"])
-        each.append(depth_losses.mean_over_images(depth_losses.masked_mean(error, valid), valid))
-    assert value == pytest.approx(float(2 * each[0] + each[1]) / 3, rel=1e-4)
+    examples["depth"][1] = 0  # a picture of which nothing is known
+    examples["depth"][0, 1] = 500  # beyond what the network can say
+    losses = ("l1", "berhu", "silog")
+    arms = [
+        depth_supervised._SupervisedDepth(
+            make_config(task__loss=loss, task__scales=2, task__variance_focus=0.5)
+        )
+        for loss in losses
+    ]
+
+    @jax.jit
+    def run(key):
+        variables = arms[0].init(key, examples)
+        found = [arm.loss(variables, key, examples) for arm in arms]
+        image = examples["image"].astype(np.float32) / 255
+        levels, _ = arms[0].net.apply(
+            variables, image, train=True, method="disparities", mutable=["batch_stats"]
+        )
+        depths = [arms[0]._depth(level, HEIGHT, WIDTH) for level in levels]
+        return [(value, aux.terms) for value, aux in found], levels, depths
+
+    found, levels, depths = run(jax.random.key(0))
+    assert [level.shape for level in levels] == [(2, HEIGHT, WIDTH), (2, HEIGHT // 2, WIDTH // 2)]
+    truth = examples["depth"][0]
+    for loss, (value, terms) in zip(losses, found, strict=True):
+        # One of two pictures is measured, and it alone counts. A scale weighs half of the one
+        # before.
+        finest, next_one = (expected_loss(loss, np.asarray(d[0]), truth) for d in depths)
+        assert value == pytest.approx((2 * finest + next_one) / 3, rel=1e-3), loss
+        assert terms["measured"] == pytest.approx(((truth > 0) & (truth < 100)).mean() / 2)
+        assert "gradient_matching" not in terms
+    # From 0.1 m to 100 m, linear in inverse depth.
+    np.testing.assert_allclose(depths[0], 1 / (0.01 + 9.99 * levels[0]), rtol=1e-5)
 
 
 def test_truth_of_another_size_is_refused():

@@ -1,0 +1,56 @@
+"""Depth on Cityscapes: by stereo pairs, by neighbours in time, by both, or `supervised`.
+
+    python -m geoseg_jax.main --config=configs/depth_cityscapes.py:stereo,extra \
+        --workdir=W --config.data.root=/data/cityscapes
+    python -m geoseg_jax.main --config=configs/depth_cityscapes.py:mono ...
+    python -m geoseg_jax.main --config=configs/depth_cityscapes.py:supervised,extra ...
+
+All need leftImg8bit, camera and, to be judged by, disparity; stereo (the default) needs
+rightImg8bit, mono leftImg8bit_sequence, mono_stereo both of these (and rightImg8bit_sequence, or
+only annotated frames have a partner). Options behind the colon: geoseg_jax/presets/depth.py, with
+`supervised` geoseg_jax/presets/supervised_depth.py, and
+  extra        trains on train and train_extra, 22,973 pairs; there are no sequences of the latter
+  preset       controlled (the default), or paper_code: what the public code of Lao et al. (ECCV
+               2024) sets, smoothness 6, no auto-mask, Adam at 5e-5
+
+Pictures are 800x320 of the upper four fifths: the rest shows the car's own bonnet. Neighbours are
+two frames away, 8.5 in a second, about KITTI's rate. The public code's neighbours are not brought
+back: of the annotated pictures, which are seconds to minutes apart, it takes the one before and
+the one after in the folder; and its windows are cut out of the middle of the full picture.
+Papers: Godard et al. (monodepth2), ICCV 2019; for supervision by disparity, which is that of
+semi-global matching and no measurement, Lee et al., arXiv:1907.10326.
+What to expect: an absolute relative error of about .129 for monodepth2's mono training, as reported
+by Watson et al. (ManyDepth), CVPR 2021, on the test split at 416x128 without the lowest quarter:
+--config.data.eval_split=test --config.data.height=128 --config.data.width=416
+--config.data.keep_rows="(0.0,0.75)" --config.task.eval.crop=cityscapes. Not yet reproduced here.
+Hardware: one GPU; 50 epochs of 22,973 pairs at batch 8, as in Lao et al., are 143,000 steps.
+"""
+
+from ml_collections import ConfigDict
+
+from geoseg_jax.presets import supervised_depth
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    shared = {"extra": False, "preset": ("controlled", "paper_code")}
+    config, options = supervised_depth.make_any(arg, "depth_cityscapes.py", shared, views="stereo")
+    if options["extra"] and config.data.frames:
+        raise ValueError(
+            f"depth_cityscapes.py:{arg}: train_extra has no sequences; drop extra, or choose stereo"
+        )
+    config.data.update({"name": "cityscapes_depth", "root": "", "height": 320, "width": 800})
+    config.data.keep_rows = (0.0, 0.8)
+    config.data.train_split = "train+train_extra" if options["extra"] else "train"
+    config.data.eval_split = "val"
+    if config.data.frames:
+        config.data.frames = (-2, 2)
+    steps = 143_000 if options["extra"] or config.data.frames else 18_500
+    config.train.update({"steps": steps, "batch_size": 8, "eval_batch_size": 4})
+    config.train.update({"eval_every": steps // 10, "pictures_every": steps // 10})
+    if options["preset"] == "paper_code" and options["views"] != supervised_depth.SUPERVISED:
+        config.task.update({"smoothness": 6.0, "automask": False})
+        config.task.jitter.update({"hue": 0.0, "probability": 1.0})
+        config.optimizer.update({"learning_rate": 5e-5, "schedule": "constant"})
+    elif options["preset"] == "paper_code":
+        config.optimizer.decay_at = 0.4
+    return supervised_depth.finish(config, options)
