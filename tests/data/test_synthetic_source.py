@@ -52,13 +52,17 @@ def test_records_keep_the_contract(world):
     check_record(record, "synthetic")
     assert set(record) == {
         "image", "sources", "intrinsics", "stereo_pose", "depth", "depth_size", "flow",
-        "flow_valid", "label", "id", "replaced",
+        "flow_valid", "flow_visible", "label", "id", "replaced",
     }  # fmt: skip
     assert record["sources"].shape == (3, 24, 40, 3)
     assert record["depth_size"].tolist() == [24, 40]
     assert record["id"] == 1
     assert record["replaced"] == 0
     np.testing.assert_array_equal(source.depth(1), record["depth"])
+    flow, known = source.flow(1)
+    np.testing.assert_array_equal(flow, record["flow"])
+    np.testing.assert_array_equal(known, record["flow_valid"])
+    assert not (record["flow_visible"] & ~known).any()
     assert source.left_out == {}
     assert source.poses(1).shape == (3, 4, 4)
     np.testing.assert_allclose(source.poses(1)[2], source.stereo_pose, atol=1e-6)

@@ -57,7 +57,7 @@ def test_warping_by_depth_and_pose_makes_the_static_target(world):
     source, items = world
     better, errors = [], []
     for i, (record, shot, hits) in enumerate(items):
-        chosen = record["flow_valid"] & (record["depth"] > 0) & ~moving(shot, hits)
+        chosen = record["flow_visible"] & (record["depth"] > 0) & ~moving(shot, hits)
         xy = seen_by_depth(record, source.poses(i)[0])
         warped = difference(warp(record["sources"][0], xy), record["image"])[chosen]
         still = difference(record["sources"][0], record["image"])[chosen]
@@ -93,9 +93,9 @@ def test_flow_makes_the_target_of_moving_things_too(world):
     _, items = world
     errors, still, count = [], [], 0
     for record, shot, hits in items:
-        chosen = record["flow_valid"] & moving(shot, hits)
+        chosen = record["flow_visible"] & moving(shot, hits)
         warped = warp(record["sources"][0], grid() + record["flow"])
-        assert np.median(difference(warped, record["image"])[record["flow_valid"]]) < 6
+        assert np.median(difference(warped, record["image"])[record["flow_visible"]]) < 6
         if chosen.sum() >= 12:
             errors.append(difference(warped, record["image"])[chosen].mean())
             still.append(difference(record["sources"][0], record["image"])[chosen].mean())
@@ -110,7 +110,7 @@ def test_flow_of_what_stands_still_is_what_depth_and_pose_predict(world):
     for i, (record, shot, hits) in enumerate(items):
         own = moving(shot, hits)
         expected = seen_by_depth(record, source.poses(i)[0]) - grid()
-        chosen = record["flow_valid"] & (record["depth"] > 0)
+        chosen = record["flow_visible"] & (record["depth"] > 0)
         np.testing.assert_allclose(
             record["flow"][chosen & ~own], expected[chosen & ~own], atol=2e-3
         )
@@ -122,8 +122,8 @@ def test_flow_leads_to_the_same_point_of_the_same_thing(world):
     """Without pictures: the ray through the flow's end meets the primitive at the same place."""
     _, items = world
     for record, shot, hits in items:
-        end = (grid() + record["flow"])[record["flow_valid"]]
-        index = hits.index[record["flow_valid"]]
+        end = (grid() + record["flow"])[record["flow_visible"]]
+        index = hits.index[record["flow_visible"]]
         there = pose(shot.scene, shot.sources[0])
         at = np.concatenate([end, np.ones((len(end), 1))], -1)
         solid = index >= 0
@@ -140,7 +140,7 @@ def test_a_point_has_the_same_colour_in_both_views(world):
     """Texture sticks to its object and light to the world; only the filtering differs."""
     _, items = world
     for record, shot, hits in items[:6]:
-        chosen = record["flow_valid"] & (hits.index >= 0)
+        chosen = record["flow_visible"] & (hits.index >= 0)
         xy, index = grid()[chosen], hits.index[chosen]
         end = xy + record["flow"][chosen]
         there = pose(shot.scene, shot.sources[0])
@@ -207,7 +207,7 @@ def test_hidden_points_are_behind_something_and_others_are_not(world):
         metres = np.where(np.isfinite(hits.depth), hits.depth, 0)[..., None]
         world_points = (rays * metres) @ target[:3, :3].T + target[:3, 3]
         for valid in (False, True):
-            where = np.argwhere(usable & (record["flow_valid"] == valid))
+            where = np.argwhere(usable & (record["flow_visible"] == valid))
             if len(where) == 0:
                 continue
             for y, x in where[rng.choice(len(where), min(len(where), 5), replace=False)]:
@@ -240,14 +240,14 @@ def test_the_sky_turns_with_the_camera_and_is_nowhere_near():
         assert (record["depth"][sky] == 0).all()
         assert (record["label"][sky] == 8).all()
         turn = source.poses(i)[0][:3, :3]
-        y, x = np.argwhere(sky & record["flow_valid"])[0]
+        y, x = np.argwhere(sky & record["flow_visible"])[0]
         k = source.intrinsics.astype(np.float64)
         end = k @ turn @ np.linalg.inv(k) @ (x, y, 1)
         np.testing.assert_allclose(record["flow"][y, x], end[:2] / end[2] - (x, y), atol=1e-3)
     assert seen > 3
 
 
-def test_flow_out_of_the_picture_is_not_valid(world):
+def test_flow_out_of_the_picture_is_known_and_not_visible(world):
     _, items = world
     outside = 0
     for record, _, _ in items:
@@ -255,8 +255,8 @@ def test_flow_out_of_the_picture_is_not_valid(world):
         out = ((end < 0) | (end > (WIDTH - 1, HEIGHT - 1))).any(-1)
         # f32 flow at the border may round to either side.
         beyond = ((end < -1e-3) | (end > (WIDTH - 1 + 1e-3, HEIGHT - 1 + 1e-3))).any(-1)
-        assert not record["flow_valid"][beyond].any()
-        outside += out.sum()
+        assert not record["flow_visible"][beyond].any()
+        outside += (out & record["flow_valid"]).sum()
         assert np.isfinite(record["flow"]).all()
     assert outside > 50
 
@@ -270,7 +270,7 @@ def test_where_the_camera_stands_only_moving_things_have_flow_or_hide():
         own = moving(shot, trace(shot.scene, shot.target))
         assert np.abs(record["flow"][~own]).max() < 1e-4
         before = trace(shot.scene, shot.sources[0])
-        assert record["flow_valid"][~own & ~moving(shot, before)].all()
+        assert record["flow_visible"][~own & ~moving(shot, before)].all()
 
 
 def test_a_post_just_before_a_wall_hides_what_it_should():
@@ -289,14 +289,15 @@ def test_a_post_just_before_a_wall_hides_what_it_should():
     post = np.zeros((9, 49), bool)
     post[:, 22:27] = True
     np.testing.assert_array_equal(hits.index == 1, post)
-    flow, valid = flow_to(scene, view, hits, View(intrinsics, right, 9, 49))
+    flow, known, visible = flow_to(scene, view, hits, View(intrinsics, right, 9, 49))
+    assert known.all()  # hidden or not, it has a place in the other picture
     np.testing.assert_allclose(flow[~post], [(-10, 0)] * (~post).sum(), atol=1e-4)
     np.testing.assert_allclose(flow[post], [(-100 / 9, 0)] * post.sum(), atol=1e-4)
     # From x = 1 the post's left edge hides the wall from 1 - 1.2 * 10 / 9 = -0.33 on, column 20.7:
     # of what the target sees that is column 21. Columns below 10 leave the picture.
     columns = np.arange(49)
     expected = (columns >= 10) & (columns != 21)
-    np.testing.assert_array_equal(valid, np.tile(expected, (9, 1)))
+    np.testing.assert_array_equal(visible, np.tile(expected, (9, 1)))
 
 
 def test_pictures_show_the_colour_at_the_pixel_centre_away_from_outlines():

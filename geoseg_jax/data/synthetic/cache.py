@@ -139,6 +139,11 @@ class CachedSource:
         """True depth of record i, float32 [H, W] metres, without rendering it again."""
         return self[i]["depth"]
 
+    def flow(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+        """Flow of record i and where it is known, without tracing it again."""
+        record = self[i]
+        return record["flow"], record["flow_valid"]
+
     def label(self, i: int) -> np.ndarray:
         """Label of record i, uint8 [H, W], without rendering it again."""
         return self[i]["label"]

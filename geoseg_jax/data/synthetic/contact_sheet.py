@@ -46,7 +46,7 @@ def row(record: Record, classes) -> np.ndarray:
         record["image"],
         depth_picture(record["depth"]),
         label_picture(record["label"], classes),
-        flow_picture(record["flow"], record["flow_valid"]),
+        flow_picture(record["flow"], record["flow_visible"]),
         record["sources"][-1],
     )
     gap = np.full((pictures[0].shape[0], _GAP, 3), 255, np.uint8)

@@ -16,7 +16,7 @@ from geoseg_jax.data.synthetic.scene import Scene
 from geoseg_jax.data.synthetic.truth import depth_map, flow_to, label_map, trace
 
 # Part of every fingerprint and cache key: raise it with any change to what is drawn.
-WORLD_VERSION = 1
+WORLD_VERSION = 2
 # What evaluation adds to the seed: its worlds have one of their own, so that none is trained on.
 EVAL_SEED = 1_000_000
 
@@ -41,10 +41,11 @@ class SyntheticSource:
 
     Each record is a world of its own: the target at time 0 and its neighbours. `frames` are offsets
     in steps of a tenth of a second, `stereo` adds the right-hand camera (0.54 m in the street,
-    0.12 m in the room). Depth is 0 beyond 80 m in the street. Flow and its validity lead to
-    sources[0] and are left out where there is no source; moving objects move with their own motion,
-    the sky with the camera's rotation; a pixel is valid where its point is in the source's picture
-    and nothing hides it there. `samples` squared rays are averaged in a pixel of a picture.
+    0.12 m in the room). Depth is 0 beyond 80 m in the street. Flow leads to sources[0] and is left
+    out where there is no source; moving objects move with their own motion, the sky with the
+    camera's rotation; it is valid wherever the point is not behind the source's camera, and visible
+    where it is in the source's picture and nothing hides it there. `samples` squared rays are
+    averaged in a pixel of a picture.
     """
 
     def __init__(
@@ -137,13 +138,25 @@ class SyntheticSource:
             "replaced": np.int32(0),
         }
         if sources:
-            record["flow"], record["flow_valid"] = flow_to(scene, target, hits, sources[0])
+            truth = flow_to(scene, target, hits, sources[0])
+            record |= {"flow": truth.flow, "flow_valid": truth.known, "flow_visible": truth.visible}
         return record
 
     def depth(self, i: int) -> np.ndarray:
         """The depth of record i alone, f32 [height, width] metres, without drawing anything."""
         scene, target, _ = self.shot(i)
         return depth_map(trace(scene, target), _WORLDS[self.world].MAX_DEPTH)
+
+    def flow(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+        """The flow of record i alone, and where it is known; DataError without source views."""
+        scene, target, sources = self.shot(i)
+        if not sources:
+            raise DataError(
+                "config.data.frames=() and config.data.stereo=False leave no view for the flow to "
+                "lead to; use frames=(1,)"
+            )
+        truth = flow_to(scene, target, trace(scene, target), sources[0])
+        return truth.flow, truth.known
 
     def label(self, i: int) -> np.ndarray:
         """The label of record i alone, uint8 [height, width], without drawing anything."""

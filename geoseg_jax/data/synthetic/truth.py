@@ -22,10 +22,15 @@ _ROUNDING = 1e-6  # pixels
 
 
 class Flow(NamedTuple):
-    """Displacement [H, W, 2] in pixels to another view, and bool [H, W] where it is seen there."""
+    """Displacement [H, W, 2] in pixels to another view, and two bool [H, W].
+
+    known: the point lies before the other camera, so that it has a place there, though maybe out of
+    the picture or hidden. visible: it is seen there.
+    """
 
     flow: np.ndarray
-    valid: np.ndarray
+    known: np.ndarray
+    visible: np.ndarray
 
 
 def trace(scene: Scene, view: View) -> Hits:
@@ -49,8 +54,8 @@ def flow_to(scene: Scene, view: View, hits: Hits, source: View) -> Flow:
     """Where the points seen in `view` lie in `source`, moving objects having moved.
 
     The sky is infinitely far away: its flow is that of the camera's rotation, and counts as known.
-    Not valid: outside the source's picture, behind its camera, or hidden there by something nearer,
-    which a ray of its own through the very spot decides.
+    Not visible: outside the source's picture, behind its camera, or hidden there by something
+    nearer, which a ray of its own through the very spot decides.
     """
     x, y = np.meshgrid(
         np.arange(view.width, dtype=np.float64), np.arange(view.height, dtype=np.float64)
@@ -71,9 +76,9 @@ def flow_to(scene: Scene, view: View, hits: Hits, source: View) -> Flow:
     last = np.array([source.width - 1, source.height - 1], np.float64)
     inside = front & (xy > -_ROUNDING).all(-1) & (xy < last + _ROUNDING).all(-1)
     reach = np.where(sky, np.inf, depth)
-    valid = inside.copy()
+    visible = inside.copy()
     spots = np.clip(xy[inside], 0, last)
-    valid[inside] = ~blocked(
+    visible[inside] = ~blocked(
         scene,
         there,
         spots[:, 0],
@@ -82,4 +87,4 @@ def flow_to(scene: Scene, view: View, hits: Hits, source: View) -> Flow:
         (source.height, source.width),
     )
     flow = np.where(front[..., None], xy - np.stack([x, y], -1), 0)
-    return Flow(flow.astype(np.float32), valid)
+    return Flow(flow.astype(np.float32), front, visible)
