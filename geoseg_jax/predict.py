@@ -1,19 +1,21 @@
 """A run's predictions as files, for a split of its data or for pictures of one's own.
 
     python -m geoseg_jax.predict --workdir=W --out=DIR [--split=eval|train] [--step=latest|best|N]
-    python -m geoseg_jax.predict --workdir=W --out=DIR --images=FOLDER
+    python -m geoseg_jax.predict --workdir=W --out=DIR --images=FOLDER or VIDEO.mp4
 
-DIR/labels holds label ids at the pictures' own size, ready for a benchmark or geoseg_jax.score,
-DIR/colour the same for people, DIR/predictions.json what they were made with; it is written last.
+Of a segmentation DIR/labels holds label ids at the pictures' own size, ready for a benchmark or
+geoseg_jax.score, of a depth run DIR/depth metres as 16-bit PNGs (depth_files.py); DIR/colour the
+same for people, DIR/predictions.json what they were made with; it is written last.
 One process and one device do it: most of the time goes into reading and writing pictures.
 """
 
 import argparse
 import pathlib
+import re
 import sys
 import types
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -21,10 +23,11 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from geoseg_jax import checkpoints, manifest, settings
-from geoseg_jax.data import make_data, nyu_folder, pipeline
+from geoseg_jax.data import clips, make_data, nyu_folder, pipeline
 from geoseg_jax.data.labels import IGNORE, USUAL, LabelTable, label_table
 from geoseg_jax.data.own_pictures import OwnPictures
 from geoseg_jax.data.source import DataError
+from geoseg_jax.depth_files import DEPTHS, write_depth
 from geoseg_jax.state import sha256_of
 from geoseg_jax.submission import COLOURS, LABELS, write_prediction
 from geoseg_jax.tasks import make_task
@@ -54,7 +57,7 @@ def predict(
       out: the folder to write to.
       split: 'eval' or 'train', of the run's data.
       step: 'latest', 'best', or the number of a checkpoint that is there.
-      images: a folder of pictures in place of a split.
+      images: a folder of pictures or a video file in place of a split.
       root: in place of the run's config.data.root, where the data lies elsewhere here.
       batch_size: pictures at a time, on one device.
       say: told of what is done.
@@ -69,28 +72,36 @@ def predict(
     workdir, out = pathlib.Path(workdir), pathlib.Path(out)
     config = read_config(workdir, root)
     folder = checkpoints.choose(workdir, step, f"--step={step}")
-    source, table, task = _parts(config, split, images)
+    source, task, files = _parts(config, split, images)
     variables = checkpoints.read_variables(folder)
     papers = out / PAPERS
     papers.unlink(missing_ok=True)
     say(f"predicting {len(source)} pictures with step {folder.name} of {workdir}…")
     run = jax.jit(task.predict)
     for batch, names in _batches(source, min(batch_size, len(source))):
-        labels = np.asarray(run(variables, batch)["label"])
+        maps = np.asarray(run(variables, batch)[files.key])
         for i, name in enumerate(names):
-            height, width = batch["label_size"][i]
-            write_prediction(out, name, labels[i, :height, :width], table)
+            files.write(out, name, maps[i], tuple(map(int, batch["label_size"][i])))
     content = {
         "workdir": str(workdir),
         "step": int(folder.name),
         "parameters_sha256": sha256_of(variables["params"]),
         "pictures": len(source),
         "of": str(images) if images else f"{split} split",
-        "labels": table.name,
     }
-    manifest.write_json(papers, content)
-    say(f"{len(source)} predictions: ids of {table.name} in {out / LABELS}, colours in {COLOURS}/")
+    manifest.write_json(papers, content | files.papers)
+    say(f"{len(source)} predictions: {files.what} in {out / files.folder}, colours in {COLOURS}/")
     return len(source)
+
+
+class _Files(NamedTuple):
+    """What becomes of a task's predictions."""
+
+    key: str  # of the map among what the task predicts
+    write: Callable[..., Any]  # (out, name, map, (height, width) of the picture)
+    folder: str
+    what: str  # is in the folder, for people
+    papers: dict[str, str]  # what predictions.json says of them
 
 
 def read_config(workdir: pathlib.Path, root: str | None = None) -> ConfigDict:
@@ -109,11 +120,15 @@ def read_config(workdir: pathlib.Path, root: str | None = None) -> ConfigDict:
 
 def _parts(
     config: ConfigDict, split: str, images: str | pathlib.Path | None
-) -> tuple[Any, LabelTable, Task]:
-    """What to predict on, the table of its classes and the task."""
+) -> tuple[Any, Task, _Files]:
+    """What to predict on, the task, and how to write its predictions."""
+    depth = config.task.name in settings.DEPTH_TASKS
+    if depth:
+        config.data.truth = "none"  # what is to be predicted need not be known
     if images:
-        source = OwnPictures(images, height=config.data.height, width=config.data.width)
-        data = types.SimpleNamespace(train=types.SimpleNamespace(table=_table(config)))
+        source = _own(images, config)
+        table = None if depth else _table(config)
+        data = types.SimpleNamespace(train=types.SimpleNamespace(table=table))
     else:
         data = make_data(config, check_labels=False)
         source = getattr(data, split)
@@ -121,9 +136,34 @@ def _parts(
     if task.predict is None:
         raise settings.ConfigError(
             f"config.task.name={config.task.name!r} predicts nothing to write; name the workdir of "
-            "a run of segmentation"
+            "a run of segmentation or of depth"
         )
-    return source, data.train.table, task
+    return source, task, _depth_files(config) if depth else _label_files(data.train.table)
+
+
+def _own(images: str | pathlib.Path, config: ConfigDict) -> OwnPictures:
+    """The pictures of a folder, or the frames of a video file."""
+    folder = pathlib.Path(images)
+    if folder.suffix.lower() in clips.VIDEOS and not folder.is_dir():
+        cache = config.data.get("cache_dir", "")
+        folder = clips.find_clips(images, stride=1, size=None, cache_dir=cache, key="--images")
+        folder = folder[0].folder
+    return OwnPictures(folder, height=config.data.height, width=config.data.width)
+
+
+def _label_files(table: LabelTable) -> _Files:
+    def write(out: pathlib.Path, name: str, labels: np.ndarray, size: tuple[int, int]) -> None:
+        write_prediction(out, name, labels[: size[0], : size[1]], table)
+
+    return _Files("label", write, LABELS, f"ids of {table.name}", {"labels": table.name})
+
+
+def _depth_files(config: ConfigDict) -> _Files:
+    # Truth and a stereo pair's baseline are in metres; a single moving camera knows no scale.
+    metric = config.task.name != "selfsup_depth" or config.data.stereo
+    unit = "metres" if metric else "metres, up to a common factor"
+    what = f"{unit}, times 256, 16 bits,"
+    return _Files("inverse_depth", write_depth, DEPTHS, what, {"unit": unit})
 
 
 def _table(config: ConfigDict) -> LabelTable | None:
@@ -140,9 +180,9 @@ def _table(config: ConfigDict) -> LabelTable | None:
 
 def _batches(source: Any, batch_size: int) -> Iterator[tuple[Batch, list[str]]]:
     """Batches with an empty canvas for the labels of each original size, and the names in them."""
-    names = list(source.names)
+    names = getattr(source, "names", None) or _file_names(source)
     for batch in pipeline.eval_batches(source, batch_size=batch_size):
-        sizes = batch["label_size"]
+        sizes = batch.get("label_size", np.array([batch["image"].shape[1:3]] * batch_size))
         if hasattr(source, "original"):  # labels may have been made smaller with their pictures
             sizes = np.array([source.original(int(i)) for i in batch["id"]], np.int32)
         height, width = (-(-int(n) // _CANVAS) * _CANVAS for n in sizes.max(0))
@@ -150,6 +190,11 @@ def _batches(source: Any, batch_size: int) -> Iterator[tuple[Batch, list[str]]]:
         real = batch["id"][batch["mask"]]
         seen = {"image": batch["image"], "label": label, "label_size": sizes}
         yield seen, [names[i] for i in real]
+
+
+def _file_names(source: Any) -> list[str]:
+    """What describes the records, fit for files."""
+    return [re.sub(r"[^\w./-]+", "_", source.describe(i)) for i in range(len(source))]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -161,7 +206,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--split", choices=("eval", "train"), default="eval")
-    which.add_argument("--images", metavar="FOLDER", help="pictures in place of a split")
+    which.add_argument("--images", metavar="FOLDER", help="pictures or a video in place of a split")
     parser.add_argument("--step", default="latest", help="latest, best or a number")
     parser.add_argument("--root", help="in place of the run's config.data.root")
     parser.add_argument("--batch_size", type=int, default=4, help="pictures at a time")

@@ -175,12 +175,11 @@ def no_data(folder, workdir):
 
 def another_task(folder, workdir):
     content = json.loads((workdir / "config.json").read_text())
-    depth = settings.plain(get_config("depth_synthetic"))
-    content |= {name: depth[name] for name in ("task", "model", "transfer")}
-    content["data"] |= {"frames": [-1, 1], "stereo": True, "scale": [], "crop": []}
+    other = settings.plain(get_config("reconstruct_kitti", "tiny"))
+    content |= {name: other[name] for name in ("task", "model", "transfer")}
     (folder / "config.json").write_text(json.dumps(content))
     (folder / "checkpoints").symlink_to(workdir / "checkpoints")
-    return ["--workdir", str(folder)], "config.task.name='selfsup_depth' predicts nothing"
+    return ["--workdir", str(folder)], "config.task.name='reconstruction' predicts nothing"
 
 
 BAD = [no_run, no_checkpoint, no_such_step, no_pictures, no_folder, two_of_one_name, cut_short]
