@@ -1,0 +1,111 @@
+"""Vision transformers under the tasks of depth and segmentation: decoders, devices, refusals.
+
+Neither network here has a batch norm: the state of such a run has no statistics at all.
+"""
+
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from geoseg_jax import settings
+from geoseg_jax.data.labels import label_table
+from geoseg_jax.presets import depth as depth_presets
+from geoseg_jax.presets import segmentation as segmentation_presets
+from geoseg_jax.tasks import segmentation, selfsup_depth
+from tests.one_step import assert_equal_on_eight_devices
+
+TABLE = label_table("camvid11")
+DATA = SimpleNamespace(train=SimpleNamespace(table=TABLE))
+B, H, W = 8, 32, 64
+
+
+def pictures(*shape, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (B, *shape, 3)).astype(np.uint8)
+
+
+def common():
+    return {"id": np.arange(B, dtype=np.int32), "mask": np.ones(B, bool)}
+
+
+def segmentation_batch(height=H, width=W):
+    label = np.random.default_rng(1).integers(0, len(TABLE.classes), (B, height, width))
+    size = np.full((B, 2), (height, width), np.int32)
+    label = {"label": label.astype(np.uint8), "label_size": size}
+    return {"image": pictures(height, width)} | label | common()
+
+
+def stereo_batch():
+    camera = np.array([[W, 0, W / 2], [0, W, H / 2], [0, 0, 1]], np.float32)
+    pose = np.eye(4, dtype=np.float32)
+    pose[0, 3] = -0.5
+    target = pictures(H // 8, W // 8).repeat(8, axis=1).repeat(8, axis=2)
+    fixed = {"intrinsics": camera, "stereo_pose": pose}
+    fixed = {name: np.broadcast_to(value, (B, *value.shape)) for name, value in fixed.items()}
+    sources = np.roll(target, -3, axis=2)[:, None]
+    return {"image": target, "sources": sources} | fixed | common()
+
+
+def make_segmentation(arg):
+    config, _ = segmentation_presets.make(f"vit_tiny,{arg}", "test")
+    return segmentation.make(config, DATA)
+
+
+def test_segmentation_on_eight_devices():
+    task = make_segmentation("linear,frozen=False")
+    assert_equal_on_eight_devices(task, segmentation_batch())
+
+
+def test_depth_from_stereo_on_eight_devices():
+    config, _ = depth_presets.make("vit_tiny,stereo", "test")
+    config.model.pose_encoder, config.task.scales = "", 1  # what is left is quick to compile
+    assert_equal_on_eight_devices(selfsup_depth.make(config), stereo_batch())
+
+
+@pytest.mark.parametrize("decoder", ["dpt", "deeplabv3", "linear"])
+def test_segmentation_of_any_size(decoder):
+    """36 x 70 pixels are padded to whole patches; the answer has the size of the labels."""
+    task, batch = make_segmentation(decoder), segmentation_batch(36, 70)
+    variables = jax.eval_shape(task.init, jax.random.key(0), batch)
+    parts = {"encoder", "head"} if decoder == "linear" else {"encoder", "decoder", "head"}
+    assert set(variables["params"]) == parts
+    assert set(variables.get("batch_stats", {})) == (
+        {"decoder"} if decoder == "deeplabv3" else set()
+    )
+    answer = jax.eval_shape(task.predict, variables, batch)["label"]
+    assert (answer.shape, answer.dtype) == ((B, 36, 70), jnp.uint8)
+
+
+def test_presets_suit_the_encoder():
+    for presets, steps in ((segmentation_presets, 2_000), (depth_presets, 10_000)):
+        resnet, _ = presets.make("", "test")
+        assert (resnet.model.decoder, resnet.optimizer.layer_decay) == ("unet", 1.0)
+        vit, _ = presets.make("vit_b16_dinov2,init=W", "test")
+        assert (vit.model.decoder, vit.model.dpt_features) == ("dpt", 128)
+        assert (vit.optimizer.name, vit.optimizer.layer_decay) == ("adamw", 0.75)
+        assert vit.optimizer.warmup_steps == steps // 20
+        assert presets.make("vit_b16", "test")[0].optimizer.layer_decay == 1.0
+        settings.check(vit)
+    frozen, _ = segmentation_presets.make("vit_s16,init=W,frozen=True", "test")
+    assert (frozen.optimizer.learning_rate, frozen.optimizer.layer_decay) == (1e-3, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("arg", "model", "said"),
+    [
+        ("vit_s16,unet", {}, r"decoder='unet' with .*vit_s16.*set config.model.decoder='dpt'"),
+        ("vit_s16,deeplabv3", {"output_stride": 8}, "set config.model.output_stride=16"),
+        ("vit_s16,linear", {"probe_stages": (2, 4)}, r"no stage 2; set config.model.probe_stages"),
+    ],
+)
+def test_what_a_vit_has_no_stages_for(arg, model, said):
+    config, _ = segmentation_presets.make(arg, "test")
+    config.model.update(model)
+    config.data.update({"name": "camvid", "root": "", "train_split": "", "eval_split": ""})
+    with pytest.raises(settings.ConfigError, match=said):
+        settings.check(config)
+    task = segmentation.make(config, DATA)
+    with pytest.raises(ValueError, match=r"vit_s16|finer than a ViT"):
+        jax.eval_shape(task.init, jax.random.key(0), segmentation_batch())
