@@ -18,18 +18,13 @@ of a ResNet-50 are 2.8 EFLOP; times were not measured here.
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import classification
+from geoseg_jax.presets import classification, readers
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    config, options = classification.make(
-        arg, "classify_imagenet.py", reader=("tfds", "class_folder")
-    )
-    classification.recipe(config, classification.IMAGENET)
-    config.data.update({"name": options["reader"], "root": "", "train_split": "train"})
-    if options["reader"] == "tfds":
-        config.data.update({"dataset": "imagenet2012", "eval_split": "validation"})
-    else:
-        config.data.update({"eval_split": "val", "eval_list": ""})
-    config.data.workers = 8
+    # Not any folder of pictures: these need their categories.
+    choices = tuple(reader for reader in readers.READERS if reader != "pictures")
+    config, options = classification.make(arg, "classify_imagenet.py", reader=choices)
+    classification.recipe(config, readers.IMAGENET)
+    readers.imagenet(config, options["reader"])
     return classification.finish(config, options)

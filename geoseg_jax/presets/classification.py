@@ -9,8 +9,6 @@ from geoseg_jax.presets.encoders import ENCODERS
 from geoseg_jax.presets.smoke import smoke
 from geoseg_jax.presets.transfer import transfer
 
-IMAGENET = 1_281_167  # training pictures of ILSVRC 2012
-
 # Options of every classification config, FILE.py:resnet50,init=W; a bare word is a choice.
 OPTIONS = {
     "encoder": ENCODERS,

@@ -7,7 +7,7 @@ READERS = ("tfds", "class_folder", "pictures")
 
 
 def imagenet(config: ConfigDict, reader: str) -> None:
-    """Sets config.data to read ImageNet-1k, its root excepted; categories are not looked at.
+    """Sets config.data to read ImageNet-1k, its root excepted.
 
     Args:
       config: changed in place.
