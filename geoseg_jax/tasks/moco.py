@@ -75,16 +75,16 @@ def make(config: Any, data: Any = None) -> Task:
         )
         # As they come from the pipeline, in bytes, views are cheapest to send between devices.
         order = jax.random.permutation(key_order, len(batch["id"]))
-        views = change_views(
-            key_key, batch["id"][order], _unit(batch["sources"][:, 0][order]), task
-        )
+        ids = jnp.take(batch["id"], order, axis=0)
+        views = _unit(jnp.take(batch["sources"][:, 0], order, axis=0))
+        views = change_views(key_key, ids, views, task)
         keys, stats = net.apply(
             {"params": behind["params"], "batch_stats": behind["batch_stats"]},
             views,
             train=True,
             mutable=["batch_stats"],
         )
-        keys = jax.lax.stop_gradient(keys[jnp.argsort(order)])
+        keys = jax.lax.stop_gradient(jnp.take(keys, jnp.argsort(order), axis=0))
         result = contrastive.info_nce(query, keys, behind["queue"], temperature=task.temperature)
         value = jnp.mean(result.loss)
         behind |= {

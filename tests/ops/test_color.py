@@ -1,6 +1,7 @@
 import colorsys
 import functools
 
+import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -97,3 +98,10 @@ def test_same_under_transformations():
     images = RANDOM.random((8, 2, 4, 5, 3), np.float32)
     always = functools.partial(color.color_jitter, probability=1)
     transforms.check_transforms(always, data, images)
+
+
+def test_grey_is_luma_in_all_channels():
+    images = np.random.default_rng(4).uniform(0, 1, (2, 3, 4, 3)).astype(np.float32)
+    grey = np.asarray(color.to_grey(images))
+    expected = cv2.cvtColor(images.reshape(-1, 4, 3), cv2.COLOR_RGB2GRAY).reshape(2, 3, 4)
+    np.testing.assert_allclose(grey, np.repeat(expected[..., None], 3, axis=-1), atol=1e-5)

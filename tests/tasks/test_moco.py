@@ -1,0 +1,156 @@
+"""MoCo: the momentum encoder, the order of keys, the queue, equal devices, and that it learns."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from ml_collections import ConfigDict
+
+from geoseg_jax.models.moco import MocoNet
+from geoseg_jax.ops import contrastive
+from geoseg_jax.presets import moco as preset
+from geoseg_jax.tasks import moco
+from geoseg_jax.tasks.contrastive_views import change_views
+from tests.one_step import assert_equal_on_eight_devices
+
+RNG = np.random.default_rng(0)
+
+
+def make_config(arg):
+    config, _ = preset.make(arg, "test")
+    config.task.update({"queue": 20, "features": 16, "norm_groups": 2, "blur_sigma": (0.1, 0.7)})
+    return ConfigDict(config)
+
+
+def make_batch(size=8, side=64):
+    """Two windows of pictures that differ by their coarse colours."""
+    coarse = RNG.integers(0, 256, (size, 4, 4, 3))
+    whole = np.kron(coarse, np.ones((1, side // 3, side // 3, 1))).astype(np.uint8)
+    return {
+        "image": whole[:, :side, :side],
+        "sources": whole[:, None, -side:, -side:],
+        "id": np.arange(size, dtype=np.int32),
+        "mask": np.ones(size, bool),
+    }
+
+
+BATCH = make_batch()
+
+
+def test_the_momentum_encoder_by_hand():
+    learned = {"params": {"w": jnp.asarray(4.0)}, "batch_stats": {"mean": jnp.asarray(1.0)}}
+    behind = {
+        "params": {"w": jnp.asarray(2.0)},
+        "batch_stats": {"mean": jnp.asarray(9.0)},
+        "queue": jnp.zeros((2, 2)),
+        "started": jnp.zeros(()),
+    }
+    first = moco.follow(behind, learned, 0.75)
+    assert (first["params"]["w"], first["batch_stats"]["mean"], first["started"]) == (4, 1, 1)
+    learned["params"]["w"] = jnp.asarray(8.0)
+    second = moco.follow(first, learned, 0.75)
+    assert second["params"]["w"] == 0.75 * 4 + 0.25 * 8
+    assert second["batch_stats"]["mean"] == 1
+    gradient = jax.grad(
+        lambda p: moco.follow(first, {"params": p, "batch_stats": {"mean": 0.0}}, 0.75)["params"][
+            "w"
+        ]
+    )(learned["params"])
+    assert gradient["w"] == 0
+
+
+def test_keys_are_shuffled_and_brought_back():
+    """With a ViT, which no statistics tie to its batch, the queue's head must be each one's key."""
+    config = make_config("vit_tiny")
+    task = moco.make(config)
+    variables = jax.jit(task.init)(jax.random.key(0), BATCH)
+    net = MocoNet("vit_tiny", features=16)
+
+    @jax.jit
+    def both(variables, step_key, batch):
+        """The momentum's state after a step, and every key computed in the batch's own order."""
+        _, aux = task.loss(variables, step_key, batch)
+        views = jnp.asarray(batch["sources"][:, 0], jnp.float32) / 255
+        key = jax.random.split(step_key, 3)[1]
+        views = change_views(key, batch["id"], views, config.task)
+        keys = net.apply({"params": variables["params"]}, views, train=True)
+        return aux.batch_stats[moco.MOMENTUM], keys
+
+    behind, expected = both(variables, jax.random.key(7), BATCH)
+    np.testing.assert_allclose(behind["queue"][:8], expected, atol=1e-5)
+    old = variables["batch_stats"][moco.MOMENTUM]["queue"]
+    np.testing.assert_array_equal(behind["queue"][8:], old[:12])
+    np.testing.assert_allclose(np.linalg.norm(old, axis=-1), 1, rtol=1e-5)
+
+
+def test_groups_keep_queries_and_keys_apart():
+    """A query tells nothing of the pictures outside of its group, whatever the batch."""
+    net = MocoNet("tiny", features=16, norm_groups=2)
+    images = jnp.asarray(BATCH["image"], jnp.float32) / 255
+    variables = jax.jit(net.init, static_argnames="train")(jax.random.key(0), images, train=False)
+    apply = jax.jit(lambda x: net.apply(variables, x, train=True, mutable=["batch_stats"])[0])
+    other = images.at[4:].set(1 - images[4:])
+    np.testing.assert_allclose(apply(images)[:4], apply(other)[:4], atol=1e-5)
+    inside = images.at[3:].set(1 - images[3:])
+    assert np.abs(apply(images)[:3] - apply(inside)[:3]).max() > 1e-3
+
+
+def test_it_learns_to_tell_pictures_apart():
+    task = moco.make(make_config("tiny"))
+    variables = jax.jit(task.init)(jax.random.key(0), BATCH)
+    optimizer = optax.sgd(0.3, momentum=0.9)
+
+    @jax.jit
+    def step(variables, state, key):
+        def loss(params):
+            return task.loss({**variables, "params": params}, key, BATCH)
+
+        (value, aux), grads = jax.value_and_grad(loss, has_aux=True)(variables["params"])
+        updates, state = optimizer.update(grads, state)
+        params = optax.apply_updates(variables["params"], updates)
+        return {"params": params, "batch_stats": aux.batch_stats}, state, (value, aux.terms)
+
+    state, values = optimizer.init(variables["params"]), []
+    for i in range(40):
+        variables, state, (value, _) = step(variables, state, jax.random.key(i))
+        values.append(float(value))
+    assert np.isfinite(values).all()
+    # The queue holds the very pictures of the batch, so that the loss stays well above 0.
+    assert np.mean(values[-5:]) < np.mean(values[3:8])
+    sums = jax.device_get(jax.jit(task.evaluate)(variables, BATCH))
+    judged = moco.summarise(sums)
+    assert judged["info_nce_constant"] == pytest.approx(np.log(21), rel=1e-5)
+    assert judged["contrastive_accuracy_constant"] == pytest.approx(1 / 21, rel=1e-5)
+    assert judged["info_nce"] < judged["info_nce_constant"]
+    assert judged["collapse"] < 0.9
+
+
+def test_padding_does_not_count():
+    query = contrastive.unit_length(jnp.asarray(RNG.normal(size=(3, 4))))
+    result = contrastive.info_nce(query, query, -query[:2], temperature=0.2)
+    all_of_it = moco.judge(result, query, jnp.asarray([True, True, True]), 2)
+    part = moco.judge(result, query, jnp.asarray([True, False, True]), 2)
+    assert part["images"] == 2
+    assert part["info_nce"] == pytest.approx(float(result.loss[0] + result.loss[2]), rel=1e-5)
+    np.testing.assert_allclose(all_of_it["query"] - part["query"], query[1], atol=1e-6)
+    assert moco.summarise(jax.device_get(part))["similarity"] == pytest.approx(1, rel=1e-5)
+
+
+def test_views_follow_the_id_and_not_the_place():
+    settings = make_config("tiny").task
+    views = jnp.asarray(BATCH["image"][:1, ::16, ::16], jnp.float32) / 255
+    same = jnp.broadcast_to(views, (200, *views.shape[1:]))
+    change = jax.jit(lambda ids: change_views(jax.random.key(0), ids, same, settings))
+    a, b = change(jnp.arange(200)), change(jnp.arange(200)[::-1])
+    np.testing.assert_allclose(a, b[::-1], atol=1e-6)
+    assert len(np.unique(np.asarray(a).round(3).reshape(200, -1), axis=0)) > 195
+    # One in five is grey, and none leaves the range of colours.
+    grey = np.abs(a - a[..., :1]).max(axis=(1, 2, 3)) < 1e-5
+    assert 0.1 < grey.mean() < 0.3
+    assert 0 <= a.min() <= a.max() <= 1 + 1e-5
+
+
+@pytest.mark.parametrize("arg", ["tiny", "vit_tiny"])
+def test_equal_on_eight_devices(arg):
+    assert_equal_on_eight_devices(moco.make(make_config(arg)), BATCH)
