@@ -44,6 +44,7 @@ def test_a_video_file_becomes_depths_at_its_own_size(run, tmp_path):
     workdir, *_ = run
     write_file(tmp_path / "mine.mp4", COUNT)
     arguments = ["--workdir", str(workdir), "--images", str(tmp_path / "mine.mp4")]
+    arguments += ["--batch_size=2"]
     assert predict.main([*arguments, "--out", str(tmp_path / "out")]) == 0
     names = [path.name for path in sorted((tmp_path / "out" / "depth").iterdir())]
     assert names == [f"{i:06d}.png" for i in range(COUNT)]
@@ -63,7 +64,7 @@ def test_a_split_of_videos_keeps_their_names(run, tmp_path):
     (first, second) = sorted(p.relative_to(tmp_path) for p in tmp_path.rglob("depth/*/*.png"))
     assert (str(first), str(second)) == ("depth/a/11.png", "depth/b/11.png")
     picture = cv2.imread(str(workdir.parent / "videos" / "a" / "11.png"))
-    image = pictures.to_rgb(pictures.resize(picture, 32, 64))[None]
+    image = np.stack([pictures.to_rgb(pictures.resize(picture, 32, 64))] * 2)
     inverse = jax.jit(task.predict)(variables, {"image": image})["inverse_depth"][0]
     expected = 1 / cv2.resize(np.asarray(inverse), (WIDTH, HEIGHT))
     written = pictures.read_depth_picture(tmp_path / first)

@@ -86,11 +86,11 @@ def test_depth_is_mirrored_within_its_true_size():
 
 def test_the_generator_decides_and_half_are_flipped():
     before = record()
-    flipped = [
-        not np.array_equal(random_flip(before, np.random.default_rng(s))["image"], before["image"])
-        for s in range(200)
-    ]
+    after = [random_flip(before, np.random.default_rng(seed)) for seed in range(200)]
+    flipped = [not np.array_equal(a["image"], before["image"]) for a in after]
     assert 70 < sum(flipped) < 130
+    assert flipped == [bool(a["flipped"]) for a in after]  # for cameras that are learned
+    check_record(after[0], "flipped")
 
 
 @pytest.mark.parametrize("key", ["image", "sources"])
