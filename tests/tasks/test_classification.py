@@ -37,20 +37,20 @@ def batch(count=8, seed=0):
 def judged(logits, category, mask=None):
     category = np.asarray(category, np.int32)
     mask = np.ones(len(category), bool) if mask is None else mask
-    sums = classification.judge(jnp.asarray(logits, jnp.float32), category, mask)
+    sums = jax.jit(classification.judge)(jnp.asarray(logits, jnp.float32), category, mask)
     return {name: np.asarray(value) for name, value in sums.items()}
 
 
 def test_ranks_by_hand():
     logits = jnp.asarray([[3, 1, 2.0], [1, 1, 1], [jnp.nan] * 3, [-jnp.inf, 0, jnp.inf]])
-    ranks = np.stack([rank(logits, jnp.full(4, c)) for c in range(3)], axis=1)
+    ranks = jax.jit(jax.vmap(rank, (None, 1), 1))(logits, jnp.tile(jnp.arange(3), (4, 1)))
     np.testing.assert_array_equal(ranks, [[0, 2, 1], [0, 1, 2], [3, 3, 3], [2, 1, 0]])
     # As top_k has it, ties included.
     draw = jax.random.randint(jax.random.key(0), (50, 9), 0, 4).astype(jnp.float32)
     order = np.asarray(jax.lax.top_k(draw, 9)[1])
     category = np.arange(50) % 9
     np.testing.assert_array_equal(
-        rank(draw, jnp.asarray(category)),
+        jax.jit(rank)(draw, jnp.asarray(category)),
         [list(o).index(c) for o, c in zip(order, category, strict=True)],
     )
 
