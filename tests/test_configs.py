@@ -24,7 +24,7 @@ ARGUMENTS = {
     "depth_cityscapes": ["mono,preset=paper_code,tiny", "supervised,extra,tiny"],
     "depth_kitti": ["mono,init=W", "stereo", "resnet50", "supervised,smoke,tiny"],
     "depth_nyu": ["held_out,paper_code,tiny", "vit_tiny,smoke"],
-    "depth_synthetic": ["mono", "room", "supervised,room,berhu,tiny"],
+    "depth_synthetic": ["mono", "room", "stereo,vit_tiny", "supervised,room,berhu,tiny"],
     "depth_video": ["focal,fov=90,tiny", "smoke,tiny"],
     "flow_chairs": ["strong"],
     "flow_kitti": ["paper,init=W", "supervised", "strong,vit_tiny", "train_on=pairs"],
@@ -38,7 +38,7 @@ ARGUMENTS = {
     "segment_folder": ["parts=encoder+decoder"],
     "segment_kitti": ["preset=paper_code", "fold=3,resolution=416x128", "decoder=deeplabv3"],
     "segment_nyu": ["classes=nyu13"],
-    "segment_synthetic": ["world=room", "seed=2"],
+    "segment_synthetic": ["world=room", "seed=2", "vit_tiny,init=W"],
 }
 DEPTH = {"image", "sources", "intrinsics", "stereo_pose", "depth", "depth_size", "constant_depth"}
 VIDEO = {"image", "sources", "intrinsics", "stereo_pose", "video", "flipped"}
