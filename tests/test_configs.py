@@ -38,7 +38,7 @@ ARGUMENTS = {
     "segment_folder": ["parts=encoder+decoder"],
     "segment_kitti": ["preset=paper_code", "fold=3,resolution=416x128", "decoder=deeplabv3"],
     "segment_nyu": ["classes=nyu13"],
-    "segment_synthetic": ["world=room", "seed=2", "vit_tiny,init=W"],
+    "segment_synthetic": ["world=room", "seed=2"],
 }
 DEPTH = {"image", "sources", "intrinsics", "stereo_pose", "depth", "depth_size", "constant_depth"}
 VIDEO = {"image", "sources", "intrinsics", "stereo_pose", "video", "flipped"}
