@@ -108,8 +108,10 @@ def _from_two(data: ConfigDict) -> tuple[Source, Source]:
     first, second = (ConfigDict(data.to_dict()) for _ in range(2))
     first.update({"eval_name": "", "eval_split": "train", "truth": "none"})
     second.update({"name": data.eval_name, "root": data.eval_root, "eval_name": ""})
-    # The other set's own training split is of no interest; 'pool' is known to all that have one.
-    second.update({"train_split": "pool"})
+    # The other set's own training split is of no interest, but must be one that it knows: folders
+    # and drives are theirs alone, 'pool' is known to all that have one list of names.
+    by_folder = data.eval_name in ("kitti", "cityscapes_depth")
+    second.update({"train_split": data.eval_split if by_folder else "pool"})
     return MAKERS[data.name](first)[0], MAKERS[data.eval_name](second)[1]
 
 

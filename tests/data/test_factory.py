@@ -8,7 +8,9 @@ from geoseg_jax.batch import check_record
 from geoseg_jax.data import make_data
 from geoseg_jax.data.pipeline import eval_batches, train_batches
 from geoseg_jax.data.source import BadRecord, DataError
-from tests.data import fabricate
+from geoseg_jax.data.transforms import augmentation
+from tests.data import fabricate, fabricate_cityscapes
+from tests.data.fabricate_nyu import write_mat
 
 
 def config(folder, **changes):
@@ -139,3 +141,51 @@ def test_a_truncated_picture_stops_training_or_is_replaced(root):
     batch = next(train_batches(train, batch_size=8, seed=0, bad_share=0.9))
     # Left 1, 2, 3 and right 2 need it, of 1 to 4 of both.
     assert batch["replaced"].sum() == 4
+
+
+def test_true_depth_goes_into_training_batches_and_turns_with_the_pictures(root):
+    data = make_data(config(root, frames=(), stereo=False, truth_in_training=True))
+    # Six moments of both cameras, all of which have scans.
+    assert len(data.train) == 12
+    batch = next(
+        train_batches(data.train, batch_size=12, seed=0, augment=augmentation({"flip": 1}))
+    )
+    assert batch["depth"].shape == (12, 12, 40)
+    places = []
+    for i, depth in zip(batch["id"], batch["depth"], strict=True):
+        plain = data.train[int(i)]["depth"]
+        assert plain.any()
+        places.append(np.array_equal(depth, plain[:, ::-1]))
+        assert places[-1] or np.array_equal(depth, plain)
+    assert any(places)
+    assert not all(places)
+
+
+def test_trained_on_one_set_and_judged_on_another(root, tmp_path):
+    sizes = {"train_size": 2, "eval_size": 1, "height": 16, "width": 32, "frames": ()}
+    world = {"name": "synthetic", "world": "street", "seed": 0, "cache_dir": str(tmp_path / "c")}
+    other = {"eval_name": "kitti", "eval_root": str(root), "stereo": False}
+    data = make_data(config("", **world, **sizes, **other, truth_in_training=True))
+    assert data.train.describe(0).startswith("synthetic")
+    assert data.eval.describe(0) == f"{fabricate.drive_name(2)} 0000000000 l"
+    assert data.eval[0]["depth"].shape == (fabricate.HEIGHT, fabricate.WIDTH)
+    # The constant answer is that of the set that was trained on.
+    assert data.eval[0]["constant_depth"].shape == (16, 32)
+
+
+def test_depth_of_cityscapes_and_nyu_by_their_names(tmp_path):
+    cityscapes = fabricate_cityscapes.write(tmp_path / "cityscapes")
+    nyu = tmp_path / "nyu_depth_v2_labeled.mat"
+    write_mat(nyu)
+    for name, folder, splits in (
+        ("cityscapes_depth", cityscapes, ("train", "val")),
+        ("nyu_depth", nyu, ("train", "train")),
+    ):
+        split = dict(zip(("train_split", "eval_split"), splits, strict=True))
+        changes = {"name": name, "frames": (), "stereo": False, "truth_in_training": True}
+        data = make_data(config(folder, **changes, **split))
+        batch = next(train_batches(data.train, batch_size=2, seed=0))
+        assert batch["depth"].shape == batch["image"].shape[:3] == (2, 12, 40)
+        (batch,) = eval_batches(data.eval, batch_size=len(data.eval))
+        assert batch["constant_depth"].min() > 0
+        assert batch["depth"].shape[1:] > (12, 40)
