@@ -38,6 +38,8 @@ def test_a_good_config_passes():
         ("data.crop", (512,), "config.data.crop=[512] must be (), or height and width"),
         ("data.crop", (512.0, 512), "as in (512, 512)"),
         ("data.frames", (-1, 0), "other than 0"),
+        ("data.keep_rows", (0.8, 0.0), "config.data.keep_rows=[0.8, 0.0] must be two shares"),
+        ("task.loss", "silog_rot", "did you mean 'silog_root'"),
         ("model.encoder", "resnet19", "did you mean 'resnet18'"),
         ("train.stpes", 3, "config.train.stpes is not a setting; did you mean 'train.steps'"),
     ],
@@ -78,6 +80,33 @@ def test_crops_that_fit_and_that_do_not():
         settings.check(cropped(crop=(192, 672), scale=()))
     with pytest.raises(ConfigError, match=r"scale=\[0.5, 2.0\] is for single pictures"):
         settings.check(cropped(frames=(-1, 1)))
+
+
+def test_supervised_depth_needs_a_truth_and_a_window_that_fits():
+    def supervised(**data):
+        return cropped(crop=(384, 448), truth_in_training=True, **data) | {"task": task}
+
+    task = {"name": "depth_supervised"}
+    settings.check(supervised(frames=(), stereo=False))
+    with pytest.raises(ConfigError, match=r"trains on true depth; set .*truth_in_training=True"):
+        settings.check(cropped() | {"task": task})
+    with pytest.raises(ConfigError, match=r"crop=\[380, 448\] must be multiples of 32"):
+        settings.check(supervised() | {"data": supervised()["data"] | {"crop": (380, 448)}})
+    with pytest.raises(ConfigError, match=r"config.data.height=200 must be a multiple of 32"):
+        settings.check(supervised(height=200))
+
+
+def test_random_windows_are_the_only_scaling():
+    windows = {"scale": (), "crop": (), "crop_area": (0.08, 1.0)}
+    settings.check(cropped(**windows, crop_views=2))
+    with pytest.raises(ConfigError, match=r"scale=\[0.5, 2.0\] does not go with .*crop_area="):
+        settings.check(cropped(crop_area=(0.08, 1.0)))
+    with pytest.raises(ConfigError, match=r"frames=\[-1, 1\] does not go with .*crop_area="):
+        settings.check(cropped(**windows, frames=(-1, 1)))
+    with pytest.raises(ConfigError, match=r"crop_views=2 needs config.data.crop_area"):
+        settings.check(cropped(crop_views=2))
+    with pytest.raises(ConfigError, match=r"crop_area=\[0.5, 0.1\] must be \(\), or the least"):
+        settings.check(cropped(**windows | {"crop_area": (0.5, 0.1)}))
 
 
 def test_a_missing_key_is_named():
