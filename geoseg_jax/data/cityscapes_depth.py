@@ -143,13 +143,14 @@ class CityscapesViews:
         }
         if self._with_depth:
             depth = self._depth(target, camera, size)
-            if not self._full:
-                depth = depth_maps.nearest_depth(depth, *self._size)
             record["depth"], record["depth_size"] = depth, np.array(depth.shape, np.int32)
         return record
 
     def depth(self, index: int) -> np.ndarray | None:
-        """True depth, float32 [h, w] metres of the rows that are kept, None where there is none."""
+        """True depth alone, float32 [h, w] metres as records have it, None where there is none.
+
+        Of the pictures' size in training: the median of many is slow at 1024x2048.
+        """
         target = self.targets[index]
         return self._depth(target, self._tree.camera(target)) if self.has_depth(index) else None
 
@@ -235,7 +236,8 @@ class CityscapesViews:
         if size:
             _same_size(path, disparity, size)
         first, last = self._kept(disparity.shape[0])
-        return depth_of(disparity[first:last], camera.baseline * camera.intrinsics[0, 0])
+        depth = depth_of(disparity[first:last], camera.baseline * camera.intrinsics[0, 0])
+        return depth if self._full else depth_maps.nearest_depth(depth, *self._size)
 
 
 def read_disparity(path: pathlib.Path) -> np.ndarray:

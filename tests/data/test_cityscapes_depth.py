@@ -83,6 +83,8 @@ def test_true_depth_to_train_on(root):
     # Both sides by two: the pixel to the lower right of the middle of four.
     np.testing.assert_allclose(record["depth"], expected_depth(1)[1::2, 1::2], rtol=1e-5)
     assert record["depth_size"].tolist() == [16, 32]
+    np.testing.assert_array_equal(train.depth(0), record["depth"])
+    np.testing.assert_array_equal(evaluation.depth(0), evaluation[0]["depth"])
     assert record["sources"].shape == (0, 16, 32, 3)
     np.testing.assert_array_equal(record["stereo_pose"], np.eye(4))
     np.testing.assert_array_equal(flip(record)["depth"], record["depth"][:, ::-1])
