@@ -12,9 +12,10 @@ Losses and networks: monodepth2 (Godard et al., ICCV 2019). Intrinsics: learned,
 video (Gordon et al., "Depth from Videos in the Wild", ICCV 2019; Li et al., CoRL 2020).
 
 Options behind the colon: those of geoseg_jax/presets/depth.py, and
-  learned      two focal lengths and the principal point are learned (the default)
-  focal        one focal length is learned, pixels are square, the optical axis is in the middle:
-               for short videos, or cameras that hardly turn
+  focal        one focal length is learned, pixels are square, the optical axis is in the middle (the
+               default): so starts structure from motion as well, for in a video that mostly goes
+               straight on, where the axis is can hardly be told from how the camera is turned
+  learned      two focal lengths and the principal point, all that the papers learn
   fov=60       with the word `assumed`: the horizontal field of view, in degrees, is just this;
                otherwise where learning starts
   assumed      nothing is learned of the camera
@@ -34,7 +35,7 @@ from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument, depth
 
-CAMERAS = ("learned", "focal", "assumed", "given")
+CAMERAS = ("focal", "learned", "assumed", "given")
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -50,7 +51,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.task.initial_fov = options["fov"]
     if camera in ("learned", "focal"):
         config.task.intrinsics = camera
-        # Four numbers move as slowly as any one weight would, were it not for this.
-        config.optimizer.rules = (("intrinsics/.*", 10.0),)
+        # One number would move as slowly as any one of a network's millions, were it not for this.
+        config.optimizer.rules = (("intrinsics/focal.*", 10.0),)
     config.train.update({"steps": 20_000, "best_metric": "photometric"})
     return depth.finish(config, options)

@@ -25,7 +25,7 @@ ARGUMENTS = {
     "depth_kitti": ["mono,init=W", "stereo", "resnet50", "supervised,smoke,tiny"],
     "depth_nyu": ["held_out,paper_code,tiny", "vit_tiny,smoke"],
     "depth_synthetic": ["mono", "room", "stereo,vit_tiny", "supervised,room,berhu,tiny"],
-    "depth_video": ["focal,fov=90,tiny", "smoke,tiny"],
+    "depth_video": ["learned,fov=90,tiny", "smoke,tiny"],
     "flow_chairs": ["strong"],
     "flow_kitti": ["paper,init=W", "supervised", "strong,vit_tiny", "train_on=pairs"],
     "flow_synthetic": ["paper,vit_tiny", "smoke", "room"],
@@ -42,11 +42,25 @@ ARGUMENTS = {
 }
 DEPTH = {"image", "sources", "intrinsics", "stereo_pose", "depth", "depth_size", "constant_depth"}
 VIDEO = {"image", "sources", "intrinsics", "stereo_pose", "video", "flipped"}
-SUPERVISED_DEPTH = {"image", "depth", "depth_size", "constant_depth"}
-SEGMENTATION = {"image", "label", "label_size"}
-SINGLE_PICTURES = {"reconstruction": {"image"}, "mae": {"image"}, "moco": {"image", "sources"}}
-CLASSIFICATION = {"image", "category"}
 FLOW = {"image", "sources", "flow", "flow_valid", "flow_visible", "constant_flow"}
+# A task -> what its batches hold, and some of what it sums up in evaluation.
+KINDS = {
+    "selfsup_depth": (DEPTH, {"abs_rel", "abs_rel_constant"}),
+    "video": (VIDEO, {"photometric", "photometric_identity", "photometric_flat"}),
+    "depth_supervised": (
+        {"image", "depth", "depth_size", "constant_depth"},
+        {"abs_rel", "abs_rel_scaled", "abs_rel_constant"},
+    ),
+    "flow": (FLOW, {"epe", "epe_occ_constant", "outliers_noc_zero"}),
+    "classification": ({"image", "category"}, {"top1", "top5", "counts"}),
+    "reconstruction": ({"image"}, {"l1", "l1_constant"}),
+    "mae": ({"image"}, {"mse", "mse_constant"}),
+    "moco": (
+        {"image", "sources"},
+        {"contrastive_accuracy", "contrastive_accuracy_constant"},
+    ),
+    "segmentation": ({"image", "label", "label_size"}, {"confusion"}),
+}
 KEY = jax.random.key(0)
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))
 
@@ -58,35 +72,26 @@ def get_config(name, arg=""):
     return module.get_config(arg)
 
 
+def kind(config):
+    """A key of KINDS: the task, and whether it is judged without any truth."""
+    name = config.task.name
+    return "video" if name == "selfsup_depth" and config.data.get("truth") == "none" else name
+
+
 def abstract_batch(config):
     """The shapes that the batches of a configuration have."""
     height, width = config.data.get("crop", ()) or (config.data.height, config.data.width)
+    views = len(config.data.get("frames", ())) + config.data.get("stereo", False)
     # Two for each group of batch normalisation.
-    sizes = {"B": 2 * config.task.get("norm_groups", 1), "S": 1} | dict.fromkeys(
-        ("H", "D_H", "L_H", "F_H"), height
-    )
+    sizes = {"B": 2 * config.task.get("norm_groups", 1), "S": views or 1}
+    sizes |= dict.fromkeys(("H", "D_H", "L_H", "F_H"), height)
     sizes |= dict.fromkeys(("W", "D_W", "L_W", "F_W"), width)
-    depth = config.task.name == "selfsup_depth"
-    if depth:
-        sizes["S"] = len(config.data.frames) + config.data.stereo
-    keys = (DEPTH if depth else SEGMENTATION) | {"id", "mask"}
-    if config.task.name == "classification":
-        keys = CLASSIFICATION | {"id", "mask"}
-    if config.task.name in SINGLE_PICTURES:
-        keys = SINGLE_PICTURES[config.task.name] | {"id", "mask"}
-    if config.task.name == "flow":
-        keys = FLOW | {"id", "mask"}
-    if depth and config.data.get("truth") == "none":
-        keys = VIDEO | {"id", "mask"}
-
-    if config.task.name == "depth_supervised":
-        keys = SUPERVISED_DEPTH | {"id", "mask"}
 
     def struct(field):
         shape = tuple(sizes[axis] if axis in sizes else int(axis) for axis in field.axes)
         return jax.ShapeDtypeStruct(shape, field.dtype)
 
-    return {key: struct(FIELDS[key]) for key in keys}
+    return {key: struct(FIELDS[key]) for key in KINDS[kind(config)][0] | {"id", "mask"}}
 
 
 class Labels(NamedTuple):
@@ -103,11 +108,11 @@ class Labels(NamedTuple):
 
 def data_for(config):
     """What a task asks of the data when it is made."""
-    if config.task.name in ("selfsup_depth", "depth_supervised", "flow", *SINGLE_PICTURES):
-        return None
     if config.task.name == "classification":
         source = SimpleNamespace(categories=("cat", "dog", "house"))
         return SimpleNamespace(train=source, eval=source)
+    if config.task.name != "segmentation":
+        return None
     name = {"synthetic_segmentation": "synthetic_street"}
     table = label_table(config.data.classes or name.get(config.data.name, "camvid11"))
     # One label picture, for the weights of classes.
@@ -144,19 +149,7 @@ def test_builds_and_steps(name, arg):
     stats = variables.get("batch_stats", {})
     assert jax.tree.structure(aux.batch_stats) == jax.tree.structure(stats)
     sums = jax.eval_shape(task.evaluate, variables, batch)
-    depth = config.task.name == "selfsup_depth"
-    judged = {"abs_rel", "abs_rel_constant"} if depth else {"confusion"}
-    if depth and config.data.get("truth") == "none":
-        judged = {"photometric", "photometric_identity", "photometric_flat"}
-    if config.task.name == "depth_supervised":
-        judged = {"abs_rel", "abs_rel_scaled", "abs_rel_constant"}
-    if config.task.name == "classification":
-        judged = {"top1", "top5", "counts"}
-    if config.task.name == "flow":
-        judged = {"epe", "epe_occ_constant", "outliers_noc_zero"}
-    if config.task.name in SINGLE_PICTURES:
-        score = {"reconstruction": "l1", "mae": "mse", "moco": "contrastive_accuracy"}
-        judged = {score[config.task.name], f"{score[config.task.name]}_constant"}
+    judged = KINDS[kind(config)][1]
     assert judged | {"images"} <= set(sums)
     pictures = jax.eval_shape(task.visualise, variables, batch)
     pictures.pop("legend", None)
@@ -172,8 +165,8 @@ def test_a_wrong_argument_is_named(name):
 
 def test_who_knows_the_camera_of_a_video():
     for word, told, learned in (
-        ("", "fov", "learned"),
-        ("focal,fov=90", "fov", "focal"),
+        ("", "fov", "focal"),
+        ("learned,fov=90", "fov", "learned"),
         ("assumed", "fov", "given"),
         ("given,resolution=224x128", "given", "given"),
     ):

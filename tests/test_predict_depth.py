@@ -24,7 +24,7 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("depth")
     for name, seed in (("a", 0), ("b", 1)):
         write_folder(folder / "videos" / name, range(0, 24, 2), seed)
-    config = get_config("depth_video", "tiny,resolution=64x32")
+    config = get_config("depth_video", "tiny,learned,resolution=64x32")
     config.model.pose_encoder = "tiny"
     config.data.update({"root": str(folder / "videos"), "cache_dir": str(folder / "cache")})
     config.data.update({"gap": 0, "held_out": 0.25})

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from geoseg_jax import sharding
 from geoseg_jax.data.transforms import flip
 from geoseg_jax.models.intrinsics import LearnedIntrinsics, inverse_softplus
 from geoseg_jax.ops import camera, reprojection, sampling
@@ -61,6 +62,27 @@ def test_it_turns_with_a_mirrored_record():
     got = apply(params, mirrored[None], flipped=(True,))[0]
     np.testing.assert_allclose(got, expected, atol=1e-5)
     assert abs(got[0, 2] - plain["intrinsics"][0, 2]) > 5
+
+
+def test_derivatives_are_the_same_where_the_batch_is_divided():
+    """Examples of one video may lie on different devices."""
+    mesh = sharding.make_mesh(jax.devices()[:8])
+    video, weight = np.arange(8, dtype=np.int32) % 3, np.arange(8.0, dtype=np.float32)
+    arguments = np.asarray(given(batch=8)), video, video == 1, weight
+
+    def total(params, matrix, video, flipped, weight):
+        net = LearnedIntrinsics(3, 60.0)
+        matrices = net.apply({"params": params}, matrix, video, flipped, HEIGHT, WIDTH)
+        return jnp.sum(matrices * weight[:, None, None])
+
+    params = init(videos=3)
+    slope = jax.jit(jax.grad(total))
+    divided = [jax.device_put(a, sharding.split(mesh)) for a in arguments]
+    alone, together = slope(params, *arguments), slope(params, *divided)
+    for name in params:
+        np.testing.assert_allclose(together[name], alone[name], rtol=1e-5)
+    sums = np.bincount(video, weight)
+    np.testing.assert_allclose(alone["offset_x"], WIDTH * sums * [1, -1, 1], rtol=1e-5)
 
 
 def test_inverse_softplus():
