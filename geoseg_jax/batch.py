@@ -24,7 +24,8 @@ FIELDS = {
     "depth": Field(
         "float32",
         ("B", "D_H", "D_W"),
-        "metres along the optical axis, 0 = not measured; zero-padded at the bottom and right",
+        "metres along the optical axis, 0 = not measured; as large as image in training, in "
+        "evaluation it may keep its own size, zero-padded at the bottom and right",
     ),
     "depth_size": Field("int32", ("B", "2"), "height and width of depth without its padding"),
     "constant_depth": Field(
