@@ -5,16 +5,16 @@
 ROOT is a folder of frames, a video file (.mp4, .mov, ...), or a folder of such folders and files,
 each with a camera of its own. What works: a camera that moves forward or sideways through a scene
 that mostly stands still, with a bend or a shake now and then, at a fixed zoom. Frames in which it
-hardly moved are left out (config.data.min_motion, a share of the width); what changes more slowly
-than that needs config.data.frame_stride.
+moved by less than config.data.min_motion, a share of the width, since the last one kept are left
+out; config.data.frame_stride=2 halves the frames before that, where there are plenty.
 
 Losses and networks: monodepth2 (Godard et al., ICCV 2019). Intrinsics: learned, one set for each
 video (Gordon et al., "Depth from Videos in the Wild", ICCV 2019; Li et al., CoRL 2020).
 
 Options behind the colon: those of geoseg_jax/presets/depth.py, and
-  focal        one focal length is learned, pixels are square, the optical axis is in the middle (the
-               default): so starts structure from motion as well, for in a video that mostly goes
-               straight on, where the axis is can hardly be told from how the camera is turned
+  focal        (the default) one focal length is learned, pixels are square and the optical axis is
+               in the middle: how structure from motion starts as well, since in a video that goes
+               straight on the axis can hardly be told from how the camera is turned
   learned      two focal lengths and the principal point, all that the papers learn
   fov=60       with the word `assumed`: the horizontal field of view, in degrees, is just this;
                otherwise where learning starts
@@ -25,9 +25,9 @@ Options behind the colon: those of geoseg_jax/presets/depth.py, and
 
 There is no truth to be judged by. eval.json has the photometric error on held-out frames (the last
 tenth of each video) beside that of a depth map without relief and of the unmoved sources, and the
-focal length as a share of the width (`focal_x`: 0.87 is 60 degrees, 0.5 is 90). Expect the
-first to fall below the other two, and look at the pictures; the papers find depth on KITTI to be as good with
-learned intrinsics as with given ones, which is not yet reproduced here.
+focal length as a share of the width (`focal_x`: 0.87 is 60 degrees, 0.5 is 90). Expect the first to
+fall below the other two, and look at the pictures. The papers find depth on KITTI to be as good
+with learned intrinsics as with given ones, which is not yet reproduced here.
 Hardware: any; an hour of video wants a GPU. On a CPU, try it with :resolution=224x128 first.
 """
 
