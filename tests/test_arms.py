@@ -1,0 +1,70 @@
+"""What all pre-trainings promise alike: one encoder for every transfer, the same step anywhere."""
+
+import os
+
+import jax
+import numpy as np
+import pytest
+
+from geoseg_jax.data import make_data
+from geoseg_jax.data.pipeline import train_batches
+from geoseg_jax.data.transforms import augmentation
+from geoseg_jax.tasks import make_task
+from tests.one_step import assert_equal_on_eight_devices
+from tests.test_configs import KEY, NAMES, abstract_batch, data_for, get_config
+
+ARMS = [name for name in NAMES if not name.startswith("segment") and name != "quickstart"]
+# What is learned in ways of its own beside the usual one.
+WAYS = {
+    "depth_kitti": ["mono", "supervised"],
+    "depth_synthetic": ["supervised"],
+    "flow_kitti": ["paper", "supervised"],
+    "flow_synthetic": ["paper", "supervised"],
+}
+# An arm -> the encoders that it trains; MAE is for transformers.
+BOTH = {"tiny", "vit_tiny"}
+ENCODERS = {"mae_imagenet": {"vit_tiny"}}
+SLOW = "GEOSEG_JAX_SLOW_TESTS"
+
+
+def encoder_of(config):
+    """{path: (shape, dtype)} of the part encoder, parameters and statistics."""
+    task = make_task(config, data_for(config))
+    variables = jax.eval_shape(task.init, KEY, abstract_batch(config))
+    part = {name: tree.get("encoder", {}) for name, tree in variables.items()}
+    leaves = jax.tree_util.tree_leaves_with_path(part)
+    return {jax.tree_util.keystr(path): (leaf.shape, leaf.dtype) for path, leaf in leaves}
+
+
+@pytest.fixture(scope="module")
+def wanted():
+    """What segmentation looks for in an encoder, by its name."""
+    return {name: encoder_of(get_config("segment_synthetic", name)) for name in BOTH}
+
+
+@pytest.mark.parametrize(
+    ("name", "way"), [(name, way) for name in ARMS for way in ["", *WAYS.get(name, [])]]
+)
+def test_every_arm_has_the_encoder_that_segmentation_takes(name, way, wanted):
+    for encoder in ENCODERS.get(name, BOTH):
+        arg = ",".join(filter(None, (way, encoder, "smoke")))
+        found = encoder_of(get_config(name, arg))
+        assert found == wanted[encoder], arg
+        assert found
+
+
+@pytest.mark.skipif(not os.environ.get(SLOW), reason=f"half an hour of compiling: set {SLOW}=1")
+@pytest.mark.parametrize("encoder", ["resnet18", "vit_s16"])
+@pytest.mark.parametrize(
+    ("name", "way"), [(name, way) for name in ARMS for way in ["", *WAYS.get(name, [])]]
+)
+def test_a_step_of_the_real_encoders_on_eight_devices_equals_one(name, way, encoder, tmp_path):
+    """The tasks' own tests hold the same against their smallest encoders, every time."""
+    if encoder.startswith("resnet") and ENCODERS.get(name, BOTH) == {"vit_tiny"}:
+        pytest.skip("for transformers alone")
+    config = get_config(name, ",".join(filter(None, (way, encoder, "smoke"))))
+    config.data.cache_dir = str(tmp_path)
+    data = make_data(config)
+    batches = train_batches(data.train, batch_size=8, seed=0, augment=augmentation(config.data))
+    batch = {key: np.asarray(value) for key, value in next(iter(batches)).items()}
+    assert_equal_on_eight_devices(make_task(config, data), batch)
