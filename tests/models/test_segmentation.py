@@ -173,7 +173,7 @@ def test_computes_in_bfloat16_and_answers_in_float32():
 @pytest.mark.parametrize(
     ("settings", "frozen", "message"),
     [
-        ({"decoder": "fcn"}, (), "decoder 'fcn' is not one of unet, deeplabv3, linear"),
+        ({"decoder": "fcn"}, (), "decoder 'fcn' is not one of unet, dpt, deeplabv3, linear"),
         ({"decoder": "deeplabv3", "output_stride": 32}, (), "output_stride 32 is not one of"),
         ({"decoder": "linear", "probe_stages": (3,)}, (), r"probe_stages \(3,\)"),
         ({}, ("pose",), r"frozen: \['pose'\] are not among encoder, decoder, head"),
