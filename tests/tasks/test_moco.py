@@ -96,33 +96,45 @@ def test_groups_keep_queries_and_keys_apart():
     assert np.abs(apply(images)[:3] - apply(inside)[:3]).max() > 1e-3
 
 
-def test_it_learns_to_tell_pictures_apart():
-    task = moco.make(make_config("tiny"))
+def learn(steps, rate):
+    """The task, its variables after so many steps, and their losses, on four batches in turn."""
+    config = make_config("tiny")
+    config.task.momentum = 0.9  # a few dozen steps are all there are
+    # Colours tell these pictures apart: they stay.
+    config.task.update({"grey_probability": 0.0, "blur_probability": 0.0})
+    config.task.jitter.probability = 0.0
+    task, pool = moco.make(config), make_batch(32)
+    batches = [{k: v[i : i + 8] for k, v in pool.items()} for i in range(0, 32, 8)]
     variables = jax.jit(task.init)(jax.random.key(0), BATCH)
-    optimizer = optax.sgd(0.3, momentum=0.9)
+    optimizer = optax.adam(rate)
 
     @jax.jit
-    def step(variables, state, key):
+    def step(variables, state, key, batch):
         def loss(params):
-            return task.loss({**variables, "params": params}, key, BATCH)
+            return task.loss({**variables, "params": params}, key, batch)
 
         (value, aux), grads = jax.value_and_grad(loss, has_aux=True)(variables["params"])
         updates, state = optimizer.update(grads, state)
         params = optax.apply_updates(variables["params"], updates)
-        return {"params": params, "batch_stats": aux.batch_stats}, state, (value, aux.terms)
+        return {"params": params, "batch_stats": aux.batch_stats}, state, value
 
     state, values = optimizer.init(variables["params"]), []
-    for i in range(40):
-        variables, state, (value, _) = step(variables, state, jax.random.key(i))
+    for i in range(steps):
+        # The queue holds the last 20 keys, so that none of a batch's own is among them.
+        variables, state, value = step(variables, state, jax.random.key(i), batches[i % 4])
         values.append(float(value))
-    assert np.isfinite(values).all()
-    # The queue holds the very pictures of the batch, so that the loss stays well above 0.
-    assert np.mean(values[-5:]) < np.mean(values[3:8])
-    sums = jax.device_get(jax.jit(task.evaluate)(variables, BATCH))
-    judged = moco.summarise(sums)
+    return task, variables, np.asarray(values), batches[steps % 4]
+
+
+def test_it_learns_to_tell_pictures_apart():
+    task, variables, losses, batch = learn(steps=80, rate=3e-3)
+    assert np.isfinite(losses).all()
+    judged = moco.summarise(jax.device_get(jax.jit(task.evaluate)(variables, batch)))
     assert judged["info_nce_constant"] == pytest.approx(np.log(21), rel=1e-5)
     assert judged["contrastive_accuracy_constant"] == pytest.approx(1 / 21, rel=1e-5)
-    assert judged["info_nce"] < judged["info_nce_constant"]
+    assert losses[-8:].mean() < 0.85 * losses[4:12].mean()
+    assert judged["info_nce"] < 0.85 * judged["info_nce_constant"]
+    assert judged["contrastive_accuracy"] > 0.25
     assert judged["collapse"] < 0.9
 
 
@@ -144,7 +156,7 @@ def test_views_follow_the_id_and_not_the_place():
     change = jax.jit(lambda ids: change_views(jax.random.key(0), ids, same, settings))
     a, b = change(jnp.arange(200)), change(jnp.arange(200)[::-1])
     np.testing.assert_allclose(a, b[::-1], atol=1e-6)
-    assert len(np.unique(np.asarray(a).round(3).reshape(200, -1), axis=0)) > 195
+    assert len(np.unique(np.asarray(a).round(3).reshape(200, -1), axis=0)) > 150
     # One in five is grey, and none leaves the range of colours.
     grey = np.abs(a - a[..., :1]).max(axis=(1, 2, 3)) < 1e-5
     assert 0.1 < grey.mean() < 0.3
