@@ -1,7 +1,4 @@
-"""Vision transformers under the tasks of depth and segmentation: decoders, devices, refusals.
-
-Neither network here has a batch norm: the state of such a run has no statistics at all.
-"""
+"""Vision transformers under the tasks of depth and segmentation: decoders, devices, refusals."""
 
 from types import SimpleNamespace
 
@@ -42,7 +39,7 @@ def stereo_batch():
     camera = np.array([[W, 0, W / 2], [0, W, H / 2], [0, 0, 1]], np.float32)
     pose = np.eye(4, dtype=np.float32)
     pose[0, 3] = -0.5
-    target = pictures(H // 8, W // 8).repeat(8, axis=1).repeat(8, axis=2)
+    target = pictures(H, W)
     fixed = {"intrinsics": camera, "stereo_pose": pose}
     fixed = {name: np.broadcast_to(value, (B, *value.shape)) for name, value in fixed.items()}
     sources = np.roll(target, -3, axis=2)[:, None]
@@ -54,22 +51,25 @@ def make_segmentation(arg):
     return segmentation.make(config, DATA)
 
 
-def assert_equal(task, batch):
-    """With given weights: to compile their drawing would take as long as the step."""
-    shapes = jax.eval_shape(task.init, jax.random.key(0), batch)
-    given = weights.randomise(shapes)
+def test_segmentation_on_eight_devices():
+    """The encoder alone, a probe behind it; DPT has nothing that sees two pictures at once."""
+    task, batch = make_segmentation("linear,frozen=False"), segmentation_batch()
+    # Given weights: to compile their drawing would take as long as the step.
+    given = weights.randomise(jax.eval_shape(task.init, jax.random.key(0), batch))
     task = task._replace(init=lambda *_: jax.tree.map(jnp.asarray, given))
     assert_equal_on_eight_devices(task, batch)
 
 
-def test_segmentation_on_eight_devices():
-    assert_equal(make_segmentation("linear,frozen=False"), segmentation_batch())
-
-
-def test_depth_from_stereo_on_eight_devices():
+def test_depth_from_stereo_has_no_statistics():
+    """With poses that are known: neither the network nor a pose network has a batch norm."""
     config, _ = depth_presets.make("vit_tiny,stereo", "test")
-    config.model.pose_encoder, config.task.scales = "", 1  # what is left is quick to compile
-    assert_equal(selfsup_depth.make(config), stereo_batch())
+    task, batch = selfsup_depth.make(config), stereo_batch()
+    variables = jax.eval_shape(task.init, jax.random.key(0), batch)
+    assert set(variables) == {"params"}
+    assert set(variables["params"]) == {"encoder", "decoder", "head"}
+    value, aux = jax.eval_shape(task.loss, variables, jax.random.key(0), batch)
+    assert value.shape == ()
+    assert aux.batch_stats == {}
 
 
 @pytest.mark.parametrize("decoder", ["dpt", "deeplabv3", "linear"])
