@@ -83,7 +83,7 @@ class FlowPyramid(nn.Module):
         for level, stride in enumerate(STRIDES):
             a, b = first[stride], second[stride]
             flow, context = self._enlarged(flow, context, a)
-            warped, _ = warp_with_flow(b, flow, border="zero")
+            warped = warp_with_flow(b, flow, border="zero")[0] if level else b
             costs = _leaky_relu(cost_volume(*normalise_pair(a, warped), self.radius))
             seen = jnp.concatenate((context, flow.astype(self.dtype), costs, a), axis=-1)
             residual, context = self.decoder(seen)
