@@ -97,7 +97,7 @@ def abstract_batch(config):
 def with_small_encoders(config):
     """In place: a trace takes seconds a config less, and settings and shapes are the same."""
     for key in ("encoder", "pose_encoder"):
-        if key in config.model and config.model[key]:
+        if config.model.get(key):
             vit = config.model[key].startswith("vit")
             config.model[key] = "vit_tiny" if vit else "tiny"
 
