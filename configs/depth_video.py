@@ -27,8 +27,8 @@ There is no truth to be judged by. eval.json has the photometric error on held-o
 tenth of each video) beside that of a depth map without relief and of the unmoved sources, and the
 focal length as a share of the width (`focal_x`: 0.87 is 60 degrees, 0.5 is 90). Expect the first to
 fall below the other two, and look at the pictures. Both parts are of the same videos, which the log
-calls a leakage of drives: so it is, where anything else is judged on them. The papers find depth on KITTI to be as good
-with learned intrinsics as with given ones, which is not yet reproduced here.
+calls a leakage of drives: so it is, where anything else is judged on them. The papers find depth on
+KITTI to be as good with learned intrinsics as with given ones, which is not yet reproduced here.
 Hardware: any; an hour of video wants a GPU. On a CPU, try it with :resolution=224x128 first.
 """
 
