@@ -12,7 +12,8 @@ from jax.sharding import Mesh
 
 from geoseg_jax import sharding
 from geoseg_jax.monitor import LAG
-from geoseg_jax.settings import ConfigError, did_you_mean
+from geoseg_jax.near_miss import did_you_mean
+from geoseg_jax.settings import ConfigError
 from geoseg_jax.steps import EvalStep
 
 Totals = dict[str, Any]  # float, int, or an array of float64 or int64

@@ -40,6 +40,7 @@ from geoseg_jax.data.made_once import made_once
 from geoseg_jax.data.pack_parts import NAMES, RECORDS, SPLITS, part_path
 from geoseg_jax.data.progress import track
 from geoseg_jax.data.source import DataError
+from geoseg_jax.near_miss import did_you_mean
 from geoseg_jax.settings import ConfigError
 
 PLAN = "plan.json"
@@ -65,7 +66,7 @@ def load_config(argument: str, changes: Sequence[str] = ()) -> ConfigDict:
         key, equals, text = change.partition("=")
         key = key.removeprefix("data.")
         if not equals or key not in config.data:
-            hint = settings.did_you_mean(key, config.data.keys())
+            hint = did_you_mean(key, config.data.keys())
             raise ConfigError(f"--set {change}: {key!r} is no setting of config.data{hint}")
         try:
             value = ast.literal_eval(text)

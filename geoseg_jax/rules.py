@@ -1,20 +1,14 @@
 """The table of all settings: each key of a configuration, its type and its range."""
 
-import difflib
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
+from geoseg_jax.near_miss import did_you_mean
 from geoseg_jax.presets.encoders import ENCODERS
 
 # A rule takes a value and returns what is wrong with it, or None.
 Rule = Callable[[Any], str | None]
-
-
-def did_you_mean(value: Any, names: Iterable[str]) -> str:
-    """'; did you mean NAME?' for the nearest of the names, or '' where none is near."""
-    near = difflib.get_close_matches(str(value), list(names), n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def whole(least: int) -> Rule:

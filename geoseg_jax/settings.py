@@ -8,7 +8,8 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from geoseg_jax.rules import RULES, did_you_mean
+from geoseg_jax.near_miss import did_you_mean
+from geoseg_jax.rules import RULES
 
 
 class ConfigError(ValueError):

@@ -1,6 +1,5 @@
 """Cityscapes with fine labels, in its original layout; label ids are mapped to train ids by us."""
 
-import difflib
 import pathlib
 
 from ml_collections import ConfigDict
@@ -17,6 +16,7 @@ from geoseg_jax.data.segmentation import (
     no_pairs,
 )
 from geoseg_jax.data.source import DataError
+from geoseg_jax.near_miss import did_you_mean
 
 LAYOUT = (
     "ROOT/leftImg8bit/train/aachen/aachen_000000_000019_leftImg8bit.png with "
@@ -63,9 +63,8 @@ def _of_cities(items: list[Item], cities: tuple[str, ...]) -> list[Item]:
     known = sorted({item.name.split("/")[0] for item in items})
     for city in cities:
         if city not in known:
-            near = difflib.get_close_matches(city, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-            raise DataError(f"config.data.cities: no city {city!r} to train on; {hint}")
+            hint = did_you_mean(city, known) or f"; there are {', '.join(known)}"
+            raise DataError(f"config.data.cities: no city {city!r} to train on{hint}")
     return [item for item in items if not cities or item.name.split("/")[0] in cities]
 
 

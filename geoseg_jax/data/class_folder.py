@@ -7,7 +7,6 @@
 Classes are numbered in the order of their names, as torchvision and Caffe number ImageNet's.
 """
 
-import difflib
 import hashlib
 import os
 import pathlib
@@ -21,6 +20,7 @@ from geoseg_jax.data.fit import Fit, fits
 from geoseg_jax.data.name_splits import held_out
 from geoseg_jax.data.segmentation import PICTURE_ENDINGS, need_root
 from geoseg_jax.data.source import DataError, Record
+from geoseg_jax.near_miss import did_you_mean
 
 LAYOUT = "ROOT/train/CLASS/*.JPEG with ROOT/val/CLASS/*.JPEG, or ROOT/val/*.JPEG and a list"
 HOW_TO_GET = "unpack ILSVRC2012_img_train.tar and its inner archives, a folder for each class"
@@ -220,6 +220,5 @@ def _class_in_name(root: pathlib.Path, name: str, categories: Sequence[str]) -> 
 
 
 def _stranger(where: str, category: str, categories: Sequence[str]) -> DataError:
-    near = difflib.get_close_matches(category, categories, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(category, categories)
     return DataError(f"{where}: {category!r} is no class of the training pictures{hint}")

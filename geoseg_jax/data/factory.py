@@ -1,6 +1,5 @@
 """From a configuration to the sources to train and to evaluate on."""
 
-import difflib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -27,6 +26,7 @@ from geoseg_jax.data.constant_flow import WithConstantFlow
 from geoseg_jax.data.fixed_views import FixedViews
 from geoseg_jax.data.source import DataError, Source, left_out
 from geoseg_jax.data.transforms import augmentation
+from geoseg_jax.near_miss import did_you_mean
 
 
 class Data(NamedTuple):
@@ -92,8 +92,7 @@ def make_data(config: ConfigDict, *, check_labels: bool = True) -> Data:
 
 def _check_name(key: str, name: str, known: tuple[str, ...]) -> None:
     if name not in known:
-        near = difflib.get_close_matches(str(name), known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, known)
         raise DataError(f"config.data.{key}={name!r} is none of {', '.join(known)}{hint}")
 
 

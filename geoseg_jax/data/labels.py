@@ -4,7 +4,6 @@ Label files hold ids of their data set; networks are trained on train ids, 0 to 
 classes - 1, and 255 = ignored. A table knows both, with the names and colours.
 """
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
@@ -13,6 +12,7 @@ import numpy as np
 from geoseg_jax.data.label_tables import camvid, cityscapes, nyu
 from geoseg_jax.data.source import BadRecord, DataError
 from geoseg_jax.data.synthetic.classes import CLASSES as SYNTHETIC
+from geoseg_jax.near_miss import did_you_mean
 
 IGNORE = 255
 Colour = tuple[int, int, int]
@@ -45,8 +45,7 @@ def label_table(name: str, key: str = "config.data.classes") -> LabelTable:
     """
     wanted = USUAL.get(name, name)
     if wanted not in _MAKERS:
-        near = difflib.get_close_matches(str(name), (*TABLES, *USUAL), n=1, cutoff=0.4)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, (*TABLES, *USUAL))
         raise DataError(f"{key}={name!r} is none of {', '.join(TABLES)}{hint}")
     return _MAKERS[wanted]()
 

@@ -1,6 +1,5 @@
 """Which pictures train and which evaluate, where a data set is one list of names."""
 
-import difflib
 import hashlib
 import os
 import pathlib
@@ -8,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from geoseg_jax.data.source import DataError
 from geoseg_jax.data.subsets import read_names
+from geoseg_jax.near_miss import did_you_mean
 
 # What an evaluation split may be for every data set: all that was not chosen to train on, and the
 # pictures trained on themselves. Both depend on the choice, see `labelled.make`.
@@ -75,9 +75,10 @@ def _list(
     if not path.is_file():
         special = (POOL,) if key.endswith("train_split") else (REST, TRAIN)
         choices = tuple(dict.fromkeys((*special, *named, *files)))
-        near = difflib.get_close_matches(split, choices, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise DataError(f"{key}={split!r}: {hint}Neither one of {', '.join(choices)} nor a file")
+        raise DataError(
+            f"{key}={split!r} is neither one of {', '.join(choices)} nor a file"
+            f"{did_you_mean(split, choices)}"
+        )
     return _read(path, names)
 
 
@@ -88,8 +89,7 @@ def _read(path: pathlib.Path, names: Sequence[str]) -> list[str]:
         stem = os.path.splitext(line)[0]
         name = line if line in there else stem
         if name not in there:
-            near = difflib.get_close_matches(line, names, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(line, names)
             raise DataError(f"{path}: no labelled picture has the name {line!r}{hint}")
         found[name] = None
     return list(found)

@@ -1,11 +1,11 @@
 """Which frames of KITTI raw to use: built-in splits by drive, and the community's split files."""
 
-import difflib
 import pathlib
 import re
 
 from geoseg_jax.data.kitti_tree import Frame, KittiTree
 from geoseg_jax.data.source import DataError
+from geoseg_jax.near_miss import did_you_mean
 
 # The 28 test drives of Eigen, Puhrsch, Fergus: Depth Map Prediction from a Single Image using a
 # Multi-Scale Deep Network, NIPS 2014. Date -> numbers of the drives.
@@ -51,10 +51,9 @@ def split_frames(tree: KittiTree, split: str, key: str) -> list[Frame]:
         names = split.removeprefix("drive:").split(",")
         return _frames(tree, [_find_drive(tree, name.strip(), key) for name in names], "lr")
     if not pathlib.Path(split).expanduser().is_file():
-        near = difflib.get_close_matches(split, NAMES, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
         raise DataError(
-            f"{key}={split!r}: {hint}Neither one of {', '.join(NAMES)}, drive:NAME nor a file"
+            f"{key}={split!r} is neither one of {', '.join(NAMES)}, drive:NAME nor a file"
+            f"{did_you_mean(split, NAMES)}"
         )
     return _read_file(tree, pathlib.Path(split).expanduser())
 
@@ -76,9 +75,8 @@ def _find_drive(tree: KittiTree, name: str, key: str) -> str:
         if name in (drive, short, short.removesuffix("_sync")):
             return drive
     shorts = [drive.split("/")[1] for drive in tree.drives]
-    near = difflib.get_close_matches(name, shorts, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"it holds {len(shorts)} drives"
-    raise DataError(f"{key}: no drive {name!r} under {tree.root}; {hint}")
+    hint = did_you_mean(name, shorts) or f"; it holds {len(shorts)} drives"
+    raise DataError(f"{key}: no drive {name!r} under {tree.root}{hint}")
 
 
 def _read_file(tree: KittiTree, path: pathlib.Path) -> list[Frame]:

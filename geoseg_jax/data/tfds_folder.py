@@ -3,11 +3,11 @@
 What such a folder holds is described by its own files; no code of the data set is run.
 """
 
-import difflib
 import pathlib
 from typing import Any
 
 from geoseg_jax.data.source import DataError
+from geoseg_jax.near_miss import did_you_mean
 
 _INFO = "dataset_info.json"
 PREPARE = (
@@ -35,8 +35,7 @@ def find(root: str, name: str) -> pathlib.Path:
         versions = sorted((p.parent for p in folder.glob(f"*/{_INFO}")), key=_version)
     if not plain or not versions:
         known = sorted(_known(place))
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(known[:8])}"
+        hint = did_you_mean(name, known) or f"; there are {', '.join(known[:8])}"
         raise DataError(
             f"config.data.dataset={name!r} is not in config.data.root={str(place)!r}"
             f"{hint if known else ''}; {PREPARE}"
@@ -62,8 +61,7 @@ def open_split(folder: pathlib.Path, split: str, key: str, decoders: Any = None)
     except Exception as error:  # whatever tfds finds wrong with the files
         raise DataError(f"{folder} can't be read ({_first_line(error)}); {PREPARE}") from error
     if split.partition("[")[0] not in splits:
-        near = difflib.get_close_matches(split, splits, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(split, splits)
         raise DataError(f"{key}={split!r} is none of {', '.join(splits)} of {folder}{hint}")
     if str(builder.info.file_format.value) != "array_record":
         raise DataError(

@@ -1,12 +1,12 @@
 """Encoders by name."""
 
-import difflib
 from collections.abc import Iterable
 from functools import partial
 
 import jax.numpy as jnp
 
 from geoseg_jax.models import resnet, vit
+from geoseg_jax.near_miss import did_you_mean
 
 OUTPUT_STRIDES = (32, 16, 8)
 _VIT = {"s": vit.ViTS, "b": vit.ViTB, "l": vit.ViTL}
@@ -81,6 +81,5 @@ def is_vit(kind: str) -> bool:
 
 def _known(what: str, name: str, names: Iterable[str]) -> None:
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, names)
         raise ValueError(f"{what} {name!r} is not known, choose one of {sorted(names)}{hint}")

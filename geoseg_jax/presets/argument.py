@@ -1,8 +1,9 @@
 """The argument of a config file, FILE.py:labels=16,frozen=True, as options with types."""
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
+
+from geoseg_jax.near_miss import did_you_mean
 
 
 def parse(arg: str | None, defaults: Mapping[str, Any], file: str) -> dict[str, Any]:
@@ -28,8 +29,7 @@ def parse(arg: str | None, defaults: Mapping[str, Any], file: str) -> dict[str, 
             name, value, equals = owners[0], word, "="
         if name not in defaults:
             known = [*defaults, *(word for words in choices.values() for word in words)]
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(name, known)
             raise ValueError(f"{file}:{arg}: {name!r} is none of {_described(defaults)}{hint}")
         if name in given:
             raise ValueError(f"{file}:{arg}: {name} is given twice, {given[name]!r} and {value!r}")

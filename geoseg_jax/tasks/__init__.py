@@ -1,8 +1,8 @@
 """The tasks: a new one is a file here and a line in make_task."""
 
-import difflib
 from typing import Any
 
+from geoseg_jax.near_miss import did_you_mean
 from geoseg_jax.tasks import (
     classification,
     depth_supervised,
@@ -34,7 +34,7 @@ def make_task(config: Any, data: Any = None) -> Task:
     """
     name = config.task.name
     if name not in TASKS:
-        near = difflib.get_close_matches(name, TASKS, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"config.task.name={name!r} is none of {sorted(TASKS)}{hint}")
+        raise ValueError(
+            f"config.task.name={name!r} is none of {sorted(TASKS)}{did_you_mean(name, TASKS)}"
+        )
     return TASKS[name](config, data)

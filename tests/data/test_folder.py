@@ -97,7 +97,7 @@ def test_labels_without_pictures_are_counted(root):
     ("changes", "said"),
     [
         ({"root": "/nowhere"}, r"is not there; looked for ROOT/images/NAME.jpg .*classes.txt"),
-        ({"train_split": "trian"}, r"config.data.train_split='trian': Neither one of pool"),
+        ({"train_split": "trian"}, r"config.data.train_split='trian' is neither one of pool"),
         ({"classes": "/nowhere.txt"}, r"/nowhere.txt: the class list can't be read"),
     ],
 )

@@ -34,12 +34,12 @@ def test_a_file_of_the_folder_is_strict(tmp_path):
             DataError, match=r"/odd\.txt: no labelled .* name 'be\.jpg'; did .* 'b\.j'"
         ):
             split_names(["a", "b.j", "b"], "pool", where, {"odd": ["a"]}, files)
-    with pytest.raises(DataError, match=r"train_split='mime': did you mean 'mine'\?"):
+    with pytest.raises(DataError, match=r"train_split='mime' .* did you mean 'mine'"):
         split_names(NAMES, "mime", "odd", NAMED, {"mine": files["mine"]})
 
 
 def test_unknown_and_empty():
-    with pytest.raises(DataError, match=r"config.data.eval_split='od': did you mean 'odd'\?"):
+    with pytest.raises(DataError, match=r"config.data.eval_split='od' .* did you mean 'odd'"):
         split_names(NAMES, "pool", "od", NAMED)
     with pytest.raises(DataError, match=r"eval_split='none': none of its pictures is there"):
         split_names(NAMES, "pool", "none", NAMED)
