@@ -4,18 +4,12 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import argument
-from geoseg_jax.presets.encoders import ENCODERS
+from geoseg_jax.presets import argument, sections
 from geoseg_jax.presets.smoke import smoke
-from geoseg_jax.presets.transfer import transfer
 
 # Options of every classification config, FILE.py:resnet50,init=W; a bare word is a choice.
-OPTIONS = {
-    "encoder": ENCODERS,
-    "init": "",  # workdir, checkpoint or weights that the encoder starts from
+OPTIONS = sections.OPTIONS | {
     "resolution": "224x224",  # width x height of the windows that are learned from
-    "seed": 0,
-    "smoke": False,  # a minute on a CPU on synthetic objects, without any data
 }
 
 
@@ -32,17 +26,15 @@ def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str,
     """
     options = argument.parse(arg, argument.override(OPTIONS, more), file)
     height, width = argument.size(options["resolution"], f"{file}:resolution")
-    sections = {
-        "seed": options["seed"],
-        "init_from": options["init"],
-        "transfer": transfer(("encoder",)),
-        "task": _TASK,
-        "model": _MODEL | {"encoder": options["encoder"]},
-        "data": _DATA | {"height": height, "width": width},
-        "optimizer": _SGD,
-        "train": _TRAIN,
-    }
-    return ConfigDict(sections), options
+    config = sections.assemble(
+        options,
+        task=_TASK,
+        model=_MODEL,
+        data=_DATA | {"height": height, "width": width},
+        optimizer=_SGD,
+        train=_TRAIN,
+    )
+    return config, options
 
 
 def finish(config: ConfigDict, options: dict[str, Any]) -> ConfigDict:

@@ -5,25 +5,19 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import argument
-from geoseg_jax.presets.encoders import ENCODERS, decoder_of, suit_vit
+from geoseg_jax.presets import argument, sections
+from geoseg_jax.presets.encoders import DECODERS, decoder_of, suit_vit
 from geoseg_jax.presets.smoke import smoke
-from geoseg_jax.presets.transfer import transfer
 
 VIEWS = {
     "mono": {"frames": (-1, 1), "stereo": False},
     "stereo": {"frames": (), "stereo": True},
     "mono_stereo": {"frames": (-1, 1), "stereo": True},
 }
-
-
 # Options of every depth config, FILE.py:stereo,resnet50,init=W; a word alone says which choice.
-OPTIONS = {
+OPTIONS = sections.OPTIONS | {
     "views": ("mono_stereo", "mono", "stereo"),
-    "encoder": ENCODERS,
-    "decoder": ("auto", "unet", "dpt"),  # auto: unet, or dpt on a ViT
-    "init": "",  # workdir, checkpoint or weights that the encoder starts from
-    "smoke": False,  # the embedded world, small, for a minute on a CPU
+    "decoder": DECODERS,
 }
 
 
@@ -39,19 +33,13 @@ def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str,
       ValueError: for an unknown option or a bad value, see argument.parse.
     """
     options = argument.parse(arg, argument.override(OPTIONS, more), file)
-    config = ConfigDict(
-        {
-            "seed": 0,
-            "init_from": options["init"],
-            "transfer": transfer(("encoder",)),
-            "task": _TASK,
-            "model": MODEL
-            | {"encoder": options["encoder"]}
-            | decoder_of(options["encoder"], options["decoder"]),
-            "data": DATA | VIEWS[options["views"]],
-            "optimizer": OPTIMIZER,
-            "train": TRAIN,
-        }
+    config = sections.assemble(
+        options,
+        task=_TASK,
+        model=MODEL | decoder_of(options["encoder"], options["decoder"]),
+        data=DATA | VIEWS[options["views"]],
+        optimizer=OPTIMIZER,
+        train=TRAIN,
     )
     suit_vit(config)
     # The true baseline gives metres; without stereo the scale is unknown.

@@ -9,6 +9,8 @@ ENCODERS = (
     *("vit_s16_dinov2", "vit_b16_dinov2", "vit_l16_dinov2"),
     *("vit_s16_dinov2_reg4", "vit_b16_dinov2_reg4", "vit_l16_dinov2_reg4"),
 )
+# Decoders of dense predictions; auto: unet, or dpt on a ViT.
+DECODERS = ("auto", "unet", "dpt")
 # Channels of a DPT's fusion by the size of the ViT, as in Depth Anything (arXiv:2401.10891); DPT
 # itself has 256 on all.
 DPT_FEATURES = {"vit_tiny": 16, "vit_s16": 64, "vit_b16": 128, "vit_l16": 256}

@@ -15,18 +15,14 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import argument, depth
-from geoseg_jax.presets.encoders import ENCODERS, decoder_of, suit_vit
+from geoseg_jax.presets import argument, depth, sections
+from geoseg_jax.presets.encoders import DECODERS, decoder_of, suit_vit
 from geoseg_jax.presets.smoke import smoke
-from geoseg_jax.presets.transfer import transfer
 
 # Options of every flow config, FILE.py:paper,resnet50,init=W; a word alone says which choice.
-OPTIONS = {
+OPTIONS = sections.OPTIONS | {
     "method": ("strong", "paper", "supervised"),
-    "encoder": ENCODERS,
-    "decoder": ("auto", "unet", "dpt"),  # of paper; auto: unet, or dpt on a ViT
-    "init": "",  # workdir, checkpoint or weights that the encoder starts from
-    "smoke": False,
+    "decoder": DECODERS,  # of paper
 }
 # Pairs that UFlow sees in a million steps of one.
 _UFLOW_PAIRS = 1_000_000
@@ -49,28 +45,21 @@ def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str,
         method has no use for.
     """
     options = argument.parse(arg, argument.override(OPTIONS, more), file)
-    method, encoder = options["method"], options["encoder"]
+    method = options["method"]
     if method != "paper" and options["decoder"] != "auto":
         raise ValueError(
             f"{file}:decoder={options['decoder']} has no effect on {method}, which has a decoder "
             "of its own; it is for paper"
         )
-    config = ConfigDict(
-        {
-            "seed": 0,
-            "init_from": options["init"],
-            "transfer": transfer(("encoder",)),
-            "task": _TASK,
-            "model": {
-                "encoder": encoder,
-                "normalisation": "imagenet",
-                "compute_dtype": "float32",  # bfloat16 on GPU and TPU
-            },
-            # The next frame alone: the way back is learned from the same pair.
-            "data": depth.DATA | {"frames": (1,), "stereo": False, "truth": "flow"},
-            "optimizer": depth.OPTIMIZER,
-            "train": depth.TRAIN | {"batch_size": 8, "best_metric": "epe"},
-        }
+    config = sections.assemble(
+        options,
+        task=_TASK,
+        # bfloat16 on GPU and TPU.
+        model={"normalisation": "imagenet", "compute_dtype": "float32"},
+        # The next frame alone: the way back is learned from the same pair.
+        data=depth.DATA | {"frames": (1,), "stereo": False, "truth": "flow"},
+        optimizer=depth.OPTIMIZER,
+        train=depth.TRAIN | {"batch_size": 8, "best_metric": "epe"},
     )
     {"paper": _paper, "strong": _strong, "supervised": _supervised}[method](config, options)
     suit_vit(config)

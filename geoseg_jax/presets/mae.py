@@ -4,21 +4,17 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import argument
+from geoseg_jax.presets import argument, sections
 from geoseg_jax.presets.encoders import ENCODERS
 from geoseg_jax.presets.smoke import smoke
-from geoseg_jax.presets.transfer import transfer
 
 # Without those of DINOv2, which have more than MAE's ViT.
 VITS = tuple(e for e in ENCODERS if e.startswith("vit") and "dinov2" not in e)
 
 # Options of every MAE config, FILE.py:vit_l16,init=W; a word alone says which choice.
-OPTIONS = {
+OPTIONS = sections.OPTIONS | {
     "encoder": ("vit_b16", *(e for e in VITS if e != "vit_b16")),
-    "init": "",  # workdir, checkpoint or weights that the encoder starts from
     "resolution": "224x224",  # width x height of the windows that are learned from
-    "seed": 0,
-    "smoke": False,  # a minute on a CPU on synthetic objects, without any data
 }
 
 
@@ -35,17 +31,13 @@ def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str,
     """
     options = argument.parse(arg, argument.override(OPTIONS, more), file)
     height, width = argument.size(options["resolution"], f"{file}:resolution")
-    config = ConfigDict(
-        {
-            "seed": options["seed"],
-            "init_from": options["init"],
-            "transfer": transfer(("encoder",)),
-            "task": _TASK,
-            "model": _MODEL | {"encoder": options["encoder"]},
-            "data": _DATA | {"height": height, "width": width},
-            "optimizer": _OPTIMIZER,
-            "train": _TRAIN,
-        }
+    config = sections.assemble(
+        options,
+        task=_TASK,
+        model=_MODEL,
+        data=_DATA | {"height": height, "width": width},
+        optimizer=_OPTIMIZER,
+        train=_TRAIN,
     )
     if options["encoder"] == "vit_tiny":
         config.model.update({"mae_depth": 1, "mae_width": 32, "mae_heads": 2})

@@ -4,19 +4,17 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import argument
-from geoseg_jax.presets.encoders import ENCODERS
+from geoseg_jax.presets import argument, sections
 from geoseg_jax.presets.smoke import smoke
-from geoseg_jax.presets.transfer import transfer
 
 # Options of every MoCo config, FILE.py:resnet18,init=W; a word alone says which choice.
-OPTIONS = {
-    "encoder": ("resnet50", *(e for e in ENCODERS if e != "resnet50")),
-    "init": "",  # workdir, checkpoint or weights that the encoder starts from
-    "resolution": "224x224",  # width x height of the windows that are learned from
-    "seed": 0,
-    "smoke": False,  # a minute on a CPU on synthetic objects, without any data
-}
+OPTIONS = argument.override(
+    sections.OPTIONS,
+    {
+        "encoder": "resnet50",
+        "resolution": "224x224",  # width x height of the windows that are learned from
+    },
+)
 
 
 def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str, Any]]:
@@ -32,17 +30,13 @@ def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str,
     """
     options = argument.parse(arg, argument.override(OPTIONS, more), file)
     height, width = argument.size(options["resolution"], f"{file}:resolution")
-    config = ConfigDict(
-        {
-            "seed": options["seed"],
-            "init_from": options["init"],
-            "transfer": transfer(("encoder",)),
-            "task": _TASK,
-            "model": _MODEL | {"encoder": options["encoder"]},
-            "data": _DATA | {"height": height, "width": width},
-            "optimizer": _SGD,
-            "train": _TRAIN,
-        }
+    config = sections.assemble(
+        options,
+        task=_TASK,
+        model=_MODEL,
+        data=_DATA | {"height": height, "width": width},
+        optimizer=_SGD,
+        train=_TRAIN,
     )
     if options["encoder"].startswith("vit"):
         config.optimizer = ConfigDict(_ADAMW)

@@ -4,18 +4,14 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import argument
-from geoseg_jax.presets.encoders import ENCODERS, decoder_of, suit_vit
+from geoseg_jax.presets import argument, sections
+from geoseg_jax.presets.encoders import DECODERS, decoder_of, suit_vit
 from geoseg_jax.presets.smoke import smoke
-from geoseg_jax.presets.transfer import transfer
 
 # Options of every reconstruction config, FILE.py:resnet50,init=W; a word alone says which choice.
-OPTIONS = {
-    "encoder": ENCODERS,
-    "decoder": ("auto", "unet", "dpt"),  # auto: unet, or dpt on a ViT
-    "init": "",  # workdir, checkpoint or weights that the encoder starts from
+OPTIONS = sections.OPTIONS | {
+    "decoder": DECODERS,
     "loss": ("image", "holes"),  # all of the picture, as in the paper, or what is to be filled
-    "smoke": False,  # a minute on a CPU on the synthetic world, without any data
 }
 
 
@@ -31,18 +27,13 @@ def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str,
       ValueError: for an unknown option or a bad value, see argument.parse.
     """
     options = argument.parse(arg, argument.override(OPTIONS, more), file)
-    encoder = options["encoder"]
-    config = ConfigDict(
-        {
-            "seed": 0,
-            "init_from": options["init"],
-            "transfer": transfer(("encoder",)),
-            "task": _TASK | {"loss_region": options["loss"]},
-            "model": _MODEL | {"encoder": encoder} | decoder_of(encoder, options["decoder"]),
-            "data": _DATA,
-            "optimizer": _OPTIMIZER,
-            "train": _TRAIN,
-        }
+    config = sections.assemble(
+        options,
+        task=_TASK | {"loss_region": options["loss"]},
+        model=_MODEL | decoder_of(options["encoder"], options["decoder"]),
+        data=_DATA,
+        optimizer=_OPTIMIZER,
+        train=_TRAIN,
     )
     suit_vit(config)
     return config, options

@@ -10,21 +10,17 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import argument, depth
-from geoseg_jax.presets.encoders import ENCODERS, decoder_of, suit_vit
+from geoseg_jax.presets import argument, depth, sections
+from geoseg_jax.presets.encoders import DECODERS, decoder_of, suit_vit
 from geoseg_jax.presets.smoke import smoke
-from geoseg_jax.presets.transfer import transfer
 
 SUPERVISED = "supervised"  # the word, in a file that knows views as well
 # Options of every config of supervised depth, FILE.py:supervised,resnet50,init=W where the file
 # knows views as well; a word alone says which choice.
-OPTIONS = {
-    "encoder": ENCODERS,
-    "decoder": ("auto", "unet", "dpt"),  # auto: unet, or dpt on a ViT
+OPTIONS = sections.OPTIONS | {
+    "decoder": DECODERS,
     "loss": ("silog_root", "silog", "l1", "berhu"),  # see ops/depth_losses.py
-    "init": "",  # workdir, checkpoint or weights that the encoder starts from
     "preset": ("controlled", "paper_code"),
-    "smoke": False,
 }
 
 
@@ -67,19 +63,14 @@ def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str,
       ValueError: for an unknown option or a bad value, see argument.parse.
     """
     options = argument.parse(arg, argument.override(OPTIONS, more), file)
-    encoder = options["encoder"]
     model = {key: value for key, value in depth.MODEL.items() if key != "pose_encoder"}
-    config = ConfigDict(
-        {
-            "seed": 0,
-            "init_from": options["init"],
-            "transfer": transfer(("encoder",)),
-            "task": TASK | {"loss": options["loss"]},
-            "model": model | {"encoder": encoder} | decoder_of(encoder, options["decoder"]),
-            "data": depth.DATA | {"truth_in_training": True, "frames": (), "stereo": False},
-            "optimizer": depth.OPTIMIZER | {"schedule": "cosine"},
-            "train": depth.TRAIN | {"batch_size": 8},
-        }
+    config = sections.assemble(
+        options,
+        task=TASK | {"loss": options["loss"]},
+        model=model | decoder_of(options["encoder"], options["decoder"]),
+        data=depth.DATA | {"truth_in_training": True, "frames": (), "stereo": False},
+        optimizer=depth.OPTIMIZER | {"schedule": "cosine"},
+        train=depth.TRAIN | {"batch_size": 8},
     )
     suit_vit(config)
     if options["preset"] == "paper_code":

@@ -1,0 +1,40 @@
+"""The sections of every config, and the options that every config takes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from geoseg_jax.presets.encoders import ENCODERS
+from geoseg_jax.presets.transfer import transfer
+
+OPTIONS = {
+    "encoder": ENCODERS,
+    "init": "",  # workdir, checkpoint or weights that the encoder starts from; '': random weights
+    "seed": 0,  # of initialisation, order and augmentation
+    "smoke": False,  # a minute on a CPU on the synthetic world, without any data
+}
+
+
+def assemble(
+    options: Mapping[str, Any],
+    *,
+    task: Mapping[str, Any],
+    model: Mapping[str, Any],
+    data: Mapping[str, Any],
+    optimizer: Mapping[str, Any],
+    train: Mapping[str, Any],
+) -> ConfigDict:
+    """A config of these sections that starts from, and with, what the options say."""
+    return ConfigDict(
+        {
+            "seed": options["seed"],
+            "init_from": options["init"],
+            "transfer": transfer(("encoder",)),
+            "task": task,
+            "model": {**model, "encoder": options["encoder"]},
+            "data": data,
+            "optimizer": optimizer,
+            "train": train,
+        }
+    )
