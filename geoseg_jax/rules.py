@@ -195,6 +195,7 @@ RULES: dict[str, Rule] = {
     "task.supervision": choice("photometric", "truth"),
     "task.data_term": choice("ssim_l1", "census"),
     "task.occlusion": choice("none", "forward_backward", "range_map"),
+    "task.occlusion_start": SHARE,
     "task.edge_constant": number(0.0),
     "task.smoothness_on": choice("map", "picture"),
     "task.scale_weights": each(number(0.0), least=1),

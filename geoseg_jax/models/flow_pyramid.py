@@ -26,6 +26,11 @@ DROPS = len(STRIDES) + 1
 _CONTEXT = ((128, 1), (128, 2), (128, 4), (96, 8), (64, 16), (32, 1))
 
 _leaky_relu = functools.partial(nn.leaky_relu, negative_slope=0.1)
+# No motion to begin with: random flows of four levels, each on top of the last and enlarged, would
+# lead everywhere, agree nowhere there and back, and teach nothing where hidden pixels don't count.
+_to_flow = functools.partial(
+    conv.Conv, 2, kernel_init=nn.initializers.zeros, bias_init=nn.initializers.zeros
+)
 
 
 class FlowPyramid(nn.Module):
@@ -119,7 +124,7 @@ class DenseDecoder(nn.Module):
         for i, features in enumerate(self.layers):
             context = _leaky_relu(conv.Conv(features, dtype=self.dtype, name=f"conv_{i}")(x))
             x = jnp.concatenate((x, context), axis=-1)
-        flow = conv.Conv(2, dtype=self.dtype, name="flow")(context)
+        flow = _to_flow(dtype=self.dtype, name="flow")(context)
         return flow.astype(jnp.float32), context
 
 
@@ -134,4 +139,4 @@ class ContextNetwork(nn.Module):
         for i, (features, dilation) in enumerate(self.layers):
             layer = conv.Conv(features, dilation=dilation, dtype=self.dtype, name=f"conv_{i}")
             x = _leaky_relu(layer(x))
-        return conv.Conv(2, dtype=self.dtype, name="flow")(x).astype(jnp.float32)
+        return _to_flow(dtype=self.dtype, name="flow")(x).astype(jnp.float32)

@@ -95,6 +95,14 @@ def _splat_ones(xy: jax.Array) -> jax.Array:
     return total.reshape(height, width)
 
 
+def stays_inside(flow: jax.Array) -> jax.Array:
+    """Whether a flow [..., H, W, 2] in pixels ends within the picture, bool [..., H, W]."""
+    height, width = flow.shape[-3:-1]
+    end = pixel_grid(height, width, flow.dtype) + flow
+    last = jnp.asarray([width - 1, height - 1], flow.dtype) + SLACK
+    return ((end >= -SLACK) & (end <= last)).all(axis=-1)
+
+
 def visible(flow: jax.Array, backward: jax.Array, method: str) -> jax.Array:
     """How much of each target pixel is seen in the source, by either method, or everything.
 
@@ -114,9 +122,5 @@ def visible(flow: jax.Array, backward: jax.Array, method: str) -> jax.Array:
     if method == "forward_backward":
         return forward_backward_check(flow, backward).astype(flow.dtype)
     if method == "range_map":
-        height, width = flow.shape[-3:-1]
-        end = pixel_grid(height, width, flow.dtype) + flow
-        last = jnp.asarray([width - 1, height - 1], flow.dtype) + SLACK
-        inside = ((end >= -SLACK) & (end <= last)).all(axis=-1)
-        return jnp.where(inside, jnp.clip(range_map(backward), 0, 1), 0)
+        return jnp.where(stays_inside(flow), jnp.clip(range_map(backward), 0, 1), 0)
     raise ValueError(f"occlusion is {method!r}; use 'forward_backward', 'range_map' or 'none'")

@@ -103,6 +103,7 @@ def _paper(config: ConfigDict, options: dict[str, Any]) -> None:
         {
             "data_term": "ssim_l1",
             "occlusion": "none",
+            "occlusion_start": 0.0,
             "bidirectional": False,
             "random_swap": True,
             "smoothness": 2.0,
@@ -132,6 +133,8 @@ _TASK = {
     "data_term": "census",
     "ssim_weight": 0.85,  # of ssim_l1
     "occlusion": "forward_backward",  # range_map is better where things, not the camera, move
+    # The share of the training after which hidden pixels are left out.
+    "occlusion_start": 0.1,
     "bidirectional": True,
     "random_swap": False,
     # UFlow's 2.0 is of the mean over u, v and both directions, ours of the sum.

@@ -26,61 +26,46 @@ from geoseg_jax.tasks.flow_photometric import photometric_loss
 from geoseg_jax.tasks.jitter import jitter_views
 
 # The part of batch_stats that tells which share of the training is done. A loss sees neither the
-# step nor the number of steps, and self-distillation must not begin before there is a teacher.
+# step nor the number of steps, and neither self-distillation nor occlusion must begin before there
+# are flows to go by.
 PROGRESS = "progress"
 
 
 def make(config: Any, data: Any = None) -> Task:
     """The task for one configuration; reads config.task, config.model and config.train.steps."""
     del data  # every batch carries all that this task needs
-    task = config.task
-    net = _network(config.model, task)
-    both = task.supervision == "photometric" and task.bidirectional
-    distils = both and task.distillation.weight > 0
+    arm = _Flow(config)
+    return Task(arm.init, arm.loss, arm.evaluate, flow_scores.summarise, arm.visualise)
 
-    # Compiled for itself, so that the three runs of self-distillation are traced but once.
-    @functools.partial(jax.jit, static_argnames=("train", "both"))
-    def run(own: Variables, frames: jax.Array, keep: jax.Array | None, train: bool, both: bool):
-        return net.apply(own, frames, train=train, both=both, keep=keep, mutable=["batch_stats"])
 
-    def apply(variables: Variables, frames: jax.Array, *, train: bool, both: bool, keep=None):
-        """Flows of all scales, and the batch statistics after them."""
-        own = {"params": variables["params"], "batch_stats": _statistics(variables)}
-        flows, updated = run(own, frames, keep, train=train, both=both)
-        return flows, updated.get("batch_stats", {})
+class _Flow:
+    """The network of one configuration; its methods are the functions of the task."""
 
-    def init(key: jax.Array, batch: Batch) -> Variables:
-        variables = dict(net.init(key, _frames(batch), train=False))
-        if distils:
+    def __init__(self, config: Any):
+        self.task, self.steps = config.task, config.train.steps
+        self.net = _network(config.model, config.task)
+        self.both = self.task.supervision == "photometric" and self.task.bidirectional
+        self.distils = self.both and self.task.distillation.weight > 0
+        # Whether anything depends on how far the training is.
+        self.timed = self.distils or (self.both and self.task.occlusion_start > 0)
+
+        # Compiled for itself, so that the three runs of self-distillation are traced but once.
+        @functools.partial(jax.jit, static_argnames=("train", "both"))
+        def run(own: Variables, frames: jax.Array, keep: jax.Array | None, train: bool, both: bool):
+            options = {"train": train, "both": both, "keep": keep, "mutable": ["batch_stats"]}
+            return self.net.apply(own, frames, **options)
+
+        self._run = run
+
+    def init(self, key: jax.Array, batch: Batch) -> Variables:
+        variables = dict(self.net.init(key, _frames(batch), train=False))
+        if self.timed:
             progress = {PROGRESS: {"share": jnp.zeros((), jnp.float32)}}
             variables["batch_stats"] = {**variables.get("batch_stats", {}), **progress}
         return variables
 
-    def distilled(variables, frames, seen, keep) -> tuple[jax.Array, dict[str, Any]]:
-        """Self-distillation with its weight, and the progress after this step."""
-        progress = variables["batch_stats"][PROGRESS]["share"]
-        settings = task.distillation
-        weight = settings.weight * ramp(progress, settings.start, settings.ramp)
-
-        # Both are normalised by the batch, as in training; the running statistics remain those of
-        # whole pictures.
-        def teacher(frames: jax.Array) -> jax.Array:
-            fixed = jax.lax.stop_gradient(variables)
-            return apply(fixed, frames, train=True, both=True, keep=jnp.ones(DROPS))[0][0]
-
-        def student(frames: jax.Array) -> jax.Array:
-            return apply(variables, frames, train=True, both=True, keep=keep)[0][0]
-
-        # Before its time it is not computed at all.
-        value = jax.lax.cond(
-            weight > 0,
-            lambda: distillation_loss(teacher, student, frames, seen, settings.crop),
-            lambda: jnp.zeros(()),
-        )
-        after = {PROGRESS: {"share": progress + 1 / config.train.steps}}
-        return weight * value, after
-
-    def loss(variables: Variables, key: jax.Array, batch: Batch) -> tuple[jax.Array, Aux]:
+    def loss(self, variables: Variables, key: jax.Array, batch: Batch) -> tuple[jax.Array, Aux]:
+        task = self.task
         of_jitter, of_order, of_levels = jax.random.split(key, 3)
         frames = _frames(batch)
         if task.supervision == "photometric" and task.random_swap:
@@ -88,31 +73,69 @@ def make(config: Any, data: Any = None) -> Task:
         seen = jitter_views(of_jitter, batch["id"], frames, task.jitter)
         kept = jax.random.bernoulli(of_levels, 1 - task.level_dropout, (DROPS,))
         keep = kept.astype(jnp.float32)
-        flows, stats = apply(variables, seen, train=True, both=both, keep=keep)
+        flows, stats = self._apply(variables, seen, train=True, both=self.both, keep=keep)
         if task.supervision == "truth":
             value = _against_truth(flows, batch, task)
             return value, Aux(stats, {"robust_error": value})
-        value, terms = photometric_loss(flows, frames, task)
-        if distils:
-            taught, after = distilled(variables, frames, seen, keep)
-            value, terms["distillation"] = value + taught, taught
-            stats = {**stats, **after}
+        progress = variables["batch_stats"][PROGRESS]["share"] if self.timed else 1.0
+        value, terms = photometric_loss(flows, frames, task, progress >= task.occlusion_start)
+        if self.distils:
+            terms["distillation"] = self._distilled(variables, frames, seen, keep, progress)
+            value = value + terms["distillation"]
+        if self.timed:
+            stats = {**stats, PROGRESS: {"share": progress + 1 / self.steps}}
         return value, Aux(stats, terms)
 
-    def finest(variables: Variables, frames: jax.Array, both: bool = False) -> jax.Array:
-        """[B, D, H, W, 2] in pixels of the picture."""
-        flow = apply(variables, frames, train=False, both=both)[0][0]
-        return resize_bilinear(flow, *frames.shape[2:4])
+    def evaluate(self, variables: Variables, batch: Batch) -> Sums:
+        return flow_scores.judge(self._finest(variables, _frames(batch))[:, 0], batch)
 
-    def evaluate(variables: Variables, batch: Batch) -> Sums:
-        return flow_scores.judge(finest(variables, _frames(batch))[:, 0], batch)
-
-    def visualise(variables: Variables, batch: Batch) -> dict[str, jax.Array]:
+    def visualise(self, variables: Variables, batch: Batch) -> dict[str, jax.Array]:
         frames = _frames(batch)
-        flows = finest(variables, frames, both=True)
+        flows = self._finest(variables, frames, both=True)
         return _pictures(flows[:, 0], flows[:, 1], frames, batch)
 
-    return Task(init, loss, evaluate, flow_scores.summarise, visualise)
+    def _apply(
+        self,
+        variables: Variables,
+        frames: jax.Array,
+        *,
+        train: bool,
+        both: bool,
+        keep: jax.Array | None = None,
+    ) -> tuple[tuple[jax.Array, ...], Any]:
+        """Flows of all scales, and the network's own batch statistics after them."""
+        stats = variables.get("batch_stats", {})
+        own = {part: value for part, value in stats.items() if part != PROGRESS}
+        own = {"params": variables["params"], "batch_stats": own}
+        flows, updated = self._run(own, frames, keep, train=train, both=both)
+        return flows, updated.get("batch_stats", {})
+
+    def _finest(self, variables: Variables, frames: jax.Array, both: bool = False) -> jax.Array:
+        """[B, D, H, W, 2] in pixels of the picture."""
+        flow = self._apply(variables, frames, train=False, both=both)[0][0]
+        return resize_bilinear(flow, *frames.shape[2:4])
+
+    def _distilled(self, variables, frames, seen, keep, progress) -> jax.Array:
+        """Self-distillation with its weight."""
+        settings = self.task.distillation
+        weight = settings.weight * ramp(progress, settings.start, settings.ramp)
+
+        # Both are normalised by the batch, as in training; the running statistics remain those of
+        # whole pictures.
+        def teacher(frames: jax.Array) -> jax.Array:
+            fixed = jax.lax.stop_gradient(variables)
+            return self._apply(fixed, frames, train=True, both=True, keep=jnp.ones(DROPS))[0][0]
+
+        def student(frames: jax.Array) -> jax.Array:
+            return self._apply(variables, frames, train=True, both=True, keep=keep)[0][0]
+
+        # Before its time it is not computed at all.
+        value = jax.lax.cond(
+            weight > 0,
+            lambda: distillation_loss(teacher, student, frames, seen, settings.crop),
+            lambda: jnp.zeros(()),
+        )
+        return weight * value
 
 
 def swapped(key: jax.Array, ids: jax.Array, frames: jax.Array) -> jax.Array:
@@ -146,12 +169,6 @@ def _network(model: Any, task: Any) -> FlowNet:
         dtype=jnp.dtype(model.compute_dtype),
         **options,
     )
-
-
-def _statistics(variables: Variables) -> dict[str, Any]:
-    """The network's own, without what the task keeps beside them."""
-    stats = variables.get("batch_stats", {})
-    return {part: value for part, value in stats.items() if part != PROGRESS}
 
 
 def _frames(batch: Batch) -> jax.Array:

@@ -15,7 +15,10 @@ _ROUNDING = 1e-3
 
 
 def photometric_loss(
-    flows: Sequence[jax.Array], frames: jax.Array, settings: Mapping[str, Any]
+    flows: Sequence[jax.Array],
+    frames: jax.Array,
+    settings: Mapping[str, Any],
+    judge_occlusion: jax.Array | bool = True,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """The loss and its terms.
 
@@ -25,6 +28,9 @@ def photometric_loss(
       frames: [B, 2, H, W, 3] in [0, 1], in true colours.
       settings: config.task: scale_weights, data_term, ssim_weight, occlusion (needs both
         directions but for 'none'), smoothness, smoothness_order, smoothness_on, edge_constant.
+      judge_occlusion: bool scalar; where it is False, all counts that the flow leaves within the
+        picture. Flows that were never trained agree nowhere, and where all is hidden nothing is
+        learned.
 
     Returns:
       A scalar, and the terms: data, smoothness (before its weight), both summed over scales, and
@@ -39,7 +45,9 @@ def photometric_loss(
     for flow, weight in zip(flows, settings["scale_weights"], strict=False):
         full = resize_bilinear(flow, height, width)
         fixed = jax.lax.stop_gradient(full)
-        seen.append(occlusion.visible(fixed, fixed[:, ::-1], settings["occlusion"]))
+        visible = occlusion.visible(fixed, fixed[:, ::-1], settings["occlusion"])
+        inside = occlusion.stays_inside(fixed).astype(visible.dtype)
+        seen.append(jnp.where(judge_occlusion, visible, inside))
         warped, _ = warp_with_flow(sources, full)
         error = flow_losses.data_term(
             warped, targets, settings["data_term"], ssim_weight=settings["ssim_weight"]

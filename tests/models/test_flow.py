@@ -61,6 +61,13 @@ def pyramid():
     return jax.jit(lambda frames, keep: net.apply(variables, frames, False, both=True, keep=keep))
 
 
+def test_a_pyramid_starts_at_no_motion():
+    net = FlowNet("tiny", **SMALL)
+    run = jax.jit(lambda: net.apply(net.init(KEY, FRAMES, False), FRAMES, False, both=True))
+    for flow in run():
+        np.testing.assert_array_equal(flow, 0)
+
+
 def test_both_directions_are_one_network(pyramid):
     apply = pyramid
     forward = apply(FRAMES, jnp.ones(DROPS))
