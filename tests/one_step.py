@@ -1,5 +1,8 @@
 """One training step of a task on one device and on eight: the numbers must be the same."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import numpy as np
 from ml_collections import ConfigDict
@@ -7,33 +10,50 @@ from ml_collections import ConfigDict
 from geoseg_jax import sharding, steps
 from geoseg_jax.state import TrainState
 from geoseg_jax.tasks.base import Task
+from tests.models.weights import randomise
 
 # Constant learning rate of plain SGD, so that updates are proportional to gradients: Adam's first
 # step divides each gradient by itself and would turn rounding noise into updates of full size.
 OPTIMIZER = {"name": "sgd", "learning_rate": 0.1, "momentum": 0.0}
 
 
-def run(task: Task, batch: dict[str, np.ndarray], devices: int) -> tuple[TrainState, np.ndarray]:
+def run(
+    task: Task, variables: Any, batch: dict[str, np.ndarray], devices: int
+) -> tuple[TrainState, np.ndarray]:
     """The state after one step over `devices` devices, and the step's report."""
     mesh = sharding.make_mesh(jax.devices()[:devices])
     shapes = sharding.global_shapes(batch, sharding.split(mesh))
     config = ConfigDict({"optimizer": OPTIMIZER})
     optimizer = steps.make_optimizer_for(task, config, 1, shapes)
-    create, like = steps.make_state(task, optimizer, 0, shapes, mesh)
+    # From given weights: to compile their drawing would take as long as the step.
+    state = TrainState(
+        step=np.zeros((), np.int32),
+        params=variables["params"],
+        batch_stats=variables.get("batch_stats", {}),
+        opt_state=optimizer.transform.init(variables["params"]),
+    )
+    state = jax.device_put(state, sharding.replicated(mesh))
+    like = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state
+    )
     step = steps.make_train_step(task, optimizer, 0, like, shapes, mesh)
     arrays = sharding.to_devices(batch, mesh)
-    state, report = step.run(create(), arrays, steps.stop_flags(0, mesh))
+    state, report = step.run(state, arrays, steps.stop_flags(0, mesh))
     return jax.device_get(state), np.asarray(report)
 
 
 def assert_equal_on_eight_devices(
-    task: Task, batch: dict[str, np.ndarray], tolerance: float = 2e-4
+    task: Task,
+    batch: dict[str, np.ndarray],
+    tolerance: float = 2e-4,
+    change: Callable[[Any], Any] = lambda variables: variables,
 ) -> None:
     """Fails where a leaf of the state differs by more than its share of the leaf's largest value.
 
-    batch: of numpy arrays, eight examples or a multiple.
+    batch: of numpy arrays, eight examples or a multiple. change: of the random variables.
     """
-    (one, first), (eight, second) = (run(task, batch, devices) for devices in (1, 8))
+    variables = change(randomise(jax.eval_shape(task.init, jax.random.key(0), batch)))
+    (one, first), (eight, second) = (run(task, variables, batch, devices) for devices in (1, 8))
     np.testing.assert_allclose(first, second, rtol=tolerance, atol=tolerance)
     same = jax.tree.map(
         lambda a, b: float(

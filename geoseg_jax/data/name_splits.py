@@ -6,7 +6,6 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 from geoseg_jax.data.source import DataError
-from geoseg_jax.data.subsets import read_names
 from geoseg_jax.near_miss import did_you_mean
 
 # What an evaluation split may be for every data set: all that was not chosen to train on, and the
@@ -80,6 +79,22 @@ def _list(
             f"{did_you_mean(split, choices)}"
         )
     return _read(path, names)
+
+
+def read_names(path: str | pathlib.Path) -> list[str]:
+    """The names in a file, one a line; what follows a # is a comment.
+
+    Raises DataError where it can't be read or holds none.
+    """
+    try:
+        text = pathlib.Path(path).expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: the file of names can't be read ({error})") from error
+    lines = (line.partition("#")[0].strip() for line in text.splitlines())
+    names = [line for line in lines if line]
+    if not names:
+        raise DataError(f"{path}: the file holds no name; write one a line")
+    return names
 
 
 def _read(path: pathlib.Path, names: Sequence[str]) -> list[str]:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from geoseg_jax.data.labels import LabelTable
+from geoseg_jax.data.name_splits import read_names
 from geoseg_jax.data.source import DataError, Record, Source, drive_of, files_of
 
 FIRST = -1  # the subset of the first names in order
@@ -133,22 +134,6 @@ def main(arguments: Sequence[str]) -> int:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     return 0
-
-
-def read_names(path: str | pathlib.Path) -> list[str]:
-    """The names in a file, one a line; what follows a # is a comment.
-
-    Raises DataError where it can't be read or holds none.
-    """
-    try:
-        text = pathlib.Path(path).expanduser().read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: the file of names can't be read ({error})") from error
-    lines = (line.partition("#")[0].strip() for line in text.splitlines())
-    names = [line for line in lines if line]
-    if not names:
-        raise DataError(f"{path}: the file holds no name; write one a line")
-    return names
 
 
 if __name__ == "__main__":

@@ -217,17 +217,12 @@ def test_everything_without_labels_is_equal_on_eight_devices():
     config = make_config("paper,tiny", task=ConfigDict(strong), task__level_dropout=0.0)
     task = make_task(config)
 
-    def init(key, batch):
+    def late(variables):
         # As in the second half of a training: self-distillation runs.
-        variables = task.init(key, batch)
-        stats = {**variables["batch_stats"], task_flow.PROGRESS: {"share": jnp.ones(())}}
+        stats = {**variables["batch_stats"], task_flow.PROGRESS: {"share": np.ones((), "f4")}}
         return {**variables, "batch_stats": stats}
 
-    assert_equal_on_eight_devices(task._replace(init=init), make_batch(8))
-
-
-def test_a_pyramid_on_a_vit_is_equal_on_eight_devices():
-    assert_equal_on_eight_devices(make_task(make_config("supervised,vit_tiny")), make_batch(8))
+    assert_equal_on_eight_devices(task, make_batch(8), change=late)
 
 
 def test_supervised_learns_a_translation():
@@ -250,7 +245,8 @@ def test_supervised_learns_a_translation():
         )
         params = jax.tree.map(lambda p, m: p - 0.01 * m, params, momentum)
         variables = {**variables, "batch_stats": aux.batch_stats}
-    assert float(value) < 0.6 * first
+    # (|d| + 0.01)^0.4 to the power of 2.5 is a distance in pixels: it has halved.
+    assert float(value) ** 2.5 < 0.5 * first**2.5
 
 
 def test_contradictory_settings_are_refused():
