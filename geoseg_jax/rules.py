@@ -199,6 +199,7 @@ RULES: dict[str, Rule] = {
     "task.edge_constant": number(0.0),
     "task.smoothness_on": choice("map", "picture"),
     "task.scale_weights": each(number(0.0), least=1),
+    "task.coarse_weights": each(number(0.0)),
     "task.bidirectional": flag,
     "task.random_swap": flag,
     "task.level_dropout": number(0.0, 0.9),

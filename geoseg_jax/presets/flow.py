@@ -142,7 +142,8 @@ _TASK = {
     "smoothness_order": 2,
     "smoothness_on": "map",  # in its own pixels; picture: enlarged, in shares of the sides
     "edge_constant": 150.0,
-    "scale_weights": (1.0,),  # the finest first
+    "scale_weights": (1.0,),  # of flows enlarged to the picture, the finest first
+    "coarse_weights": (),  # of the same flows on pictures reduced to their own size
     "level_dropout": 0.1,
     # From `start` of the training on, at full weight after another `ramp`; `crop` of each side is
     # cut off, 64 pixels of UFlow's 640.

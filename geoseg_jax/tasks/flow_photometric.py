@@ -26,8 +26,11 @@ def photometric_loss(
       flows: for each scale, the finest first, [B, D, h, w, 2] in pixels of the picture; D = 0 leads
         from frame 0 to frame 1 and D = 1, where there, back.
       frames: [B, 2, H, W, 3] in [0, 1], in true colours.
-      settings: config.task: scale_weights, data_term, ssim_weight, occlusion (needs both
-        directions but for 'none'), smoothness, smoothness_order, smoothness_on, edge_constant.
+      settings: config.task: scale_weights of flows enlarged to the picture, coarse_weights of the
+        same flows on pictures reduced to their own size (how ARFlow reaches far: Liu et al.,
+        "Learning by Analogy", CVPR 2020; a census of the picture leads no further than its patch
+        does), data_term, ssim_weight, occlusion (needs both directions but for 'none'),
+        smoothness, smoothness_order, smoothness_on, edge_constant.
       judge_occlusion: bool scalar; where it is False, all counts that the flow leaves within the
         picture. Flows that were never trained agree nowhere, and where all is hidden nothing is
         learned.
@@ -38,24 +41,47 @@ def photometric_loss(
     """
     directions = flows[0].shape[1]
     height, width = frames.shape[2:4]
-    targets, sources = frames[:, :directions], frames[:, ::-1][:, :directions]
-    patches = flow_losses.whole_patches(height, width, settings["data_term"])
+    targets = frames[:, :directions]
     data = smooth = jnp.zeros(())
-    seen = []
+    visible = []
     for flow, weight in zip(flows, settings["scale_weights"], strict=False):
         full = resize_bilinear(flow, height, width)
-        fixed = jax.lax.stop_gradient(full)
-        visible = occlusion.visible(fixed, fixed[:, ::-1], settings["occlusion"])
-        inside = occlusion.stays_inside(fixed).astype(visible.dtype)
-        seen.append(jnp.where(judge_occlusion, visible, inside))
-        warped, _ = warp_with_flow(sources, full)
-        error = flow_losses.data_term(
-            warped, targets, settings["data_term"], ssim_weight=settings["ssim_weight"]
-        )
-        data += weight * flow_losses.masked_mean(error, seen[-1] * patches)
+        error, seen = _data(full, frames, settings, judge_occlusion)
+        data += weight * error
         smooth += weight * _smoothness(flow, full, targets, settings)
-    terms = {"data": data, "smoothness": smooth, "visible": seen[0].mean()}
+        visible.append(seen)
+    for flow, weight in zip(flows, settings["coarse_weights"], strict=False):
+        h, w = flow.shape[2:4]
+        own = flow * jnp.asarray([w / width, h / height], flow.dtype)
+        data += weight * _data(own, _reduced(frames, h, w), settings, judge_occlusion)[0]
+    terms = {"data": data, "smoothness": smooth, "visible": visible[0]}
     return data + settings["smoothness"] * smooth, terms
+
+
+def _data(flow, frames, settings, judge_occlusion) -> tuple[jax.Array, jax.Array]:
+    """Mean error over what is seen, and the share of that; flow in pixels of the frames."""
+    directions = flow.shape[1]
+    targets, sources = frames[:, :directions], frames[:, ::-1][:, :directions]
+    fixed = jax.lax.stop_gradient(flow)
+    seen = jnp.where(
+        judge_occlusion,
+        occlusion.visible(fixed, fixed[:, ::-1], settings["occlusion"]),
+        occlusion.stays_inside(fixed).astype(fixed.dtype),
+    )
+    warped, _ = warp_with_flow(sources, flow)
+    kind = settings["data_term"]
+    error = flow_losses.data_term(warped, targets, kind, ssim_weight=settings["ssim_weight"])
+    patches = flow_losses.whole_patches(*frames.shape[2:4], kind)
+    return flow_losses.masked_mean(error, seen * patches), seen.mean()
+
+
+def _reduced(frames: jax.Array, height: int, width: int) -> jax.Array:
+    """Means over the squares that become a pixel: edges must not depend on where a square's middle
+    happens to lie.
+    """
+    n, h, w = frames.shape[1:4]
+    squares = frames.reshape(-1, n, height, h // height, width, w // width, frames.shape[-1])
+    return squares.mean(axis=(3, 5))
 
 
 def _smoothness(flow, full, targets, settings) -> jax.Array:
@@ -68,10 +94,7 @@ def _smoothness(flow, full, targets, settings) -> jax.Array:
     if settings["smoothness_on"] == "picture":
         shares = full / jnp.asarray([width, height], full.dtype)
         return flow_losses.flow_smoothness(shares, targets, **options).mean()
-    # Means over the squares that become a pixel: edges must not depend on where a square's
-    # middle happens to lie.
-    squares = targets.reshape(*targets.shape[:2], h, height // h, w, width // w, -1)
     own = flow * jnp.asarray([w / width, h / height], flow.dtype)
     return flow_losses.flow_smoothness(
-        own, squares.mean(axis=(3, 5)), rounding=_ROUNDING, **options
+        own, _reduced(targets, h, w), rounding=_ROUNDING, **options
     ).mean()

@@ -98,6 +98,24 @@ def test_of_all_translations_the_true_one_costs_least(arg):
         assert sign * slopes[0][index] > 0
 
 
+def test_on_reduced_pictures_the_slope_leads_from_further_away():
+    """Flows at a quarter of the size, off by 7 pixels: beyond a census patch of the picture."""
+    size, true = (64, 128), 8
+    config = make_config("strong,tiny", task__scale_weights=(0.0,), task__coarse_weights=(1.0,))
+    first, second = shifted(1, (true, 0), size)
+    frames = jnp.stack((first, second), axis=1) / 255
+
+    def loss(u):
+        there = jnp.broadcast_to(jnp.stack((u, 0 * u)), (1, 1, size[0] // 4, size[1] // 4, 2))
+        flows = jnp.concatenate((there, -there), axis=1)
+        return photometric_loss((flows,), frames, config.task)[0]
+
+    u = jnp.asarray([1.0, 8.0, 15.0])
+    values, slopes = jax.jit(jax.vmap(jax.value_and_grad(loss)))(u)
+    assert values[1] < 0.5 * min(values[0], values[2])
+    assert slopes[0] < 0 < slopes[2]
+
+
 def test_paper_counts_smoothness_in_shares_of_the_sides():
     config = make_config("paper,tiny")
     frames = jnp.full((1, 2, *SIZE, 3), 0.5)
