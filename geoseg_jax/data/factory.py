@@ -54,6 +54,8 @@ MAKERS: Mapping[str, Callable[[ConfigDict], tuple[Source, Source]]] = {
     "pictures": picture_folder.make,
     "packed": packed.make,
 }
+# Those whose splits are folders or drives.
+_BY_FOLDER = ("kitti", "cityscapes_depth")
 
 
 def make_data(config: ConfigDict, *, check_labels: bool = True) -> Data:
@@ -105,12 +107,13 @@ def _from_two(data: ConfigDict) -> tuple[Source, Source]:
             f"on {data.name} itself by config.data.eval_name=''"
         )
     first, second = (ConfigDict(data.to_dict()) for _ in range(2))
-    first.update({"eval_name": "", "eval_split": "train", "truth": "none"})
+    # The split that isn't used must be one that its set knows: folders and drives are theirs alone,
+    # 'train' and 'pool' are known to all that have one list of names.
+    unused = data.train_split if data.name in _BY_FOLDER else "train"
+    first.update({"eval_name": "", "eval_split": unused, "truth": "none"})
+    unused = data.eval_split if data.eval_name in _BY_FOLDER else "pool"
     second.update({"name": data.eval_name, "root": data.eval_root, "eval_name": ""})
-    # The other set's own training split is of no interest, but must be one that it knows: folders
-    # and drives are theirs alone, 'pool' is known to all that have one list of names.
-    by_folder = data.eval_name in ("kitti", "cityscapes_depth")
-    second.update({"train_split": data.eval_split if by_folder else "pool"})
+    second.update({"train_split": unused})
     return MAKERS[data.name](first)[0], MAKERS[data.eval_name](second)[1]
 
 

@@ -26,6 +26,9 @@ DROPS = len(STRIDES) + 1
 _CONTEXT = ((128, 1), (128, 2), (128, 4), (96, 8), (64, 16), (32, 1))
 
 _leaky_relu = functools.partial(nn.leaky_relu, negative_slope=0.1)
+# He initialisation (He et al., ICCV 2015): as PyTorch starts its convolutions, each of them makes
+# what it passes on half as large, and a dozen of them in a row leave next to nothing to learn from.
+_conv = functools.partial(conv.Conv, kernel_init=nn.initializers.he_normal())
 # No motion to begin with: random flows of four levels, each on top of the last and enlarged, would
 # lead everywhere, agree nowhere there and back, and teach nothing where hidden pixels don't count.
 _to_flow = functools.partial(
@@ -54,7 +57,7 @@ class FlowPyramid(nn.Module):
     def setup(self):
         self.reassemble = Reassemble(self.width, tuple(sorted(STRIDES)), self.dtype)
         self.decoder = DenseDecoder(self.layers, self.dtype)
-        self.carry = conv.Conv(self.width, dtype=self.dtype)
+        self.carry = _conv(self.width, dtype=self.dtype)
         if self.context_layers:
             chosen = (*_CONTEXT[: self.context_layers - 1], _CONTEXT[-1])
             self.context = ContextNetwork(chosen, self.dtype)
@@ -122,7 +125,7 @@ class DenseDecoder(nn.Module):
     def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         """[N, h, w, C] -> residual flow [N, h, w, 2] float32, context [N, h, w, layers[-1]]."""
         for i, features in enumerate(self.layers):
-            context = _leaky_relu(conv.Conv(features, dtype=self.dtype, name=f"conv_{i}")(x))
+            context = _leaky_relu(_conv(features, dtype=self.dtype, name=f"conv_{i}")(x))
             x = jnp.concatenate((x, context), axis=-1)
         flow = _to_flow(dtype=self.dtype, name="flow")(context)
         return flow.astype(jnp.float32), context
@@ -137,6 +140,6 @@ class ContextNetwork(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         for i, (features, dilation) in enumerate(self.layers):
-            layer = conv.Conv(features, dilation=dilation, dtype=self.dtype, name=f"conv_{i}")
+            layer = _conv(features, dilation=dilation, dtype=self.dtype, name=f"conv_{i}")
             x = _leaky_relu(layer(x))
         return _to_flow(dtype=self.dtype, name="flow")(x).astype(jnp.float32)
