@@ -9,18 +9,22 @@ import pytest
 from geoseg_jax.data import make_data
 from geoseg_jax.data.pipeline import train_batches
 from geoseg_jax.data.transforms import augmentation
-from geoseg_jax.tasks import make_task
+from geoseg_jax.tasks import TASKS, make_task
 from tests.one_step import assert_equal_on_eight_devices
-from tests.test_configs import KEY, NAMES, abstract_batch, data_for, get_config
+from tests.test_configs import KEY, abstract_batch, data_for, get_config
 
-ARMS = [name for name in NAMES if not name.startswith("segment") and name != "quickstart"]
-# What is learned in ways of its own beside the usual one.
-WAYS = {
-    "depth_kitti": ["mono", "supervised"],
-    "depth_synthetic": ["supervised"],
-    "flow_kitti": ["paper", "supervised"],
-    "flow_synthetic": ["paper", "supervised"],
+# A config of each task and the ways in which it learns; what differs between the configs of a task
+# is the data.
+ARMS = {
+    "classify_synthetic": [""],
+    "depth_synthetic": ["mono_stereo", "supervised"],
+    "depth_video": ["learned"],
+    "flow_synthetic": ["strong", "paper", "supervised"],
+    "mae_imagenet": [""],
+    "moco_imagenet": [""],
+    "reconstruct_kitti": [""],
 }
+PAIRS = [(name, way) for name, ways in ARMS.items() for way in ways]
 # An arm -> the encoders that it trains; MAE is for transformers.
 BOTH = {"tiny", "vit_tiny"}
 ENCODERS = {"mae_imagenet": {"vit_tiny"}}
@@ -42,9 +46,12 @@ def wanted():
     return {name: encoder_of(get_config("segment_synthetic", name)) for name in BOTH}
 
 
-@pytest.mark.parametrize(
-    ("name", "way"), [(name, way) for name in ARMS for way in ["", *WAYS.get(name, [])]]
-)
+def test_no_task_is_left_out():
+    covered = {get_config(name, way).task.name for name, way in PAIRS}
+    assert covered == set(TASKS) - {"segmentation"}
+
+
+@pytest.mark.parametrize(("name", "way"), PAIRS)
 def test_every_arm_has_the_encoder_that_segmentation_takes(name, way, wanted):
     for encoder in ENCODERS.get(name, BOTH):
         arg = ",".join(filter(None, (way, encoder, "smoke")))
@@ -55,9 +62,7 @@ def test_every_arm_has_the_encoder_that_segmentation_takes(name, way, wanted):
 
 @pytest.mark.skipif(not os.environ.get(SLOW), reason=f"half an hour of compiling: set {SLOW}=1")
 @pytest.mark.parametrize("encoder", ["resnet18", "vit_s16"])
-@pytest.mark.parametrize(
-    ("name", "way"), [(name, way) for name in ARMS for way in ["", *WAYS.get(name, [])]]
-)
+@pytest.mark.parametrize(("name", "way"), PAIRS)
 def test_a_step_of_the_real_encoders_on_eight_devices_equals_one(name, way, encoder, tmp_path):
     """The tasks' own tests hold the same against their smallest encoders, every time."""
     if encoder.startswith("resnet") and ENCODERS.get(name, BOTH) == {"vit_tiny"}:

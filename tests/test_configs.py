@@ -100,6 +100,8 @@ def with_small_encoders(config):
         if config.model.get(key):
             vit = config.model[key].startswith("vit")
             config.model[key] = "vit_tiny" if vit else "tiny"
+    if "flow_layers" in config.model:
+        config.model.update({"flow_layers": (4,), "flow_context_layers": 1})
 
 
 class Labels(NamedTuple):
