@@ -99,6 +99,18 @@ def test_correlate_uses_it(stride):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(("size", "stride"), [(3, 1), (3, 2), (7, 2), (5, 3)])
+@pytest.mark.parametrize("size_of_picture", [(1, 1), (2, 3), (4, 4), (5, 9)])
+def test_few_places_are_one_product(size, stride, size_of_picture, monkeypatch):
+    monkeypatch.setattr(fast_conv, "correlate", None)  # is not asked
+    x, kernel = pair((2, *size_of_picture, 3), (size, size, 3, 4))
+    assert_same(
+        lambda x, k: conv.conv2d(x, k, stride=stride),
+        lambda x, k: plain(x, k, stride, size // 2),
+        x, kernel,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("size", [(2, 2), (2, 5), (6, 7)])
 @pytest.mark.parametrize("features", [1, 3])
 def test_reflected_without_padding_the_picture(size, features):
