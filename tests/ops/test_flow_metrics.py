@@ -7,20 +7,21 @@ from tests.ops import transforms
 
 
 def test_by_hand():
-    truth = np.zeros((2, 2, 3, 2), np.float32)
-    truth[0, 0, :, 0] = (0, 100, 30)
+    truth = np.zeros((2, 2, 4, 2), np.float32)
+    truth[0, 0, :, 0] = (0, 100, 30, 100)
     predicted = truth.copy()
     predicted[0, 0, 0] += (3, 4)  # 5 px off at rest: an outlier
     predicted[0, 0, 1] += (0, 4)  # 4 px of 100: not above 5 %
     predicted[0, 0, 2] += (2.9, 0)  # 9.7 %, but not above 3 px
-    valid = np.zeros((2, 2, 3), bool)
+    predicted[0, 0, 3] += (0, 5.2)  # above 3 px and above 5 %: an outlier
+    valid = np.zeros((2, 2, 4), bool)
     valid[0, 0] = True
     predicted[1] = np.nan  # nothing is known there: it must not count
     sums = flow_metrics.flow_error_sums(predicted, truth, valid)
-    np.testing.assert_allclose(sums["epe"], [(5 + 4 + 2.9) / 3, 0], rtol=1e-6)
+    np.testing.assert_allclose(sums["epe"], [(5 + 4 + 2.9 + 5.2) / 4, 0], rtol=1e-6)
     np.testing.assert_array_equal(sums["images"], [1, 0])
-    np.testing.assert_array_equal(sums["outliers"], [1, 0])
-    np.testing.assert_array_equal(sums["pixels"], [3, 0])
+    np.testing.assert_array_equal(sums["outliers"], [2, 0])
+    np.testing.assert_array_equal(sums["pixels"], [4, 0])
     assert sums["outliers"].dtype == jnp.int32
 
 
