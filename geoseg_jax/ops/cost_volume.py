@@ -55,17 +55,19 @@ def cost_volume(first: jax.Array, second: jax.Array, radius: int = 4) -> jax.Arr
 
 
 def normalise_pair(first: jax.Array, second: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Both maps [..., H, W, C] less their common mean, over their common standard deviation.
+    """Both maps [..., H, W, C], each channel less its common mean, over its common deviation.
 
-    Over all pixels and channels of the two maps of an example, so that a correlation does not
-    depend on the features' scale (Jonschkowski et al., "What Matters in Unsupervised Optical
-    Flow", ECCV 2020, section 4.1: cost volume normalisation). As there, mean and variance are the
-    means of those of the two maps.
+    Over all pixels of the two maps of an example, so that a correlation does not depend on the
+    features' scale (Jonschkowski et al., "What Matters in Unsupervised Optical Flow", ECCV 2020,
+    section 4.1: cost volume normalisation). They normalise all channels together. Channel by
+    channel, none matches everything because it is large everywhere, as what follows a ReLU is: a
+    network then finds its first matches in half of the steps (see docs/arms.md).
     """
-    axes = (-3, -2, -1)
+    axes = (-3, -2)
     wide = [x.astype(jnp.promote_types(x.dtype, jnp.float32)) for x in (first, second)]
     mean = sum(x.mean(axes, keepdims=True) for x in wide) / 2
-    variance = sum(x.var(axes, keepdims=True) for x in wide) / 2
-    scale = lax.rsqrt(variance + 1e-8)
-    a, b = ((x - mean) * scale for x in wide)
+    centred = [x - mean for x in wide]
+    variance = sum((x * x).mean(axes, keepdims=True) for x in centred) / 2
+    scale = lax.rsqrt(variance + 1e-5)
+    a, b = (x * scale for x in centred)
     return a.astype(first.dtype), b.astype(second.dtype)

@@ -76,7 +76,7 @@ def flow_smoothness(
     (Jonschkowski et al., ECCV 2020, eq. 5, with k = order).
 
     Args:
-      flow: [..., H, W, 2], any unit; H and W larger than order.
+      flow: [..., H, W, 2], any unit. Along a side that is not longer than order it is smooth.
       image: [..., H, W, 3] in [0, 1].
       order: 1 penalises differences, 2 changes of differences, which lets planes be slanted.
       edge_constant: how steeply edges of the picture excuse those of the flow.
@@ -86,8 +86,10 @@ def flow_smoothness(
       [...]: the means along x and along y, summed over both and over u and v.
     """
     weights = smoothness.edge_weights(edge_constant * image, order)
-    total = 0.0
+    total = jnp.zeros(flow.shape[:-3], flow.dtype)
     for axis, weight in zip((-2, -3), weights, strict=True):
+        if flow.shape[axis] <= order:
+            continue
         change = jnp.diff(flow, n=order, axis=axis)
         size = jnp.sqrt(change**2 + rounding**2) if rounding else jnp.abs(change)
         total += (size.sum(axis=-1) * weight).mean(axis=(-2, -1))

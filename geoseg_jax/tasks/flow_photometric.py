@@ -31,9 +31,9 @@ def photometric_loss(
         "Learning by Analogy", CVPR 2020; a census of the picture leads no further than its patch
         does), data_term, ssim_weight, occlusion (needs both directions but for 'none'),
         smoothness, smoothness_order, smoothness_on, edge_constant.
-      judge_occlusion: bool scalar; where it is False, all counts that the flow leaves within the
-        picture. Flows that were never trained agree nowhere, and where all is hidden nothing is
-        learned.
+      judge_occlusion: bool scalar; where it is False, all counts. Flows that were never trained
+        agree nowhere, and where all is hidden nothing is learned; nor must leaving the picture be a
+        way to lower the error of what remains.
 
     Returns:
       A scalar, and the terms: data, smoothness (before its weight), both summed over scales, and
@@ -66,7 +66,7 @@ def _data(flow, frames, settings, judge_occlusion) -> tuple[jax.Array, jax.Array
     seen = jnp.where(
         judge_occlusion,
         occlusion.visible(fixed, fixed[:, ::-1], settings["occlusion"]),
-        occlusion.stays_inside(fixed).astype(fixed.dtype),
+        1.0,
     )
     warped, _ = warp_with_flow(sources, flow)
     kind = settings["data_term"]

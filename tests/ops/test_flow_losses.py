@@ -41,6 +41,12 @@ def test_second_order_lets_planes_be_slanted():
     assert float(smooth[1]) == pytest.approx(0, abs=1e-5)
 
 
+def test_a_side_too_short_to_be_uneven_is_smooth():
+    flat = flow_losses.flow_smoothness(FLOW[:2], 0 * IMAGE[:2], order=2)
+    along_x = np.abs(np.diff(FLOW[:2], n=2, axis=1)).sum(-1).mean()
+    assert float(flat) == pytest.approx(along_x, rel=1e-4)
+
+
 def test_census_counts_pixels_and_ssim_is_the_depth_arms():
     other = IMAGE[::-1]
     got = flow_losses.data_term(IMAGE, other, "census")
