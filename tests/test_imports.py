@@ -47,6 +47,18 @@ FORBIDDEN = {
     "geoseg_jax/batch.py": ("jax", "flax", "geoseg_jax"),
     "geoseg_jax/__init__.py": ("jax", "flax", "geoseg_jax"),
     "geoseg_jax/train.py": ("geoseg_jax.main",),
+    **dict.fromkeys(
+        (
+            "geoseg_jax/report",
+            "geoseg_jax/study/statistics.py",
+            "geoseg_jax/study/comparisons.py",
+            "geoseg_jax/study/results.py",
+        ),
+        (
+            *("jax", "flax", "optax", "clu"),
+            *(f"geoseg_jax.{name}" for name in ("ops", "models", "tasks", "data", "train", "main")),
+        ),
+    ),
 }
 EVERYWHERE = ("tensorflow", "torch", "pickle")
 

@@ -1,0 +1,317 @@
+"""From the rows of a study to what was found: each arm in each condition, against the reference.
+
+A row is a dict of one cell: FACTORS, 'status', metrics as floats (nan where there is none) and
+perhaps 'curve', (step, score) of each evaluation, and 'warning'. A condition is what CONDITION
+holds; runs that share it and differ in subset and seed are replicates. A run of an arm and the run
+of the reference arm with the same condition, subset and seed are a pair.
+
+What is independent? Where a study has several subsets of labels, runs on the same subset are alike
+beyond the arm, and counting each would make intervals too narrow. Then the unit is the subset, its
+seeds averaged first, and intervals speak of other subsets. With one subset the unit is the seed,
+and intervals speak of that subset alone. In both cases they speak of these very pre-trainings, of
+which a study has one for each arm and encoder.
+"""
+
+import math
+import statistics as plain
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from geoseg_jax.near_miss import did_you_mean
+from geoseg_jax.study import statistics
+
+Row = Mapping[str, Any]
+Replicate = tuple[int, int]  # subset, seed
+
+CONDITION = ("labels", "training", "decoder", "resolution", "encoder")
+REPLICATE = ("subset", "seed")
+FACTORS = ("arm", *CONDITION, *REPLICATE)
+
+
+def unit(rows: Iterable[Row]) -> str:
+    """'subset' where the study has several, else 'seed'; of all rows, done or not."""
+    return "subset" if len({row["subset"] for row in rows}) > 1 else "seed"
+
+
+def condition(row: Row, without: Sequence[str] = ()) -> tuple:
+    """A row's place among the conditions."""
+    return tuple(row[name] for name in CONDITION if name not in without)
+
+
+def arms(rows: Iterable[Row]) -> list[str]:
+    """In the order in which they come."""
+    return list(dict.fromkeys(row["arm"] for row in rows))
+
+
+def groups(rows: Sequence[Row], reference: str, metric: str = "miou") -> list[dict[str, Any]]:
+    """Every arm in every condition: how good, and how much better than the reference arm.
+
+    Args:
+      rows: one of each cell, done or not.
+      reference: the arm that the others are compared with.
+      metric: what is compared, a key of the rows; higher is better.
+
+    Returns:
+      One dict for each condition and arm in the order of the rows, with CONDITION, 'arm' and:
+      n, n_planned: runs with a score, and all. units: what the intervals count (top of the file).
+      mean, low, high: of the score, and its 95 % interval; subsets weigh the same.
+      std: over all n runs.
+      difference, difference_low, difference_high: to the reference in pairs, with Student's t
+        interval. bootstrap_low, bootstrap_high: the studentised bootstrap beside it.
+      p, p_corrected: the exact permutation test, and Holm's correction over all comparisons.
+      p_smallest: the smallest p that the number of units allows.
+      n_pairs, n_missing: pairs with both scores, and without. pair_units: what the interval counts.
+      steps_to_reference: the median over pairs of the steps in which the curve reaches the score
+        that the reference has at its end; None where half or more never do, or without curves.
+      warning: what rows say of test data seen in training.
+      The reference's own comparisons are nan and its n_pairs 0.
+
+    Raises:
+      ValueError: for an unknown reference or metric, or a cell that is given twice.
+    """
+    check(rows, reference, metric)
+    by_subset = unit(rows) == "subset"
+    tables = _tables(rows)
+    found = []
+    for (place, arm), cells in tables.items():
+        scores = _scores(cells, metric)
+        against = {} if arm == reference else tables.get((place, reference), {})
+        short = statistics.summary(_units(scores, by_subset).values())
+        group = dict(zip(CONDITION, place, strict=True)) | {"arm": arm, "n": len(scores)}
+        group |= {
+            "n_planned": len(cells),
+            "units": short.n,
+            "mean": short.mean,
+            "low": short.low,
+            "high": short.high,
+        }
+        group["std"] = statistics.summary(scores.values()).std
+        group |= _against(scores, _scores(against, metric), by_subset)
+        group["n_missing"] = len(cells.keys() | against.keys()) - group["n_pairs"] if against else 0
+        group["steps_to_reference"] = _steps(cells, tables.get((place, reference), {}), metric)
+        warnings = dict.fromkeys(row.get("warning") or "" for row in cells.values())
+        found.append(group | {"warning": "; ".join(filter(None, warnings))})
+    corrected = statistics.holm([group["p"] for group in found])
+    return [g | {"p_corrected": p} for g, p in zip(found, corrected, strict=True)]
+
+
+def overall(rows: Sequence[Row], reference: str, metric: str = "miou") -> list[dict[str, Any]]:
+    """Each arm but the reference over all its conditions: the mean of its differences.
+
+    A unit's difference is averaged over the conditions first: conditions share subsets and seeds,
+    and are no replicates. Units that lack a pair in any condition are left out and counted.
+
+    Returns:
+      dicts with 'arm', 'conditions' (how many), 'best' (in how many the arm has the highest mean of
+      all arms), 'ahead' (in how many its difference is above 0), 'units', 'units_missing',
+      'difference', 'difference_low', 'difference_high', 'bootstrap_low', 'bootstrap_high', 'p',
+      'p_smallest' and 'p_corrected', by Holm over the arms.
+
+    Raises:
+      ValueError: as `groups`.
+    """
+    check(rows, reference, metric)
+    by_subset = unit(rows) == "subset"
+    tables = _tables(rows)
+    means = {g: _mean(_units(_scores(t, metric), by_subset).values()) for g, t in tables.items()}
+    found = []
+    for arm in arms(rows):
+        places = [p for p, other in tables if other == arm and (p, reference) in tables]
+        if arm == reference or not places:
+            continue
+        parts = [
+            _units(_differences(tables, place, arm, reference, metric), by_subset)
+            for place in places
+        ]
+        wanted = {unit for part in parts for unit in part} | {
+            replicate[0] if by_subset else replicate
+            for place in places
+            for replicate in tables[place, arm]
+        }
+        whole = [u for u in sorted(wanted) if all(u in part for part in parts)]
+        result = {"arm": arm, "conditions": len(places), "units": len(whole)}
+        result["best"] = sum(_is_best(means, place, arm) for place in places)
+        result["ahead"] = sum(_mean(part.values()) > 0 for part in parts)
+        result["units_missing"] = len(wanted) - len(whole)
+        found.append(result | _compared([_mean(part[u] for part in parts) for u in whole]))
+    corrected = statistics.holm([result["p"] for result in found])
+    return [r | {"p_corrected": p} for r, p in zip(found, corrected, strict=True)]
+
+
+def efficiency(rows: Sequence[Row], reference: str, metric: str = "miou") -> list[dict[str, Any]]:
+    """How many labels each arm needs for the score that the reference has with the most.
+
+    Returns:
+      dicts with CONDITION without labels, 'arm', 'labels_needed' (None where the score is not
+      reached), 'reference_labels', 'target' (that score) and 'note': how far units differ, each
+      against the reference's own score in it; for conditions with two or more numbers of labels.
+      Labels of 0, all there are, have no number and are left out.
+
+    Raises:
+      ValueError: as `groups`.
+    """
+    check(rows, reference, metric)
+    unit_name = unit(rows)
+    curves: dict[tuple, dict[str, dict[int, dict]]] = {}
+    for (place, arm), cells in _tables(rows).items():
+        labels, rest = place[0], place[1:]
+        units = _units(_scores(cells, metric), unit_name == "subset")
+        if labels > 0 and units:
+            curves.setdefault(rest, {}).setdefault(arm, {})[labels] = units
+    found = []
+    for rest, by_arm in curves.items():
+        if len({n for scores in by_arm.values() for n in scores}) < 2 or reference not in by_arm:
+            continue
+        most = max(by_arm[reference])
+        targets = by_arm[reference][most]
+        for arm, scores in by_arm.items():
+            result = dict(zip(CONDITION[1:], rest, strict=True)) | {"arm": arm}
+            result |= {"reference_labels": most, "target": _mean(targets.values())}
+            means = [_mean(units.values()) for units in scores.values()]
+            needed = statistics.labels_to_reach(list(scores), means, result["target"])
+            result["labels_needed"] = needed.labels
+            found.append(result | {"note": _needed(needed, scores, targets, unit_name)})
+    return found
+
+
+def class_gains(
+    rows: Sequence[Row], reference: str, classes: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The mean paired difference of each class's IoU to the reference's.
+
+    Returns:
+      dicts with CONDITION, 'arm' and 'gains', {class: difference}, nan where no pair has both; for
+      all arms but the reference.
+    """
+    tables = _tables(rows)
+    by_subset = unit(rows) == "subset"
+    found = []
+    for place, arm in tables:
+        if arm == reference or (place, reference) not in tables:
+            continue
+        gains = {}
+        for name in classes:
+            differences = _differences(tables, place, arm, reference, f"iou/{name}")
+            gains[name] = _mean(_units(differences, by_subset).values())
+        found.append(dict(zip(CONDITION, place, strict=True)) | {"arm": arm, "gains": gains})
+    return found
+
+
+def check(rows: Sequence[Row], reference: str, metric: str) -> None:
+    """Refuses rows that can't be compared.
+
+    Raises:
+      ValueError: for an unknown reference or metric, a row without a factor, or a cell twice.
+    """
+    seen = set()
+    for row in rows:
+        for name in FACTORS:
+            if name not in row:
+                raise ValueError(f"row {row.get('cell', row)!r} has no {name!r}; FACTORS name all")
+        cell = tuple(row[name] for name in FACTORS)
+        if cell in seen:
+            raise ValueError(f"two rows of the same cell {cell}: a replicate would count twice")
+        seen.add(cell)
+    if reference not in arms(rows):
+        hint = did_you_mean(reference, arms(rows))
+        raise ValueError(f"the reference arm {reference!r} has no row{hint}")
+    if not any(metric in row for row in rows):
+        keys = list(dict.fromkeys(key for row in rows for key in row))
+        raise ValueError(f"no row has the metric {metric!r}{did_you_mean(metric, keys)}")
+
+
+def _tables(rows: Iterable[Row]) -> dict[tuple[tuple, str], dict[Replicate, Row]]:
+    """(condition, arm) -> replicate -> row, in the order of the rows."""
+    found: dict[tuple[tuple, str], dict[Replicate, Row]] = {}
+    for row in rows:
+        cells = found.setdefault((condition(row), row["arm"]), {})
+        cells[row["subset"], row["seed"]] = row
+    return found
+
+
+def _scores(cells: Mapping[Replicate, Row], metric: str) -> dict[Replicate, float]:
+    """Of the runs that are done and have one."""
+    found = {r: row.get(metric, math.nan) for r, row in cells.items() if row["status"] == "done"}
+    return {r: float(v) for r, v in found.items() if v is not None and math.isfinite(v)}
+
+
+def _units(scores: Mapping[Replicate, float], by_subset: bool) -> dict[Any, float]:
+    """Means over a subset's seeds, or the scores as they are."""
+    if not by_subset:
+        return dict(scores)
+    subsets = sorted({subset for subset, _ in scores})
+    return {s: _mean(v for (subset, _), v in scores.items() if subset == s) for s in subsets}
+
+
+def _differences(tables, place, arm, reference, metric) -> dict[Replicate, float]:
+    mine = _scores(tables[place, arm], metric)
+    return _paired(mine, _scores(tables.get((place, reference), {}), metric))
+
+
+def _paired(arm: Mapping, reference: Mapping) -> dict[Replicate, float]:
+    return {r: value - reference[r] for r, value in arm.items() if r in reference}
+
+
+def _against(arm: Mapping, reference: Mapping, by_subset: bool) -> dict[str, Any]:
+    pairs = _paired(arm, reference)
+    units = _units(pairs, by_subset)
+    return {"n_pairs": len(pairs), "pair_units": len(units)} | _compared(units.values())
+
+
+def _compared(differences: Iterable[float]) -> dict[str, float]:
+    """What is said of independent differences."""
+    differences = list(differences)
+    short = statistics.summary(differences)
+    low, high = statistics.bootstrap_interval(differences)
+    return {
+        **{"difference": short.mean, "difference_low": short.low, "difference_high": short.high},
+        **{"bootstrap_low": low, "bootstrap_high": high},
+        "p": statistics.sign_flip_p(differences),
+        "p_smallest": statistics.smallest_p(len(differences)),
+    }
+
+
+def _is_best(means: Mapping[tuple[tuple, str], float], place: tuple, arm: str) -> bool:
+    here = [mean for (p, _), mean in means.items() if p == place and not math.isnan(mean)]
+    return bool(here) and means[place, arm] == max(here)
+
+
+def _steps(cells: Mapping, reference: Mapping, metric: str) -> float | None:
+    """The median over pairs; a curve that never gets there counts as longer than all others."""
+    targets = _scores(reference, metric)
+    reached = []
+    for replicate, row in cells.items():
+        if replicate in targets and row["status"] == "done" and row.get("curve"):
+            steps = statistics.steps_to_reach(row["curve"], targets[replicate])
+            reached.append(math.inf if steps is None else steps)
+    middle = plain.median(reached) if reached else math.inf
+    return middle if math.isfinite(middle) else None
+
+
+def _needed(needed, scores, targets, unit_name: str) -> str:
+    """'25 to 33 by seed', with what lies outside the labels tried marked as such."""
+    tried = list(scores)
+    of_units = []
+    for name, target in targets.items():
+        values = [units.get(name, math.nan) for units in scores.values()]
+        of_units.append(statistics.labels_to_reach(tried, values, target))
+    ordered = sorted(of_units, key=lambda n: (n.labels or math.inf, not n.at_most))
+    ends = [_count(n, max(tried)) for n in (ordered[0], ordered[-1])]
+    spread = "; " + (" to ".join(ends) if ends[0] != ends[1] else ends[0]) + f" by {unit_name}"
+    first = ""
+    if needed.labels is None:
+        first = f"not reached with {max(tried)}"
+    elif needed.at_most:
+        first = f"at most {needed.labels:g}, the fewest tried"
+    return (first + (spread if len(of_units) > 1 else "")).removeprefix("; ")
+
+
+def _count(needed: statistics.Needed, most: int) -> str:
+    if needed.labels is None:
+        return f">{most}"
+    return f"{'≤' if needed.at_most else ''}{needed.labels:.0f}"
+
+
+def _mean(values: Iterable[float]) -> float:
+    values = list(values)
+    return math.fsum(values) / len(values) if values else math.nan

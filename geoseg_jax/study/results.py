@@ -1,0 +1,178 @@
+"""A study's results: the file of all rows, and everything that its tables and its page show."""
+
+import csv
+import math
+import os
+import pathlib
+import socket
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from geoseg_jax.near_miss import did_you_mean
+from geoseg_jax.study import comparisons
+from geoseg_jax.study.answer import answer
+from geoseg_jax.study.comparisons import FACTORS, Row
+
+METRIC_NAMES = {
+    "miou": "mIoU",
+    "miou_all_classes": "mIoU over all classes",
+    "pixel_accuracy": "pixel accuracy",
+    "mean_accuracy": "mean accuracy",
+    "frequency_weighted_iou": "frequency-weighted IoU",
+    "category_miou": "category mIoU",
+}
+STATUS = ("done", "failed", "missing")
+_WHOLE = ("labels", "subset", "seed")
+_TEXT = ("cell", "arm", "training", "decoder", "resolution", "encoder", "status")
+_LAST_TEXT = ("warning", "error")
+_NOT_IN_FILE = ("curve", "command")
+# What a study has beside its rows, and what stands there if nothing is given.
+ABOUT = {
+    **{"title": "", "question": "", "arms": [], "panels": [], "features": {}, "budget": ""},
+    **{"guard": "", "versions": {}, "hardware": "", "date": "", "commands": []},
+}
+
+
+def write_csv(path: str | os.PathLike, rows: Sequence[Row]) -> None:
+    """Writes one line for each row, whole or not at all.
+
+    Columns: cell, FACTORS, status, metrics (those of single classes last), seconds, warning, error.
+    A number that there isn't is empty. 'curve' and 'command' are left out.
+
+    Raises:
+      ValueError: for rows without an id or a factor, or a metric that is no number.
+    """
+    path = pathlib.Path(path)
+    first = ("cell", *FACTORS, "status")
+    kept = (*first, "seconds", *_LAST_TEXT, *_NOT_IN_FILE)
+    metrics = dict.fromkeys(key for row in rows for key in row if key not in kept)
+    ordered = sorted(metrics, key=lambda name: "/" in name)  # stable
+    columns = (*first, *ordered, "seconds", *_LAST_TEXT)
+    lines = [[_written(row, name) for name in columns] for row in rows]
+    partial = path.with_name(f".{path.name}.partial-{socket.gethostname()}-{os.getpid()}")
+    try:
+        with partial.open("w", newline="", encoding="utf-8") as handle:
+            csv.writer(handle, lineterminator="\n").writerows([columns, *lines])
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read_csv(path: str | os.PathLike) -> list[dict[str, Any]]:
+    """The rows that `write_csv` wrote: whole numbers, text, and floats with nan where empty.
+
+    Raises:
+      ValueError: naming line and column of what can't be read.
+      OSError: where the file can't be read.
+    """
+    with open(path, newline="", encoding="utf-8") as handle:
+        lines = list(csv.reader(handle))
+    header = lines[0] if lines else []
+    for name in ("cell", *FACTORS, "status"):
+        if name not in header:
+            raise ValueError(f"{path} has no column {name!r}{did_you_mean(name, header)}")
+    rows = []
+    for number, line in enumerate(lines[1:], 2):
+        if len(line) != len(header):
+            raise ValueError(f"{path}, line {number}: {len(line)} fields for {len(header)} columns")
+        pairs = zip(header, line, strict=True)
+        rows.append({name: _read(text, name, f"{path}, line {number}") for name, text in pairs})
+    return rows
+
+
+def assemble(
+    rows: Sequence[Row], reference: str, metric: str = "miou", **about: Any
+) -> dict[str, Any]:
+    """Everything that a study found, for geoseg_jax.report; JSON can hold it.
+
+    Args:
+      rows: one of each cell, done or not, in the order that they are to be shown in.
+      reference: the arm that the others are compared with.
+      metric: what they are compared by; higher is better.
+      **about: of ABOUT what there is.
+
+    Returns:
+      ABOUT, and 'metric' (for people), 'metric_key', 'reference', 'factors' (values of each),
+      'unit' ('subset' or 'seed'), 'rows', 'groups', 'overall', 'efficiency', 'class_gains' (see
+      geoseg_jax.study.comparisons), 'classes' and 'answer', two sentences. None stands for nan.
+
+    Raises:
+      ValueError: for a name that ABOUT doesn't have, and as comparisons.groups.
+    """
+    for name in about:
+        if name not in ABOUT:
+            raise ValueError(f"{name}= is nothing of a study{did_you_mean(name, ABOUT)}")
+    classes = dict.fromkeys(k[4:] for row in rows for k in row if k.startswith("iou/"))
+    groups = comparisons.groups(rows, reference, metric)
+    study = ABOUT | about
+    for group in groups:
+        group["warning"] = _warning(group, study["arms"])
+    study |= {
+        "metric": METRIC_NAMES.get(metric, metric),
+        "metric_key": metric,
+        "reference": reference,
+        "factors": {name: _values(rows, name) for name in comparisons.CONDITION},
+        "unit": comparisons.unit(rows),
+        "rows": [dict(row) for row in rows],
+        "groups": groups,
+        "overall": comparisons.overall(rows, reference, metric),
+        "efficiency": comparisons.efficiency(rows, reference, metric),
+        "classes": list(classes),
+        "class_gains": comparisons.class_gains(rows, reference, list(classes)),
+    }
+    study = plain(study)
+    return study | {"answer": answer(study)}
+
+
+def plain(value: Any) -> Any:
+    """The same in what JSON has: numbers that aren't finite as None, tuples as lists."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if hasattr(value, "tolist"):  # numpy's
+        return plain(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _values(rows: Iterable[Row], name: str) -> list:
+    found = list(dict.fromkeys(row[name] for row in rows))
+    # 0 labels are all there are.
+    return sorted(found, key=lambda n: n or math.inf) if name == "labels" else found
+
+
+def _warning(group: Mapping[str, Any], arms: Iterable[Mapping[str, Any]]) -> str:
+    of_arm = [arm.get("warning") or "" for arm in arms if arm["name"] == group["arm"]]
+    return "; ".join(filter(None, dict.fromkeys((*of_arm, group["warning"]))))
+
+
+def _written(row: Row, name: str) -> str:
+    if name in ("cell", *FACTORS) and name not in row:
+        raise ValueError(f"row {row.get('cell', row)!r} has no {name!r}")
+    value = row.get(name, "")
+    if name in _WHOLE:
+        return str(int(value))
+    if name in (*_TEXT, *_LAST_TEXT):
+        return " ".join(str(value).split())
+    if value in ("", None) or math.isnan(_number(value, name, f"row {row['cell']!r}")):
+        return ""
+    return repr(float(value))
+
+
+def _read(text: str, name: str, where: str) -> Any:
+    if name == "status" and text not in STATUS:
+        raise ValueError(f"{where}: status {text!r} is none of {', '.join(STATUS)}")
+    if name in (*_TEXT, *_LAST_TEXT):
+        return text
+    if name in _WHOLE:
+        return int(_number(text, name, where))
+    return _number(text, name, where) if text else math.nan
+
+
+def _number(value: Any, name: str, where: str) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{where}: {name} must be a number, got {value!r}") from error

@@ -1,0 +1,109 @@
+"""The two sentences on made-up studies: never more than the numbers allow."""
+
+import math
+
+import pytest
+
+from geoseg_jax.study import results
+from geoseg_jax.study.answer import points, probability
+from tests.study import made_up
+from tests.study.made_up import failed, row
+
+ARMS = [{"name": "random", "label": "Random weights"}, {"name": "depth", "label": "Depth"}]
+
+
+def answer(rows: list[dict], **about) -> tuple[str, str]:
+    first, second = results.assemble(rows, "random", **{"arms": ARMS} | about)["answer"]
+    return first, second
+
+
+def test_three_seeds_never_prove_anything():
+    rows = [row("random", 0.30 + 0.01 * s, seed=s) for s in range(3)]
+    rows += [row("depth", 0.50 + 0.02 * s, seed=s) for s in range(3)]
+    what, how_sure = answer(rows)
+    # The differences are 0.20, 0.21, 0.22; Student's 4.3027 times 0.01 / sqrt(3) is 0.0248.
+    assert what == (
+        "Depth lies 21.0 points of mIoU above Random weights on average (95 % interval "
+        "+18.5 to +23.5)."
+    )
+    assert how_sure == (
+        "3 seeds can't settle whether that is chance: the permutation test, which assumes nothing "
+        "of the noise, gives p = 0.25 at least with so few and needs 6 seeds for significance "
+        "after correction for 1 arm (the interval assumes normal noise)."
+    )
+
+
+def test_a_sure_answer():
+    rows = made_up.study({"random": 0.0, "flow": -0.05, "depth": 0.1}, seeds=8, labels=(8, 16, 64))
+    what, how_sure = answer(rows)
+    assert what.startswith("Depth, the best of 2 arms, lies ")
+    assert what.endswith("its mean is the highest of all in 3 of 3 conditions.")
+    assert "holds 0" not in what
+    assert how_sure == (
+        "Chance alone hardly does this: p = 0.016 in the permutation test over 8 seeds, corrected "
+        "for 2 arms."
+    )
+
+
+def test_an_effect_that_is_not_there():
+    what, how_sure = answer(made_up.study({"random": 0.0, "depth": 0.001}, seed=3, seeds=8))
+    assert "which holds 0" in what
+    assert how_sure.startswith("It may be chance: p = 0.")
+
+
+def test_no_arm_is_better():
+    what, _ = answer(made_up.study({"random": 0.0, "depth": -0.1, "flow": -0.2}, seeds=6))
+    assert what.startswith("No arm is better than Random weights on average over 2 conditions; the")
+    assert "the nearest, Depth, lies " in what
+    assert "points of mIoU below (95 % interval −" in what
+
+
+def test_what_is_missing_and_warned_of_is_said():
+    rows = made_up.study({"random": 0.0, "depth": 0.1}, seeds=3)
+    rows[5] = failed(arm="depth", labels=8, seed=2)
+    warned = [ARMS[0], ARMS[1] | {"warning": "pre-trained on 3 test drives"}]
+    _, how_sure = answer(rows, arms=warned)
+    assert "; of 12 cells 1 failed; mind that Depth: pre-trained on 3 test drives." in how_sure
+
+
+def test_subsets_are_called_so():
+    _, how_sure = answer(made_up.study({"random": 0.0, "depth": 0.1}, subsets=3, seeds=2))
+    assert "3 subsets can't settle" in how_sure
+
+
+def test_nothing_to_compare():
+    rows = [row("random", 0.4), failed(arm="depth")]
+    what, how_sure = answer(rows)
+    assert what.startswith("Nothing can be compared yet")
+    assert how_sure == "Of 2 cells 1 failed."
+    what, how_sure = answer(rows[:1])
+    assert how_sure == "All cells are done."
+
+
+def test_one_replicate():
+    what, how_sure = answer([row("random", 0.4), row("depth", 0.5)])
+    assert "(one replicate, no interval)" in what
+    assert "1 seed can't settle" in how_sure
+    assert "interval" not in how_sure
+
+
+def test_an_arm_that_lacks_a_condition_is_not_the_best():
+    rows = made_up.study({"random": 0.0, "depth": 0.1}, noise=0.0)
+    rows += [row("far", 0.9, labels=8, seed=s) for s in range(3)]
+    assert answer(rows)[0].startswith("Depth lies 10.0 points")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(0.0321, "+3.2"), (-0.0321, "−3.2"), (-0.0001, "0.0"), (0.0, "0.0"), (None, "–")],
+)
+def test_points(value, expected):
+    assert points(value, sign=True) == expected
+    assert points(value) == expected.lstrip("+")
+
+
+def test_probability():
+    assert [probability(p) for p in (0.25, 0.0625, 1.0, 0.0004, None)] == [
+        *("0.25", "0.062", "1", "< 0.001", "–")
+    ]
+    assert math.isclose(float(probability(0.0123)), 0.012)
