@@ -8,51 +8,14 @@ Exit codes: 0 finished; 1 an error, told in one line (--debug shows where it cam
 
 import os
 import sys
-from logging import ERROR, Formatter
 
-from absl import app, flags, logging
-from ml_collections import config_flags
+from absl import app, flags
 
-from geoseg_jax.settings import ConfigError, find_config
+from geoseg_jax.command_line import CONFIG, WORKDIR, fail, parse, quieten
 
-CONFIG = config_flags.DEFINE_config_file("config", help_string="config file, FILE.py[:ARGUMENT]")
-WORKDIR = flags.DEFINE_string("workdir", None, "the run's folder, continued where it has a run")
-DEBUG = flags.DEFINE_bool("debug", False, "show the traceback of an error")
 COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, or 'auto'")
 NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "processes of this run")
 PROCESS_ID = flags.DEFINE_integer("process_id", None, "number of this process, from 0")
-
-
-def parse(argv: list[str]) -> list[str]:
-    """absl's flag parser, with configs found from anywhere and errors in one line."""
-    try:
-        # config_flags reads sys.argv again to learn which settings are overridden.
-        sys.argv = argv = [
-            f"--config={find_config(a.partition('=')[2])}" if a.startswith("--config=") else a
-            for a in argv
-        ]
-        rest = flags.FLAGS(argv)[1:]
-        if rest or not CONFIG.value or not WORKDIR.value:
-            unknown = f"; unknown: {' '.join(rest)}" if rest else ""
-            raise ConfigError(f"needed are --config=FILE.py and --workdir=FOLDER{unknown}")
-    except Exception as error:
-        fail(error)
-    return argv[:1]
-
-
-def fail(error: Exception) -> None:
-    """One line on standard error and exit code 1; with --debug, the traceback."""
-    if "--debug" in sys.argv:
-        raise error
-    text = str(error)
-    if isinstance(error, AttributeError) and isinstance(error.args[0], KeyError):
-        text = f"no such setting: {error.args[0].args[0]}"  # ml_collections, with a near miss
-    if "Traceback" in text:  # of the config file
-        text = text.strip().splitlines()[-1].removeprefix("ValueError: ")
-    print(f"error: {' '.join(text.split())}", file=sys.stderr, flush=True)
-    # Among several processes, the usual end would wait for the others, which wait for us.
-    many = "jax" in sys.modules and sys.modules["jax"].distributed.is_initialized()
-    os._exit(1) if many else sys.exit(1)
 
 
 def main(_: list[str]) -> None:
@@ -60,10 +23,7 @@ def main(_: list[str]) -> None:
     # Imported here, since every worker process that reads data imports this file.
     from geoseg_jax import checkpoints, data, monitor, sharding, train
 
-    # Our own remarks, and of others' what is serious.
-    handler, here = logging.get_absl_handler().python_handler, os.path.dirname(__file__) + os.sep
-    handler.addFilter(lambda r: r.pathname.startswith(here) or r.levelno >= ERROR)
-    handler.setFormatter(Formatter("%(message)s"))
+    quieten()
     expected = (data.source.DataError, checkpoints.CheckpointError, monitor.TrainingError)
     try:
         sharding.start(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)

@@ -18,11 +18,9 @@ complete and every hash has been compared; --verify compares them again.
 """
 
 import argparse
-import ast
 import concurrent.futures
 import contextlib
 import functools
-import importlib.util
 import json
 import multiprocessing
 import os
@@ -34,13 +32,12 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from geoseg_jax import settings
+from geoseg_jax import config_files, settings
 from geoseg_jax.data import factory, pack_merge, pack_parts, packed
 from geoseg_jax.data.made_once import made_once
 from geoseg_jax.data.pack_parts import NAMES, RECORDS, SPLITS, part_path
 from geoseg_jax.data.progress import track
 from geoseg_jax.data.source import DataError
-from geoseg_jax.near_miss import did_you_mean
 from geoseg_jax.settings import ConfigError
 
 PLAN = "plan.json"
@@ -57,23 +54,12 @@ def load_config(argument: str, changes: Sequence[str] = ()) -> ConfigDict:
     Raises:
       ConfigError, ValueError, OSError: for a file, argument or key that isn't known, a bad value.
     """
-    file, _, rest = settings.find_config(argument).partition(":")
-    spec = importlib.util.spec_from_file_location("config_to_prepare", file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    config = module.get_config(rest)
-    for change in changes:
-        key, equals, text = change.partition("=")
-        key = key.removeprefix("data.")
-        if not equals or key not in config.data:
-            hint = did_you_mean(key, config.data.keys())
-            raise ConfigError(f"--set {change}: {key!r} is no setting of config.data{hint}")
-        try:
-            value = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            value = text  # a word
-        with config.unlocked():
-            config.data[key] = value if not isinstance(config.data[key], str) else text
+    config = config_files.load(argument)
+    for text in changes:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {text}: write KEY=VALUE")
+        config_files.change(config, f"data.{key.removeprefix('data.')}", value, f"--set {text}")
     return config
 
 

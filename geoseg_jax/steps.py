@@ -81,22 +81,12 @@ def _keep(frozen: Any, old: Any, new: Any) -> Any:
     return jax.tree.map(lambda stays, a, b: a if stays else b, frozen, old, new)
 
 
-def make_train_step(
-    task: Task, optimizer: Optimizer, seed: int, state: TrainState, shapes: Shapes, mesh: Mesh
-) -> TrainStep:
-    """Compiles one step of training.
+def _step_function(task: Task, optimizer: Optimizer) -> Callable[..., Any]:
+    """(state, batch, stop, base_key) -> (state, report), not compiled."""
 
-    The key of a step is a function of (seed, step) alone. `stop` is int32 [devices], nonzero where
-    a process was asked to stop; its maximum travels with the step's report, so that all processes
-    learn of it after the same step without an exchange of its own.
-
-    Args:
-      state: shapes and shardings of the state, whose memory a call reuses (donated).
-      shapes: of the global batch.
-    """
-    base_key = jax.random.fold_in(jax.random.key(seed), 1)
-
-    def step(state: TrainState, batch: Any, stop: jax.Array) -> tuple[TrainState, dict]:
+    def step(
+        state: TrainState, batch: Any, stop: jax.Array, base_key: jax.Array
+    ) -> tuple[TrainState, dict]:
         key = jax.random.fold_in(base_key, state.step)
 
         def loss_function(params: Any) -> tuple[jax.Array, Any]:
@@ -124,26 +114,59 @@ def make_train_step(
         }
         return TrainState(state.step + 1, params, batch_stats, opt_state), report
 
-    stop = jax.ShapeDtypeStruct((mesh.devices.size,), jnp.int32)
-    names = tuple(sorted(jax.eval_shape(step, state, shapes, stop)[1]))
+    return step
 
-    def packed(state: TrainState, batch: Any, stop: jax.Array) -> tuple[TrainState, jax.Array]:
-        state, report = step(state, batch, stop)
+
+def lower_train_step(
+    task: Task, optimizer: Optimizer, state: TrainState, shapes: Shapes, mesh: Mesh
+) -> tuple[tuple[str, ...], jax.stages.Lowered]:
+    """The names of what one step of training reports, and the step, traced and not yet compiled.
+
+    Arguments are make_train_step's. The step takes the key that its randomness comes from beside
+    what TrainStep.run takes: so runs that differ in the seed alone share a compiled program.
+    """
+    step = _step_function(task, optimizer)
+    stop = jax.ShapeDtypeStruct((mesh.devices.size,), jnp.int32)
+    key = jax.eval_shape(lambda: _base_key(0))
+    names = tuple(sorted(jax.eval_shape(step, state, shapes, stop, key)[1]))
+
+    def packed(state: TrainState, *rest: Any) -> tuple[TrainState, jax.Array]:
+        state, report = step(state, *rest)
         # One small array, so that one copy to the host carries all scalars of the step.
         return state, jnp.stack([jnp.asarray(report[name], jnp.float32) for name in names])
 
     everywhere, divided = sharding.replicated(mesh), sharding.split(mesh)
-    compiled = (
-        jax.jit(
-            packed,
-            in_shardings=(everywhere, divided, divided),
-            out_shardings=everywhere,
-            donate_argnums=0,
-        )
-        .lower(state, shapes, stop)
-        .compile()
+    jitted = jax.jit(
+        packed,
+        in_shardings=(everywhere, divided, divided, everywhere),
+        out_shardings=everywhere,
+        donate_argnums=0,
     )
-    return TrainStep(names, compiled)
+    return names, jitted.lower(state, shapes, stop, key)
+
+
+def _base_key(seed: int) -> jax.Array:
+    """What the keys of a run's steps are made of; 0 is for the first state."""
+    return jax.random.fold_in(jax.random.key(seed), 1)
+
+
+def make_train_step(
+    task: Task, optimizer: Optimizer, seed: int, state: TrainState, shapes: Shapes, mesh: Mesh
+) -> TrainStep:
+    """Compiles one step of training.
+
+    The key of a step is a function of (seed, step) alone. `stop` is int32 [devices], nonzero where
+    a process was asked to stop; its maximum travels with the step's report, so that all processes
+    learn of it after the same step without an exchange of its own.
+
+    Args:
+      state: shapes and shardings of the state, whose memory a call reuses (donated).
+      shapes: of the global batch.
+    """
+    names, lowered = lower_train_step(task, optimizer, state, shapes, mesh)
+    compiled = lowered.compile()
+    key = jax.jit(_base_key, static_argnums=0, out_shardings=sharding.replicated(mesh))(seed)
+    return TrainStep(names, lambda state, batch, stop: compiled(state, batch, stop, key))
 
 
 def make_eval_step(task: Task, mesh: Mesh) -> EvalStep:
