@@ -143,9 +143,10 @@ def efficiency(rows: Sequence[Row], reference: str, metric: str = "miou") -> lis
 
     Returns:
       dicts with CONDITION without labels, 'arm', 'labels_needed' (None where the score is not
-      reached), 'reference_labels', 'target' (that score) and 'note': how far units differ, each
-      against the reference's own score in it; for conditions with two or more numbers of labels.
-      Labels of 0, all there are, have no number and are left out.
+      reached), 'at_most' (the fewest tried, 'labels_needed', have it), 'labels_tried' (the most),
+      'reference_labels', 'target' (that score), 'spread' (how far units differ, each against the
+      reference's own score in it: '25 to >64 by seed') and 'note' (for people); for conditions
+      with two or more numbers of labels. Labels of 0, all there are, are left out.
 
     Raises:
       ValueError: as `groups`.
@@ -169,8 +170,12 @@ def efficiency(rows: Sequence[Row], reference: str, metric: str = "miou") -> lis
             result |= {"reference_labels": most, "target": _mean(targets.values())}
             means = [_mean(units.values()) for units in scores.values()]
             needed = statistics.labels_to_reach(list(scores), means, result["target"])
-            result["labels_needed"] = needed.labels
-            found.append(result | {"note": _needed(needed, scores, targets, unit_name)})
+            result |= {"labels_needed": needed.labels, "at_most": needed.at_most}
+            result["labels_tried"] = max(scores)
+            result["spread"] = _spread(scores, targets, unit_name)
+            note = "at most, the fewest tried" if needed.at_most else ""
+            note = note if needed.labels else f"not reached with {max(scores)}"
+            found.append(result | {"note": "; ".join(filter(None, (note, result["spread"])))})
     return found
 
 
@@ -288,22 +293,15 @@ def _steps(cells: Mapping, reference: Mapping, metric: str) -> float | None:
     return middle if math.isfinite(middle) else None
 
 
-def _needed(needed, scores, targets, unit_name: str) -> str:
+def _spread(scores, targets, unit_name: str) -> str:
     """'25 to 33 by seed', with what lies outside the labels tried marked as such."""
-    tried = list(scores)
-    of_units = []
+    needed = []
     for name, target in targets.items():
         values = [units.get(name, math.nan) for units in scores.values()]
-        of_units.append(statistics.labels_to_reach(tried, values, target))
-    ordered = sorted(of_units, key=lambda n: (n.labels or math.inf, not n.at_most))
-    ends = [_count(n, max(tried)) for n in (ordered[0], ordered[-1])]
-    spread = "; " + (" to ".join(ends) if ends[0] != ends[1] else ends[0]) + f" by {unit_name}"
-    first = ""
-    if needed.labels is None:
-        first = f"not reached with {max(tried)}"
-    elif needed.at_most:
-        first = f"at most {needed.labels:g}, the fewest tried"
-    return (first + (spread if len(of_units) > 1 else "")).removeprefix("; ")
+        needed.append(statistics.labels_to_reach(list(scores), values, target))
+    ordered = sorted(needed, key=lambda n: (n.labels or math.inf, not n.at_most))
+    ends = dict.fromkeys(_count(n, max(scores)) for n in (ordered[0], ordered[-1]))
+    return f"{' to '.join(ends)} by {unit_name}" if len(needed) > 1 else ""
 
 
 def _count(needed: statistics.Needed, most: int) -> str:

@@ -49,7 +49,7 @@ def study(
         shared = 0.02 * gauss("shared", subset, s)
         own = noise * gauss(training, count, arm, subset, s)
         own += subset_noise * gauss("subset", arm, subset)
-        miou = 0.3 + 0.05 * np.log2(count) + effects[arm] + shared + own
+        miou = 0.3 + 0.05 * np.log2(count or 367) + effects[arm] + shared + own
         curve = [(step, float(miou * step / 60)) for step in (20, 40, 60)]
         ious = {
             f"iou/{name}": float(miou + d) for name, d in zip(CLASSES, (0.2, -0.2), strict=True)

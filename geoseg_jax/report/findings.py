@@ -1,0 +1,247 @@
+"""A study's findings as tables of text, whatever they are written in: arms are rows.
+
+First the scores with their standard deviation, the best of each condition in bold; then differences
+to the reference arm with intervals and corrected p values; each arm over all conditions; what it
+takes to reach the reference's score. What one must know of a number is a footnote.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from geoseg_jax.report import naming
+from geoseg_jax.report.naming import Condition, Study
+from geoseg_jax.study import statistics
+from geoseg_jax.study.answer import label, points, probability
+
+Group = Mapping[str, Any]
+
+
+class Cell(NamedTuple):
+    """Text, the letters of its footnotes, and whether it stands out."""
+
+    text: str
+    marks: tuple[str, ...] = ()
+    bold: bool = False
+
+
+class Table(NamedTuple):
+    """Columns of cells under a header."""
+
+    caption: str
+    header: list[str]
+    rows: list[list[Cell]]
+
+
+class Notes:
+    """Footnotes a, b, ... in the order in which they come up; the same text has the same letter."""
+
+    def __init__(self) -> None:
+        self._letters: dict[str, str] = {}
+
+    def marks(self, *texts: str) -> tuple[str, ...]:
+        """The letters of those texts that aren't empty, in order."""
+        for text in filter(None, texts):
+            self._letters.setdefault(text, letters(len(self._letters)))
+        return tuple(letter for text, letter in self._letters.items() if text in texts)
+
+    def listed(self) -> list[tuple[str, str]]:
+        """(letter, text) of each."""
+        return [(letter, text) for text, letter in self._letters.items()]
+
+
+def tables(study: Study, notes: Notes, columns: int) -> list[Table]:
+    """All tables that the study has something for.
+
+    Args:
+      study: what geoseg_jax.study.results.assemble gives.
+      notes: where footnotes go.
+      columns: with more conditions, tables are split by everything but the labels.
+    """
+    places = naming.conditions(study)
+    kinds = list(dict.fromkeys(place[1:] for place in places))
+    blocks = [places]
+    if len(places) > columns:
+        blocks = [[place for place in places if place[1:] == kind] for kind in kinds]
+    against = len(naming.arms(study)) > 1
+    found = []
+    for block in blocks:
+        found += [_scores(study, block, notes)]
+        found += [_differences(study, block, notes)] if against else []
+    found += [_overall(study, notes)] if study["overall"] else []
+    found += [_efficiency(study)] if study["efficiency"] else []
+    if any(group["steps_to_reference"] is not None for group in study["groups"]):
+        found += [_steps(study, block) for block in blocks]
+    return found
+
+
+def explanation(study: Study) -> str:
+    """How to read the tables, with the limits of intervals and test."""
+    units = [group["pair_units"] for group in study["groups"] if group["n_pairs"]]
+    if not units:
+        return "No arm can be compared with the reference: no pair of runs is complete."
+    compared, most = len(units), max(units)
+    one = study["unit"] == "seed"
+    speaks = "this one subset of labels" if one else "labels drawn as these subsets were"
+    text = (
+        f"Intervals are Student's t over {most} paired differences, one of each {study['unit']}, "
+        f"and assume normal noise. They speak of {speaks} and of one pre-training of each arm. One "
+        f"in 20 misses the truth by chance, here about {max(round(compared / 20), 1)} of {compared}"
+        f". p is of the exact permutation test on the signs of paired differences, corrected by "
+        f"Holm for all {compared} comparisons."
+    )
+    if compared * statistics.smallest_p(most) > 1 - statistics.LEVEL:
+        text += (
+            f" With {most} pairs p is {statistics.smallest_p(most):.2g} at least before the "
+            "correction: no single comparison can be significant by this test, whatever came out; "
+            f"that would take {statistics.pairs_needed(compared)} pairs."
+        )
+    return text
+
+
+def letters(number: int) -> str:
+    """a to z for 0 to 25, then aa, ab and so on."""
+    first = letters(number // 26 - 1) if number >= 26 else ""
+    return first + chr(ord("a") + number % 26)
+
+
+def _scores(study: Study, places: list[Condition], notes: Notes) -> Table:
+    means = {(naming.place_of(g), g["arm"]): g["mean"] for g in study["groups"]}
+    best = {
+        place: max((m for (p, _), m in means.items() if p == place and m is not None), default=None)
+        for place in places
+    }
+
+    def cell(group: Group) -> Cell:
+        if group["mean"] is None:
+            return Cell("–", notes.marks(f"none of {group['n_planned']} runs is done"))
+        spread = "" if group["std"] is None else f" ± {points(group['std'])}"
+        few = group["n"] < group["n_planned"]
+        same = group["n"] > 1 and group["std"] < 1e-9  # but for rounding
+        marks = notes.marks(
+            group["warning"],
+            f"{group['n']} of {group['n_planned']} runs are done" if few else "",
+            "all runs gave the very same number, as if the seed did nothing" if same else "",
+        )
+        bold = group["mean"] == best[naming.place_of(group)]
+        return Cell(points(group["mean"]) + spread, marks, bold)
+
+    runs = max(group["n_planned"] for group in study["groups"])
+    over = f" over {runs} runs" if runs > 1 else " of one run"
+    caption = f"{study['metric']} in %: mean ± standard deviation{over}, best in bold"
+    return _by_condition(study, caption, places, cell, naming.arms(study))
+
+
+def _differences(study: Study, places: list[Condition], notes: Notes) -> Table:
+    def cell(group: Group) -> Cell:
+        marks = ()
+        if group["n_missing"]:
+            pairs = group["n_pairs"] + group["n_missing"]
+            marks = notes.marks(f"{group['n_pairs']} of {pairs} pairs: the others lack a side")
+        if group["difference"] is None:
+            return Cell("–", marks)
+        p = probability(group["p_corrected"])
+        return Cell(f"{_interval(group, 'difference')}, p {p}", marks)
+
+    caption = (
+        f"Difference to {label(study, study['reference'])} in points of {study['metric']}: "
+        "mean of pairs [95 % interval], corrected p"
+    )
+    others = [arm for arm in naming.arms(study) if arm != study["reference"]]
+    return _by_condition(study, caption, places, cell, others)
+
+
+def _overall(study: Study, notes: Notes) -> Table:
+    header = ["arm", "ahead in", "difference", "studentised bootstrap", "p", "corrected p"]
+    rows = []
+    for result in study["overall"]:
+        planned = result["units"] + result["units_missing"]
+        lacking = (
+            f"{result['units']} of {planned} {study['unit']}s: the others lack a pair in some "
+            "condition"
+        )
+        texts = [
+            f"{result['ahead']} of {result['conditions']}",
+            _interval(result, "difference"),
+            _interval(result, "bootstrap"),
+            probability(result["p"]),
+            probability(result["p_corrected"]),
+        ]
+        name = label(study, result["arm"])
+        marks = notes.marks(lacking if result["units_missing"] else "")
+        rows.append([Cell(name, marks), *map(Cell, texts)])
+    caption = (
+        f"Over all conditions: mean difference to {label(study, study['reference'])} in points of "
+        f"{study['metric']} [95 % intervals], p corrected for the number of arms"
+    )
+    return Table(caption, header, rows)
+
+
+def _efficiency(study: Study) -> Table:
+    """One column for each condition without labels."""
+    factors = naming.CONDITION[1:]
+    places = list(dict.fromkeys(tuple(e[f] for f in factors) for e in study["efficiency"]))
+    by_place = {(tuple(e[f] for f in factors), e["arm"]): e for e in study["efficiency"]}
+    names = [naming.condition_name(study, (0, *place), ["labels"]) for place in places]
+
+    def cell(found: Mapping[str, Any] | None) -> Cell:
+        if not found:
+            return Cell("–")
+        text = f">{found['labels_tried']}"
+        if found["labels_needed"] is not None:
+            text = f"{'≤' if found['at_most'] else ''}{found['labels_needed']:.0f}"
+        return Cell(f"{text} ({found['spread']})" if found["spread"] else text)
+
+    rows = [
+        [Cell(label(study, arm)), *(cell(by_place.get((place, arm))) for place in places)]
+        for arm in naming.arms(study)
+    ]
+    most = sorted({e["reference_labels"] for e in study["efficiency"]})
+    caption = (
+        f"Labels needed for the {study['metric']} that {label(study, study['reference'])} has with "
+        f"{' or '.join(map(str, most))}, on a line over log2(labels)"
+    )
+    return Table(caption, ["arm", *(name or "labels" for name in names)], rows)
+
+
+def _steps(study: Study, places: list[Condition]) -> Table:
+    def cell(group: Group) -> Cell:
+        steps = group["steps_to_reference"]
+        return Cell("–" if steps is None else f"{steps:,.0f}")
+
+    caption = (
+        f"Steps to the {study['metric']} that the paired run of "
+        f"{label(study, study['reference'])} ends with: median, – where half never get there"
+    )
+    return _by_condition(study, caption, places, cell, naming.arms(study))
+
+
+def _by_condition(
+    study: Study,
+    caption: str,
+    places: list[Condition],
+    cell: Callable[[Group], Cell],
+    arms: Iterable[str],
+) -> Table:
+    groups = {(naming.place_of(group), group["arm"]): group for group in study["groups"]}
+    split = len(places) < len(naming.conditions(study))  # then the caption says the kind
+    kind = naming.condition_name(study, places[0], ["labels"]) if split else ""
+    if split:
+        names = [naming.value_name("labels", place[0]) for place in places]
+    else:
+        names = [naming.condition_name(study, place) or study["metric"] for place in places]
+    rows = []
+    for arm in arms:
+        found = [groups.get((place, arm)) for place in places]
+        name = label(study, arm) + (" (reference)" if arm == study["reference"] else "")
+        rows.append([Cell(name), *(cell(group) if group else Cell("–") for group in found)])
+    whole = "; ".join(filter(None, (caption, kind, naming.shared_conditions(study))))
+    return Table(whole, ["arm", *names], rows)
+
+
+def _interval(found: Group, name: str) -> str:
+    """'+3.0 [−2.0, +8.0]', as much of it as there is."""
+    low, high = found[f"{name}_low"], found[f"{name}_high"]
+    middle = points(found[name], sign=True) if name in found else ""
+    if low is None:
+        return middle or "–"
+    return f"{middle} [{points(low, sign=True)}, {points(high, sign=True)}]".strip()

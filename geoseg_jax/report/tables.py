@@ -1,0 +1,91 @@
+"""A study's tables in Markdown, readable as they are, and in LaTeX (booktabs) for papers."""
+
+import re
+
+from geoseg_jax.report.findings import Cell, Notes, Table, explanation, tables
+from geoseg_jax.report.naming import Study
+
+# Conditions side by side.
+MARKDOWN_COLUMNS, LATEX_COLUMNS = 6, 3
+
+
+def markdown(study: Study) -> str:
+    """All tables of a study, with its answer above and how to read them below.
+
+    study: what geoseg_jax.study.results.assemble gives.
+    """
+    notes = Notes()
+    parts = [f"# {_escaped(study['title']) or 'Study'}"]
+    parts += [_escaped(sentence) for sentence in study["answer"]]
+    for table in tables(study, notes, MARKDOWN_COLUMNS):
+        parts += [f"**{_escaped(table.caption)}**", _markdown(table)]
+    listed = [f"- [{letter}] {_escaped(text)}" for letter, text in notes.listed()]
+    parts += ["\n".join(listed)] if listed else []
+    return "\n\n".join([*parts, _escaped(explanation(study))]) + "\n"
+
+
+def latex(study: Study) -> str:
+    r"""The same tables and notes in LaTeX; the preamble needs \usepackage{booktabs} alone.
+
+    study: as for `markdown`.
+    """
+    notes = Notes()
+    parts = [_latex(table) for table in tables(study, notes, LATEX_COLUMNS)]
+    parts += [rf"\noindent$^{{{letter}}}$ {_tex(text)}\par" for letter, text in notes.listed()]
+    parts.append(rf"\noindent {_tex(explanation(study))}\par")
+    return "% \\usepackage{booktabs}\n" + "\n".join(parts) + "\n"
+
+
+def _markdown(table: Table) -> str:
+    """Columns padded, so that it can be read without a viewer."""
+    lines = [[_escaped(text) for text in table.header]]
+    lines += [[_markdown_cell(cell) for cell in row] for row in table.rows]
+    widths = [max(len(line[j]) for line in lines) for j in range(len(table.header))]
+    lines.insert(1, ["-" * width for width in widths])
+    padded = ([t.ljust(w) for t, w in zip(line, widths, strict=True)] for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in padded)
+
+
+def _markdown_cell(cell: Cell) -> str:
+    text = _escaped(cell.text)
+    marks = f" [{', '.join(cell.marks)}]" if cell.marks else ""
+    return (f"**{text}**" if cell.bold else text) + marks
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([|\\*_`<])", r"\\\1", _line(text))
+
+
+def _latex(table: Table) -> str:
+    rows = [[_latex_cell(cell) for cell in row] for row in table.rows]
+    lines = [r"\begin{table}[t]", r"\centering", rf"\caption{{{_tex(table.caption)}}}"]
+    lines += [rf"\begin{{tabular}}{{l{'c' * (len(table.header) - 1)}}}", r"\toprule"]
+    lines += [_latex_row([_tex(text) for text in table.header]), r"\midrule"]
+    lines += map(_latex_row, rows)
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}"])
+
+
+def _latex_row(cells: list[str]) -> str:
+    # A bracket after the end of a row would be taken as that row's height.
+    guard = "{}" if cells[0].startswith("[") else ""
+    return guard + " & ".join(cells) + r" \\"
+
+
+def _latex_cell(cell: Cell) -> str:
+    text = rf"\textbf{{{_tex(cell.text)}}}" if cell.bold else _tex(cell.text)
+    return text + (f"$^{{{','.join(cell.marks)}}}$" if cell.marks else "")
+
+
+_TEX = {
+    **{c: rf"\{c}" for c in "&%$#_{}"},
+    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
+    **{"±": r"$\pm$", "−": "$-$", "–": "--", "<": "$<$", ">": "$>$", "≤": r"$\le$"},
+}
+
+
+def _tex(text: str) -> str:
+    return "".join(_TEX.get(character, character) for character in _line(text))
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())

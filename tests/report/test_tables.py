@@ -1,0 +1,168 @@
+"""What readers see of made-up studies, as text that a Markdown reader takes apart again."""
+
+import re
+
+import pytest
+
+from geoseg_jax.report import tables
+from geoseg_jax.report.findings import letters
+from geoseg_jax.study import results
+from tests.study import made_up
+from tests.study.made_up import failed, row
+
+
+def parsed(text: str) -> list[dict[str, dict[str, str]]]:
+    """Every table of a Markdown text: row name -> column -> cell."""
+    found = []
+    for block in text.split("\n\n"):
+        lines = [
+            re.split(r"(?<!\\)\|", line)[1:-1] for line in block.split("\n") if line[:1] == "|"
+        ]
+        if lines:
+            header, _, *rows = [[cell.strip() for cell in line] for line in lines]
+            assert all(len(r) == len(header) for r in rows)
+            found.append({r[0]: dict(zip(header[1:], r[1:], strict=True)) for r in rows})
+    return found
+
+
+def by_hand() -> dict:
+    """Differences of 3, 1 and 5 points with 8 labels; with 16 one pair is left."""
+    rows = []
+    for labels in (8, 16):
+        rows += [row("random", v, labels, seed=s) for s, v in enumerate((0.40, 0.42, 0.38))]
+        rows += [row("depth", v, labels, seed=s) for s, v in enumerate((0.43, 0.43, 0.43))]
+    rows[6], rows[10] = failed(arm="random", labels=16), failed(arm="depth", labels=16, seed=1)
+    arms = [{"name": "depth", "label": "Depth", "warning": "has seen 3 test drives"}]
+    return results.assemble(rows, "random", title="By hand", arms=arms)
+
+
+def test_the_markdown_by_hand():
+    text = tables.markdown(by_hand())
+    assert text.startswith("# By hand\n\nDepth lies ")
+    scores, differences, overall, *_ = parsed(text)
+    assert scores["random (reference)"] == {"8 labels": "40.0 ± 2.0", "16 labels": "40.0 ± 2.8 [a]"}
+    assert scores["Depth"] == {
+        "8 labels": "**43.0 ± 0.0** [b, c]",
+        "16 labels": "**43.0 ± 0.0** [a, b, c]",
+    }
+    assert differences["Depth"]["8 labels"] == "+3.0 [−2.0, +8.0], p 0.5"
+    assert differences["Depth"]["16 labels"] == "+5.0, p 1 [d]"
+    assert "random (reference)" not in differences
+    assert overall["Depth [e]"]["ahead in"] == "2 of 2"
+    notes = dict(re.findall(r"^- \[(\w)\] (.*)$", text, re.MULTILINE))
+    assert notes == {
+        "a": "2 of 3 runs are done",
+        "b": "has seen 3 test drives",
+        "c": "all runs gave the very same number, as if the seed did nothing",
+        "d": "1 of 3 pairs: the others lack a side",
+        "e": "1 of 3 seeds: the others lack a pair in some condition",
+    }
+
+
+def test_the_reader_is_told_what_cannot_be_found():
+    text = tables.markdown(by_hand())
+    assert "one pre-training of each arm" in text
+    assert "no single comparison can be significant by this test" in text
+    many = made_up.study({"random": 0.0, "depth": 0.1}, seeds=8)
+    assert "no single comparison" not in tables.markdown(results.assemble(many, "random"))
+
+
+def test_the_caption_says_what_all_cells_share():
+    text = tables.markdown(by_hand())
+    shared = "best in bold; fine-tuned, unet, 96x32, resnet18**"
+    assert f"**mIoU in %: mean ± standard deviation over 3 runs, {shared}" in text
+    assert "**Difference to random in points of mIoU" in text
+
+
+def test_labels_and_steps():
+    rows = made_up.study({"random": 0.0, "depth": 0.05, "far": 0.5, "bad": -0.1}, noise=0.0)
+    found = parsed(tables.markdown(results.assemble(rows, "random")))
+    labels, steps = found[3:]
+    needed = {arm: cells["labels"] for arm, cells in labels.items()}
+    assert needed == {
+        "random": "16 (16 by seed)",
+        "depth": "≤8 (≤8 by seed)",
+        "far": "≤8 (≤8 by seed)",
+        "bad": ">16 (>16 by seed)",
+    }
+    assert steps["bad"] == {"8 labels": "–", "16 labels": "–"}
+    assert steps["random (reference)"]["8 labels"] == "60"
+
+
+def test_many_conditions_are_split_and_sorted():
+    rows = made_up.study(
+        {"random": 0.0, "depth": 0.1}, labels=(64, 0, 8, 16), trainings=("fine_tuned", "frozen")
+    )
+    text = tables.markdown(results.assemble(rows, "random"))
+    scores, _, frozen, *_ = parsed(text)
+    expected = ["8 labels", "16 labels", "64 labels", "all labels"]
+    assert list(scores["depth"]) == list(frozen["depth"]) == expected
+    assert "best in bold; fine-tuned; unet" in text
+    assert "best in bold; frozen; unet" in text
+
+
+def test_every_number_is_the_groups():
+    study = results.assemble(
+        made_up.study({"a": 0.0, "b": 0.1, "c": 0.02}, labels=(8, 16, 64)), "a"
+    )
+    scores, differences, *_ = parsed(tables.markdown(study))
+    for group in study["groups"]:
+        column = f"{group['labels']} labels"
+        name = group["arm"] + (" (reference)" if group["arm"] == "a" else "")
+        mean, std = scores[name][column].replace("*", "").split(" ± ")
+        assert float(mean) == pytest.approx(100 * group["mean"], abs=0.051)
+        assert float(std) == pytest.approx(100 * group["std"], abs=0.051)
+        if group["arm"] != "a":
+            text = differences[name][column].replace("−", "-")
+            numbers = [float(t) for t in re.findall(r"[-+]?\d+\.?\d*", text)]
+            wanted = [100 * group[f"difference{end}"] for end in ("", "_low", "_high")]
+            assert numbers == pytest.approx([*wanted, group["p_corrected"]], abs=0.051)
+
+
+def test_nothing_is_done():
+    rows = [failed(arm=arm) for arm in ("random", "depth")]
+    text = tables.markdown(results.assemble(rows, "random"))
+    (scores, differences, overall) = parsed(text)
+    assert scores["depth"] == {"mIoU": "– [a]"}
+    assert differences["depth"] == {"mIoU": "– [b]"}
+    assert overall["depth [c]"]["difference"] == "–"
+    assert "No arm can be compared" in text
+    assert "nan" not in text
+    assert "None" not in text
+
+
+def test_one_arm_alone():
+    text = tables.markdown(results.assemble([row("random", 0.5)], "random"))
+    assert parsed(text) == [{"random (reference)": {"mIoU": "**50.0**"}}]
+
+
+def test_names_cannot_break_a_table():
+    arms = [{"name": "depth", "label": "[a] 50 % | x_1 & <b>~\\"}]
+    rows = made_up.study({"random": 0.0, "depth": 0.1})
+    study = results.assemble(rows, "random", arms=arms)
+    assert r"[a] 50 % \| x\_1 & \<b>~\\" in parsed(tables.markdown(study))[0]
+    text = tables.latex(study)
+    tex = r"{}[a] 50 \% | x\_1 \& $<$b$>$\textasciitilde{}\textbackslash{}"
+    assert f"\n{tex} & " in text
+
+
+def test_latex():
+    text = tables.latex(by_hand())
+    for what in ("table", "tabular"):
+        assert text.count(rf"\begin{{{what}}}") == text.count(rf"\end{{{what}}}") > 0
+    assert text.count(r"\toprule") == text.count(r"\midrule") == text.count(r"\bottomrule")
+    assert text.count("{") == text.count("}")
+    assert len(re.findall(r"(?<!\\)\$", text)) % 2 == 0
+    assert text.isascii()
+    for body in re.findall(r"\\begin\{tabular\}\{(.*?)\}\n(.*?)\\end\{tabular\}", text, re.DOTALL):
+        rows = [line for line in body[1].splitlines() if line.endswith(r"\\")]
+        assert {len(re.findall(r"(?<!\\)&", line)) + 1 for line in rows} == {len(body[0])}
+    assert r"Depth & \textbf{43.0 $\pm$ 0.0}$^{b,c}$ & " in text
+    assert r"\noindent$^{d}$ 1 of 3 pairs" in text
+    # Where a row begins with a bracket, LaTeX would read it as the height of the row before.
+    assert not re.search(r"\\\\\s*\[", text)
+
+
+def test_letters():
+    assert [letters(n) for n in (0, 25, 26, 51, 52)] == ["a", "z", "aa", "az", "ba"]
+    assert len({letters(n) for n in range(800)}) == 800
