@@ -1,0 +1,114 @@
+"""A study as one HTML file that needs nothing else: no network, no fonts, no framework.
+
+The page is made of the files in the folder `page` beside this module. What the study says reaches
+it as JSON in a block that a browser doesn't run, with every `<` escaped, and becomes text there,
+never markup. A content security policy names by their hashes the only script and style that may
+run, and forbids every request.
+"""
+
+import base64
+import hashlib
+import html
+import json
+import math
+import string
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from typing import Any
+
+SCRIPTS = (
+    "words.js",
+    "study.js",
+    "chart.js",
+    "curves.js",
+    "tables.js",
+    "looks.js",
+    "making.js",
+    "page.js",
+)
+"""In this order they are one script; a later one uses what an earlier one defines."""
+
+
+def render(study: Mapping[str, Any]) -> str:
+    """The page of a study.
+
+    Args:
+      study: what `geoseg_jax.report` calls a study: title, question, answer, factors, arms, rows,
+        groups and the rest. Lists may be empty and numbers None or not finite; the page then leaves
+        the section out or says what is missing. Metrics are fractions of 1.
+
+    Returns:
+      HTML, to be written as UTF-8.
+
+    Raises:
+      ValueError: for a picture that is not embedded (its `src` is no `data:image/` URI).
+    """
+    _check_pictures(study)
+    style, script = _read("page.css"), "(() => {\n" + _scripts() + "})();\n"
+    policy = {
+        "default-src": "'none'",
+        "img-src": "data:",
+        "style-src": _hash(style),
+        "script-src": _hash(script),
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+    return string.Template(_read("page.html")).substitute(
+        policy="; ".join(f"{name} {value}" for name, value in policy.items()),
+        title=html.escape(str(study.get("title") or "A study")),
+        question=html.escape(str(study.get("question") or "")),
+        answer="\n".join(
+            f"<p>{html.escape(str(sentence))}</p>" for sentence in study.get("answer") or ()
+        ),
+        style=style,
+        data=embedded(study),
+        script=script,
+    )
+
+
+def embedded(value: Any) -> str:
+    """JSON that may stand within <script>: no `<`, `>`, `&`, and null for what is not finite."""
+    text = json.dumps(_plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _plain(value: Any) -> Any:
+    """Python's own types for NumPy's, lists for other sequences, None for nan and infinities."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int):
+        return value
+    if isinstance(value, Iterable):
+        return [_plain(item) for item in value]
+    return str(value)
+
+
+def _check_pictures(study: Mapping[str, Any]) -> None:
+    inside = study.get("features") or {}
+    for panel in [*(study.get("panels") or ()), *(inside.get("pca") or ())]:
+        for picture in panel.get("pictures") or ():
+            source = str(picture.get("src") or "")
+            if not source.startswith("data:image/"):
+                raise ValueError(
+                    f"the picture {picture.get('caption')!r} of {panel.get('title')!r} is at "
+                    f"{source[:60]!r}: embed it as a data:image/ URI, the page loads nothing"
+                )
+
+
+def _read(name: str) -> str:
+    return (resources.files("geoseg_jax.report") / "page" / name).read_text(encoding="utf-8")
+
+
+def _scripts() -> str:
+    return "\n".join(_read(name) for name in SCRIPTS)
+
+
+def _hash(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"

@@ -1,0 +1,256 @@
+// The drawing of charts: scales, axes, marks, and the hover of mouse, finger and arrow keys.
+
+function scale(kind, [a, b], [p, q]) {
+  const f = kind === "log2" ? Math.log2 : (v) => v;
+  const [from, to] = [f(a), f(b)];
+  return (v) => (to === from ? (p + q) / 2 : p + ((f(v) - from) / (to - from)) * (q - p));
+}
+
+// Round numbers that span low to high in about `wanted` steps.
+function ticks(low, high, wanted = 5) {
+  if (!(high > low)) [low, high] = [low - 0.5, low + 0.5];
+  const raw = (high - low) / wanted;
+  const power = 10 ** Math.floor(Math.log10(raw));
+  const step = [1, 2, 5, 10].map((m) => m * power).find((m) => m >= raw * 0.999);
+  const [first, last] = [Math.floor(low / step + 1e-9), Math.ceil(high / step - 1e-9)];
+  return Array.from({ length: last - first + 1 }, (_, i) =>
+    Number(((first + i) * step).toPrecision(12)),
+  );
+}
+
+// A range that holds the values with some air, and the round numbers within it.
+function span(values, wanted) {
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const air = 0.05 * (high - low) || 0.05;
+  const range = [Math.max(Math.min(0, low), low - air), high + air];
+  return { range, at: ticks(...range, wanted).filter((v) => v >= range[0] && v <= range[1]) };
+}
+
+// Closed lines through points [x, y] of a circle's radius 1, made larger by r.
+const through = (points) => (r) => `M${points.map(([x, y]) => `${r * x},${r * y}`).join("L")}Z`;
+const around = (n, radii) =>
+  through(
+    Array.from({ length: n }, (_, i) => [
+      radii[i % radii.length] * Math.sin((2 * i * Math.PI) / n),
+      -radii[i % radii.length] * Math.cos((2 * i * Math.PI) / n),
+    ]),
+  );
+
+// All of about one area: circle, square, diamond, triangles, cross, hexagon, star.
+const SHAPES = [
+  (r) => `M${-r},0a${r},${r} 0 1,0 ${2 * r},0a${r},${r} 0 1,0 ${-2 * r},0Z`,
+  through([
+    [-0.88, -0.88],
+    [0.88, -0.88],
+    [0.88, 0.88],
+    [-0.88, 0.88],
+  ]),
+  through([
+    [0, -1.25],
+    [1.25, 0],
+    [0, 1.25],
+    [-1.25, 0],
+  ]),
+  through([
+    [0, -1.15],
+    [1.15, 0.9],
+    [-1.15, 0.9],
+  ]),
+  through([
+    [0, 1.15],
+    [1.15, -0.9],
+    [-1.15, -0.9],
+  ]),
+  through([
+    [-1.2, -0.42],
+    [-0.42, -0.42],
+    [-0.42, -1.2],
+    [0.42, -1.2],
+    [0.42, -0.42],
+    [1.2, -0.42],
+    [1.2, 0.42],
+    [0.42, 0.42],
+    [0.42, 1.2],
+    [-0.42, 1.2],
+    [-0.42, 0.42],
+    [-1.2, 0.42],
+  ]),
+  around(6, [1.15]),
+  around(10, [1.4, 0.62]),
+];
+
+function mark(arm, x, y, { r = 4.5, hollow = false } = {}) {
+  return s("path", {
+    d: SHAPES[arm.shape](r),
+    transform: `translate(${x},${y})`,
+    class: hollow ? "mark hollow" : "mark",
+  });
+}
+
+// A group that carries an arm's colour, and dims while another arm is looked at.
+const ofArm = (arm, tag = s, name = "g", attributes = {}, ...children) =>
+  tag(name, { "data-arm": arm.index, style: { "--c": arm.colour }, ...attributes }, ...children);
+
+const badge = (arm) =>
+  s(
+    "svg",
+    {
+      class: "badge",
+      viewBox: "-7 -7 14 14",
+      width: 13,
+      height: 13,
+      "aria-hidden": "true",
+      style: { "--c": arm.colour },
+    },
+    mark(arm, 0, 0, { r: 4.6 }),
+  );
+
+const armName = (arm) =>
+  h("span", { class: "arm" }, badge(arm), h("span", {}, arm.label || arm.name));
+
+function lookAt(arm) {
+  document.body.classList.toggle("looking", Boolean(arm));
+  for (const node of document.querySelectorAll("[data-arm]")) {
+    node.classList.toggle("looked-at", Boolean(arm) && Number(node.dataset.arm) === arm.index);
+  }
+}
+
+const tip = document.getElementById("tip");
+
+// facts: [[name, value], ...]; x and y are where on the window it points.
+function showTip(x, y, heading, facts, arm = null) {
+  const list = h(
+    "dl",
+    {},
+    facts.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]),
+  );
+  tip.replaceChildren(h("p", {}, arm ? badge(arm) : null, heading), list);
+  tip.hidden = false;
+  const { width, height } = tip.getBoundingClientRect();
+  const right = x + 16 + width < innerWidth - 4 ? x + 16 : x - 16 - width;
+  const below = y + 14 + height < innerHeight - 4 ? y + 14 : y - 14 - height;
+  tip.style.left = `${Math.max(4, Math.min(right, innerWidth - width - 4))}px`;
+  tip.style.top = `${Math.max(4, below)}px`;
+}
+
+function hideTip() {
+  tip.hidden = true;
+}
+
+// Hover for points {x, y, arm, column, heading, facts} of a picture: the nearest to the pointer,
+// or by arrow keys.
+function explore(picture, points) {
+  const ring = s("circle", { r: 8, class: "ring", visibility: "hidden" });
+  picture.append(ring);
+  let at = null;
+  const show = (point) => {
+    at = point;
+    const box = picture.getBoundingClientRect();
+    const ratio = box.width / picture.viewBox.baseVal.width;
+    fill(ring, { cx: point.x, cy: point.y, visibility: "visible" }, []);
+    lookAt(point.arm);
+    showTip(
+      box.left + point.x * ratio,
+      box.top + point.y * ratio,
+      point.heading,
+      point.facts,
+      point.arm,
+    );
+  };
+  const leave = () => {
+    ring.setAttribute("visibility", "hidden");
+    lookAt(null);
+    hideTip();
+  };
+  const track = (event) => {
+    const box = picture.getBoundingClientRect();
+    const ratio = box.width / picture.viewBox.baseVal.width;
+    const far = (p) =>
+      Math.hypot(box.left + p.x * ratio - event.clientX, box.top + p.y * ratio - event.clientY);
+    const nearest = points.reduce(
+      (best, p) => (best === null || far(p) < far(best) ? p : best),
+      null,
+    );
+    if (nearest && far(nearest) < 48) show(nearest);
+    else leave();
+  };
+  picture.addEventListener("pointermove", track);
+  picture.addEventListener("pointerdown", track);
+  picture.addEventListener("pointerleave", leave);
+  picture.addEventListener("blur", leave);
+  picture.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") return leave();
+    const next = step(points, at, event.key);
+    if (!next) return undefined;
+    event.preventDefault();
+    return show(next);
+  });
+  if (points.length) picture.setAttribute("tabindex", 0);
+  return picture;
+}
+
+// Left and right go along an arm, up and down to the arm next to it at the same place.
+function step(points, at, pressed) {
+  if (!["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"].includes(pressed)) return null;
+  if (!at || !points.includes(at)) return points[0];
+  const along = pressed === "ArrowLeft" || pressed === "ArrowRight";
+  const line = points.filter((p) => (along ? p.arm === at.arm : p.column === at.column));
+  line.sort((a, b) => (along ? a.x - b.x : a.y - b.y));
+  const by = pressed === "ArrowRight" || pressed === "ArrowDown" ? 1 : -1;
+  return line[Math.max(0, Math.min(line.length - 1, line.indexOf(at) + by))];
+}
+
+// Heights of labels, moved apart as little as that takes, in the same order.
+function spread(wanted, gap, low, high) {
+  const order = wanted.map((y, i) => [y, i]).sort((a, b) => a[0] - b[0]);
+  const placed = [];
+  order.forEach(([y], k) => placed.push(Math.max(y, low, k ? placed[k - 1] + gap : low)));
+  for (let k = placed.length - 1; k >= 0; k--) {
+    placed[k] = Math.min(placed[k], k === placed.length - 1 ? high : placed[k + 1] - gap);
+  }
+  const found = [];
+  order.forEach(([, i], k) => (found[i] = placed[k]));
+  return found;
+}
+
+// The empty frame of a chart: grid, ticks with their words, titles of the axes.
+function frame({
+  width,
+  height,
+  margin,
+  x,
+  y,
+  xTicks,
+  yTicks,
+  xWord,
+  yWord,
+  xTitle,
+  yTitle,
+  label,
+}) {
+  const [bottom, right] = [height - margin.bottom, width - margin.right];
+  const picture = s("svg", {
+    viewBox: `0 0 ${width} ${height}`,
+    width,
+    height,
+    class: "chart",
+    role: "img",
+    "aria-label": label,
+  });
+  picture.append(
+    ...yTicks.map((v) =>
+      s("line", { x1: margin.left, x2: right, y1: y(v), y2: y(v), class: "grid" }),
+    ),
+    ...yTicks.map((v) =>
+      s("text", { x: margin.left - 7, y: y(v), dy: "0.34em", class: "tick end" }, yWord(v)),
+    ),
+    s("line", { x1: margin.left, x2: right, y1: bottom, y2: bottom, class: "axis" }),
+    ...xTicks.map((v) =>
+      s("line", { x1: x(v), x2: x(v), y1: bottom, y2: bottom + 4, class: "axis" }),
+    ),
+    ...xTicks.map((v) => s("text", { x: x(v), y: bottom + 17, class: "tick middle" }, xWord(v))),
+    s("text", { x: 0, y: 11, class: "axis-title" }, yTitle),
+    s("text", { x: right, y: bottom + 33, class: "axis-title end" }, xTitle),
+  );
+  return picture;
+}

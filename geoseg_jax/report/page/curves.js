@@ -1,0 +1,288 @@
+// Charts of lines: the metric against labels, and learning curves; one small chart a condition.
+
+// series: [{arm, points: [{x, y, low, high, facts}]}], in the frame `spec`, of one range for all.
+function lineChart(spec, series) {
+  const direct = spec.direct && spec.width > 460;
+  const margin = { left: 40, right: direct ? 138 : 12, top: 24, bottom: 40 };
+  const inner = spec.marks ? 26 : 0; // room for marks beside one another
+  const x = scale(spec.xKind, spec.xRange, [
+    margin.left + inner,
+    spec.width - margin.right - inner,
+  ]);
+  const y = scale("linear", spec.yRange, [spec.height - margin.bottom, margin.top]);
+  const picture = frame({ ...spec, margin, x, y });
+  const points = [];
+  series.forEach(({ arm, points: of }, i) => {
+    const room = spec.xTicks.length > 1 ? 34 : spec.width - margin.left - margin.right - 40;
+    const gap = Math.min(spec.xTicks.length > 1 ? 5 : 40, room / series.length);
+    const aside = spec.marks ? gap * (i - (series.length - 1) / 2) : 0;
+    const places = of.map((p) => ({ ...p, px: x(p.x) + aside, py: y(p.y) }));
+    picture.append(oneLine(arm, places, y, spec));
+    for (const p of places)
+      points.push({ x: p.px, y: p.py, arm, column: p.x, heading: arm.label, facts: p.facts });
+  });
+  if (direct) picture.append(...directLabels(series, y, spec, margin));
+  return explore(picture, points);
+}
+
+function oneLine(arm, places, y, spec) {
+  const line = places
+    .map((p, i) => `${i ? "L" : "M"}${p.px.toFixed(1)},${p.py.toFixed(1)}`)
+    .join("");
+  const bars = places.filter((p) => known(p.low) && known(p.high));
+  const clip = (v) => y(Math.max(spec.yRange[0], Math.min(spec.yRange[1], v)));
+  const last = places[places.length - 1];
+  return ofArm(arm, s, "g", { class: "series" }, [
+    bars.map((p) =>
+      s("line", { x1: p.px, x2: p.px, y1: clip(p.low), y2: clip(p.high), class: "whisker" }),
+    ),
+    s("path", { d: line, class: arm.dashed ? "line dashed" : "line" }),
+    spec.marks
+      ? places.map((p) => mark(arm, p.px, p.py))
+      : last
+        ? mark(arm, last.px, last.py, { r: 3.6 })
+        : null,
+  ]);
+}
+
+function directLabels(series, y, spec, margin) {
+  const ends = series.filter((one) => one.points.length);
+  const wanted = ends.map((one) => y(one.points[one.points.length - 1].y));
+  const heights = spread(wanted, 15, margin.top, spec.height - margin.bottom);
+  const left = spec.width - margin.right;
+  return ends.map(({ arm }, i) =>
+    ofArm(arm, s, "g", { class: "series" }, [
+      s("path", { d: `M${left - 2},${wanted[i]}L${left + 8},${heights[i]}`, class: "leader" }),
+      s("text", { x: left + 12, y: heights[i], dy: "0.34em", class: "direct" }, cut(arm.label, 20)),
+    ]),
+  );
+}
+
+const cut = (text, most) =>
+  String(text).length > most ? `${String(text).slice(0, most - 1)}…` : String(text);
+
+function summary(g) {
+  const facts = [
+    [metric, `${percent(g.mean)} %`],
+    ["95 % interval", interval(g.low, g.high)],
+    ["runs", count(g.n)],
+  ];
+  if (known(g.difference)) {
+    facts.splice(2, 0, [`to ${referenceLabel}`, `${signed(g.difference)} points`]);
+    facts.splice(3, 0, ["95 % interval", interval(g.difference_low, g.difference_high, signed)]);
+  }
+  return facts;
+}
+
+// Charts in as many columns as fit, all of one width.
+function columns(box, wanted, gap = 28) {
+  const most = Math.max(1, Math.floor((box.clientWidth + gap) / (wanted + gap)));
+  return {
+    most,
+    of: (n) => Math.floor((box.clientWidth - gap * (Math.min(n, most) - 1)) / Math.min(n, most)),
+  };
+}
+
+function small(charts) {
+  return h(
+    "div",
+    { class: "charts" },
+    charts.map(([heading, picture]) =>
+      h("figure", {}, heading ? h("figcaption", {}, heading) : null, picture),
+    ),
+  );
+}
+
+function againstLabels(box) {
+  const shown = groups.filter((g) => shows(g) && known(g.mean));
+  const labels = unique(shown.map((g) => g.labels)).sort((a, b) => a - b);
+  const panels = lots(shown, besides);
+  const width = columns(box, 440).of(panels.length);
+  const ends = shown
+    .flatMap((g) => [g.mean, g.low, g.high])
+    .filter(known)
+    .map((v) => Math.max(0, Math.min(1, v)));
+  const { range, at } = span(ends, 7);
+  const spec = {
+    width,
+    height: width < 420 ? 320 : 400,
+    marks: true,
+    direct: true,
+    xKind: "log2",
+    xRange: [labels[0], labels[labels.length - 1]],
+    yRange: range,
+    xTicks: labels,
+    yTicks: at,
+    xWord: count,
+    yWord: (v) => percent(v, 0),
+    xTitle: "labelled pictures",
+    yTitle: `${metric}, %`,
+  };
+  return small(
+    panels.map((panel) => {
+      const series = shownArms()
+        .map((arm) => ({
+          arm,
+          points: panel
+            .filter((g) => g.arm === arm.name)
+            .sort((a, b) => a.labels - b.labels)
+            .map((g) => ({
+              x: g.labels,
+              y: g.mean,
+              low: g.low,
+              high: g.high,
+              facts: [["labels", count(g.labels)], ...summary(g)],
+            })),
+        }))
+        .filter((one) => one.points.length);
+      const heading = named(panel[0], besides);
+      return [
+        heading,
+        lineChart({ ...spec, label: chartLabel(`${metric} against labels`, heading) }, series),
+      ];
+    }),
+  );
+}
+
+const chartLabel = (what, of) => `${what}${of ? `, ${of}` : ""}. Arrow keys go through the values.`;
+
+// The mean over an arm's runs at each step that all of them have.
+function meanCurve(of) {
+  const curves = of.map((row) => row.curve || []).filter((curve) => curve.length);
+  if (!curves.length) return [];
+  const at = curves.map(
+    (curve) => new Map(curve.filter((p) => known(p[0]) && known(p[1])).map((p) => [p[0], p[1]])),
+  );
+  return [...at[0].keys()]
+    .filter((x) => at.every((one) => one.has(x)))
+    .sort((a, b) => a - b)
+    .map((x) => {
+      const there = at.map((one) => one.get(x));
+      return {
+        x,
+        y: mean(there),
+        least: Math.min(...there),
+        most: Math.max(...there),
+        n: there.length,
+      };
+    });
+}
+
+function learning(box) {
+  const panels = lots(rows.filter(shows), varying)
+    .map((panel) => ({
+      heading: named(panel[0]),
+      series: shownArms()
+        .map((arm) => ({
+          arm,
+          points: meanCurve(panel.filter((row) => row.arm === arm.name)).map((p) => ({
+            ...p,
+            facts: [
+              ["step", count(p.x)],
+              [metric, `${percent(p.y)} %`],
+              ["least to most", interval(p.least, p.most)],
+              ["runs", count(p.n)],
+            ],
+          })),
+        }))
+        .filter((one) => one.points.length),
+    }))
+    .filter((panel) => panel.series.length);
+  const all = panels.flatMap((panel) => panel.series.flatMap((one) => one.points));
+  if (!all.length) return null;
+  const { range, at } = span(
+    all.map((p) => p.y),
+    5,
+  );
+  const steps = ticks(0, Math.max(...all.map((p) => p.x)), 4);
+  const spec = {
+    width: columns(box, 300).of(panels.length),
+    height: 230,
+    xKind: "linear",
+    xRange: [0, Math.max(...all.map((p) => p.x))],
+    yRange: range,
+    xTicks: steps.filter((v) => v <= Math.max(...all.map((p) => p.x))),
+    yTicks: at,
+    xWord: count,
+    yWord: (v) => percent(v, 0),
+    xTitle: "steps",
+    yTitle: `${metric}, %`,
+  };
+  return small(
+    panels.map(({ heading, series }) => [
+      heading,
+      lineChart({ ...spec, label: chartLabel("Learning curves", heading) }, series),
+    ]),
+  );
+}
+
+// How many labels an arm needs for the reference's metric: one row an arm, few labels to the left.
+function efficiency(box) {
+  const shown = (study.efficiency || []).filter(shows);
+  const panels = lots(shown, besides);
+  if (!panels.length || !values.labels || values.labels.length < 2) return null;
+  const ends = [Math.min(...values.labels), Math.max(...values.labels)];
+  const width = columns(box, 400).of(panels.length);
+  return small(panels.map((panel) => [named(panel[0], besides), labelRows(panel, ends, width)]));
+}
+
+function labelRows(panel, ends, width) {
+  const found = shownArms()
+    .map((arm) => panel.find((item) => item.arm === arm.name))
+    .filter(Boolean);
+  const least = (item) => (known(item.labels_needed) ? item.labels_needed : Infinity);
+  found.sort((a, b) => least(a) - least(b));
+  const margin = { left: 132, right: 58, top: 6, bottom: 40 };
+  const height = margin.top + margin.bottom + 27 * found.length;
+  const x = scale("log2", ends, [margin.left + 8, width - margin.right]);
+  const row = (i) => margin.top + 27 * (i + 0.5);
+  const picture = frame({
+    width,
+    height,
+    margin: { ...margin, right: margin.right - 8 },
+    x,
+    y: row,
+    xTicks: values.labels,
+    yTicks: [],
+    xWord: count,
+    yWord: String,
+    xTitle: "labelled pictures",
+    yTitle: "",
+    label: chartLabel("Labels needed", named(panel[0], besides)),
+  });
+  const points = found.map((item, i) => {
+    const arm = armOf[item.arm];
+    const there = known(item.labels_needed);
+    const place = x(there ? Math.max(ends[0], Math.min(ends[1], item.labels_needed)) : ends[1]);
+    picture.append(
+      ofArm(arm, s, "g", { class: "series" }, [
+        s("text", { x: 0, y: row(i), dy: "0.34em", class: "direct" }, cut(arm.label, 19)),
+        s("line", {
+          x1: x(ends[0]),
+          x2: place,
+          y1: row(i),
+          y2: row(i),
+          class: there ? "stem" : "stem open",
+        }),
+        there ? mark(arm, place, row(i)) : null,
+        s(
+          "text",
+          { x: width - margin.right + 14, y: row(i), dy: "0.34em", class: "direct value" },
+          needed(item, ends),
+        ),
+      ]),
+    );
+    const facts = [
+      ["labels needed", needed(item, ends)],
+      ...(item.note ? [["note", item.note]] : []),
+    ];
+    return { x: place, y: row(i), arm, column: 0, heading: arm.label, facts };
+  });
+  return explore(picture, points);
+}
+
+function needed(item, ends) {
+  if (!known(item.labels_needed)) return `> ${count(ends[1])}`;
+  const fewest = item.labels_needed <= ends[0] && item.arm !== reference;
+  return `${fewest ? "≤ " : ""}${short(item.labels_needed)}`;
+}

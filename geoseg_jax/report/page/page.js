@@ -1,0 +1,283 @@
+// The page: its sections, the filters above them, and the choice of light or dark.
+
+// Each: id, heading, what draws it (null: nothing to show, it is left out), what to know of it.
+const SECTIONS = [
+  {
+    id: "glance",
+    heading: "What each arm reaches",
+    draw: () => (groups.length ? glance() : null),
+    about: () =>
+      [
+        `${metric} in percent: mean ± standard deviation of the runs, the best of a column in`,
+        `bold. Below: the paired difference to ${referenceLabel} in points with its 95 %`,
+        "interval; blue is more, orange less, ● a corrected p below 0.05.",
+      ].join(" "),
+    note: attainable,
+  },
+  {
+    id: "labels",
+    heading: `${metric} against labels`,
+    draw: (box) =>
+      (values.labels || []).length > 1 && groups.some((g) => shows(g) && known(g.mean))
+        ? againstLabels(box)
+        : null,
+    about: () =>
+      [
+        "Mean of the runs and its 95 % confidence interval. The number of labels is on a",
+        "logarithmic scale; marks at one number stand side by side to be told apart. Dashed:",
+        `${referenceLabel}, the reference.`,
+      ].join(" "),
+  },
+  {
+    id: "comparisons",
+    heading: "Every comparison, and the runs behind it",
+    draw: () => (groups.length ? comparisons() : null),
+    about: () =>
+      [
+        "Differences are paired by subset and seed, with their 95 % intervals; p is of the",
+        "paired permutation test, corrected for all comparisons (Holm). Filled marks: corrected",
+        `p below 0.05. “Steps to equal it”: when an arm first reaches what ${referenceLabel}`,
+        "reaches at the end. Open a row for its runs and commands.",
+      ].join(" "),
+  },
+  {
+    id: "efficiency",
+    heading: "How many labels an arm saves",
+    draw: efficiency,
+    about: () =>
+      [
+        `Labels that an arm needs for the ${metric} of ${referenceLabel}, interpolated on a`,
+        "logarithmic scale; the shorter the better. Lines without a mark: not reached.",
+      ].join(" "),
+  },
+  {
+    id: "learning",
+    heading: "How fast an arm learns",
+    draw: learning,
+    about: () =>
+      [
+        "Learning curves: the mean of the runs at each evaluation. Hover for the least and the",
+        "most of them.",
+      ].join(" "),
+  },
+  {
+    id: "classes",
+    heading: "Which classes gain",
+    draw: classGains,
+    about: () =>
+      [
+        `Difference in IoU to ${referenceLabel}, in points, as the mean over the conditions`,
+        "shown; hover for each of them. Classes that gain most come first.",
+      ].join(" "),
+  },
+  {
+    id: "panels",
+    heading: "The same pictures, every arm",
+    draw: () => panels(study.panels),
+    about: () => "Open a picture, then change arms in its place with the arrow keys.",
+  },
+  {
+    id: "cka",
+    heading: "How alike the encoders are",
+    draw: alike,
+    about: () =>
+      [
+        "Linear CKA between the features of two arms on the same pictures: 1 is the same up to",
+        "rotation and scale, 0 is unrelated.",
+      ].join(" "),
+  },
+  {
+    id: "pca",
+    heading: "What the features look like",
+    draw: () => panels((study.features || {}).pca),
+    about: () =>
+      [
+        "The first three principal components of the features as red, green and blue. Colours",
+        "are not comparable between arms.",
+      ].join(" "),
+  },
+  {
+    id: "arms",
+    heading: "What each arm was given",
+    draw: armsTable,
+    about: () => "Pre-training alone, before any label.",
+  },
+  {
+    id: "unfinished",
+    heading: "Runs that did not end",
+    draw: unfinished,
+    about: () => "They are in no mean; pairs that lack a side are left out and counted.",
+  },
+  {
+    id: "repeat",
+    heading: "How to repeat it",
+    draw: () =>
+      commands() || circumstances() ? h("div", {}, commands(), circumstances(), download()) : null,
+  },
+];
+
+const boxes = new Map();
+
+function build() {
+  const main = document.getElementById("main");
+  for (const section of SECTIONS) {
+    const box = h("div", { class: "body" });
+    const about = h("p", { class: "about" });
+    const note = h("p", { class: "about note" });
+    const node = h(
+      "section",
+      { id: section.id, "aria-labelledby": `${section.id}-heading` },
+      h("h2", { id: `${section.id}-heading` }, section.heading),
+      about,
+      note,
+      box,
+    );
+    boxes.set(section.id, { node, box, about, note });
+    main.append(node);
+  }
+  main.append(
+    h(
+      "p",
+      { id: "nothing", class: "about", hidden: true },
+      "The filters leave nothing: choose at least one of each kind.",
+    ),
+  );
+}
+
+// Draws one section, or all of them. A section is shown while it's drawn: charts ask for its width.
+function draw(only = null) {
+  hideTip();
+  for (const section of SECTIONS.filter(({ id }) => only === null || id === only)) {
+    const { node, box, about, note } = boxes.get(section.id);
+    node.hidden = false;
+    about.textContent = section.about ? section.about() : "";
+    about.hidden = !about.textContent;
+    note.textContent = section.note ? section.note() : "";
+    note.hidden = !note.textContent;
+    const drawn = section.draw(box);
+    box.replaceChildren(...(drawn ? [drawn] : []));
+    node.hidden = !drawn;
+  }
+  const left = groups.filter(shows).length;
+  document.getElementById("nothing").hidden = !groups.length || left > 0;
+  const said = document.getElementById("said");
+  if (said)
+    said.textContent =
+      left === groups.length
+        ? `All ${many(left, "result")} shown`
+        : `${count(left)} of ${many(groups.length, "result")} shown`;
+  const reset = document.getElementById("reset");
+  if (reset) reset.hidden = left === groups.length;
+}
+
+function filters() {
+  const form = document.getElementById("filters");
+  form.addEventListener("submit", (event) => event.preventDefault());
+  const kinds = [
+    ["arm", arms.map((arm) => arm.name)],
+    ...varying.map((f) => [f, values[f]]),
+  ].filter(([, of]) => of.length > 1);
+  if (!kinds.length || !groups.length) return form.remove();
+  form.append(
+    ...kinds.map(([f, of]) =>
+      h(
+        "fieldset",
+        {},
+        h("legend", {}, title(f === "arm" ? "arms" : f)),
+        h(
+          "div",
+          {},
+          of.map((value) => choice(f, value)),
+        ),
+      ),
+    ),
+  );
+  const reset = h("button", { type: "button", class: "quiet", id: "reset" }, "Show all");
+  reset.addEventListener("click", () => {
+    form.querySelector("input").focus();
+    Object.values(view.hidden).forEach((off) => off.clear());
+    form.querySelectorAll("input").forEach((input) => (input.checked = true));
+    draw();
+  });
+  return form.append(
+    h("p", { class: "said" }, h("span", { id: "said", role: "status" }), " ", reset),
+  );
+}
+
+function choice(f, value) {
+  const input = h("input", { type: "checkbox", checked: true, name: f, "data-value": value });
+  input.addEventListener("change", () => {
+    view.hidden[f][input.checked ? "delete" : "add"](value);
+    draw();
+  });
+  if (f !== "arm")
+    return h(
+      "label",
+      { class: "choice" },
+      input,
+      h("span", {}, f === "labels" ? count(value) : word(f, value)),
+    );
+  const arm = armOf[value];
+  const label = ofArm(arm, h, "label", { class: "choice" }, input, armName(arm));
+  label.addEventListener("pointerenter", () => lookAt(arm));
+  label.addEventListener("pointerleave", () => lookAt(null));
+  return label;
+}
+
+// The line under the answer: what it rests on.
+function facts() {
+  const done = rows.filter((row) => row.status === "done").length;
+  const lost = rows.length - done;
+  const parts = [
+    rows.length
+      ? `${many(done, "run")}${lost ? `, ${count(lost)} more failed or missing` : ""}`
+      : "no runs",
+    arms.length ? many(arms.length, "arm") : "",
+    groups.length ? many(lots(groups, factors).length, "condition") : "no numbers yet",
+    arms.length > 1 ? `reference: ${referenceLabel}` : "",
+    study.hardware || "",
+    study.date || "",
+  ];
+  document.getElementById("facts").textContent = parts.filter(Boolean).join(" · ");
+}
+
+function theme() {
+  const button = document.getElementById("theme");
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  const set = (name, keep) => {
+    document.documentElement.dataset.theme = name;
+    button.setAttribute("aria-pressed", name === "dark");
+    try {
+      if (keep) localStorage.setItem("theme", name);
+    } catch {
+      // A browser that keeps nothing for files: the choice holds until the page is closed.
+    }
+  };
+  let kept = null;
+  try {
+    kept = localStorage.getItem("theme");
+  } catch {
+    kept = null;
+  }
+  set(["light", "dark"].includes(kept) ? kept : system.matches ? "dark" : "light");
+  button.addEventListener("click", () =>
+    set((kept = document.documentElement.dataset.theme === "dark" ? "light" : "dark"), true),
+  );
+  system.addEventListener("change", () => kept || set(system.matches ? "dark" : "light"));
+}
+
+theme();
+facts();
+build();
+filters();
+draw();
+
+let drawnAt = document.getElementById("main").clientWidth;
+addEventListener("resize", () =>
+  requestAnimationFrame(() => {
+    const width = document.getElementById("main").clientWidth;
+    if (width !== drawnAt) draw();
+    drawnAt = width;
+  }),
+);
+addEventListener("scroll", hideTip, { passive: true });

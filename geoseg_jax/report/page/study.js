@@ -1,0 +1,108 @@
+// What the study holds, arranged as the page asks for it, and what of it the filters let through.
+
+const study = JSON.parse(document.getElementById("study").textContent);
+const rows = study.rows || [];
+const groups = study.groups || [];
+const metric = study.metric || "mIoU";
+const metricKey = rows.some((row) => metric.toLowerCase() in row) ? metric.toLowerCase() : "miou";
+const reference = study.reference;
+
+const usual = ["labels", "training", "decoder", "resolution", "encoder"];
+const factors = Object.keys(study.factors || {}).length
+  ? Object.keys(study.factors)
+  : usual.filter((f) => [...rows, ...groups].some((item) => f in item));
+const values = Object.fromEntries(
+  factors.map((f) => [
+    f,
+    unique([
+      ...(study.factors[f] || []),
+      ...groups.map((g) => g[f]),
+      ...rows.map((r) => r[f]),
+    ]).filter((v) => v !== undefined),
+  ]),
+);
+const varying = factors.filter((f) => values[f].length > 1);
+const constant = factors.filter((f) => values[f].length === 1);
+const besides = varying.filter((f) => f !== "labels");
+
+// Arms in the study's order. The reference is in ink and dashed, the others by colour and shape.
+const arms = unique([
+  ...(study.arms || []).map((a) => a.name),
+  ...groups.map((g) => g.arm),
+  ...rows.map((r) => r.arm),
+]).map((name) => ({
+  label: name,
+  ...((study.arms || []).find((a) => a.name === name) || {}),
+  name,
+}));
+arms
+  .filter((arm) => arm.name !== reference)
+  .forEach((arm, i) =>
+    Object.assign(arm, { colour: `var(--arm-${i % 7})`, shape: 1 + ((i + Math.floor(i / 7)) % 7) }),
+  );
+arms.forEach((arm, i) => {
+  arm.index = i;
+  if (arm.name === reference) Object.assign(arm, { colour: "var(--ink)", shape: 0, dashed: true });
+});
+const armOf = Object.fromEntries(arms.map((arm) => [arm.name, arm]));
+const referenceLabel = armOf[reference]
+  ? armOf[reference].label || reference
+  : String(reference ?? "the reference");
+
+const key = (item, of = factors) => JSON.stringify(of.map((f) => item[f]));
+const rank = (item, of = varying) => of.map((f) => values[f].indexOf(item[f]));
+function compare(a, b) {
+  const i = a.findIndex((x, k) => x !== b[k]);
+  return i < 0 ? 0 : a[i] - b[i];
+}
+const named = (item, of = varying) => of.map((f) => word(f, item[f])).join(", ");
+
+const runsOf = (group) =>
+  rows.filter((row) => row.arm === group.arm && factors.every((f) => row[f] === group[f]));
+const groupOf = Object.fromEntries(groups.map((g) => [key(g) + g.arm, g]));
+
+// What is hidden (values of factors, and arms), which runs are unfolded, how the table is sorted.
+const view = {
+  hidden: Object.fromEntries([["arm", new Set()], ...factors.map((f) => [f, new Set()])]),
+  unfolded: new Set(),
+  sort: { by: "mean", down: true },
+};
+
+const shows = (item) =>
+  Object.entries(view.hidden).every(([f, off]) => item[f] === undefined || !off.has(item[f]));
+const shownArms = () => arms.filter((arm) => !view.hidden.arm.has(arm.name));
+
+// The items in lots of equal value of some factors, in the order of the study's own lists.
+function lots(items, of) {
+  const found = new Map();
+  for (const item of items) {
+    const name = key(item, of);
+    if (!found.has(name)) found.set(name, []);
+    found.get(name).push(item);
+  }
+  return [...found.values()].sort((a, b) => compare(rank(a[0], of), rank(b[0], of)));
+}
+
+// Footnotes are lettered in the order in which a table meets them.
+function footnotes() {
+  const texts = [];
+  return {
+    flag(...from) {
+      const found = unique(from.filter(Boolean));
+      if (!found.length) return null;
+      const letters = found.map((text) => {
+        if (!texts.includes(text)) texts.push(text);
+        return String.fromCharCode(97 + (texts.indexOf(text) % 26));
+      });
+      return h("sup", { class: "flag", title: found.join("; ") }, letters.join(","));
+    },
+    list() {
+      if (!texts.length) return null;
+      return h(
+        "ol",
+        { class: "notes" },
+        texts.map((text) => h("li", {}, text)),
+      );
+    },
+  };
+}

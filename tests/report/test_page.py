@@ -1,0 +1,405 @@
+"""The page: that it needs nothing else, that text stays text, and that it works in a browser."""
+
+import base64
+import csv
+import hashlib
+import html.parser
+import io
+import itertools
+import json
+import re
+from importlib import resources
+
+import numpy as np
+import pytest
+
+from geoseg_jax.report import page
+from tests.report import browser, made_up
+
+HOSTILE = "</script><script>document.title='taken'</script><img src=x onerror=alert(1)>&amp;'\""
+
+
+class Parsed(html.parser.HTMLParser):
+    """Every start tag with its attributes, and the text within script, style and title."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.tags, self.texts, self._within = [], [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        self._within = tag
+
+    def handle_endtag(self, tag):
+        self._within = ""
+
+    def handle_data(self, data):
+        self.texts.append((self._within, data))
+
+    def all(self, tag: str) -> list[dict]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+    def within(self, tag: str) -> list[str]:
+        return [text for name, text in self.texts if name == tag]
+
+
+@pytest.fixture(scope="module")
+def text() -> str:
+    return page.render(made_up.study())
+
+
+def test_one_file_asks_for_nothing(text):
+    assert "://" not in text
+    parsed = Parsed(text)
+    addresses = [a[k] for _, a in parsed.tags for k in ("src", "href", "action") if k in a]
+    assert {a.split(",")[0].split(";")[0] for a in addresses} == {"data:", "#main"}
+    assert not re.search(r"url\(|@import|@font-face", text)
+    assert parsed.all("link") == [{"rel": "icon", "href": "data:,"}]
+
+
+def test_an_address_in_a_text_stays_a_text():
+    study = made_up.study(arms=2, replicates=2, pictures=False) | {
+        "question": "https://example.org"
+    }
+    parsed = Parsed(page.render(study))
+    assert "https://example.org" in parsed.within("p")
+    assert not [a for _, attributes in parsed.tags for a in attributes.values() if a and "://" in a]
+
+
+def test_only_this_script_and_this_style_may_run(text):
+    parsed = Parsed(text)
+    [policy] = [m["content"] for m in parsed.all("meta") if "http-equiv" in m]
+    assert policy.startswith("default-src 'none'; img-src data:; ")
+    for tag in ("style", "script"):
+        last = parsed.within(tag)[-1].encode()
+        digest = base64.b64encode(hashlib.sha256(last).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+
+
+def test_the_answer_is_there_without_a_script(text):
+    study = made_up.study()
+    before = text[: text.index("<main")]
+    assert all(sentence in before for sentence in study["answer"])
+    assert study["title"] in before
+    assert study["question"] in before
+
+
+def test_hostile_text_is_no_markup():
+    parsed = Parsed(page.render(made_up.hostile(HOSTILE)))
+    assert len(parsed.all("script")) == 2
+    assert not parsed.all("img")
+    assert not [k for _, attributes in parsed.tags for k in attributes if k.startswith("on")]
+    assert "".join(parsed.within("title")) == HOSTILE
+    assert json.loads(parsed.within("script")[0])["commands"] == [HOSTILE]
+
+
+@pytest.mark.parametrize("value", [HOSTILE, "\u2028\u2029", "<!--<script>", "ü ∑ 漢"])
+def test_embedded_json_is_the_value(value):
+    text = page.embedded({value: [value]})
+    assert not set(text) & set("<>&\u2028\u2029")
+    assert json.loads(text) == {value: [value]}
+
+
+def test_embedded_numbers():
+    given = {
+        "a": [1, 0.25, float("nan"), float("inf"), None, True],
+        "b": np.array([1.5, np.nan]),
+        "c": np.float32(0.5),
+        "d": (np.int64(3), np.bool_(False)),
+        8: "eight",
+    }
+    wanted = {
+        "a": [1, 0.25, None, None, None, True],
+        "b": [1.5, None],
+        "c": 0.5,
+        "d": [3, False],
+        "8": "eight",
+    }
+    assert json.loads(page.embedded(given)) == wanted
+
+
+@pytest.mark.parametrize("where", ["panels", "pca"])
+def test_a_picture_elsewhere_is_refused(where):
+    study = made_up.study(arms=2, replicates=2)
+    panels = study["panels"] if where == "panels" else study["features"]["pca"]
+    panels[0]["pictures"][1]["src"] = "https://example.org/a.png"
+    with pytest.raises(ValueError, match=r"'.+' of '.+' is at 'https://example.org/a.png': embed"):
+        page.render(study)
+
+
+def test_every_file_is_used_and_none_writes_markup():
+    folder = resources.files("geoseg_jax.report") / "page"
+    names = {file.name for file in folder.iterdir()}
+    assert names == {*page.SCRIPTS, "page.html", "page.css"}
+    for name in page.SCRIPTS:
+        source = (folder / name).read_text(encoding="utf-8")
+        assert len(source.splitlines()) <= 450
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(", source)
+
+
+# What follows drives a browser.
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    path = browser.find()
+    if path is None:
+        pytest.skip("no Chromium: install one, or name it in GEOSEG_JAX_CHROMIUM")
+    with browser.Browser(path) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory, text):
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def opened(chromium, file):
+    """The page in a window of 1280 x 900, and afterwards no error and no request but the file."""
+    chromium.prefer("light")
+    chromium.open(file)
+    yield chromium
+    assert chromium.errors == []
+    assert chromium.requests == [file.as_uri()]
+
+
+def words(tab: browser.Browser, selector: str) -> list[str]:
+    """What a reader sees of every element that the selector finds."""
+    return tab.run(
+        f"[...document.querySelectorAll({json.dumps(selector)})].map((e) => e.innerText)"
+    )
+
+
+def shown(x: float, sign: bool = False) -> str:
+    return f"{100 * x:{'+' if sign else ''}.1f}".replace("-", "−")
+
+
+def test_it_opens_with_every_section(opened):
+    sections = opened.run(
+        "[...document.querySelectorAll('section:not([hidden])')].map((s) => s.id)"
+    )
+    assert sections[:5] == ["glance", "labels", "comparisons", "efficiency", "learning"]
+    assert sections[5:] == ["classes", "panels", "cka", "pca", "arms", "unfinished", "repeat"]
+    box = opened.run("document.querySelector('.answer').getBoundingClientRect().bottom")
+    assert box < 450
+    assert "190 runs, 2 more failed or missing" in words(opened, "#facts")[0]
+
+
+def test_it_says_what_is_missing(chromium, tmp_path):
+    path = tmp_path / "bare.html"
+    path.write_text(page.render(made_up.bare()), encoding="utf-8")
+    chromium.open(path)
+    assert chromium.errors == []
+    headings = words(chromium, "section:not([hidden]) h2")
+    assert headings == ["Runs that did not end", "How to repeat it"]
+    assert "ValueError: no labels" in words(chromium, "#unfinished")[0]
+    assert "no numbers yet" in words(chromium, "#facts")[0]
+
+
+def test_both_tables_show_the_numbers_of_the_study(opened):
+    groups = made_up.study()["groups"]
+    cells = words(opened, ".glance tbody td")
+    arms = words(opened, ".glance tbody th .arm")
+    order = list(itertools.product(("fine_tuned", "frozen"), (8, 16, 64)))
+    assert len(cells) == len(groups) == 48
+    for (arm, (training, labels)), cell in zip(itertools.product(arms, order), cells, strict=True):
+        [g] = [
+            g
+            for g in groups
+            if made_up.ARMS[g["arm"]][0] == arm
+            and (g["training"], g["labels"]) == (training, labels)
+        ]
+        wanted = f"{shown(g['mean'])} ± {shown(g['std'])}"
+        if arm != "Random":
+            wanted += f" {shown(g['difference'], True)} "
+            wanted += f"{shown(g['difference_low'], True)} to {shown(g['difference_high'], True)}"
+        assert " ".join(cell.split()) == wanted
+    found = words(opened, ".comparisons td:nth-child(3)")
+    wanted = [shown(g["difference"], True) for g in groups if g["difference"] is not None]
+    assert sorted(x.split()[0] for x in found if x != "reference") == sorted(wanted)
+
+
+def test_flags_stand_in_the_table(opened):
+    assert words(opened, "#glance .notes li") == [made_up.WARNING]
+    flagged = opened.run(
+        "[...document.querySelectorAll('.glance tr')].filter((r) => r.querySelector('.flag'))"
+        ".map((r) => r.querySelector('.arm').innerText)"
+    )
+    assert flagged == ["Depth, supervised"]
+
+
+def test_few_pairs_are_told(opened):
+    [note] = words(opened, "#glance .note")
+    assert "4 pairs" in note
+    assert "0.125" in note  # 2 ** (1 - 4)
+
+
+def test_filters_by_mouse_and_keyboard(opened):
+    count = "document.querySelectorAll('.comparisons tbody tr:not(.runs):not(.condition)').length"
+    assert opened.run(count) == 48
+    opened.click("document.querySelector('input[data-value=frozen]')")
+    assert opened.run(count) == 24
+    assert words(opened, ".glance .lot") == ["fine-tuned"]
+    assert len(words(opened, "#labels figure")) == 1
+    opened.run("document.querySelector('input[data-value=flow_paper]').focus()")
+    opened.press(" ")
+    assert opened.run(count) == 21
+    for section in (
+        "glance",
+        "labels",
+        "comparisons",
+        "learning",
+        "classes",
+        "panels",
+        "cka",
+        "pca",
+    ):
+        assert "Flow, paper" not in words(opened, f"#{section}")[0]
+    assert words(opened, "#said") == ["21 of 48 results shown"]
+    opened.press("Tab", " ")  # flow_strong, the next
+    assert opened.run(count) == 18
+    opened.click("document.getElementById('reset')")
+    assert opened.run(count) == 48
+
+
+def test_filters_that_leave_nothing(opened):
+    for value in ("8", "16", "64"):
+        opened.click(f"document.querySelector('input[data-value=\"{value}\"]')")
+    assert "leave nothing" in words(opened, "#nothing")[0]
+
+
+def test_hover_shows_values(opened):
+    group = made_up.study()["groups"][1]  # classification, 8 labels, fine-tuned
+    opened.place("document.querySelector('#labels .chart')")
+    x, y = opened.place("document.querySelector('#labels [data-arm=\"1\"] .mark')")
+    opened.point(x + 1, y + 1)
+    [tip] = words(opened, "#tip")
+    assert tip.startswith("Classification")
+    for value in ("mean", "low", "high"):
+        assert shown(group[value]) in tip
+    assert shown(group["difference_low"], True) in tip
+    opened.point(4, 4)
+    assert opened.run("document.getElementById('tip').hidden")
+
+
+def test_arrow_keys_go_through_a_chart(opened):
+    opened.place("document.querySelector('#labels .chart')")
+    opened.run("document.querySelector('#labels .chart').focus()")
+    tips = []
+    for key in ("ArrowRight", "ArrowRight", "ArrowRight", "ArrowUp"):
+        opened.press(key)
+        tips += words(opened, "#tip")
+    facts = [tip.split("\n") for tip in tips]
+    assert [f[0] for f in facts[:3]] == ["Random"] * 3
+    assert [f[f.index("labels") + 1] for f in facts] == ["8", "16", "64", "64"]
+    assert facts[3][0] != "Random"
+    opened.press("Escape")
+    assert opened.run("document.getElementById('tip').hidden")
+
+
+def test_a_number_leads_to_its_runs(opened):
+    opened.click("document.querySelector('.glance .number')")
+    runs = words(opened, ".runs:not([hidden]) tbody tr")
+    rows = [r for r in made_up.study()["rows"] if r["arm"] == "depth_stereo"][:4]
+    assert [f"{100 * r['miou']:.2f}" in text for r, text in zip(rows, runs, strict=True)] == [
+        True
+    ] * 4
+    assert [r["command"] in text for r, text in zip(rows, runs, strict=True)] == [True] * 4
+    assert opened.run("document.activeElement.getAttribute('aria-expanded')") == "true"
+    opened.press("Enter")
+    assert words(opened, ".runs:not([hidden])") == []
+
+
+def test_sorting(opened):
+    opened.click("document.querySelector('[data-sort=arm]')")
+    first = words(opened, ".comparisons tbody:nth-of-type(1) .arm")
+    assert first == sorted(first)
+    assert words(opened, ".comparisons [aria-sort=ascending]") == ["Arm ↑"]
+    opened.press("Enter")
+    assert words(opened, ".comparisons tbody:nth-of-type(1) .arm") == first[::-1]
+    opened.click("document.querySelector('[data-sort=difference]')")
+    found = words(opened, ".comparisons tbody:nth-of-type(1) td:nth-child(3)")
+    numbers = [float(x.split()[0].replace("−", "-")) for x in found if x != "reference"]
+    assert numbers == sorted(numbers, reverse=True)
+    assert found[-1] == "reference"  # without a number, last
+
+
+def test_pictures_in_one_place(opened):
+    opened.click("document.querySelectorAll('.picture')[2]")
+    assert words(opened, "#zoom b") == ["Random"]
+    opened.press("ArrowRight")
+    assert words(opened, "#zoom b") == ["Classification"]
+    opened.press("ArrowLeft", "ArrowLeft", "ArrowLeft", "ArrowLeft")
+    assert words(opened, "#zoom b") == ["Flow, strong"]
+    opened.press("Escape")
+    assert not opened.run("document.getElementById('zoom').open")
+
+
+def test_light_and_dark(opened, file):
+    background = "getComputedStyle(document.body).backgroundColor"
+    light = opened.run(background)
+    opened.click("document.getElementById('theme')")
+    dark = opened.run(background)
+    brightness = [sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in (light, dark)]
+    assert brightness[0] > 700
+    assert brightness[1] < 100
+    opened.open(file)
+    assert opened.run(background) == dark  # the choice is kept
+    opened.run("localStorage.clear()")
+    opened.open(file)
+    assert opened.run(background) == light
+    opened.prefer("dark")
+    assert opened.run(background) == dark  # and else the system's is taken
+
+
+def test_a_printer_gets_light_and_no_buttons(opened):
+    opened.prefer("dark", media="print")
+    assert opened.run("getComputedStyle(document.body).backgroundColor") == "rgb(253, 253, 251)"
+    assert opened.run("getComputedStyle(document.getElementById('filters')).display") == "none"
+    opened.prefer("light")
+
+
+@pytest.mark.parametrize("width", [390, 768, 1280])
+def test_nothing_sticks_out(opened, width):
+    opened.resize(width)
+    assert opened.run("new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(() =>"
+                      " r(document.documentElement.scrollWidth))))") == width  # fmt: skip
+    charts = opened.run("[...document.querySelectorAll('.chart')].map((c) => c.clientWidth)")
+    assert len(charts) == 10
+    assert all(200 < chart <= width for chart in charts)
+
+
+def test_the_runs_as_csv(opened):
+    saved = opened.run(
+        "new Promise((done) => { URL.createObjectURL = (blob) => { blob.text().then(done);"
+        " return '#'; }; HTMLAnchorElement.prototype.click = () => {};"
+        " [...document.querySelectorAll('button')].find((b) => /CSV/.test(b.innerText)).click(); })"
+    )
+    found = list(csv.DictReader(io.StringIO(saved)))
+    rows = made_up.study()["rows"]
+    assert [r["cell"] for r in found] == [r["cell"] for r in rows]
+    assert all(
+        float(a["miou"] or "nan") == pytest.approx(b["miou"], nan_ok=True)
+        for a, b in zip(found, rows, strict=True)
+    )
+    assert found[5]["error"] == "FloatingPointError: loss is nan"
+
+
+def test_hostile_text_in_a_browser(chromium, tmp_path):
+    path = tmp_path / "hostile.html"
+    path.write_text(page.render(made_up.hostile(HOSTILE)), encoding="utf-8")
+    chromium.open(path)
+    chromium.run("document.querySelectorAll('.fold').forEach((b) => b.click())")
+    chromium.click("document.querySelector('.picture')")
+    assert chromium.errors == []
+    assert chromium.requests == [path.as_uri()]
+    assert chromium.run("document.title") == HOSTILE
+    assert chromium.run("document.querySelectorAll('script').length") == 2
+    sources = chromium.run("[...document.images].map((i) => i.src.slice(0, 11))")
+    assert set(sources) == {"data:image/"}
+    for selector in ("h1", ".answer p", ".glance .arm", "#classes th", "#zoom b", ".runs td"):
+        assert any(HOSTILE in word for word in words(chromium, selector)), selector
