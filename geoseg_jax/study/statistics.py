@@ -80,7 +80,7 @@ def bootstrap_interval(
     """The studentised bootstrap interval of the mean: bootstrap-t of Efron and Tibshirani (1993).
 
     "An Introduction to the Bootstrap", ch. 12.5, with the quantiles of Davison and Hinkley (1997),
-    eq. 2.11: the t statistic's own quantiles over 9,999 resamples take the place of Student's.
+    sec. 2.4: the t statistic's own quantiles over 9,999 resamples take the place of Student's.
 
     Args:
       values: [n] independent numbers. Paired differences make it the paired bootstrap.

@@ -1,0 +1,131 @@
+"""Looking inside encoders: how alike two are, and their features as colours; in numpy.
+
+Features of the same places of the same pictures are rows: [n, channels]. Neighbouring places are
+alike, so take them sparsely, and many more of them than there are channels.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+
+def linear_cka(x: np.ndarray, y: np.ndarray, unbiased: bool = False) -> float:
+    """Linear centred kernel alignment: how alike two sets of features are, but for a rotation.
+
+    Kornblith et al., "Similarity of Neural Network Representations Revisited" (ICML 2019), linear
+    CKA in table 1: ||Y'X||^2 / (||X'X|| ||Y'Y||) in Frobenius norms, columns centred. It doesn't
+    change with rotations, translations and a common scale, and needs no equal number of channels.
+
+    With few rows for the number of channels it is near 1 whatever the features are. `unbiased`
+    takes the unbiased estimate of HSIC by Song et al., "Feature Selection via Dependence
+    Maximization" (JMLR 2012), in its place, as Nguyen et al. (ICLR 2021), eq. 3, do: about 0 for
+    unrelated features of any size. It may fall a little outside [0, 1].
+
+    Args:
+      x: [n, c] features, one row a place.
+      y: [n, d] other features of the same places.
+      unbiased: see above; needs four rows.
+
+    Returns:
+      1 for the same features, 0 for unrelated ones; nan where one doesn't vary.
+
+    Raises:
+      ValueError: for shapes that don't fit, too few rows or numbers that aren't finite.
+    """
+    x, y = _centred(x), _centred(y)
+    least = 4 if unbiased else 2
+    if len(x) != len(y) or len(x) < least:
+        raise ValueError(f"CKA wants the same {least} or more places, got {len(x)} and {len(y)}")
+    similarity = _hsic_unbiased if unbiased else _cross
+    own = similarity(x, x), similarity(y, y)
+    if min(own) <= 0:
+        return float("nan")
+    return float(similarity(x, y) / np.sqrt(own[0] * own[1]))
+
+
+def cka_matrix(features: Mapping[str, np.ndarray], unbiased: bool = True) -> list[list[float]]:
+    """linear_cka of each with each, by name in the given order; symmetric, with 1 on the diagonal.
+
+    Args:
+      features: name -> [n, channels], of the same n places.
+      unbiased: as in `linear_cka`; here the default, since layers of many channels are compared.
+
+    Raises:
+      ValueError: as `linear_cka`.
+    """
+    values = list(features.values())
+    matrix = np.full((len(values), len(values)), np.nan)
+    for i, x in enumerate(values):
+        for j, y in enumerate(values[: i + 1]):
+            matrix[i, j] = matrix[j, i] = linear_cka(x, y, unbiased)
+    return matrix.tolist()
+
+
+def pca_pictures(maps: np.ndarray, clip: float = 2.0) -> np.ndarray:
+    """The three main directions of features as red, green and blue.
+
+    One basis for all maps, so that a colour means the same in all of them. Between calls, as for
+    two arms, colours mean nothing: only which places look alike can be compared.
+
+    Args:
+      maps: [N, H, W, C] features of N pictures by one encoder.
+      clip: this many percent of the values at either end are shown as 0 or 255, in [0, 50).
+
+    Returns:
+      uint8 [N, H, W, 3]; 128 in a colour for which there is no direction (left).
+
+    Raises:
+      ValueError: for another shape, numbers that aren't finite, or clip out of range.
+    """
+    if np.ndim(maps) != 4 or not 0 <= clip < 50:
+        raise ValueError(f"want maps [N, H, W, C], clip in [0, 50); got {np.shape(maps)}, {clip}")
+    x = _centred(np.reshape(maps, (-1, np.shape(maps)[-1])))
+    variances, directions = np.linalg.eigh(x.T @ x)
+    directions = directions[:, ::-1][:, :3]
+    # An eigenvector's sign is arbitrary: its largest entry is made positive.
+    largest = np.abs(directions).argmax(0)
+    directions = directions * np.sign(directions[largest, np.arange(directions.shape[1])])
+    shown = np.full((len(x), 3), 128.0)
+    total = max(float(variances.sum()), 0.0)
+    for k, variance in enumerate(variances[::-1][:3]):
+        if variance > 1e-12 * total:
+            shown[:, k] = _stretched(x @ directions[:, k], clip)
+    return shown.round().astype(np.uint8).reshape(*np.shape(maps)[:3], 3)
+
+
+def _stretched(values: np.ndarray, clip: float) -> np.ndarray:
+    low, high = np.percentile(values, [clip, 100 - clip])
+    if high <= low:  # nearly all the same, a few far off
+        low, high = values.min(), values.max()
+    return 255 * np.clip((values - low) / (high - low), 0, 1)
+
+
+def _cross(x: np.ndarray, y: np.ndarray) -> float:
+    """||Y'X||^2 of centred features, by the smaller of two equal products."""
+    if len(x) ** 2 < x.shape[1] * y.shape[1]:
+        return float(((x @ x.T) * (y @ y.T)).sum())
+    return float(((y.T @ x) ** 2).sum())
+
+
+def _hsic_unbiased(x: np.ndarray, y: np.ndarray) -> float:
+    """HSIC_1 of Song et al. (2012) for K = XX', L = YY' with zero diagonals, without n x n arrays.
+
+    (tr KL + 1'K1 1'L1 / ((n - 1)(n - 2)) - 2 / (n - 2) 1'KL1) / (n (n - 3)).
+    """
+    n = len(x)
+    own_x, own_y = (x**2).sum(1), (y**2).sum(1)  # the diagonals
+    rows_x, rows_y = x @ x.sum(0) - own_x, y @ y.sum(0) - own_y  # K1 and L1
+    trace = _cross(x, y) - own_x @ own_y
+    both = rows_x.sum() * rows_y.sum() / ((n - 1) * (n - 2))
+    return float((trace + both - 2 / (n - 2) * (rows_x @ rows_y)) / (n * (n - 3)))
+
+
+def _centred(features: np.ndarray) -> np.ndarray:
+    """In float64, each channel's mean taken off."""
+    x = np.asarray(features, np.float64)
+    if x.ndim != 2 or not x.size or not np.isfinite(x).all():
+        raise ValueError(f"features must be finite [n, channels], got {list(x.shape)}")
+    mean = x.mean(0)
+    x = x - mean
+    x[:, np.abs(x).max(0) <= 1e-12 * np.abs(mean)] = 0.0  # what rounding left of a constant
+    return x
