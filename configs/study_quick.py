@@ -1,0 +1,110 @@
+"""The comparison on the embedded synthetic street: which pre-training segments best, few labels.
+
+    python -m geoseg_jax.study --config=configs/study_quick.py --workdir=W
+
+Eight arms on one ResNet-18, all having looked at the same number of pictures of 96x32; 8, 16 and 64
+labels, fine-tuned and frozen, three seeds: 144 cells. No data needed. What came out is in the
+README. Settings are changed as on the main command: --config.factors.seed="(0,)". With :smoke, two
+arms and four cells of a few steps, a minute or two, nothing learned.
+Mind what it can tell: pictures this small and pre-trainings this short say how to use the tool, not
+which pre-training is best on real pictures. Arms have a budget of pictures, each source view
+counted; the pictures of the classification arm are objects of the same renderer.
+"""
+
+from ml_collections import ConfigDict
+
+from geoseg_jax.presets import argument
+
+SIZE = {"height": 32, "width": 96}
+_FLOW = {"task": {"distillation": {"weight": 0.0}}}
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    options = argument.parse(arg, {"smoke": False}, "study_quick.py")
+    config = ConfigDict(
+        {
+            "title": "Quick study on synthetic streets",
+            "question": "Which pre-training helps segmentation with few labels the most?",
+            "arms": _ARMS,
+            "reference": "random",
+            # Of every pre-training that has such a setting; classification is of 64x64 objects.
+            "pretraining": {
+                "data": {"cache_dir": "", "train_size": 500, "eval_size": 32},
+                "train": {"eval_every": 0, "pictures_every": 0, "checkpoint_every": 0},
+            },
+            "budget": {"measure": "images", "amount": 4_000},
+            "target": {
+                "config": "configs/segment_synthetic.py",
+                "set": {
+                    "data": {"cache_dir": "", "train_size": 64, "eval_size": 64},
+                    "train": {"steps": 60, "eval_every": 20, "pictures_every": 0},
+                },
+            },
+            "factors": {
+                "labels": (8, 16, 64),
+                "training": ("fine_tuned", "frozen"),
+                "decoder": ("auto",),
+                "resolution": ("96x32",),
+                "encoder": ("resnet18",),
+                "subset": (0,),
+                "seed": (0, 1, 2),
+            },
+            "panels": 3,
+            "keep_checkpoints": False,
+        }
+    )
+    if options["smoke"]:
+        config.arms = tuple(a for a in _ARMS if a["name"] in ("random", "reconstruction"))
+        config.budget.amount = 16
+        config.target.set.train.update({"steps": 2, "eval_every": 1})
+        config.target.set.data.update({"train_size": 8, "eval_size": 8})
+        config.pretraining.data.update({"train_size": 16, "eval_size": 8})
+        config.factors.update({"labels": (8,), "training": ("fine_tuned",), "seed": (0, 1)})
+        config.factors.encoder = ("tiny",)
+    return config
+
+
+_ARMS = (
+    {"name": "random", "label": "Random weights"},
+    {
+        "name": "classification",
+        "label": "Classification",
+        "config": "configs/classify_synthetic.py:resolution=64x64",
+    },
+    {
+        "name": "reconstruction",
+        "label": "Inpainting",
+        "config": "configs/reconstruct_synthetic.py",
+        "set": {"data": SIZE},
+    },
+    {
+        "name": "depth_mono",
+        "label": "Depth, mono",
+        "config": "configs/depth_synthetic.py:mono",
+        "set": {"data": SIZE},
+    },
+    {
+        "name": "depth_stereo",
+        "label": "Depth, stereo",
+        "config": "configs/depth_synthetic.py:stereo",
+        "set": {"data": SIZE},
+    },
+    {
+        "name": "depth_supervised",
+        "label": "Depth, supervised",
+        "config": "configs/depth_synthetic.py:supervised",
+        "set": {"data": SIZE},
+    },
+    {
+        "name": "flow_paper",
+        "label": "Flow, paper",
+        "config": "configs/flow_synthetic.py:paper",
+        "set": {"data": SIZE} | _FLOW,
+    },
+    {
+        "name": "flow_strong",
+        "label": "Flow, strong",
+        "config": "configs/flow_synthetic.py:strong",
+        "set": {"data": SIZE} | _FLOW,
+    },
+)

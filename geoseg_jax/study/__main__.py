@@ -1,0 +1,69 @@
+"""The study on the command line: plan, guard, train, report.
+
+    python -m geoseg_jax.study --config=configs/study_quick.py --workdir=W
+        --dry_run             the plan, and what it costs; nothing is trained
+        --cells=0/4           a quarter of the cells; others may take the rest at the same time
+        --commands            the commands of all jobs, one a line, for a job array
+        --retry               tries failed jobs again
+        --report              writes the report of what is there, trains nothing
+
+Stopped at any moment, the same command goes on. Exit codes as of geoseg_jax.main; 2 where jobs
+failed and the rest is done.
+"""
+
+import os
+import pathlib
+import sys
+
+from absl import app, flags
+
+from geoseg_jax.command_line import CONFIG, WORKDIR, fail, parse, quieten
+from geoseg_jax.settings import ConfigError
+
+CELLS = flags.DEFINE_string("cells", "0/1", "I/N: part I (from 0) of N of the cells")
+DRY_RUN = flags.DEFINE_bool("dry_run", False, "print the plan and train nothing")
+COMMANDS = flags.DEFINE_bool("commands", False, "print the commands of all jobs")
+RETRY = flags.DEFINE_bool("retry", False, "try failed jobs again")
+REPORT = flags.DEFINE_bool("report", False, "write the report of what is there, train nothing")
+
+
+def part_of(text: str) -> tuple[int, int]:
+    """'I/N' as (I, N).
+
+    Raises:
+      ConfigError: where it isn't that, or I isn't below N.
+    """
+    index, slash, count = text.partition("/")
+    if not (slash and index.isdecimal() and count.isdecimal() and int(index) < int(count)):
+        raise ConfigError(f"--cells={text}: needed is I/N with I from 0 to N - 1, as in 0/4")
+    return int(index), int(count)
+
+
+def main(_: list[str]) -> None:
+    """Runs, and ends the process with the exit code."""
+    workdir = pathlib.Path(WORKDIR.value).expanduser().absolute()
+    # Most cells run the same program: compiled once for all of them, unless told otherwise.
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(workdir / "compiled"))
+    # Here, since jax reads this when it is imported.
+    from geoseg_jax.study import conduct, guard
+
+    quieten()
+    try:
+        code = conduct.conduct(
+            CONFIG.value,
+            workdir,
+            part=part_of(CELLS.value),
+            dry_run=DRY_RUN.value,
+            commands=COMMANDS.value,
+            retry=RETRY.value,
+            report_only=REPORT.value,
+        )
+    except guard.UnfairError as error:
+        fail(error, guard.table(error.differences))
+    except (ValueError, OSError) as error:
+        fail(error)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    app.run(main, flags_parser=lambda argv: parse(argv, lambda: part_of(CELLS.value)))

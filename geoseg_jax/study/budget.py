@@ -1,0 +1,157 @@
+"""What each arm may use up: the same number of pictures, or of floating-point operations."""
+
+import hashlib
+import json
+import math
+import pathlib
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from geoseg_jax import manifest, settings, sharding, steps
+from geoseg_jax.data import make_data, pipeline
+from geoseg_jax.data.transforms import augmentation
+from geoseg_jax.settings import ConfigError
+from geoseg_jax.study.plan import Plan
+from geoseg_jax.tasks import make_task
+
+# What changes no operation of a step, or is only where it starts.
+_NO_OPERATIONS = (
+    *("seed", "init_from", "data.root", "data.eval_root", "data.cache_dir", "data.workers"),
+    *("data.labels", "data.subset", "data.seed", "optimizer.learning_rate"),
+    *("optimizer.warmup_steps", "train.steps", "train.log_every", "train.eval_every"),
+    *("train.checkpoint_every", "train.pictures_every", "train.eval_batch_size"),
+)
+MEASURES = ("images", "flops", "steps")
+
+# Seconds that a job takes beside its steps: reading, tracing, saving.
+STARTING = 8.0
+
+
+class Cost(NamedTuple):
+    """What a run uses up."""
+
+    steps: int
+    images: int  # pictures that the loss looks at, each source view and each second view counted
+    flops: float  # of training steps alone
+
+
+def pictures_in_a_step(config: Mapping[str, Any]) -> int:
+    """Pictures that a training step looks at: every example's own and its source views."""
+    data = config["data"]
+    views = len(data.get("frames", ())) + int(bool(data.get("stereo"))) * ("frames" in data)
+    views += max(data.get("crop_views", 1), 1) - 1
+    return config["train"]["batch_size"] * (1 + views)
+
+
+def steps_for(config: Mapping[str, Any], budget: Mapping[str, Any], flops: float) -> int:
+    """Training steps that use the budget up, at least one.
+
+    Args:
+      budget: measure, one of MEASURES ('steps': as many as the config says), and amount.
+      flops: of one step.
+
+    Raises:
+      ConfigError: for another measure.
+    """
+    measure = budget["measure"]
+    if measure not in MEASURES:
+        raise ConfigError(f"config.budget.measure={measure!r}; use one of {', '.join(MEASURES)}")
+    if measure == "steps":
+        return config["train"]["steps"]
+    each = flops if measure == "flops" else pictures_in_a_step(config)
+    return max(1, math.ceil(budget["amount"] / each))
+
+
+def flops_of_a_step(config: ConfigDict, task: Any, shapes: Mapping[str, Any]) -> float:
+    """Floating-point operations of a training step, as XLA counts them before it optimises.
+
+    Loops (cost volume, census) count once, so that flow is told too low by a few per cent.
+
+    Args:
+      shapes: of a batch.
+    """
+    mesh = sharding.make_mesh(jax.devices()[:1])
+    optimizer = steps.make_optimizer_for(task, config, config.train.steps, shapes)
+    _, like = steps.make_state(task, optimizer, config.seed, shapes, mesh)
+    _, lowered = steps.lower_train_step(task, optimizer, like, shapes, mesh)
+    return float((lowered.cost_analysis() or {}).get("flops", math.nan))
+
+
+def apply(
+    plan: Plan, budget: Mapping[str, Any], memory: pathlib.Path, say: Callable[[str], None]
+) -> tuple[Plan, dict[str, Cost]]:
+    """The plan with as many steps of pre-training as the budget allows, and what each job costs.
+
+    Args:
+      memory: a file that keeps the operations of a step, which take a while to count.
+    """
+    known = manifest.read_json(memory) or {}
+    costs, pretrainings = {}, []
+    for job in plan.pretrainings:
+        flops = _flops(job.config, known, say)
+        config = ConfigDict(job.config.to_dict())
+        config.train.steps = steps_for(settings.plain(config), budget, flops)
+        _shorten(config)
+        costs[job.id] = _cost(config, flops)
+        pretrainings.append(job._replace(config=config))
+    for cell in plan.cells:
+        costs[cell.id] = _cost(cell.config, _flops(cell.config, known, say))
+    memory.parent.mkdir(parents=True, exist_ok=True)
+    manifest.write_json(memory, known)
+    return plan._replace(pretrainings=pretrainings), costs
+
+
+def _shorten(config: ConfigDict) -> None:
+    """A warm-up that is longer than the training becomes a tenth of it."""
+    if config.optimizer.warmup_steps >= config.train.steps:
+        config.optimizer.warmup_steps = config.train.steps // 10
+
+
+def _cost(config: ConfigDict, flops: float) -> Cost:
+    steps_ = config.train.steps
+    return Cost(steps_, steps_ * pictures_in_a_step(settings.plain(config)), steps_ * flops)
+
+
+def _flops(config: ConfigDict, known: dict[str, float], say: Callable[[str], None]) -> float:
+    """Operations of a step, by all that can change them."""
+    flat = settings.flatten(config)
+    relevant = {k: v for k, v in flat.items() if k not in _NO_OPERATIONS}
+    key = hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]
+    if key not in known:
+        say(f"counting the operations of {config.task.name}…")
+        data = make_data(config)
+        batches = pipeline.train_batches(
+            data.train,
+            batch_size=config.train.batch_size,
+            seed=0,
+            augment=augmentation(config.data),
+            bad_share=config.data.get("bad_share", 0.0),
+        )
+        batch = next(iter(batches))
+        shapes = {k: jax.ShapeDtypeStruct(v.shape, v.dtype) for k, v in batch.items()}
+        known[key] = flops_of_a_step(config, make_task(config, data), shapes)
+    return known[key]
+
+
+def measured_rate() -> float:
+    """Floating-point operations a second of a convolution, forth and back, on one device here."""
+    x = jnp.ones((4, 48, 160, 64))
+    w = jnp.full((3, 3, 64, 64), 1e-3)
+    gradient = jax.jit(jax.grad(lambda w: jnp.square(_convolve(x, w)).mean()))
+    operations = 2 * 2 * 4 * 48 * 160 * 64 * 64 * 9
+    gradient(w).block_until_ready()
+    start = time.perf_counter()
+    for _ in range(5):
+        gradient(w).block_until_ready()
+    return 5 * operations / (time.perf_counter() - start)
+
+
+def _convolve(x: jax.Array, w: jax.Array) -> jax.Array:
+    return jax.lax.conv_general_dilated(
+        x, w, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )

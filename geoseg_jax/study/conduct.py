@@ -1,0 +1,137 @@
+"""A study from its config to its report: plan, budget, guard, training, tables and pages."""
+
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from geoseg_jax import manifest, settings, writers
+from geoseg_jax.settings import ConfigError
+from geoseg_jax.study import budget, panels, plan, records, run, write
+from geoseg_jax.study.budget import Cost
+from geoseg_jax.study.plan import Cell, Plan
+
+FAILED = 2  # exit code
+
+
+def conduct(
+    config: ConfigDict,
+    workdir: pathlib.Path,
+    *,
+    part: tuple[int, int] = (0, 1),
+    dry_run: bool = False,
+    commands: bool = False,
+    retry: bool = False,
+    report_only: bool = False,
+    say: Callable[[str], None] = print,
+) -> int:
+    """All of it; returns the exit code.
+
+    Args:
+      config: a study, see plan.KEYS and configs/study_quick.py.
+      workdir: the study's folder.
+      part: (i, n), which part of the cells is trained here.
+      dry_run, commands: say what would be done, and do nothing.
+      retry: failed jobs are tried again.
+      report_only: nothing is trained.
+
+    Raises:
+      ConfigError: for a study that can't be planned, or is not that of the workdir;
+      guard.UnfairError: for cells that must not be compared.
+    """
+    study = settings.plain(config)
+    made = plan.make_plan(study, workdir)
+    made, costs = budget.apply(made, study["budget"], workdir / "costs.json", say)
+    run.check_fair(made)
+    if dry_run:
+        say(describe(made, study, costs))
+        return 0
+    if commands:
+        for job in run.jobs_of(made, part):
+            say(plan.command("geoseg_jax.main", job.argument, job.config, job.workdir))
+        return 0
+    _remember(study, workdir)
+    if retry:
+        every = [job.workdir for job in (*made.pretrainings, *made.cells)]
+        say(f"{records.forget_failures(every)} failed jobs will be tried again")
+    failed: list[str] = []
+    if not report_only:
+        ended = run.work(
+            made,
+            part,
+            say,
+            keep_checkpoints=study.get("keep_checkpoints", False),
+            after=lambda job: _keep_panels(job, study),
+        )
+        if ended.signal:
+            say("stopped; the same command goes on from here")
+            return 128 + ended.signal
+        failed = ended.failed
+    for line in write.report(study, made, costs, workdir):
+        say(line)
+    return FAILED if failed else 0
+
+
+def _keep_panels(job: run.Job, study: Mapping[str, Any]) -> None:
+    """Of the first subset and seed alone, which stand for the others."""
+    first = {name: study["factors"][name][0] for name in ("subset", "seed")}
+    count = study.get("panels", 0)
+    if count and isinstance(job, Cell) and first.items() <= job.factors.items():
+        panels.keep(job, count)
+
+
+def _remember(study: Mapping[str, Any], workdir: pathlib.Path) -> None:
+    """study.json: what the folder holds the study of.
+
+    Raises:
+      ConfigError: where it holds another one; more values of factors and more arms are welcome.
+    """
+    path = workdir / "study.json"
+    before = manifest.read_json(path)
+    if before:
+        for key in ("target", "pretraining", "budget", "reference"):
+            if before.get(key) != study.get(key):
+                raise ConfigError(
+                    f"{workdir} holds a study with another config.{key} ({before.get(key)}, now "
+                    f"{study.get(key)}); choose another --workdir"
+                )
+    workdir.mkdir(parents=True, exist_ok=True)
+    manifest.write_json(path, dict(study))
+
+
+def describe(made: Plan, study: Mapping[str, Any], costs: Mapping[str, Cost]) -> str:
+    """The plan for a terminal: cells, what each reuses, what each arm gets, and the time."""
+    lines = [study["title"], "", "pre-trainings, each once:"]
+    for job in made.pretrainings:
+        users = sum(cell.pretraining == job.id for cell in made.cells)
+        state = _state(job.workdir)
+        lines.append(f"  {job.id:<32} {_cost(costs[job.id])}  for {users} cells{state}")
+    lines += ["", f"cells ({len(made.cells)}):"]
+    for cell in made.cells:
+        start = cell.pretraining or cell.config.get("init_from") or "random weights"
+        lines.append(f"  {cell.id:<60} from {start}{_state(cell.workdir)}")
+    jobs = (*made.pretrainings, *made.cells)
+    left = [costs[job.id] for job in jobs if not records.read(job.workdir)]
+    rate = budget.measured_rate()
+    seconds = sum(cost.flops for cost in left) / rate + budget.STARTING * len(left)
+    per_cell = _cost(costs[made.cells[0].id])
+    lines += [
+        "",
+        f"a cell: {per_cell}",
+        f"budget of every pre-training: {study['budget']['amount']:g} {study['budget']['measure']}",
+        f"left to do: {len(left)} of {len(jobs)} jobs, {sum(c.flops for c in left):.2e} FLOP; at "
+        f"{rate / 1e9:.0f} GFLOP/s, measured here just now on a convolution, and "
+        f"{budget.STARTING:.0f} s to start each: about {writers.duration(seconds)}, without "
+        "evaluation and without compiling each program once",
+    ]
+    return "\n".join(lines)
+
+
+def _state(workdir: pathlib.Path) -> str:
+    found = records.read(workdir)
+    return f"  ({found.state})" if found else ""
+
+
+def _cost(cost: Cost) -> str:
+    return f"{cost.steps:>6} steps, {cost.images:>8} images, {cost.flops:.2e} FLOP"

@@ -1,0 +1,68 @@
+"""What the jobs of a plan left behind, as rows: one for each cell, done or not."""
+
+import json
+import math
+import pathlib
+from typing import Any
+
+from geoseg_jax import manifest
+from geoseg_jax.study import records
+from geoseg_jax.study.plan import Cell, Plan
+
+# Of eval.json, what the study compares by, and what it must warn of.
+METRIC = "miou"
+_METRICS = (METRIC, "pixel_accuracy", "mean_accuracy", "frequency_weighted_iou")
+_CLASS = "iou/"
+_LEAKAGE = {
+    "leakage_shared_files": "pictures",
+    "leakage_shared_drives": "drives",
+}
+
+
+def rows(plan: Plan) -> list[dict[str, Any]]:
+    """For each cell: its id, factors, status, metrics (nan where there is none), seconds, error,
+    warning, and curve, the (step, miou) of each evaluation.
+    """
+    return [_row(cell) for cell in plan.cells]
+
+
+def _row(cell: Cell) -> dict[str, Any]:
+    record = records.read(cell.workdir)
+    row: dict[str, Any] = {"cell": cell.id, **cell.factors, "status": "missing"}
+    row |= {name: math.nan for name in (*_METRICS, "seconds")} | {"error": "", "warning": ""}
+    if record is None:
+        return row | {"curve": []}
+    row |= {"status": record.state, "seconds": record.seconds, "error": record.error}
+    found = manifest.read_json(cell.workdir / "eval.json") if record.state == records.DONE else None
+    if found:
+        row |= {k: _number(found.get(k)) for k in _METRICS}
+        row |= {k: _number(v) for k, v in found.items() if k.startswith(_CLASS)}
+        row["warning"] = leakage_warning(found)
+    return row | {"curve": curve(cell.workdir)}
+
+
+def _number(value: Any) -> float:
+    return math.nan if value is None else float(value)
+
+
+def leakage_warning(evaluation: dict[str, Any]) -> str:
+    """What eval.json tells of test data that the run or an ancestor of it was trained on."""
+    shared = [
+        f"{int(count)} test {what} seen in training or pre-training"
+        for key, what in _LEAKAGE.items()
+        if (count := evaluation.get(key) or 0)
+    ]
+    return "; ".join(shared)
+
+
+def curve(workdir: pathlib.Path) -> list[tuple[int, float]]:
+    """(step, miou) of every evaluation of a run, from its metrics.jsonl."""
+    path = workdir / "metrics.jsonl"
+    if not path.exists():
+        return []
+    found = {}
+    for line in path.read_text().splitlines():
+        values = json.loads(line)
+        if METRIC in values and values[METRIC] is not None:
+            found[int(values["step"])] = float(values[METRIC])
+    return sorted(found.items())

@@ -1,0 +1,39 @@
+"""The same few pictures of every cell, kept beside it: what the arms' predictions look like."""
+
+import pathlib
+
+import jax
+import numpy as np
+from PIL import Image
+
+from geoseg_jax import checkpoints
+from geoseg_jax.data import make_data, pipeline
+from geoseg_jax.data.subsets import Subset
+from geoseg_jax.study.plan import Cell
+from geoseg_jax.tasks import make_task
+
+FOLDER = "panels"
+
+
+def keep(cell: Cell, count: int) -> None:
+    """Writes WORKDIR/panels/NUMBER-NAME.png: `count` evaluation examples as the task shows them.
+
+    The examples are spread over the split, and so the same for all cells that are judged on it.
+    """
+    data = make_data(cell.config)
+    count = min(count, len(data.eval))
+    chosen = [i * len(data.eval) // count for i in range(count)]
+    batch = next(iter(pipeline.eval_batches(Subset(data.eval, chosen), batch_size=count)))
+    folder = checkpoints.choose(cell.workdir, "latest", "panels")
+    variables = checkpoints.read_variables(folder)
+    task = make_task(cell.config, data)
+    shown = jax.jit(task.visualise)(variables, batch)
+    (cell.workdir / FOLDER).mkdir(exist_ok=True)
+    for name, pictures in shown.items():
+        for number, picture in enumerate(np.asarray(pictures)[:count]):
+            Image.fromarray(picture).save(path(cell.workdir, number, name))
+
+
+def path(workdir: pathlib.Path, number: int, name: str) -> pathlib.Path:
+    """Where a panel lies."""
+    return workdir / FOLDER / f"{number}-{name.replace(' ', '_')}.png"

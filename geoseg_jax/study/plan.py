@@ -1,0 +1,195 @@
+"""What a study trains: every pre-training once, and a cell for each combination of the factors.
+
+A cell is one segmentation run. Its factors name it: arm, labels, training (fine_tuned or frozen),
+decoder, resolution, encoder, subset and seed. Cells of one arm and encoder share a pre-training.
+"""
+
+import hashlib
+import itertools
+import json
+import pathlib
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ml_collections import ConfigDict
+
+from geoseg_jax import config_files, settings
+from geoseg_jax.near_miss import did_you_mean
+from geoseg_jax.settings import ConfigError
+
+FACTORS = ("arm", "labels", "training", "decoder", "resolution", "encoder", "subset", "seed")
+TRAININGS = ("fine_tuned", "frozen")
+# What a study's config may hold, and what an arm of it may.
+KEYS = (
+    *("title", "question", "arms", "reference", "pretraining", "target", "factors", "budget"),
+    *("panels", "keep_checkpoints"),
+)
+ARM_KEYS = ("name", "label", "config", "set", "weights", "start", "target")
+
+
+class Pretraining(NamedTuple):
+    """One arm's training of one encoder."""
+
+    id: str
+    arm: str
+    encoder: str
+    argument: str  # FILE.py:OPTIONS
+    config: ConfigDict
+    workdir: pathlib.Path
+
+
+class Cell(NamedTuple):
+    """One segmentation run."""
+
+    id: str
+    factors: dict[str, Any]  # by FACTORS
+    argument: str
+    config: ConfigDict
+    workdir: pathlib.Path
+    pretraining: str  # its id; '' for random weights or weights from a file
+
+
+class Plan(NamedTuple):
+    """All that is to be trained; a pre-training comes after the one that it starts from."""
+
+    pretrainings: list[Pretraining]
+    cells: list[Cell]
+
+
+def check(study: Mapping[str, Any]) -> None:
+    """Refuses a study that can't be planned.
+
+    Raises:
+      ConfigError: naming the key, its value and the remedy.
+    """
+    for key in study:
+        if key not in KEYS:
+            raise ConfigError(f"config.{key} is nothing of a study{did_you_mean(key, KEYS)}")
+    names = [arm["name"] for arm in study["arms"]]
+    for arm in study["arms"]:
+        for key in arm:
+            if key not in ARM_KEYS:
+                hint = did_you_mean(key, ARM_KEYS)
+                raise ConfigError(f"arm {arm['name']!r} has {key!r}, which is no setting{hint}")
+        if not re.fullmatch(r"[a-z0-9_]+", arm["name"]) or names.count(arm["name"]) > 1:
+            raise ConfigError(
+                f"arm {arm['name']!r}: names are unique and of a-z, 0-9 and _; `label` is shown"
+            )
+        if arm.get("config") and arm.get("weights"):
+            raise ConfigError(f"arm {arm['name']!r} has both config and weights; give one")
+        if arm.get("start") and arm["start"] not in names[: names.index(arm["name"])]:
+            raise ConfigError(
+                f"arm {arm['name']!r} starts from {arm['start']!r}, which is no arm before it"
+            )
+    if study["reference"] not in names:
+        hint = did_you_mean(study["reference"], names)
+        raise ConfigError(f"config.reference={study['reference']!r} is no arm{hint}")
+    for factor in FACTORS[1:]:
+        values = study["factors"].get(factor, ())
+        if not isinstance(values, tuple | list) or not values or len(set(values)) < len(values):
+            raise ConfigError(
+                f"config.factors.{factor}={values!r} must be a tuple of one or more values, each "
+                "once"
+            )
+    for training in study["factors"]["training"]:
+        if training not in TRAININGS:
+            hint = did_you_mean(training, TRAININGS)
+            raise ConfigError(f"config.factors.training holds {training!r}{hint}")
+
+
+def make_plan(study: Mapping[str, Any], workdir: pathlib.Path) -> Plan:
+    """The plan; steps of pre-trainings are those of their configs (see budget.py).
+
+    Raises:
+      ConfigError, ValueError, OSError: for what a config file refuses.
+    """
+    check(study)
+    encoders = study["factors"]["encoder"]
+    pretrainings: dict[tuple[str, str], Pretraining] = {}
+    for arm, encoder in itertools.product(study["arms"], encoders):
+        if arm.get("config"):
+            made = _pretraining(study, arm, encoder, pretrainings, workdir)
+            pretrainings[arm["name"], encoder] = made
+    arms = {arm["name"]: arm for arm in study["arms"]}
+    values = [list(arms), *(study["factors"][name] for name in FACTORS[1:])]
+    cells = [
+        _cell(study, arms[combination[0]], dict(zip(FACTORS, combination, strict=True)), workdir)
+        for combination in itertools.product(*values)
+    ]
+    return Plan(list(pretrainings.values()), cells)
+
+
+def _pretraining(study, arm, encoder, before, workdir) -> Pretraining:
+    name = f"{arm['name']}-{encoder}"
+    options = f"{encoder}"
+    if arm.get("start"):
+        options += f",init={_start(arm, encoder, workdir)}"
+    argument = _with_options(arm["config"], options)
+    config = config_files.load(argument)
+    what = f"arm {arm['name']!r}"
+    known = settings.flatten(config)
+    # What is said of all pre-trainings holds for those that have such a setting.
+    shared = settings.flatten(study.get("pretraining", {}))
+    config_files.change_all(config, {k: v for k, v in shared.items() if k in known}, what)
+    config_files.change_all(config, arm.get("set", {}), what)
+    return Pretraining(name, arm["name"], encoder, argument, config, workdir / "pretraining" / name)
+
+
+def _start(arm: Mapping[str, Any], encoder: str, workdir: pathlib.Path) -> str:
+    return str(workdir / "pretraining" / f"{arm['start']}-{encoder}")
+
+
+def _cell(study, arm, factors, workdir) -> Cell:
+    pretraining = f"{arm['name']}-{factors['encoder']}" if arm.get("config") else ""
+    start = str(workdir / "pretraining" / pretraining) if pretraining else arm.get("weights", "")
+    options = {
+        **{name: factors[name] for name in ("labels", "subset", "seed", "encoder", "decoder")},
+        "frozen": factors["training"] == "frozen",
+        "init": start,
+    }
+    if factors["resolution"]:
+        options["resolution"] = factors["resolution"]
+    written = ",".join(f"{k}={v}" for k, v in options.items() if v != "")
+    argument = _with_options(study["target"]["config"], written)
+    config = config_files.load(argument)
+    config_files.change_all(config, study["target"].get("set", {}), "config.target.set")
+    config_files.change_all(config, arm.get("target", {}), f"target of arm {arm['name']!r}")
+    name = cell_id(factors)
+    return Cell(name, factors, argument, config, workdir / "cells" / name, pretraining)
+
+
+def cell_id(factors: Mapping[str, Any]) -> str:
+    """A cell's folder: readable, and the same on every machine."""
+    readable = "-".join(
+        (
+            *(str(factors[name]) for name in ("arm", "training")),
+            f"labels{factors['labels']}",
+            f"subset{factors['subset']}",
+            f"seed{factors['seed']}",
+        )
+    )
+    others = [str(factors[name]) for name in ("decoder", "resolution", "encoder")]
+    return f"{readable}-{hashlib.sha256(json.dumps(others).encode()).hexdigest()[:6]}"
+
+
+def _with_options(argument: str, options: str) -> str:
+    file, _, given = argument.partition(":")
+    return f"{file}:{','.join(filter(None, (given, options)))}"
+
+
+def command(module: str, argument: str, config: ConfigDict, workdir: pathlib.Path) -> str:
+    """The command that trains exactly this, for a shell: what differs from the file as flags."""
+    base = settings.flatten(config_files.load(argument))
+    changed = {k: v for k, v in settings.flatten(config).items() if base.get(k) != v}
+    flags = [f"--config={_quoted(argument)}", f"--workdir={_quoted(str(workdir))}"]
+    flags += [f"--config.{key}={_quoted(_written(value))}" for key, value in changed.items()]
+    return f"python -m {module} " + " ".join(flags)
+
+
+def _written(value: Any) -> str:
+    return str(tuple(value)) if isinstance(value, list) else str(value)
+
+
+def _quoted(text: str) -> str:
+    return f"'{text}'" if re.search(r"[^\w@%+=:,./-]", text) else text

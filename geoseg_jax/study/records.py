@@ -1,0 +1,84 @@
+"""What is known of a job: nothing, done, or failed; and who works on it.
+
+A job is a pre-training or a cell. Its record is a file beside its workdir, written whole or not at
+all; its lock is held by a process for as long as that lives, on a file system that several machines
+may share.
+"""
+
+import contextlib
+import fcntl
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from geoseg_jax import manifest
+from geoseg_jax.checkpoints import steps_in
+
+DONE, FAILED = "done", "failed"
+# Times that a job may end its process without a word at the same checkpoint, which is what running
+# out of memory looks like. More often than anyone kills a study by hand.
+DEATHS = 5
+
+
+class Record(NamedTuple):
+    """How a job ended."""
+
+    state: str  # DONE or FAILED
+    seconds: float  # of the last start alone
+    error: str  # one line; '' where it is done
+
+
+def read(workdir: pathlib.Path) -> Record | None:
+    """The record of the job with that workdir; None where it has not ended yet."""
+    found = manifest.read_json(_path(workdir, "record"))
+    return Record(found["state"], found["seconds"], found["error"]) if found else None
+
+
+def write(workdir: pathlib.Path, record: Record) -> None:
+    """Tells how a job ended."""
+    workdir.parent.mkdir(parents=True, exist_ok=True)
+    manifest.write_json(_path(workdir, "record"), record._asdict())
+
+
+def forget_failures(workdirs: list[pathlib.Path]) -> int:
+    """So that they are tried again; returns how many."""
+    failed = [w for w in workdirs if (record := read(w)) and record.state == FAILED]
+    for workdir in failed:
+        _path(workdir, "record").unlink()
+        _path(workdir, "starts").unlink(missing_ok=True)
+    return len(failed)
+
+
+@contextlib.contextmanager
+def lock(workdir: pathlib.Path) -> Iterator[bool]:
+    """Whether this process may work on the job: no other one does, here or on another machine."""
+    workdir.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(_path(workdir, "lock"), os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+            return
+        yield True
+    finally:
+        os.close(handle)  # which gives the lock back
+
+
+def count_start(workdir: pathlib.Path) -> int:
+    """Notes that the job is started; returns how often it was at the same checkpoint before."""
+    newest = max(steps_in(workdir / "checkpoints"), default=0)
+    before = manifest.read_json(_path(workdir, "starts")) or {"step": -1, "times": 0}
+    times = before["times"] if before["step"] == newest else 0
+    manifest.write_json(_path(workdir, "starts"), {"step": newest, "times": times + 1})
+    return times
+
+
+def discount_start(workdir: pathlib.Path) -> None:
+    """The start was ended by somebody's wish and says nothing of the job."""
+    _path(workdir, "starts").unlink(missing_ok=True)
+
+
+def _path(workdir: pathlib.Path, what: str) -> pathlib.Path:
+    return workdir.parent / f"{workdir.name}.{what}{'' if what == 'lock' else '.json'}"

@@ -1,0 +1,166 @@
+"""Trains what a plan holds: each job once, whoever else works on it, whatever happens to one."""
+
+import pathlib
+import shutil
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from geoseg_jax import manifest, settings, train, writers
+from geoseg_jax.study import guard, records
+from geoseg_jax.study.plan import Cell, Plan, Pretraining
+from geoseg_jax.study.records import DONE, FAILED, Record
+
+# Between two looks at what others are working on.
+PATIENCE = 5.0  # seconds
+BUSY = "busy"
+
+Job = Pretraining | Cell
+
+
+class Ended(NamedTuple):
+    """How the work ended."""
+
+    signal: int  # that it was stopped by, else 0
+    failed: list[str]  # ids of jobs
+
+
+def jobs_of(plan: Plan, part: tuple[int, int] = (0, 1)) -> list[Job]:
+    """Part i of n of the cells, and before them the pre-trainings that these need."""
+    index, count = part
+    cells = plan.cells[index::count]
+    needed = {cell.pretraining for cell in cells}
+    chains = {p.id: str(p.config.get("init_from") or "") for p in plan.pretrainings}
+    folders = {str(p.workdir): p.id for p in plan.pretrainings}
+    for pretraining in reversed(plan.pretrainings):  # what a needed one starts from
+        if pretraining.id in needed:
+            needed.add(folders.get(chains[pretraining.id], ""))
+    return [*(p for p in plan.pretrainings if p.id in needed), *cells]
+
+
+def work(
+    plan: Plan,
+    part: tuple[int, int],
+    say: Callable[[str], None],
+    run: Callable[..., Any] = train.run,
+    keep_checkpoints: bool = False,
+    after: Callable[[Job], None] = lambda job: None,
+) -> Ended:
+    """Trains until every job of the part is done or has failed, here or elsewhere.
+
+    Args:
+      part: (i, n), which cells are this process's.
+      say: takes lines of text.
+      run: (config, workdir) -> train.Result.
+      keep_checkpoints: else a cell's are removed when it is done; pre-trainings keep theirs.
+      after: what else is to be made of a finished job while its checkpoints are there.
+    """
+    waiting, started = jobs_of(plan, part), time.monotonic()
+    total, spent = len(waiting), []
+    while waiting:
+        left = []
+        for job in waiting:
+            state, signal, seconds = _try(job, plan, say, run, keep_checkpoints, after)
+            if signal:
+                return Ended(signal, [])
+            if state == BUSY:
+                left.append(job)
+            elif seconds:
+                spent.append(seconds)
+                say(_line(job, state, total - len(waiting) + 1, total, spent, len(waiting) - 1))
+            if state != BUSY:
+                waiting = [other for other in waiting if other is not job]
+        if left:
+            time.sleep(PATIENCE)
+    failed = [job.id for job in jobs_of(plan, part) if records.read(job.workdir).state == FAILED]
+    say(f"{total} jobs in {writers.duration(time.monotonic() - started)}, {len(failed)} failed")
+    return Ended(0, failed)
+
+
+def _try(job, plan, say, run, keep_checkpoints, after) -> tuple[str, int, float]:
+    """State of the job after trying it, the signal that stopped it, seconds spent on it here."""
+    found = records.read(job.workdir)
+    if found:
+        return found.state, 0, 0.0
+    ready, problem = _ready(job, plan)
+    if not ready:
+        return BUSY, 0, 0.0
+    with records.lock(job.workdir) as ours:
+        if not ours:
+            return BUSY, 0, 0.0
+        found = records.read(job.workdir)  # by somebody else, just before
+        if found:
+            return found.state, 0, 0.0
+        if not problem and records.count_start(job.workdir) >= records.DEATHS:
+            problem = (
+                f"ended its process {records.DEATHS} times at the same step without a word; out "
+                "of memory? Make it smaller, then --retry"
+            )
+        if problem:
+            records.write(job.workdir, Record(FAILED, 0.0, problem))
+            return FAILED, 0, 0.0
+        return _train(job, say, run, keep_checkpoints, after)
+
+
+def _ready(job: Job, plan: Plan) -> tuple[bool, str]:
+    """Whether what the job starts from is there, and what is wrong with it for good."""
+    needed = _ancestor(job, plan)
+    if needed is None:
+        return True, ""
+    found = records.read(needed.workdir)
+    if found is None:
+        return False, ""
+    return True, f"its pre-training {needed.id} failed" if found.state == FAILED else ""
+
+
+def _ancestor(job: Job, plan: Plan) -> Pretraining | None:
+    start = str(job.config.get("init_from") or "")
+    return next((p for p in plan.pretrainings if str(p.workdir) == start), None)
+
+
+def _train(job, say, run, keep_checkpoints, after) -> tuple[str, int, float]:
+    say(f"\n{job.id}")
+    start = time.monotonic()
+    try:
+        result = run(job.config, job.workdir)
+        if result.signal:
+            records.discount_start(job.workdir)
+            return BUSY, result.signal, 0.0
+        after(job)
+    except Exception as error:  # one job's end must not be the study's
+        job.workdir.mkdir(parents=True, exist_ok=True)
+        (job.workdir / "error.txt").write_text(traceback.format_exc())
+        line = " ".join(f"{type(error).__name__}: {error}".split())
+        record = Record(FAILED, time.monotonic() - start, line)
+    else:
+        record = Record(DONE, time.monotonic() - start, "")
+        if isinstance(job, Cell) and not keep_checkpoints:
+            shutil.rmtree(job.workdir / "checkpoints", ignore_errors=True)
+    records.write(job.workdir, record)
+    return record.state, 0, record.seconds
+
+
+def _line(job: Job, state: str, number: int, total: int, spent: Sequence[float], left: int) -> str:
+    """Progress; the time left is told from the last few jobs, most of which are cells."""
+    recent = spent[-8:]
+    remaining = writers.duration(sum(recent) / len(recent) * left)
+    return f"{job.id}: {state}. {number} of {total} jobs, about {remaining} left"
+
+
+def check_fair(plan: Plan) -> None:
+    """The guard over what has been trained already and what is planned of the rest.
+
+    Raises:
+      ConfigError: with the table of differences.
+    """
+    guard.refuse(
+        [
+            (cell.id, cell.factors, _trained(cell.workdir) or settings.plain(cell.config))
+            for cell in plan.cells
+        ]
+    )
+
+
+def _trained(workdir: pathlib.Path) -> dict[str, Any] | None:
+    return manifest.read_json(workdir / "config.json")

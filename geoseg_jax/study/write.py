@@ -1,0 +1,139 @@
+"""What a study writes: results.csv, results.json, table.md, table.tex, figures, report.html."""
+
+import base64
+import math
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from geoseg_jax import manifest
+from geoseg_jax.report import figures, page, tables
+from geoseg_jax.study import gather, panels, plan, records, results
+from geoseg_jax.study.budget import Cost
+from geoseg_jax.study.plan import Plan
+
+# How segmentation calls its pictures; the first two are the same for all arms.
+INPUT, TRUTH, PREDICTION = "input", "label", "prediction"
+
+
+def report(
+    study: Mapping[str, Any], made: Plan, costs: Mapping[str, Cost], workdir: pathlib.Path
+) -> list[str]:
+    """Writes everything of what is there, and returns lines for a terminal.
+
+    Args:
+      study: the study's config as plain data.
+      costs: of each job, by its id.
+    """
+    rows = gather.rows(made)
+    for row, cell in zip(rows, made.cells, strict=True):
+        row["command"] = plan.command("geoseg_jax.main", cell.argument, cell.config, cell.workdir)
+    machine = manifest.describe_machine()
+    found = results.assemble(
+        rows,
+        study["reference"],
+        gather.METRIC,
+        title=study["title"],
+        question=study["question"],
+        arms=[_arm(arm, study, made, costs, rows) for arm in study["arms"]],
+        panels=_panels(study, made),
+        budget=_budget(study, made, costs),
+        guard=f"{len(made.cells)} cells differ in nothing but the declared factors",
+        versions={k: v for k, v in machine["versions"].items() if v} | _revision(machine),
+        hardware=f"{machine['devices']} x {machine['device']}, {machine['platform']}",
+        date=manifest.now(),
+        commands=[
+            plan.command("geoseg_jax.main", job.argument, job.config, job.workdir)
+            for job in made.pretrainings
+        ],
+    )
+    workdir.mkdir(parents=True, exist_ok=True)
+    results.write_csv(workdir / "results.csv", rows)
+    manifest.write_json(workdir / "results.json", found)
+    (workdir / "table.md").write_text(tables.markdown(found))
+    (workdir / "table.tex").write_text(tables.latex(found))
+    figures.write_all(found, workdir / "figures")
+    (workdir / "report.html").write_text(page.render(found))
+    missing = sum(row["status"] != records.DONE for row in rows)
+    lines = [*found["answer"], f"{workdir / 'report.html'}, table.md, results.csv, figures"]
+    if missing:
+        lines.insert(0, f"{missing} of {len(rows)} cells are missing or have failed")
+    return lines
+
+
+def _revision(machine: Mapping[str, Any]) -> dict[str, str]:
+    revision = machine["git_revision"]
+    return {"git revision": revision} if revision else {}
+
+
+def _arm(arm, study, made: Plan, costs, rows) -> dict[str, Any]:
+    """What the report tells of an arm: what it was trained on, at what cost, and from what."""
+    jobs = [job for job in made.pretrainings if job.arm == arm["name"]]
+    done = [record.seconds for job in jobs if (record := records.read(job.workdir))]
+    warnings = {row["warning"] for row in rows if row["arm"] == arm["name"] and row["warning"]}
+    ancestors = [arm["start"]] if arm.get("start") else []
+    ancestors += [arm["weights"]] if arm.get("weights") else []
+    return {
+        "name": arm["name"],
+        "label": arm.get("label", arm["name"]),
+        "config": arm.get("config", "") or arm.get("weights", "") or "random weights",
+        "command": "; ".join(
+            plan.command("geoseg_jax.main", job.argument, job.config, job.workdir) for job in jobs
+        ),
+        "images": sum(costs[job.id].images for job in jobs),
+        "steps": sum(costs[job.id].steps for job in jobs),
+        "flops": sum(costs[job.id].flops for job in jobs),
+        "seconds": sum(done) if done else math.nan,
+        "ancestors": ancestors,
+        "warning": "; ".join(sorted(warnings)),
+    }
+
+
+def _budget(study, made: Plan, costs) -> str:
+    """One sentence on what everyone got."""
+    given = study["budget"]
+    cell = costs[made.cells[0].id]
+    if given["measure"] == "steps":
+        pretraining = "each pre-training the steps of its own config, which need not be fair"
+    else:
+        pretraining = f"each pre-training {given['amount']:,} {_MEASURES[given['measure']]}"
+    return f"{pretraining}; each cell {cell.steps:,} steps of segmentation"
+
+
+_MEASURES = {
+    "images": "pictures, source views counted",
+    "flops": "floating-point operations, as XLA counts them",
+}
+
+
+def _panels(study, made: Plan) -> list[dict[str, Any]]:
+    """The same pictures for every arm, at each condition, of the first subset and seed."""
+    first = {name: study["factors"][name][0] for name in ("subset", "seed")}
+    labels = {arm["name"]: arm.get("label", arm["name"]) for arm in study["arms"]}
+    shown: dict[str, dict[int, list[tuple[str, pathlib.Path]]]] = {}
+    for cell in made.cells:
+        if not first.items() <= cell.factors.items():
+            continue
+        title = f"{cell.factors['labels']} labels, {cell.factors['training'].replace('_', '-')}"
+        for number in range(study.get("panels", 0)):
+            prediction = panels.path(cell.workdir, number, PREDICTION)
+            if not prediction.exists():
+                continue
+            pictures = shown.setdefault(title, {}).setdefault(number, [])
+            if not pictures:
+                for name in (INPUT, TRUTH):
+                    path = panels.path(cell.workdir, number, name)
+                    pictures += [(name, path)] if path.exists() else []
+            pictures.append((labels[cell.factors["arm"]], prediction))
+    return [
+        {
+            "title": f"{title}, picture {number + 1}",
+            "pictures": [{"caption": name, "src": _uri(path)} for name, path in pictures],
+        }
+        for title, numbers in shown.items()
+        for number, pictures in numbers.items()
+    ]
+
+
+def _uri(path: pathlib.Path) -> str:
+    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"

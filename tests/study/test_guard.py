@@ -1,0 +1,87 @@
+import json
+
+import pytest
+
+from geoseg_jax import settings
+from geoseg_jax.study import guard, run
+from tests.study.tiny_study import ARMS, FACTORS, plan, study
+
+
+def cells(made):
+    return [(cell.id, cell.factors, settings.plain(cell.config)) for cell in made.cells]
+
+
+def test_what_only_the_factors_set_apart_is_fair(tmp_path):
+    factors = FACTORS | {"decoder": ("unet", "linear"), "subset": (0, 1)}
+    assert guard.differences(cells(plan(tmp_path, factors=factors))) == []
+
+
+def test_a_transformers_recipe_must_not_depend_on_the_arm(tmp_path):
+    """Usually, layers of weights from elsewhere learn at decaying rates, random ones alike."""
+    both = FACTORS | {"encoder": ("tiny", "vit_tiny"), "resolution": ("96x32", "192x64")}
+    unlike = guard.differences(cells(plan(tmp_path, arms=ARMS[:2], factors=both)))
+    assert {d.key for d in unlike} == {"optimizer.layer_decay"}
+    target = study()["target"]
+    target["set"]["optimizer"] = {"layer_decay": 1.0}
+    assert not guard.differences(cells(plan(tmp_path, arms=ARMS[:2], factors=both, target=target)))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("train.steps", 4),
+        ("task.normalise_twice", True),
+        ("data.flip", False),
+        ("data.classes", "cityscapes34"),
+        ("optimizer.learning_rate", 1e-4),
+        ("model.decoder_padding", "reflect"),
+        ("train.eval_every", 7),
+    ],
+)
+def test_a_doctored_cell_is_found(key, value, tmp_path):
+    given = cells(plan(tmp_path))
+    section, name = key.split(".")
+    victim = given[9]
+    usual = victim[2][section][name]
+    victim[2][section][name] = value
+    found = guard.differences(given)
+    assert {(d.cell, d.key, d.value, d.expected) for d in found} == {(victim[0], key, value, usual)}
+    with pytest.raises(guard.UnfairError, match="1 cells differ"):
+        guard.refuse(given)
+    assert f"config.{key}" in guard.table(found)
+
+
+def test_a_factor_excuses_its_settings_in_other_conditions_alone(tmp_path):
+    """Labels may differ between conditions, and not between arms of one."""
+    given = cells(plan(tmp_path))
+    victim = next(c for c in given if c[1]["arm"] == "chain" and c[1]["labels"] == 8)
+    victim[2]["data"]["labels"] = 16
+    found = guard.differences(given)
+    assert {(d.cell, d.key) for d in found} == {(victim[0], "data.labels")}
+
+
+def test_an_arms_own_target_is_refused(tmp_path):
+    arms = (ARMS[0], {**ARMS[1], "target": {"task": {"normalise_twice": True}}})
+    with pytest.raises(guard.UnfairError):
+        run.check_fair(plan(tmp_path, arms=arms))
+
+
+def test_what_was_trained_counts_and_not_what_was_planned(tmp_path):
+    made = plan(tmp_path)
+    run.check_fair(made)
+    workdir = made.cells[3].workdir
+    workdir.mkdir(parents=True)
+    trained = settings.plain(made.cells[3].config)
+    (workdir / "config.json").write_text(json.dumps(trained))
+    run.check_fair(made)
+    trained["optimizer"]["weight_decay"] = 0.5
+    (workdir / "config.json").write_text(json.dumps(trained))
+    with pytest.raises(guard.UnfairError) as caught:
+        run.check_fair(made)
+    assert {d.key for d in caught.value.differences} == {"optimizer.weight_decay"}
+
+
+def test_where_data_lies_does_not_matter(tmp_path):
+    given = cells(plan(tmp_path))
+    given[4][2]["data"]["cache_dir"] = "/elsewhere"
+    assert guard.differences(given) == []

@@ -1,0 +1,103 @@
+import importlib.util
+import shlex
+
+import pytest
+from absl import flags
+from ml_collections import config_flags
+
+from geoseg_jax import settings
+from geoseg_jax.settings import ConfigError
+from geoseg_jax.study.plan import command
+from tests.study.tiny_study import ARMS, FACTORS, plan, study
+from tests.test_configs import FOLDER
+
+
+def test_every_combination_is_a_cell_and_every_pretraining_is_there_once(tmp_path):
+    made = plan(tmp_path)
+    assert [p.id for p in made.pretrainings] == ["inpainting-tiny", "chain-tiny"]
+    assert len(made.cells) == 3 * 2 * 2 * 2
+    assert len({cell.id for cell in made.cells}) == len(made.cells)
+    assert {c.pretraining for c in made.cells} == {"", "inpainting-tiny", "chain-tiny"}
+
+
+def test_a_cell_is_what_its_factors_say(tmp_path):
+    for cell in plan(tmp_path).cells:
+        config, factors = cell.config, cell.factors
+        assert config.data.labels == factors["labels"]
+        assert config.transfer.frozen == (("encoder",) if factors["training"] == "frozen" else ())
+        assert (config.seed, config.data.subset) == (factors["seed"], factors["subset"])
+        assert (config.data.width, config.data.height) == (96, 32)
+        assert config.model.encoder == "tiny"
+        assert config.train.steps == 3
+        start = f"{tmp_path}/pretraining/{factors['arm']}-tiny"
+        assert config.init_from == ("" if factors["arm"] == "random" else start)
+        settings.check(config)
+
+
+def test_pretrainings_share_settings_that_they_have_and_chains_start_from_each_other(tmp_path):
+    first, second = plan(tmp_path).pretrainings
+    assert (first.config.train.batch_size, second.config.train.batch_size) == (2, 2)
+    assert (first.config.optimizer.learning_rate, second.config.optimizer.learning_rate) != (
+        3e-4,
+    ) * 2
+    assert second.config.optimizer.learning_rate == 3e-4
+    assert (first.config.init_from, second.config.init_from) == ("", str(first.workdir))
+
+
+def test_a_file_of_weights_is_an_arm_without_training(tmp_path):
+    made = plan(tmp_path, arms=({"name": "random"}, {"name": "imagenet", "weights": "r18.pth"}))
+    assert not made.pretrainings
+    starts = {cell.factors["arm"]: cell.config.init_from for cell in made.cells}
+    assert starts == {"random": "", "imagenet": "r18.pth"}
+
+
+def test_a_command_gives_the_very_config(tmp_path):
+    for job in (plan(tmp_path).pretrainings[1], plan(tmp_path).cells[5]):
+        words = shlex.split(command("geoseg_jax.main", job.argument, job.config, job.workdir))
+        given = [w.replace("--config=", f"--config={FOLDER.parent}/") for w in words[3:]]
+        given = [w for w in given if not w.startswith("--workdir")]
+        values = flags.FlagValues()
+        holder = config_flags.DEFINE_config_file("config", flag_values=values)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("sys.argv", ["", *given])
+            values(["", *given])
+        assert settings.flatten(holder.value) == settings.flatten(job.config)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"referenc": "x"}, "config.referenc is nothing of a study; did you mean 'reference'"),
+        ({"reference": "randm"}, "'randm' is no arm; did you mean 'random'"),
+        ({"factors": FACTORS | {"seed": ()}}, r"config.factors.seed=\[\] must be a tuple"),
+        ({"factors": FACTORS | {"seed": (0, 0)}}, "each once"),
+        ({"factors": FACTORS | {"training": ("frosen",)}}, "did you mean 'frozen'"),
+        ({"arms": (*ARMS, {"name": "random"})}, "'random': names are unique"),
+        ({"arms": ({"name": "random", "cofig": "x"},)}, "'cofig', which is no setting; did you"),
+        ({"arms": ({"name": "random", "start": "later"},)}, "'later', which is no arm before it"),
+        ({"arms": ({"name": "random", "config": "a", "weights": "b"},)}, "give one"),
+        ({"target": {"config": "configs/segment_synthtic.py"}}, "did you mean"),
+        (
+            {"target": study()["target"] | {"set": {"train": {"stesp": 3}}}},
+            "config.target.set: 'train.stesp' is no setting of this config; did you mean",
+        ),
+    ],
+)
+def test_what_cannot_be_planned_is_refused(changes, message, tmp_path):
+    with pytest.raises((ConfigError, OSError), match=message):
+        plan(tmp_path, **changes)
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("study_*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("argument", ["", "smoke"])
+def test_studies_can_be_planned_and_are_fair(path, argument, tmp_path):
+    from geoseg_jax.study import run
+    from geoseg_jax.study.plan import make_plan
+
+    spec = importlib.util.spec_from_file_location("a_study", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    made = make_plan(settings.plain(module.get_config(argument)), tmp_path)
+    run.check_fair(made)
+    for job in (*made.pretrainings, *made.cells[:3]):
+        settings.check(job.config)

@@ -1,0 +1,46 @@
+import multiprocessing
+
+from geoseg_jax.study import records
+from geoseg_jax.study.records import DONE, FAILED, Record
+
+
+def test_a_record_is_kept_and_a_failure_forgotten_on_request(tmp_path):
+    one, two = tmp_path / "jobs" / "one", tmp_path / "jobs" / "two"
+    assert records.read(one) is None
+    records.write(one, Record(DONE, 3.5, ""))
+    records.write(two, Record(FAILED, 1.0, "ValueError: no"))
+    assert records.read(one) == Record(DONE, 3.5, "")
+    assert records.forget_failures([one, two]) == 1
+    assert records.read(one)
+    assert records.read(two) is None
+
+
+def _try(workdir, queue):
+    with records.lock(workdir) as ours:
+        queue.put(ours)
+
+
+def _tried_by_another(workdir):
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    process = context.Process(target=_try, args=(workdir, queue))
+    process.start()
+    answer = queue.get(timeout=60)
+    process.join()
+    return answer
+
+
+def test_a_lock_is_one_processs_and_free_again(tmp_path):
+    with records.lock(tmp_path / "job") as ours:
+        assert ours
+        assert not _tried_by_another(tmp_path / "job")
+    assert _tried_by_another(tmp_path / "job")
+
+
+def test_starts_without_progress_are_counted(tmp_path):
+    job = tmp_path / "job"
+    assert [records.count_start(job) for _ in range(3)] == [0, 1, 2]
+    (job / "checkpoints" / "5" / "state").mkdir(parents=True)
+    assert [records.count_start(job) for _ in range(2)] == [0, 1]
+    records.discount_start(job)
+    assert records.count_start(job) == 0

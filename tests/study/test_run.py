@@ -1,0 +1,140 @@
+"""Training is faked by a function that writes what a run leaves behind, at once."""
+
+import json
+import random
+
+import pytest
+
+from geoseg_jax.study import gather, records, run
+from geoseg_jax.train import Result
+from tests.study.tiny_study import plan
+
+QUIET = {"say": lambda text: None}
+
+
+def fake(config, workdir):
+    """A number that depends on the config alone, as that of a real run does."""
+    workdir.mkdir(parents=True, exist_ok=True)
+    (workdir / "checkpoints" / "3" / "state").mkdir(parents=True, exist_ok=True)
+    start = config.init_from
+    assert not start or records.read(type(workdir)(start)).state == records.DONE
+    value = random.Random(f"{start[-20:]} {config.seed} {config.data.get('labels')}").random()
+    (workdir / "eval.json").write_text(json.dumps({"miou": value, "pixel_accuracy": None}))
+    (workdir / "metrics.jsonl").write_text(
+        '{"step": 1, "loss": 2.0}\n' + json.dumps({"step": 3, "miou": value}) + "\n"
+    )
+    return Result(3, {"miou": value}, 0)
+
+
+def test_every_job_is_done_once_pretrainings_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "PATIENCE", 0.0)
+    made, order = plan(tmp_path), []
+
+    def noting(config, workdir):
+        order.append(workdir.name)
+        return fake(config, workdir)
+
+    assert run.work(made, (0, 1), run=noting, **QUIET) == run.Ended(0, [])
+    assert sorted(order) == sorted(j.id for j in (*made.pretrainings, *made.cells))
+    assert run.work(made, (0, 1), run=noting, **QUIET) == run.Ended(0, [])
+    assert len(order) == len(set(order))
+    assert not (made.cells[0].workdir / "checkpoints").exists()
+    assert (made.pretrainings[0].workdir / "checkpoints").exists()
+
+
+def test_parts_share_the_work_and_need_only_their_pretrainings(tmp_path):
+    made = plan(tmp_path)
+    parts = [run.jobs_of(made, (i, 3)) for i in range(3)]
+    cells = [job.id for part in parts for job in part if job in made.cells]
+    assert sorted(cells) == sorted(cell.id for cell in made.cells)
+    alone = run.jobs_of(made, (len(made.cells) - 1, len(made.cells)))
+    assert [job.id for job in alone[:-1]] == ["inpainting-tiny", "chain-tiny"]  # the chain's own
+    first = run.jobs_of(made, (0, len(made.cells)))
+    assert first == [made.cells[0]]  # of random weights
+
+
+def test_a_failure_is_recorded_and_the_rest_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "PATIENCE", 0.0)
+    made = plan(tmp_path)
+
+    def failing(config, workdir):
+        if workdir.name == "chain-tiny":
+            raise MemoryError("no\nroom")
+        return fake(config, workdir)
+
+    ended = run.work(made, (0, 1), run=failing, **QUIET)
+    lost = {cell.id for cell in made.cells if cell.pretraining == "chain-tiny"}
+    assert set(ended.failed) == lost | {"chain-tiny"}
+    rows = {row["cell"]: row for row in gather.rows(made)}
+    assert records.read(made.pretrainings[1].workdir).error == "MemoryError: no room"
+    assert "MemoryError" in (made.pretrainings[1].workdir / "error.txt").read_text()
+    assert {rows[name]["error"] for name in lost} == {"its pre-training chain-tiny failed"}
+    assert all(rows[c.id]["status"] == "done" for c in made.cells if c.id not in lost)
+    # And mended on request.
+    records.forget_failures([j.workdir for j in (*made.pretrainings, *made.cells)])
+    assert run.work(made, (0, 1), run=fake, **QUIET).failed == []
+
+
+def test_a_job_that_ends_the_process_again_and_again_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "PATIENCE", 0.0)
+    made = plan(tmp_path)
+
+    class Killed(BaseException):
+        pass
+
+    def killed(config, workdir):
+        raise Killed
+
+    for _ in range(records.DEATHS):
+        with pytest.raises(Killed):
+            run.work(made, (0, len(made.cells)), run=killed, **QUIET)
+    ended = run.work(made, (0, len(made.cells)), run=killed, **QUIET)
+    assert ended.failed == [made.cells[0].id]
+    assert "out of memory?" in records.read(made.cells[0].workdir).error
+
+
+def test_a_signal_stops_the_study_and_counts_as_no_death(tmp_path):
+    made = plan(tmp_path)
+    stopped = run.work(made, (0, 1), run=lambda c, w: Result(1, {}, 15), **QUIET)
+    assert stopped.signal == 15
+    assert records.read(made.cells[0].workdir) is None
+    for _ in range(2 * records.DEATHS):
+        run.work(made, (0, 1), run=lambda c, w: Result(1, {}, 15), **QUIET)
+    assert run.work(made, (0, 1), run=fake, **QUIET).failed == []
+
+
+def test_killed_at_random_it_gives_the_same_rows(tmp_path):
+    whole, broken = plan(tmp_path / "a"), plan(tmp_path / "b")
+    run.work(whole, (0, 1), run=fake, **QUIET)
+    chance = random.Random(0)
+
+    class Killed(BaseException):
+        pass
+
+    def mortal(config, workdir):
+        if chance.random() < 0.4:
+            raise Killed
+        return fake(config, workdir)
+
+    kills = 0
+    for _ in range(100):
+        try:
+            run.work(broken, (0, 1), run=mortal, **QUIET)
+            break
+        except Killed:
+            kills += 1
+    assert kills >= 3
+    results = [
+        [{k: v for k, v in row.items() if k != "seconds"} for row in gather.rows(made)]
+        for made in (whole, broken)
+    ]
+    assert str(results[0]) == str(results[1])
+    assert results[0][0]["curve"] == [(3, results[0][0]["miou"])]
+
+
+def test_rows_tell_what_is_missing_and_what_has_leaked(tmp_path):
+    made = plan(tmp_path)
+    assert {row["status"] for row in gather.rows(made)} == {"missing"}
+    told = gather.leakage_warning({"leakage_shared_drives": 2.0, "leakage_shared_files": 0.0})
+    assert told == "2 test drives seen in training or pre-training"
+    assert gather.leakage_warning({"leakage_shared_drives": None}) == ""
