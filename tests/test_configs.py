@@ -33,6 +33,7 @@ ARGUMENTS = {
     "moco_imagenet": ["class_folder,vit_tiny,init=W", "tiny,smoke"],
     "quickstart": [],
     "reconstruct_kitti": ["holes,tiny,init=W", "vit_tiny,smoke"],
+    "reconstruct_synthetic": ["room,tiny"],
     "segment_camvid": ["init=W,labels=16,frozen=True", "decoder=linear,frozen=True"],
     "segment_cityscapes": ["decoder=unet,encoder=resnet18", "preset=paper_code,imagenet=True"],
     "segment_folder": ["parts=encoder+decoder"],
@@ -62,7 +63,8 @@ KINDS = {
     "segmentation": ({"image", "label", "label_size"}, {"confusion"}),
 }
 KEY = jax.random.key(0)
-NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))
+# Studies are plans of such runs: tests/study/test_plan.py.
+NAMES = sorted(p.stem for p in FOLDER.glob("*.py") if not p.stem.startswith("study_"))
 
 
 def get_config(name, arg=""):

@@ -95,14 +95,16 @@ function small(charts) {
 
 function againstLabels(box) {
   const shown = groups.filter((g) => shows(g) && known(g.mean));
-  const labels = unique(shown.map((g) => g.labels)).sort((a, b) => a - b);
+  const most = Math.max(1, ...values.labels);
+  const at = (labels) => labels || 2 * most; // all there are stand at the end
+  const labels = unique(shown.map((g) => at(g.labels))).sort((a, b) => a - b);
   const panels = lots(shown, besides);
   const width = columns(box, 440).of(panels.length);
   const ends = shown
     .flatMap((g) => [g.mean, g.low, g.high])
     .filter(known)
     .map((v) => Math.max(0, Math.min(1, v)));
-  const { range, at } = span(ends, 7);
+  const y = span(ends, 7);
   const spec = {
     width,
     height: width < 420 ? 320 : 400,
@@ -110,10 +112,10 @@ function againstLabels(box) {
     direct: true,
     xKind: "log2",
     xRange: [labels[0], labels[labels.length - 1]],
-    yRange: range,
+    yRange: y.range,
     xTicks: labels,
-    yTicks: at,
-    xWord: count,
+    yTicks: y.at,
+    xWord: (n) => labelCount(n === at(0) ? 0 : n),
     yWord: (v) => percent(v, 0),
     xTitle: "labelled pictures",
     yTitle: `${metric}, %`,
@@ -125,13 +127,13 @@ function againstLabels(box) {
           arm,
           points: panel
             .filter((g) => g.arm === arm.name)
-            .sort((a, b) => a.labels - b.labels)
+            .sort((a, b) => at(a.labels) - at(b.labels))
             .map((g) => ({
-              x: g.labels,
+              x: at(g.labels),
               y: g.mean,
               low: g.low,
               high: g.high,
-              facts: [["labels", count(g.labels)], ...summary(g)],
+              facts: [["labels", labelCount(g.labels)], ...summary(g)],
             })),
         }))
         .filter((one) => one.points.length);
@@ -220,13 +222,14 @@ function learning(box) {
 function efficiency(box) {
   const shown = (study.efficiency || []).filter(shows);
   const panels = lots(shown, besides);
-  if (!panels.length || !values.labels || values.labels.length < 2) return null;
-  const ends = [Math.min(...values.labels), Math.max(...values.labels)];
+  const tried = (values.labels || []).filter((n) => n > 0);
+  if (!panels.length || tried.length < 2) return null;
   const width = columns(box, 400).of(panels.length);
-  return small(panels.map((panel) => [named(panel[0], besides), labelRows(panel, ends, width)]));
+  return small(panels.map((panel) => [named(panel[0], besides), labelRows(panel, tried, width)]));
 }
 
-function labelRows(panel, ends, width) {
+function labelRows(panel, tried, width) {
+  const ends = [Math.min(...tried), Math.max(...tried)];
   const found = shownArms()
     .map((arm) => panel.find((item) => item.arm === arm.name))
     .filter(Boolean);
@@ -242,7 +245,7 @@ function labelRows(panel, ends, width) {
     margin: { ...margin, right: margin.right - 8 },
     x,
     y: row,
-    xTicks: values.labels,
+    xTicks: tried,
     yTicks: [],
     xWord: count,
     yWord: String,
@@ -282,7 +285,7 @@ function labelRows(panel, ends, width) {
 }
 
 function needed(item, ends) {
-  if (!known(item.labels_needed)) return `> ${count(ends[1])}`;
-  const fewest = item.labels_needed <= ends[0] && item.arm !== reference;
+  if (!known(item.labels_needed)) return `> ${count(item.labels_tried ?? ends[1])}`;
+  const fewest = item.at_most ?? (item.labels_needed <= ends[0] && item.arm !== reference);
   return `${fewest ? "≤ " : ""}${short(item.labels_needed)}`;
 }

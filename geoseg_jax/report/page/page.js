@@ -3,6 +3,17 @@
 // Each: id, heading, what draws it (null: nothing to show, it is left out), what to know of it.
 const SECTIONS = [
   {
+    id: "overall",
+    heading: "Over all conditions",
+    draw: overall,
+    about: () =>
+      [
+        `Mean difference to ${referenceLabel} over all conditions that an arm has, in points of`,
+        `${metric}, with 95 % intervals; p is corrected for the number of arms. Filled marks:`,
+        "corrected p below 0.05. Of the filters only arms are heeded here.",
+      ].join(" "),
+  },
+  {
     id: "glance",
     heading: "What each arm reaches",
     draw: () => (groups.length ? glance() : null),
@@ -12,7 +23,6 @@ const SECTIONS = [
         `bold. Below: the paired difference to ${referenceLabel} in points with its 95 %`,
         "interval; blue is more, orange less, ● a corrected p below 0.05.",
       ].join(" "),
-    note: attainable,
   },
   {
     id: "labels",
@@ -39,6 +49,7 @@ const SECTIONS = [
         `p below 0.05. “Steps to equal it”: when an arm first reaches what ${referenceLabel}`,
         "reaches at the end. Open a row for its runs and commands.",
       ].join(" "),
+    note: () => study.explanation || "",
   },
   {
     id: "efficiency",
@@ -46,8 +57,8 @@ const SECTIONS = [
     draw: efficiency,
     about: () =>
       [
-        `Labels that an arm needs for the ${metric} of ${referenceLabel}, interpolated on a`,
-        "logarithmic scale; the shorter the better. Lines without a mark: not reached.",
+        `Labels that an arm needs for the ${metric} that ${referenceLabel} has with the most, on`,
+        "a line over the logarithm of labels; the shorter the better. Dotted: not reached.",
       ].join(" "),
   },
   {
@@ -215,7 +226,7 @@ function choice(f, value) {
       "label",
       { class: "choice" },
       input,
-      h("span", {}, f === "labels" ? count(value) : word(f, value)),
+      h("span", {}, f === "labels" ? labelCount(value) : word(f, value)),
     );
   const arm = armOf[value];
   const label = ofArm(arm, h, "label", { class: "choice" }, input, armName(arm));

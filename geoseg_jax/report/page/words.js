@@ -69,10 +69,13 @@ function duration(seconds) {
 
 const many = (n, one, more = `${one}s`) => `${count(n)} ${n === 1 ? one : more}`;
 
+// 0 labels are all there are.
+const labelCount = (n) => (Number(n) === 0 ? "all" : count(Number(n)));
+
 // "192x64" is read as 192×64, "fine_tuned" as fine-tuned; labels carry their unit.
 function word(factor, value) {
   if (value === null || value === undefined) return NONE;
-  if (factor === "labels") return many(Number(value), "label");
+  if (factor === "labels") return `${labelCount(value)} label${Number(value) === 1 ? "" : "s"}`;
   if (factor === "resolution") return String(value).replace(/^(\d+)x(\d+)$/, "$1×$2");
   return String(value).replaceAll("_", "-");
 }
