@@ -96,9 +96,11 @@ def _how_sure(study: Found, best: Found, comparisons: int) -> str:
         )
         text += f"needs {needed} for significance after correction for {arms}"
         text += " (the interval assumes normal noise)" if units > 1 else ""
-    warnings = dict.fromkeys(g["warning"] for g in study["groups"] if g["arm"] == best["arm"])
+    warnings = [g["warning"] for g in study["groups"] if g["arm"] == best["arm"] and g["warning"]]
     notes = [text, _progress(study)]
-    notes += [f"mind that {label(study, best['arm'])}: {w}" for w in warnings if w]
+    if warnings:
+        more = " (and more, see the table)" if len(set(warnings)) > 1 else ""
+        notes.append(f"mind that {label(study, best['arm'])}: {warnings[0]}{more}")
     return f"{_sentence('; '.join(filter(None, notes)))}."
 
 

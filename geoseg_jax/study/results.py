@@ -144,8 +144,10 @@ def _values(rows: Iterable[Row], name: str) -> list:
 
 
 def _warning(group: Mapping[str, Any], arms: Iterable[Mapping[str, Any]]) -> str:
-    of_arm = [arm.get("warning") or "" for arm in arms if arm["name"] == group["arm"]]
-    return "; ".join(filter(None, dict.fromkeys((*of_arm, group["warning"]))))
+    """Of the arm and of its rows, each thing once."""
+    said = [arm.get("warning") or "" for arm in arms if arm["name"] == group["arm"]]
+    parts = "; ".join((*said, group["warning"])).split("; ")
+    return "; ".join(filter(None, dict.fromkeys(parts)))
 
 
 def _written(row: Row, name: str) -> str:

@@ -66,6 +66,14 @@ def test_what_is_missing_and_warned_of_is_said():
     assert "; of 12 cells 1 failed; mind that Depth: pre-trained on 3 test drives." in how_sure
 
 
+def test_of_many_warnings_one_is_said():
+    rows = made_up.study({"random": 0.0, "depth": 0.1}, seeds=3)
+    for r in rows:
+        r["warning"] = f"{r['labels']} test pictures seen"
+    _, how_sure = answer(rows)
+    assert how_sure.endswith("; mind that Depth: 8 test pictures seen (and more, see the table).")
+
+
 def test_subsets_are_called_so():
     _, how_sure = answer(made_up.study({"random": 0.0, "depth": 0.1}, subsets=3, seeds=2))
     assert "3 subsets can't settle" in how_sure

@@ -114,6 +114,13 @@ def test_the_study():
     assert len(study["answer"]) == 2
 
 
+def test_warnings_of_arms_and_rows_are_said_once():
+    arms = [{"name": "depth", "warning": "2 test drives seen; 3 test pictures seen"}]
+    found = [row("random", 0.4), row("depth", 0.5, warning="3 test pictures seen; odd")]
+    _, depth = results.assemble(found, "random", arms=arms)["groups"]
+    assert depth["warning"] == "2 test drives seen; 3 test pictures seen; odd"
+
+
 def test_all_labels_come_last():
     found = [row("random", 0.4, labels) for labels in (0, 64, 8)]
     assert results.assemble(found, "random")["factors"]["labels"] == [8, 64, 0]
