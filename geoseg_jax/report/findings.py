@@ -82,12 +82,13 @@ def explanation(study: Study) -> str:
     compared, most = len(units), max(units)
     one = study["unit"] == "seed"
     speaks = "this one subset of labels" if one else "labels drawn as these subsets were"
+    missed = f", here about {compared / 20:.0f} of {compared}" if compared >= 10 else ""
     text = (
         f"Intervals are Student's t over {most} paired differences, one of each {study['unit']}, "
-        f"and assume normal noise. They speak of {speaks} and of one pre-training of each arm. One "
-        f"in 20 misses the truth by chance, here about {max(round(compared / 20), 1)} of {compared}"
-        f". p is of the exact permutation test on the signs of paired differences, corrected by "
-        f"Holm for all {compared} comparisons."
+        f"and assume normal noise{_bootstrap(most)}. They speak of {speaks} and of one "
+        f"pre-training of each arm. One in 20 misses the truth by chance{missed}; that of the best "
+        "arm, which is chosen afterwards, more often. p is of the exact permutation test on the "
+        f"signs of paired differences, corrected by Holm for the {compared} single comparisons."
     )
     if compared * statistics.smallest_p(most) > 1 - statistics.LEVEL:
         text += (
@@ -96,6 +97,12 @@ def explanation(study: Study) -> str:
             f"that would take {statistics.pairs_needed(compared)} pairs."
         )
     return text
+
+
+def _bootstrap(pairs: int) -> str:
+    if pairs < statistics.BOOTSTRAP_PAIRS:
+        return f" (a bootstrap of {pairs} pairs would be too narrow or unbounded)"
+    return "; the studentised bootstrap of pairs beside them does not"
 
 
 def letters(number: int) -> str:
@@ -151,7 +158,12 @@ def _differences(study: Study, places: list[Condition], notes: Notes) -> Table:
 
 
 def _overall(study: Study, notes: Notes) -> Table:
-    header = ["arm", "ahead in", "difference", "studentised bootstrap", "p", "corrected p"]
+    trainings = study["factors"]["training"]
+    trainings = trainings if len(trainings) > 1 else []
+    bootstrap = any(result["bootstrap_low"] is not None for result in study["overall"])
+    header = ["arm", "ahead in", "difference"]
+    header += ["studentised bootstrap"] if bootstrap else []
+    header += [naming.value_name("training", training) for training in trainings]
     rows = []
     for result in study["overall"]:
         planned = result["units"] + result["units_missing"]
@@ -159,21 +171,17 @@ def _overall(study: Study, notes: Notes) -> Table:
             f"{result['units']} of {planned} {study['unit']}s: the others lack a pair in some "
             "condition"
         )
-        texts = [
-            f"{result['ahead']} of {result['conditions']}",
-            _interval(result, "difference"),
-            _interval(result, "bootstrap"),
-            probability(result["p"]),
-            probability(result["p_corrected"]),
-        ]
-        name = label(study, result["arm"])
+        texts = [f"{result['ahead']} of {result['conditions']}", _interval(result, "difference")]
+        texts += [_interval(result, "bootstrap")] if bootstrap else []
+        texts += [points(result["by_training"].get(t), sign=True) for t in trainings]
+        texts += [probability(result["p"]), probability(result["p_corrected"])]
         marks = notes.marks(lacking if result["units_missing"] else "")
-        rows.append([Cell(name, marks), *map(Cell, texts)])
+        rows.append([Cell(label(study, result["arm"]), marks), *map(Cell, texts)])
     caption = (
         f"Over all conditions: mean difference to {label(study, study['reference'])} in points of "
         f"{study['metric']} [95 % intervals], p corrected for the number of arms"
     )
-    return Table(caption, header, rows)
+    return Table(caption, [*header, "p", "corrected p"], rows)
 
 
 def _efficiency(study: Study) -> Table:

@@ -11,10 +11,13 @@ Condition = tuple  # values in the order of CONDITION
 
 
 def value_name(factor: str, value: Any) -> str:
-    """'16 labels', 'all labels' for 0 of them, 'fine-tuned'; others as they are."""
+    """'16 labels', 'all labels' for 0 of them, 'fine-tuned'; others as they are.
+
+    An empty value is what the config of the cells says itself: 'default resolution'.
+    """
     if factor == "labels":
         return f"{value} label{'' if value == 1 else 's'}" if value else "all labels"
-    return str(value).replace("fine_tuned", "fine-tuned")
+    return str(value).replace("fine_tuned", "fine-tuned") or f"default {factor}"
 
 
 def condition_name(study: Study, place: Condition, without: Sequence[str] = ()) -> str:

@@ -105,11 +105,17 @@ def _how_sure(study: Found, best: Found, comparisons: int) -> str:
 
 
 def _interval(best: Found) -> str:
+    """In brackets, with the parts of a mean over frozen and fine-tuned runs, which hides them."""
     if best["difference_low"] is None:
-        return " (one replicate, no interval)"
-    low, high = points(best["difference_low"], True), points(best["difference_high"], True)
-    crosses = best["difference_low"] <= 0 <= best["difference_high"]
-    return f" (95 % interval {low} to {high}{', which holds 0' if crosses else ''})"
+        said = "one replicate, no interval"
+    else:
+        low, high = points(best["difference_low"], True), points(best["difference_high"], True)
+        crosses = best["difference_low"] <= 0 <= best["difference_high"]
+        said = f"95 % interval {low} to {high}{', which holds 0' if crosses else ''}"
+    parts = best["by_training"]
+    if len(parts) > 1:
+        said += "; " + ", ".join(f"{t.replace('_', '-')} {points(parts[t], True)}" for t in parts)
+    return f" ({said})"
 
 
 def _progress(study: Found) -> str:

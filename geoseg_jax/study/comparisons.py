@@ -104,8 +104,9 @@ def overall(rows: Sequence[Row], reference: str, metric: str = "miou") -> list[d
     Returns:
       dicts with 'arm', 'conditions' (how many), 'best' (in how many the arm has the highest mean of
       all arms), 'ahead' (in how many its difference is above 0), 'units', 'units_missing',
-      'difference', 'difference_low', 'difference_high', 'bootstrap_low', 'bootstrap_high', 'p',
-      'p_smallest' and 'p_corrected', by Holm over the arms.
+      'difference', 'difference_low', 'difference_high', 'bootstrap_low', 'bootstrap_high',
+      'by_training' (the difference of fine-tuned and of frozen runs), 'p', 'p_smallest' and
+      'p_corrected', by Holm over the arms.
 
     Raises:
       ValueError: as `groups`.
@@ -133,6 +134,11 @@ def overall(rows: Sequence[Row], reference: str, metric: str = "miou") -> list[d
         result["best"] = sum(_is_best(means, place, arm) for place in places)
         result["ahead"] = sum(_mean(part.values()) > 0 for part in parts)
         result["units_missing"] = len(wanted) - len(whole)
+        of_places = [_mean(part[u] for u in whole) for part in parts]
+        result["by_training"] = {
+            training: _mean(d for p, d in zip(places, of_places, strict=True) if p[1] == training)
+            for training in dict.fromkeys(place[1] for place in places)
+        }
         found.append(result | _compared([_mean(part[u] for part in parts) for u in whole]))
     corrected = statistics.holm([result["p"] for result in found])
     return [r | {"p_corrected": p} for r, p in zip(found, corrected, strict=True)]

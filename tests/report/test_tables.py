@@ -67,6 +67,29 @@ def test_the_reader_is_told_what_cannot_be_found():
     assert "no single comparison" not in tables.markdown(results.assemble(many, "random"))
 
 
+def test_over_all_conditions():
+    """The bootstrap where there are enough pairs for one; frozen and fine-tuned where both are."""
+    rows = made_up.study({"random": 0.0, "depth": 0.1}, trainings=("fine_tuned", "frozen"))
+    study = results.assemble(rows, "random")
+    overall = parsed(tables.markdown(study))[2]["depth"]
+    parts = ["fine-tuned", "frozen"]
+    assert list(overall) == ["ahead in", "difference", *parts, "p", "corrected p"]
+    found = study["overall"][0]["by_training"]
+    assert float(overall["frozen"]) == pytest.approx(100 * found["frozen"], abs=0.051)
+    rows = made_up.study({"random": 0.0, "depth": 0.1}, seeds=5)
+    text = tables.markdown(results.assemble(rows, "random"))
+    overall = parsed(text)[2]["depth"]
+    assert list(overall)[2] == "studentised bootstrap"
+    assert re.fullmatch(r"\[\+\d+\.\d, \+\d+\.\d\]", overall["studentised bootstrap"])
+    assert "the studentised bootstrap of pairs beside them does not" in text
+
+
+def test_a_resolution_that_is_the_configs():
+    rows = [row("random", 0.4) | {"resolution": r} for r in ("", "96x32")]
+    scores = parsed(tables.markdown(results.assemble(rows, "random")))[0]
+    assert list(scores["random (reference)"]) == ["default resolution", "96x32"]
+
+
 def test_the_caption_says_what_all_cells_share():
     text = tables.markdown(by_hand())
     shared = "best in bold; fine-tuned, unet, 96x32, resnet18**"

@@ -45,6 +45,13 @@ def test_a_sure_answer():
     )
 
 
+def test_frozen_and_fine_tuned_are_told_apart():
+    rows = [row("random", v, training=t) for t, v in (("fine_tuned", 0.4), ("frozen", 0.2))]
+    rows += [row("depth", v, training=t) for t, v in (("fine_tuned", 0.39), ("frozen", 0.4))]
+    what, _ = answer(rows)
+    assert "(one replicate, no interval; fine-tuned −1.0, frozen +20.0)" in what
+
+
 def test_an_effect_that_is_not_there():
     what, how_sure = answer(made_up.study({"random": 0.0, "depth": 0.001}, seed=3, seeds=8))
     assert "which holds 0" in what

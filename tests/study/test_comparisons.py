@@ -138,6 +138,19 @@ def test_over_conditions_by_hand():
     assert (result["best"], result["ahead"], result["p"]) == (1, 1, 1.0)
 
 
+def test_over_conditions_by_training():
+    """What freezing does to the reference must not hide in a mean."""
+    rows = made_up.study({"random": 0.0, "depth": 0.02}, trainings=("fine_tuned", "frozen"))
+    for r in rows:
+        if (r["arm"], r["training"]) == ("random", "frozen"):
+            r["miou"] -= 0.2
+    (result,) = comparisons.overall(rows, "random")
+    parts = result["by_training"]
+    assert list(parts) == ["fine_tuned", "frozen"]
+    assert parts["frozen"] - parts["fine_tuned"] == pytest.approx(0.2, abs=0.02)
+    assert sum(parts.values()) / 2 == pytest.approx(result["difference"])
+
+
 def test_steps_to_the_references_score():
     rows = by_hand()
     ends = {"random": (60, 60, 60), "depth": (30, 90, None)}
