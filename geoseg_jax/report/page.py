@@ -16,12 +16,15 @@ from collections.abc import Iterable, Mapping
 from importlib import resources
 from typing import Any
 
+from geoseg_jax.report.findings import explanation
+
 SCRIPTS = (
     "words.js",
     "study.js",
     "chart.js",
     "curves.js",
-    "tables.js",
+    "glance.js",
+    "comparisons.js",
     "looks.js",
     "making.js",
     "page.js",
@@ -33,9 +36,9 @@ def render(study: Mapping[str, Any]) -> str:
     """The page of a study.
 
     Args:
-      study: what `geoseg_jax.report` calls a study: title, question, answer, factors, arms, rows,
-        groups and the rest. Lists may be empty and numbers None or not finite; the page then leaves
-        the section out or says what is missing. Metrics are fractions of 1.
+      study: what geoseg_jax.study.results.assemble gives. Lists may be empty and numbers None or
+        not finite; the page then leaves the section out or says what is missing. Where there are
+        no 'groups' every other key may lack too.
 
     Returns:
       HTML, to be written as UTF-8.
@@ -44,6 +47,8 @@ def render(study: Mapping[str, Any]) -> str:
       ValueError: for a picture that is not embedded (its `src` is no `data:image/` URI).
     """
     _check_pictures(study)
+    if study.get("groups"):
+        study = {**study, "explanation": explanation(study)}
     style, script = _read("page.css"), "(() => {\n" + _scripts() + "})();\n"
     policy = {
         "default-src": "'none'",

@@ -67,8 +67,8 @@ const SECTIONS = [
     draw: learning,
     about: () =>
       [
-        "Learning curves: the mean of the runs at each evaluation. Hover for the least and the",
-        "most of them.",
+        "Learning curves: the mean of the runs at each evaluation. Hover or tap for the least and",
+        "the most of them.",
       ].join(" "),
   },
   {
@@ -78,7 +78,7 @@ const SECTIONS = [
     about: () =>
       [
         `Difference in IoU to ${referenceLabel}, in points, as the mean over the conditions`,
-        "shown; hover for each of them. Classes that gain most come first.",
+        "shown; hover or tap for each. Classes that gain most come first.",
       ].join(" "),
   },
   {

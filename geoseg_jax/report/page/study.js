@@ -4,7 +4,7 @@ const study = JSON.parse(document.getElementById("study").textContent);
 const rows = study.rows || [];
 const groups = study.groups || [];
 const metric = study.metric || "mIoU";
-const metricKey = rows.some((row) => metric.toLowerCase() in row) ? metric.toLowerCase() : "miou";
+const metricKey = study.metric_key || "miou";
 const reference = study.reference;
 
 const usual = ["labels", "training", "decoder", "resolution", "encoder"];
@@ -15,7 +15,7 @@ const values = Object.fromEntries(
   factors.map((f) => [
     f,
     unique([
-      ...(study.factors[f] || []),
+      ...((study.factors || {})[f] || []),
       ...groups.map((g) => g[f]),
       ...rows.map((r) => r[f]),
     ]).filter((v) => v !== undefined),

@@ -1,156 +1,4 @@
-// The two tables: arms by conditions at a glance, and every comparison with the runs behind it.
-
-const strongest = (items) => Math.max(0.001, ...items.map((x) => Math.abs(x)).filter(known));
-
-// Tints of a difference: blue is more than the reference, orange less; numbers stay readable.
-const tint = (x, most) => {
-  if (!known(x)) return {};
-  const share = Math.round(42 * Math.min(1, Math.abs(x) / most));
-  const colour = x > 0 ? "--more" : "--less";
-  return { background: `color-mix(in oklab, var(${colour}) ${share}%, transparent)` };
-};
-
-const certain = (g) => known(g.p_corrected) && g.p_corrected < 0.05;
-const bestOf = (of) => Math.max(...of.map((g) => g.mean).filter(known));
-
-function wide(table, label) {
-  return h("div", { class: "wide", tabindex: 0, role: "region", "aria-label": label }, table);
-}
-
-function byGain(of) {
-  const gain = (arm) =>
-    mean(
-      of.filter((g) => g.arm === arm.name).map((g) => (arm.name === reference ? 0 : g.difference)),
-    );
-  return shownArms()
-    .filter((arm) => of.some((g) => g.arm === arm.name))
-    .sort((a, b) => (gain(b) ?? -Infinity) - (gain(a) ?? -Infinity));
-}
-
-function glance() {
-  const shown = groups.filter(shows);
-  const order = [...besides, ...("labels" in values ? ["labels"] : [])];
-  const conditions = lots(shown, order);
-  const most = strongest(shown.map((g) => g.difference));
-  const notes = footnotes();
-  const head = [
-    h(
-      "tr",
-      {},
-      h("th", { scope: "col", rowspan: 2 }, "Arm"),
-      lots(shown, besides).map((lot) =>
-        h(
-          "th",
-          { scope: "colgroup", class: "lot", colspan: lots(lot, order).length },
-          named(lot[0], besides) || metric,
-        ),
-      ),
-    ),
-    h(
-      "tr",
-      {},
-      conditions.map((of, i) =>
-        h(
-          "th",
-          { scope: "col", class: starts(conditions, i) ? "first" : null },
-          "labels" in values ? word("labels", of[0].labels) : metric,
-        ),
-      ),
-    ),
-  ];
-  const body = byGain(shown).map((arm) =>
-    ofArm(
-      arm,
-      h,
-      "tr",
-      { class: arm.name === reference ? "reference" : null },
-      h(
-        "th",
-        { scope: "row" },
-        h(
-          "div",
-          { class: "named" },
-          armName(arm),
-          notes.flag(arm.warning, ...shown.filter((g) => g.arm === arm.name).map((g) => g.warning)),
-        ),
-        arm.name === reference ? h("small", {}, "reference") : null,
-      ),
-      conditions.map((of, i) =>
-        glanceCell(
-          of.find((g) => g.arm === arm.name),
-          of,
-          most,
-          starts(conditions, i),
-        ),
-      ),
-    ),
-  );
-  const table = h("table", { class: "glance" }, h("thead", {}, head), h("tbody", {}, body));
-  return h("div", {}, wide(table, "Arms by conditions"), notes.list());
-}
-
-const starts = (conditions, i) =>
-  i === 0 || key(conditions[i][0], besides) !== key(conditions[i - 1][0], besides);
-
-function glanceCell(g, of, most, first) {
-  if (!g || !known(g.mean))
-    return h("td", { class: first ? "first" : null }, h("span", { class: "soft" }, "no runs"));
-  const label = `${armOf[g.arm].label}, ${named(g)}: ${metric} ${percent(g.mean)} %. Show its runs`;
-  const button = h(
-    "button",
-    {
-      type: "button",
-      class: g.mean === bestOf(of) ? "number best" : "number",
-      "aria-label": label,
-    },
-    percent(g.mean),
-  );
-  button.addEventListener("click", () => unfold(key(g) + g.arm, true));
-  const deviation = known(g.std) ? h("span", { class: "soft" }, ` ± ${percent(g.std)}`) : null;
-  const below = known(g.difference)
-    ? [
-        h("b", {}, signed(g.difference)),
-        certain(g) ? " ●" : "",
-        h("br"),
-        h("span", { class: "soft" }, interval(g.difference_low, g.difference_high, signed)),
-      ]
-    : h("span", { class: "soft" }, g.arm === reference ? "" : "no pairs");
-  const cell = h(
-    "td",
-    { class: first ? "first" : null, style: tint(g.difference, most) },
-    button,
-    deviation,
-    h("div", { class: "below" }, below),
-  );
-  cell.addEventListener("pointermove", (e) => {
-    lookAt(armOf[g.arm]);
-    showTip(
-      e.clientX,
-      e.clientY,
-      `${armOf[g.arm].label}, ${named(g)}`,
-      [...summary(g), ["p, corrected", chance(g.p_corrected)]],
-      armOf[g.arm],
-    );
-  });
-  cell.addEventListener("pointerleave", () => (lookAt(null), hideTip()));
-  return cell;
-}
-
-// What can be told with so few runs; a reader should know it before looking for stars.
-function attainable() {
-  const compared = groups.filter((g) => known(g.p) && g.n_pairs > 0);
-  if (!compared.length) return "";
-  const pairs = Math.max(...compared.map((g) => g.n_pairs));
-  const least = 2 ** (1 - pairs);
-  const corrected = Math.min(1, least * compared.length);
-  if (corrected <= 0.05) return "";
-  return [
-    `With at most ${many(pairs, "pair")} in a comparison the smallest p that the test can`,
-    `give is ${chance(least)}, and correction for ${many(compared.length, "comparison")}`,
-    `makes that ${chance(corrected)}: no single difference can be called significant here,`,
-    "however large.",
-  ].join(" ");
-}
+// Tables of differences with their intervals: over all conditions, and every comparison by itself.
 
 const COLUMNS = [
   { by: "arm", name: "Arm", value: (g) => armOf[g.arm].label },
@@ -173,14 +21,58 @@ function sorted(of) {
   });
 }
 
+// Round numbers around all differences and 0, and where a difference stands among them.
+function axis(of) {
+  const ends = of.flatMap((g) => [g.difference, g.difference_low, g.difference_high]).filter(known);
+  const bounds = ticks(Math.min(0, ...ends), Math.max(0, ...ends), 4);
+  return [bounds, scale("linear", [bounds[0], bounds[bounds.length - 1]], [18, 222])];
+}
+
+// Every arm's mean difference over its conditions: as the study has it, filtered by arms alone.
+function overall() {
+  const of = (study.overall || []).filter((o) => known(o.difference) && shows({ arm: o.arm }));
+  if (!of.length) return null;
+  const [bounds, x] = axis(of);
+  const heads = ["Arm", `Difference to ${referenceLabel}, points`, "", "p, corrected", "Ahead in"];
+  const head = heads.map((name) =>
+    name ? h("th", { scope: "col" }, name) : h("td", { class: "ruler" }, ruler(bounds, x)),
+  );
+  const notes = footnotes();
+  const body = [...of]
+    .sort((a, b) => b.difference - a.difference)
+    .map((o) => overallRow(o, bounds, x, notes));
+  const table = h(
+    "table",
+    { class: "comparisons overall" },
+    h("thead", {}, h("tr", {}, head)),
+    h("tbody", {}, body),
+  );
+  return h("div", {}, wide(table, "Over all conditions"), notes.list());
+}
+
+function overallRow(o, bounds, x, notes) {
+  const arm = armOf[o.arm];
+  const planned = o.units + o.units_missing;
+  const lost = `${o.units} of ${planned} ${study.unit}s: the others lack a pair in some condition`;
+  const told = warnings(groups.filter((g) => g.arm === o.arm));
+  const flag = notes.flag(o.units_missing ? lost : "", ...told);
+  return ofArm(
+    arm,
+    h,
+    "tr",
+    {},
+    h("th", { scope: "row" }, h("div", { class: "named" }, armName(arm), flag)),
+    h("td", {}, differenceOf(o)),
+    h("td", { class: "ruler" }, forest(o, arm, bounds, x)),
+    h("td", { class: certain(o) ? "best" : null }, chance(o.p_corrected)),
+    h("td", {}, `${count(o.ahead)} of ${count(o.conditions)}`),
+  );
+}
+
 function comparisons() {
   const shown = groups.filter(shows);
   const notes = footnotes();
-  const ends = shown
-    .flatMap((g) => [g.difference, g.difference_low, g.difference_high])
-    .filter(known);
-  const bounds = ticks(Math.min(0, ...ends), Math.max(0, ...ends), 4);
-  const x = scale("linear", [bounds[0], bounds[bounds.length - 1]], [18, 222]);
+  const [bounds, x] = axis(shown);
   const head = h(
     "tr",
     {},
@@ -258,7 +150,7 @@ function comparison(g, of, bounds, x, notes) {
     h(
       "th",
       { scope: "row" },
-      h("div", { class: "named" }, toggle, armName(arm), notes.flag(g.warning, arm.warning)),
+      h("div", { class: "named" }, toggle, armName(arm), notes.flag(...warnings([g]))),
     ),
     h(
       "td",
@@ -266,28 +158,10 @@ function comparison(g, of, bounds, x, notes) {
       h("span", { class: known(g.mean) && g.mean === bestOf(of) ? "best" : null }, percent(g.mean)),
       known(g.std) ? h("span", { class: "soft" }, ` ± ${percent(g.std)}`) : null,
     ),
-    h(
-      "td",
-      {},
-      known(g.difference)
-        ? [
-            signed(g.difference),
-            h(
-              "span",
-              { class: "soft" },
-              ` (${interval(g.difference_low, g.difference_high, signed)})`,
-            ),
-          ]
-        : h("span", { class: "soft" }, g.arm === reference ? "reference" : "no pairs"),
-    ),
+    h("td", {}, differenceOf(g)),
     h("td", { class: "ruler" }, forest(g, arm, bounds, x)),
     h("td", { class: certain(g) ? "best" : null }, chance(g.p_corrected)),
-    h(
-      "td",
-      {},
-      count(g.n),
-      g.n_missing ? h("span", { class: "soft" }, `, ${g.n_missing} lost`) : null,
-    ),
+    h("td", {}, runsDone(g)),
     h("td", {}, count(g.steps_to_reference)),
   );
   const runs = h(
@@ -297,6 +171,21 @@ function comparison(g, of, bounds, x, notes) {
   );
   if (view.unfolded.has(name)) runs.firstChild.append(runsTable(g));
   return [row, runs];
+}
+
+// "4", "3 of 4" where runs are lost, and how many pairs are left where a pair lacks a side.
+function runsDone(g) {
+  const planned = g.n_planned ?? g.n;
+  const pairs = g.n_missing ? h("span", { class: "soft" }, `, ${many(g.n_pairs, "pair")}`) : null;
+  return [count(g.n), planned > g.n ? ` of ${count(planned)}` : null, pairs];
+}
+
+function differenceOf(g) {
+  if (!known(g.difference)) {
+    return h("span", { class: "soft" }, g.arm === reference ? "reference" : "no pairs");
+  }
+  const ends = interval(g.difference_low, g.difference_high, signed);
+  return [signed(g.difference), h("span", { class: "soft" }, ` (${ends})`)];
 }
 
 function forest(g, arm, bounds, x) {
