@@ -8,7 +8,7 @@ from typing import Any
 
 from geoseg_jax import manifest
 from geoseg_jax.report import figures, page, tables
-from geoseg_jax.study import gather, panels, plan, records, results
+from geoseg_jax.study import gather, inside, panels, plan, records, results
 from geoseg_jax.study.budget import Cost
 from geoseg_jax.study.plan import Plan
 
@@ -37,6 +37,7 @@ def report(
         question=study["question"],
         arms=[_arm(arm, study, made, costs, rows) for arm in study["arms"]],
         panels=_panels(study, made),
+        features=inside.look(study, made),
         budget=_budget(study, made, costs),
         guard=f"{len(made.cells)} cells differ in nothing but the declared factors",
         versions={k: v for k, v in machine["versions"].items() if v} | _revision(machine),

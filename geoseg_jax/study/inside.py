@@ -1,0 +1,122 @@
+"""Looking inside: what the arms' encoders make of the same pictures, before any label was seen."""
+
+import io
+import pathlib
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+
+from geoseg_jax import transfer
+from geoseg_jax.data import make_data
+from geoseg_jax.models import encoders
+from geoseg_jax.report import features
+from geoseg_jax.study.plan import Cell, Plan
+
+PICTURES = 32  # at most; from all over the evaluation split
+PLACES = 2_000  # at most, of all pictures' places at a stage
+SHOWN = 2  # pictures whose features are shown
+_SHOWN_STAGE = 8
+
+
+def look(study: Mapping[str, Any], made: Plan) -> dict[str, Any]:
+    """How alike the arms' encoders are by stage, and pictures of their features.
+
+    Of the study's first encoder and resolution. An arm without a checkpoint is left out.
+
+    Returns:
+      'cka' and 'pca' as geoseg_jax.report shows them; {} with fewer than two encoders.
+    """
+    starts = _starts(study, made)
+    if len(starts) < 2:
+        return {}
+    cell = next(iter(starts.values()))
+    images = _images(cell)
+    maps = {name: _features(start, images) for name, start in starts.items()}
+    labels = {arm["name"]: arm.get("label", arm["name"]) for arm in study["arms"]}
+    cka = []
+    for stage in next(iter(maps.values())):
+        rows = {name: _places(stages[stage]) for name, stages in maps.items()}
+        cka.append(
+            {
+                "stage": f"stride {stage}",
+                "arms": list(rows),
+                "matrix": features.cka_matrix(rows),
+            }
+        )
+    return {"cka": cka, "pca": _pictures(images, maps, labels)}
+
+
+def _starts(study: Mapping[str, Any], made: Plan) -> dict[str, Cell]:
+    """For each arm a cell that starts from its encoder, if that is there."""
+    first = {name: study["factors"][name][0] for name in ("encoder", "resolution")}
+    found: dict[str, Cell] = {}
+    for cell in made.cells:
+        start = cell.config.get("init_from") or ""
+        there = not cell.pretraining or (pathlib.Path(start) / "checkpoints").is_dir()
+        if there and first.items() <= cell.factors.items():
+            found.setdefault(cell.factors["arm"], cell)
+    return found
+
+
+def _images(cell: Cell) -> np.ndarray:
+    """uint8 [N, H, W, 3] of the evaluation split at the cell's size."""
+    source = make_data(cell.config).eval
+    count = min(PICTURES, len(source))
+    return np.stack([source[i * len(source) // count]["image"] for i in range(count)])
+
+
+def _features(cell: Cell, images: np.ndarray) -> dict[int, np.ndarray]:
+    """{stride: [N, h, w, C]} of the encoder that the cell starts from."""
+    model = cell.config.model
+    encoder = encoders.make_encoder(model.encoder, normalisation=model.normalisation)
+    pictures = jnp.asarray(images, jnp.float32) / 255
+    if cell.config.get("init_from"):
+        ancestor = transfer.read(cell.config.init_from, cell.config)
+        parts = {c: t.get("encoder", {}) for c, t in ancestor.variables.items()}
+        variables = {c: tree for c, tree in parts.items() if tree}
+    else:
+        variables = jax.jit(lambda key: encoder.init(key, pictures[:1], False))(
+            jax.random.key(cell.config.seed)
+        )
+    # By the batch's statistics: those of an untrained encoder are of no data at all.
+    run = jax.jit(lambda v, x: encoder.apply(v, x, True, mutable=["batch_stats"])[0])
+    return {stride: np.asarray(x) for stride, x in run(variables, pictures).items()}
+
+
+def _places(maps: np.ndarray) -> np.ndarray:
+    """[n, C]: some of the places, the same for all arms."""
+    rows = maps.reshape(-1, maps.shape[-1])
+    every = max(1, len(rows) // PLACES)
+    return rows[::every]
+
+
+def _pictures(images, maps, labels) -> list[dict[str, Any]]:
+    height, width = images.shape[1:3]
+    shown = {
+        name: features.pca_pictures(stages[_SHOWN_STAGE][:SHOWN]) for name, stages in maps.items()
+    }
+    return [
+        {
+            "title": f"Features at stride {_SHOWN_STAGE}, picture {number + 1}",
+            "pictures": [
+                {"caption": "input", "src": _uri(images[number], width, height)},
+                *(
+                    {"caption": labels[name], "src": _uri(pictures[number], width, height)}
+                    for name, pictures in shown.items()
+                ),
+            ],
+        }
+        for number in range(min(SHOWN, len(images)))
+    ]
+
+
+def _uri(picture: np.ndarray, width: int, height: int) -> str:
+    """A data URI, enlarged without smoothing: a place is a square."""
+    file = io.BytesIO()
+    Image.fromarray(picture).resize((width, height), Image.Resampling.NEAREST).save(file, "PNG")
+    return f"data:image/png;base64,{b64encode(file.getvalue()).decode()}"
