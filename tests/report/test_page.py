@@ -249,12 +249,15 @@ def test_over_all_conditions(opened):
         text = " ".join(row.split())
         assert text.startswith(label)
         assert f"{numbers[0]} ({numbers[1]} to {numbers[2]})" in text
+        low = result["bootstrap_low"]
+        assert ("no interval" if low is None else f"{shown(low, True)} to ") in text
         assert text.endswith(f"{result['ahead']} of 6")
 
 
 def test_all_labels_stand_at_the_end(chromium, tmp_path):
     rows = made_up.study(arms=2, pictures=False)["rows"]
-    rows = [row | {"labels": row["labels"] % 64} for row in rows]  # 64 become 0: all there are
+    # 64 become 0, all there are; and an underscore that must stay.
+    rows = [row | {"labels": row["labels"] % 64, "encoder": "vit_s16"} for row in rows]
     path = tmp_path / "all.html"
     path.write_text(page.render(results.assemble(rows, "random")), encoding="utf-8")
     chromium.open(path)
@@ -271,6 +274,7 @@ def test_all_labels_stand_at_the_end(chromium, tmp_path):
         "[...document.querySelectorAll('#efficiency .tick.middle')].map((t) => t.textContent)"
     )
     assert ticks == ["8", "16"] * 2
+    assert "encoder vit_s16" in words(chromium, "#repeat")[0]
 
 
 def test_filters_by_mouse_and_keyboard(opened):

@@ -31,9 +31,16 @@ function axis(of) {
 // Every arm's mean difference over its conditions: as the study has it, filtered by arms alone.
 function overall() {
   const of = (study.overall || []).filter((o) => known(o.difference) && shows({ arm: o.arm }));
-  if (!of.length) return null;
+  if (!of.length || lots(groups, factors).length < 2) return null;
   const [bounds, x] = axis(of);
-  const heads = ["Arm", `Difference to ${referenceLabel}, points`, "", "p, corrected", "Ahead in"];
+  const heads = [
+    "Arm",
+    `Difference to ${referenceLabel}, points`,
+    "",
+    "Studentised bootstrap",
+    "p, corrected",
+    "Ahead in",
+  ];
   const head = heads.map((name) =>
     name ? h("th", { scope: "col" }, name) : h("td", { class: "ruler" }, ruler(bounds, x)),
   );
@@ -64,6 +71,7 @@ function overallRow(o, bounds, x, notes) {
     h("th", { scope: "row" }, h("div", { class: "named" }, armName(arm), flag)),
     h("td", {}, differenceOf(o)),
     h("td", { class: "ruler" }, forest(o, arm, bounds, x)),
+    h("td", {}, h("span", { class: "soft" }, interval(o.bootstrap_low, o.bootstrap_high, signed))),
     h("td", { class: certain(o) ? "best" : null }, chance(o.p_corrected)),
     h("td", {}, `${count(o.ahead)} of ${count(o.conditions)}`),
   );
@@ -184,6 +192,7 @@ function differenceOf(g) {
   if (!known(g.difference)) {
     return h("span", { class: "soft" }, g.arm === reference ? "reference" : "no pairs");
   }
+  if (!known(g.difference_low)) return signed(g.difference);
   const ends = interval(g.difference_low, g.difference_high, signed);
   return [signed(g.difference), h("span", { class: "soft" }, ` (${ends})`)];
 }

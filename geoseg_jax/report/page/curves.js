@@ -70,6 +70,9 @@ function summary(g) {
   if (known(g.difference)) {
     facts.splice(2, 0, [`to ${referenceLabel}`, `${signed(g.difference)} points`]);
     facts.splice(3, 0, ["95 % interval", interval(g.difference_low, g.difference_high, signed)]);
+    if (known(g.bootstrap_low)) {
+      facts.splice(4, 0, ["by bootstrap", interval(g.bootstrap_low, g.bootstrap_high, signed)]);
+    }
   }
   return facts;
 }

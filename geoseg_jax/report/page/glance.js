@@ -123,7 +123,9 @@ function glanceCell(g, of, most, first) {
         h("b", {}, signed(g.difference)),
         certain(g) ? " ●" : "",
         h("br"),
-        h("span", { class: "soft" }, interval(g.difference_low, g.difference_high, signed)),
+        known(g.difference_low)
+          ? h("span", { class: "soft" }, interval(g.difference_low, g.difference_high, signed))
+          : null,
       ]
     : h("span", { class: "soft" }, g.arm === reference ? "" : "no pairs");
   const cell = h(

@@ -9,8 +9,9 @@ const SECTIONS = [
     about: () =>
       [
         `Mean difference to ${referenceLabel} over all conditions that an arm has, in points of`,
-        `${metric}, with 95 % intervals; p is corrected for the number of arms. Filled marks:`,
-        "corrected p below 0.05. Of the filters only arms are heeded here.",
+        `${metric}, with Student's 95 % interval and another by bootstrap; p is corrected for the`,
+        "number of arms. Filled marks: corrected p below 0.05. “Ahead in”: conditions with a mean",
+        "difference above 0. Of the filters only arms are heeded here.",
       ].join(" "),
   },
   {
@@ -36,6 +37,7 @@ const SECTIONS = [
         "Mean of the runs and its 95 % confidence interval. The number of labels is on a",
         "logarithmic scale; marks at one number stand side by side to be told apart. Dashed:",
         `${referenceLabel}, the reference.`,
+        (values.labels || []).includes(0) ? "“all” stands at the end, whatever it counts." : "",
       ].join(" "),
   },
   {

@@ -77,7 +77,7 @@ function word(factor, value) {
   if (value === null || value === undefined) return NONE;
   if (factor === "labels") return `${labelCount(value)} label${Number(value) === 1 ? "" : "s"}`;
   if (factor === "resolution") return String(value).replace(/^(\d+)x(\d+)$/, "$1×$2");
-  return String(value).replaceAll("_", "-");
+  return String(value).replace("fine_tuned", "fine-tuned");
 }
 
 const title = (name) => name.charAt(0).toUpperCase() + name.slice(1).replaceAll("_", " ");
