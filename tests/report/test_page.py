@@ -401,6 +401,8 @@ def test_light_and_dark(opened, file):
 
 def test_a_printer_gets_light_and_no_buttons(opened):
     opened.prefer("dark", media="print")
+    opened.resize(720)  # A4 within its margins
+    assert opened.run("document.documentElement.scrollWidth") == 720
     assert opened.run("getComputedStyle(document.body).backgroundColor") == "rgb(253, 253, 251)"
     assert opened.run("getComputedStyle(document.getElementById('filters')).display") == "none"
     opened.prefer("light")

@@ -30,7 +30,11 @@ function armsTable() {
             h,
             "tr",
             {},
-            h("th", { scope: "row" }, armName(arm), notes.flag(arm.warning)),
+            h(
+              "th",
+              { scope: "row" },
+              h("div", { class: "named" }, armName(arm), notes.flag(arm.warning)),
+            ),
             h("td", { class: "text" }, arm.config ? h("code", {}, arm.config) : NONE),
             h("td", {}, count(arm.images)),
             h("td", {}, count(arm.steps)),
