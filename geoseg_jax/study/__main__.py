@@ -13,6 +13,7 @@ failed and the rest is done.
 
 import os
 import pathlib
+import shlex
 import sys
 
 from absl import app, flags
@@ -57,6 +58,7 @@ def main(_: list[str]) -> None:
             commands=COMMANDS.value,
             retry=RETRY.value,
             report_only=REPORT.value,
+            command=shlex.join(["python", "-m", "geoseg_jax.study", *sys.argv[1:]]),
         )
     except guard.UnfairError as error:
         fail(error, guard.table(error.differences))

@@ -124,18 +124,23 @@ def _flops(config: ConfigDict, known: dict[str, float], say: Callable[[str], Non
     key = hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()[:16]
     if key not in known:
         say(f"counting the operations of {config.task.name}…")
-        data = make_data(config)
-        batches = pipeline.train_batches(
-            data.train,
-            batch_size=config.train.batch_size,
-            seed=0,
-            augment=augmentation(config.data),
-            bad_share=config.data.get("bad_share", 0.0),
-        )
-        batch = next(iter(batches))
-        shapes = {k: jax.ShapeDtypeStruct(v.shape, v.dtype) for k, v in batch.items()}
-        known[key] = flops_of_a_step(config, make_task(config, data), shapes)
+        known[key] = _counted(config)
     return known[key]
+
+
+def _counted(config: ConfigDict) -> float:
+    """Operations of a step on the data that the config names, of which one batch is read."""
+    data = make_data(config)
+    batches = pipeline.train_batches(
+        data.train,
+        batch_size=config.train.batch_size,
+        seed=0,
+        augment=augmentation(config.data),
+        bad_share=config.data.get("bad_share", 0.0),
+    )
+    batch = next(iter(batches))
+    shapes = {k: jax.ShapeDtypeStruct(v.shape, v.dtype) for k, v in batch.items()}
+    return flops_of_a_step(config, make_task(config, data), shapes)
 
 
 def measured_rate() -> float:

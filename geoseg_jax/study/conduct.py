@@ -24,6 +24,7 @@ def conduct(
     commands: bool = False,
     retry: bool = False,
     report_only: bool = False,
+    command: str = "",
     say: Callable[[str], None] = print,
 ) -> int:
     """All of it; returns the exit code.
@@ -35,6 +36,7 @@ def conduct(
       dry_run, commands: say what would be done, and do nothing.
       retry: failed jobs are tried again.
       report_only: nothing is trained.
+      command: what the user typed, for the report.
 
     Raises:
       ConfigError: for a study that can't be planned, or is not that of the workdir;
@@ -68,7 +70,7 @@ def conduct(
             say("stopped; the same command goes on from here")
             return 128 + ended.signal
         failed = ended.failed
-    for line in write.report(study, made, costs, workdir):
+    for line in write.report(study, made, costs, workdir, command):
         say(line)
     return FAILED if failed else 0
 

@@ -17,13 +17,18 @@ INPUT, TRUTH, PREDICTION = "input", "label", "prediction"
 
 
 def report(
-    study: Mapping[str, Any], made: Plan, costs: Mapping[str, Cost], workdir: pathlib.Path
+    study: Mapping[str, Any],
+    made: Plan,
+    costs: Mapping[str, Cost],
+    workdir: pathlib.Path,
+    command: str,
 ) -> list[str]:
     """Writes everything of what is there, and returns lines for a terminal.
 
     Args:
       study: the study's config as plain data.
       costs: of each job, by its id.
+      command: that made the study, for whoever wants to make it again.
     """
     rows = gather.rows(made)
     for row, cell in zip(rows, made.cells, strict=True):
@@ -43,18 +48,15 @@ def report(
         versions={k: v for k, v in machine["versions"].items() if v} | _revision(machine),
         hardware=f"{machine['devices']} x {machine['device']}, {machine['platform']}",
         date=manifest.now(),
-        commands=[
-            plan.command("geoseg_jax.main", job.argument, job.config, job.workdir)
-            for job in made.pretrainings
-        ],
+        commands=[command],
     )
     workdir.mkdir(parents=True, exist_ok=True)
     results.write_csv(workdir / "results.csv", rows)
     manifest.write_json(workdir / "results.json", found)
-    (workdir / "table.md").write_text(tables.markdown(found))
-    (workdir / "table.tex").write_text(tables.latex(found))
+    (workdir / "table.md").write_text(tables.markdown(found), encoding="utf-8")
+    (workdir / "table.tex").write_text(tables.latex(found), encoding="utf-8")
     figures.write_all(found, workdir / "figures")
-    (workdir / "report.html").write_text(page.render(found))
+    (workdir / "report.html").write_text(page.render(found), encoding="utf-8")
     missing = sum(row["status"] != records.DONE for row in rows)
     lines = [*found["answer"], f"{workdir / 'report.html'}, table.md, results.csv, figures"]
     if missing:

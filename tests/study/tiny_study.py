@@ -35,6 +35,7 @@ def study(**changes):
         "budget": {"measure": "images", "amount": 12},
         "target": {"config": "configs/segment_synthetic.py", "set": {"train": {"steps": 3}}},
         "factors": FACTORS,
+        "panels": 0,
     }
     return settings.plain(made | changes)
 

@@ -1,0 +1,113 @@
+"""A whole study, its training faked: plan, guard, records, tables, page."""
+
+import csv
+import functools
+import json
+import random
+import shutil
+
+import pytest
+from ml_collections import ConfigDict
+
+from geoseg_jax.settings import ConfigError
+from geoseg_jax.study import budget, conduct, guard, panels, run
+from geoseg_jax.train import Result
+from tests.study.tiny_study import ARMS, study
+
+
+def fake(config, workdir):
+    workdir.mkdir(parents=True, exist_ok=True)
+    chance = random.Random(f"{config.init_from[-20:]} {config.seed} {config.data.get('labels')}")
+    found = {"miou": chance.random(), "pixel_accuracy": 0.5, "iou/road": 0.9, "iou/car": None}
+    (workdir / "eval.json").write_text(json.dumps(found))
+    (workdir / "config.json").write_text(config.to_json())
+    return Result(3, found, 0)
+
+
+@pytest.fixture
+def conducted(monkeypatch):
+    """conduct.conduct on the tiny study, and the lines that it said."""
+    monkeypatch.setattr(budget, "_counted", lambda config: 7e6)
+    monkeypatch.setattr(run, "work", functools.partial(run.work, run=fake))
+
+    def start(workdir, config=None, **options):
+        lines = []
+        config = ConfigDict(config or study())
+        code = conduct.conduct(config, workdir, say=lines.append, **options)
+        return code, "\n".join(lines)
+
+    return start
+
+
+def test_one_command_from_plan_to_report(conducted, tmp_path):
+    code, text = conducted(tmp_path)
+    assert code == 0
+    assert "26 jobs" in text
+    assert "report.html" in text
+    rows = list(csv.DictReader((tmp_path / "results.csv").open()))
+    assert len(rows) == 24
+    assert {row["status"] for row in rows} == {"done"}
+    results = json.loads((tmp_path / "results.json").read_text())
+    arm = next(arm for arm in results["arms"] if arm["name"] == "chain")
+    assert (arm["steps"], arm["images"], arm["ancestors"]) == (2, 12, ["inpainting"])
+    assert "init=" in arm["command"]
+    assert "inpainting" in (tmp_path / "table.md").read_text()
+    assert (tmp_path / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert (tmp_path / "figures" / "labels.svg").is_file()
+
+
+def test_a_dry_run_trains_nothing_and_tells_all(conducted, tmp_path):
+    code, text = conducted(tmp_path, dry_run=True)
+    assert code == 0
+    assert not (tmp_path / "cells").exists()
+    for told in ("inpainting-tiny", "for 8 cells", "cells (24)", "12 images", "FLOP", "about"):
+        assert told in text
+    _, text = conducted(tmp_path, commands=True, part=(0, 24))
+    assert text.splitlines()[-1].startswith("python -m geoseg_jax.main --config=")
+
+
+def test_a_cell_done_elsewhere_with_other_settings_is_refused(conducted, tmp_path):
+    conducted(tmp_path)
+    path = next((tmp_path / "cells").glob("chain*/config.json"))
+    changed = json.loads(path.read_text())
+    changed["optimizer"]["weight_decay"] = 0.3
+    path.write_text(json.dumps(changed))
+    with pytest.raises(guard.UnfairError) as caught:
+        conducted(tmp_path)
+    assert path.parent.name in guard.table(caught.value.differences)
+
+
+def test_a_workdir_holds_one_study_to_which_arms_and_seeds_may_be_added(conducted, tmp_path):
+    conducted(tmp_path, study(arms=ARMS[:2]))
+    code, _ = conducted(tmp_path)
+    assert code == 0
+    with pytest.raises(ConfigError, match=r"another config\.budget"):
+        conducted(tmp_path, study(budget={"measure": "images", "amount": 99}))
+
+
+def test_failures_make_another_exit_code_and_are_in_the_report(conducted, tmp_path, monkeypatch):
+    def failing(config, workdir):
+        if "seed1" in workdir.name:
+            raise ValueError("too much")
+        return fake(config, workdir)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "work", functools.partial(run.work.func, run=failing))
+        code, text = conducted(tmp_path)
+    assert code == conduct.FAILED
+    assert "12 of 24 cells are missing or have failed" in text
+    assert "ValueError: too much" in (tmp_path / "results.csv").read_text()
+    code, text = conducted(tmp_path, retry=True)
+    assert code == 0
+    assert "12 failed jobs will be tried again" in text
+
+
+def test_panels_are_kept_of_the_first_seed(conducted, tmp_path, monkeypatch):
+    kept = []
+    monkeypatch.setattr(panels, "keep", lambda cell, count: kept.append((cell.id, count)))
+    conducted(tmp_path, study(panels=2))
+    assert len(kept) == 3 * 2 * 2
+    assert {count for _, count in kept} == {2}
+    assert all("seed0" in name for name, _ in kept)
+    shutil.rmtree(tmp_path / "cells")
+    assert conducted(tmp_path, study(panels=2), report_only=True)[0] == 0
