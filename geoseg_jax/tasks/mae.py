@@ -15,6 +15,7 @@ from geoseg_jax.models.vit import PATCH, patchify
 from geoseg_jax.ops import patches
 from geoseg_jax.tasks import pictures
 from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, Variables
+from geoseg_jax.tasks.examples import keys_of, unit
 
 _EVAL_KEY = 0  # evaluation hides the same patches of the same picture, every time
 
@@ -26,8 +27,79 @@ def make(config: Any, data: Any = None) -> Task:
       ValueError: for an encoder that is no ViT.
     """
     del data  # every batch carries all that this task needs
-    task, model = config.task, config.model
-    net = MaeNet(
+    arm = _Mae(config)
+    return Task(arm.init, arm.loss, arm.evaluate, summarise, arm.visualise)
+
+
+class _Mae:
+    """The network of one configuration; its methods are the functions of the task."""
+
+    def __init__(self, config: Any):
+        self.task, self.net = config.task, _network(config.model)
+        self.normalisation = config.model.normalisation
+
+    def init(self, key: jax.Array, batch: Batch) -> Variables:
+        keep, _ = self._choose(key, batch)
+        return self.net.init(key, unit(batch["image"]), keep)
+
+    def loss(self, variables: Variables, key: jax.Array, batch: Batch) -> tuple[jax.Array, Aux]:
+        answer, cut, hidden = self._answer(variables, key, batch)
+        error = jnp.mean(jnp.square(answer - self._target(cut)), axis=-1)
+        # As many patches are hidden in every picture: the mean over all is that over pictures.
+        value = jnp.sum(error * hidden) / jnp.sum(hidden)
+        # What is seen has no part in the loss (section 3), and is only looked at.
+        seen = jnp.sum(error * ~hidden) / jnp.sum(~hidden)
+        return value, Aux(variables.get("batch_stats", {}), {"mse": value, "mse_seen": seen})
+
+    def evaluate(self, variables: Variables, batch: Batch) -> Sums:
+        answer, cut, hidden = self._answer(variables, jax.random.key(_EVAL_KEY), batch)
+        normalised = self.task.normalise_patches
+        return judge(answer, self._target(cut), hidden, batch["mask"], normalised=normalised)
+
+    def visualise(self, variables: Variables, batch: Batch) -> dict[str, jax.Array]:
+        answer, cut, hidden = self._answer(variables, jax.random.key(_EVAL_KEY), batch)
+        if self.task.normalise_patches:
+            # Mean and deviation of a hidden patch are not predicted: they are the true ones.
+            answer = patches.restore_patches(answer, cut)
+        covered, size = hidden[..., None], batch["image"].shape[1:3]
+        return {
+            "input": batch["image"],
+            "seen": self._picture(jnp.where(covered, 0.0, cut), *size),
+            "prediction": self._picture(jnp.where(covered, answer, cut), *size),
+        }
+
+    def _answer(
+        self, variables: Variables, key: jax.Array, batch: Batch
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """The prediction and the true patches, [B, L, 768], and which were hidden, bool [B, L].
+
+        Pixels of the true ones are as the encoder's normalisation has them.
+        """
+        image, (keep, hidden) = unit(batch["image"]), self._choose(key, batch)
+        answer = self.net.apply(variables, image, keep)
+        return answer, patchify(resnet.normalise(image, self.normalisation)), hidden
+
+    def _choose(self, key: jax.Array, batch: Batch) -> tuple[jax.Array, jax.Array]:
+        """Patches that are seen, int32 [B, K], and which are hidden, bool [B, L]."""
+        height, width = batch["image"].shape[1:3]
+        count = (height // PATCH) * (width // PATCH)
+        kept = patches_kept(count, self.task.mask_ratio)
+        keys = keys_of(key, batch["id"])
+        return jax.vmap(lambda k: patches.choose_patches(k, count, kept))(keys)
+
+    def _target(self, cut: jax.Array) -> jax.Array:
+        """What is to be predicted: by default each patch by its own mean and deviation."""
+        return patches.normalise_patches(cut) if self.task.normalise_patches else cut
+
+    def _picture(self, cut: jax.Array, height: int, width: int) -> jax.Array:
+        """uint8 [B, height, width, 3] of patches as the encoder's normalisation has them."""
+        mean, std = resnet.NORMALISATIONS[self.normalisation]
+        whole = patches.unpatchify(cut, height, width, PATCH)
+        return pictures.to_uint8(whole * jnp.asarray(std) + jnp.asarray(mean))
+
+
+def _network(model: Any) -> MaeNet:
+    return MaeNet(
         encoder_name=model.encoder,
         depth=model.mae_depth,
         width=model.mae_width,
@@ -35,64 +107,6 @@ def make(config: Any, data: Any = None) -> Task:
         normalisation=model.normalisation,
         dtype=jnp.dtype(model.compute_dtype),
     )
-
-    def choose(key: jax.Array, batch: Batch) -> tuple[jax.Array, jax.Array]:
-        """Patches that are seen, int32 [B, K], and which are hidden, bool [B, L].
-
-        Those of an example follow from its id, wherever it lies in the batch.
-        """
-        height, width = batch["image"].shape[1:3]
-        count = (height // PATCH) * (width // PATCH)
-        kept = patches_kept(count, task.mask_ratio)
-        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, batch["id"])
-        return jax.vmap(lambda k: patches.choose_patches(k, count, kept))(keys)
-
-    def targets(image: jax.Array) -> jax.Array:
-        """[B, L, 768]: what is to be predicted, the pixels as the encoder's normalisation has them,
-        and by default each patch by its own mean and deviation.
-        """
-        cut = patchify(resnet.normalise(image, model.normalisation))
-        return patches.normalise_patches(cut) if task.normalise_patches else cut
-
-    def init(key: jax.Array, batch: Batch) -> Variables:
-        keep, _ = choose(key, batch)
-        return net.init(key, _unit(batch["image"]), keep)
-
-    def loss(variables: Variables, key: jax.Array, batch: Batch) -> tuple[jax.Array, Aux]:
-        image, (keep, hidden) = _unit(batch["image"]), choose(key, batch)
-        error = jnp.mean(jnp.square(net.apply(variables, image, keep) - targets(image)), axis=-1)
-        # As many patches are hidden in every picture: the mean over all is that over pictures.
-        value = jnp.sum(error * hidden) / jnp.sum(hidden)
-        # What is seen has no part in the loss (section 3), and is only looked at.
-        seen = jnp.sum(error * ~hidden) / jnp.sum(~hidden)
-        return value, Aux(variables.get("batch_stats", {}), {"mse": value, "mse_seen": seen})
-
-    def evaluate(variables: Variables, batch: Batch) -> Sums:
-        image, (keep, hidden) = _unit(batch["image"]), choose(jax.random.key(_EVAL_KEY), batch)
-        answer, given = net.apply(variables, image, keep), targets(image)
-        return judge(answer, given, hidden, batch["mask"], normalised=task.normalise_patches)
-
-    def visualise(variables: Variables, batch: Batch) -> dict[str, jax.Array]:
-        image, (keep, hidden) = _unit(batch["image"]), choose(jax.random.key(_EVAL_KEY), batch)
-        answer = net.apply(variables, image, keep)
-        cut = patchify(resnet.normalise(image, model.normalisation))
-        if task.normalise_patches:
-            # Mean and deviation of a hidden patch are not predicted: they are the true ones.
-            answer = patches.restore_patches(answer, cut)
-        mean, std = resnet.NORMALISATIONS[model.normalisation]
-
-        def picture(patch: jax.Array) -> jax.Array:
-            whole = patches.unpatchify(patch, *image.shape[1:3], PATCH)
-            return pictures.to_uint8(whole * jnp.asarray(std) + jnp.asarray(mean))
-
-        covered = hidden[..., None]
-        return {
-            "input": batch["image"],
-            "seen": picture(jnp.where(covered, 0.0, cut)),
-            "prediction": picture(jnp.where(covered, answer, cut)),
-        }
-
-    return Task(init, loss, evaluate, summarise, visualise)
 
 
 def patches_kept(count: int, mask_ratio: float) -> int:
@@ -152,7 +166,3 @@ def summarise(sums: dict[str, float]) -> dict[str, float]:
     images = sums["images"]
     means = {name: sums[name] / images for name in ("mse", "mse_constant")}
     return means | {"eval_images": images}
-
-
-def _unit(images: jax.Array) -> jax.Array:
-    return images.astype(jnp.float32) / 255

@@ -29,6 +29,7 @@ from geoseg_jax.ops import contrastive
 from geoseg_jax.tasks import pictures
 from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, Variables
 from geoseg_jax.tasks.contrastive_views import change_views
+from geoseg_jax.tasks.examples import unit
 
 # What follows the encoder instead of being learned: in batch_stats under this name.
 MOMENTUM = "momentum"
@@ -41,20 +42,21 @@ def make(config: Any, data: Any = None) -> Task:
     A batch's second view is sources[:, 0] (config.data.crop_views = 2).
     """
     del data  # every batch carries all that this task needs
-    task, model = config.task, config.model
-    net = MocoNet(
-        encoder_name=model.encoder,
-        features=task.features,
-        norm_groups=task.norm_groups,
-        normalisation=model.normalisation,
-        dtype=jnp.dtype(model.compute_dtype),
-    )
+    arm = _Moco(config)
+    return Task(arm.init, arm.loss, arm.evaluate, summarise, arm.visualise)
 
-    def init(key: jax.Array, batch: Batch) -> Variables:
+
+class _Moco:
+    """The network of one configuration; its methods are the functions of the task."""
+
+    def __init__(self, config: Any):
+        self.task, self.net = config.task, _network(config.model, config.task)
+
+    def init(self, key: jax.Array, batch: Batch) -> Variables:
         key_net, key_queue = jax.random.split(key)
-        variables = net.init(key_net, _unit(batch["image"]), train=False)
+        variables = self.net.init(key_net, unit(batch["image"]), train=False)
         stats = variables.get("batch_stats", {})
-        noise = jax.random.normal(key_queue, (task.queue, task.features))
+        noise = jax.random.normal(key_queue, (self.task.queue, self.task.features))
         momentum = {
             "params": variables["params"],
             "batch_stats": stats,
@@ -63,34 +65,16 @@ def make(config: Any, data: Any = None) -> Task:
         }
         return {"params": variables["params"], "batch_stats": {**stats, MOMENTUM: momentum}}
 
-    def loss(variables: Variables, key: jax.Array, batch: Batch) -> tuple[jax.Array, Aux]:
+    def loss(self, variables: Variables, key: jax.Array, batch: Batch) -> tuple[jax.Array, Aux]:
         key_query, key_key, key_order = jax.random.split(key, 3)
         learned, behind = _split(variables)
-        behind = follow(behind, learned, task.momentum)
-        query, updated = net.apply(
-            learned,
-            change_views(key_query, batch["id"], _unit(batch["image"]), task),
-            train=True,
-            mutable=["batch_stats"],
-        )
-        # As they come from the pipeline, in bytes, views are cheapest to send between devices.
-        order = jax.random.permutation(key_order, len(batch["id"]))
-        ids = jnp.take(batch["id"], order, axis=0)
-        views = _unit(jnp.take(batch["sources"][:, 0], order, axis=0))
-        views = change_views(key_key, ids, views, task)
-        keys, stats = net.apply(
-            {"params": behind["params"], "batch_stats": behind["batch_stats"]},
-            views,
-            train=True,
-            mutable=["batch_stats"],
-        )
-        keys = jax.lax.stop_gradient(jnp.take(keys, jnp.argsort(order), axis=0))
-        result = contrastive.info_nce(query, keys, behind["queue"], temperature=task.temperature)
+        behind = follow(behind, learned, self.task.momentum)
+        views = change_views(key_query, batch["id"], unit(batch["image"]), self.task)
+        query, updated = self.net.apply(learned, views, train=True, mutable=["batch_stats"])
+        keys, stats = self._keys(behind, key_key, key_order, batch)
+        result = self._contrast(query, keys, behind)
         value = jnp.mean(result.loss)
-        behind |= {
-            "batch_stats": stats.get("batch_stats", {}),
-            "queue": contrastive.enqueue(behind["queue"], keys),
-        }
+        behind |= {"batch_stats": stats, "queue": contrastive.enqueue(behind["queue"], keys)}
         terms = {
             "info_nce": value,
             "training_accuracy": jnp.mean(result.hit, dtype=jnp.float32),
@@ -98,26 +82,16 @@ def make(config: Any, data: Any = None) -> Task:
         }
         return value, Aux({**updated.get("batch_stats", {}), MOMENTUM: behind}, terms)
 
-    def evaluate(variables: Variables, batch: Batch) -> Sums:
+    def evaluate(self, variables: Variables, batch: Batch) -> Sums:
         learned, behind = _split(variables)
-        query_views, key_views = views_of(batch)
-        query = net.apply(learned, query_views, train=False)
-        stays = {"params": behind["params"], "batch_stats": behind["batch_stats"]}
-        keys = net.apply(stays, key_views, train=False)
-        result = contrastive.info_nce(query, keys, behind["queue"], temperature=task.temperature)
-        return judge(result, query, batch["mask"], task.queue)
+        query_views, key_views = self._views(batch)
+        query = self.net.apply(learned, query_views, train=False)
+        keys = self.net.apply(_variables_of(behind), key_views, train=False)
+        result = self._contrast(query, keys, behind)
+        return judge(result, query, batch["mask"], self.task.queue)
 
-    def views_of(batch: Batch) -> tuple[jax.Array, jax.Array]:
-        """Both views as evaluation sees them."""
-        keys = jax.random.split(jax.random.key(_EVAL_KEY))
-        views = batch["image"], batch["sources"][:, 0]
-        return tuple(
-            change_views(key, batch["id"], _unit(view), task)
-            for key, view in zip(keys, views, strict=True)
-        )
-
-    def visualise(variables: Variables, batch: Batch) -> dict[str, jax.Array]:
-        query, key = views_of(batch)
+    def visualise(self, variables: Variables, batch: Batch) -> dict[str, jax.Array]:
+        query, key = self._views(batch)
         del variables
         return {
             "first window": batch["image"],
@@ -126,7 +100,48 @@ def make(config: Any, data: Any = None) -> Task:
             "key": pictures.to_uint8(key),
         }
 
-    return Task(init, loss, evaluate, summarise, visualise)
+    def _keys(
+        self, behind: dict[str, Any], key_key: jax.Array, key_order: jax.Array, batch: Batch
+    ) -> tuple[jax.Array, Any]:
+        """The keys [B, C], computed in another order than the batch's and brought back into it.
+
+        And the batch statistics of the momentum encoder after them.
+        """
+        # As they come from the pipeline, in bytes, views are cheapest to send between devices.
+        order = jax.random.permutation(key_order, len(batch["id"]))
+        ids = jnp.take(batch["id"], order, axis=0)
+        views = unit(jnp.take(batch["sources"][:, 0], order, axis=0))
+        views = change_views(key_key, ids, views, self.task)
+        keys, updated = self.net.apply(
+            _variables_of(behind), views, train=True, mutable=["batch_stats"]
+        )
+        keys = jax.lax.stop_gradient(jnp.take(keys, jnp.argsort(order), axis=0))
+        return keys, updated.get("batch_stats", {})
+
+    def _contrast(
+        self, query: jax.Array, keys: jax.Array, behind: dict[str, Any]
+    ) -> contrastive.Contrast:
+        temperature = self.task.temperature
+        return contrastive.info_nce(query, keys, behind["queue"], temperature=temperature)
+
+    def _views(self, batch: Batch) -> tuple[jax.Array, jax.Array]:
+        """Both views as evaluation sees them."""
+        keys = jax.random.split(jax.random.key(_EVAL_KEY))
+        views = batch["image"], batch["sources"][:, 0]
+        return tuple(
+            change_views(key, batch["id"], unit(view), self.task)
+            for key, view in zip(keys, views, strict=True)
+        )
+
+
+def _network(model: Any, task: Any) -> MocoNet:
+    return MocoNet(
+        encoder_name=model.encoder,
+        features=task.features,
+        norm_groups=task.norm_groups,
+        normalisation=model.normalisation,
+        dtype=jnp.dtype(model.compute_dtype),
+    )
 
 
 def _split(variables: Variables) -> tuple[Variables, dict[str, Any]]:
@@ -134,6 +149,11 @@ def _split(variables: Variables) -> tuple[Variables, dict[str, Any]]:
     stats = dict(variables["batch_stats"])
     behind = stats.pop(MOMENTUM)
     return {"params": variables["params"], "batch_stats": stats}, dict(behind)
+
+
+def _variables_of(behind: dict[str, Any]) -> Variables:
+    """The momentum encoder's variables."""
+    return {"params": behind["params"], "batch_stats": behind["batch_stats"]}
 
 
 def follow(behind: dict[str, Any], learned: Variables, momentum: float) -> dict[str, Any]:
@@ -198,7 +218,3 @@ def summarise(sums: dict[str, Any]) -> dict[str, float]:
     means = {k: float(v / images) for k, v in sums.items() if k not in ("images", "query")}
     mean_query = np.asarray(sums["query"]) / images
     return means | {"collapse": float(np.linalg.norm(mean_query)), "eval_images": images}
-
-
-def _unit(images: jax.Array) -> jax.Array:
-    return images.astype(jnp.float32) / 255

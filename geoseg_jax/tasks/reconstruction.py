@@ -15,6 +15,7 @@ from geoseg_jax.models.reconstruction import ReconstructionNet
 from geoseg_jax.ops import inpainting
 from geoseg_jax.tasks import pictures
 from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, Variables
+from geoseg_jax.tasks.examples import keys_of, unit
 
 # The answers that are judged, by the suffix that their numbers carry in eval.json: the network's,
 # the median colour of what is seen of the picture, which is the best single colour by what is
@@ -27,8 +28,70 @@ _EVAL_KEY = 0  # evaluation draws the same holes in the same picture, every time
 def make(config: Any, data: Any = None) -> Task:
     """The task for one configuration; reads config.task and config.model."""
     del data  # every batch carries all that this task needs
-    task, model = config.task, config.model
-    net = ReconstructionNet(
+    arm = _Reconstruction(config)
+    return Task(arm.init, arm.loss, arm.evaluate, summarise, arm.visualise)
+
+
+class _Reconstruction:
+    """The network of one configuration; its methods are the functions of the task."""
+
+    def __init__(self, config: Any):
+        self.task, self.net = config.task, _network(config.model)
+        # What fills a hole is 0 after the encoder's normalisation, as a convolution's padding is.
+        colour, _ = resnet.NORMALISATIONS[config.model.normalisation]
+        self.filling = jnp.asarray(colour, jnp.float32)
+
+    def init(self, key: jax.Array, batch: Batch) -> Variables:
+        return self.net.init(key, unit(batch["image"]), train=False)
+
+    def loss(self, variables: Variables, key: jax.Array, batch: Batch) -> tuple[jax.Array, Aux]:
+        image, hole = unit(batch["image"]), self._holes(key, batch)
+        answer, updated = self.net.apply(
+            variables, self._with_holes(image, hole), train=True, mutable=["batch_stats"]
+        )
+        error = jnp.mean(jnp.abs(answer - image), axis=-1)
+        within = jnp.sum(error * hole) / jnp.maximum(jnp.sum(hole), 1)
+        everywhere = jnp.mean(error)
+        value = everywhere if self.task.loss_region == "image" else within
+        terms = {"l1_image": everywhere, "l1_holes": within}
+        # Transformers have no statistics.
+        return value, Aux(updated.get("batch_stats", variables.get("batch_stats", {})), terms)
+
+    def evaluate(self, variables: Variables, batch: Batch) -> Sums:
+        answer, hole = self._answer(variables, batch)
+        window = _WINDOW * self.task.hole_size
+        return judge(unit(batch["image"]), answer, hole, batch["mask"], window)
+
+    def visualise(self, variables: Variables, batch: Batch) -> dict[str, jax.Array]:
+        answer, hole = self._answer(variables, batch)
+        image = unit(batch["image"])
+        return {
+            "input": batch["image"],
+            "with holes": pictures.to_uint8(self._with_holes(image, hole)),
+            "holes filled": pictures.to_uint8(jnp.where(hole[..., None], answer, image)),
+            "reconstruction": pictures.to_uint8(answer),
+        }
+
+    def _answer(self, variables: Variables, batch: Batch) -> tuple[jax.Array, jax.Array]:
+        """The network's picture, and the holes that it was given."""
+        hole = self._holes(jax.random.key(_EVAL_KEY), batch)
+        given = self._with_holes(unit(batch["image"]), hole)
+        return self.net.apply(variables, given, train=False), hole
+
+    def _holes(self, key: jax.Array, batch: Batch) -> jax.Array:
+        """bool [B, H, W]."""
+        height, width = batch["image"].shape[1:3]
+        least, most = self.task.hole_share
+        options = {"least": least, "most": most, "size": self.task.hole_size}
+        keys = keys_of(key, batch["id"])
+        return jax.vmap(lambda k: inpainting.draw_holes(k, height, width, **options))(keys)
+
+    def _with_holes(self, image: jax.Array, hole: jax.Array) -> jax.Array:
+        return jnp.where(hole[..., None], self.filling, image)
+
+
+def _network(model: Any) -> ReconstructionNet:
+    return ReconstructionNet(
         encoder_name=model.encoder,
         decoder_name=model.decoder,
         decoder_channels=tuple(model.decoder_channels),
@@ -37,59 +100,6 @@ def make(config: Any, data: Any = None) -> Task:
         normalisation=model.normalisation,
         dtype=jnp.dtype(model.compute_dtype),
     )
-    # What fills a hole becomes 0 where the encoder normalises, as the padding of a convolution is.
-    filling = jnp.asarray(resnet.NORMALISATIONS[model.normalisation][0], jnp.float32)
-
-    def holes(key: jax.Array, batch: Batch) -> jax.Array:
-        """bool [B, H, W]; those of an example follow from its id, wherever it lies in the batch."""
-        height, width = batch["image"].shape[1:3]
-        least, most = task.hole_share
-        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, batch["id"])
-        draw = lambda k: inpainting.draw_holes(  # noqa: E731
-            k, height, width, least=least, most=most, size=task.hole_size
-        )
-        return jax.vmap(draw)(keys)
-
-    def with_holes(image: jax.Array, hole: jax.Array) -> jax.Array:
-        return jnp.where(hole[..., None], filling, image)
-
-    def init(key: jax.Array, batch: Batch) -> Variables:
-        return net.init(key, _unit(batch["image"]), train=False)
-
-    def loss(variables: Variables, key: jax.Array, batch: Batch) -> tuple[jax.Array, Aux]:
-        image, hole = _unit(batch["image"]), holes(key, batch)
-        answer, updated = net.apply(
-            variables, with_holes(image, hole), train=True, mutable=["batch_stats"]
-        )
-        error = jnp.mean(jnp.abs(answer - image), axis=-1)
-        within = jnp.sum(error * hole) / jnp.maximum(jnp.sum(hole), 1)
-        everywhere = jnp.mean(error)
-        value = everywhere if task.loss_region == "image" else within
-        terms = {"l1_image": everywhere, "l1_holes": within}
-        # Transformers have no statistics.
-        return value, Aux(updated.get("batch_stats", variables.get("batch_stats", {})), terms)
-
-    def answers(variables: Variables, batch: Batch) -> tuple[jax.Array, jax.Array]:
-        """The network's picture, and the holes that it was given."""
-        hole = holes(jax.random.key(_EVAL_KEY), batch)
-        given = with_holes(_unit(batch["image"]), hole)
-        return net.apply(variables, given, train=False), hole
-
-    def evaluate(variables: Variables, batch: Batch) -> Sums:
-        answer, hole = answers(variables, batch)
-        return judge(_unit(batch["image"]), answer, hole, batch["mask"], _WINDOW * task.hole_size)
-
-    def visualise(variables: Variables, batch: Batch) -> dict[str, jax.Array]:
-        answer, hole = answers(variables, batch)
-        image = _unit(batch["image"])
-        return {
-            "input": batch["image"],
-            "with holes": pictures.to_uint8(with_holes(image, hole)),
-            "holes filled": pictures.to_uint8(jnp.where(hole[..., None], answer, image)),
-            "reconstruction": pictures.to_uint8(answer),
-        }
-
-    return Task(init, loss, evaluate, summarise, visualise)
 
 
 def judge(
@@ -137,7 +147,3 @@ def summarise(sums: dict[str, float]) -> dict[str, float]:
         )
     means = {name: value / images for name, value in sums.items() if name != "images"}
     return means | {"eval_images": images}
-
-
-def _unit(images: jax.Array) -> jax.Array:
-    return images.astype(jnp.float32) / 255

@@ -13,6 +13,7 @@ from geoseg_jax.models.segmentation import SegmentationNet
 from geoseg_jax.ops import confusion, cross_entropy, sampling
 from geoseg_jax.tasks import label_pictures
 from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, Variables
+from geoseg_jax.tasks.examples import unit
 from geoseg_jax.tasks.inference import class_scores
 from geoseg_jax.tasks.jitter import jitter_views
 
@@ -22,77 +23,85 @@ def make(config: Any, data: Any) -> Task:
 
     data: its train source has `table`, the label table (see data.labels.LabelTable).
     """
-    task, table = config.task, data.train.table
-    classes = len(table.classes)
-    net = _network(config.model, classes)
-    # Frozen parts run on their running statistics, in training as in evaluation.
-    parts, freeze = (config.transfer[key] for key in ("frozen", "freeze"))
-    still = {"frozen" if freeze == "all" else "fixed_statistics": tuple(parts)}
-    # An output for pixels of no class, which the loss never asks for: the paper's 34 have one.
-    unlabelled = table.classes.index("unlabeled") if "unlabeled" in table.classes else None
-    weights = class_weights(task.class_weights, table.classes, data.train)
+    arm = _Segmentation(config, data.train)
+    return Task(arm.init, arm.loss, arm.evaluate, arm.summarise, arm.visualise, arm.predict)
 
-    def seen(pictures_01: jax.Array) -> jax.Array:
-        """What the network is given; encoders normalise inside."""
-        return resnet.normalise(pictures_01) if task.normalise_twice else pictures_01
 
-    def init(key: jax.Array, batch: Batch) -> Variables:
-        return net.init(key, _unit(batch["image"]), train=False)
+class _Segmentation:
+    """The network of one configuration; its methods are the functions of the task."""
 
-    def loss(variables: Variables, key: jax.Array, batch: Batch) -> tuple[jax.Array, Aux]:
-        images = jitter_views(key, batch["id"], _unit(batch["image"])[:, None], task.jitter)[:, 0]
-        logits, updated = net.apply(
-            variables, seen(images), train=True, mutable=["batch_stats"], **still
+    def __init__(self, config: Any, source: Any):
+        self.task, self.table = config.task, source.table
+        classes = source.table.classes
+        self.net = _network(config.model, len(classes))
+        # Frozen parts run on their running statistics, in training as in evaluation.
+        parts, freeze = (config.transfer[key] for key in ("frozen", "freeze"))
+        self.still = {"frozen" if freeze == "all" else "fixed_statistics": tuple(parts)}
+        # An output for pixels of no class, which the loss never asks for: the paper's 34 have one.
+        self.unlabelled = classes.index("unlabeled") if "unlabeled" in classes else None
+        self.weights = class_weights(self.task.class_weights, classes, source)
+
+    def init(self, key: jax.Array, batch: Batch) -> Variables:
+        return self.net.init(key, unit(batch["image"]), train=False)
+
+    def loss(self, variables: Variables, key: jax.Array, batch: Batch) -> tuple[jax.Array, Aux]:
+        task, label = self.task, batch["label"]
+        images = jitter_views(key, batch["id"], unit(batch["image"])[:, None], task.jitter)[:, 0]
+        logits, updated = self.net.apply(
+            variables, self._seen(images), train=True, mutable=["batch_stats"], **self.still
         )
-        label = batch["label"]
         logits = sampling.resize_bilinear(logits, *label.shape[1:])
         losses, valid = cross_entropy.cross_entropy(logits, label, smoothing=task.label_smoothing)
-        each = valid if weights is None else cross_entropy.class_weights_of(label, weights)
-        value = cross_entropy.weighted_mean(losses, each.astype(jnp.float32))
+        value = cross_entropy.weighted_mean(losses, self._weights_of(label, valid))
         hits = (jnp.argmax(logits, axis=-1) == label) & valid
         accuracy = jnp.sum(hits) / jnp.maximum(jnp.sum(valid), 1)
         # A model without statistics of its own (a probe on frozen stages) keeps those it has.
         stats = updated.get("batch_stats", variables.get("batch_stats", {}))
         return value, Aux(stats, {"cross_entropy": value, "training_accuracy": accuracy})
 
-    def predicted(variables: Variables, batch: Batch) -> jax.Array:
-        """Train ids, int32 [B, L_H, L_W], at the size of the labels."""
-        images = seen(_unit(batch["image"]))
-        maps = class_scores(
-            lambda x: net.apply(variables, x, train=False),
-            images,
-            flip=task.eval.flip,
-            window=tuple(task.eval.window),
-        )
-        maps = sampling.resize_each(maps, batch["label_size"], *batch["label"].shape[1:])
-        return jnp.argmax(maps, axis=-1).astype(jnp.int32)
-
-    def evaluate(variables: Variables, batch: Batch) -> Sums:
-        mask = batch["mask"]
+    def evaluate(self, variables: Variables, batch: Batch) -> Sums:
+        mask, table, classes = batch["mask"], self.table, len(self.table.classes)
         label = jnp.where(mask[:, None, None], batch["label"], cross_entropy.IGNORE)
         size = jnp.where(mask[:, None], batch["label_size"], 0)
-        matrices = confusion.confusion_and_ignored(
-            predicted(variables, batch), label, size, classes
-        )
+        answer = self._answer(variables, batch)
+        matrices = confusion.confusion_and_ignored(answer, label, size, classes)
         sums: Sums = {
             "confusion": jnp.sum(matrices[:, :classes], axis=0),
             "images": jnp.sum(mask, dtype=jnp.int32),
         }
         if table.paper_classes:
-            sums |= confusion.paper_sums(matrices, mask, table.paper_classes, unlabelled)
+            sums |= confusion.paper_sums(matrices, mask, table.paper_classes, self.unlabelled)
         return sums
 
-    def summarise(sums: dict[str, Any]) -> dict[str, float]:
-        return scores.summarise(sums, table) | {"eval_images": sums["images"]}
+    def summarise(self, sums: dict[str, Any]) -> dict[str, float]:
+        return scores.summarise(sums, self.table) | {"eval_images": sums["images"]}
 
-    def visualise(variables: Variables, batch: Batch) -> dict[str, jax.Array]:
-        answer = predicted(variables, batch)
-        return label_pictures.panels(batch, answer, table)
+    def visualise(self, variables: Variables, batch: Batch) -> dict[str, jax.Array]:
+        return label_pictures.panels(batch, self._answer(variables, batch), self.table)
 
-    def predict(variables: Variables, batch: Batch) -> dict[str, jax.Array]:
-        return {"label": predicted(variables, batch).astype(jnp.uint8)}
+    def predict(self, variables: Variables, batch: Batch) -> dict[str, jax.Array]:
+        return {"label": self._answer(variables, batch).astype(jnp.uint8)}
 
-    return Task(init, loss, evaluate, summarise, visualise, predict)
+    def _answer(self, variables: Variables, batch: Batch) -> jax.Array:
+        """Train ids, int32 [B, L_H, L_W], at the size of the labels."""
+        maps = class_scores(
+            lambda x: self.net.apply(variables, x, train=False),
+            self._seen(unit(batch["image"])),
+            flip=self.task.eval.flip,
+            window=tuple(self.task.eval.window),
+        )
+        maps = sampling.resize_each(maps, batch["label_size"], *batch["label"].shape[1:])
+        return jnp.argmax(maps, axis=-1).astype(jnp.int32)
+
+    def _seen(self, images: jax.Array) -> jax.Array:
+        """What the network is given of pictures in [0, 1]; encoders normalise inside."""
+        return resnet.normalise(images) if self.task.normalise_twice else images
+
+    def _weights_of(self, label: jax.Array, valid: jax.Array) -> jax.Array:
+        """Weight of each pixel in the loss, float32 of the shape of label."""
+        if self.weights is None:
+            return valid.astype(jnp.float32)
+        return cross_entropy.class_weights_of(label, self.weights).astype(jnp.float32)
 
 
 def _network(model: Any, classes: int) -> SegmentationNet:
@@ -108,10 +117,6 @@ def _network(model: Any, classes: int) -> SegmentationNet:
         normalisation=model.normalisation,
         dtype=jnp.dtype(model.compute_dtype),
     )
-
-
-def _unit(images: jax.Array) -> jax.Array:
-    return images.astype(jnp.float32) / 255
 
 
 def class_weights(setting: Any, classes: tuple[str, ...], source: Any) -> np.ndarray | None:

@@ -1,0 +1,22 @@
+"""What a task takes from a batch: pictures as numbers, and a key for each example."""
+
+import jax
+import jax.numpy as jnp
+
+
+def unit(images: jax.Array) -> jax.Array:
+    """Bytes to float32 in [0, 1]."""
+    return images.astype(jnp.float32) / 255
+
+
+def keys_of(key: jax.Array, ids: jax.Array) -> jax.Array:
+    """A key for each example, [B].
+
+    It follows from the example's id, wherever the example lies in the batch, so that neither the
+    order of processes nor the device matters.
+
+    Args:
+      key: of the step.
+      ids: int32 [B].
+    """
+    return jax.vmap(jax.random.fold_in, (None, 0))(key, ids)
