@@ -3,9 +3,10 @@
     python -m geoseg_jax.study --config=configs/study_quick.py --workdir=W
 
 Eight arms on one ResNet-18, all having looked at the same number of pictures of 96x32; 8, 16 and 64
-labels, fine-tuned and frozen, three seeds: 144 cells. No data needed. What came out is in the
-README. Settings are changed as on the main command: --config.factors.seed="(0,)". With :smoke, two
-arms and four cells of a few steps, a minute or two, nothing learned.
+labels, fine-tuned and frozen, three subsets of labels with a seed each: 144 cells. No data needed.
+Not yet run at length. Settings are changed as on the main command:
+--config.factors.replicate="(0,)". With :smoke, two arms and four cells of a few steps, a minute or
+two, nothing learned.
 Mind what it can tell: pictures this small and pre-trainings this short say how to use the tool, not
 which pre-training is best on real pictures. Arms have a budget of pictures, each source view
 counted; the pictures of the classification arm are objects of the same renderer.
@@ -46,8 +47,7 @@ def get_config(arg: str = "") -> ConfigDict:
                 "decoder": ("auto",),
                 "resolution": ("96x32",),
                 "encoder": ("resnet18",),
-                "subset": (0,),
-                "seed": (0, 1, 2),
+                "replicate": (0, 1, 2),
             },
             "panels": 3,
             "keep_checkpoints": False,
@@ -59,7 +59,7 @@ def get_config(arg: str = "") -> ConfigDict:
         config.target.set.train.update({"steps": 2, "eval_every": 1})
         config.target.set.data.update({"train_size": 8, "eval_size": 8})
         config.pretraining.data.update({"train_size": 16, "eval_size": 8})
-        config.factors.update({"labels": (8,), "training": ("fine_tuned",), "seed": (0, 1)})
+        config.factors.update({"labels": (8,), "training": ("fine_tuned",), "replicate": (0, 1)})
         config.factors.encoder = ("tiny",)
     return config
 

@@ -45,7 +45,7 @@ def conduct(
     study = settings.plain(config)
     made = plan.make_plan(study, workdir)
     made, costs = budget.apply(made, study["budget"], workdir / "costs.json", say)
-    run.check_fair(made)
+    run.check_fair(made, study.get("declared", ()))
     if dry_run:
         say(describe(made, study, costs))
         return 0
@@ -77,7 +77,7 @@ def conduct(
 
 def _keep_panels(job: run.Job, study: Mapping[str, Any]) -> None:
     """Of the first subset and seed alone, which stand for the others."""
-    first = {name: study["factors"][name][0] for name in ("subset", "seed")}
+    first = dict(zip(("subset", "seed"), plan.replicates(study)[0], strict=True))
     count = study.get("panels", 0)
     if count and isinstance(job, Cell) and first.items() <= job.factors.items():
         panels.keep(job, count)

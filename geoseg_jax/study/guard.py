@@ -60,19 +60,21 @@ class UnfairError(ConfigError):
 
 def differences(
     cells: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]],
+    declared: Sequence[str] = (),
 ) -> list[Difference]:
     """What sets cells apart beside the factors.
 
     Args:
       cells: (id, factors, config) of each.
+      declared: further settings that arms may differ in, which the report then tells.
 
     Returns:
       Nothing where the comparison is fair; else the differences, each cell against the first of
       the study or of its condition.
     """
     found: list[Difference] = []
-    all_keys = {key for keys in SETTINGS.values() for key in keys}
-    within = {key for name in WITHIN for key in SETTINGS[name]}
+    all_keys = {key for keys in SETTINGS.values() for key in keys} | set(declared)
+    within = {key for name in WITHIN for key in SETTINGS[name]} | set(declared)
     firsts: dict[Any, tuple[str, dict[str, Any]]] = {}
     for name, factors, config in cells:
         flat = _relevant(config)
@@ -103,8 +105,11 @@ def table(found: Sequence[Difference]) -> str:
     )
 
 
-def refuse(cells: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]]) -> None:
-    """Raises UnfairError where cells differ in what is not declared."""
-    found = differences(cells)
+def refuse(
+    cells: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]],
+    declared: Sequence[str] = (),
+) -> None:
+    """Raises UnfairError where cells differ in what is not declared; arguments as above."""
+    found = differences(cells, declared)
     if found:
         raise UnfairError(found)

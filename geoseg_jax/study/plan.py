@@ -23,9 +23,9 @@ TRAININGS = ("fine_tuned", "frozen")
 # What a study's config may hold, and what an arm of it may.
 KEYS = (
     *("title", "question", "arms", "reference", "pretraining", "target", "factors", "budget"),
-    *("panels", "keep_checkpoints"),
+    *("panels", "keep_checkpoints", "roots", "without", "declared"),
 )
-ARM_KEYS = ("name", "label", "config", "set", "weights", "start", "target")
+ARM_KEYS = (*("name", "label", "config", "set", "root", "eval_root", "weights", "start", "target"),)
 
 
 class Pretraining(NamedTuple):
@@ -67,6 +67,9 @@ def check(study: Mapping[str, Any]) -> None:
         if key not in KEYS:
             raise ConfigError(f"config.{key} is nothing of a study{did_you_mean(key, KEYS)}")
     names = [arm["name"] for arm in study["arms"]]
+    for name in study.get("without", ()):
+        if name not in names:
+            raise ConfigError(f"config.without holds {name!r}, no arm{did_you_mean(name, names)}")
     for arm in study["arms"]:
         for key in arm:
             if key not in ARM_KEYS:
@@ -82,10 +85,11 @@ def check(study: Mapping[str, Any]) -> None:
             raise ConfigError(
                 f"arm {arm['name']!r} starts from {arm['start']!r}, which is no arm before it"
             )
-    if study["reference"] not in names:
+    if study["reference"] not in names or study["reference"] in study.get("without", ()):
         hint = did_you_mean(study["reference"], names)
         raise ConfigError(f"config.reference={study['reference']!r} is no arm{hint}")
-    for factor in FACTORS[1:]:
+    pairs = ("replicate",) if "replicate" in study["factors"] else ("subset", "seed")
+    for factor in (*FACTORS[1:-2], *pairs):
         values = study["factors"].get(factor, ())
         if not isinstance(values, tuple | list) or not values or len(set(values)) < len(values):
             raise ConfigError(
@@ -105,22 +109,52 @@ def make_plan(study: Mapping[str, Any], workdir: pathlib.Path) -> Plan:
       ConfigError, ValueError, OSError: for what a config file refuses.
     """
     check(study)
+    arms = arms_of(study)
     encoders = study["factors"]["encoder"]
     pretrainings: dict[tuple[str, str], Pretraining] = {}
-    for arm, encoder in itertools.product(study["arms"], encoders):
+    for arm, encoder in itertools.product(arms.values(), encoders):
         if arm.get("config"):
-            made = _pretraining(study, arm, encoder, pretrainings, workdir)
+            made = _pretraining(study, arm, encoder, workdir)
             pretrainings[arm["name"], encoder] = made
-    arms = {arm["name"]: arm for arm in study["arms"]}
-    values = [list(arms), *(study["factors"][name] for name in FACTORS[1:])]
-    cells = [
-        _cell(study, arms[combination[0]], dict(zip(FACTORS, combination, strict=True)), workdir)
-        for combination in itertools.product(*values)
-    ]
+    values = [list(arms), *(study["factors"][name] for name in FACTORS[1:-2]), replicates(study)]
+    cells = []
+    for *others, (subset, seed) in itertools.product(*values):
+        factors = dict(zip(FACTORS, (*others, subset, seed), strict=True))
+        cells.append(_cell(study, arms[factors["arm"]], factors, workdir))
     return Plan(list(pretrainings.values()), cells)
 
 
-def _pretraining(study, arm, encoder, before, workdir) -> Pretraining:
+def arms_of(study: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The arms by name, less those that config.without names."""
+    return {a["name"]: a for a in study["arms"] if a["name"] not in study.get("without", ())}
+
+
+def _root(study: Mapping[str, Any], name: str, who: str) -> str:
+    """Where the data called `name` lies.
+
+    Raises:
+      ConfigError: where nobody has said so.
+    """
+    roots = study.get("roots", {})
+    if not roots.get(name):
+        raise ConfigError(
+            f"{who} needs config.roots.{name}; say where it lies, --config.roots.{name}=PATH"
+            + (", or leave the arm out, --config.without" if who.startswith("arm") else "")
+        )
+    return roots[name]
+
+
+def replicates(study: Mapping[str, Any]) -> list[tuple[int, int]]:
+    """The pairs of subset and seed: every combination, or with config.factors.replicate=(0, 1, ...)
+    subset 0 with seed 0, 1 with 1, and so on, which varies both at the cost of one.
+    """
+    factors = study["factors"]
+    if "replicate" in factors:
+        return [(k, k) for k in factors["replicate"]]
+    return list(itertools.product(factors["subset"], factors["seed"]))
+
+
+def _pretraining(study, arm, encoder, workdir) -> Pretraining:
     name = f"{arm['name']}-{encoder}"
     options = f"{encoder}"
     if arm.get("start"):
@@ -133,6 +167,9 @@ def _pretraining(study, arm, encoder, before, workdir) -> Pretraining:
     shared = settings.flatten(study.get("pretraining", {}))
     config_files.change_all(config, {k: v for k, v in shared.items() if k in known}, what)
     config_files.change_all(config, arm.get("set", {}), what)
+    for key in ("root", "eval_root"):
+        if arm.get(key):
+            config.data[key] = _root(study, arm[key], what)
     return Pretraining(name, arm["name"], encoder, argument, config, workdir / "pretraining" / name)
 
 
@@ -142,9 +179,11 @@ def _start(arm: Mapping[str, Any], encoder: str, workdir: pathlib.Path) -> str:
 
 def _cell(study, arm, factors, workdir) -> Cell:
     pretraining = f"{arm['name']}-{factors['encoder']}" if arm.get("config") else ""
-    start = str(workdir / "pretraining" / pretraining) if pretraining else arm.get("weights", "")
+    start = str(workdir / "pretraining" / pretraining) if pretraining else _weights(study, arm)
     options = {
-        **{name: factors[name] for name in ("labels", "subset", "seed", "encoder", "decoder")},
+        **{name: factors[name] for name in ("labels", "seed", "encoder", "decoder")},
+        # All labels have no subsets; there, replicates differ in the seed.
+        "subset": factors["subset"] if factors["labels"] else -1,
         "frozen": factors["training"] == "frozen",
         "init": start,
     }
@@ -155,8 +194,18 @@ def _cell(study, arm, factors, workdir) -> Cell:
     config = config_files.load(argument)
     config_files.change_all(config, study["target"].get("set", {}), "config.target.set")
     config_files.change_all(config, arm.get("target", {}), f"target of arm {arm['name']!r}")
+    if study["target"].get("root"):
+        config.data.root = _root(study, study["target"]["root"], "config.target")
     name = cell_id(factors)
     return Cell(name, factors, argument, config, workdir / "cells" / name, pretraining)
+
+
+def _weights(study: Mapping[str, Any], arm: Mapping[str, Any]) -> str:
+    """The file of an arm's weights: a path, or the name of one among the roots."""
+    weights = arm.get("weights", "")
+    if weights in study.get("roots", {}):
+        return _root(study, weights, f"arm {arm['name']!r}")
+    return weights
 
 
 def cell_id(factors: Mapping[str, Any]) -> str:

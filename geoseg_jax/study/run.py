@@ -148,18 +148,17 @@ def _line(job: Job, state: str, number: int, total: int, spent: Sequence[float],
     return f"{job.id}: {state}. {number} of {total} jobs, about {remaining} left"
 
 
-def check_fair(plan: Plan) -> None:
+def check_fair(plan: Plan, declared: Sequence[str] = ()) -> None:
     """The guard over what has been trained already and what is planned of the rest.
 
     Raises:
       ConfigError: with the table of differences.
     """
-    guard.refuse(
-        [
-            (cell.id, cell.factors, _trained(cell.workdir) or settings.plain(cell.config))
-            for cell in plan.cells
-        ]
-    )
+    cells = [
+        (cell.id, cell.factors, _trained(cell.workdir) or settings.plain(cell.config))
+        for cell in plan.cells
+    ]
+    guard.refuse(cells, declared)
 
 
 def _trained(workdir: pathlib.Path) -> dict[str, Any] | None:

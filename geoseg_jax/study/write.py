@@ -40,11 +40,11 @@ def report(
         gather.METRIC,
         title=study["title"],
         question=study["question"],
-        arms=[_arm(arm, study, made, costs, rows) for arm in study["arms"]],
+        arms=[_arm(arm, made, costs, rows) for arm in plan.arms_of(study).values()],
         panels=_panels(study, made),
         features=inside.look(study, made),
         budget=_budget(study, made, costs),
-        guard=f"{len(made.cells)} cells differ in nothing but the declared factors",
+        guard=_guard(study, made),
         versions={k: v for k, v in machine["versions"].items() if v} | _revision(machine),
         hardware=f"{machine['devices']} x {machine['device']}, {machine['platform']}",
         date=manifest.now(),
@@ -64,12 +64,19 @@ def report(
     return lines
 
 
+def _guard(study: Mapping[str, Any], made: Plan) -> str:
+    """What the guard, which let the study pass, has seen."""
+    declared = study.get("declared", ())
+    more = f", and in what was declared beside them: {', '.join(declared)}" if declared else ""
+    return f"{len(made.cells)} cells differ in nothing but the factors{more}"
+
+
 def _revision(machine: Mapping[str, Any]) -> dict[str, str]:
     revision = machine["git_revision"]
     return {"git revision": revision} if revision else {}
 
 
-def _arm(arm, study, made: Plan, costs, rows) -> dict[str, Any]:
+def _arm(arm, made: Plan, costs, rows) -> dict[str, Any]:
     """What the report tells of an arm: what it was trained on, at what cost, and from what."""
     jobs = [job for job in made.pretrainings if job.arm == arm["name"]]
     done = [record.seconds for job in jobs if (record := records.read(job.workdir))]
@@ -111,7 +118,7 @@ _MEASURES = {
 
 def _panels(study, made: Plan) -> list[dict[str, Any]]:
     """The same pictures for every arm, at each condition, of the first subset and seed."""
-    first = {name: study["factors"][name][0] for name in ("subset", "seed")}
+    first = dict(zip(("subset", "seed"), plan.replicates(study)[0], strict=True))
     labels = {arm["name"]: arm.get("label", arm["name"]) for arm in study["arms"]}
     shown: dict[str, dict[int, list[tuple[str, pathlib.Path]]]] = {}
     for cell in made.cells:

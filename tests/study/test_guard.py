@@ -60,10 +60,11 @@ def test_a_factor_excuses_its_settings_in_other_conditions_alone(tmp_path):
     assert {(d.cell, d.key) for d in found} == {(victim[0], "data.labels")}
 
 
-def test_an_arms_own_target_is_refused(tmp_path):
+def test_an_arms_own_target_is_refused_unless_declared(tmp_path):
     arms = (ARMS[0], {**ARMS[1], "target": {"task": {"normalise_twice": True}}})
     with pytest.raises(guard.UnfairError):
         run.check_fair(plan(tmp_path, arms=arms))
+    run.check_fair(plan(tmp_path, arms=arms), declared=("task.normalise_twice",))
 
 
 def test_what_was_trained_counts_and_not_what_was_planned(tmp_path):

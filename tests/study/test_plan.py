@@ -1,4 +1,3 @@
-import importlib.util
 import shlex
 
 import pytest
@@ -7,9 +6,10 @@ from ml_collections import config_flags
 
 from geoseg_jax import settings
 from geoseg_jax.settings import ConfigError
-from geoseg_jax.study.plan import command
+from geoseg_jax.study import run
+from geoseg_jax.study.plan import command, make_plan
 from tests.study.tiny_study import ARMS, FACTORS, plan, study
-from tests.test_configs import FOLDER
+from tests.test_configs import FOLDER, get_config
 
 
 def test_every_combination_is_a_cell_and_every_pretraining_is_there_once(tmp_path):
@@ -88,16 +88,55 @@ def test_what_cannot_be_planned_is_refused(changes, message, tmp_path):
         plan(tmp_path, **changes)
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("study_*.py")), ids=lambda path: path.stem)
-@pytest.mark.parametrize("argument", ["", "smoke"])
-def test_studies_can_be_planned_and_are_fair(path, argument, tmp_path):
-    from geoseg_jax.study import run
-    from geoseg_jax.study.plan import make_plan
+# A study's config -> the arguments to try beside none.
+STUDIES = {
+    "study_camvid": ["small"],
+    "study_cityscapes": ["preset=paper_code"],
+    "study_folder": ["resolution=64x32"],
+    "study_kitti": ["preset=paper_code"],
+    "study_nyu": ["resolution=160x128,held_out"],
+    "study_quick": ["smoke"],
+}
+CASES = [(name, argument) for name, others in STUDIES.items() for argument in ["", *others]]
 
-    spec = importlib.util.spec_from_file_location("a_study", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    made = make_plan(settings.plain(module.get_config(argument)), tmp_path)
-    run.check_fair(made)
-    for job in (*made.pretrainings, *made.cells[:3]):
+
+def test_no_study_is_left_out():
+    assert {path.stem for path in FOLDER.glob("study_*.py")} == set(STUDIES)
+
+
+@pytest.mark.parametrize(("name", "argument"), CASES)
+def test_studies_can_be_planned_and_are_fair(name, argument, tmp_path):
+    config = settings.plain(get_config(name, argument))
+    for root in config.get("roots", ()):
+        with pytest.raises(ConfigError, match=r"needs config\.roots\."):
+            make_plan(config, tmp_path)
+        config["roots"][root] = f"/data/{root}"
+    made = make_plan(config, tmp_path)
+    run.check_fair(made, config.get("declared", ()))
+    for job in (*made.pretrainings, *made.cells[::7]):
         settings.check(job.config)
+    seen = {job.config.data.get("root") for job in (*made.pretrainings, *made.cells)}
+    assert seen >= {f"/data/{root}" for root in config.get("roots", ()) if "eval" not in root} - {
+        f"/data/{name}" for name in ("imagenet", "weights", "kitti_flow")
+    }
+
+
+def test_replicates_pair_subset_and_seed_and_all_labels_have_no_subset(tmp_path):
+    factors = {k: v for k, v in FACTORS.items() if k not in ("subset", "seed")}
+    factors |= {"replicate": (0, 1, 2), "labels": (8, 0)}
+    made = plan(tmp_path, factors=factors, arms=ARMS[:1])
+    assert len(made.cells) == 2 * 2 * 3
+    for cell in made.cells:
+        assert cell.factors["subset"] == cell.factors["seed"] == cell.config.seed
+        few = cell.factors["labels"] == 8
+        assert cell.config.data.subset == (cell.factors["subset"] if few else -1)
+    run.check_fair(made)
+
+
+def test_an_arm_may_be_left_out(tmp_path):
+    made = plan(tmp_path, without=("chain",))
+    assert {cell.factors["arm"] for cell in made.cells} == {"random", "inpainting"}
+    with pytest.raises(ConfigError, match="'chian', no arm; did you mean 'chain'"):
+        plan(tmp_path, without=("chian",))
+    with pytest.raises(ConfigError, match="'random' is no arm"):
+        plan(tmp_path, without=("random",))

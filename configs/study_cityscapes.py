@@ -1,0 +1,79 @@
+"""The paper's comparison on Cityscapes, at its sizes: DeepLabV3 on ResNet-50, full-size validation.
+
+    python -m geoseg_jax.study --config=configs/study_cityscapes.py --workdir=W \
+        --config.roots.cityscapes=/data/cityscapes --config.roots.imagenet=resnet50.pth --dry_run
+
+After Lao et al., ECCV 2024: depth from sequences, from stereo and from disparity at 800x320 against
+ImageNet, inpainting and random weights, with 16 to 2,975 labels (0 is all), fine-tuned. The root
+holds leftImg8bit, rightImg8bit, leftImg8bit_sequence, disparity, camera and gtFine. Options behind
+the colon: preset=controlled (the default) or paper_code, whose ImageNet arm's double normalisation
+is declared and told in the report. Arms that can't be had: --config.without="('imagenet',)".
+Budget: the pictures that 50 epochs of 22,973 stereo pairs hold, 2.3 million.
+Hardware: several GPUs or a job array (--commands, launch/); planned and checked by the tests, not
+yet run.
+"""
+
+from ml_collections import ConfigDict
+
+from geoseg_jax.presets import argument
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    options = argument.parse(arg, {"preset": ("controlled", "paper_code")}, "study_cityscapes.py")
+    preset = options["preset"]
+    faulty = preset == "paper_code"
+    return ConfigDict(
+        {
+            "title": f"Cityscapes, {preset}",
+            "question": "Which pre-training on Cityscapes helps its segmentation the most?",
+            "arms": _arms(preset),
+            "reference": "random",
+            "without": (),
+            "roots": {"cityscapes": "", "imagenet": ""},
+            "budget": {"measure": "images", "amount": 2_300_000},
+            "target": {
+                "config": f"configs/segment_cityscapes.py:preset={preset}",
+                "root": "cityscapes",
+            },
+            "declared": ("task.normalise_twice",) if faulty else (),
+            "factors": {
+                "labels": (16, 64, 372, 0),
+                "training": ("fine_tuned",),
+                "decoder": ("deeplabv3",),
+                "resolution": ("2048x1024",),
+                "encoder": ("resnet50",),
+                "replicate": (0, 1, 2),
+            },
+            "panels": 4,
+            "keep_checkpoints": False,
+        }
+    )
+
+
+def _arms(preset: str) -> tuple[dict, ...]:
+    def depth(name: str, label: str, way: str) -> dict:
+        config = f"configs/depth_cityscapes.py:{way},preset={preset}"
+        return {"name": name, "label": label, "config": config, "root": "cityscapes"}
+
+    imagenet = {"name": "imagenet", "label": "ImageNet", "weights": "imagenet"}
+    if preset == "paper_code":
+        imagenet["target"] = {"task": {"normalise_twice": True}}
+    return (
+        {"name": "random", "label": "Random weights"},
+        imagenet,
+        {
+            "name": "reconstruction",
+            "label": "Inpainting",
+            "config": "configs/reconstruct_kitti.py",
+            "set": {
+                "data": {
+                    **{"name": "pictures", "height": 320, "width": 800},
+                    **{"train_split": "leftImg8bit/train/*", "eval_split": "leftImg8bit/val/*"},
+                }
+            },
+            "root": "cityscapes",
+        },
+        depth("depth_mono", "Depth, mono", "mono"),
+        depth("depth_stereo", "Depth, stereo", "stereo"),
+        depth("depth_supervised", "Depth, disparity", "supervised"),
+    )

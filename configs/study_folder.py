@@ -1,0 +1,61 @@
+"""Your own video and your own labels: which pre-training is worth it?
+
+    python -m geoseg_jax.study --config=configs/study_folder.py:resolution=320x256 --workdir=W \
+        --config.roots.video=/data/footage --config.roots.labels=/data/mine --dry_run
+
+`video`: what configs/depth_video.py takes, a video file, a folder of frames or of both. `labels`:
+what configs/segment_folder.py takes, images/, labels/ and classes.txt. Arms: random weights; depth
+and inpainting learned from the footage; a file of weights, --config.roots.weights=resnet18.pth,
+without which leave it out: --config.without="('weights',)". Choose the labels that you have:
+--config.factors.labels="(8,16,0)", 0 being all. Inpainting wants frames as pictures: with a video
+file, leave it out too.
+Budget in pictures. Hardware: a GPU, or patience; the dry run tells.
+"""
+
+from ml_collections import ConfigDict
+
+from geoseg_jax.presets import argument
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    options = argument.parse(arg, {"resolution": "320x256"}, "study_folder.py")
+    height, width = argument.size(options["resolution"], "study_folder.py:resolution")
+    pictures = {"name": "pictures", "train_split": "*", "eval_split": "*"}
+    return ConfigDict(
+        {
+            "title": "My own footage and labels",
+            "question": "Which pre-training helps segmentation of my pictures the most?",
+            "arms": (
+                {"name": "random", "label": "Random weights"},
+                {"name": "weights", "label": "Weights from elsewhere", "weights": "weights"},
+                {
+                    "name": "reconstruction",
+                    "label": "Inpainting",
+                    "config": "configs/reconstruct_kitti.py",
+                    "set": {"data": pictures | {"height": height, "width": width}},
+                    "root": "video",
+                },
+                {
+                    "name": "video_depth",
+                    "label": "Depth from my footage",
+                    "config": f"configs/depth_video.py:resolution={options['resolution']}",
+                    "root": "video",
+                },
+            ),
+            "reference": "random",
+            "without": (),
+            "roots": {"video": "", "labels": "", "weights": ""},
+            "budget": {"measure": "images", "amount": 100_000},
+            "target": {"config": "configs/segment_folder.py", "root": "labels"},
+            "factors": {
+                "labels": (16, 0),
+                "training": ("fine_tuned", "frozen"),
+                "decoder": ("auto",),
+                "resolution": (options["resolution"],),
+                "encoder": ("resnet18",),
+                "replicate": (0, 1, 2),
+            },
+            "panels": 4,
+            "keep_checkpoints": False,
+        }
+    )

@@ -1,0 +1,77 @@
+"""The paper's comparison on KITTI: which pre-training on unlabelled drives segments best?
+
+    python -m geoseg_jax.study --config=configs/study_kitti.py --workdir=W \
+        --config.roots.kitti_raw=/data/kitti_raw --config.roots.kitti_semantics=/data/semantics \
+        --config.roots.kitti_flow=/data/kitti_flow --config.roots.imagenet=resnet18.pth --dry_run
+
+After Lao et al., ECCV 2024: arms pre-trained on KITTI raw at 640x192 and judged on KITTI semantics,
+8 to 128 labels, fine-tuned and frozen, ResNet-18. `imagenet` is a file of weights (torchvision's
+names); without one, or without a data set, leave its arms out: --config.without="('imagenet',)".
+Options behind the colon: preset=controlled (the default), four subsets of labels, each with a seed
+of its own, from folds of pictures that share no drive; or paper_code: the public code's protocol
+with its faults (geoseg_jax/presets/segmentation.py), the first labels by name, four seeds; what its
+ImageNet arm does otherwise is declared and told in the report. ResNet-50:
+--config.factors.encoder="('resnet50',)".
+Budget: as many pictures as 20 epochs of mono depth look at, 2.4 million, source views counted.
+Hardware: a GPU for weeks or a job array (--commands, launch/); planned and checked by the tests,
+not yet run. The dry run tells the cost on your machine.
+"""
+
+from ml_collections import ConfigDict
+
+from geoseg_jax.presets import argument
+
+
+def get_config(arg: str = "") -> ConfigDict:
+    options = argument.parse(arg, {"preset": ("controlled", "paper_code")}, "study_kitti.py")
+    faulty = options["preset"] == "paper_code"
+    arms = [dict(arm) for arm in _ARMS]
+    if faulty:
+        arms[1]["target"] = {"task": {"normalise_twice": True}}
+    return ConfigDict(
+        {
+            "title": f"KITTI, {options['preset']}",
+            "question": "Which pre-training on KITTI helps its segmentation the most?",
+            "arms": tuple(arms),
+            "reference": "random",
+            "without": (),
+            "roots": {"kitti_raw": "", "kitti_semantics": "", "kitti_flow": "", "imagenet": ""},
+            "budget": {"measure": "images", "amount": 2_400_000},
+            "target": {
+                "config": f"configs/segment_kitti.py:preset={options['preset']}",
+                "root": "kitti_semantics",
+            },
+            "declared": ("task.normalise_twice",) if faulty else (),
+            "factors": {
+                "labels": (8, 16, 32, 64, 128),
+                "training": ("fine_tuned", "frozen"),
+                "decoder": ("auto",),
+                "resolution": ("640x192",),
+                "encoder": ("resnet18",),
+                **({"subset": (-1,), "seed": _FOUR} if faulty else {"replicate": _FOUR}),
+            },
+            "panels": 4,
+            "keep_checkpoints": False,
+        }
+    )
+
+
+_FOUR = (0, 1, 2, 3)
+
+
+def _raw(name: str, label: str, config: str, **more) -> dict:
+    return {"name": name, "label": label, "config": config, "root": "kitti_raw"} | more
+
+
+_FLOW = {"eval_root": "kitti_flow"}
+_ARMS = (
+    {"name": "random", "label": "Random weights"},
+    {"name": "imagenet", "label": "ImageNet", "weights": "imagenet"},
+    _raw("reconstruction", "Inpainting", "configs/reconstruct_kitti.py"),
+    _raw("depth_mono", "Depth, mono", "configs/depth_kitti.py:mono"),
+    _raw("depth_stereo", "Depth, stereo", "configs/depth_kitti.py:stereo"),
+    _raw("depth_mono_stereo", "Depth, mono + stereo", "configs/depth_kitti.py:mono_stereo"),
+    _raw("depth_supervised", "Depth, LiDAR", "configs/depth_kitti.py:supervised"),
+    _raw("flow_paper", "Flow, paper", "configs/flow_kitti.py:paper", **_FLOW),
+    _raw("flow_strong", "Flow, strong", "configs/flow_kitti.py:strong", **_FLOW),
+)
