@@ -207,10 +207,31 @@ def test_tpu_vm_starts_again_after_a_preemption(state, says, code, runs, tmp_pat
     assert r"--config=c.py:a\ b --workdir=/w" in calls
 
 
+@pytest.mark.parametrize(("code", "queued"), [(0, False), (143, True), (2, False)])
+def test_a_studys_array_gives_each_task_its_part(code, queued, tmp_path):
+    for name, does in (("srun", f"exit {code}"), ("scontrol", "")):
+        stand_in = tmp_path / name
+        stand_in.write_text(f'#!/usr/bin/env bash\necho "{name} $@" >>"$STAND_IN/calls"\n{does}\n')
+        stand_in.chmod(0o755)
+    result = subprocess.run(
+        ["bash", str(ROOT / "launch/slurm_study.sbatch"), "--config=c.py", "--workdir=/w"],
+        env=os.environ
+        | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "STAND_IN": str(tmp_path), "PYTHON": "py"}
+        | {"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "8", "SLURM_ARRAY_JOB_ID": "77"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == code, result.stderr
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert calls[0] == "srun py -m geoseg_jax.study --cells=3/8 --config=c.py --workdir=/w"
+    assert calls[1:] == (["scontrol requeue 77_3"] if queued else [])
+
+
 def test_scripts_pass_shellcheck():
     if not shutil.which("shellcheck"):
         pytest.skip("shellcheck is not installed")
     scripts = [str(p) for p in (ROOT / "launch").iterdir() if p.suffix in (".sh", ".sbatch")]
-    assert len(scripts) == 3
+    assert len(scripts) == 4
     result = subprocess.run(["shellcheck", *scripts], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout

@@ -60,6 +60,9 @@ def main(_: list[str]) -> None:
             report_only=REPORT.value,
             command=shlex.join(["python", "-m", "geoseg_jax.study", *sys.argv[1:]]),
         )
+    except KeyboardInterrupt:  # between two jobs; within one, training saves first
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        code = 130
     except guard.UnfairError as error:
         fail(error, guard.table(error.differences))
     except (ValueError, OSError) as error:
