@@ -28,13 +28,14 @@ def get_config(arg: str = "") -> ConfigDict:
             "arms": _arms(small),
             "reference": "random",
             "without": (),
+            "declared": (),
             "roots": {"camvid": "", "video": "", "nyu": "", "classes": ""},
             "pretraining": {"train": {"eval_every": 0, "pictures_every": 0}},
             "budget": {"measure": "images", "amount": 12_000 if small else 200_000},
             "target": {
                 "config": "configs/segment_camvid.py",
                 "root": "camvid",
-                "set": {"train": train, "data": data},
+                "set": {"train": train, "data": data, "optimizer": {"layer_decay": 1.0}},
             },
             "factors": {
                 "labels": (16, 64, 0),

@@ -34,6 +34,7 @@ def get_config(arg: str = "") -> ConfigDict:
             "target": {
                 "config": f"configs/segment_cityscapes.py:preset={preset}",
                 "root": "cityscapes",
+                "set": {"optimizer": {"layer_decay": 1.0}},
             },
             "declared": ("task.normalise_twice",) if faulty else (),
             "factors": {

@@ -1,12 +1,13 @@
 """Your own video and your own labels: which pre-training is worth it?
 
     python -m geoseg_jax.study --config=configs/study_folder.py:resolution=320x256 --workdir=W \
-        --config.roots.video=/data/footage --config.roots.labels=/data/mine --dry_run
+        --config.roots.video=/data/footage --config.roots.labels=/data/mine \
+        --config.roots.weights=resnet18.pth --dry_run
 
 `video`: what configs/depth_video.py takes, a video file, a folder of frames or of both. `labels`:
 what configs/segment_folder.py takes, images/, labels/ and classes.txt. Arms: random weights; depth
-and inpainting learned from the footage; a file of weights, --config.roots.weights=resnet18.pth,
-without which leave it out: --config.without="('weights',)". Choose the labels that you have:
+and inpainting learned from the footage; a file of weights, without which leave the arm out:
+--config.without="('weights',)". Choose the labels that you have:
 --config.factors.labels="(8,16,0)", 0 being all. Inpainting wants frames as pictures: with a video
 file, leave it out too.
 Budget in pictures. Hardware: a GPU, or patience; the dry run tells.
@@ -44,9 +45,14 @@ def get_config(arg: str = "") -> ConfigDict:
             ),
             "reference": "random",
             "without": (),
+            "declared": (),
             "roots": {"video": "", "labels": "", "weights": ""},
             "budget": {"measure": "images", "amount": 100_000},
-            "target": {"config": "configs/segment_folder.py", "root": "labels"},
+            "target": {
+                "config": "configs/segment_folder.py",
+                "root": "labels",
+                "set": {"optimizer": {"layer_decay": 1.0}},
+            },
             "factors": {
                 "labels": (16, 0),
                 "training": ("fine_tuned", "frozen"),

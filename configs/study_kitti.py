@@ -8,9 +8,10 @@ After Lao et al., ECCV 2024: arms pre-trained on KITTI raw at 640x192 and judged
 8 to 128 labels, fine-tuned and frozen, ResNet-18. `imagenet` is a file of weights (torchvision's
 names); without one, or without a data set, leave its arms out: --config.without="('imagenet',)".
 Options behind the colon: preset=controlled (the default), four subsets of labels, each with a seed
-of its own, from folds of pictures that share no drive; or paper_code: the public code's protocol
-with its faults (geoseg_jax/presets/segmentation.py), the first labels by name, four seeds; what its
-ImageNet arm does otherwise is declared and told in the report. ResNet-50:
+of its own, judged on the 50 pictures of fold 0, whose drives the labels don't share; or paper_code:
+the public code's protocol with its faults (geoseg_jax/presets/segmentation.py), the first labels by
+name and all others judged, so that numbers of unlike label counts don't compare, four seeds; what
+its ImageNet arm does otherwise is declared and told in the report. ResNet-50:
 --config.factors.encoder="('resnet50',)".
 Budget: as many pictures as 20 epochs of mono depth look at, 2.4 million, source views counted.
 Hardware: a GPU for weeks or a job array (--commands, launch/); planned and checked by the tests,
@@ -40,6 +41,7 @@ def get_config(arg: str = "") -> ConfigDict:
             "target": {
                 "config": f"configs/segment_kitti.py:preset={options['preset']}",
                 "root": "kitti_semantics",
+                "set": {"optimizer": {"layer_decay": 1.0}},
             },
             "declared": ("task.normalise_twice",) if faulty else (),
             "factors": {

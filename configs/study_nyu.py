@@ -1,13 +1,14 @@
 """NYUv2: does supervised depth on its own frames help its segmentation more than classification?
 
     python -m geoseg_jax.study --config=configs/study_nyu.py --workdir=W \
-        --config.roots.nyu=/data/nyu --config.roots.classes=/data/tiny_imagenet --dry_run
+        --config.roots.nyu=/data/nyu --config.roots.nyu_pictures=/data/nyu_training_pictures \
+        --config.roots.classes=/data/tiny_imagenet --dry_run
 
 Arms: random weights, classification of pictures in a folder per class, inpainting and supervised
 depth on NYUv2's training frames, and depth started from classification; 16, 64 and 795 (0) labels,
-40 classes, fine-tuned and frozen. Options behind the colon: resolution=160x128, the size that all
-pre-trainings on NYUv2 and the target have, for machines without a GPU; and held_out, for a part of
-the data set without its test split.
+40 classes, fine-tuned and frozen. `nyu_pictures` holds the 795 training pictures and none of the
+test split, for inpainting. Options behind the colon: resolution=160x128, the size that all
+pre-trainings on NYUv2 and the target have, for machines without a GPU.
 Budget in pictures. Hardware: a GPU; planned and checked by the tests, not yet run.
 """
 
@@ -18,14 +19,10 @@ from geoseg_jax.presets import argument
 
 def get_config(arg: str = "") -> ConfigDict:
     file = "study_nyu.py"
-    options = argument.parse(arg, {"resolution": "320x256", "held_out": False}, file)
+    options = argument.parse(arg, {"resolution": "320x256"}, file)
     height, width = argument.size(options["resolution"], f"{file}:resolution")
     size = {"height": height, "width": width}
-    way = "held_out" if options["held_out"] else "official"
     whole = {"scale": (), "crop": ()}
-    target = (
-        {"data": {"eval_split": "held_out", "train_split": "pool"}} if way != "official" else {}
-    )
     return ConfigDict(
         {
             "title": "NYUv2",
@@ -50,14 +47,14 @@ def get_config(arg: str = "") -> ConfigDict:
                 {
                     "name": "depth_supervised",
                     "label": "Depth, Kinect",
-                    "config": f"configs/depth_nyu.py:{way}",
+                    "config": "configs/depth_nyu.py:official",
                     "set": {"data": size | whole},
                     "root": "nyu",
                 },
                 {
                     "name": "classification_depth",
                     "label": "Classification, then depth",
-                    "config": f"configs/depth_nyu.py:{way}",
+                    "config": "configs/depth_nyu.py:official",
                     "set": {"data": size | whole},
                     "root": "nyu",
                     "start": "classification",
@@ -65,9 +62,14 @@ def get_config(arg: str = "") -> ConfigDict:
             ),
             "reference": "random",
             "without": (),
+            "declared": (),
             "roots": {"nyu": "", "nyu_pictures": "", "classes": ""},
             "budget": {"measure": "images", "amount": 80_000},
-            "target": {"config": "configs/segment_nyu.py", "root": "nyu", "set": target},
+            "target": {
+                "config": "configs/segment_nyu.py",
+                "root": "nyu",
+                "set": {"optimizer": {"layer_decay": 1.0}},
+            },
             "factors": {
                 "labels": (16, 64, 0),
                 "training": ("fine_tuned", "frozen"),

@@ -39,6 +39,9 @@ def get_config(arg: str = "") -> ConfigDict:
                 "set": {
                     "data": {"cache_dir": "", "train_size": 64, "eval_size": 64},
                     "train": {"steps": 60, "eval_every": 20, "pictures_every": 0},
+                    # The recipe of all arms alike: else a transformer's layers learn at decaying
+                    # rates where they come from elsewhere.
+                    "optimizer": {"layer_decay": 1.0},
                 },
             },
             "factors": {
@@ -50,6 +53,8 @@ def get_config(arg: str = "") -> ConfigDict:
                 "replicate": (0, 1, 2),
             },
             "panels": 3,
+            "without": (),
+            "declared": (),
             "keep_checkpoints": False,
         }
     )

@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import platform
+import socket
 import subprocess
 from collections.abc import Mapping
 from typing import Any
@@ -29,7 +30,8 @@ PACKAGES = (
 def write_json(path: str | pathlib.Path, value: Mapping[str, Any]) -> None:
     """Writes a JSON file whole or not at all."""
     path = pathlib.Path(path)
-    partial = path.with_name(path.name + ".partial")
+    # Several processes may write the same file at once.
+    partial = path.with_name(f"{path.name}.partial-{socket.gethostname()}-{os.getpid()}")
     with open(partial, "w", encoding="utf-8") as file:
         json.dump(value, file, indent=2, sort_keys=True, allow_nan=False)
         file.write("\n")

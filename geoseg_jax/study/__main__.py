@@ -40,15 +40,27 @@ def part_of(text: str) -> tuple[int, int]:
     return int(index), int(count)
 
 
+def _to_repeat(arguments: list[str]) -> str:
+    """The whole study's command, whatever part of it this process was told to do."""
+    parts = ("--cells=", "--retry", "--report", "--debug")
+    kept = [a for a in arguments if not a.startswith(parts)]
+    if "--cells" in kept:
+        at = kept.index("--cells")
+        kept[at : at + 2] = []
+    return shlex.join(["python", "-m", "geoseg_jax.study", *kept])
+
+
 def main(_: list[str]) -> None:
     """Runs, and ends the process with the exit code."""
     workdir = pathlib.Path(WORKDIR.value).expanduser().absolute()
     # Most cells run the same program: compiled once for all of them, unless told otherwise.
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(workdir / "compiled"))
     # Here, since jax reads this when it is imported.
+    from geoseg_jax import checkpoints, data, monitor
     from geoseg_jax.study import conduct, guard
 
     quieten()
+    expected = (data.source.DataError, checkpoints.CheckpointError, monitor.TrainingError)
     try:
         code = conduct.conduct(
             CONFIG.value,
@@ -58,14 +70,14 @@ def main(_: list[str]) -> None:
             commands=COMMANDS.value,
             retry=RETRY.value,
             report_only=REPORT.value,
-            command=shlex.join(["python", "-m", "geoseg_jax.study", *sys.argv[1:]]),
+            command=_to_repeat(sys.argv[1:]),
         )
     except KeyboardInterrupt:  # between two jobs; within one, training saves first
         print("stopped; the same command goes on from here", file=sys.stderr)
         code = 130
     except guard.UnfairError as error:
         fail(error, guard.table(error.differences))
-    except (ValueError, OSError) as error:
+    except (*expected, ValueError, OSError) as error:
         fail(error)
     sys.exit(code)
 

@@ -79,7 +79,13 @@ def flops_of_a_step(config: ConfigDict, task: Any, shapes: Mapping[str, Any]) ->
     optimizer = steps.make_optimizer_for(task, config, config.train.steps, shapes)
     _, like = steps.make_state(task, optimizer, config.seed, shapes, mesh)
     _, lowered = steps.lower_train_step(task, optimizer, like, shapes, mesh)
-    return float((lowered.cost_analysis() or {}).get("flops", math.nan))
+    flops = (lowered.cost_analysis() or {}).get("flops")
+    if not flops:
+        raise ConfigError(
+            f"jax counts no operations of {config.task.name} on {jax.default_backend()}; start "
+            "with JAX_PLATFORMS=cpu --dry_run once, which keeps them in costs.json"
+        )
+    return float(flops)
 
 
 def apply(
@@ -107,9 +113,9 @@ def apply(
 
 
 def _shorten(config: ConfigDict) -> None:
-    """A warm-up that is longer than the training becomes a tenth of it."""
-    if config.optimizer.warmup_steps >= config.train.steps:
-        config.optimizer.warmup_steps = config.train.steps // 10
+    """A warm-up takes a tenth of the training at most, which a budget may have cut short."""
+    most = config.train.steps // 10
+    config.optimizer.warmup_steps = min(config.optimizer.warmup_steps, most)
 
 
 def _cost(config: ConfigDict, flops: float) -> Cost:

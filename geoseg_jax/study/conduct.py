@@ -13,6 +13,7 @@ from geoseg_jax.study.budget import Cost
 from geoseg_jax.study.plan import Cell, Plan
 
 FAILED = 2  # exit code
+STUDY = "study.json"
 
 
 def conduct(
@@ -43,9 +44,13 @@ def conduct(
       guard.UnfairError: for cells that must not be compared.
     """
     study = settings.plain(config)
+    _check_workdir(study, workdir)
     made = plan.make_plan(study, workdir)
-    made, costs = budget.apply(made, study["budget"], workdir / "costs.json", say)
+    counting = (lambda text: None) if commands else say
+    made, costs = budget.apply(made, study["budget"], workdir / "costs.json", counting)
     run.check_fair(made, study.get("declared", ()))
+    run.check_same(made)
+    run.check_same_pictures(made)
     if dry_run:
         say(describe(made, study, costs))
         return 0
@@ -53,7 +58,8 @@ def conduct(
         for job in run.jobs_of(made, part):
             say(plan.command("geoseg_jax.main", job.argument, job.config, job.workdir))
         return 0
-    _remember(study, workdir)
+    workdir.mkdir(parents=True, exist_ok=True)
+    manifest.write_json(workdir / STUDY, study)
     if retry:
         every = [job.workdir for job in (*made.pretrainings, *made.cells)]
         say(f"{records.forget_failures(every)} failed jobs will be tried again")
@@ -64,7 +70,7 @@ def conduct(
             part,
             say,
             keep_checkpoints=study.get("keep_checkpoints", False),
-            after=lambda job: _keep_panels(job, study),
+            after=lambda job: _keep_panels(job, study, say),
         )
         if ended.signal:
             say("stopped; the same command goes on from here")
@@ -75,31 +81,29 @@ def conduct(
     return FAILED if failed else 0
 
 
-def _keep_panels(job: run.Job, study: Mapping[str, Any]) -> None:
+def _keep_panels(job: run.Job, study: Mapping[str, Any], say: Callable[[str], None]) -> None:
     """Of the first subset and seed alone, which stand for the others."""
     first = dict(zip(("subset", "seed"), plan.replicates(study)[0], strict=True))
     count = study.get("panels", 0)
-    if count and isinstance(job, Cell) and first.items() <= job.factors.items():
+    if not count or not isinstance(job, Cell) or not first.items() <= job.factors.items():
+        return
+    try:
         panels.keep(job, count)
+    except Exception as error:  # of a picture for the report; the cell's numbers are there
+        say(f"{job.id}: no panels for the report: {type(error).__name__}: {error}")
 
 
-def _remember(study: Mapping[str, Any], workdir: pathlib.Path) -> None:
-    """study.json: what the folder holds the study of.
-
-    Raises:
-      ConfigError: where it holds another one; more values of factors and more arms are welcome.
+def _check_workdir(study: Mapping[str, Any], workdir: pathlib.Path) -> None:
+    """Raises ConfigError where the folder holds another study; more values of factors and more arms
+    are welcome.
     """
-    path = workdir / "study.json"
-    before = manifest.read_json(path)
-    if before:
-        for key in ("target", "pretraining", "budget", "reference"):
-            if before.get(key) != study.get(key):
-                raise ConfigError(
-                    f"{workdir} holds a study with another config.{key} ({before.get(key)}, now "
-                    f"{study.get(key)}); choose another --workdir"
-                )
-    workdir.mkdir(parents=True, exist_ok=True)
-    manifest.write_json(path, dict(study))
+    before = manifest.read_json(workdir / STUDY) or study
+    for key in ("target", "pretraining", "budget"):
+        if before.get(key) != study.get(key):
+            raise ConfigError(
+                f"{workdir} holds a study with another config.{key} ({before.get(key)}, now "
+                f"{study.get(key)}); choose another --workdir"
+            )
 
 
 def describe(made: Plan, study: Mapping[str, Any], costs: Mapping[str, Cost]) -> str:
@@ -107,8 +111,10 @@ def describe(made: Plan, study: Mapping[str, Any], costs: Mapping[str, Cost]) ->
     lines = [study["title"], "", "pre-trainings, each once:"]
     for job in made.pretrainings:
         users = sum(cell.pretraining == job.id for cell in made.cells)
-        state = _state(job.workdir)
-        lines.append(f"  {job.id:<32} {_cost(costs[job.id])}  for {users} cells{state}")
+        start = job.config.get("init_from")
+        more = f", from {pathlib.Path(start).name}" if start else ""
+        more += _state(job.workdir)
+        lines.append(f"  {job.id:<32} {_cost(costs[job.id])}  for {users} cells{more}")
     lines += ["", f"cells ({len(made.cells)}):"]
     for cell in made.cells:
         start = cell.pretraining or cell.config.get("init_from") or "random weights"

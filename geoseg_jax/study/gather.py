@@ -47,12 +47,16 @@ def _number(value: Any) -> float:
 
 def leakage_warning(evaluation: dict[str, Any]) -> str:
     """What eval.json tells of test data that the run or an ancestor of it was trained on."""
-    shared = [
-        f"{int(count)} test {what} seen in training or pre-training"
-        for key, what in _LEAKAGE.items()
-        if (count := evaluation.get(key) or 0)
-    ]
-    return "; ".join(shared)
+    told = []
+    for key, what in _LEAKAGE.items():
+        count = evaluation.get(key)
+        if count is None:
+            told.append(f"not recorded whether test {what} were seen before")
+        elif count:
+            told.append(f"{int(count)} test {what} seen in training or pre-training")
+    if evaluation.get("leakage_unknown_ancestors"):
+        told.append("what its weights from elsewhere were trained on is not recorded")
+    return "; ".join(told)
 
 
 def curve(workdir: pathlib.Path) -> list[tuple[int, float]]:
@@ -62,7 +66,10 @@ def curve(workdir: pathlib.Path) -> list[tuple[int, float]]:
         return []
     found = {}
     for line in path.read_text().splitlines():
-        values = json.loads(line)
+        try:
+            values = json.loads(line)
+        except ValueError:  # the last one, of a run that was killed while writing it
+            continue
         if METRIC in values and values[METRIC] is not None:
             found[int(values["step"])] = float(values[METRIC])
     return sorted(found.items())

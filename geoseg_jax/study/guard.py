@@ -18,7 +18,7 @@ SETTINGS = {
     "labels": ("data.labels",),
     "training": ("transfer.frozen",),
     "decoder": ("model.decoder", "model.dpt_features", "transfer.frozen"),
-    "resolution": ("data.height", "data.width"),
+    "resolution": ("data.height", "data.width", "data.crop"),
     # A transformer is trained by another optimiser: presets/encoders.suit_vit.
     "encoder": (
         *("model.encoder", "model.dpt_features", "model.decoder", "optimizer.name"),
@@ -32,8 +32,8 @@ SETTINGS = {
 WITHIN = ("arm", "subset", "seed")
 # Where a cell's data lies and how often it reports changes none of its numbers.
 IRRELEVANT = (
-    *("data.root", "data.cache_dir", "data.workers", "train.log_every", "train.checkpoint_every"),
-    *("train.pictures_every", "train.profile_at"),
+    *("data.root", "data.eval_root", "data.cache_dir", "data.workers", "train.log_every"),
+    *("train.checkpoint_every", "train.pictures_every", "train.profile_at"),
 )
 
 

@@ -12,9 +12,11 @@ import numpy as np
 from PIL import Image
 
 from geoseg_jax import transfer
+from geoseg_jax.checkpoints import steps_in
 from geoseg_jax.data import make_data
 from geoseg_jax.models import encoders
 from geoseg_jax.report import features
+from geoseg_jax.study import records
 from geoseg_jax.study.plan import Cell, Plan
 
 PICTURES = 32  # at most; from all over the evaluation split
@@ -57,7 +59,10 @@ def _starts(study: Mapping[str, Any], made: Plan) -> dict[str, Cell]:
     found: dict[str, Cell] = {}
     for cell in made.cells:
         start = cell.config.get("init_from") or ""
-        there = not cell.pretraining or (pathlib.Path(start) / "checkpoints").is_dir()
+        record = records.read(pathlib.Path(start)) if cell.pretraining else None
+        there = record is not None and record.state == records.DONE
+        there = there and bool(steps_in(pathlib.Path(start) / "checkpoints"))
+        there |= not cell.pretraining and (not start or pathlib.Path(start).exists())
         if there and first.items() <= cell.factors.items():
             found.setdefault(cell.factors["arm"], cell)
     return found

@@ -9,6 +9,7 @@ import itertools
 import json
 import pathlib
 import re
+import shlex
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -66,6 +67,9 @@ def check(study: Mapping[str, Any]) -> None:
     for key in study:
         if key not in KEYS:
             raise ConfigError(f"config.{key} is nothing of a study{did_you_mean(key, KEYS)}")
+    for key in ("title", "question", "arms", "reference", "budget", "target", "factors"):
+        if key not in study:
+            raise ConfigError(f"a study needs config.{key}; see configs/study_quick.py")
     names = [arm["name"] for arm in study["arms"]]
     for name in study.get("without", ()):
         if name not in names:
@@ -79,27 +83,61 @@ def check(study: Mapping[str, Any]) -> None:
             raise ConfigError(
                 f"arm {arm['name']!r}: names are unique and of a-z, 0-9 and _; `label` is shown"
             )
+        nothing = not (arm.get("config") or arm.get("weights"))
+        if nothing and len(arm) > 1 + ("label" in arm):
+            raise ConfigError(
+                f"arm {arm['name']!r} has neither config nor weights, and yet more than a label"
+            )
         if arm.get("config") and arm.get("weights"):
             raise ConfigError(f"arm {arm['name']!r} has both config and weights; give one")
-        if arm.get("start") and arm["start"] not in names[: names.index(arm["name"])]:
-            raise ConfigError(
-                f"arm {arm['name']!r} starts from {arm['start']!r}, which is no arm before it"
-            )
+        _check_start(study, arm, names)
+        for key in settings.flatten(arm.get("target", {})):
+            if key not in study.get("declared", ()):
+                raise ConfigError(
+                    f"arm {arm['name']!r} has a {key} of its own for the target; name it in "
+                    "config.declared, so that the report tells, or drop it"
+                )
     if study["reference"] not in names or study["reference"] in study.get("without", ()):
         hint = did_you_mean(study["reference"], names)
         raise ConfigError(f"config.reference={study['reference']!r} is no arm{hint}")
     pairs = ("replicate",) if "replicate" in study["factors"] else ("subset", "seed")
-    for factor in (*FACTORS[1:-2], *pairs):
+    known = (*FACTORS[1:-2], *pairs)
+    for factor in study["factors"]:
+        if factor not in known:
+            hint = did_you_mean(factor, known)
+            raise ConfigError(f"config.factors.{factor} is none of {', '.join(known)}{hint}")
+    for factor in known:
         values = study["factors"].get(factor, ())
         if not isinstance(values, tuple | list) or not values or len(set(values)) < len(values):
             raise ConfigError(
                 f"config.factors.{factor}={values!r} must be a tuple of one or more values, each "
                 "once"
             )
+    for factor in ("labels", *pairs):
+        for value in study["factors"][factor]:
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise ConfigError(f"config.factors.{factor} holds {value!r}, no whole number")
+    amount = study["budget"].get("amount", 1)
+    if not isinstance(amount, int | float) or amount <= 0:
+        raise ConfigError(f"config.budget.amount={amount!r} must be above 0")
     for training in study["factors"]["training"]:
         if training not in TRAININGS:
             hint = did_you_mean(training, TRAININGS)
             raise ConfigError(f"config.factors.training holds {training!r}{hint}")
+
+
+def _check_start(study: Mapping[str, Any], arm: Mapping[str, Any], names: list[str]) -> None:
+    start = arm.get("start")
+    if not start:
+        return
+    before = study["arms"][: names.index(arm["name"])]
+    trained = [a["name"] for a in before if a.get("config")]
+    trained = [name for name in trained if name not in study.get("without", ())]
+    if start not in trained and arm["name"] not in study.get("without", ()):
+        raise ConfigError(
+            f"arm {arm['name']!r} starts from {start!r}, which is no arm before it that is "
+            "trained; put it there, or leave this one out too, --config.without"
+        )
 
 
 def make_plan(study: Mapping[str, Any], workdir: pathlib.Path) -> Plan:
@@ -121,7 +159,22 @@ def make_plan(study: Mapping[str, Any], workdir: pathlib.Path) -> Plan:
     for *others, (subset, seed) in itertools.product(*values):
         factors = dict(zip(FACTORS, (*others, subset, seed), strict=True))
         cells.append(_cell(study, arms[factors["arm"]], factors, workdir))
+    _check_distinct(cells)
     return Plan(list(pretrainings.values()), cells)
+
+
+def _check_distinct(cells: list[Cell]) -> None:
+    """Raises ConfigError for cells that would be the same run, and no replicates of each other."""
+    seen: dict[str, Cell] = {}
+    for cell in cells:
+        text = json.dumps([cell.factors["arm"], settings.plain(cell.config)], sort_keys=True)
+        first = seen.setdefault(text, cell)
+        if first is not cell:
+            unlike = [f for f in FACTORS if cell.factors[f] != first.factors[f]]
+            raise ConfigError(
+                f"{cell.id} and {first.id} are the same run: {', '.join(unlike)} makes no "
+                "difference there (all labels have no subsets; auto is one of the decoders)"
+            )
 
 
 def arms_of(study: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -157,11 +210,11 @@ def replicates(study: Mapping[str, Any]) -> list[tuple[int, int]]:
 def _pretraining(study, arm, encoder, workdir) -> Pretraining:
     name = f"{arm['name']}-{encoder}"
     options = f"{encoder}"
+    what = f"arm {arm['name']!r}"
     if arm.get("start"):
-        options += f",init={_start(arm, encoder, workdir)}"
+        options += f",init={_path(workdir / 'pretraining' / (arm['start'] + '-' + encoder), what)}"
     argument = _with_options(arm["config"], options)
     config = config_files.load(argument)
-    what = f"arm {arm['name']!r}"
     known = settings.flatten(config)
     # What is said of all pre-trainings holds for those that have such a setting.
     shared = settings.flatten(study.get("pretraining", {}))
@@ -173,8 +226,15 @@ def _pretraining(study, arm, encoder, workdir) -> Pretraining:
     return Pretraining(name, arm["name"], encoder, argument, config, workdir / "pretraining" / name)
 
 
-def _start(arm: Mapping[str, Any], encoder: str, workdir: pathlib.Path) -> str:
-    return str(workdir / "pretraining" / f"{arm['start']}-{encoder}")
+def _path(path: pathlib.Path | str, what: str) -> str:
+    """A path as an option behind a config's colon can hold it.
+
+    Raises:
+      ConfigError: for one with a comma.
+    """
+    if "," in str(path):
+        raise ConfigError(f"{what}: {path} has a comma, which options are parted by; rename it")
+    return str(path)
 
 
 def _cell(study, arm, factors, workdir) -> Cell:
@@ -185,7 +245,7 @@ def _cell(study, arm, factors, workdir) -> Cell:
         # All labels have no subsets; there, replicates differ in the seed.
         "subset": factors["subset"] if factors["labels"] else -1,
         "frozen": factors["training"] == "frozen",
-        "init": start,
+        "init": _path(start, f"arm {arm['name']!r}"),
     }
     if factors["resolution"]:
         options["resolution"] = factors["resolution"]
@@ -231,14 +291,10 @@ def command(module: str, argument: str, config: ConfigDict, workdir: pathlib.Pat
     """The command that trains exactly this, for a shell: what differs from the file as flags."""
     base = settings.flatten(config_files.load(argument))
     changed = {k: v for k, v in settings.flatten(config).items() if base.get(k) != v}
-    flags = [f"--config={_quoted(argument)}", f"--workdir={_quoted(str(workdir))}"]
-    flags += [f"--config.{key}={_quoted(_written(value))}" for key, value in changed.items()]
-    return f"python -m {module} " + " ".join(flags)
+    flags = [f"--config={argument}", f"--workdir={workdir}"]
+    flags += [f"--config.{key}={_written(value)}" for key, value in changed.items()]
+    return shlex.join(["python", "-m", module, *flags])
 
 
 def _written(value: Any) -> str:
     return str(tuple(value)) if isinstance(value, list) else str(value)
-
-
-def _quoted(text: str) -> str:
-    return f"'{text}'" if re.search(r"[^\w@%+=:,./-]", text) else text

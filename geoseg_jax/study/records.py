@@ -6,6 +6,7 @@ may share.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import pathlib
@@ -45,7 +46,7 @@ def forget_failures(workdirs: list[pathlib.Path]) -> int:
     """So that they are tried again; returns how many."""
     failed = [w for w in workdirs if (record := read(w)) and record.state == FAILED]
     for workdir in failed:
-        _path(workdir, "record").unlink()
+        _path(workdir, "record").unlink(missing_ok=True)
         _path(workdir, "starts").unlink(missing_ok=True)
     return len(failed)
 
@@ -58,7 +59,12 @@ def lock(workdir: pathlib.Path) -> Iterator[bool]:
     try:
         try:
             fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EAGAIN):
+                raise OSError(
+                    f"{workdir.parent}: this file system has no locks ({error.strerror}); choose a "
+                    "--workdir on another one"
+                ) from error
             yield False
             return
         yield True

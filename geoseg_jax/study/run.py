@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from geoseg_jax import manifest, settings, train, writers
+from geoseg_jax.checkpoints import steps_in
+from geoseg_jax.settings import ConfigError
 from geoseg_jax.study import guard, records
 from geoseg_jax.study.plan import Cell, Plan, Pretraining
 from geoseg_jax.study.records import DONE, FAILED, Record
@@ -123,11 +125,12 @@ def _train(job, say, run, keep_checkpoints, after) -> tuple[str, int, float]:
     say(f"\n{job.id}")
     start = time.monotonic()
     try:
-        result = run(job.config, job.workdir)
-        if result.signal:
-            records.discount_start(job.workdir)
-            return BUSY, result.signal, 0.0
-        after(job)
+        if not _finished(job):
+            result = run(job.config, job.workdir)
+            if result.signal:
+                records.discount_start(job.workdir)
+                return BUSY, result.signal, 0.0
+            after(job)
     except Exception as error:  # one job's end must not be the study's
         job.workdir.mkdir(parents=True, exist_ok=True)
         (job.workdir / "error.txt").write_text(traceback.format_exc())
@@ -135,10 +138,18 @@ def _train(job, say, run, keep_checkpoints, after) -> tuple[str, int, float]:
         record = Record(FAILED, time.monotonic() - start, line)
     else:
         record = Record(DONE, time.monotonic() - start, "")
-        if isinstance(job, Cell) and not keep_checkpoints:
-            shutil.rmtree(job.workdir / "checkpoints", ignore_errors=True)
+    # The record first: killed between the two, checkpoints are left over and nothing is lost.
     records.write(job.workdir, record)
+    if record.state == DONE and isinstance(job, Cell) and not keep_checkpoints:
+        shutil.rmtree(job.workdir / "checkpoints", ignore_errors=True)
     return record.state, 0, record.seconds
+
+
+def _finished(job: Job) -> bool:
+    """Whether a run of the main command was finished here, whose checkpoints are gone."""
+    done = manifest.read_json(job.workdir / "manifest.json")
+    there = (job.workdir / "eval.json").exists() and not steps_in(job.workdir / "checkpoints")
+    return bool(done) and there and done["step"] >= job.config.train.steps
 
 
 def _line(job: Job, state: str, number: int, total: int, spent: Sequence[float], left: int) -> str:
@@ -159,6 +170,51 @@ def check_fair(plan: Plan, declared: Sequence[str] = ()) -> None:
         for cell in plan.cells
     ]
     guard.refuse(cells, declared)
+
+
+def check_same(plan: Plan) -> None:
+    """What is there was trained as it is planned now, pre-trainings included.
+
+    Raises:
+      ConfigError: for the first job that wasn't, with the setting.
+    """
+    for job in (*plan.pretrainings, *plan.cells):
+        trained = _trained(job.workdir)
+        if trained is None:
+            continue
+        here = settings.flatten(settings.plain(job.config))
+        there = settings.flatten(trained)
+        for key in sorted(set(here) | set(there)):
+            pair = here.get(key), there.get(key)
+            if key == "init_from":  # the folder may have been moved as a whole
+                pair = tuple(pathlib.Path(str(path or "")).name for path in pair)
+            if key not in guard.IRRELEVANT and pair[0] != pair[1]:
+                raise ConfigError(
+                    f"{job.workdir} was trained with config.{key}={pair[1]!r}, now planned is "
+                    f"{pair[0]!r}; remove that folder and what starts from it, or choose another "
+                    "--workdir"
+                )
+
+
+def check_same_pictures(plan: Plan) -> None:
+    """Finished cells of one condition were judged on the same records.
+
+    Raises:
+      ConfigError: for the first that was judged on others, as where a root has changed.
+    """
+    firsts: dict[tuple, tuple[Cell, str]] = {}
+    for cell in plan.cells:
+        done = manifest.read_json(cell.workdir / "manifest.json")
+        if not done:
+            continue
+        condition = tuple(v for k, v in cell.factors.items() if k not in guard.WITHIN)
+        judged = done["data"]["eval"]["sha256"]
+        first, expected = firsts.setdefault(condition, (cell, judged))
+        if judged != expected:
+            raise ConfigError(
+                f"{cell.workdir} was judged on other pictures or labels than {first.id}; put the "
+                "data back, or remove one of them"
+            )
 
 
 def _trained(workdir: pathlib.Path) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ from geoseg_jax import manifest
 from geoseg_jax.report import figures, page, tables
 from geoseg_jax.study import gather, inside, panels, plan, records, results
 from geoseg_jax.study.budget import Cost
-from geoseg_jax.study.plan import Plan
+from geoseg_jax.study.plan import Plan, Pretraining
 
 # How segmentation calls its pictures; the first two are the same for all arms.
 INPUT, TRUTH, PREDICTION = "input", "label", "prediction"
@@ -34,6 +34,9 @@ def report(
     for row, cell in zip(rows, made.cells, strict=True):
         row["command"] = plan.command("geoseg_jax.main", cell.argument, cell.config, cell.workdir)
     machine = manifest.describe_machine()
+    # First what can't fail: the numbers.
+    workdir.mkdir(parents=True, exist_ok=True)
+    results.write_csv(workdir / "results.csv", rows)
     found = results.assemble(
         rows,
         study["reference"],
@@ -50,8 +53,6 @@ def report(
         date=manifest.now(),
         commands=[command],
     )
-    workdir.mkdir(parents=True, exist_ok=True)
-    results.write_csv(workdir / "results.csv", rows)
     manifest.write_json(workdir / "results.json", found)
     (workdir / "table.md").write_text(tables.markdown(found), encoding="utf-8")
     (workdir / "table.tex").write_text(tables.latex(found), encoding="utf-8")
@@ -78,7 +79,8 @@ def _revision(machine: Mapping[str, Any]) -> dict[str, str]:
 
 def _arm(arm, made: Plan, costs, rows) -> dict[str, Any]:
     """What the report tells of an arm: what it was trained on, at what cost, and from what."""
-    jobs = [job for job in made.pretrainings if job.arm == arm["name"]]
+    own = [job for job in made.pretrainings if job.arm == arm["name"]]
+    jobs = [ancestor for job in own for ancestor in _chain(job, made)]  # what they start from too
     done = [record.seconds for job in jobs if (record := records.read(job.workdir))]
     warnings = {row["warning"] for row in rows if row["arm"] == arm["name"] and row["warning"]}
     ancestors = [arm["start"]] if arm.get("start") else []
@@ -90,13 +92,26 @@ def _arm(arm, made: Plan, costs, rows) -> dict[str, Any]:
         "command": "; ".join(
             plan.command("geoseg_jax.main", job.argument, job.config, job.workdir) for job in jobs
         ),
-        "images": sum(costs[job.id].images for job in jobs),
-        "steps": sum(costs[job.id].steps for job in jobs),
-        "flops": sum(costs[job.id].flops for job in jobs),
+        **_spent(jobs, costs, known=not arm.get("weights")),
         "seconds": sum(done) if done else math.nan,
         "ancestors": ancestors,
         "warning": "; ".join(sorted(warnings)),
     }
+
+
+def _chain(job: Pretraining, made: Plan) -> list[Pretraining]:
+    """The pre-training and what it starts from, the first first."""
+    start = str(job.config.get("init_from") or "")
+    before = [other for other in made.pretrainings if str(other.workdir) == start]
+    return [*(first for other in before for first in _chain(other, made)), job]
+
+
+def _spent(jobs, costs, known: bool) -> dict[str, float]:
+    """What an arm has looked at and used up in all; nan for weights from elsewhere."""
+    names = ("images", "steps", "flops")
+    if not known:
+        return dict.fromkeys(names, math.nan)
+    return {name: sum(getattr(costs[job.id], name) for job in jobs) for name in names}
 
 
 def _budget(study, made: Plan, costs) -> str:
@@ -107,6 +122,9 @@ def _budget(study, made: Plan, costs) -> str:
         pretraining = "each pre-training the steps of its own config, which need not be fair"
     else:
         pretraining = f"each pre-training {given['amount']:,} {_MEASURES[given['measure']]}"
+    chains = [a.get("label", a["name"]) for a in plan.arms_of(study).values() if a.get("start")]
+    if chains:
+        pretraining += f" ({', '.join(chains)}: that for each of the pre-trainings in its chain)"
     return f"{pretraining}; each cell {cell.steps:,} steps of segmentation"
 
 
@@ -124,7 +142,7 @@ def _panels(study, made: Plan) -> list[dict[str, Any]]:
     for cell in made.cells:
         if not first.items() <= cell.factors.items():
             continue
-        title = f"{cell.factors['labels']} labels, {cell.factors['training'].replace('_', '-')}"
+        title = _condition(cell.factors, study["factors"])
         for number in range(study.get("panels", 0)):
             prediction = panels.path(cell.workdir, number, PREDICTION)
             if not prediction.exists():
@@ -143,6 +161,15 @@ def _panels(study, made: Plan) -> list[dict[str, Any]]:
         for title, numbers in shown.items()
         for number, pictures in numbers.items()
     ]
+
+
+def _condition(factors: Mapping[str, Any], all_factors: Mapping[str, Any]) -> str:
+    """'16 labels, frozen', and of the other factors those that vary."""
+    labels = factors["labels"] or "all"
+    others = [
+        str(factors[k]) for k in ("decoder", "resolution", "encoder") if len(all_factors[k]) > 1
+    ]
+    return ", ".join([f"{labels} labels", factors["training"].replace("_", "-"), *others])
 
 
 def _uri(path: pathlib.Path) -> str:

@@ -49,7 +49,8 @@ def test_one_command_from_plan_to_report(conducted, tmp_path):
     assert {row["status"] for row in rows} == {"done"}
     results = json.loads((tmp_path / "results.json").read_text())
     arm = next(arm for arm in results["arms"] if arm["name"] == "chain")
-    assert (arm["steps"], arm["images"], arm["ancestors"]) == (2, 12, ["inpainting"])
+    # Two steps of depth, and before them the six of what it starts from.
+    assert (arm["steps"], arm["images"], arm["ancestors"]) == (8, 24, ["inpainting"])
     assert "init=" in arm["command"]
     assert "inpainting" in (tmp_path / "table.md").read_text()
     assert (tmp_path / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
@@ -75,6 +76,14 @@ def test_a_cell_done_elsewhere_with_other_settings_is_refused(conducted, tmp_pat
     with pytest.raises(guard.UnfairError) as caught:
         conducted(tmp_path)
     assert path.parent.name in guard.table(caught.value.differences)
+    for path in (tmp_path / "cells").glob("*/config.json"):  # all alike, and not as planned
+        changed = json.loads(path.read_text())
+        changed["optimizer"]["weight_decay"] = 0.3
+        path.write_text(json.dumps(changed))
+    with pytest.raises(
+        ConfigError, match=r"trained with config\.optimizer\.weight_decay=0\.3, now"
+    ):
+        conducted(tmp_path)
 
 
 def test_a_workdir_holds_one_study_to_which_arms_and_seeds_may_be_added(conducted, tmp_path):

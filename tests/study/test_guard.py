@@ -3,6 +3,7 @@ import json
 import pytest
 
 from geoseg_jax import settings
+from geoseg_jax.settings import ConfigError
 from geoseg_jax.study import guard, run
 from tests.study.tiny_study import ARMS, FACTORS, plan, study
 
@@ -62,9 +63,12 @@ def test_a_factor_excuses_its_settings_in_other_conditions_alone(tmp_path):
 
 def test_an_arms_own_target_is_refused_unless_declared(tmp_path):
     arms = (ARMS[0], {**ARMS[1], "target": {"task": {"normalise_twice": True}}})
+    with pytest.raises(ConfigError, match=r"has a task\.normalise_twice of its own"):
+        plan(tmp_path, arms=arms)
+    made = plan(tmp_path, arms=arms, declared=("task.normalise_twice",))
+    run.check_fair(made, declared=("task.normalise_twice",))
     with pytest.raises(guard.UnfairError):
-        run.check_fair(plan(tmp_path, arms=arms))
-    run.check_fair(plan(tmp_path, arms=arms), declared=("task.normalise_twice",))
+        run.check_fair(made)
 
 
 def test_what_was_trained_counts_and_not_what_was_planned(tmp_path):

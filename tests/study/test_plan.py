@@ -74,7 +74,20 @@ def test_a_command_gives_the_very_config(tmp_path):
         ({"factors": FACTORS | {"training": ("frosen",)}}, "did you mean 'frozen'"),
         ({"arms": (*ARMS, {"name": "random"})}, "'random': names are unique"),
         ({"arms": ({"name": "random", "cofig": "x"},)}, "'cofig', which is no setting; did you"),
-        ({"arms": ({"name": "random", "start": "later"},)}, "'later', which is no arm before it"),
+        (
+            {"arms": ({"name": "random"}, {**ARMS[2], "start": "later"})},
+            "'later', which is no arm before it that is trained",
+        ),
+        ({"arms": ({"name": "random"}, {"name": "b", "set": {}})}, "neither config nor weights"),
+        ({"factors": FACTORS | {"label": (8,)}}, "config.factors.label is none of"),
+        ({"factors": FACTORS | {"labels": ("8",)}}, "holds '8', no whole number"),
+        ({"factors": FACTORS | {"labels": (0,), "subset": (0, 1)}}, "are the same run: subset"),
+        ({"factors": FACTORS | {"decoder": ("auto", "unet")}}, "are the same run: decoder"),
+        ({"budget": {"measure": "images", "amount": -5}}, "amount=-5 must be above 0"),
+        (
+            {"arms": ({"name": "random"}, {**ARMS[1], "target": {"seed": 3}})},
+            "has a seed of its own for the target; name it in config.declared",
+        ),
         ({"arms": ({"name": "random", "config": "a", "weights": "b"},)}, "give one"),
         ({"target": {"config": "configs/segment_synthtic.py"}}, "did you mean"),
         (
@@ -94,7 +107,7 @@ STUDIES = {
     "study_cityscapes": ["preset=paper_code"],
     "study_folder": ["resolution=64x32"],
     "study_kitti": ["preset=paper_code"],
-    "study_nyu": ["resolution=160x128,held_out"],
+    "study_nyu": ["resolution=160x128"],
     "study_quick": ["smoke"],
 }
 CASES = [(name, argument) for name, others in STUDIES.items() for argument in ["", *others]]

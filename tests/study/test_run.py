@@ -2,9 +2,12 @@
 
 import json
 import random
+import shutil
 
 import pytest
 
+from geoseg_jax import settings
+from geoseg_jax.settings import ConfigError
 from geoseg_jax.study import gather, records, run
 from geoseg_jax.train import Result
 from tests.study.tiny_study import plan
@@ -132,9 +135,66 @@ def test_killed_at_random_it_gives_the_same_rows(tmp_path):
     assert results[0][0]["curve"] == [(3, results[0][0]["miou"])]
 
 
+def test_killed_between_the_end_of_a_run_and_its_record(tmp_path, monkeypatch):
+    made = plan(tmp_path)
+    only = (0, len(made.cells))
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_):
+        raise Killed
+
+    def whole(config, workdir):
+        (workdir / "manifest.json").parent.mkdir(parents=True, exist_ok=True)
+        (workdir / "manifest.json").write_text('{"step": 3}')
+        return fake(config, workdir)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(records, "write", killed)
+        with pytest.raises(Killed):
+            run.work(made, only, run=whole, **QUIET)
+    assert (made.cells[0].workdir / "checkpoints").exists()
+    # And where the checkpoints had gone as well, nothing asks for them.
+    shutil.rmtree(made.cells[0].workdir / "checkpoints")
+    assert run.work(made, only, run=killed, **QUIET).failed == []
+    assert gather.rows(made)[0]["status"] == "done"
+
+
+def test_what_was_trained_otherwise_than_planned_is_refused(tmp_path):
+    made = plan(tmp_path)
+    job = made.pretrainings[0]
+    job.workdir.mkdir(parents=True)
+    trained = settings.plain(job.config)
+    (job.workdir / "config.json").write_text(json.dumps(trained))
+    run.check_same(made)
+    trained["data"]["height"] = 128
+    (job.workdir / "config.json").write_text(json.dumps(trained))
+    with pytest.raises(ConfigError, match=r"config\.data\.height=128, now planned is 64"):
+        run.check_same(made)
+
+
+def test_cells_judged_on_other_pictures_are_refused(tmp_path):
+    made = plan(tmp_path)
+    alike = [c for c in made.cells if c.factors["labels"] == 8][:8]
+    for number, cell in enumerate(alike):
+        cell.workdir.mkdir(parents=True)
+        data = {"eval": {"sha256": "other" if number == 7 else "same"}}
+        (cell.workdir / "manifest.json").write_text(json.dumps({"step": 3, "data": data}))
+    with pytest.raises(ConfigError, match="judged on other pictures"):
+        run.check_same_pictures(made)
+    made.cells[0].workdir.joinpath("manifest.json").unlink()
+
+
 def test_rows_tell_what_is_missing_and_what_has_leaked(tmp_path):
     made = plan(tmp_path)
     assert {row["status"] for row in gather.rows(made)} == {"missing"}
+    both = gather.leakage_warning(
+        {"leakage_shared_files": None, "leakage_shared_drives": 0.0, "leakage_unknown_ancestors": 1}
+    )
+    assert "not recorded whether test pictures were seen" in both
+    assert "weights from elsewhere" in both
     told = gather.leakage_warning({"leakage_shared_drives": 2.0, "leakage_shared_files": 0.0})
     assert told == "2 test drives seen in training or pre-training"
-    assert gather.leakage_warning({"leakage_shared_drives": None}) == ""
+    none = {"leakage_shared_drives": 0.0, "leakage_shared_files": 0.0}
+    assert gather.leakage_warning(none) == ""
