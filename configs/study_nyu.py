@@ -22,44 +22,11 @@ def get_config(arg: str = "") -> ConfigDict:
     options = argument.parse(arg, {"resolution": "320x256"}, file)
     height, width = argument.size(options["resolution"], f"{file}:resolution")
     size = {"height": height, "width": width}
-    whole = {"scale": (), "crop": ()}
     return ConfigDict(
         {
             "title": "NYUv2",
             "question": "What helps segmentation indoors more, depth or classification?",
-            "arms": (
-                {"name": "random", "label": "Random weights"},
-                {
-                    "name": "classification",
-                    "label": "Classification",
-                    "config": "configs/classify_folder.py:resolution=64x64",
-                    "root": "classes",
-                },
-                {
-                    "name": "reconstruction",
-                    "label": "Inpainting",
-                    "config": "configs/reconstruct_kitti.py",
-                    "set": {
-                        "data": {"name": "pictures", "train_split": "*", "eval_split": "*"} | size
-                    },
-                    "root": "nyu_pictures",
-                },
-                {
-                    "name": "depth_supervised",
-                    "label": "Depth, Kinect",
-                    "config": "configs/depth_nyu.py:official",
-                    "set": {"data": size | whole},
-                    "root": "nyu",
-                },
-                {
-                    "name": "classification_depth",
-                    "label": "Classification, then depth",
-                    "config": "configs/depth_nyu.py:official",
-                    "set": {"data": size | whole},
-                    "root": "nyu",
-                    "start": "classification",
-                },
-            ),
+            "arms": _arms(size),
             "reference": "random",
             "without": (),
             "declared": (),
@@ -81,4 +48,39 @@ def get_config(arg: str = "") -> ConfigDict:
             "panels": 4,
             "keep_checkpoints": False,
         }
+    )
+
+
+def _arms(size: dict) -> tuple[dict, ...]:
+    whole = {"scale": (), "crop": ()}
+    return (
+        {"name": "random", "label": "Random weights"},
+        {
+            "name": "classification",
+            "label": "Classification",
+            "config": "configs/classify_folder.py:resolution=64x64",
+            "root": "classes",
+        },
+        {
+            "name": "reconstruction",
+            "label": "Inpainting",
+            "config": "configs/reconstruct_kitti.py",
+            "set": {"data": {"name": "pictures", "train_split": "*", "eval_split": "*"} | size},
+            "root": "nyu_pictures",
+        },
+        {
+            "name": "depth_supervised",
+            "label": "Depth, Kinect",
+            "config": "configs/depth_nyu.py:official",
+            "set": {"data": size | whole},
+            "root": "nyu",
+        },
+        {
+            "name": "classification_depth",
+            "label": "Classification, then depth",
+            "config": "configs/depth_nyu.py:official",
+            "set": {"data": size | whole},
+            "root": "nyu",
+            "start": "classification",
+        },
     )

@@ -1,5 +1,6 @@
 """A study from its config to its report: plan, budget, guard, training, tables and pages."""
 
+import functools
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -31,7 +32,7 @@ def conduct(
     """All of it; returns the exit code.
 
     Args:
-      config: a study, see plan.KEYS and configs/study_quick.py.
+      config: a study, see check.KEYS and configs/study_quick.py.
       workdir: the study's folder.
       part: (i, n), which part of the cells is trained here.
       dry_run, commands: say what would be done, and do nothing.
@@ -65,13 +66,9 @@ def conduct(
         say(f"{records.forget_failures(every)} failed jobs will be tried again")
     failed: list[str] = []
     if not report_only:
-        ended = run.work(
-            made,
-            part,
-            say,
-            keep_checkpoints=study.get("keep_checkpoints", False),
-            after=lambda job: _keep_panels(job, study, say),
-        )
+        keep = study.get("keep_checkpoints", False)
+        after = functools.partial(_keep_panels, study=study, say=say)
+        ended = run.work(made, part, say, keep_checkpoints=keep, after=after)
         if ended.signal:
             say("stopped; the same command goes on from here")
             return 128 + ended.signal

@@ -8,7 +8,6 @@ import hashlib
 import itertools
 import json
 import pathlib
-import re
 import shlex
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -16,17 +15,8 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 
 from geoseg_jax import config_files, settings
-from geoseg_jax.near_miss import did_you_mean
 from geoseg_jax.settings import ConfigError
-
-FACTORS = ("arm", "labels", "training", "decoder", "resolution", "encoder", "subset", "seed")
-TRAININGS = ("fine_tuned", "frozen")
-# What a study's config may hold, and what an arm of it may.
-KEYS = (
-    *("title", "question", "arms", "reference", "pretraining", "target", "factors", "budget"),
-    *("panels", "keep_checkpoints", "roots", "without", "declared"),
-)
-ARM_KEYS = (*("name", "label", "config", "set", "root", "eval_root", "weights", "start", "target"),)
+from geoseg_jax.study.check import FACTORS, check
 
 
 class Pretraining(NamedTuple):
@@ -56,88 +46,6 @@ class Plan(NamedTuple):
 
     pretrainings: list[Pretraining]
     cells: list[Cell]
-
-
-def check(study: Mapping[str, Any]) -> None:
-    """Refuses a study that can't be planned.
-
-    Raises:
-      ConfigError: naming the key, its value and the remedy.
-    """
-    for key in study:
-        if key not in KEYS:
-            raise ConfigError(f"config.{key} is nothing of a study{did_you_mean(key, KEYS)}")
-    for key in ("title", "question", "arms", "reference", "budget", "target", "factors"):
-        if key not in study:
-            raise ConfigError(f"a study needs config.{key}; see configs/study_quick.py")
-    names = [arm["name"] for arm in study["arms"]]
-    for name in study.get("without", ()):
-        if name not in names:
-            raise ConfigError(f"config.without holds {name!r}, no arm{did_you_mean(name, names)}")
-    for arm in study["arms"]:
-        for key in arm:
-            if key not in ARM_KEYS:
-                hint = did_you_mean(key, ARM_KEYS)
-                raise ConfigError(f"arm {arm['name']!r} has {key!r}, which is no setting{hint}")
-        if not re.fullmatch(r"[a-z0-9_]+", arm["name"]) or names.count(arm["name"]) > 1:
-            raise ConfigError(
-                f"arm {arm['name']!r}: names are unique and of a-z, 0-9 and _; `label` is shown"
-            )
-        nothing = not (arm.get("config") or arm.get("weights"))
-        if nothing and len(arm) > 1 + ("label" in arm):
-            raise ConfigError(
-                f"arm {arm['name']!r} has neither config nor weights, and yet more than a label"
-            )
-        if arm.get("config") and arm.get("weights"):
-            raise ConfigError(f"arm {arm['name']!r} has both config and weights; give one")
-        _check_start(study, arm, names)
-        for key in settings.flatten(arm.get("target", {})):
-            if key not in study.get("declared", ()):
-                raise ConfigError(
-                    f"arm {arm['name']!r} has a {key} of its own for the target; name it in "
-                    "config.declared, so that the report tells, or drop it"
-                )
-    if study["reference"] not in names or study["reference"] in study.get("without", ()):
-        hint = did_you_mean(study["reference"], names)
-        raise ConfigError(f"config.reference={study['reference']!r} is no arm{hint}")
-    pairs = ("replicate",) if "replicate" in study["factors"] else ("subset", "seed")
-    known = (*FACTORS[1:-2], *pairs)
-    for factor in study["factors"]:
-        if factor not in known:
-            hint = did_you_mean(factor, known)
-            raise ConfigError(f"config.factors.{factor} is none of {', '.join(known)}{hint}")
-    for factor in known:
-        values = study["factors"].get(factor, ())
-        if not isinstance(values, tuple | list) or not values or len(set(values)) < len(values):
-            raise ConfigError(
-                f"config.factors.{factor}={values!r} must be a tuple of one or more values, each "
-                "once"
-            )
-    for factor in ("labels", *pairs):
-        for value in study["factors"][factor]:
-            if isinstance(value, bool) or not isinstance(value, int):
-                raise ConfigError(f"config.factors.{factor} holds {value!r}, no whole number")
-    amount = study["budget"].get("amount", 1)
-    if not isinstance(amount, int | float) or amount <= 0:
-        raise ConfigError(f"config.budget.amount={amount!r} must be above 0")
-    for training in study["factors"]["training"]:
-        if training not in TRAININGS:
-            hint = did_you_mean(training, TRAININGS)
-            raise ConfigError(f"config.factors.training holds {training!r}{hint}")
-
-
-def _check_start(study: Mapping[str, Any], arm: Mapping[str, Any], names: list[str]) -> None:
-    start = arm.get("start")
-    if not start:
-        return
-    before = study["arms"][: names.index(arm["name"])]
-    trained = [a["name"] for a in before if a.get("config")]
-    trained = [name for name in trained if name not in study.get("without", ())]
-    if start not in trained and arm["name"] not in study.get("without", ()):
-        raise ConfigError(
-            f"arm {arm['name']!r} starts from {start!r}, which is no arm before it that is "
-            "trained; put it there, or leave this one out too, --config.without"
-        )
 
 
 def make_plan(study: Mapping[str, Any], workdir: pathlib.Path) -> Plan:

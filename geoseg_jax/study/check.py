@@ -1,0 +1,107 @@
+"""What a study's config may say; everything else is refused before anything is planned."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from geoseg_jax import settings
+from geoseg_jax.near_miss import did_you_mean
+from geoseg_jax.settings import ConfigError
+
+FACTORS = ("arm", "labels", "training", "decoder", "resolution", "encoder", "subset", "seed")
+TRAININGS = ("fine_tuned", "frozen")
+NEEDED = ("title", "question", "arms", "reference", "budget", "target", "factors")
+KEYS = (
+    *NEEDED,
+    *("pretraining", "panels", "keep_checkpoints", "roots", "without", "declared"),
+)
+ARM_KEYS = (*("name", "label", "config", "set", "root", "eval_root", "weights", "start", "target"),)
+
+
+def check(study: Mapping[str, Any]) -> None:
+    """Refuses a study that can't be planned.
+
+    Args:
+      study: its config as plain data.
+
+    Raises:
+      ConfigError: naming the key, its value and the remedy.
+    """
+    for key in study:
+        if key not in KEYS:
+            raise ConfigError(f"config.{key} is nothing of a study{did_you_mean(key, KEYS)}")
+    for key in NEEDED:
+        if key not in study:
+            raise ConfigError(f"a study needs config.{key}; see configs/study_quick.py")
+    names = [arm["name"] for arm in study["arms"]]
+    for name in study.get("without", ()):
+        if name not in names:
+            raise ConfigError(f"config.without holds {name!r}, no arm{did_you_mean(name, names)}")
+    for arm in study["arms"]:
+        _check_arm(study, arm, names)
+        _check_start(study, arm, names)
+    if study["reference"] not in names or study["reference"] in study.get("without", ()):
+        hint = did_you_mean(study["reference"], names)
+        raise ConfigError(f"config.reference={study['reference']!r} is no arm{hint}")
+    amount = study["budget"].get("amount", 1)
+    if not isinstance(amount, int | float) or amount <= 0:
+        raise ConfigError(f"config.budget.amount={amount!r} must be above 0")
+    _check_factors(study["factors"])
+
+
+def _check_arm(study: Mapping[str, Any], arm: Mapping[str, Any], names: list[str]) -> None:
+    who = f"arm {arm['name']!r}"
+    for key in arm:
+        if key not in ARM_KEYS:
+            hint = did_you_mean(key, ARM_KEYS)
+            raise ConfigError(f"{who} has {key!r}, which is no setting{hint}")
+    if not re.fullmatch(r"[a-z0-9_]+", arm["name"]) or names.count(arm["name"]) > 1:
+        raise ConfigError(f"{who}: names are unique and of a-z, 0-9 and _; `label` is shown")
+    nothing = not (arm.get("config") or arm.get("weights"))
+    if nothing and len(arm) > 1 + ("label" in arm):
+        raise ConfigError(f"{who} has neither config nor weights, and yet more than a label")
+    if arm.get("config") and arm.get("weights"):
+        raise ConfigError(f"{who} has both config and weights; give one")
+    for key in settings.flatten(arm.get("target", {})):
+        if key not in study.get("declared", ()):
+            raise ConfigError(
+                f"{who} has a {key} of its own for the target; name it in config.declared, so that "
+                "the report tells, or drop it"
+            )
+
+
+def _check_start(study: Mapping[str, Any], arm: Mapping[str, Any], names: list[str]) -> None:
+    left_out = study.get("without", ())
+    if not arm.get("start") or arm["name"] in left_out:
+        return
+    before = study["arms"][: names.index(arm["name"])]
+    trained = [a["name"] for a in before if a.get("config") and a["name"] not in left_out]
+    if arm["start"] not in trained:
+        raise ConfigError(
+            f"arm {arm['name']!r} starts from {arm['start']!r}, which is no arm before it that is "
+            "trained; put it there, or leave this one out too, --config.without"
+        )
+
+
+def _check_factors(factors: Mapping[str, Any]) -> None:
+    pairs = ("replicate",) if "replicate" in factors else ("subset", "seed")
+    known = (*FACTORS[1:-2], *pairs)
+    for factor in factors:
+        if factor not in known:
+            hint = did_you_mean(factor, known)
+            raise ConfigError(f"config.factors.{factor} is none of {', '.join(known)}{hint}")
+    for factor in known:
+        values = factors.get(factor, ())
+        if not isinstance(values, tuple | list) or not values or len(set(values)) < len(values):
+            raise ConfigError(
+                f"config.factors.{factor}={values!r} must be a tuple of one or more values, each "
+                "once"
+            )
+    for factor in ("labels", *pairs):
+        for value in factors[factor]:
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise ConfigError(f"config.factors.{factor} holds {value!r}, no whole number")
+    for training in factors["training"]:
+        if training not in TRAININGS:
+            hint = did_you_mean(training, TRAININGS)
+            raise ConfigError(f"config.factors.training holds {training!r}{hint}")
