@@ -7,8 +7,8 @@ world is rendered once and kept in config.data.cache_dir. Pictures of 192x64, as
 so that a laptop's CPU does it in minutes; all methods have the same budget and learning rate, for
 comparing them. Beside each number of eval.json stands that of the mean flow at each pixel
 (epe_constant) and of no motion (epe_zero).
-To expect: of `strong,room` an EPE of 0.5 pixels, where no motion has 2.9, after 6 to 14 minutes on
-a core; the street, with near things that pass by in jumps, takes longer (docs/arms.md).
+To expect: of `strong,room` an EPE of 0.5 pixels, where no motion has 2.9, after 14 minutes on a
+core that other programs shared; the street, with near things that pass by in jumps, takes longer (docs/arms.md).
 """
 
 from ml_collections import ConfigDict

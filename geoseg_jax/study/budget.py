@@ -70,7 +70,8 @@ def steps_for(config: Mapping[str, Any], budget: Mapping[str, Any], flops: float
 def flops_of_a_step(config: ConfigDict, task: Any, shapes: Mapping[str, Any]) -> float:
     """Floating-point operations of a training step, as XLA counts them before it optimises.
 
-    Loops (cost volume, census) count once, so that flow is told too low by a few per cent.
+    Loops (cost volume, census) count once, so that flow is told too low; by how much was not
+    measured. A budget in pictures does not depend on it.
 
     Args:
       shapes: of a batch.
