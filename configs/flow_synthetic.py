@@ -8,7 +8,8 @@ so that a laptop's CPU does it in minutes; all methods have the same budget and 
 comparing them. Beside each number of eval.json stands that of the mean flow at each pixel
 (epe_constant) and of no motion (epe_zero).
 To expect: of `strong,room` an EPE of 0.5 pixels, where no motion has 2.9, after 14 minutes on a
-core that other programs shared; the street, with near things that pass by in jumps, takes longer (docs/arms.md).
+core that other programs shared; the street, with near things that pass by in jumps, takes longer
+(docs/arms.md).
 """
 
 from ml_collections import ConfigDict
