@@ -15,7 +15,7 @@ from geoseg_jax.data import nyu_folder, pictures
 from geoseg_jax.data.label_pictures import resize_labels
 from geoseg_jax.data.label_tables import nyu894, nyu_split
 from geoseg_jax.data.labels import IGNORE, LabelTable, label_table
-from geoseg_jax.data.name_splits import held_out, split_names
+from geoseg_jax.data.name_splits import split_names
 from geoseg_jax.data.nyu_mat import MatFile
 from geoseg_jax.data.reads import quick_hash
 from geoseg_jax.data.segmentation import no_pairs
@@ -134,14 +134,15 @@ def make(data: ConfigDict) -> tuple[NyuMat, NyuMat]:
     """Sources to train and to evaluate on; config.data.root is the file or its folder.
 
     config.data.classes: nyu40 (default) or nyu13. train_split: 'train' (official), 'pool' (all that
-    is not evaluated) or a file of names; eval_split: 'test' (official), 'held_out' (a share,
-    config.data.held_out), 'rest', 'train' (what was trained on) or a file of names. Raises
+    is not evaluated) or a file of names; eval_split: 'test' (official), 'held_out' (blocks
+    of consecutive frames, a share of config.data.held_out: the same that depth's 'held_out' is),
+    'rest', 'train' (what was trained on) or a file of names. Raises
     DataError as NyuMat does, and where a split has no frame in the file.
     """
     path = find(data.root)
     mat = MatFile(path)
     names = frame_names(mat)
-    named = {"held_out": held_out(names, data.get("held_out", 0.2))}
+    named = {"held_out": nyu_split.held_out(names, data.get("held_out", 0.2))}
     for key, split in (("train_split", "train"), ("eval_split", "test")):
         try:
             named[split] = official(mat, split, f"config.data.{key}")

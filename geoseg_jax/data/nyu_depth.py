@@ -17,6 +17,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from geoseg_jax.data import depth_maps, nyu_folder, pictures
+from geoseg_jax.data.label_tables import nyu_split
 from geoseg_jax.data.name_splits import REST, TRAIN, split_names
 from geoseg_jax.data.reads import quick_hash
 from geoseg_jax.data.segmentation import list_files, need_root
@@ -25,9 +26,6 @@ from geoseg_jax.data.source import BadRecord, DataError, Record, Source
 DEPTHS = "depths_u8"
 LAYOUT = f"ROOT/nyu_depth_v2_labeled.mat, or ROOT/images/0003.jpg with ROOT/{DEPTHS}/0003.png"
 GROUND_TRUTH = ("filled", "raw")
-# Frames of one scene follow each other: as many are held out together, so that few of them have a
-# neighbour in the same room that is trained on.
-BLOCK = 20
 _SAMPLED = 50  # frames whose content counts in a fingerprint
 
 
@@ -216,9 +214,8 @@ def make(data: ConfigDict) -> tuple[Source, Source]:
     Raises DataError where nothing is there or a split is empty.
     """
     frames = open_frames(data.root)
-    named = frames.official() | {
-        "held_out": held_out_blocks(frames.names, data.get("held_out", 0.2))
-    }
+    held_out = nyu_split.held_out(frames.names, data.get("held_out", 0.2))
+    named = frames.official() | {"held_out": held_out}
     if data.eval_split == REST:
         raise DataError("config.data.eval_split='rest' is for few labels; use held_out or train")
     pool, judged = split_names(frames.names, data.train_split, data.eval_split, named)
@@ -256,18 +253,3 @@ def need_root_or_file(root: str) -> pathlib.Path:
     if root and path.is_file():
         return path
     return need_root(ConfigDict({"root": root or ""}), LAYOUT, nyu_folder.HOW_TO_GET)
-
-
-def held_out_blocks(names: Sequence[str], share: float) -> list[str]:
-    """About `share` of the frames in whole blocks of BLOCK official numbers, spread evenly.
-
-    Block b is held out where the whole part of b * share rises; a name without a number is not.
-    """
-
-    def rises(name: str) -> bool:
-        if not name.isdecimal():
-            return False
-        block = (int(name) - 1) // BLOCK
-        return int((block + 1) * share) > int(block * share)
-
-    return [name for name in names if rises(name)] or list(names[-1:])

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from geoseg_jax.data.label_tables import nyu_split
 from geoseg_jax.data.labels import LabelTable, label_table
-from geoseg_jax.data.name_splits import held_out, split_names
+from geoseg_jax.data.name_splits import split_names
 from geoseg_jax.data.segmentation import (
     LabelledPictures,
     find_items,
@@ -39,7 +39,8 @@ def make(data: ConfigDict) -> tuple[LabelledPictures, LabelledPictures]:
 
     config.data.classes: nyu40 (default) or nyu13. train_split: 'train' (the official one), 'pool'
     (all that is not evaluated) or a file of names; eval_split: 'test' (official), 'held_out'
-    (a share, config.data.held_out), 'rest', 'train' (what was trained on) or a file.
+    (blocks of consecutive frames, a share of config.data.held_out: the same that depth's 'held_out'
+    is), 'rest', 'train' (what was trained on) or a file.
     Raises DataError where nothing is there.
     """
     root = need_root(data, LAYOUT, HOW_TO_GET)
@@ -49,7 +50,7 @@ def make(data: ConfigDict) -> tuple[LabelledPictures, LabelledPictures]:
         raise no_pairs(root, left_out, LAYOUT, HOW_TO_GET)
     by_name = {item.name: item for item in items}
     names = list(by_name)
-    named = {"held_out": held_out(names, data.get("held_out", 0.2)), **official(names)}
+    named = {"held_out": nyu_split.held_out(names, data.get("held_out", 0.2)), **official(names)}
     pool, judged = split_names(names, data.train_split, data.eval_split, named)
     train, evaluation = ([by_name[name] for name in chosen] for chosen in (pool, judged))
     return make_pair(data, table_of(data.get("classes", "")), train, evaluation, left_out)

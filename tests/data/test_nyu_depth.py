@@ -82,16 +82,6 @@ def test_frames_of_a_folder(tmp_path):
     assert named[0] == "images/0003.jpg"
 
 
-def test_neighbours_are_held_out_together():
-    names = [f"{n:04d}" for n in range(1, 1450)]
-    held = nyu_depth.held_out_blocks(names, 0.2)
-    assert 0.15 < len(held) / len(names) < 0.25
-    numbers = np.array([int(name) for name in held])
-    # Blocks of twenty, begun at a multiple of twenty.
-    assert all(((numbers - 1) // 20 == b).sum() == 20 for b in np.unique((numbers - 1) // 20)[:-1])
-    assert nyu_depth.held_out_blocks(["a", "b"], 0.2) == ["b"]
-
-
 def test_what_is_wrong_is_named(tmp_path, caplog):
     with pytest.raises(DataError, match=r"config.data.root is empty.*depths_u8"):
         nyu_depth.make(config(""))

@@ -1,10 +1,12 @@
 """NYUv2 as a folder of pictures."""
 
+import shutil
+
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from geoseg_jax.data import make_data
+from geoseg_jax.data import make_data, nyu_depth
 from geoseg_jax.data.label_tables import nyu_split
 from geoseg_jax.data.labels import IGNORE, label_table
 from geoseg_jax.data.source import DataError
@@ -47,6 +49,32 @@ def test_forty_and_thirteen(root):
     np.testing.assert_array_equal(forty["label"], np.where(ids == 0, IGNORE, ids - 1))
     table = label_table("nyu13_from40")
     np.testing.assert_array_equal(thirteen["label"], np.vectorize(table.train_ids.get)(ids))
+
+
+def test_neighbours_are_held_out_together():
+    names = [f"{n:04d}" for n in range(1, 1450)]
+    held = nyu_split.held_out(names, 0.2)
+    assert 0.15 < len(held) / len(names) < 0.25
+    numbers = np.array([int(name) for name in held])
+    # Blocks of twenty, begun at a multiple of twenty.
+    assert all(((numbers - 1) // 20 == b).sum() == 20 for b in np.unique((numbers - 1) // 20)[:-1])
+    assert nyu_split.held_out(["a", "b"], 0.2) == ["b"]
+
+
+def test_depth_holds_out_the_same_frames(tmp_path):
+    root = fabricate.nyu_folder(tmp_path, (5, 15, 85, 95, 105, 195, 285))
+    depths = root / "depths_u8"
+    depths.mkdir()
+    for picture in (root / "labels40").iterdir():
+        shutil.copy(picture, depths)
+    splits = {"train_split": "pool", "eval_split": "held_out", "held_out": 0.2}
+    labelled = data(root, **splits)
+    seen, judged = nyu_depth.make(
+        ConfigDict({"root": str(root), "height": 24, "width": 32} | splits)
+    )
+    assert judged.names == ["0085", "0095", "0195", "0285"]
+    assert labelled.eval.names == judged.names
+    assert labelled.train.names == seen.names
 
 
 def test_held_out_and_rest(root):

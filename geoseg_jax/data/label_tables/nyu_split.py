@@ -2,9 +2,17 @@
 
 Source: splits.mat of the data set (trainNdxs, testNdxs; Silberman et al., ECCV 2012). No scene is
 in both. Numbers count the frames of nyu_depth_v2_labeled.mat from 1 on.
+
+And a split of whatever part is at hand, which depth and segmentation share: an encoder pre-trained
+on the one has then not seen what the other is judged on.
 """
 
+from collections.abc import Sequence
+
 COUNT = 1449
+# Frames of one scene follow each other: as many are held out together, so that few of them have a
+# neighbour in the same room that is trained on.
+BLOCK = 20
 _TRAIN = """
 3-8 10-13 19-20 22-27 44-45 48-55 58 64-75 80-83 92-116 120-124 130 135-136 138-152 156-166 170
 177-179 203-206 213-219 223-249 251-263 265-270 274-278 286-295 303-309 313-314 318-324 336-350
@@ -30,3 +38,18 @@ def test_numbers() -> list[int]:
     """The 654 numbers to test on, ascending."""
     train = set(train_numbers())
     return [number for number in range(1, COUNT + 1) if number not in train]
+
+
+def held_out(names: Sequence[str], share: float) -> list[str]:
+    """About `share` of the frames in whole blocks of BLOCK official numbers, spread evenly.
+
+    Block b is held out where the whole part of b * share rises; a name without a number is not.
+    """
+
+    def rises(name: str) -> bool:
+        if not name.isdecimal():
+            return False
+        block = (int(name) - 1) // BLOCK
+        return int((block + 1) * share) > int(block * share)
+
+    return [name for name in names if rises(name)] or list(names[-1:])
