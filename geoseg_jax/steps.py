@@ -33,9 +33,13 @@ class TrainStep(NamedTuple):
 
 
 class EvalStep(NamedTuple):
-    """(variables, batch, stop) -> (sums, stop), compiled at the first call."""
+    """(variables, batch, stop) -> (sums, stop), compiled at the first call.
+
+    shapes: of what run gives, of the same arguments or theirs; then run need not be traced again.
+    """
 
     run: Callable[..., tuple[dict[str, jax.Array], jax.Array]]
+    shapes: Callable[..., tuple[dict[str, jax.ShapeDtypeStruct], jax.ShapeDtypeStruct]]
 
 
 def init_function(task: Task, shapes: Shapes) -> Callable[[jax.Array], dict[str, Any]]:
@@ -56,8 +60,9 @@ def make_state(
 ) -> tuple[Callable[[], TrainState], TrainState]:
     """Returns a function that computes the first state, and that state's shapes and shardings."""
 
-    def create() -> TrainState:
-        variables = init_function(task, shapes)(jax.random.fold_in(jax.random.key(seed), 0))
+    # The key is an argument: runs that differ in the seed alone share a compiled program.
+    def create(key: jax.Array) -> TrainState:
+        variables = init_function(task, shapes)(key)
         return TrainState(
             step=jnp.zeros((), jnp.int32),
             params=variables["params"],
@@ -66,14 +71,20 @@ def make_state(
         )
 
     everywhere = sharding.replicated(mesh)
-    abstract = jax.tree.map(
-        lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=everywhere),
-        jax.eval_shape(create),
-    )
     # It runs once: on a CPU, optimising it takes minutes and saves nothing.
     cpu = mesh.devices.flat[0].platform == "cpu"
     options = {"xla_backend_optimization_level": 0} if cpu else None
-    return jax.jit(create, out_shardings=everywhere, compiler_options=options), abstract
+    jitted = jax.jit(create, out_shardings=everywhere, compiler_options=options)
+    abstract = jax.tree.map(
+        lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=everywhere),
+        jitted.eval_shape(_first_key(0)),
+    )
+    return lambda: jitted(_first_key(seed)), abstract
+
+
+def _first_key(seed: int) -> jax.Array:
+    """What the first state is made of."""
+    return jax.random.fold_in(jax.random.key(seed), 0)
 
 
 def _keep(frozen: Any, old: Any, new: Any) -> Any:
@@ -128,10 +139,11 @@ def lower_train_step(
     step = _step_function(task, optimizer)
     stop = jax.ShapeDtypeStruct((mesh.devices.size,), jnp.int32)
     key = jax.eval_shape(lambda: _base_key(0))
-    names = tuple(sorted(jax.eval_shape(step, state, shapes, stop, key)[1]))
+    names: list[str] = []  # told at trace time: to trace twice would take seconds
 
     def packed(state: TrainState, *rest: Any) -> tuple[TrainState, jax.Array]:
         state, report = step(state, *rest)
+        names[:] = sorted(report)
         # One small array, so that one copy to the host carries all scalars of the step.
         return state, jnp.stack([jnp.asarray(report[name], jnp.float32) for name in names])
 
@@ -142,7 +154,8 @@ def lower_train_step(
         out_shardings=everywhere,
         donate_argnums=0,
     )
-    return names, jitted.lower(state, shapes, stop, key)
+    lowered = jitted.lower(state, shapes, stop, key)
+    return tuple(names), lowered
 
 
 def _base_key(seed: int) -> jax.Array:
@@ -172,13 +185,12 @@ def make_train_step(
 def make_eval_step(task: Task, mesh: Mesh) -> EvalStep:
     """One batch of evaluation: the task's sums over the global batch, on all devices alike."""
     everywhere, divided = sharding.replicated(mesh), sharding.split(mesh)
-    return EvalStep(
-        jax.jit(
-            lambda variables, batch, stop: (task.evaluate(variables, batch), jnp.max(stop)),
-            in_shardings=(everywhere, divided, divided),
-            out_shardings=everywhere,
-        )
+    jitted = jax.jit(
+        lambda variables, batch, stop: (task.evaluate(variables, batch), jnp.max(stop)),
+        in_shardings=(everywhere, divided, divided),
+        out_shardings=everywhere,
     )
+    return EvalStep(jitted, jitted.eval_shape)
 
 
 def make_picture_step(task: Task, mesh: Mesh) -> Callable[..., dict[str, jax.Array]]:

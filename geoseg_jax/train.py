@@ -142,6 +142,7 @@ class _Loop:
         create, like = steps.make_state(
             self.task, self.optimizer, self.config.seed, shapes, self.mesh
         )
+        self.eval_step = steps.make_eval_step(self.task, self.mesh)
         self._check_best_metric(like)
         self.parents = meta.get("parents", [])
         self.state = self._first_state(create, like)
@@ -171,7 +172,7 @@ class _Loop:
     def _check_best_metric(self, like: TrainState) -> None:
         """Raises ConfigError where the task has no such number: now, not after hours."""
         batch = sharding.global_shapes(next(self._eval_batches()), sharding.split(self.mesh))
-        sums = jax.eval_shape(self.task.evaluate, like.variables, batch)
+        sums, _ = self.eval_step.shapes(like.variables, batch, steps.stop_flags(0, self.mesh))
         ones = {name: np.ones(s.shape) if s.shape else 1.0 for name, s in sums.items()}
         names = self.task.summarise(ones)
         better(None, 0, names, self.best_metric, self.train.get("best_mode", "min"))
@@ -231,9 +232,7 @@ class _Loop:
             self.task, self.optimizer, self.config.seed, like, shapes, self.mesh
         )
         say(f"compiled in {time.monotonic() - start:.1f} s")
-        # These two are compiled when they are first called.
-        self.eval_step = steps.make_eval_step(self.task, self.mesh)
-        self.picture_step = steps.make_picture_step(self.task, self.mesh)
+        self.picture_step = steps.make_picture_step(self.task, self.mesh)  # compiled when called
 
     def _make_writer(self) -> writers.Writer:
         if not sharding.is_first_process():

@@ -16,7 +16,7 @@ from geoseg_jax import checkpoints, interop, settings
 from geoseg_jax.ancestors import Ancestor, read_run
 from geoseg_jax.checkpoints import CheckpointError
 from geoseg_jax.optimizers import Optimizer
-from geoseg_jax.state import TrainState, flat_arrays, sha256_of
+from geoseg_jax.state import TrainState, sha256_of
 
 COLLECTIONS = ("params", "batch_stats")
 
@@ -224,7 +224,7 @@ def describe(
     origin = {part: parent for parent in parents for part in parent["taken"]}
     lines = []
     for part, tree in state.params.items():
-        count = sum(leaf.size for leaf in flat_arrays(tree).values())
+        count = sum(leaf.size for leaf in jax.tree.leaves(tree))
         start = "initialised"
         if part in origin:
             parent = origin[part]

@@ -2,6 +2,7 @@
 
     python -m geoseg_jax.study --config=configs/study_quick.py --workdir=W
         --dry_run             the plan, and what it costs; nothing is trained
+        --processes=2         so many at once, each on its share of this machine's cores
         --cells=0/4           a quarter of the cells; others may take the rest at the same time
         --commands            the commands of all jobs, one a line, for a job array
         --retry               tries failed jobs again
@@ -22,6 +23,7 @@ from geoseg_jax.command_line import CONFIG, WORKDIR, fail, parse, quieten
 from geoseg_jax.settings import ConfigError
 
 CELLS = flags.DEFINE_string("cells", "0/1", "I/N: part I (from 0) of N of the cells")
+PROCESSES = flags.DEFINE_integer("processes", 1, "at once, on cores of their own", lower_bound=1)
 DRY_RUN = flags.DEFINE_bool("dry_run", False, "print the plan and train nothing")
 COMMANDS = flags.DEFINE_bool("commands", False, "print the commands of all jobs")
 RETRY = flags.DEFINE_bool("retry", False, "try failed jobs again")
@@ -66,6 +68,7 @@ def main(_: list[str]) -> None:
             CONFIG.value,
             workdir,
             part=part_of(CELLS.value),
+            count=PROCESSES.value,
             dry_run=DRY_RUN.value,
             commands=COMMANDS.value,
             retry=RETRY.value,

@@ -5,11 +5,13 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
 from ml_collections import ConfigDict
 
 from geoseg_jax import manifest, settings, writers
+from geoseg_jax.command_line import quieten
 from geoseg_jax.settings import ConfigError
-from geoseg_jax.study import budget, panels, plan, records, run, write
+from geoseg_jax.study import budget, panels, plan, processes, records, run, write
 from geoseg_jax.study.budget import Cost
 from geoseg_jax.study.plan import Cell, Plan
 
@@ -22,6 +24,7 @@ def conduct(
     workdir: pathlib.Path,
     *,
     part: tuple[int, int] = (0, 1),
+    count: int = 1,
     dry_run: bool = False,
     commands: bool = False,
     retry: bool = False,
@@ -35,6 +38,7 @@ def conduct(
       config: a study, see check.KEYS and configs/study_quick.py.
       workdir: the study's folder.
       part: (i, n), which part of the cells is trained here.
+      count: of processes that share this, on a machine without accelerators.
       dry_run, commands: say what would be done, and do nothing.
       retry: failed jobs are tried again.
       report_only: nothing is trained.
@@ -66,9 +70,8 @@ def conduct(
         say(f"{records.forget_failures(every)} failed jobs will be tried again")
     failed: list[str] = []
     if not report_only:
-        keep = study.get("keep_checkpoints", False)
-        after = functools.partial(_keep_panels, study=study, say=say)
-        ended = run.work(made, part, say, keep_checkpoints=keep, after=after)
+        many = count > 1
+        ended = _share(count, made, part, study) if many else _train(made, part, study, say)
         if ended.signal:
             say("stopped; the same command goes on from here")
             return 128 + ended.signal
@@ -76,6 +79,43 @@ def conduct(
     for line in write.report(study, made, costs, workdir, command):
         say(line)
     return FAILED if failed else 0
+
+
+def _train(
+    made: Plan, part: tuple[int, int], study: Mapping[str, Any], say: Callable[[str], None]
+) -> run.Ended:
+    keep = study.get("keep_checkpoints", False)
+    after = functools.partial(_keep_panels, study=study, say=say)
+    return run.work(made, part, say, keep_checkpoints=keep, after=after)
+
+
+def _share(count: int, made: Plan, part: tuple[int, int], study: Mapping[str, Any]) -> run.Ended:
+    """Every process takes whatever job nobody works on."""
+    if jax.default_backend() != "cpu":
+        raise ConfigError(
+            f"--processes={count} divides the cores of a CPU, and this is a {jax.default_backend()}"
+            "; start the command once for each accelerator, with --cells=I/N and its number in "
+            "CUDA_VISIBLE_DEVICES"
+        )
+    codes = processes.run(count, _train_as_one, made, part, study)
+    stopped = [code - 128 for code in codes if code > 128]
+    if stopped:
+        return run.Ended(stopped[0], [])
+    found = {job.id: records.read(job.workdir) for job in run.jobs_of(made, part)}
+    left = [name for name, record in found.items() if record is None]
+    if left:
+        raise OSError(
+            f"the processes ended with {codes} and left {len(left)} jobs, the first is {left[0]}; "
+            "a negative code is the number of the signal that ended one, -9 where memory ran out. "
+            "The same command goes on"
+        )
+    return run.Ended(0, [name for name, record in found.items() if record.state == records.FAILED])
+
+
+def _train_as_one(made: Plan, part: tuple[int, int], study: Mapping[str, Any]) -> int:
+    quieten()
+    ended = _train(made, part, study, print)
+    return 128 + ended.signal if ended.signal else 0
 
 
 def _keep_panels(job: run.Job, study: Mapping[str, Any], say: Callable[[str], None]) -> None:

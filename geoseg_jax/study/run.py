@@ -59,7 +59,7 @@ def work(
       after: what else is to be made of a finished job while its checkpoints are there.
     """
     waiting, started = jobs_of(plan, part), time.monotonic()
-    total, spent = len(waiting), []
+    total, marks = len(waiting), []
     while waiting:
         left = []
         for job in waiting:
@@ -69,8 +69,10 @@ def work(
             if state == BUSY:
                 left.append(job)
             elif seconds:
-                spent.append(seconds)
-                say(_line(job, state, total - len(waiting) + 1, total, spent, len(waiting) - 1))
+                # Others work on them too.
+                unfinished = sum(records.read(other.workdir) is None for other in waiting)
+                marks.append((time.monotonic(), unfinished))
+                say(f"{job.id}: {state}. {_progress(marks[-9:], seconds, total)}")
             if state != BUSY:
                 waiting = [other for other in waiting if other is not job]
         if left:
@@ -152,11 +154,18 @@ def _finished(job: Job) -> bool:
     return bool(done) and there and done["step"] >= job.config.train.steps
 
 
-def _line(job: Job, state: str, number: int, total: int, spent: Sequence[float], left: int) -> str:
-    """Progress; the time left is told from the last few jobs, most of which are cells."""
-    recent = spent[-8:]
-    remaining = writers.duration(sum(recent) / len(recent) * left)
-    return f"{job.id}: {state}. {number} of {total} jobs, about {remaining} left"
+def _progress(marks: Sequence[tuple[float, int]], seconds: float, total: int) -> str:
+    """How far all are who work on the study.
+
+    Args:
+      marks: (time, jobs left then) after each of the last few jobs of this process, most of which
+        are cells.
+      seconds: that the last job took.
+      total: number of jobs.
+    """
+    (first, before), (last, left) = marks[0], marks[-1]
+    each = (last - first) / (before - left) if before > left else seconds
+    return f"{total - left} of {total} jobs, about {writers.duration(each * left)} left"
 
 
 def check_fair(plan: Plan, declared: Sequence[str] = ()) -> None:
