@@ -217,7 +217,8 @@ def test_a_studys_array_gives_each_task_its_part(code, queued, tmp_path):
         ["bash", str(ROOT / "launch/slurm_study.sbatch"), "--config=c.py", "--workdir=/w"],
         env=os.environ
         | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "STAND_IN": str(tmp_path), "PYTHON": "py"}
-        | {"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "8", "SLURM_ARRAY_JOB_ID": "77"},
+        | {"SLURM_ARRAY_TASK_ID": "4", "SLURM_ARRAY_TASK_MIN": "1", "SLURM_ARRAY_TASK_COUNT": "8"}
+        | {"SLURM_ARRAY_JOB_ID": "77"},
         capture_output=True,
         text=True,
         check=False,
@@ -225,7 +226,7 @@ def test_a_studys_array_gives_each_task_its_part(code, queued, tmp_path):
     assert result.returncode == code, result.stderr
     calls = (tmp_path / "calls").read_text().splitlines()
     assert calls[0] == "srun py -m geoseg_jax.study --cells=3/8 --config=c.py --workdir=/w"
-    assert calls[1:] == (["scontrol requeue 77_3"] if queued else [])
+    assert calls[1:] == (["scontrol requeue 77_4"] if queued else [])
 
 
 def test_scripts_pass_shellcheck():

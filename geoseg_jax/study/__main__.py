@@ -5,6 +5,7 @@
         --processes=2         so many at once, each on its share of this machine's cores
         --cells=0/4           a quarter of the cells; others may take the rest at the same time
         --commands            the commands of all jobs, one a line, for a job array
+        --only=ID             that job alone, and no report
         --retry               tries failed jobs again
         --report              writes the report of what is there, trains nothing
 
@@ -26,6 +27,7 @@ CELLS = flags.DEFINE_string("cells", "0/1", "I/N: part I (from 0) of N of the ce
 PROCESSES = flags.DEFINE_integer("processes", 1, "at once, on cores of their own", lower_bound=1)
 DRY_RUN = flags.DEFINE_bool("dry_run", False, "print the plan and train nothing")
 COMMANDS = flags.DEFINE_bool("commands", False, "print the commands of all jobs")
+ONLY = flags.DEFINE_string("only", "", "the id of the one job to train")
 RETRY = flags.DEFINE_bool("retry", False, "try failed jobs again")
 REPORT = flags.DEFINE_bool("report", False, "write the report of what is there, train nothing")
 
@@ -44,10 +46,11 @@ def part_of(text: str) -> tuple[int, int]:
 
 def _to_repeat(arguments: list[str]) -> str:
     """The whole study's command, whatever part of it this process was told to do."""
-    parts = ("--cells=", "--retry", "--report", "--debug")
-    kept = [a for a in arguments if not a.startswith(parts)]
-    if "--cells" in kept:
-        at = kept.index("--cells")
+    switches = ("--retry", "--report", "--debug", "--commands", "--dry_run")
+    values = ("--cells", "--only")
+    kept = [a for a in arguments if not a.startswith((*switches, *(f"{v}=" for v in values)))]
+    for name in set(values) & set(kept):  # with the value in a word of its own
+        at = kept.index(name)
         kept[at : at + 2] = []
     return shlex.join(["python", "-m", "geoseg_jax.study", *kept])
 
@@ -71,6 +74,7 @@ def main(_: list[str]) -> None:
             count=PROCESSES.value,
             dry_run=DRY_RUN.value,
             commands=COMMANDS.value,
+            only=ONLY.value,
             retry=RETRY.value,
             report_only=REPORT.value,
             command=_to_repeat(sys.argv[1:]),

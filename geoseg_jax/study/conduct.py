@@ -2,18 +2,18 @@
 
 import functools
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 from ml_collections import ConfigDict
 
-from geoseg_jax import manifest, settings, writers
+from geoseg_jax import manifest, settings
 from geoseg_jax.command_line import quieten
 from geoseg_jax.settings import ConfigError
-from geoseg_jax.study import budget, panels, plan, processes, records, run, write
-from geoseg_jax.study.budget import Cost
+from geoseg_jax.study import budget, panels, plan, preview, processes, ready, records, run, write
 from geoseg_jax.study.plan import Cell, Plan
+from geoseg_jax.study.run import Job
 
 FAILED = 2  # exit code
 STUDY = "study.json"
@@ -27,6 +27,7 @@ def conduct(
     count: int = 1,
     dry_run: bool = False,
     commands: bool = False,
+    only: str = "",
     retry: bool = False,
     report_only: bool = False,
     command: str = "",
@@ -40,6 +41,7 @@ def conduct(
       part: (i, n), which part of the cells is trained here.
       count: of processes that share this, on a machine without accelerators.
       dry_run, commands: say what would be done, and do nothing.
+      only: id of the one job that is trained, without a report.
       retry: failed jobs are tried again.
       report_only: nothing is trained.
       command: what the user typed, for the report.
@@ -56,13 +58,15 @@ def conduct(
     run.check_fair(made, study.get("declared", ()))
     run.check_same(made)
     run.check_same_pictures(made)
+    jobs = [] if report_only else run.jobs_of(made, part)
+    ready.check(made, jobs)
     if dry_run:
-        say(describe(made, study, costs))
+        say(preview.describe(made, study, costs))
         return 0
     if commands:
-        for job in run.jobs_of(made, part):
-            say(plan.command("geoseg_jax.main", job.argument, job.config, job.workdir))
+        say("\n".join(preview.commands(made, part, command)))
         return 0
+    jobs = [run.job_of(made, only)] if only else jobs
     workdir.mkdir(parents=True, exist_ok=True)
     manifest.write_json(workdir / STUDY, study)
     if retry:
@@ -70,26 +74,28 @@ def conduct(
         say(f"{records.forget_failures(every)} failed jobs will be tried again")
     failed: list[str] = []
     if not report_only:
-        many = count > 1
-        ended = _share(count, made, part, study) if many else _train(made, part, study, say)
+        many = count > 1 and len(jobs) > 1
+        ended = _share(count, made, jobs, study) if many else _train(made, jobs, study, say)
         if ended.signal:
             say("stopped; the same command goes on from here")
             return 128 + ended.signal
         failed = ended.failed
+    if only:
+        return FAILED if failed else 0
     for line in write.report(study, made, costs, workdir, command):
         say(line)
     return FAILED if failed else 0
 
 
 def _train(
-    made: Plan, part: tuple[int, int], study: Mapping[str, Any], say: Callable[[str], None]
+    made: Plan, jobs: Sequence[Job], study: Mapping[str, Any], say: Callable[[str], None]
 ) -> run.Ended:
     keep = study.get("keep_checkpoints", False)
     after = functools.partial(_keep_panels, study=study, say=say)
-    return run.work(made, part, say, keep_checkpoints=keep, after=after)
+    return run.work(made, jobs, say, keep_checkpoints=keep, after=after)
 
 
-def _share(count: int, made: Plan, part: tuple[int, int], study: Mapping[str, Any]) -> run.Ended:
+def _share(count: int, made: Plan, jobs: Sequence[Job], study: Mapping[str, Any]) -> run.Ended:
     """Every process takes whatever job nobody works on."""
     if jax.default_backend() != "cpu":
         raise ConfigError(
@@ -97,11 +103,11 @@ def _share(count: int, made: Plan, part: tuple[int, int], study: Mapping[str, An
             "; start the command once for each accelerator, with --cells=I/N and its number in "
             "CUDA_VISIBLE_DEVICES"
         )
-    codes = processes.run(count, _train_as_one, made, part, study)
+    codes = processes.run(count, _train_as_one, made, jobs, study)
     stopped = [code - 128 for code in codes if code > 128]
     if stopped:
         return run.Ended(stopped[0], [])
-    found = {job.id: records.read(job.workdir) for job in run.jobs_of(made, part)}
+    found = {job.id: records.read(job.workdir) for job in jobs}
     left = [name for name, record in found.items() if record is None]
     if left:
         raise OSError(
@@ -112,13 +118,13 @@ def _share(count: int, made: Plan, part: tuple[int, int], study: Mapping[str, An
     return run.Ended(0, [name for name, record in found.items() if record.state == records.FAILED])
 
 
-def _train_as_one(made: Plan, part: tuple[int, int], study: Mapping[str, Any]) -> int:
+def _train_as_one(made: Plan, jobs: Sequence[Job], study: Mapping[str, Any]) -> int:
     quieten()
-    ended = _train(made, part, study, print)
+    ended = _train(made, jobs, study, print)
     return 128 + ended.signal if ended.signal else 0
 
 
-def _keep_panels(job: run.Job, study: Mapping[str, Any], say: Callable[[str], None]) -> None:
+def _keep_panels(job: Job, study: Mapping[str, Any], say: Callable[[str], None]) -> None:
     """Of the first subset and seed alone, which stand for the others."""
     first = dict(zip(("subset", "seed"), plan.replicates(study)[0], strict=True))
     count = study.get("panels", 0)
@@ -141,42 +147,3 @@ def _check_workdir(study: Mapping[str, Any], workdir: pathlib.Path) -> None:
                 f"{workdir} holds a study with another config.{key} ({before.get(key)}, now "
                 f"{study.get(key)}); choose another --workdir"
             )
-
-
-def describe(made: Plan, study: Mapping[str, Any], costs: Mapping[str, Cost]) -> str:
-    """The plan for a terminal: cells, what each reuses, what each arm gets, and the time."""
-    lines = [study["title"], "", "pre-trainings, each once:"]
-    for job in made.pretrainings:
-        users = sum(cell.pretraining == job.id for cell in made.cells)
-        start = job.config.get("init_from")
-        more = f", from {pathlib.Path(start).name}" if start else ""
-        more += _state(job.workdir)
-        lines.append(f"  {job.id:<32} {_cost(costs[job.id])}  for {users} cells{more}")
-    lines += ["", f"cells ({len(made.cells)}):"]
-    for cell in made.cells:
-        start = cell.pretraining or cell.config.get("init_from") or "random weights"
-        lines.append(f"  {cell.id:<60} from {start}{_state(cell.workdir)}")
-    jobs = (*made.pretrainings, *made.cells)
-    left = [costs[job.id] for job in jobs if not records.read(job.workdir)]
-    rate = budget.measured_rate()
-    seconds = sum(cost.flops for cost in left) / rate + budget.STARTING * len(left)
-    per_cell = _cost(costs[made.cells[0].id])
-    lines += [
-        "",
-        f"a cell: {per_cell}",
-        f"budget of every pre-training: {study['budget']['amount']:g} {study['budget']['measure']}",
-        f"left to do: {len(left)} of {len(jobs)} jobs, {sum(c.flops for c in left):.2e} FLOP; at "
-        f"{rate / 1e9:.0f} GFLOP/s, measured here just now on a convolution, and "
-        f"{budget.STARTING:.0f} s to start each: about {writers.duration(seconds)}, without "
-        "evaluation and without compiling each program once",
-    ]
-    return "\n".join(lines)
-
-
-def _state(workdir: pathlib.Path) -> str:
-    found = records.read(workdir)
-    return f"  ({found.state})" if found else ""
-
-
-def _cost(cost: Cost) -> str:
-    return f"{cost.steps:>6} steps, {cost.images:>8} images, {cost.flops:.2e} FLOP"

@@ -1,8 +1,10 @@
 """What the jobs of a plan left behind, as rows: one for each cell, done or not."""
 
+import collections
 import json
 import math
 import pathlib
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from geoseg_jax import manifest
@@ -73,3 +75,30 @@ def curve(workdir: pathlib.Path) -> list[tuple[int, float]]:
         if METRIC in values and values[METRIC] is not None:
             found[int(values["step"])] = float(values[METRIC])
     return sorted(found.items())
+
+
+def machines(plan: Plan) -> tuple[dict[str, str], str]:
+    """(versions, hardware) of all runs that are finished; where they differ, each of them.
+
+    Of this process where none is.
+    """
+    workdirs = [job.workdir for job in (*plan.pretrainings, *plan.cells)]
+    papers = [p for w in workdirs if (p := manifest.read_json(w / "manifest.json"))]
+    found = [_machine(p) for p in papers or [manifest.describe_machine()]]
+    names = dict.fromkeys(name for versions, _ in found for name in versions)
+    versions = {name: _together(v.get(name, "unknown") for v, _ in found) for name in names}
+    return versions, _together(hardware for _, hardware in found)
+
+
+def _machine(papers: Mapping[str, Any]) -> tuple[dict[str, str], str]:
+    versions = {"python": papers["python"]} | {k: v for k, v in papers["versions"].items() if v}
+    if papers["git_revision"]:
+        versions["git revision"] = papers["git_revision"]
+    return versions, f"{papers['devices']} x {papers['device']}, {papers['platform']}"
+
+
+def _together(values: Iterable[str]) -> str:
+    counts = collections.Counter(values)
+    if len(counts) == 1:
+        return next(iter(counts))
+    return "; ".join(f"{value} ({count} runs)" for value, count in counts.most_common())

@@ -2,7 +2,6 @@
 
 import io
 import pathlib
-from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,10 +15,11 @@ from geoseg_jax.checkpoints import steps_in
 from geoseg_jax.data import make_data
 from geoseg_jax.models import encoders
 from geoseg_jax.report import features
-from geoseg_jax.study import records
+from geoseg_jax.study import panels, records
 from geoseg_jax.study.plan import Cell, Plan
 
 PICTURES = 32  # at most; from all over the evaluation split
+PIXELS = 2_500_000  # of all pictures at most, whose maps take half a GB with a ResNet-50
 PLACES = 2_000  # at most, of all pictures' places at a stage
 SHOWN = 2  # pictures whose features are shown
 _SHOWN_STAGE = 8
@@ -38,19 +38,28 @@ def look(study: Mapping[str, Any], made: Plan) -> dict[str, Any]:
         return {}
     cell = next(iter(starts.values()))
     images = _images(cell)
-    maps = {name: _features(start, images) for name, start in starts.items()}
+    model = cell.config.model
+    encoder = encoders.make_encoder(model.encoder, normalisation=model.normalisation)
+    # By the batch's statistics: those of an untrained encoder are of no data at all.
+    run = jax.jit(lambda v, x: encoder.apply(v, x, True, mutable=["batch_stats"])[0])
+    pictures = jnp.asarray(images, jnp.float32) / 255
+    places: dict[int, dict[str, np.ndarray]] = {}
+    shown = {}
+    for name, start in starts.items():
+        maps = run(_variables(encoder, start, pictures), pictures)
+        for stride, stage in maps.items():
+            places.setdefault(stride, {})[name] = _places(np.asarray(stage))
+        shown[name] = features.pca_pictures(np.asarray(maps[_SHOWN_STAGE][:SHOWN]))
+    cka = [
+        {
+            "stage": f"stride {stride}",
+            "arms": list(rows),
+            "matrix": features.cka_matrix(rows),
+        }
+        for stride, rows in places.items()
+    ]
     labels = {arm["name"]: arm.get("label", arm["name"]) for arm in study["arms"]}
-    cka = []
-    for stage in next(iter(maps.values())):
-        rows = {name: _places(stages[stage]) for name, stages in maps.items()}
-        cka.append(
-            {
-                "stage": f"stride {stage}",
-                "arms": list(rows),
-                "matrix": features.cka_matrix(rows),
-            }
-        )
-    return {"cka": cka, "pca": _pictures(images, maps, labels)}
+    return {"cka": cka, "pca": _pictures(images, shown, labels)}
 
 
 def _starts(study: Mapping[str, Any], made: Plan) -> dict[str, Cell]:
@@ -71,26 +80,19 @@ def _starts(study: Mapping[str, Any], made: Plan) -> dict[str, Cell]:
 def _images(cell: Cell) -> np.ndarray:
     """uint8 [N, H, W, 3] of the evaluation split at the cell's size."""
     source = make_data(cell.config).eval
-    count = min(PICTURES, len(source))
+    size = cell.config.data.height * cell.config.data.width
+    count = min(PICTURES, len(source), max(SHOWN, PIXELS // size))
     return np.stack([source[i * len(source) // count]["image"] for i in range(count)])
 
 
-def _features(cell: Cell, images: np.ndarray) -> dict[int, np.ndarray]:
-    """{stride: [N, h, w, C]} of the encoder that the cell starts from."""
-    model = cell.config.model
-    encoder = encoders.make_encoder(model.encoder, normalisation=model.normalisation)
-    pictures = jnp.asarray(images, jnp.float32) / 255
-    if cell.config.get("init_from"):
-        ancestor = transfer.read(cell.config.init_from, cell.config)
-        parts = {c: t.get("encoder", {}) for c, t in ancestor.variables.items()}
-        variables = {c: tree for c, tree in parts.items() if tree}
-    else:
-        variables = jax.jit(lambda key: encoder.init(key, pictures[:1], False))(
-            jax.random.key(cell.config.seed)
-        )
-    # By the batch's statistics: those of an untrained encoder are of no data at all.
-    run = jax.jit(lambda v, x: encoder.apply(v, x, True, mutable=["batch_stats"])[0])
-    return {stride: np.asarray(x) for stride, x in run(variables, pictures).items()}
+def _variables(encoder: Any, cell: Cell, pictures: jax.Array) -> dict[str, Any]:
+    """Of the encoder that the cell starts from."""
+    if not cell.config.get("init_from"):
+        key = jax.random.key(cell.config.seed)
+        return jax.jit(lambda key: encoder.init(key, pictures[:1], False))(key)
+    ancestor = transfer.read(cell.config.init_from, cell.config)
+    parts = {name: tree.get("encoder", {}) for name, tree in ancestor.variables.items()}
+    return {name: tree for name, tree in parts.items() if tree}
 
 
 def _places(maps: np.ndarray) -> np.ndarray:
@@ -100,11 +102,8 @@ def _places(maps: np.ndarray) -> np.ndarray:
     return rows[::every]
 
 
-def _pictures(images, maps, labels) -> list[dict[str, Any]]:
+def _pictures(images, shown, labels) -> list[dict[str, Any]]:
     height, width = images.shape[1:3]
-    shown = {
-        name: features.pca_pictures(stages[_SHOWN_STAGE][:SHOWN]) for name, stages in maps.items()
-    }
     return [
         {
             "title": f"Features at stride {_SHOWN_STAGE}, picture {number + 1}",
@@ -124,4 +123,4 @@ def _uri(picture: np.ndarray, width: int, height: int) -> str:
     """A data URI, enlarged without smoothing: a place is a square."""
     file = io.BytesIO()
     Image.fromarray(picture).resize((width, height), Image.Resampling.NEAREST).save(file, "PNG")
-    return f"data:image/png;base64,{b64encode(file.getvalue()).decode()}"
+    return panels.uri(file.getvalue())

@@ -1,5 +1,6 @@
 """The same few pictures of every cell, kept beside it: what the arms' predictions look like."""
 
+import base64
 import pathlib
 
 import jax
@@ -37,3 +38,8 @@ def keep(cell: Cell, count: int) -> None:
 def path(workdir: pathlib.Path, number: int, name: str) -> pathlib.Path:
     """Where a panel lies."""
     return workdir / FOLDER / f"{number}-{name.replace(' ', '_')}.png"
+
+
+def uri(png: bytes) -> str:
+    """A PNG file as the address of a picture, for a page that is one file."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"

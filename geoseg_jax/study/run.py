@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from geoseg_jax import manifest, settings, train, writers
 from geoseg_jax.checkpoints import steps_in
+from geoseg_jax.near_miss import did_you_mean
 from geoseg_jax.settings import ConfigError
 from geoseg_jax.study import guard, records
 from geoseg_jax.study.plan import Cell, Plan, Pretraining
@@ -41,24 +42,40 @@ def jobs_of(plan: Plan, part: tuple[int, int] = (0, 1)) -> list[Job]:
     return [*(p for p in plan.pretrainings if p.id in needed), *cells]
 
 
+def job_of(plan: Plan, name: str) -> Job:
+    """The job with that id.
+
+    Raises:
+      ConfigError: where there is none, or it starts from one that is not done yet.
+    """
+    jobs = {job.id: job for job in (*plan.pretrainings, *plan.cells)}
+    if name not in jobs:
+        raise ConfigError(f"--only={name}: no job has that id{did_you_mean(name, jobs)}")
+    if not _ready(jobs[name], plan)[0]:
+        needed = _ancestor(jobs[name], plan).id
+        raise ConfigError(f"{name} starts from {needed}, which is not done; first --only={needed}")
+    return jobs[name]
+
+
 def work(
     plan: Plan,
-    part: tuple[int, int],
+    jobs: Sequence[Job],
     say: Callable[[str], None],
     run: Callable[..., Any] = train.run,
     keep_checkpoints: bool = False,
     after: Callable[[Job], None] = lambda job: None,
 ) -> Ended:
-    """Trains until every job of the part is done or has failed, here or elsewhere.
+    """Trains until every job is done or has failed, here or elsewhere.
 
     Args:
-      part: (i, n), which cells are this process's.
+      plan: of the study.
+      jobs: of it, those to work on.
       say: takes lines of text.
       run: (config, workdir) -> train.Result.
       keep_checkpoints: else a cell's are removed when it is done; pre-trainings keep theirs.
       after: what else is to be made of a finished job while its checkpoints are there.
     """
-    waiting, started = jobs_of(plan, part), time.monotonic()
+    waiting, started = list(jobs), time.monotonic()
     total, marks = len(waiting), []
     while waiting:
         left = []
@@ -77,7 +94,7 @@ def work(
                 waiting = [other for other in waiting if other is not job]
         if left:
             time.sleep(PATIENCE)
-    failed = [job.id for job in jobs_of(plan, part) if records.read(job.workdir).state == FAILED]
+    failed = [job.id for job in jobs if records.read(job.workdir).state == FAILED]
     say(f"{total} jobs in {writers.duration(time.monotonic() - started)}, {len(failed)} failed")
     return Ended(0, failed)
 

@@ -1,6 +1,5 @@
 """What a study writes: results.csv, results.json, table.md, table.tex, figures, report.html."""
 
-import base64
 import math
 import pathlib
 from collections.abc import Mapping
@@ -33,7 +32,7 @@ def report(
     rows = gather.rows(made)
     for row, cell in zip(rows, made.cells, strict=True):
         row["command"] = plan.command("geoseg_jax.main", cell.argument, cell.config, cell.workdir)
-    machine = manifest.describe_machine()
+    versions, hardware = gather.machines(made)
     # First what can't fail: the numbers.
     workdir.mkdir(parents=True, exist_ok=True)
     results.write_csv(workdir / "results.csv", rows)
@@ -48,8 +47,8 @@ def report(
         features=inside.look(study, made),
         budget=_budget(study, made, costs),
         guard=_guard(study, made),
-        versions={k: v for k, v in machine["versions"].items() if v} | _revision(machine),
-        hardware=f"{machine['devices']} x {machine['device']}, {machine['platform']}",
+        versions=versions,
+        hardware=hardware,
         date=manifest.now(),
         commands=[command],
     )
@@ -70,11 +69,6 @@ def _guard(study: Mapping[str, Any], made: Plan) -> str:
     declared = study.get("declared", ())
     more = f", and in what was declared beside them: {', '.join(declared)}" if declared else ""
     return f"{len(made.cells)} cells differ in nothing but the factors{more}"
-
-
-def _revision(machine: Mapping[str, Any]) -> dict[str, str]:
-    revision = machine["git_revision"]
-    return {"git revision": revision} if revision else {}
 
 
 def _arm(arm, made: Plan, costs, rows) -> dict[str, Any]:
@@ -156,7 +150,9 @@ def _panels(study, made: Plan) -> list[dict[str, Any]]:
     return [
         {
             "title": f"{title}, picture {number + 1}",
-            "pictures": [{"caption": name, "src": _uri(path)} for name, path in pictures],
+            "pictures": [
+                {"caption": name, "src": panels.uri(path.read_bytes())} for name, path in pictures
+            ],
         }
         for title, numbers in shown.items()
         for number, pictures in numbers.items()
@@ -170,7 +166,3 @@ def _condition(factors: Mapping[str, Any], all_factors: Mapping[str, Any]) -> st
         str(factors[k]) for k in ("decoder", "resolution", "encoder") if len(all_factors[k]) > 1
     ]
     return ", ".join([f"{labels} labels", factors["training"].replace("_", "-"), *others])
-
-
-def _uri(path: pathlib.Path) -> str:
-    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"

@@ -63,8 +63,33 @@ def test_a_dry_run_trains_nothing_and_tells_all(conducted, tmp_path):
     assert not (tmp_path / "cells").exists()
     for told in ("inpainting-tiny", "for 8 cells", "cells (24)", "12 images", "FLOP", "about"):
         assert told in text
-    _, text = conducted(tmp_path, commands=True, part=(0, 24))
-    assert text.splitlines()[-1].startswith("python -m geoseg_jax.main --config=")
+
+
+def test_commands_do_one_job_each_and_then_the_report(conducted, tmp_path):
+    code, text = conducted(tmp_path, commands=True, command="study")
+    jobs = [line.removeprefix("study --only=") for line in text.splitlines() if "--only" in line]
+    assert (code, len(jobs), text.splitlines()[-1]) == (0, 26, "study --report")
+    with pytest.raises(ConfigError, match=r"chain-tiny starts from inpainting-tiny, which is not"):
+        conducted(tmp_path, only=jobs[1])
+    with pytest.raises(ConfigError, match=r"--only=inpaintin-tiny: .* did you mean 'inpainting"):
+        conducted(tmp_path, only="inpaintin-tiny")
+    for job in jobs:
+        assert conducted(tmp_path, only=job)[0] == 0
+    assert not (tmp_path / "report.html").exists()
+    code, text = conducted(tmp_path, report_only=True)
+    assert code == 0
+    assert "missing" not in text
+
+
+def test_what_a_job_wants_and_is_not_there_is_told_before_any_is_trained(conducted, tmp_path):
+    video = {"name": "video", "config": "configs/depth_video.py", "root": "video"}
+    roots = {"video": str(tmp_path / "nowhere")}
+    with pytest.raises(ConfigError, match=r"video-tiny can't start: .*nowhere.*=\"\('video',\)"):
+        conducted(tmp_path, study(arms=({"name": "random"}, video), roots=roots))
+    arms = ({"name": "random"}, {"name": "imagenet", "weights": str(tmp_path / "r18.pth")})
+    with pytest.raises(ConfigError, match=r"can't start: .*r18\.pth.*without=\"\('imagenet',\)"):
+        conducted(tmp_path, study(arms=arms))
+    assert not (tmp_path / "cells").exists()
 
 
 def test_a_cell_done_elsewhere_with_other_settings_is_refused(conducted, tmp_path):

@@ -37,9 +37,9 @@ def test_every_job_is_done_once_pretrainings_first(tmp_path, monkeypatch):
         order.append(workdir.name)
         return fake(config, workdir)
 
-    assert run.work(made, (0, 1), run=noting, **QUIET) == run.Ended(0, [])
+    assert run.work(made, run.jobs_of(made), run=noting, **QUIET) == run.Ended(0, [])
     assert sorted(order) == sorted(j.id for j in (*made.pretrainings, *made.cells))
-    assert run.work(made, (0, 1), run=noting, **QUIET) == run.Ended(0, [])
+    assert run.work(made, run.jobs_of(made), run=noting, **QUIET) == run.Ended(0, [])
     assert len(order) == len(set(order))
     assert not (made.cells[0].workdir / "checkpoints").exists()
     assert (made.pretrainings[0].workdir / "checkpoints").exists()
@@ -65,7 +65,7 @@ def test_a_failure_is_recorded_and_the_rest_goes_on(tmp_path, monkeypatch):
             raise MemoryError("no\nroom")
         return fake(config, workdir)
 
-    ended = run.work(made, (0, 1), run=failing, **QUIET)
+    ended = run.work(made, run.jobs_of(made), run=failing, **QUIET)
     lost = {cell.id for cell in made.cells if cell.pretraining == "chain-tiny"}
     assert set(ended.failed) == lost | {"chain-tiny"}
     rows = {row["cell"]: row for row in gather.rows(made)}
@@ -75,7 +75,7 @@ def test_a_failure_is_recorded_and_the_rest_goes_on(tmp_path, monkeypatch):
     assert all(rows[c.id]["status"] == "done" for c in made.cells if c.id not in lost)
     # And mended on request.
     records.forget_failures([j.workdir for j in (*made.pretrainings, *made.cells)])
-    assert run.work(made, (0, 1), run=fake, **QUIET).failed == []
+    assert run.work(made, run.jobs_of(made), run=fake, **QUIET).failed == []
 
 
 def test_a_job_that_ends_the_process_again_and_again_is_given_up(tmp_path, monkeypatch):
@@ -90,25 +90,25 @@ def test_a_job_that_ends_the_process_again_and_again_is_given_up(tmp_path, monke
 
     for _ in range(records.DEATHS):
         with pytest.raises(Killed):
-            run.work(made, (0, len(made.cells)), run=killed, **QUIET)
-    ended = run.work(made, (0, len(made.cells)), run=killed, **QUIET)
+            run.work(made, run.jobs_of(made, (0, len(made.cells))), run=killed, **QUIET)
+    ended = run.work(made, run.jobs_of(made, (0, len(made.cells))), run=killed, **QUIET)
     assert ended.failed == [made.cells[0].id]
     assert "out of memory?" in records.read(made.cells[0].workdir).error
 
 
 def test_a_signal_stops_the_study_and_counts_as_no_death(tmp_path):
     made = plan(tmp_path)
-    stopped = run.work(made, (0, 1), run=lambda c, w: Result(1, {}, 15), **QUIET)
+    stopped = run.work(made, run.jobs_of(made), run=lambda c, w: Result(1, {}, 15), **QUIET)
     assert stopped.signal == 15
     assert records.read(made.cells[0].workdir) is None
     for _ in range(2 * records.DEATHS):
-        run.work(made, (0, 1), run=lambda c, w: Result(1, {}, 15), **QUIET)
-    assert run.work(made, (0, 1), run=fake, **QUIET).failed == []
+        run.work(made, run.jobs_of(made), run=lambda c, w: Result(1, {}, 15), **QUIET)
+    assert run.work(made, run.jobs_of(made), run=fake, **QUIET).failed == []
 
 
 def test_killed_at_random_it_gives_the_same_rows(tmp_path):
     whole, broken = plan(tmp_path / "a"), plan(tmp_path / "b")
-    run.work(whole, (0, 1), run=fake, **QUIET)
+    run.work(whole, run.jobs_of(whole), run=fake, **QUIET)
     chance = random.Random(0)
 
     class Killed(BaseException):
@@ -122,7 +122,7 @@ def test_killed_at_random_it_gives_the_same_rows(tmp_path):
     kills = 0
     for _ in range(100):
         try:
-            run.work(broken, (0, 1), run=mortal, **QUIET)
+            run.work(broken, run.jobs_of(broken), run=mortal, **QUIET)
             break
         except Killed:
             kills += 1
@@ -137,7 +137,7 @@ def test_killed_at_random_it_gives_the_same_rows(tmp_path):
 
 def test_killed_between_the_end_of_a_run_and_its_record(tmp_path, monkeypatch):
     made = plan(tmp_path)
-    only = (0, len(made.cells))
+    only = run.jobs_of(made, (0, len(made.cells)))
 
     class Killed(BaseException):
         pass
