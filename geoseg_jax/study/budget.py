@@ -30,6 +30,7 @@ MEASURES = ("images", "flops", "steps")
 
 # Seconds that a job takes beside its steps: reading, tracing, saving.
 STARTING = 8.0
+_RATE = 4e10  # FLOP a second of a laptop's CPU
 
 
 class Cost(NamedTuple):
@@ -38,6 +39,11 @@ class Cost(NamedTuple):
     steps: int
     images: int  # pictures that the loss looks at, each source view and each second view counted
     flops: float  # of training steps alone
+
+
+def size(cost: Cost) -> float:
+    """How much work a job is beside others, its start included; for telling the time left."""
+    return cost.flops + STARTING * _RATE
 
 
 def pictures_in_a_step(config: Mapping[str, Any]) -> int:

@@ -12,6 +12,7 @@ from geoseg_jax import manifest, settings
 from geoseg_jax.command_line import quieten
 from geoseg_jax.settings import ConfigError
 from geoseg_jax.study import budget, panels, plan, preview, processes, ready, records, run, write
+from geoseg_jax.study.budget import Cost
 from geoseg_jax.study.plan import Cell, Plan
 from geoseg_jax.study.run import Job
 
@@ -74,8 +75,8 @@ def conduct(
         say(f"{records.forget_failures(every)} failed jobs will be tried again")
     failed: list[str] = []
     if not report_only:
-        many = count > 1 and len(jobs) > 1
-        ended = _share(count, made, jobs, study) if many else _train(made, jobs, study, say)
+        train = functools.partial(_train, made, jobs, study, costs)
+        ended = _share(count, train, jobs) if count > 1 and len(jobs) > 1 else train(say)
         if ended.signal:
             say("stopped; the same command goes on from here")
             return 128 + ended.signal
@@ -88,14 +89,25 @@ def conduct(
 
 
 def _train(
-    made: Plan, jobs: Sequence[Job], study: Mapping[str, Any], say: Callable[[str], None]
+    made: Plan,
+    jobs: Sequence[Job],
+    study: Mapping[str, Any],
+    costs: Mapping[str, Cost],
+    say: Callable[[str], None],
 ) -> run.Ended:
-    keep = study.get("keep_checkpoints", False)
-    after = functools.partial(_keep_panels, study=study, say=say)
-    return run.work(made, jobs, say, keep_checkpoints=keep, after=after)
+    return run.work(
+        made,
+        jobs,
+        say,
+        keep_checkpoints=study.get("keep_checkpoints", False),
+        after=functools.partial(_keep_panels, study=study, say=say),
+        size=lambda job: budget.size(costs[job.id]),
+    )
 
 
-def _share(count: int, made: Plan, jobs: Sequence[Job], study: Mapping[str, Any]) -> run.Ended:
+def _share(
+    count: int, train: Callable[[Callable[[str], None]], run.Ended], jobs: Sequence[Job]
+) -> run.Ended:
     """Every process takes whatever job nobody works on."""
     if jax.default_backend() != "cpu":
         raise ConfigError(
@@ -103,7 +115,7 @@ def _share(count: int, made: Plan, jobs: Sequence[Job], study: Mapping[str, Any]
             "; start the command once for each accelerator, with --cells=I/N and its number in "
             "CUDA_VISIBLE_DEVICES"
         )
-    codes = processes.run(count, _train_as_one, made, jobs, study)
+    codes = processes.run(count, _train_in_child, train)
     stopped = [code - 128 for code in codes if code > 128]
     if stopped:
         return run.Ended(stopped[0], [])
@@ -118,9 +130,9 @@ def _share(count: int, made: Plan, jobs: Sequence[Job], study: Mapping[str, Any]
     return run.Ended(0, [name for name, record in found.items() if record.state == records.FAILED])
 
 
-def _train_as_one(made: Plan, jobs: Sequence[Job], study: Mapping[str, Any]) -> int:
+def _train_in_child(train: Callable[[Callable[[str], None]], run.Ended]) -> int:
     quieten()
-    ended = _train(made, jobs, study, print)
+    ended = train(print)
     return 128 + ended.signal if ended.signal else 0
 
 

@@ -62,11 +62,12 @@ def make_plan(study: Mapping[str, Any], workdir: pathlib.Path) -> Plan:
         if arm.get("config"):
             made = _pretraining(study, arm, encoder, workdir)
             pretrainings[arm["name"], encoder] = made
-    values = [list(arms), *(study["factors"][name] for name in FACTORS[1:-2]), replicates(study)]
+    # Arm by arm last: what is done of a study that isn't finished can be compared.
+    values = [*(study["factors"][name] for name in FACTORS[1:-2]), replicates(study), arms]
     cells = []
-    for *others, (subset, seed) in itertools.product(*values):
-        factors = dict(zip(FACTORS, (*others, subset, seed), strict=True))
-        cells.append(_cell(study, arms[factors["arm"]], factors, workdir))
+    for *others, (subset, seed), arm in itertools.product(*values):
+        factors = dict(zip(FACTORS, (arm, *others, subset, seed), strict=True))
+        cells.append(_cell(study, arms[arm], factors, workdir))
     _check_distinct(cells)
     return Plan(list(pretrainings.values()), cells)
 

@@ -64,6 +64,7 @@ def work(
     run: Callable[..., Any] = train.run,
     keep_checkpoints: bool = False,
     after: Callable[[Job], None] = lambda job: None,
+    size: Callable[[Job], float] = lambda job: 1.0,
 ) -> Ended:
     """Trains until every job is done or has failed, here or elsewhere.
 
@@ -74,6 +75,7 @@ def work(
       run: (config, workdir) -> train.Result.
       keep_checkpoints: else a cell's are removed when it is done; pre-trainings keep theirs.
       after: what else is to be made of a finished job while its checkpoints are there.
+      size: how much work a job is, in whatever unit: the time left is told from that.
     """
     waiting, started = list(jobs), time.monotonic()
     total, marks = len(waiting), []
@@ -87,9 +89,11 @@ def work(
                 left.append(job)
             elif seconds:
                 # Others work on them too.
-                unfinished = sum(records.read(other.workdir) is None for other in waiting)
-                marks.append((time.monotonic(), unfinished))
-                say(f"{job.id}: {state}. {_progress(marks[-9:], seconds, total)}")
+                unfinished = [other for other in waiting if not records.read(other.workdir)]
+                marks.append((time.monotonic(), sum(map(size, unfinished))))
+                remaining = _time_left(marks[-9:], seconds / size(job))
+                done = f"{total - len(unfinished)} of {total} jobs, about {remaining} left"
+                say(f"{job.id}: {state}. {done}")
             if state != BUSY:
                 waiting = [other for other in waiting if other is not job]
         if left:
@@ -171,18 +175,15 @@ def _finished(job: Job) -> bool:
     return bool(done) and there and done["step"] >= job.config.train.steps
 
 
-def _progress(marks: Sequence[tuple[float, int]], seconds: float, total: int) -> str:
-    """How far all are who work on the study.
+def _time_left(marks: Sequence[tuple[float, float]], pace: float) -> str:
+    """Of all who work on the study.
 
     Args:
-      marks: (time, jobs left then) after each of the last few jobs of this process, most of which
-        are cells.
-      seconds: that the last job took.
-      total: number of jobs.
+      marks: (time, work left then) after each of the last few jobs of this process.
+      pace: seconds for each unit of work in the last job.
     """
     (first, before), (last, left) = marks[0], marks[-1]
-    each = (last - first) / (before - left) if before > left else seconds
-    return f"{total - left} of {total} jobs, about {writers.duration(each * left)} left"
+    return writers.duration(left * ((last - first) / (before - left) if before > left else pace))
 
 
 def check_fair(plan: Plan, declared: Sequence[str] = ()) -> None:

@@ -3,6 +3,7 @@
 import csv
 import functools
 import json
+import os
 import random
 import shutil
 
@@ -12,7 +13,7 @@ from ml_collections import ConfigDict
 from geoseg_jax.settings import ConfigError
 from geoseg_jax.study import budget, conduct, guard, panels, run
 from geoseg_jax.train import Result
-from tests.study.tiny_study import ARMS, study
+from tests.study.tiny_study import ARMS, plan, study
 
 
 def fake(config, workdir):
@@ -145,3 +146,32 @@ def test_panels_are_kept_of_the_first_seed(conducted, tmp_path, monkeypatch):
     assert all("seed0" in name for name, _ in kept)
     shutil.rmtree(tmp_path / "cells")
     assert conducted(tmp_path, study(panels=2), report_only=True)[0] == 0
+
+
+def noting(config, workdir):
+    with (workdir.parent.parent / "noted").open("a") as file:
+        file.write(f"{workdir.name}\n")
+    return fake(config, workdir)
+
+
+def ending(config, workdir):
+    os._exit(7)
+
+
+def train_faked(made, train, say):
+    return run.work(made, run.jobs_of(made), say, run=train)
+
+
+def test_processes_share_the_jobs_and_do_none_twice(tmp_path):
+    made = plan(tmp_path)
+    jobs = run.jobs_of(made)
+    ended = conduct._share(2, functools.partial(train_faked, made, noting), jobs)
+    assert ended == run.Ended(0, [])
+    noted = (tmp_path / "noted").read_text().split()
+    assert sorted(noted) == sorted(job.id for job in jobs)
+
+
+def test_processes_that_end_without_a_word_are_told_of(tmp_path):
+    made = plan(tmp_path)
+    with pytest.raises(OSError, match=r"ended with \[7, 7\] and left 26 jobs, the first is inpain"):
+        conduct._share(2, functools.partial(train_faked, made, ending), run.jobs_of(made))
