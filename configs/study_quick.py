@@ -17,7 +17,13 @@ from ml_collections import ConfigDict
 from geoseg_jax.presets import argument
 
 SIZE = {"height": 32, "width": 96}
-_FLOW = {"task": {"distillation": {"weight": 0.0}}}
+# So few pictures want small batches and a rate at which the depth arms learn in that many steps.
+_DEPTH = {
+    "data": SIZE,
+    "train": {"batch_size": 4},
+    "optimizer": {"learning_rate": 4e-4, "warmup_steps": 20},
+}
+_FLOW = {"data": SIZE, "task": {"distillation": {"weight": 0.0}}}
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -33,12 +39,12 @@ def get_config(arg: str = "") -> ConfigDict:
                 "data": {"cache_dir": "", "train_size": 500, "eval_size": 32},
                 "train": {"eval_every": 0, "pictures_every": 0, "checkpoint_every": 0},
             },
-            "budget": {"measure": "images", "amount": 4_000},
+            "budget": {"measure": "images", "amount": 3_000},
             "target": {
                 "config": "configs/segment_synthetic.py",
                 "set": {
                     "data": {"cache_dir": "", "train_size": 64, "eval_size": 64},
-                    "train": {"steps": 60, "eval_every": 20, "pictures_every": 0},
+                    "train": {"steps": 60, "batch_size": 4, "eval_every": 20, "pictures_every": 0},
                     # The recipe of all arms alike: else a transformer's layers learn at decaying
                     # rates where they come from elsewhere.
                     "optimizer": {"layer_decay": 1.0},
@@ -86,30 +92,30 @@ _ARMS = (
         "name": "depth_mono",
         "label": "Depth, mono",
         "config": "configs/depth_synthetic.py:mono",
-        "set": {"data": SIZE},
+        "set": _DEPTH,
     },
     {
         "name": "depth_stereo",
         "label": "Depth, stereo",
         "config": "configs/depth_synthetic.py:stereo",
-        "set": {"data": SIZE},
+        "set": _DEPTH,
     },
     {
         "name": "depth_supervised",
         "label": "Depth, supervised",
         "config": "configs/depth_synthetic.py:supervised",
-        "set": {"data": SIZE},
+        "set": _DEPTH,
     },
     {
         "name": "flow_paper",
         "label": "Flow, paper",
         "config": "configs/flow_synthetic.py:paper",
-        "set": {"data": SIZE} | _FLOW,
+        "set": _FLOW,
     },
     {
         "name": "flow_strong",
         "label": "Flow, strong",
         "config": "configs/flow_synthetic.py:strong",
-        "set": {"data": SIZE} | _FLOW,
+        "set": _FLOW,
     },
 )
