@@ -15,12 +15,14 @@ Budget in pictures. Planned and checked by the tests, not yet run.
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument
+from geoseg_jax.presets.studies import pace
 
 
 def get_config(arg: str = "") -> ConfigDict:
     small = argument.parse(arg, {"small": False}, "study_camvid.py")["small"]
-    train = {"steps": 300, "eval_every": 100, "pictures_every": 0} if small else {}
-    data = {"crop": (96, 96)} if small else {}
+    train = {"steps": 240, "eval_every": 80, "pictures_every": 0, "checkpoint_every": 0}
+    train = train if small else {}
+    data = {"crop": (64, 96)} if small else {}
     return ConfigDict(
         {
             "title": "CamVid",
@@ -30,7 +32,10 @@ def get_config(arg: str = "") -> ConfigDict:
             "without": (),
             "declared": (),
             "roots": {"camvid": "", "video": "", "nyu": "", "classes": ""},
-            "pretraining": {"train": {"eval_every": 0, "pictures_every": 0}},
+            "pretraining": {
+                "train": {"eval_every": 0, "pictures_every": 0}
+                | ({"checkpoint_every": 100} if small else {})
+            },
             "budget": {"measure": "images", "amount": 12_000 if small else 200_000},
             "target": {
                 "config": "configs/segment_camvid.py",
@@ -54,32 +59,36 @@ def get_config(arg: str = "") -> ConfigDict:
 def _arms(small: bool) -> tuple[dict, ...]:
     size = {"height": 64, "width": 128} if small else {"height": 128, "width": 256}
     video = "128x64" if small else "256x128"
+    depth = pace(4, 2e-4) if small else {}
+    classes = pace(32, 0.02) if small else {}
     return (
         {"name": "random", "label": "Random weights"},
         {
             "name": "video_depth",
             "label": "Depth from a drive",
             "config": f"configs/depth_video.py:resolution={video}",
+            "set": depth,
             "root": "video",
         },
         {
             "name": "nyu_depth",
             "label": "Depth indoors, Kinect",
             "config": "configs/depth_nyu.py:held_out",
-            "set": {"data": size | {"scale": (), "crop": ()}},
+            "set": {"data": size | {"scale": (), "crop": ()}} | (pace(8, 4e-4) if small else {}),
             "root": "nyu",
         },
         {
             "name": "classification",
             "label": "Classification",
             "config": "configs/classify_folder.py:resolution=64x64",
+            "set": classes,
             "root": "classes",
         },
         {
             "name": "street_depth",
             "label": "Depth of rendered streets, stereo",
             "config": "configs/depth_synthetic.py:stereo",
-            "set": {"data": size | {"train_size": 1_000, "eval_size": 64}},
+            "set": {"data": size | {"train_size": 1_000, "eval_size": 64}} | depth,
         },
         {
             "name": "room_flow",

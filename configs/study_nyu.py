@@ -9,45 +9,60 @@ depth on NYUv2's training frames, and depth started from classification; 16, 64 
   official               trained on the official 795 frames, judged on the 654 (the default)
   held_out               for a part of the data set: a fifth of the frames that are there, the same
                          for depth, inpainting and segmentation, is seen by none and judges all
-  resolution=160x128     the size that all pre-trainings on NYUv2 and the target have, for machines
-                         without a GPU
+  resolution=320x256     the size that all pre-trainings on NYUv2 and the target have
+  small                  for two CPU cores and an hour or two: 128x96, 13 classes, short runs,
+                         neither inpainting nor frozen encoders
 Budget in pictures. Hardware: a GPU; planned and checked by the tests, not yet run.
 """
 
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument
+from geoseg_jax.presets.studies import pace
 
 SPLITS = {"official": ("train", "test"), "held_out": ("pool", "held_out")}
 
 
 def get_config(arg: str = "") -> ConfigDict:
     file = "study_nyu.py"
-    known = {"split": ("official", "held_out"), "resolution": "320x256"}
+    known = {"split": ("official", "held_out"), "resolution": "", "small": False}
     options = argument.parse(arg, known, file)
-    height, width = argument.size(options["resolution"], f"{file}:resolution")
+    small = options["small"]
+    resolution = options["resolution"] or ("128x96" if small else "320x256")
+    height, width = argument.size(resolution, f"{file}:resolution")
     trained, judged = SPLITS[options["split"]]
     splits = {"train_split": trained, "eval_split": judged}
+    train = {"steps": 160, "batch_size": 4, "eval_every": 80, "pictures_every": 0}
+    train["checkpoint_every"] = 0
     return ConfigDict(
         {
             "title": "NYUv2",
             "question": "What helps segmentation indoors more, depth or classification?",
-            "arms": _arms({"height": height, "width": width} | splits),
+            "arms": _arms({"height": height, "width": width} | splits, small),
             "reference": "random",
-            "without": (),
+            "without": ("reconstruction",) if small else (),
             "declared": (),
             "roots": {"nyu": "", "classes": ""},
-            "budget": {"measure": "images", "amount": 80_000},
+            "pretraining": {
+                "train": {"eval_every": 0, "pictures_every": 0, "checkpoint_every": 100}
+                if small
+                else {}
+            },
+            "budget": {"measure": "images", "amount": 6_000 if small else 80_000},
             "target": {
-                "config": "configs/segment_nyu.py",
+                "config": "configs/segment_nyu.py" + (":classes=nyu13" if small else ""),
                 "root": "nyu",
-                "set": {"data": splits, "optimizer": {"layer_decay": 1.0}},
+                "set": {
+                    "data": splits,
+                    "optimizer": {"layer_decay": 1.0},
+                    "train": train if small else {},
+                },
             },
             "factors": {
                 "labels": (16, 64, 0),
-                "training": ("fine_tuned", "frozen"),
+                "training": ("fine_tuned",) if small else ("fine_tuned", "frozen"),
                 "decoder": ("auto",),
-                "resolution": (options["resolution"],),
+                "resolution": (resolution,),
                 "encoder": ("resnet18",),
                 "replicate": (0, 1, 2),
             },
@@ -57,15 +72,16 @@ def get_config(arg: str = "") -> ConfigDict:
     )
 
 
-def _arms(data: dict) -> tuple[dict, ...]:
+def _arms(data: dict, small: bool) -> tuple[dict, ...]:
     depth = {"config": "configs/depth_nyu.py", "root": "nyu"}
-    depth["set"] = {"data": data | {"scale": (), "crop": ()}}
+    depth["set"] = {"data": data | {"scale": (), "crop": ()}} | (pace(8, 4e-4) if small else {})
     return (
         {"name": "random", "label": "Random weights"},
         {
             "name": "classification",
             "label": "Classification",
             "config": "configs/classify_folder.py:resolution=64x64",
+            "set": pace(32, 0.02) if small else {},
             "root": "classes",
         },
         {

@@ -15,14 +15,10 @@ counted; the pictures of the classification arm are objects of the same renderer
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument
+from geoseg_jax.presets.studies import pace
 
 SIZE = {"height": 32, "width": 96}
-# So few pictures want small batches and a rate at which the depth arms learn in that many steps.
-_DEPTH = {
-    "data": SIZE,
-    "train": {"batch_size": 4},
-    "optimizer": {"learning_rate": 4e-4, "warmup_steps": 20},
-}
+_DEPTH = {"data": SIZE} | pace(4, 4e-4, 20)
 _FLOW = {"data": SIZE, "task": {"distillation": {"weight": 0.0}}}
 
 
@@ -39,12 +35,12 @@ def get_config(arg: str = "") -> ConfigDict:
                 "data": {"cache_dir": "", "train_size": 500, "eval_size": 32},
                 "train": {"eval_every": 0, "pictures_every": 0, "checkpoint_every": 0},
             },
-            "budget": {"measure": "images", "amount": 3_000},
+            "budget": {"measure": "images", "amount": 2_500},
             "target": {
                 "config": "configs/segment_synthetic.py",
                 "set": {
                     "data": {"cache_dir": "", "train_size": 64, "eval_size": 64},
-                    "train": {"steps": 60, "batch_size": 4, "eval_every": 20, "pictures_every": 0},
+                    "train": {"steps": 40, "batch_size": 4, "eval_every": 20, "pictures_every": 0},
                     # The recipe of all arms alike: else a transformer's layers learn at decaying
                     # rates where they come from elsewhere.
                     "optimizer": {"layer_decay": 1.0},
@@ -92,7 +88,8 @@ _ARMS = (
         "name": "depth_mono",
         "label": "Depth, mono",
         "config": "configs/depth_synthetic.py:mono",
-        "set": _DEPTH,
+        # At four times this rate all depths become one.
+        "set": {"data": SIZE} | pace(4, 1e-4, 0),
     },
     {
         "name": "depth_stereo",

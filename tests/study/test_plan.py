@@ -107,7 +107,7 @@ STUDIES = {
     "study_cityscapes": ["preset=paper_code"],
     "study_folder": ["resolution=64x32"],
     "study_kitti": ["preset=paper_code"],
-    "study_nyu": ["resolution=160x128,held_out"],
+    "study_nyu": ["resolution=160x128,held_out", "small,held_out"],
     "study_quick": ["smoke"],
 }
 CASES = [(name, argument) for name, others in STUDIES.items() for argument in ["", *others]]
