@@ -22,17 +22,16 @@ Hardware: one GPU; 10,000 steps are 100 epochs. On a CPU, first try
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import supervised_depth
-
-SPLITS = {"official": ("train", "test"), "held_out": ("pool", "held_out")}
+from geoseg_jax.presets.readers import NYU_SPLITS
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    config, options = supervised_depth.make(arg, "depth_nyu.py", split=tuple(SPLITS))
+    config, options = supervised_depth.make(arg, "depth_nyu.py", split=tuple(NYU_SPLITS))
     config.task.update({"max_depth": 10.0, "initial_depth": 2.5, "gradient_weight": 0.5})
     config.task.eval.update({"max_depth": 10.0, "crop": "eigen_nyu"})
     config.data.update({"name": "nyu_depth", "root": "", "height": 384, "width": 512})
     config.data.update({"scale": (1.0, 1.5), "crop": (384, 448)})
-    config.data.train_split, config.data.eval_split = SPLITS[options["split"]]
+    config.data.train_split, config.data.eval_split = NYU_SPLITS[options["split"]]
     config.data.held_out = 0.2
     config.data.ground_truth = "filled"  # or raw, where the file has it
     if options["preset"] == "paper_code":

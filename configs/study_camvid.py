@@ -15,13 +15,12 @@ Budget in pictures. Planned and checked by the tests, not yet run.
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument
-from geoseg_jax.presets.studies import pace
+from geoseg_jax.presets.studies import pace, short_cells
 
 
 def get_config(arg: str = "") -> ConfigDict:
     small = argument.parse(arg, {"small": False}, "study_camvid.py")["small"]
-    train = {"steps": 240, "eval_every": 80, "pictures_every": 0, "checkpoint_every": 0}
-    train = train if small else {}
+    train = short_cells(240, 80) if small else {}
     data = {"crop": (64, 96)} if small else {}
     return ConfigDict(
         {

@@ -4,8 +4,8 @@
         --config.roots.nyu=/data/nyu --config.roots.classes=/data/tiny_imagenet --dry_run
 
 Arms: random weights, classification of pictures in a folder per class, inpainting and supervised
-depth on NYUv2's training frames, and depth started from classification; 16, 64 and 795 (0) labels,
-40 classes, fine-tuned and frozen. Options behind the colon:
+depth on NYUv2's training frames, and depth started from classification; 16, 64 and all (0) labels,
+of the official split 795, fine-tuned and frozen. Options behind the colon:
   official               trained on the official 795 frames, judged on the 654 (the default)
   held_out               for a part of the data set: a fifth of the frames that are there, the same
                          for depth, inpainting and segmentation, is seen by none and judges all
@@ -18,22 +18,19 @@ Budget in pictures. Hardware: a GPU; planned and checked by the tests, not yet r
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument
-from geoseg_jax.presets.studies import pace
-
-SPLITS = {"official": ("train", "test"), "held_out": ("pool", "held_out")}
+from geoseg_jax.presets.readers import NYU_SPLITS
+from geoseg_jax.presets.studies import pace, short_cells
 
 
 def get_config(arg: str = "") -> ConfigDict:
     file = "study_nyu.py"
-    known = {"split": ("official", "held_out"), "resolution": "", "small": False}
+    known = {"split": tuple(NYU_SPLITS), "resolution": "", "small": False}
     options = argument.parse(arg, known, file)
     small = options["small"]
     resolution = options["resolution"] or ("128x96" if small else "320x256")
     height, width = argument.size(resolution, f"{file}:resolution")
-    trained, judged = SPLITS[options["split"]]
+    trained, judged = NYU_SPLITS[options["split"]]
     splits = {"train_split": trained, "eval_split": judged}
-    train = {"steps": 160, "batch_size": 4, "eval_every": 80, "pictures_every": 0}
-    train["checkpoint_every"] = 0
     return ConfigDict(
         {
             "title": "NYUv2",
@@ -55,7 +52,7 @@ def get_config(arg: str = "") -> ConfigDict:
                 "set": {
                     "data": splits,
                     "optimizer": {"layer_decay": 1.0},
-                    "train": train if small else {},
+                    "train": short_cells(160, 80) if small else {},
                 },
             },
             "factors": {

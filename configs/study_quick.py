@@ -15,7 +15,7 @@ counted; the pictures of the classification arm are objects of the same renderer
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument
-from geoseg_jax.presets.studies import pace
+from geoseg_jax.presets.studies import pace, short_cells
 
 SIZE = {"height": 32, "width": 96}
 _DEPTH = {"data": SIZE} | pace(4, 4e-4, 20)
@@ -40,7 +40,7 @@ def get_config(arg: str = "") -> ConfigDict:
                 "config": "configs/segment_synthetic.py",
                 "set": {
                     "data": {"cache_dir": "", "train_size": 64, "eval_size": 64},
-                    "train": {"steps": 40, "batch_size": 4, "eval_every": 20, "pictures_every": 0},
+                    "train": short_cells(40, 20),
                     # The recipe of all arms alike: else a transformer's layers learn at decaying
                     # rates where they come from elsewhere.
                     "optimizer": {"layer_decay": 1.0},

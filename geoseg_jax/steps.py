@@ -35,7 +35,7 @@ class TrainStep(NamedTuple):
 class EvalStep(NamedTuple):
     """(variables, batch, stop) -> (sums, stop), compiled at the first call.
 
-    shapes: of what run gives, of the same arguments or theirs; then run need not be traced again.
+    shapes: the same for arrays or their shapes, giving shapes; run is then not traced again.
     """
 
     run: Callable[..., tuple[dict[str, jax.Array], jax.Array]]

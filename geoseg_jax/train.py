@@ -28,6 +28,7 @@ from geoseg_jax.monitor import Monitor, Report, TrainingError, offending
 from geoseg_jax.progress import Progress
 from geoseg_jax.state import TrainState, select, sha256_of
 from geoseg_jax.tasks.base import Task
+from geoseg_jax.tell import tell
 
 SHOWN = 4  # examples in a picture
 
@@ -86,7 +87,7 @@ def run(
 def say(text: str) -> None:
     """Prints on the first process."""
     if sharding.is_first_process():
-        print(text, flush=True)
+        tell(text)
 
 
 class _Loop:

@@ -217,7 +217,8 @@ def test_a_studys_array_gives_each_task_its_part(code, queued, tmp_path):
         ["bash", str(ROOT / "launch/slurm_study.sbatch"), "--config=c.py", "--workdir=/w"],
         env=os.environ
         | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "STAND_IN": str(tmp_path), "PYTHON": "py"}
-        | {"SLURM_ARRAY_TASK_ID": "4", "SLURM_ARRAY_TASK_MIN": "1", "SLURM_ARRAY_TASK_COUNT": "8"}
+        | {"SLURM_ARRAY_TASK_ID": "4", "SLURM_ARRAY_TASK_MIN": "1", "SLURM_ARRAY_TASK_MAX": "8"}
+        | {"SLURM_ARRAY_TASK_COUNT": "8"}
         | {"SLURM_ARRAY_JOB_ID": "77"},
         capture_output=True,
         text=True,

@@ -3,6 +3,8 @@
 from ml_collections import ConfigDict
 
 IMAGENET = 1_281_167  # training pictures of ILSVRC 2012
+# (train_split, eval_split) of NYUv2: the official one, or of a part of the data set.
+NYU_SPLITS = {"official": ("train", "test"), "held_out": ("pool", "held_out")}
 READERS = ("tfds", "class_folder", "pictures")
 
 

@@ -9,3 +9,14 @@ def pace(batch_size: int, learning_rate: float, warmup_steps: int = 40) -> dict:
         "train": {"batch_size": batch_size},
         "optimizer": {"learning_rate": learning_rate, "warmup_steps": warmup_steps},
     }
+
+
+def short_cells(steps: int, eval_every: int) -> dict:
+    """Training of small cells by the hundred: small batches, and nothing kept on the way."""
+    return {
+        "steps": steps,
+        "batch_size": 4,
+        "eval_every": eval_every,
+        "pictures_every": 0,
+        "checkpoint_every": 0,
+    }

@@ -44,6 +44,14 @@ def part_of(text: str) -> tuple[int, int]:
     return int(index), int(count)
 
 
+def check_flags() -> None:
+    """Raises ConfigError for flags that can't stand together."""
+    part_of(CELLS.value)
+    others = [f.name for f in (DRY_RUN, COMMANDS, REPORT) if f.value]
+    if ONLY.value and others:
+        raise ConfigError(f"--only={ONLY.value} trains a job; leave it out, or --{others[0]}")
+
+
 def _to_repeat(arguments: list[str]) -> str:
     """The whole study's command, whatever part of it this process was told to do."""
     switches = ("--retry", "--report", "--debug", "--commands", "--dry_run")
@@ -79,6 +87,8 @@ def main(_: list[str]) -> None:
             report_only=REPORT.value,
             command=_to_repeat(sys.argv[1:]),
         )
+    except SystemExit as stopped:  # by a signal while compiling, which the usual end can't stand
+        os._exit(stopped.code)
     except KeyboardInterrupt:  # between two jobs; within one, training saves first
         print("stopped; the same command goes on from here", file=sys.stderr)
         code = 130
@@ -90,4 +100,4 @@ def main(_: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=lambda argv: parse(argv, lambda: part_of(CELLS.value)))
+    app.run(main, flags_parser=lambda argv: parse(argv, check_flags))

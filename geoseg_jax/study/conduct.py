@@ -2,19 +2,22 @@
 
 import functools
 import pathlib
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
+from absl import flags, logging
 from ml_collections import ConfigDict
 
-from geoseg_jax import manifest, settings
+from geoseg_jax import manifest, settings, writers
 from geoseg_jax.command_line import quieten
 from geoseg_jax.settings import ConfigError
 from geoseg_jax.study import budget, panels, plan, preview, processes, ready, records, run, write
 from geoseg_jax.study.budget import Cost
 from geoseg_jax.study.plan import Cell, Plan
 from geoseg_jax.study.run import Job
+from geoseg_jax.tell import tell
 
 FAILED = 2  # exit code
 STUDY = "study.json"
@@ -32,7 +35,7 @@ def conduct(
     retry: bool = False,
     report_only: bool = False,
     command: str = "",
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = tell,
 ) -> int:
     """All of it; returns the exit code.
 
@@ -43,49 +46,58 @@ def conduct(
       count: of processes that share this, on a machine without accelerators.
       dry_run, commands: say what would be done, and do nothing.
       only: id of the one job that is trained, without a report.
-      retry: failed jobs are tried again.
+      retry: those of the jobs here that failed are tried again.
       report_only: nothing is trained.
-      command: what the user typed, for the report.
+      command: of the whole study, for the report and for the commands of its jobs.
 
     Raises:
       ConfigError: for a study that can't be planned, or is not that of the workdir;
       guard.UnfairError: for cells that must not be compared.
     """
-    study = settings.plain(config)
+    study, started = settings.plain(config), time.monotonic()
     _check_workdir(study, workdir)
     made = plan.make_plan(study, workdir)
+    chosen = [] if report_only else _choose(made, part, only)
+    if retry and not (dry_run or commands):
+        forgotten = records.forget_failures([job.workdir for job in chosen])
+        say(f"{forgotten} failed jobs will be tried again")
+    ready.check(chosen, made, study)
     counting = (lambda text: None) if commands else say
     made, costs = budget.apply(made, study["budget"], workdir / "costs.json", counting)
     run.check_fair(made, study.get("declared", ()))
     run.check_same(made)
     run.check_same_pictures(made)
-    jobs = [] if report_only else run.jobs_of(made, part)
-    ready.check(made, jobs)
+    jobs = [] if report_only else _choose(made, part, only)  # as long as the budget lets them be
     if dry_run:
         say(preview.describe(made, study, costs))
         return 0
     if commands:
         say("\n".join(preview.commands(made, part, command)))
         return 0
-    jobs = [run.job_of(made, only)] if only else jobs
     workdir.mkdir(parents=True, exist_ok=True)
     manifest.write_json(workdir / STUDY, study)
-    if retry:
-        every = [job.workdir for job in (*made.pretrainings, *made.cells)]
-        say(f"{records.forget_failures(every)} failed jobs will be tried again")
-    failed: list[str] = []
+    ended = run.Ended(0, [])
     if not report_only:
         train = functools.partial(_train, made, jobs, study, costs)
         ended = _share(count, train, jobs) if count > 1 and len(jobs) > 1 else train(say)
-        if ended.signal:
-            say("stopped; the same command goes on from here")
-            return 128 + ended.signal
-        failed = ended.failed
-    if only:
-        return FAILED if failed else 0
-    for line in write.report(study, made, costs, workdir, command):
-        say(line)
-    return FAILED if failed else 0
+        say(_ending(jobs, ended, started))
+    if ended.signal:
+        return 128 + ended.signal
+    if not only:
+        for line in write.report(study, made, costs, workdir, command):
+            say(line)
+    return FAILED if ended.failed else 0
+
+
+def _ending(jobs: Sequence[Job], ended: run.Ended, started: float) -> str:
+    if ended.signal:
+        return "stopped; the same command goes on from here"
+    took = writers.duration(time.monotonic() - started)
+    return f"{len(jobs)} jobs in {took}, {len(ended.failed)} failed"
+
+
+def _choose(made: Plan, part: tuple[int, int], only: str) -> list[Job]:
+    return [run.job_of(made, only)] if only else run.jobs_of(made, part)
 
 
 def _train(
@@ -115,8 +127,8 @@ def _share(
             "; start the command once for each accelerator, with --cells=I/N and its number in "
             "CUDA_VISIBLE_DEVICES"
         )
-    codes = processes.run(count, _train_in_child, train)
-    stopped = [code - 128 for code in codes if code > 128]
+    codes, received = processes.run(count, _train_in_child, train)
+    stopped = [received] if received else [code - 128 for code in codes if code > 128]
     if stopped:
         return run.Ended(stopped[0], [])
     found = {job.id: records.read(job.workdir) for job in jobs}
@@ -131,8 +143,14 @@ def _share(
 
 
 def _train_in_child(train: Callable[[Callable[[str], None]], run.Ended]) -> int:
+    flags.FLAGS.mark_as_parsed()  # what app.run does, but not here
+    logging.set_verbosity(logging.INFO)
     quieten()
-    ended = train(print)
+    try:
+        ended = train(tell)
+    except (OSError, ValueError) as error:
+        tell(f"error: {' '.join(str(error).split())}")
+        return 1
     return 128 + ended.signal if ended.signal else 0
 
 

@@ -1,5 +1,6 @@
 """Looking inside: what the arms' encoders make of the same pictures, before any label was seen."""
 
+import functools
 import io
 import pathlib
 from collections.abc import Mapping
@@ -38,15 +39,13 @@ def look(study: Mapping[str, Any], made: Plan) -> dict[str, Any]:
         return {}
     cell = next(iter(starts.values()))
     images = _images(cell)
-    model = cell.config.model
-    encoder = encoders.make_encoder(model.encoder, normalisation=model.normalisation)
-    # By the batch's statistics: those of an untrained encoder are of no data at all.
-    run = jax.jit(lambda v, x: encoder.apply(v, x, True, mutable=["batch_stats"])[0])
     pictures = jnp.asarray(images, jnp.float32) / 255
     places: dict[int, dict[str, np.ndarray]] = {}
     shown = {}
     for name, start in starts.items():
-        maps = run(_variables(encoder, start, pictures), pictures)
+        model = start.config.model
+        encoder = encoders.make_encoder(model.encoder, normalisation=model.normalisation)
+        maps = _maps(encoder, _variables(encoder, start, pictures), pictures)
         for stride, stage in maps.items():
             places.setdefault(stride, {})[name] = _places(np.asarray(stage))
         shown[name] = features.pca_pictures(np.asarray(maps[_SHOWN_STAGE][:SHOWN]))
@@ -60,6 +59,12 @@ def look(study: Mapping[str, Any], made: Plan) -> dict[str, Any]:
     ]
     labels = {arm["name"]: arm.get("label", arm["name"]) for arm in study["arms"]}
     return {"cka": cka, "pca": _pictures(images, shown, labels)}
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _maps(encoder: Any, variables: Any, pictures: jax.Array) -> dict[int, jax.Array]:
+    """By the batch's statistics: those of an untrained encoder are of no data at all."""
+    return encoder.apply(variables, pictures, True, mutable=["batch_stats"])[0]
 
 
 def _starts(study: Mapping[str, Any], made: Plan) -> dict[str, Cell]:

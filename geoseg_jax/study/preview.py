@@ -35,7 +35,7 @@ def describe(made: Plan, study: Mapping[str, Any], costs: Mapping[str, Cost]) ->
         f"left to do: {len(left)} of {len(jobs)} jobs, {sum(c.flops for c in left):.2e} FLOP; at "
         f"{rate / 1e9:.0f} GFLOP/s, measured here just now on a convolution, and "
         f"{budget.STARTING:.0f} s to start each: about {writers.duration(seconds)}, without "
-        "evaluation and without compiling each program once",
+        "evaluation, without compiling each program once, and for one process that does it all",
     ]
     return "\n".join(lines)
 

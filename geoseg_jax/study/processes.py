@@ -1,4 +1,4 @@
-"""The same work by several processes of one machine, each on cores of its own.
+"""The same work by several processes of one machine, each on cores of its own where it can be told.
 
 Small steps leave most cores idle, and between them a process traces, compiles and writes alone. Two
 processes on one core each do more than one on two: they share a study's jobs by its locks.
@@ -12,16 +12,28 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from multiprocessing import connection
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
-from geoseg_jax.interrupts import HANDLED
+# A terminal that goes away is to be told to all as well.
+_HANDED_ON = {
+    signal.SIGTERM: signal.SIGTERM,
+    signal.SIGINT: signal.SIGINT,
+    signal.SIGHUP: signal.SIGTERM,
+}
 
 
-def run(count: int, function: Callable[..., int], *arguments: Any) -> list[int]:
-    """Calls function(*arguments) in `count` processes at once; returns their exit codes.
+class Ended(NamedTuple):
+    """How they ended."""
 
-    What they print begins with their number. SIGTERM and Ctrl-C are handed on to all of them; they
-    also get SIGTERM where this process ends without a word.
+    codes: list[int]  # exit codes; -N where signal N ended one
+    signal: int  # that stopped them all, else 0
+
+
+def run(count: int, function: Callable[..., int], *arguments: Any) -> Ended:
+    """Calls function(*arguments) in `count` processes at once.
+
+    What they print to standard output begins with their number. SIGTERM, SIGHUP and Ctrl-C are
+    handed on to all of them; they also get SIGTERM where this process ends without a word.
 
     Args:
       function: of a module, with arguments that can be pickled; returns an exit code.
@@ -30,38 +42,62 @@ def run(count: int, function: Callable[..., int], *arguments: Any) -> list[int]:
     children = [
         spawning.Process(target=_child, args=(i, count, function, arguments)) for i in range(count)
     ]
-    with _handed_on(children):
+    with _handed_on(children) as received:
         for child in children:
-            child.start()
-        for child in children:
+            if received:
+                break
+            try:
+                child.start()
+            except OSError:  # Ctrl-C reached a child that was not yet on its own
+                if not received:
+                    raise
+            if received:  # while it was started, when it had no number yet
+                _send(child, received[0])
+        started = [child for child in children if child.pid]
+        for child in started:
             child.join()
-    return [child.exitcode for child in children]
+    return Ended([child.exitcode for child in started], received[0] if received else 0)
 
 
 @contextlib.contextmanager
-def _handed_on(children: list[Any]) -> Iterator[None]:
-    def hand_on(number: int, _: Any) -> None:
-        for child in children:
-            if child.pid and child.exitcode is None:
-                os.kill(child.pid, number)
+def _handed_on(children: list[Any]) -> Iterator[list[int]]:
+    """The signals that were received; each has been sent to the children that run."""
+    received: list[int] = []
 
-    previous = {number: signal.signal(number, hand_on) for number in HANDLED}
+    def hand_on(number: int, _: Any) -> None:
+        received.append(int(_HANDED_ON[number]))
+        for child in children:
+            _send(child, received[-1])
+
+    previous = {number: signal.signal(number, hand_on) for number in _HANDED_ON}
     try:
-        yield
+        yield received
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _send(child: Any, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it has just ended
+        if child.pid and child.exitcode is None:
+            os.kill(child.pid, number)
 
 
 def _child(index: int, count: int, function: Callable[..., int], arguments: tuple) -> None:
     # Else Ctrl-C would reach it twice, from the terminal and from its parent.
     os.setpgrp()
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    if hasattr(os, "sched_setaffinity"):  # not on macOS
+    if hasattr(os, "sched_setaffinity"):  # Linux
         cores = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, cores[index::count] or cores)
     with contextlib.redirect_stdout(_Numbered(sys.stdout, f"{index} | ")):
-        sys.exit(function(*arguments))
+        try:
+            code = function(*arguments)
+        except (
+            SystemExit
+        ) as stopped:  # by a signal while compiling, which the usual end can't stand
+            os._exit(stopped.code)
+    sys.exit(code)
 
 
 def _end_with_parent() -> None:

@@ -1,49 +1,55 @@
 """That every job can open what it needs: told before the first is trained, not days later."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ml_collections import ConfigDict
 
 from geoseg_jax import settings, transfer
-from geoseg_jax.checkpoints import CheckpointError
 from geoseg_jax.data import make_data
 from geoseg_jax.data.source import DataError
 from geoseg_jax.settings import ConfigError
 from geoseg_jax.study import records
-from geoseg_jax.study.plan import Plan
+from geoseg_jax.study.plan import Cell, Plan
 from geoseg_jax.study.run import Job
 
 
-def check(made: Plan, jobs: Sequence[Job]) -> None:
-    """Opens the data of the unfinished jobs and the weights from elsewhere, each once.
+def check(jobs: Sequence[Job], made: Plan, study: Mapping[str, Any]) -> None:
+    """Opens the data of those jobs that aren't done, and weights from elsewhere, each once.
+
+    Labels are not read, and made-up worlds not rendered: both take their time.
 
     Raises:
-      ConfigError: for the first job that would fail for want of them, with the arm to leave out.
+      ConfigError: for the first job that would fail for want of them.
     """
     own = {str(job.workdir) for job in made.pretrainings}
-    opened: set[str] = set()
+    data, weights = set(), set(own)
     for job in jobs:
         if records.read(job.workdir):
             continue
+        start = str(job.config.get("init_from") or "")
         try:
-            # Made-up worlds need nothing, and take their time to be rendered.
-            if job.config.data.get("root") and (key := _data(job.config)) not in opened:
-                make_data(job.config)
-                opened.add(key)
-            start = str(job.config.get("init_from") or "")
-            if start not in opened | own | {""}:
+            if job.config.data.get("root") and (key := _data(job.config)) not in data:
+                make_data(job.config, check_labels=False)
+                data.add(key)
+            if start and start not in weights:
                 transfer.read(start, job.config)
-                opened.add(start)
-        except (DataError, CheckpointError, ConfigError, OSError) as error:
-            arm = job.arm if hasattr(job, "arm") else job.factors["arm"]
-            raise ConfigError(
-                f"{job.id} can't start: {error}. Without this arm: --config.without=\"('{arm}',)\""
-            ) from error
+                weights.add(start)
+        except (DataError, ValueError, OSError) as error:
+            raise ConfigError(f"{job.id} can't start: {error}{_remedy(job, study)}") from error
 
 
 def _data(config: ConfigDict) -> str:
     """What is opened; subsets of as many labels are taken to be there alike."""
-    flat = settings.flatten(config)
-    return repr(
-        sorted((k, v) for k, v in flat.items() if k.startswith("data.") and k != "data.subset")
-    )
+    data = {k: v for k, v in settings.flatten(config).items() if k.startswith("data.")}
+    return repr(sorted((data | {"data.subset": None}).items(), key=str))
+
+
+def _remedy(job: Job, study: Mapping[str, Any]) -> str:
+    """How to leave the arm out, where that is what lacks something."""
+    arm = job.factors["arm"] if isinstance(job, Cell) else job.arm
+    own = not isinstance(job, Cell) or (job.config.get("init_from") and not job.pretraining)
+    if not own or arm == study["reference"]:
+        return ""
+    without = (*study.get("without", ()), arm)
+    return f'. Without this arm: --config.without="{without}"'

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from geoseg_jax import manifest, settings, train, writers
 from geoseg_jax.checkpoints import steps_in
+from geoseg_jax.interrupts import noted
 from geoseg_jax.near_miss import did_you_mean
 from geoseg_jax.settings import ConfigError
 from geoseg_jax.study import guard, records
@@ -30,9 +31,15 @@ class Ended(NamedTuple):
 
 
 def jobs_of(plan: Plan, part: tuple[int, int] = (0, 1)) -> list[Job]:
-    """Part i of n of the cells, and before them the pre-trainings that these need."""
+    """Part i of n of the cells, and before them the pre-trainings that these need.
+
+    The cells of one comparison, one of each arm, follow each other in the plan; from one to the
+    next they are rotated by one, so that no part has always the same arms.
+    """
     index, count = part
-    cells = plan.cells[index::count]
+    arms = len({cell.factors["arm"] for cell in plan.cells})
+    order = [k - k % arms + (k + k // arms) % arms for k in range(len(plan.cells))]
+    cells = [plan.cells[k] for k in order][index::count]
     needed = {cell.pretraining for cell in cells}
     chains = {p.id: str(p.config.get("init_from") or "") for p in plan.pretrainings}
     folders = {str(p.workdir): p.id for p in plan.pretrainings}
@@ -46,14 +53,16 @@ def job_of(plan: Plan, name: str) -> Job:
     """The job with that id.
 
     Raises:
-      ConfigError: where there is none, or it starts from one that is not done yet.
+      ConfigError: where there is none, or it starts from one that is not done.
     """
     jobs = {job.id: job for job in (*plan.pretrainings, *plan.cells)}
     if name not in jobs:
         raise ConfigError(f"--only={name}: no job has that id{did_you_mean(name, jobs)}")
-    if not _ready(jobs[name], plan)[0]:
-        needed = _ancestor(jobs[name], plan).id
-        raise ConfigError(f"{name} starts from {needed}, which is not done; first --only={needed}")
+    needed = _ancestor(jobs[name], plan)
+    if needed and records.read(needed.workdir) is None:
+        raise ConfigError(
+            f"{name} starts from {needed.id}, which is not done; first --only={needed.id}"
+        )
     return jobs[name]
 
 
@@ -77,46 +86,45 @@ def work(
       after: what else is to be made of a finished job while its checkpoints are there.
       size: how much work a job is, in whatever unit: the time left is told from that.
     """
-    waiting, started = list(jobs), time.monotonic()
-    total, marks = len(waiting), []
-    while waiting:
-        left = []
-        for job in waiting:
-            state, signal, seconds = _try(job, plan, say, run, keep_checkpoints, after)
-            if signal:
-                return Ended(signal, [])
-            if state == BUSY:
-                left.append(job)
-            elif seconds:
-                # Others work on them too.
-                unfinished = [other for other in waiting if not records.read(other.workdir)]
-                marks.append((time.monotonic(), sum(map(size, unfinished))))
-                remaining = _time_left(marks[-9:], seconds / size(job))
-                done = f"{total - len(unfinished)} of {total} jobs, about {remaining} left"
-                say(f"{job.id}: {state}. {done}")
-            if state != BUSY:
-                waiting = [other for other in waiting if other is not job]
-        if left:
-            time.sleep(PATIENCE)
-    failed = [job.id for job in jobs if records.read(job.workdir).state == FAILED]
-    say(f"{total} jobs in {writers.duration(time.monotonic() - started)}, {len(failed)} failed")
-    return Ended(0, failed)
+    waiting, marks = list(jobs), []
+    # Some signals reach no training, or one that was about to end.
+    with noted() as received:
+        while waiting:
+            left = []
+            for job in waiting:
+                state, seconds = _try(job, plan, say, run, keep_checkpoints, after, received)
+                if received:
+                    return Ended(received[0], [])
+                if state == BUSY:
+                    left.append(job)
+                elif seconds:
+                    # Others work on them too.
+                    unfinished = [other for other in waiting if not records.read(other.workdir)]
+                    marks.append((time.monotonic(), sum(map(size, unfinished))))
+                    remaining = _time_left(marks[-9:], seconds / size(job))
+                    done = len(jobs) - len(unfinished)
+                    say(f"{job.id}: {state}. {done} of {len(jobs)} jobs, about {remaining} left")
+                if state != BUSY:
+                    waiting = [other for other in waiting if other is not job]
+            if left:
+                time.sleep(PATIENCE)
+    return Ended(0, [job.id for job in jobs if records.read(job.workdir).state == FAILED])
 
 
-def _try(job, plan, say, run, keep_checkpoints, after) -> tuple[str, int, float]:
-    """State of the job after trying it, the signal that stopped it, seconds spent on it here."""
+def _try(job, plan, say, run, keep_checkpoints, after, received) -> tuple[str, float]:
+    """State of the job after trying it, and seconds spent on it here."""
     found = records.read(job.workdir)
     if found:
-        return found.state, 0, 0.0
+        return found.state, 0.0
     ready, problem = _ready(job, plan)
-    if not ready:
-        return BUSY, 0, 0.0
+    if not ready or received:
+        return BUSY, 0.0
     with records.lock(job.workdir) as ours:
         if not ours:
-            return BUSY, 0, 0.0
+            return BUSY, 0.0
         found = records.read(job.workdir)  # by somebody else, just before
         if found:
-            return found.state, 0, 0.0
+            return found.state, 0.0
         if not problem and records.count_start(job.workdir) >= records.DEATHS:
             problem = (
                 f"ended its process {records.DEATHS} times at the same step without a word; out "
@@ -124,8 +132,8 @@ def _try(job, plan, say, run, keep_checkpoints, after) -> tuple[str, int, float]
             )
         if problem:
             records.write(job.workdir, Record(FAILED, 0.0, problem))
-            return FAILED, 0, 0.0
-        return _train(job, say, run, keep_checkpoints, after)
+            return FAILED, 0.0
+        return _train(job, say, run, keep_checkpoints, after, received)
 
 
 def _ready(job: Job, plan: Plan) -> tuple[bool, str]:
@@ -144,7 +152,7 @@ def _ancestor(job: Job, plan: Plan) -> Pretraining | None:
     return next((p for p in plan.pretrainings if str(p.workdir) == start), None)
 
 
-def _train(job, say, run, keep_checkpoints, after) -> tuple[str, int, float]:
+def _train(job, say, run, keep_checkpoints, after, received) -> tuple[str, float]:
     say(f"\n{job.id}")
     start = time.monotonic()
     try:
@@ -152,12 +160,19 @@ def _train(job, say, run, keep_checkpoints, after) -> tuple[str, int, float]:
             result = run(job.config, job.workdir)
             if result.signal:
                 records.discount_start(job.workdir)
-                return BUSY, result.signal, 0.0
+                received.append(result.signal)
+                return BUSY, 0.0
             after(job)
+    except SystemExit:  # by a signal while compiling
+        records.discount_start(job.workdir)
+        raise
     except Exception as error:  # one job's end must not be the study's
+        line = " ".join(f"{type(error).__name__}: {error}".split())
+        if received:  # a stop that went wrong says nothing of the job
+            say(f"{job.id}: while stopping, {line}")
+            return BUSY, 0.0
         job.workdir.mkdir(parents=True, exist_ok=True)
         (job.workdir / "error.txt").write_text(traceback.format_exc())
-        line = " ".join(f"{type(error).__name__}: {error}".split())
         record = Record(FAILED, time.monotonic() - start, line)
     else:
         record = Record(DONE, time.monotonic() - start, "")
@@ -165,7 +180,7 @@ def _train(job, say, run, keep_checkpoints, after) -> tuple[str, int, float]:
     records.write(job.workdir, record)
     if record.state == DONE and isinstance(job, Cell) and not keep_checkpoints:
         shutil.rmtree(job.workdir / "checkpoints", ignore_errors=True)
-    return record.state, 0, record.seconds
+    return record.state, record.seconds
 
 
 def _finished(job: Job) -> bool:

@@ -19,7 +19,7 @@ def code_and_lines(code: int) -> int:
 
 
 def test_every_process_ends_with_its_code_and_its_lines_are_numbered(capfd):
-    assert processes.run(2, code_and_lines, 7) == [7, 7]
+    assert processes.run(2, code_and_lines, 7) == ([7, 7], 0)
     lines = capfd.readouterr().out.splitlines()
     assert sorted(line for line in lines if "cores" not in line) == [
         "0 | first",
@@ -74,7 +74,7 @@ def test_a_signal_reaches_every_process_once(tmp_path, number):
     parent, _ = start(tmp_path)
     parent.send_signal(number)
     out, _ = parent.communicate(timeout=60)
-    assert out.decode().strip() == str([128 + number] * 2)
+    assert out.decode().strip() == f"Ended(codes={[128 + number] * 2}, signal={int(number)})"
 
 
 def test_they_end_when_their_parent_is_killed(tmp_path):

@@ -1,12 +1,15 @@
 """Training is faked by a function that writes what a run leaves behind, at once."""
 
 import json
+import os
 import random
 import shutil
+import signal
 
 import pytest
 
 from geoseg_jax import settings
+from geoseg_jax.interrupts import Interrupts
 from geoseg_jax.settings import ConfigError
 from geoseg_jax.study import gather, records, run
 from geoseg_jax.train import Result
@@ -50,7 +53,11 @@ def test_parts_share_the_work_and_need_only_their_pretrainings(tmp_path):
     parts = [run.jobs_of(made, (i, 3)) for i in range(3)]
     cells = [job.id for part in parts for job in part if job in made.cells]
     assert sorted(cells) == sorted(cell.id for cell in made.cells)
-    alone = run.jobs_of(made, (len(made.cells) - 1, len(made.cells)))
+    for part in parts:  # which would each have one arm alone, were every third cell taken
+        assert len({cell.factors["arm"] for cell in part if cell in made.cells}) == 3
+    count = len(made.cells)
+    single = [run.jobs_of(made, (i, count)) for i in range(count)]
+    alone = next(part for part in single if part[-1].pretraining == "chain-tiny")
     assert [job.id for job in alone[:-1]] == ["inpainting-tiny", "chain-tiny"]  # the chain's own
     first = run.jobs_of(made, (0, len(made.cells)))
     assert first == [made.cells[0]]  # of random weights
@@ -104,6 +111,29 @@ def test_a_signal_stops_the_study_and_counts_as_no_death(tmp_path):
     for _ in range(2 * records.DEATHS):
         run.work(made, run.jobs_of(made), run=lambda c, w: Result(1, {}, 15), **QUIET)
     assert run.work(made, run.jobs_of(made), run=fake, **QUIET).failed == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_that_reaches_no_training_stops_the_study_too(tmp_path, number):
+    made = plan(tmp_path)
+    first, second = run.jobs_of(made)[:2]
+
+    def told_at_its_end(config, workdir):
+        os.kill(os.getpid(), number)
+        return fake(config, workdir)
+
+    def broken_by_it(config, workdir):
+        with Interrupts() as interrupts:
+            interrupts.arm()
+            os.kill(os.getpid(), number)
+            raise OSError("the disk is full")
+
+    assert run.work(made, run.jobs_of(made), run=told_at_its_end, **QUIET).signal == number
+    assert records.read(first.workdir).state == "done"
+    assert not second.workdir.exists()
+    assert run.work(made, run.jobs_of(made), run=broken_by_it, **QUIET).signal == number
+    assert records.read(second.workdir) is None
+    assert run.work(made, run.jobs_of(made), run=fake, **QUIET) == run.Ended(0, [])
 
 
 def test_killed_at_random_it_gives_the_same_rows(tmp_path):

@@ -9,6 +9,8 @@ on the one has then not seen what the other is judged on.
 
 from collections.abc import Sequence
 
+from geoseg_jax.data import name_splits
+
 COUNT = 1449
 # Frames of one scene follow each other: as many are held out together, so that few of them have a
 # neighbour in the same room that is trained on.
@@ -43,7 +45,8 @@ def test_numbers() -> list[int]:
 def held_out(names: Sequence[str], share: float) -> list[str]:
     """About `share` of the frames in whole blocks of BLOCK official numbers, spread evenly.
 
-    Block b is held out where the whole part of b * share rises; a name without a number is not.
+    Block b is held out where the whole part of b * share rises. Where that is none of the frames or
+    all of them, as for a few or for names that are no numbers, the hash of a name decides.
     """
 
     def rises(name: str) -> bool:
@@ -52,4 +55,5 @@ def held_out(names: Sequence[str], share: float) -> list[str]:
         block = (int(name) - 1) // BLOCK
         return int((block + 1) * share) > int(block * share)
 
-    return [name for name in names if rises(name)] or list(names[-1:])
+    found = [name for name in names if rises(name)]
+    return found if 0 < len(found) < len(names) else name_splits.held_out(names, share)
