@@ -159,7 +159,7 @@ POSITIVE = number(0.0, open_below=True)
 RULES: dict[str, Rule] = {
     "seed": whole(0),
     "init_from": text,
-    "transfer.parts": each(choice("encoder", "decoder", "head", "pose"), least=1),
+    "transfer.parts": each(choice("encoder", "decoder", "head", "pose", "flow"), least=1),
     "transfer.frozen": each(choice("encoder", "decoder")),
     "transfer.freeze": choice("all", "statistics"),
     "transfer.checkpoint": choice("latest", "best"),
