@@ -1,12 +1,12 @@
 """The comparison on the embedded synthetic street: which pre-training segments best, few labels.
 
-    python -m geoseg_jax.study --config=configs/study_quick.py --workdir=W
+    python -m geoseg_jax.study --config=configs/study_quick.py --workdir=W --processes=2
 
 Eight arms on one ResNet-18, all having looked at the same number of pictures of 96x32; 8, 16 and 64
 labels, fine-tuned and frozen, three subsets of labels with a seed each: 144 cells. No data needed.
-Not yet run at length. Settings are changed as on the main command:
---config.factors.replicate="(0,)". With :smoke, two arms and four cells of a few steps, a minute or
-two, nothing learned.
+43 minutes on two CPU cores; what came out is in the README. Settings are changed as on the main
+command: --config.factors.replicate="(0,)". With :smoke, two arms and four cells of a few steps, a
+minute or two, nothing learned.
 Mind what it can tell: pictures this small and pre-trainings this short say how to use the tool, not
 which pre-training is best on real pictures. Arms have a budget of pictures, each source view
 counted; the pictures of the classification arm are objects of the same renderer.
