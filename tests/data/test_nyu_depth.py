@@ -70,7 +70,7 @@ def test_frames_of_a_folder(tmp_path):
     root = write_folder(tmp_path, (3, 4, 9, 45))
     (root / "depths_u8/0009.png").unlink()
     train, evaluation = nyu_depth.make(config(root, "pool", "held_out"))
-    assert (train.names, evaluation.names) == (["0003", "0004"], ["0045"])
+    assert (train.names, evaluation.names) == (["0003", "0045"], ["0004"])
     assert train.left_out == {"picture without depth": 1}
     record = evaluation[0]
     check_record(record, "record")
