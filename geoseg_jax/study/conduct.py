@@ -64,20 +64,16 @@ def conduct(
     ready.check(chosen, made, study)
     counting = (lambda text: None) if commands else say
     made, costs = budget.apply(made, study["budget"], workdir / "costs.json", counting)
-    run.check_fair(made, study.get("declared", ()))
-    run.check_same(made)
-    run.check_same_pictures(made)
+    run.check(made, study.get("declared", ()))
     jobs = [] if report_only else _choose(made, part, only)  # as long as the budget lets them be
-    if dry_run:
-        say(preview.describe(made, study, costs))
-        return 0
-    if commands:
-        say("\n".join(preview.commands(made, part, command)))
+    if dry_run or commands:
+        lines = preview.commands(made, part, command)
+        say(preview.describe(made, study, costs) if dry_run else "\n".join(lines))
         return 0
     workdir.mkdir(parents=True, exist_ok=True)
     manifest.write_json(workdir / STUDY, study)
     ended = run.Ended(0, [])
-    if not report_only:
+    if jobs:
         train = functools.partial(_train, made, jobs, study, costs)
         ended = _share(count, train, jobs) if count > 1 and len(jobs) > 1 else train(say)
         say(_ending(jobs, ended, started))

@@ -201,6 +201,13 @@ def _time_left(marks: Sequence[tuple[float, float]], pace: float) -> str:
     return writers.duration(left * ((last - first) / (before - left) if before > left else pace))
 
 
+def check(plan: Plan, declared: Sequence[str] = ()) -> None:
+    """All of the checks below. Raises ConfigError where one does."""
+    check_fair(plan, declared)
+    check_same(plan)
+    check_same_pictures(plan)
+
+
 def check_fair(plan: Plan, declared: Sequence[str] = ()) -> None:
     """The guard over what has been trained already and what is planned of the rest.
 
