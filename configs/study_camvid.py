@@ -35,7 +35,9 @@ def get_config(arg: str = "") -> ConfigDict:
                 "train": {"eval_every": 0, "pictures_every": 0}
                 | ({"checkpoint_every": 100} if small else {})
             },
-            "budget": {"measure": "images", "amount": 12_000 if small else 200_000},
+            "budget": {"measure": "flops", "amount": 1.5e13}
+            if small
+            else {"measure": "images", "amount": 200_000},
             "target": {
                 "config": "configs/segment_camvid.py",
                 "root": "camvid",
