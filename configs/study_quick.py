@@ -5,8 +5,11 @@
 Eight arms on one ResNet-18, all having looked at the same number of pictures of 96x32; 8, 16 and 64
 labels, fine-tuned and frozen, three subsets of labels with a seed each: 144 cells. No data needed.
 43 minutes on two CPU cores; what came out is in the README. Settings are changed as on the main
-command: --config.factors.replicate="(0,)". With :smoke, two arms and four cells of a few steps, a
-minute or two, nothing learned.
+command: --config.factors.replicate="(0,)". Options behind the colon:
+  smoke         two arms and four cells of a few steps, a minute or two, nothing learned
+  statistics    one more arm: random weights that looked at the inpainting arm's pictures without
+                learning, so that batch statistics are the pictures' and nothing else is. What an
+                arm is better than this one, it has learned.
 Mind what it can tell: pictures this small and pre-trainings this short say how to use the tool, not
 which pre-training is best on real pictures. Arms have a budget of pictures, each source view
 counted; the pictures of the classification arm are objects of the same renderer.
@@ -23,7 +26,7 @@ _FLOW = {"data": SIZE, "task": {"distillation": {"weight": 0.0}}}
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    options = argument.parse(arg, {"smoke": False}, "study_quick.py")
+    options = argument.parse(arg, {"smoke": False, "statistics": False}, "study_quick.py")
     config = ConfigDict(
         {
             "title": "Quick study on synthetic streets",
@@ -60,8 +63,10 @@ def get_config(arg: str = "") -> ConfigDict:
             "keep_checkpoints": False,
         }
     )
+    if options["statistics"]:
+        config.arms = (_ARMS[0], _STATISTICS, *_ARMS[1:])
     if options["smoke"]:
-        config.arms = tuple(a for a in _ARMS if a["name"] in ("random", "reconstruction"))
+        config.arms = tuple(a for a in config.arms if a["name"] in _SMOKE)
         config.budget.amount = 16
         config.target.set.train.update({"steps": 2, "eval_every": 1})
         config.target.set.data.update({"train_size": 8, "eval_size": 8})
@@ -71,6 +76,13 @@ def get_config(arg: str = "") -> ConfigDict:
     return config
 
 
+_SMOKE = ("random", "statistics", "reconstruction")
+_STATISTICS = {
+    "name": "statistics",
+    "label": "Random weights, pictures' statistics",
+    "config": "configs/reconstruct_synthetic.py",
+    "set": {"data": SIZE, "optimizer": {"learning_rate": 0.0}},
+}
 _ARMS = (
     {"name": "random", "label": "Random weights"},
     {

@@ -104,6 +104,14 @@ def test_statistics_are_frozen_with_their_module():
     assert build().frozen_stats["encoder"] == {"norm": {"mean": False}, "plain": {"mean": False}}
 
 
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+def test_a_rate_of_zero_moves_nothing_and_leaves_statistics_free(name):
+    optimizer = build(name=name, learning_rate=0.0, weight_decay=0.1, warmup_steps=2)
+    after = update(optimizer, times=3)
+    jax.tree.map(np.testing.assert_array_equal, after, PARAMS)
+    assert not any(jax.tree.leaves((optimizer.frozen_params, optimizer.frozen_stats)))
+
+
 def test_adam_first_step_is_the_learning_rate():
     moved = jax.tree.map(lambda a, b: a - b, update(build(name="adam")), PARAMS)
     np.testing.assert_allclose(moved["head"]["kernel"], [[-0.1]], rtol=1e-5)

@@ -28,7 +28,7 @@ def test_a_good_config_passes():
             "config.optimizer.name='adamm' must be one of adam, adamw, sgd",
         ),
         ("optimizer.learning_rate", float("nan"), "config.optimizer.learning_rate=nan"),
-        ("optimizer.learning_rate", -1e-4, "above 0"),
+        ("optimizer.learning_rate", -1e-4, "of at least 0"),
         ("optimizer.rules", (("encoder/.*",),), "must be pairs"),
         ("optimizer.rules", (("encoder/.*", -1.0),), "must be pairs"),
         ("data.bad_share", 1.5, "at most 1"),

@@ -108,7 +108,7 @@ STUDIES = {
     "study_folder": ["resolution=64x32"],
     "study_kitti": ["preset=paper_code"],
     "study_nyu": ["resolution=160x128,held_out", "small,held_out"],
-    "study_quick": ["smoke"],
+    "study_quick": ["smoke", "statistics"],
 }
 CASES = [(name, argument) for name, others in STUDIES.items() for argument in ["", *others]]
 
