@@ -14,7 +14,7 @@ from geoseg_jax.presets import segmentation
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    config, _ = segmentation.make(arg, "segment_camvid.py", resolution="240x180")
+    config, options = segmentation.make(arg, "segment_camvid.py", resolution="240x180")
     config.data.update({"name": "camvid", "root": "", "train_split": "train", "eval_split": "val"})
     # Windows of a scaled picture: more of them in the same time than whole pictures.
     config.data.scale = (0.8, 1.5)
@@ -24,4 +24,4 @@ def get_config(arg: str = "") -> ConfigDict:
     # Small batches: from random weights, as many steps as the time allows matter the most.
     config.train.update({"steps": 2_400, "batch_size": 4})
     config.train.update({"eval_every": 800, "checkpoint_every": 800, "pictures_every": 800})
-    return config
+    return segmentation.finish(config, options)

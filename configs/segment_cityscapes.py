@@ -54,4 +54,4 @@ def get_config(arg: str = "") -> ConfigDict:
         config.optimizer.warmup_steps = 0
     elif options["imagenet"]:
         raise ValueError("segment_cityscapes.py:imagenet=True needs preset=paper_code")
-    return config
+    return segmentation.finish(config, options)

@@ -17,8 +17,8 @@ from geoseg_jax.presets import segmentation
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    config, _ = segmentation.make(arg, "segment_folder.py", resolution="320x240")
+    config, options = segmentation.make(arg, "segment_folder.py", resolution="320x240")
     config.data.update({"name": "folder", "root": "", "train_split": "", "eval_split": ""})
     config.data.held_out = 0.2  # where there is no val.txt
     config.data.scale = (0.75, 1.75)
-    return config
+    return segmentation.finish(config, options)

@@ -40,4 +40,4 @@ def get_config(arg: str = "") -> ConfigDict:
         config.data.eval_split = "rest"
     elif options["imagenet"]:
         raise ValueError("segment_kitti.py:imagenet=True needs preset=paper_code")
-    return config
+    return segmentation.finish(config, options)

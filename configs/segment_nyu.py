@@ -28,4 +28,4 @@ def get_config(arg: str = "") -> ConfigDict:
     config.train.update(
         {"steps": 8_000, "batch_size": 16, "eval_every": 2_000, "pictures_every": 2_000}
     )
-    return config
+    return segmentation.finish(config, options)

@@ -25,4 +25,4 @@ def get_config(arg: str = "") -> ConfigDict:
     config.train.update({"steps": 150, "log_every": 10, "eval_every": 150, "pictures_every": 150})
     config.train.update({"checkpoint_every": 50, "eval_batch_size": 16})
     config.optimizer.warmup_steps = 10
-    return config
+    return segmentation.finish(config, options)

@@ -12,6 +12,7 @@ import sys
 from absl import app, flags
 
 from geoseg_jax.command_line import CONFIG, WORKDIR, fail, parse, quieten
+from geoseg_jax.settings import check_warm_up
 
 COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, or 'auto'")
 NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "processes of this run")
@@ -27,6 +28,7 @@ def main(_: list[str]) -> None:
     expected = (data.source.DataError, checkpoints.CheckpointError, monitor.TrainingError)
     try:
         sharding.start(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
+        check_warm_up(CONFIG.value)
         result = train.run(CONFIG.value, WORKDIR.value)
     except (*expected, ValueError, OSError) as error:
         fail(error)

@@ -155,6 +155,23 @@ def check(config: Mapping[str, Any], skip: tuple[str, ...] = ()) -> None:
     _check_pairs(flat)
 
 
+def check_warm_up(config: Mapping[str, Any]) -> None:
+    """Refuses a warm-up as long as the training, whose learning rate never gets to its peak.
+
+    For what a person starts; cells of a study's trial may be shorter than their warm-up.
+
+    Raises:
+      ConfigError: naming both, with a twentieth as the remedy.
+    """
+    flat = flatten(config)
+    warm_up, steps = flat.get("optimizer.warmup_steps", 0), flat.get("train.steps", 0)
+    if warm_up and warm_up >= steps:
+        raise ConfigError(
+            f"config.optimizer.warmup_steps={warm_up} must be below config.train.steps={steps}, or "
+            f"the learning rate never reaches its peak; set it to {steps // 20}"
+        )
+
+
 def _check_pairs(flat: Mapping[str, Any]) -> None:
     """Settings that are good alone and not together."""
     for section in ("task", "task.eval"):

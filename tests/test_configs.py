@@ -12,7 +12,7 @@ import pytest
 
 from geoseg_jax.batch import FIELDS
 from geoseg_jax.data.labels import LabelTable, label_table
-from geoseg_jax.settings import check
+from geoseg_jax.settings import check, check_warm_up
 from geoseg_jax.tasks import make_task
 
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "configs"
@@ -163,6 +163,23 @@ def test_builds_and_steps(name, arg):
 def test_a_wrong_argument_is_named(name):
     with pytest.raises(ValueError, match="mono_sterio"):
         get_config(name, "mono_sterio")
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in NAMES if n.startswith(("depth", "flow", "recon", "seg"))]
+)
+def test_a_transformers_warm_up_is_a_twentieth_of_the_length_that_the_file_sets(name):
+    arms = {"depth_kitti": ["supervised"], "flow_kitti": ["strong,pairs", "paper,pairs", "paper"]}
+    for arm in ["", *arms.get(name, [])]:
+        config = get_config(name, f"{arm},vit_s16".strip(","))
+        least = 10 if name == "segment_synthetic" else 0  # which the file asks for
+        assert config.optimizer.warmup_steps == max(least, config.train.steps // 20), arm
+        check_warm_up(config)
+
+
+def test_the_papers_code_has_no_warm_up():
+    for name in ("depth_nyu", "depth_cityscapes", "segment_kitti", "segment_cityscapes"):
+        assert get_config(name, "paper_code,vit_s16").optimizer.warmup_steps == 0, name
 
 
 def test_who_knows_the_camera_of_a_video():

@@ -49,11 +49,25 @@ def test_errors_on_the_command_line_are_one_line(arguments, said, monkeypatch, c
     assert said in text
 
 
-def test_bad_values_in_a_process_of_its_own(tmp_path):
+@pytest.mark.parametrize(
+    ("flag", "said"),
+    [
+        (
+            "--config.optimizer.name=adm",
+            "config.optimizer.name='adm' must be one of adam, adamw, sgd; did you mean 'adam'?",
+        ),
+        (
+            "--config.train.steps=20",
+            "config.optimizer.warmup_steps=20 must be below config.train.steps=20, or the learning "
+            "rate never reaches its peak; set it to 1",
+        ),
+    ],
+)
+def test_bad_values_in_a_process_of_its_own(flag, said, tmp_path):
     command = [sys.executable, "-m", "geoseg_jax.main", QUICK, f"--workdir={tmp_path / 'w'}"]
     settings = os.environ | {"PYTHONPATH": str(ROOT)}
     result = subprocess.run(
-        [*command, "--config.optimizer.name=adm"],
+        [*command, flag],
         env=settings,
         cwd=tmp_path,
         capture_output=True,
@@ -61,9 +75,7 @@ def test_bad_values_in_a_process_of_its_own(tmp_path):
         check=False,
     )
     assert result.returncode == 1
-    assert result.stderr == (
-        "error: config.optimizer.name='adm' must be one of adam, adamw, sgd; did you mean 'adam'?\n"
-    )
+    assert result.stderr == f"error: {said}\n"
     assert not (tmp_path / "w").exists()
 
 

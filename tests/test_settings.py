@@ -123,6 +123,13 @@ def test_data_of_another_kind_than_the_config_was_made_for():
         settings.check(config)
 
 
+def test_a_warm_up_ends_before_the_training():
+    settings.check_warm_up(tiny.make_config(optimizer__warmup_steps=9))
+    settings.check_warm_up(tiny.make_config(optimizer__warmup_steps=0, train__steps=1))
+    with pytest.raises(ConfigError, match=r"warmup_steps=100 .*steps=100, .*set it to 5"):
+        settings.check_warm_up(tiny.make_config(optimizer__warmup_steps=100, train__steps=100))
+
+
 def test_what_may_change_on_resume():
     old = settings.plain(tiny.make_config())
     longer = settings.plain(tiny.make_config(train__steps=20, train__log_every=1))

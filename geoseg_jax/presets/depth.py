@@ -6,7 +6,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument, sections
-from geoseg_jax.presets.encoders import DECODERS, decoder_of, suit_vit
+from geoseg_jax.presets.encoders import DECODERS, decoder_of, suit_vit, warm_up
 from geoseg_jax.presets.smoke import smoke
 
 VIEWS = {
@@ -48,7 +48,8 @@ def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str,
 
 
 def finish(config: ConfigDict, options: Mapping[str, Any]) -> ConfigDict:
-    """What comes last, when the data set is known."""
+    """What comes last, when the data set and the length are known."""
+    warm_up(config, options)
     if options["smoke"]:
         smoke(config, "views")
     return config

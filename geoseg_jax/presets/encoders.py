@@ -1,5 +1,6 @@
 """The encoders that a config's option names, the usual one first, and what goes with each."""
 
+from collections.abc import Mapping
 from typing import Any
 
 ENCODERS = (
@@ -38,12 +39,31 @@ def suit_vit(config: Any) -> None:
     """What a ViT needs of an optimiser that was chosen for ResNets; changed in place.
 
     AdamW at 1e-4 with weight decay 0.05, a warm-up and a cosine are what BEiT and MAE fine-tune by
-    for dense predictions. A layer's rate is 0.75 of the next one's where the encoder comes from
-    elsewhere, see layer_decay.py. On a frozen encoder only convolutions learn, as on a ResNet.
+    for dense predictions; the warm-up comes with `warm_up`, when the length is known. A layer's
+    rate is 0.75 of the next one's where the encoder comes from elsewhere, see layer_decay.py. On a
+    frozen encoder only convolutions learn, as on a ResNet.
     """
-    if not is_vit(config.model.encoder) or "encoder" in config.transfer.frozen:
+    if not _suits(config):
         return
     config.optimizer.update({"name": "adamw", "learning_rate": 1e-4, "weight_decay": 0.05})
     config.optimizer.update({"schedule": "cosine", "clip_norm": 1.0})
-    config.optimizer.warmup_steps = max(config.optimizer.warmup_steps, config.train.steps // 20)
     config.optimizer.layer_decay = 0.75 if config.init_from else 1.0
+
+
+def warm_up(config: Any, options: Mapping[str, Any]) -> None:
+    """The warm-up of what suit_vit changed, a twentieth of the training; changed in place.
+
+    For a preset's `finish`: config files set the length after `make`. A file that asks for a longer
+    warm-up has it, and preset=paper_code has none.
+
+    Args:
+      options: of `make`.
+    """
+    if _suits(config) and options.get("preset") != "paper_code":
+        twentieth = config.train.steps // 20
+        config.optimizer.warmup_steps = max(config.optimizer.warmup_steps, twentieth)
+
+
+def _suits(config: Any) -> bool:
+    """Whether it is a ViT that learns."""
+    return is_vit(config.model.encoder) and "encoder" not in config.transfer.frozen

@@ -16,7 +16,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument, depth, sections
-from geoseg_jax.presets.encoders import DECODERS, decoder_of, suit_vit
+from geoseg_jax.presets.encoders import DECODERS, decoder_of, suit_vit, warm_up
 from geoseg_jax.presets.smoke import smoke
 
 # Options of every flow config, FILE.py:paper,resnet50,init=W; a word alone says which choice.
@@ -67,7 +67,8 @@ def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str,
 
 
 def finish(config: ConfigDict, options: dict[str, Any]) -> ConfigDict:
-    """The config at a small size and on the synthetic world where `smoke` asks for it."""
+    """What comes last, when the length is known; shrunk where `smoke` asks for it."""
+    warm_up(config, options)
     if options["smoke"]:
         smoke(config, "views")
         config.data.update({"eval_name": "", "eval_root": "", "train_split": "", "eval_split": ""})

@@ -5,7 +5,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument, sections
-from geoseg_jax.presets.encoders import DECODERS, decoder_of, suit_vit
+from geoseg_jax.presets.encoders import DECODERS, decoder_of, suit_vit, warm_up
 from geoseg_jax.presets.smoke import smoke
 
 # Options of every reconstruction config, FILE.py:resnet50,init=W; a word alone says which choice.
@@ -41,6 +41,7 @@ def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str,
 
 def finish(config: ConfigDict, options: dict[str, Any]) -> ConfigDict:
     """The config, shrunk where the option `smoke` asks for it; the last line of every config."""
+    warm_up(config, options)
     if options["smoke"]:
         smoke(config, "pictures")
     return config

@@ -1,7 +1,7 @@
 """Segmentation: what its configs share, and the faults of the paper's public code as switches.
 
-A config calls `make` and then sets what its data set needs; `paper_code` brings back what is known
-to be wrong in the public code of Lao et al. (ECCV 2024).
+A config calls `make`, sets what its data set needs and ends with `finish`; `paper_code` brings
+back what is known to be wrong in the public code of Lao et al. (ECCV 2024).
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument
-from geoseg_jax.presets.encoders import ENCODERS, decoder_of, suit_vit
+from geoseg_jax.presets.encoders import ENCODERS, decoder_of, suit_vit, warm_up
 from geoseg_jax.presets.transfer import transfer
 
 # Options of every segmentation config, FILE.py:labels=16,frozen=True; what a config changes of
@@ -59,6 +59,12 @@ def make(arg: str | None, file: str, **defaults: Any) -> tuple[ConfigDict, dict[
     config = ConfigDict(sections)
     suit_vit(config)
     return config, options
+
+
+def finish(config: ConfigDict, options: Mapping[str, Any]) -> ConfigDict:
+    """What comes last, when the length is known; the last line of every config."""
+    warm_up(config, options)
+    return config
 
 
 def _frozen(options: Mapping[str, Any], arg: str | None) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument, depth, sections
-from geoseg_jax.presets.encoders import DECODERS, decoder_of, suit_vit
+from geoseg_jax.presets.encoders import DECODERS, decoder_of, suit_vit, warm_up
 from geoseg_jax.presets.smoke import smoke
 
 SUPERVISED = "supervised"  # the word, in a file that knows views as well
@@ -79,9 +79,10 @@ def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str,
 
 
 def finish(config: ConfigDict, options: Mapping[str, Any]) -> ConfigDict:
-    """What comes last, when the data set is known; of either arm."""
+    """What comes last, when the data set and the length are known; of either arm."""
     if config.task.name != TASK["name"]:
         return depth.finish(config, options)
+    warm_up(config, options)
     if options["smoke"]:
         smoke(config, "pictures")
         config.data.update({"scale": (), "crop": ()})  # of larger pictures than these

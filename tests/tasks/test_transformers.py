@@ -86,7 +86,8 @@ def test_presets_suit_the_encoder():
     for presets, steps in ((segmentation_presets, 2_000), (depth_presets, 10_000)):
         resnet, _ = presets.make("", "test")
         assert (resnet.model.decoder, resnet.optimizer.layer_decay) == ("unet", 1.0)
-        vit, _ = presets.make("vit_b16_dinov2,init=W", "test")
+        vit, options = presets.make("vit_b16_dinov2,init=W", "test")
+        vit = presets.finish(vit, options)
         assert (vit.model.decoder, vit.model.dpt_features) == ("dpt", 128)
         assert (vit.optimizer.name, vit.optimizer.layer_decay) == ("adamw", 0.75)
         assert vit.optimizer.warmup_steps == steps // 20
