@@ -128,9 +128,9 @@ def _step_function(task: Task, optimizer: Optimizer) -> Callable[..., Any]:
     return step
 
 
-def lower_train_step(
+def trace_train_step(
     task: Task, optimizer: Optimizer, state: TrainState, shapes: Shapes, mesh: Mesh
-) -> tuple[tuple[str, ...], jax.stages.Lowered]:
+) -> tuple[tuple[str, ...], jax.stages.Traced]:
     """The names of what one step of training reports, and the step, traced and not yet compiled.
 
     Arguments are make_train_step's. The step takes the key that its randomness comes from beside
@@ -154,8 +154,8 @@ def lower_train_step(
         out_shardings=everywhere,
         donate_argnums=0,
     )
-    lowered = jitted.lower(state, shapes, stop, key)
-    return tuple(names), lowered
+    traced = jitted.trace(state, shapes, stop, key)
+    return tuple(names), traced
 
 
 def _base_key(seed: int) -> jax.Array:
@@ -176,8 +176,8 @@ def make_train_step(
       state: shapes and shardings of the state, whose memory a call reuses (donated).
       shapes: of the global batch.
     """
-    names, lowered = lower_train_step(task, optimizer, state, shapes, mesh)
-    compiled = lowered.compile()
+    names, traced = trace_train_step(task, optimizer, state, shapes, mesh)
+    compiled = traced.lower().compile()
     key = jax.jit(_base_key, static_argnums=0, out_shardings=sharding.replicated(mesh))(seed)
     return TrainStep(names, lambda state, batch, stop: compiled(state, batch, stop, key))
 

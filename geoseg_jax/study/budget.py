@@ -16,6 +16,7 @@ from geoseg_jax import manifest, settings, sharding, steps
 from geoseg_jax.data import make_data, pipeline
 from geoseg_jax.data.transforms import augmentation
 from geoseg_jax.settings import ConfigError
+from geoseg_jax.study import operations
 from geoseg_jax.study.plan import Plan
 from geoseg_jax.tasks import make_task
 
@@ -74,10 +75,7 @@ def steps_for(config: Mapping[str, Any], budget: Mapping[str, Any], flops: float
 
 
 def flops_of_a_step(config: ConfigDict, task: Any, shapes: Mapping[str, Any]) -> float:
-    """Floating-point operations of a training step, as XLA counts them before it optimises.
-
-    Loops (cost volume, census) count once, so that flow is told too low; by how much was not
-    measured. A budget in pictures does not depend on it.
+    """Floating-point operations of a training step, see operations.count.
 
     Args:
       shapes: of a batch.
@@ -85,14 +83,8 @@ def flops_of_a_step(config: ConfigDict, task: Any, shapes: Mapping[str, Any]) ->
     mesh = sharding.make_mesh(jax.devices()[:1])
     optimizer = steps.make_optimizer_for(task, config, config.train.steps, shapes)
     _, like = steps.make_state(task, optimizer, config.seed, shapes, mesh)
-    _, lowered = steps.lower_train_step(task, optimizer, like, shapes, mesh)
-    flops = (lowered.cost_analysis() or {}).get("flops")
-    if not flops:
-        raise ConfigError(
-            f"jax counts no operations of {config.task.name} on {jax.default_backend()}; start "
-            "with JAX_PLATFORMS=cpu --dry_run once, which keeps them in costs.json"
-        )
-    return float(flops)
+    _, traced = steps.trace_train_step(task, optimizer, like, shapes, mesh)
+    return operations.count(traced.jaxpr.jaxpr)
 
 
 def apply(

@@ -124,7 +124,7 @@ def _budget(study, made: Plan, costs) -> str:
 
 _MEASURES = {
     "images": "pictures, source views counted",
-    "flops": "floating-point operations, as XLA counts them",
+    "flops": "floating-point operations",
 }
 
 
