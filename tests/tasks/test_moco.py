@@ -84,6 +84,31 @@ def test_keys_are_shuffled_and_brought_back():
     np.testing.assert_allclose(np.linalg.norm(old, axis=-1), 1, rtol=1e-5)
 
 
+def test_keys_are_normalised_beside_other_pictures_than_their_queries():
+    """Groups of the shuffled batch have the statistics, not the blocks that queries lie in."""
+    config = make_config("tiny")
+    task, plain = moco.make(config), MocoNet("tiny", features=16)
+    variables = jax.jit(task.init)(jax.random.key(0), BATCH)
+    momentum = variables["batch_stats"][moco.MOMENTUM]
+    behind = {name: momentum[name] for name in ("params", "batch_stats")}
+    _, key_key, key_order = jax.random.split(jax.random.key(7), 3)
+    views = jnp.asarray(BATCH["sources"][:, 0], jnp.float32) / 255
+    views = change_views(key_key, BATCH["id"], views, config.task)
+    apply = jax.jit(lambda x: plain.apply(behind, x, train=True, mutable=["batch_stats"])[0])
+
+    def keys(order):
+        """In the batch's order, each half of `order` normalised by itself."""
+        halves = [apply(views[half]) for half in order.reshape(2, 4)]
+        return np.concatenate(halves)[np.argsort(order)]
+
+    _, aux = jax.jit(task.loss)(variables, jax.random.key(7), BATCH)
+    got = aux.batch_stats[moco.MOMENTUM]["queue"][:8]
+    order = np.asarray(jax.random.permutation(key_order, 8))
+    assert set(order[:4]) not in ({0, 1, 2, 3}, {4, 5, 6, 7})
+    np.testing.assert_allclose(got, keys(order), atol=1e-4)
+    assert np.abs(got - keys(np.arange(8))).max() > 1e-2
+
+
 def test_groups_keep_queries_and_keys_apart():
     """A query tells nothing of the pictures outside of its group, whatever the batch."""
     net = MocoNet("tiny", features=16, norm_groups=2)
