@@ -1,6 +1,7 @@
 """The flow map that ignores the pictures: the mean flow at each pixel.
 
-Where cameras drive forward it is far from zero: a network that has learned to see must beat it. As
+Where cameras drive forward it is far from zero: a network that has learned to see must beat it. It
+is not the best map of them all: where motion has no usual direction, none at all may be nearer. As
 in constant.py, an evaluated pair that is among those averaged is left out of its own mean.
 """
 
@@ -10,6 +11,7 @@ import numpy as np
 from absl import logging
 
 from geoseg_jax.data.progress import track
+from geoseg_jax.data.reads import identity
 from geoseg_jax.data.source import BadRecord, DataError, Record, Source, drive_of, files_of
 
 
@@ -18,7 +20,8 @@ class WithConstantFlow:
 
     training: the source whose pairs are averaged, at most `limit` of them, evenly spaced, of which
     a share of at most bad_share may be unreadable. Where it has no true flow the evaluation pairs
-    are averaged, which is a harder opponent; without another pair it is no motion at all.
+    are averaged, which is a harder opponent; without another pair it is no motion at all. A pair is
+    known by its files: the benchmarks of 2012 and 2015 have other pairs of the same names.
 
     Raises DataError where neither has true flow.
     """
@@ -42,10 +45,12 @@ class WithConstantFlow:
         self.left_out = evaluation.left_out
         if not _has_flow(training):
             training = evaluation
+        self._training = training
         chosen = np.unique(np.linspace(0, len(training) - 1, limit).round().astype(int))
         self._sum = np.zeros((height, width, 2))
         self._count = np.zeros((height, width), np.int64)
-        self._averaged, bad = set(), 0
+        self._averaged: dict[tuple[str, ...], int] = {}
+        bad = 0
         for index in track(chosen.tolist() if len(training) else [], "constant flow map"):
             try:
                 mean, known = cell_means(*training.flow(index), height, width)
@@ -57,7 +62,7 @@ class WithConstantFlow:
                 continue
             self._sum += mean
             self._count += known
-            self._averaged.add(training.describe(index))
+            self._averaged[identity(training, index)] = index
 
     def __len__(self) -> int:
         return len(self._source)
@@ -65,10 +70,10 @@ class WithConstantFlow:
     def __getitem__(self, index: int) -> Record:
         record = self._source[index]
         total, count = self._sum, self._count
-        if self._source.describe(index) in self._averaged:
-            rows, columns = record.get("flow_size", record["flow"].shape[:2])
-            own = record["flow"][:rows, :columns], record["flow_valid"][:rows, :columns]
-            mean, known = cell_means(*own, *self._size)
+        own = self._averaged.get(identity(self._source, index))
+        if own is not None:
+            # Just what was added, which two sets that share a pair may have other truth of.
+            mean, known = cell_means(*self._training.flow(own), *self._size)
             total, count = total - mean, count - known
         return {**record, "constant_flow": _fill(total, count)}
 

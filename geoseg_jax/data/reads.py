@@ -100,12 +100,28 @@ def reads_of(source: Source, stop: Callable[[], bool] = lambda: False) -> Reads:
     for name, path in paths.items():
         if stop():
             return Reads()
-        # A record without a file of its own (rendered, or in one file with all others) is
-        # identified by its published name, one of a pack by the hash of what was packed.
-        named = hashlib.sha256(b"name " + name.encode()).hexdigest()[:_DIGITS]
-        known = path if isinstance(path, str) else named
-        files[name] = quick_hash(path) if isinstance(path, pathlib.Path) else known
+        files[name] = _content(name, path)
     return Reads(files, tuple(sorted(drives - {""})), without_drive)
+
+
+def _content(name: str, path: pathlib.Path | str | None) -> str:
+    """The hash of one of `files_of`, '' where it can't be read.
+
+    A record without a file of its own (rendered, or in one file with all others) is identified by
+    its published name, one of a pack by the hash of what was packed.
+    """
+    if isinstance(path, pathlib.Path):
+        return quick_hash(path)
+    return path or hashlib.sha256(b"name " + name.encode()).hexdigest()[:_DIGITS]
+
+
+def identity(source: Source, index: int) -> tuple[str, ...]:
+    """Equal for records that are read from the same files, whatever these are called.
+
+    Hashes of the files in their order; where they are unknown, the record's own name.
+    """
+    files = files_of(source, index)
+    return tuple(_content(n, p) or str(p) for n, p in files.items()) or (source.describe(index),)
 
 
 def plain_drive(name: str) -> str:

@@ -135,6 +135,33 @@ def test_the_constant_map_is_the_mean_of_the_others(root):
     )
 
 
+def test_a_pair_is_left_out_of_the_mean_by_what_it_is_and_not_by_its_name(root, tmp_path):
+    """The benchmarks of 2012 and 2015 name other pairs alike; and one may lie under two names."""
+    # The fifth, unlike any of `root`.
+    numbers = [*(f"{n:06d}" for n in range(300, 304)), "000000"]
+    other = flows.kitti(tmp_path / "2012", numbers, noc=False, folder="colored_0")
+    for number in (10, 11):
+        content = (root / "training" / "image_2" / f"000047_{number}.png").read_bytes()
+        (other / "training" / "colored_0" / f"000303_{number}.png").write_bytes(content)
+    # Its truth there is another, of which nothing was averaged.
+    occ = other / "training" / "flow_occ" / "000303_10.png"
+    flows.kitti_png(occ, flows.vectors(9, 12, 21), np.ones((12, 21), bool))
+    (tmp_path / "list").write_text("000000_10\n000303_10\n")
+    settings = {"train_split": "all", "eval_name": "kitti_flow", "eval_root": str(other)}
+    settings["eval_split"] = str(tmp_path / "list")
+    _, judged = data(root, height=12, width=20, **settings)
+    assert names(judged) == ["000000_10", "000303_10"]
+    maps = []
+    for i in range(4):
+        known = np.zeros((12, 20 + i), bool)
+        known[::2] = True
+        maps.append(cell_means(flows.vectors(i, 12, 20 + i), known, 12, 20)[0][::2])
+    for i, averaged in ((0, maps), (1, [maps[0], *maps[2:]])):
+        np.testing.assert_allclose(
+            judged[i]["constant_flow"][::2], np.mean(averaged, axis=0), atol=1e-5
+        )
+
+
 def test_cell_means_by_hand():
     flow = np.zeros((2, 4, 2), np.float32)
     flow[0, :2, 0] = (2, 4)
