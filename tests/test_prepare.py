@@ -18,7 +18,7 @@ from geoseg_jax.data.pipeline import train_batches
 from geoseg_jax.data.reads import reads_of
 from geoseg_jax.data.source import BadRecord, DataError
 from geoseg_jax.data.transforms import augmentation
-from tests.data import fabricate, fabricate_classes
+from tests.data import fabricate, fabricate_classes, fabricate_flow
 
 HEIGHT, WIDTH = 32, 64
 CONFIG = pathlib.Path(__file__).resolve().parent.parent / "configs" / "depth_kitti.py"
@@ -168,6 +168,31 @@ def test_fewer_views_than_were_packed(folders):
 def test_a_pack_that_does_not_fit_is_refused(folders, changes, message):
     with pytest.raises(DataError, match=message):
         make_data(pack_of(folders[1], **changes))
+
+
+def test_a_pack_without_views_has_none_to_train_on(folders, tmp_path):
+    root, _ = folders
+    single = {"frames": (), "stereo": False, "truth": "none"}
+    config = kitti_config(root, **single)
+    config.task.name = "reconstruction"
+    assert prepare.prepare(config, tmp_path / "pack")
+    train = make_data(pack_of(tmp_path / "pack", **single)).train
+    assert train[0]["sources"].shape == (0, HEIGHT, WIDTH, 3)
+    for views, said in (("mono", r"frames=\(-1, 1\), stereo=False"), ("stereo", "stereo=True")):
+        with pytest.raises(DataError, match=said + r": .*pack was packed without any; prepare it"):
+            make_data(pack_of(tmp_path / "pack", views, truth="none"))
+
+
+def test_pairs_keep_their_second_frame_though_no_setting_asks_for_it(tmp_path):
+    root = fabricate_flow.middlebury(tmp_path / "pairs")
+    data = {"name": "middlebury", "root": str(root), "train_split": "all", "eval_split": "all"}
+    data |= {"height": 6, "width": 10, "truth": "none"}
+    train = {"steps": 1, "batch_size": 1, "eval_batch_size": 1}
+    optimizer = {"name": "sgd", "learning_rate": 0.1}
+    config = ConfigDict({"seed": 0, "data": data, "optimizer": optimizer, "train": train})
+    assert prepare.prepare(config, tmp_path / "pack")
+    found = pack_of(tmp_path / "pack", height=6, width=10, frames=(1,), stereo=False, truth="none")
+    assert make_data(found).train[0]["sources"].shape == (1, 6, 10, 3)
 
 
 def test_pictures_of_classes_keep_what_random_windows_need(tmp_path):

@@ -224,14 +224,17 @@ def verify(root: pathlib.Path) -> dict[str, int]:
 
 def _views(data: ConfigDict, pack: dict[str, Any], root: pathlib.Path) -> tuple[int, ...] | None:
     """Places of the wanted source views among the packed ones, None for all."""
-    if "frames" not in data or not pack["views"]:
+    # A data set of pairs has its source view even where the packed config named none.
+    unnamed = "frames" not in pack["source"] and pack["splits"]["train"]["sources"]
+    if "frames" not in data or unnamed:
         return None
     wanted = [*data.frames, *([STEREO] if data.get("stereo") else [])]
     missing = [view for view in wanted if view not in pack["views"]]
     if missing:
+        packed = f"with the source views {pack['views']} alone" if pack["views"] else "without any"
         raise DataError(
-            f"config.data.frames={tuple(data.frames)}, stereo={data.get('stereo')}: {root} was "
-            f"packed with the source views {pack['views']} alone; prepare it with those as well"
+            f"config.data.frames={tuple(data.frames)}, stereo={data.get('stereo', False)}: {root} "
+            f"was packed {packed}; prepare it with the config that you train with"
         )
     return tuple(map(pack["views"].index, wanted)) if wanted != pack["views"] else None
 
