@@ -5,7 +5,7 @@ to the reference arm with intervals and corrected p values; each arm over all co
 takes to reach the reference's score. What one must know of a number is a footnote.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from geoseg_jax.report import naming
@@ -139,11 +139,19 @@ def _scores(study: Study, places: list[Condition], notes: Notes) -> Table:
 
 
 def _differences(study: Study, places: list[Condition], notes: Notes) -> Table:
+    reference = {
+        naming.place_of(g): g["warning"] for g in study["groups"] if g["arm"] == study["reference"]
+    }
+
     def cell(group: Group) -> Cell:
-        marks = ()
-        if group["n_missing"]:
-            pairs = group["n_pairs"] + group["n_missing"]
-            marks = notes.marks(f"{group['n_pairs']} of {pairs} pairs: the others lack a side")
+        pairs = group["n_pairs"] + group["n_missing"]
+        marks = notes.marks(
+            group["warning"],
+            _of_reference(study, reference.get(naming.place_of(group), ""), [group["warning"]]),
+            f"{group['n_pairs']} of {pairs} pairs: the others lack a side"
+            if group["n_missing"]
+            else "",
+        )
         if group["difference"] is None:
             return Cell("–", marks)
         p = probability(group["p_corrected"])
@@ -157,6 +165,12 @@ def _differences(study: Study, places: list[Condition], notes: Notes) -> Table:
     return _by_condition(study, caption, places, cell, others)
 
 
+def _of_reference(study: Study, warning: str, own: Sequence[str]) -> str:
+    """What must be known of the other side of a difference, and is not true of both."""
+    new = warning and warning not in own
+    return f"{label(study, study['reference'])}: {warning}" if new else ""
+
+
 def _overall(study: Study, notes: Notes) -> Table:
     trainings = study["factors"]["training"]
     trainings = trainings if len(trainings) > 1 else []
@@ -164,6 +178,7 @@ def _overall(study: Study, notes: Notes) -> Table:
     header = ["arm", "ahead in", "difference"]
     header += ["studentised bootstrap"] if bootstrap else []
     header += [naming.value_name("training", training) for training in trainings]
+    reference = [g["warning"] for g in study["groups"] if g["arm"] == study["reference"]]
     rows = []
     for result in study["overall"]:
         planned = result["units"] + result["units_missing"]
@@ -175,7 +190,12 @@ def _overall(study: Study, notes: Notes) -> Table:
         texts += [_interval(result, "bootstrap")] if bootstrap else []
         texts += [points(result["by_training"].get(t), sign=True) for t in trainings]
         texts += [probability(result["p"]), probability(result["p_corrected"])]
-        marks = notes.marks(lacking if result["units_missing"] else "")
+        own = [g["warning"] for g in study["groups"] if g["arm"] == result["arm"]]
+        marks = notes.marks(
+            *own,
+            *(_of_reference(study, warning, own) for warning in reference),
+            lacking if result["units_missing"] else "",
+        )
         rows.append([Cell(label(study, result["arm"]), marks), *map(Cell, texts)])
     caption = (
         f"Over all conditions: mean difference to {label(study, study['reference'])} in points of "

@@ -11,9 +11,10 @@ Found = Mapping[str, Any]
 def answer(study: Found) -> list[str]:
     """Two sentences for the top of a report.
 
-    The first tells which arm is best over all conditions and by how much, the second how sure that
-    is. Never more than the numbers allow: where the permutation test can't reach significance with
-    so many replicates, whatever came out, the second says so and how many it would take.
+    The first tells which arm is best over all conditions, by how much, and how far ahead of the
+    next, the second how sure that is. Never more than the numbers allow: where the permutation
+    test can't reach significance with so many replicates, whatever came out, the second says so and
+    how many it would take.
 
     Args:
       study: what geoseg_jax.study.results.assemble gives, where None stands for no number.
@@ -22,15 +23,15 @@ def answer(study: Found) -> list[str]:
       [what, how sure].
     """
     compared = [o for o in study["overall"] if o["difference"] is not None]
-    full = [o for o in compared if o["conditions"] == max(c["conditions"] for c in compared)]
-    if not full:
+    ranking = study["ranking"]
+    if not ranking:
         return [
             f"Nothing can be compared yet: no arm has a run beside one of {_label(study)} with the "
             "same labels and seed in every condition.",
             f"{_sentence(_progress(study) or 'All cells are done')}.",
         ]
-    best = max(full, key=lambda o: o["difference"])
-    return [_what(study, best, len(full)), _how_sure(study, best, len(compared))]
+    (best,) = (o for o in compared if o["arm"] == ranking[0])
+    return [_what(study, best, len(ranking)), _how_sure(study, best, len(compared))]
 
 
 def label(study: Found, name: str) -> str:
@@ -67,7 +68,7 @@ def _what(study: Found, best: Found, arms: int) -> str:
     if best["difference"] > 0:
         by = f"{points(best['difference'])} points of {metric} above {reference}"
         name += f", the best of {arms} arms," if arms > 1 else ""
-        return f"{name} lies {by} on average{_interval(best)}{rank}."
+        return f"{name} lies {by} on average{_interval(best)}{_lead(study)}{rank}."
     by = f"{points(-best['difference'])} points of {metric} below"
     return (
         f"No arm is better than {reference} on average over {where}; the nearest, {name}, lies {by}"
@@ -75,9 +76,18 @@ def _what(study: Found, best: Found, arms: int) -> str:
     )
 
 
+def _lead(study: Found) -> str:
+    """Before the next arm, which a best one among many may well owe to chance."""
+    lead = study["lead"]
+    if lead is None or lead["difference"] is None:
+        return ""
+    text = f" and {points(lead['difference'])} above the next, {label(study, lead['next'])}"
+    return f"{text} ({_span(lead)})"
+
+
 def _how_sure(study: Found, best: Found, comparisons: int) -> str:
     """By the p corrected for all arms, which pays for choosing the best one afterwards."""
-    units, level = best["units"], 1 - statistics.LEVEL
+    units, level, reference = best["units"], 1 - statistics.LEVEL, study["reference"]
     runs, arms = _count(units, study["unit"]), _count(comparisons, "arm")
     if units == 0:
         text = "nothing is known of chance"
@@ -91,31 +101,41 @@ def _how_sure(study: Found, best: Found, comparisons: int) -> str:
     else:
         needed = f"{statistics.pairs_needed(comparisons)} {study['unit']}s"
         text = f"{runs} can't settle whether that is chance: the permutation test, which assumes "
-        text += (
-            f"nothing of the noise, gives p = {best['p_smallest']:.2g} at least with so few and "
-        )
+        text += f"but symmetric noise, gives p = {best['p_smallest']:.2g} at least with so few and "
         text += f"needs {needed} for significance after correction for {arms}"
         text += " (the interval assumes normal noise)" if units > 1 else ""
-    warnings = [g["warning"] for g in study["groups"] if g["arm"] == best["arm"] and g["warning"]]
-    notes = [text, _progress(study)]
-    if warnings:
-        more = " (and more, see the table)" if len(set(warnings)) > 1 else ""
-        notes.append(f"mind that {label(study, best['arm'])}: {warnings[0]}{more}")
+    notes = [text, _progress(study), *_warned(study, [best["arm"], reference])]
     return f"{_sentence('; '.join(filter(None, notes)))}."
+
+
+def _warned(study: Found, arms: Sequence[str]) -> list[str]:
+    """What one must mind of the arms' numbers: of each the first thing that was not said yet."""
+    said, known = [], set()
+    for arm in arms:
+        found = {g["warning"]: None for g in study["groups"] if g["arm"] == arm and g["warning"]}
+        new = [warning for warning in found if warning not in known]
+        known |= set(found)
+        more = " (and more, see the table)" if len(new) > 1 else ""
+        said += [f"mind that {label(study, arm)}: {new[0]}{more}"] if new else []
+    return said
 
 
 def _interval(best: Found) -> str:
     """In brackets, with the parts of a mean over frozen and fine-tuned runs, which hides them."""
-    if best["difference_low"] is None:
-        said = "one replicate, no interval"
-    else:
-        low, high = points(best["difference_low"], True), points(best["difference_high"], True)
-        crosses = best["difference_low"] <= 0 <= best["difference_high"]
-        said = f"95 % interval {low} to {high}{', which holds 0' if crosses else ''}"
+    said = _span(best)
     parts = best["by_training"]
     if len(parts) > 1:
         said += "; " + ", ".join(f"{t.replace('_', '-')} {points(parts[t], True)}" for t in parts)
     return f" ({said})"
+
+
+def _span(found: Found) -> str:
+    """The interval of a difference."""
+    if found["difference_low"] is None:
+        return "one replicate, no interval"
+    low, high = points(found["difference_low"], True), points(found["difference_high"], True)
+    crosses = found["difference_low"] <= 0 <= found["difference_high"]
+    return f"95 % interval {low} to {high}{', which holds 0' if crosses else ''}"
 
 
 def _progress(study: Found) -> str:

@@ -144,6 +144,40 @@ def overall(rows: Sequence[Row], reference: str, metric: str = "miou") -> list[d
     return [r | {"p_corrected": p} for r, p in zip(found, corrected, strict=True)]
 
 
+def ranking(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Arms by their mean difference, the best first.
+
+    Args:
+      found: what `overall` gives.
+
+    Returns:
+      Those alone that have the most conditions and, of these, the most units: a mean over fewer
+      does not compare.
+    """
+    known = [o for o in found if not math.isnan(o["difference"])]
+    most = max(((o["conditions"], o["units"]) for o in known), default=None)
+    full = [o for o in known if (o["conditions"], o["units"]) == most]
+    return [o["arm"] for o in sorted(full, key=lambda o: o["difference"], reverse=True)]
+
+
+def lead(rows: Sequence[Row], ranked: Sequence[str], metric: str = "miou") -> dict[str, Any] | None:
+    """How far the best arm is ahead of the next, in pairs as against the reference.
+
+    Args:
+      rows: as `groups`.
+      ranked: arms, the best first.
+
+    Returns:
+      'arm', 'next', 'difference', 'difference_low' and 'difference_high'; None for fewer than two.
+    """
+    if len(ranked) < 2:
+        return None
+    first, second = ranked[:2]
+    (found,) = overall([r for r in rows if r["arm"] in (first, second)], second, metric)
+    kept = ("difference", "difference_low", "difference_high")
+    return {"arm": first, "next": second} | {name: found[name] for name in kept}
+
+
 def efficiency(rows: Sequence[Row], reference: str, metric: str = "miou") -> list[dict[str, Any]]:
     """How many labels each arm needs for the score that the reference has with the most.
 

@@ -8,17 +8,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from geoseg_jax import manifest
+from geoseg_jax.data import leakage, reads
+from geoseg_jax.data.source import DataError
 from geoseg_jax.study import records
 from geoseg_jax.study.plan import Cell, Plan
 
-# Of eval.json, what the study compares by, and what it must warn of.
+# Of eval.json, what the study compares by, and what it tells beside it.
 METRIC = "miou"
 _METRICS = (METRIC, "pixel_accuracy", "mean_accuracy", "frequency_weighted_iou")
 _CLASS = "iou/"
-_LEAKAGE = {
-    "leakage_shared_files": "pictures",
-    "leakage_shared_drives": "drives",
-}
 
 
 def rows(plan: Plan) -> list[dict[str, Any]]:
@@ -39,7 +37,7 @@ def _row(cell: Cell) -> dict[str, Any]:
     if found:
         row |= {k: _number(found.get(k)) for k in _METRICS}
         row |= {k: _number(v) for k, v in found.items() if k.startswith(_CLASS)}
-        row["warning"] = leakage_warning(found)
+        row["warning"] = leakage_warning(cell.workdir)
     return row | {"curve": curve(cell.workdir)}
 
 
@@ -47,18 +45,35 @@ def _number(value: Any) -> float:
     return math.nan if value is None else float(value)
 
 
-def leakage_warning(evaluation: dict[str, Any]) -> str:
-    """What eval.json tells of test data that the run or an ancestor of it was trained on."""
-    told = []
-    for key, what in _LEAKAGE.items():
-        count = evaluation.get(key)
-        if count is None:
-            told.append(f"not recorded whether test {what} were seen before")
-        elif count:
-            told.append(f"{int(count)} test {what} seen in training or pre-training")
-    if evaluation.get("leakage_unknown_ancestors"):
+def leakage_warning(workdir: pathlib.Path) -> str:
+    """What a cell has seen of the pictures that it was judged on, its pre-training told apart.
+
+    The cell's own training is the same for all arms, its pre-training is not: one that has looked
+    at test pictures, or at others of the same drive, may owe its place to that.
+    """
+    try:
+        run = reads.read_run(workdir)
+    except DataError:
+        return "not recorded whether test pictures were seen before"
+    past = leakage.between(run.ancestors, run.eval)
+    own = leakage.between([("", run.train)], run.eval)
+    told = [
+        *(f"pre-training saw {what}" for what in _seen(past)),
+        *(f"labels of training, in every arm, are of {what}" for what in _seen(own)),
+    ]
+    if past.unknown:
         told.append("what its weights from elsewhere were trained on is not recorded")
+    if past.without_drive and any(trained.drives for _, trained in run.ancestors):
+        told.append(
+            f"the drive of {past.without_drive} test pictures is unknown, which pre-training may "
+            "have seen"
+        )
     return "; ".join(told)
+
+
+def _seen(shared: leakage.Shared) -> list[str]:
+    counts = (len(shared.files), "test picture"), (len(shared.drives), "test drive")
+    return [f"{n} {what}{'' if n == 1 else 's'}" for n, what in counts if n]
 
 
 def curve(workdir: pathlib.Path) -> list[tuple[int, float]]:

@@ -95,8 +95,9 @@ def assemble(
 
     Returns:
       ABOUT, and 'metric' (for people), 'metric_key', 'reference', 'factors' (values of each),
-      'unit' ('subset' or 'seed'), 'rows', 'groups', 'overall', 'efficiency', 'class_gains' (see
-      geoseg_jax.study.comparisons), 'classes' and 'answer', two sentences. None stands for nan.
+      'unit' ('subset' or 'seed'), 'rows', 'groups', 'overall', 'ranking', 'lead', 'efficiency',
+      'class_gains' (see geoseg_jax.study.comparisons), 'classes' and 'answer', two sentences. None
+      stands for nan.
 
     Raises:
       ValueError: for a name that ABOUT doesn't have, and as comparisons.groups.
@@ -106,6 +107,8 @@ def assemble(
             raise ValueError(f"{name}= is nothing of a study{did_you_mean(name, ABOUT)}")
     classes = dict.fromkeys(k[4:] for row in rows for k in row if k.startswith("iou/"))
     groups = comparisons.groups(rows, reference, metric)
+    overall = comparisons.overall(rows, reference, metric)
+    ranking = comparisons.ranking(overall)
     study = ABOUT | about
     for group in groups:
         group["warning"] = _warning(group, study["arms"])
@@ -117,7 +120,9 @@ def assemble(
         "unit": comparisons.unit(rows),
         "rows": [dict(row) for row in rows],
         "groups": groups,
-        "overall": comparisons.overall(rows, reference, metric),
+        "overall": overall,
+        "ranking": ranking,
+        "lead": comparisons.lead(rows, ranking, metric),
         "efficiency": comparisons.efficiency(rows, reference, metric),
         "classes": list(classes),
         "class_gains": comparisons.class_gains(rows, reference, list(classes)),

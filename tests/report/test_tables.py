@@ -45,10 +45,10 @@ def test_the_markdown_by_hand():
         "8 labels": "**43.0 ± 0.0** [b, c]",
         "16 labels": "**43.0 ± 0.0** [a, b, c]",
     }
-    assert differences["Depth"]["8 labels"] == "+3.0 [−2.0, +8.0], p 0.5"
-    assert differences["Depth"]["16 labels"] == "+5.0, p 1 [d]"
+    assert differences["Depth"]["8 labels"] == "+3.0 [−2.0, +8.0], p 0.5 [b]"
+    assert differences["Depth"]["16 labels"] == "+5.0, p 1 [b, d]"
     assert "random (reference)" not in differences
-    assert overall["Depth [e]"]["ahead in"] == "2 of 2"
+    assert overall["Depth [b, e]"]["ahead in"] == "2 of 2"
     notes = dict(re.findall(r"^- \[(\w)\] (.*)$", text, re.MULTILINE))
     assert notes == {
         "a": "2 of 3 runs are done",
@@ -57,6 +57,16 @@ def test_the_markdown_by_hand():
         "d": "1 of 3 pairs: the others lack a side",
         "e": "1 of 3 seeds: the others lack a pair in some condition",
     }
+
+
+def test_a_difference_tells_what_its_other_side_has_seen():
+    rows = [row("random", 0.4, warning="seen"), row("depth", 0.5)]
+    text = tables.markdown(results.assemble(rows, "random"))
+    scores, differences, overall, *_ = parsed(text)
+    assert scores["depth"]["mIoU"] == "**50.0**"
+    assert differences["depth"]["mIoU"].endswith("[b]")
+    assert "depth [b]" in overall
+    assert "- [b] random: seen" in text
 
 
 def test_the_reader_is_told_what_cannot_be_found():

@@ -27,8 +27,8 @@ def test_three_seeds_never_prove_anything():
         "+18.5 to +23.5)."
     )
     assert how_sure == (
-        "3 seeds can't settle whether that is chance: the permutation test, which assumes nothing "
-        "of the noise, gives p = 0.25 at least with so few and needs 6 seeds for significance "
+        "3 seeds can't settle whether that is chance: the permutation test, which assumes but "
+        "symmetric noise, gives p = 0.25 at least with so few and needs 6 seeds for significance "
         "after correction for 1 arm (the interval assumes normal noise)."
     )
 
@@ -78,7 +78,15 @@ def test_of_many_warnings_one_is_said():
     for r in rows:
         r["warning"] = f"{r['labels']} test pictures seen"
     _, how_sure = answer(rows)
+    # Of both arms: said once.
     assert how_sure.endswith("; mind that Depth: 8 test pictures seen (and more, see the table).")
+
+
+def test_a_warning_of_the_reference_counts_too():
+    rows = made_up.study({"random": 0.0, "depth": 0.1}, seeds=3)
+    for r in rows:
+        r["warning"] = "seen" if r["arm"] == "random" else ""
+    assert answer(rows)[1].endswith("; mind that Random weights: seen.")
 
 
 def test_subsets_are_called_so():
@@ -106,6 +114,23 @@ def test_an_arm_that_lacks_a_condition_is_not_the_best():
     rows = made_up.study({"random": 0.0, "depth": 0.1}, noise=0.0)
     rows += [row("far", 0.9, labels=8, seed=s) for s in range(3)]
     assert answer(rows)[0].startswith("Depth lies 10.0 points")
+
+
+def test_an_arm_of_fewer_subsets_is_not_the_best():
+    """Its mean over an easy subset alone says nothing beside one over all of them."""
+    rows = made_up.study({"random": 0.0, "depth": 0.1}, noise=0.0, subsets=3, seeds=1)
+    rows += [row("far", 0.9, labels=n) for n in (8, 16)]
+    rows += [failed(arm="far", labels=n, subset=s) for n in (8, 16) for s in (1, 2)]
+    assert answer(rows)[0].startswith("Depth lies 10.0 points")
+
+
+def test_the_lead_before_the_next_arm_is_of_their_own_pairs():
+    scores = {"random": (0.1, 0.1, 0.1), "depth": (0.4, 0.5, 0.6), "flow": (0.41, 0.47, 0.59)}
+    rows = [row(arm, v, seed=s) for arm, values in scores.items() for s, v in enumerate(values)]
+    # Depth less flow: -0.01, 0.03, 0.01; mean 0.01, Student's 4.3027 times 0.02 / sqrt(3) 0.0497.
+    assert answer(rows)[0].endswith(
+        " and 1.0 above the next, flow (95 % interval −4.0 to +6.0, which holds 0)."
+    )
 
 
 @pytest.mark.parametrize(

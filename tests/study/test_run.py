@@ -216,15 +216,6 @@ def test_cells_judged_on_other_pictures_are_refused(tmp_path):
     made.cells[0].workdir.joinpath("manifest.json").unlink()
 
 
-def test_rows_tell_what_is_missing_and_what_has_leaked(tmp_path):
+def test_rows_tell_what_is_missing(tmp_path):
     made = plan(tmp_path)
     assert {row["status"] for row in gather.rows(made)} == {"missing"}
-    both = gather.leakage_warning(
-        {"leakage_shared_files": None, "leakage_shared_drives": 0.0, "leakage_unknown_ancestors": 1}
-    )
-    assert "not recorded whether test pictures were seen" in both
-    assert "weights from elsewhere" in both
-    told = gather.leakage_warning({"leakage_shared_drives": 2.0, "leakage_shared_files": 0.0})
-    assert told == "2 test drives seen in training or pre-training"
-    none = {"leakage_shared_drives": 0.0, "leakage_shared_files": 0.0}
-    assert gather.leakage_warning(none) == ""
