@@ -60,7 +60,7 @@ def make(data: ConfigDict) -> tuple["VideoSource", "VideoSource"]:
     clips = find_clips(data.root, stride=data.frame_stride, size=size, cache_dir=cache)
     cameras = [_camera(data, clip) for clip in clips]
     lost: dict[str, int] = {}
-    kept = [_kept(clip, video, data.min_motion, cache, lost) for video, clip in enumerate(clips)]
+    kept = [_kept(clip, video, data, lost) for video, clip in enumerate(clips)]
     sources = []
     for part, frames in enumerate(zip(*(_parted(k, data, lost) for k in kept), strict=True)):
         targets, missing = _targets(frames, tuple(data.frames))
@@ -156,14 +156,23 @@ class VideoSource:
 
     def _picture(self, frame: Frame) -> np.ndarray:
         """uint8 [height, width, 3] RGB."""
-        path, clip = self._path(frame), self.clips[frame.video]
-        picture = pictures.read_picture(path)
-        if picture.shape[:2] not in (clip.size, self._size):
-            raise BadRecord(
-                f"{path}: the frame is {picture.shape[1]}x{picture.shape[0]}, the video's first "
-                f"{clip.size[1]}x{clip.size[0]}; one video is of one camera: put it elsewhere"
-            )
+        picture = _read(self.clips[frame.video], frame.index, self._size)
         return pictures.to_rgb(pictures.resize(picture, *self._size))
+
+
+def _read(clip: Clip, index: int, size: tuple[int, int]) -> np.ndarray:
+    """A frame as it is kept, of the video's size or, of a file, of that it was written out in.
+
+    Raises BadRecord where it can't be read or has another size.
+    """
+    path = clip.path(index)
+    picture = pictures.read_picture(path)
+    if picture.shape[:2] != (clip.size if clip.folder == clip.place else size):
+        raise BadRecord(
+            f"{path}: the frame is {picture.shape[1]}x{picture.shape[0]}, the video's first "
+            f"{clip.size[1]}x{clip.size[0]}; one video is of one camera: put it elsewhere"
+        )
+    return picture
 
 
 def _camera(data: ConfigDict, clip: Clip) -> np.ndarray:
@@ -172,10 +181,9 @@ def _camera(data: ConfigDict, clip: Clip) -> np.ndarray:
     return video_camera.from_fov(data.fov, clip.size)
 
 
-def _kept(
-    clip: Clip, video: int, min_motion: float, cache_dir: str, lost: dict[str, int]
-) -> list[Frame]:
+def _kept(clip: Clip, video: int, data: ConfigDict, lost: dict[str, int]) -> list[Frame]:
     """The frames of a video that moved, by a list that is made once; all where min_motion is 0."""
+    min_motion, size = data.min_motion, (data.height, data.width)
     if not min_motion:
         return [Frame(video, index, 0) for index in range(len(clip.frames))]
     files = [(name, (clip.folder / name).stat().st_size) for name in clip.frames]
@@ -183,12 +191,12 @@ def _kept(
     name = f"moving_{clip.name}_{hashlib.sha256(repr(content).encode()).hexdigest()[:20]}"
 
     def make(folder: pathlib.Path) -> None:
-        reads = [functools.partial(pictures.read_picture, clip.folder / f) for f in clip.frames]
+        reads = [functools.partial(_read, clip, index, size) for index in range(len(clip.frames))]
         found = motion.moving(reads, min_motion, f"motion in {clip.name}")
         folder.mkdir(parents=True)
         (folder / "kept.json").write_text(json.dumps(found))
 
-    folder = made_once(cache_dir, name, make, "the list of moving frames")
+    folder = made_once(data.get("cache_dir", ""), name, make, "the list of moving frames")
     try:
         found = json.loads((folder / "kept.json").read_text())
         frames = [Frame(video, int(index), int(shot)) for index, shot in found]

@@ -109,9 +109,15 @@ def test_the_fingerprint_tells_what_records_depend_on(root):
 def test_a_frame_of_another_size_is_named(tmp_path):
     write_folder(tmp_path / "a", range(12))
     cv2.imwrite(str(tmp_path / "a" / "3.png"), frame(0, height=30))
+    said = r"3\.png: the frame is 96x30, the video's first 96x48"
     train, _ = make(tmp_path / "a")
-    with pytest.raises(BadRecord, match=r"3\.png: the frame is 96x30, the video's first 96x48"):
+    with pytest.raises(BadRecord, match=said):
         train[0]
+    # Before, where it is looked at for motion; at the size that pictures are brought to as well.
+    with pytest.raises(BadRecord, match=said):
+        make(tmp_path / "a", min_motion=0.003)
+    with pytest.raises(BadRecord, match=said):
+        make(tmp_path / "a", min_motion=0.003, height=30, width=96)
 
 
 @pytest.mark.parametrize(
