@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from geoseg_jax.data import pictures
+from geoseg_jax.data import flow_maps, pictures
 from geoseg_jax.data.crops import random_resized_crop
 from geoseg_jax.data.labels import IGNORE
 from geoseg_jax.data.source import DataError, Record
@@ -16,11 +16,9 @@ _MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0]).astype(np.float32)
 PADDING = (124, 116, 104)
 # What may be scaled and cropped, or is not of the picture's geometry at all.
 _SCALABLE = (
-    *("image", "label", "label_size", "depth", "depth_size", "intrinsics"),
-    *("category", "id", "replaced"),
+    *("image", "sources", "label", "label_size", "depth", "depth_size", *flow_maps.KEYS),
+    *("intrinsics", "stereo_pose", "category", "video", "id", "replaced"),
 )
-# What a single picture may carry along for tasks that have views.
-_OF_VIEWS = ("sources", "stereo_pose")
 
 
 class Augmentation(NamedTuple):
@@ -28,8 +26,9 @@ class Augmentation(NamedTuple):
 
     flip: mirror with probability one half. scale: () or (least, most), a factor for both sides,
     drawn uniformly. crop: () or (height, width) of the window that is cut out at random; () with a
-    scale means the picture's own size. A picture that is smaller than the window lies in it at a
-    random place, with PADDING around it and 255 around its label.
+    scale means the picture's own size. All views have the same factor and window. A picture that is
+    smaller than the window lies in it at a random place, with PADDING around it, 255 around its
+    label, and no flow or depth known there.
 
     crop_area: () or (least, most), shares of the picture's area: a random window of it is brought
     to `size` (height, width), see `crops.random_resized_crop`; pictures may be of any size. views:
@@ -84,23 +83,26 @@ def scale_and_crop(
     scale: tuple[float, ...] = (),
     crop: tuple[int, ...] = (),
 ) -> Record:
-    """The record with image, label and depth scaled by one random factor, and a window of them.
+    """A window of the record, with all that is on its pixel grid scaled by one random factor.
 
-    Arguments: see Augmentation. The image is resized by means over areas or bilinearly, label and
-    depth by nearest neighbour alone. Depth is divided by the factor, as in Eigen, Puhrsch, Fergus,
-    NIPS 2014, section 3.4: what looks twice as large to the same camera is half as far away; so
-    the focal length stays and the principal point moves. Raises DataError for a record with more
-    geometry than that (views, flow), and for a map that is not of its image's size.
+    Arguments: see Augmentation. Images are resized by means over areas or bilinearly, label and
+    depth by nearest neighbour alone, flow as in `flow_maps.resize`.
+
+    Of a single picture, depth is divided by the factor, as in Eigen, Puhrsch, Fergus, NIPS 2014,
+    section 3.4: what looks twice as large to the same camera is half as far away; so the focal
+    length stays and the principal point moves. Of several views, whose motion stays, that would be
+    another world: there the focal length grows and depth stays.
+
+    Raises DataError for a record with more geometry than that (constant answers, which are of
+    evaluation), and for a map that is not of its image's size.
     """
-    alone = not record.get("sources", np.empty(0)).shape[0]  # no view whose place would change
-    more = [k for k in record if k not in _SCALABLE and not (alone and k in _OF_VIEWS)]
+    more = [k for k in record if k not in _SCALABLE]
     if more:
         raise DataError(
-            f"config.data.scale and crop are for single pictures; these records hold "
+            f"config.data.scale and crop are for what is trained on; these records hold "
             f"{', '.join(more)} as well: set config.data.scale=() and config.data.crop=()"
         )
-    image = record["image"]
-    size = image.shape[:2]
+    size = record["image"].shape[:2]
     window = tuple(crop) or size
     factor = generator.uniform(*scale) if scale else 1.0
     scaled = tuple(max(1, round(side * factor)) for side in size)
@@ -109,31 +111,67 @@ def scale_and_crop(
         int(generator.integers(min(room, 0), max(room, 0), endpoint=True))
         for room in (scaled[0] - window[0], scaled[1] - window[1])
     )
-    changed = record | {"image": _cut(pictures.resize(image, *scaled), offset, window, PADDING)}
+    changed = record | _cut_views(record, scaled, offset, window)
     if "label" in record:
         changed["label"] = _cut_label(record["label"], size, scaled, offset, window)
         if "label_size" in record:
             changed["label_size"] = np.array(window, np.int32)
+    # Without another view the camera stays the same, and the world comes nearer.
+    alone = not record.get("sources", np.empty(0)).shape[0]
     if "depth" in record:
         depth = _cut_map(record["depth"], size, scaled, offset, window, 0)
-        changed["depth"] = (depth / factor).astype(np.float32)
+        changed["depth"] = (depth / factor if alone else depth).astype(np.float32)
         changed["depth_size"] = np.array(window, np.int32)
     if "intrinsics" in record:
-        changed["intrinsics"] = _cut_intrinsics(record["intrinsics"], size, scaled, offset)
+        changed["intrinsics"] = _cut_intrinsics(record["intrinsics"], size, scaled, offset, alone)
+    return changed | _cut_flow(record, size, scaled, offset, window)
+
+
+def _cut_views(
+    record: Record, scaled: tuple[int, ...], offset: tuple[int, ...], window: tuple[int, ...]
+) -> Record:
+    """The window of the image and of its source views, if there are any."""
+
+    def cut(picture: np.ndarray) -> np.ndarray:
+        return _cut(pictures.resize(picture, *scaled), offset, window, PADDING)
+
+    views = {"image": cut(record["image"])}
     if "sources" in record:
-        changed["sources"] = np.empty((0, *changed["image"].shape), np.uint8)
-    return changed
+        sources = [cut(source) for source in record["sources"]]
+        views["sources"] = np.array(sources, np.uint8).reshape(-1, *views["image"].shape)
+    return views
+
+
+def _cut_flow(
+    record: Record,
+    size: tuple[int, ...],
+    scaled: tuple[int, ...],
+    offset: tuple[int, ...],
+    window: tuple[int, ...],
+) -> Record:
+    """The window of the flow's maps, if there are any; outside of them nothing is known."""
+    maps = {key: record[key] for key in flow_maps.KEYS if key in record}
+    for values in maps.values():
+        _check_size(values, size)
+    if not maps:
+        return {}
+    resized = flow_maps.resize(maps, *scaled)
+    return {key: _cut(values, offset, window, 0) for key, values in resized.items()}
 
 
 def _cut_intrinsics(
-    matrix: np.ndarray, size: tuple[int, ...], scaled: tuple[int, ...], offset: tuple[int, ...]
+    matrix: np.ndarray,
+    size: tuple[int, ...],
+    scaled: tuple[int, ...],
+    offset: tuple[int, ...],
+    same_focal: bool,
 ) -> np.ndarray:
-    """Of the same focal length: the principal point alone moves."""
-    matrix = matrix.copy()
-    for axis, row in ((1, 0), (0, 1)):
-        place = (matrix[row, 2] + 0.5) * scaled[axis] / size[axis] - 0.5
-        matrix[row, 2] = place - offset[axis]
-    return matrix
+    """The camera of the window; of the same focal length, the principal point alone moves."""
+    moved = pictures.scale_intrinsics(matrix, size, scaled).astype(matrix.dtype)
+    if same_focal:
+        moved[:2, :2] = matrix[:2, :2]
+    moved[:2, 2] -= offset[::-1]
+    return moved
 
 
 def _cut(
@@ -175,17 +213,21 @@ def _cut_map(
     outside: float,
 ) -> np.ndarray:
     """The window of a map whose values must not be mixed; `outside` of it lies that value."""
-    if values.shape != size:
-        raise DataError(
-            f"config.data.scale and crop need labels and depth of their picture's size "
-            f"{list(size)}, got {list(values.shape)}; they are for training alone"
-        )
+    _check_size(values, size)
     rows, no_row = _nearest(size[0], scaled[0], offset[0], window[0])
     columns, no_column = _nearest(size[1], scaled[1], offset[1], window[1])
     cut = values[rows[:, None], columns]
     cut[no_row] = outside
     cut[:, no_column] = outside
     return cut
+
+
+def _check_size(values: np.ndarray, size: tuple[int, ...]) -> None:
+    if values.shape[:2] != size:
+        raise DataError(
+            f"config.data.scale and crop need labels, depth and flow of their picture's size "
+            f"{list(size)}, got {list(values.shape[:2])}; they are for training alone"
+        )
 
 
 def _nearest(side: int, scaled: int, start: int, length: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,5 +1,6 @@
 import pickle
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -13,6 +14,7 @@ from geoseg_jax.data.transforms import (
     random_flip,
     scale_and_crop,
 )
+from geoseg_jax.ops.sampling import warp_with_flow
 
 H, W = 4, 6
 
@@ -229,9 +231,109 @@ def test_twice_as_large_is_half_as_far_away_to_the_same_camera():
     assert not small["depth"][(small["image"] == transforms.PADDING).all(-1)].any()
 
 
+FLOW = {"u": (3, 0.08, -0.05), "v": (-2, 0.04, 0.1)}  # of a place (1, x, y), in pixels
+
+
+def motion(x, y):
+    return np.stack([a + b * x + c * y for a, b, c in FLOW.values()], axis=-1)
+
+
+def pair(height=48, width=64, known=1.0, seed=0):
+    """Two frames of a wavy cloth and the affine flow from the first to the second, exactly."""
+
+    def cloth(x, y):
+        waves = [np.sin(x / 4 + y / 9), np.sin(y / 4 - x / 7), np.sin((x + y) / 5)]
+        return np.rint(127 + 90 * np.stack(waves, axis=-1)).astype(np.uint8)
+
+    y, x = np.indices((height, width)).astype(float)
+    flow = motion(x, y)
+    there = x + flow[..., 0], y + flow[..., 1]
+    valid = np.random.default_rng(seed).random((height, width)) < known
+    inside = (np.abs(there[0] * 2 - width + 1) < width) & (
+        np.abs(there[1] * 2 - height + 1) < height
+    )
+    return {
+        "image": cloth(*there),
+        "sources": cloth(x, y)[None],
+        "intrinsics": np.array([[50, 0, 30.2], [0, 48, 25.4], [0, 0, 1]], np.float32),
+        "stereo_pose": np.eye(4, dtype=np.float32),
+        "flow": np.where(valid[..., None], flow, 0).astype(np.float32),
+        "flow_valid": valid,
+        "flow_visible": valid & inside,
+        "id": np.array(3, np.int32),
+    }
+
+
+@pytest.mark.parametrize("factor", [0.7, 1.0, 1.35, 2.0])
+@pytest.mark.parametrize("known", [1.0, 0.3])
+def test_the_second_frame_seen_along_a_scaled_flow_is_the_first(factor, known):
+    before, errors = pair(known=known), []
+    for seed in range(4):
+        after = scale_and_crop(before, np.random.default_rng(seed), (factor, factor), (32, 40))
+        check_record(after, "cropped")
+        assert after["flow"].shape == (32, 40, 2)
+        warped, inside = warp_with_flow(jnp.float32(after["sources"][0]), after["flow"])
+        seen = after["flow_valid"] & np.asarray(inside)
+        assert seen.sum() > 0.2 * known / max(1, factor) ** 2 * seen.size
+        errors.append(np.abs(warped - after["image"])[seen])
+    # Rounded colours, and what pictures lose where they shrink; standing still is off by 20.
+    assert np.concatenate(errors).mean() < 1.6
+    standing = np.abs(np.float32(after["sources"][0]) - after["image"])[seen].mean()
+    assert standing > 20
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+@pytest.mark.parametrize("factor", [0.8, 1.5])
+def test_an_affine_flow_and_the_camera_of_its_views_agree_in_a_window(factor, flipped):
+    """Where a pixel of the window comes from is known by the camera, whose rays it keeps."""
+    before = pair()
+    after = scale_and_crop(before, np.random.default_rng(3), (factor, factor), (32, 40))
+    after = flip(after) if flipped else after
+    old, new = before["intrinsics"].astype(float), after["intrinsics"].astype(float)
+    y, x = np.indices((32, 40)).astype(float)
+    sign = -1 if flipped else 1
+    zoom = new[[0, 1], [0, 1]] / old[[0, 1], [0, 1]]
+    np.testing.assert_allclose(zoom, [round(64 * factor) / 64, round(48 * factor) / 48], rtol=1e-5)
+    place = sign * (x - new[0, 2]) / zoom[0] + old[0, 2], (y - new[1, 2]) / zoom[1] + old[1, 2]
+    expected = motion(*place) * zoom * [sign, 1]
+    assert after["flow_valid"].mean() > 0.9
+    known = after["flow_valid"]
+    np.testing.assert_allclose(after["flow"][known], expected[known], atol=1e-3)
+    there = [place[i] + motion(*place)[..., i] for i in (0, 1)]
+    inside = (np.abs(there[0] - 31.5) < 31) & (np.abs(there[1] - 23.5) < 23)
+    assert after["flow_visible"][inside & known].all()
+    assert not after["flow_visible"][~known].any()
+
+
+def test_around_a_pair_smaller_than_its_window_no_flow_is_known():
+    after = scale_and_crop(pair(), np.random.default_rng(2), (0.5, 0.5), (32, 40))
+    outside = (after["image"] == transforms.PADDING).all(-1)
+    np.testing.assert_array_equal(outside, (after["sources"][0] == transforms.PADDING).all(-1))
+    assert outside.sum() == 32 * 40 - 24 * 32
+    np.testing.assert_array_equal(after["flow_valid"], ~outside)
+
+
+def test_views_of_one_world_keep_their_depth_and_a_point_its_place_in_both():
+    before = pair()
+    depth = np.full((48, 64), 4.0, np.float32)
+    pose = before["stereo_pose"].copy()
+    pose[0, 3] = -0.3
+    before |= {"depth": depth, "depth_size": np.array((48, 64), np.int32), "stereo_pose": pose}
+    after = scale_and_crop(before, np.random.default_rng(0), (1.5, 1.5), (72, 96))
+    np.testing.assert_array_equal(after["depth"], 4.0)
+    np.testing.assert_array_equal(after["stereo_pose"], pose)
+    point = np.array([0.3, -0.2, 4.0])
+    for seen in (point, pose[:3, :3] @ point + pose[:3, 3]):
+        old, new = (r["intrinsics"] @ seen / seen[2] for r in (before, after))
+        np.testing.assert_allclose(new[:2], 1.5 * (old[:2] + 0.5) - 0.5, rtol=1e-5)
+
+
 def test_scale_and_crop_refuse_what_they_can_not_do():
-    with pytest.raises(DataError, match=r"these records hold sources, stereo_pose, .*scale=\(\)"):
+    with pytest.raises(DataError, match=r"these records hold constant_depth as well: .*scale=\(\)"):
         scale_and_crop(record(), np.random.default_rng(0), crop=(2, 2))
     before = labelled() | {"label": np.zeros((3, 3), np.uint8)}
     with pytest.raises(DataError, match=r"size \[12, 20\], got \[3, 3\]"):
+        scale_and_crop(before, np.random.default_rng(0), crop=(2, 2))
+    before = pair() | {"flow_valid": np.ones((50, 64), bool)}
+    with pytest.raises(DataError, match=r"flow of .* size \[48, 64\], got \[50, 64\]"):
         scale_and_crop(before, np.random.default_rng(0), crop=(2, 2))
