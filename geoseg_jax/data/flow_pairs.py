@@ -9,7 +9,7 @@ import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
-from geoseg_jax.data import flow_files, pictures
+from geoseg_jax.data import flow_files, flow_maps, pictures
 from geoseg_jax.data.name_splits import TRAIN, split_names
 from geoseg_jax.data.source import BadRecord, DataError, Record
 
@@ -17,6 +17,8 @@ from geoseg_jax.data.source import BadRecord, DataError, Record
 ReadFlow = Callable[[pathlib.Path], tuple[np.ndarray, np.ndarray]]
 ALL = "all"  # a split: every pair there is
 SAME_DRIVE = "pair of a drive that evaluates"
+# Part of the fingerprint: to be changed with the way in which truth is resized.
+_RESIZED = "resized by flow_maps"
 
 
 class Pair(NamedTuple):
@@ -39,9 +41,8 @@ class FlowPairs:
 
     read_flow: what the flow files are read by. height, width: that pictures are brought to.
     flow: 'none'; 'resized', of the pictures' size and in their pixels (training); or 'full', of its
-    own size, padded to the largest of the pairs (evaluation). Resized by the nearest pixel: a mean
-    would give an edge of a moving thing a motion that nothing has. flow_visible is there where all
-    pairs have it.
+    own size, padded to the largest of the pairs (evaluation). It is resized as `flow_maps.resize`
+    does, which keeps what a scanner measured. flow_visible is there where all pairs have it.
 
     Raises BadRecord where flow is 'full' and the header of a picture can't be read.
     """
@@ -88,7 +89,7 @@ class FlowPairs:
             _same_size(first, pair.visible, seen)
             maps["flow_visible"] = seen & known
         if self._flow == "resized":
-            return record | {key: resize_nearest(m, *self._size) for key, m in maps.items()}
+            return record | flow_maps.resize(maps, *self._size)
         size = {"flow_size": np.array(flow.shape[:2], np.int32)}
         return record | size | {key: _pad(m, self._padded) for key, m in maps.items()}
 
@@ -109,7 +110,8 @@ class FlowPairs:
 
     def fingerprint(self) -> str:
         """Of the names, the sizes of their files and what is served of them."""
-        digest = hashlib.sha256(repr((self._size, self._flow)).encode())
+        served = (self._size, _RESIZED if self._flow == "resized" else self._flow)
+        digest = hashlib.sha256(repr(served).encode())
         for pair in self.pairs:
             sizes = [path.stat().st_size for path in (pair.first, pair.second, pair.flow)]
             digest.update(f"{pair.name} {sizes}\n".encode())
@@ -172,19 +174,6 @@ def need_root(data: ConfigDict, layout: str, how_to_get: str) -> pathlib.Path:
             f"config.data.root is empty; set it to the folder ROOT of {layout}; {how_to_get}"
         )
     return pathlib.Path(data.root).expanduser()
-
-
-def resize_nearest(maps: np.ndarray, height: int, width: int) -> np.ndarray:
-    """A flow [h, w, 2], its vectors scaled with it, or a mask [h, w], by the nearest pixel."""
-    h, w = maps.shape[:2]
-    if (h, w) == (height, width):
-        return maps
-    rows = pictures.nearest(h, height, np.arange(height))
-    columns = pictures.nearest(w, width, np.arange(width))
-    nearest = maps[rows[:, None], columns]
-    if maps.dtype == bool:
-        return nearest
-    return nearest * np.array([width / w, height / h], maps.dtype)
 
 
 def _pad(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:

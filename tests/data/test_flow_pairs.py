@@ -10,7 +10,6 @@ from ml_collections import ConfigDict
 from geoseg_jax.batch import check_record
 from geoseg_jax.data import make_data
 from geoseg_jax.data.constant_flow import cell_means
-from geoseg_jax.data.flow_pairs import resize_nearest
 from geoseg_jax.data.source import BadRecord, DataError
 from tests.data import fabricate
 from tests.data import fabricate_flow as flows
@@ -61,15 +60,17 @@ def test_kitti_at_its_own_size_padded(root):
     np.testing.assert_array_equal(record["sources"][0], expected[..., ::-1])
 
 
-def test_training_with_truth_has_the_pictures_size(root):
+def test_training_with_truth_has_the_pictures_size_and_loses_no_measurement(root):
     train, _ = data(root, truth_in_training=True)
     record = train[0]
     check_record(record, "kitti_flow")
-    assert record["flow"].shape == (6, 10, 2)
-    # Pixel (x, y) of 10x6 looks at (2 x + 1, 2 y + 1) of 20x12; odd rows aren't known.
-    assert not record["flow_valid"].any()
-    dense = resize_nearest(flows.vectors(0), 6, 10)
-    np.testing.assert_array_equal(dense, flows.vectors(0)[1::2, 1::2] / 2)
+    # Even rows of 20x12 are known. Of each four pixels that meet in one of 10x6, as far from its
+    # middle one as the other, the right one of the upper row remains.
+    assert record["flow_valid"].all()
+    np.testing.assert_array_equal(record["flow"], flows.vectors(0)[::2, 1::2] / 2)
+    visible = np.zeros((6, 10), bool)
+    visible[2:] = True  # the first three rows of the file are hidden
+    np.testing.assert_array_equal(record["flow_visible"], visible)
 
 
 def test_folds_leave_out_drives_that_evaluate(root):
