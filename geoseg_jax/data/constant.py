@@ -1,7 +1,10 @@
-"""The best depth map that ignores the image: the per-pixel median of the training set's depth.
+"""The best depth map that ignores the image: at each pixel the depth of least relative error.
 
-A network that has learned to see must beat it. Where an evaluated frame is itself among those
-that the median was taken of, it is left out, or the map would know the answer.
+AbsRel, the sum of |c - t| / t over the true depths t, is least for the c that is their median
+weighted by 1 / t; the plain median is farther away, where 1 m counts ten times what 10 m do. A
+network that has learned to see must beat it, in metres; scaled by the median it is a strong answer,
+not always the best one. Where an evaluated frame is itself among those that the map was made of, it
+is left out, or the map would know the answer.
 """
 
 import pathlib
@@ -19,7 +22,8 @@ class WithConstantDepth:
 
     training: the source whose frames make the map; at most `limit` moments of those with true
     depth, evenly spaced, of which a share of at most bad_share may be unreadable. Of the records of
-    one moment (both cameras) the first stands for all.
+    one moment (both cameras) the first stands for all. Moments are told apart by their names: where
+    another set has one of the same name, the map is made without that frame.
     Where no training frame has true depth the evaluation frames make it, which is a harder
     opponent, and that is logged.
 
@@ -41,21 +45,21 @@ class WithConstantDepth:
         frames = _moments(training, limit)
         if not frames:
             logging.warning(
-                "no training frame has true depth: the constant depth map is the median of the "
+                "no training frame has true depth: the constant depth map is made of the "
                 "evaluation frames, each without its own"
             )
             training, frames = evaluation, _moments(evaluation, limit)
         maps, bad = {}, 0
         for moment, index in track(list(frames.items()), "constant depth map"):
             try:
-                maps[moment] = cell_medians(_depth(training, index), height, width)
+                maps[moment] = cell_depths(_depth(training, index), height, width)
             except BadRecord as error:
                 bad += 1
                 if bad > bad_share * len(frames):
                     raise
                 logging.warning("left out of the constant depth map: %s", error)
         evaluated = {_moment(evaluation, index) for index in range(len(evaluation))}
-        self._others, self._own = _medians(maps, evaluated, (height, width))
+        self._others, self._own = _constants(maps, evaluated, (height, width))
 
     def __len__(self) -> int:
         return len(self._source)
@@ -77,10 +81,11 @@ class WithConstantDepth:
         return drive_of(self._source, index)
 
 
-def cell_medians(depth: np.ndarray, height: int, width: int) -> np.ndarray:
+def cell_depths(depth: np.ndarray, height: int, width: int) -> np.ndarray:
     """A depth map [h, w] (0 = not measured) on a coarser grid, float32 [height, width].
 
-    Each cell holds the median of the measurements whose pixels' centres lie in it, or NaN.
+    Each cell holds the measurement of least relative error to all whose pixels' centres lie in the
+    cell, their median weighted by 1 / depth; NaN without any.
     """
     rows, columns = np.nonzero(depth > 0)
     values = depth[rows, columns]
@@ -90,39 +95,55 @@ def cell_medians(depth: np.ndarray, height: int, width: int) -> np.ndarray:
     order = np.lexsort((values, cells))
     values = values[order]
     filled, first, count = np.unique(cells[order], return_index=True, return_counts=True)
-    medians = (values[first + (count - 1) // 2] + values[first + count // 2]) / 2
+    last = first + count - 1
+    weights = 1 / values.astype(np.float64)
+    reached = np.cumsum(weights)
+    middle = (reached[first] - weights[first] + reached[last]) / 2
     grid = np.full(height * width, np.nan, np.float32)
-    grid[filled] = medians
+    grid[filled] = values[np.clip(np.searchsorted(reached, middle), first, last)]
     return grid.reshape(height, width)
 
 
-def _medians(
+def _constants(
     maps: dict[str, np.ndarray], evaluated: set[str], size: tuple[int, int]
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """The median over all maps, and for each evaluated moment among them that over the others."""
-    ranked = np.sort(np.stack(list(maps.values())), axis=0)  # NaN last
+    """The best map for all, and for each evaluated moment among them that for the others."""
+    ranked = np.stack(list(maps.values()))
+    ranked.sort(axis=0)  # NaN last
+    reached = 1 / ranked
+    reached[np.isnan(reached)] = 0
+    np.cumsum(reached, axis=0, out=reached)
     counts = np.isfinite(ranked).sum(axis=0)
     own = {}
     for moment in track(sorted(evaluated & maps.keys()), "constant depth without the own frame"):
-        values = maps[moment]
-        measured = np.isfinite(values)
-        # Where the frame's own value stands among the ranked ones; past the end if there is none.
-        rank = np.where(measured, (ranked < values).sum(axis=0), len(ranked))
-        own[moment] = _fill(_middle(ranked, counts - measured, rank), size)
+        others = counts - np.isfinite(maps[moment])
+        best = _best_without(ranked, reached, maps[moment])
+        own[moment] = _fill(np.where(others > 0, best, np.nan), size)
     if evaluated <= own.keys():
-        return np.zeros(size, np.float32), own  # nobody asks for the median over all
-    return _fill(_middle(ranked, counts, np.full(size, len(ranked))), size), own
+        return np.zeros(size, np.float32), own  # nobody asks for the best for all
+    return _fill(_best_without(ranked, reached, np.full(size, np.nan, np.float32)), size), own
 
 
-def _middle(ranked: np.ndarray, counts: np.ndarray, skipped: np.ndarray) -> np.ndarray:
-    """Median over the first axis of `counts` ranked values, stepping over the one at `skipped`."""
+def _best_without(ranked: np.ndarray, reached: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Medians weighted by 1 / depth over the first axis, one map left out.
 
-    def pick(position: np.ndarray) -> np.ndarray:
-        position = position + (position >= skipped)
-        return np.take_along_axis(ranked, np.minimum(position, len(ranked) - 1)[None], 0)[0]
+    Args:
+      ranked: [N, h, w] metres, rising along N, NaN behind the measured ones.
+      reached: the sum of the weights of all up to and with each.
+      own: [h, w], the map of `ranked` to leave out; NaN where it has nothing.
 
-    lower, upper = pick(np.maximum(counts - 1, 0) // 2), pick(counts // 2)
-    return np.where(counts > 0, (lower + upper) / 2, np.nan)
+    Returns:
+      [h, w]: the first of the others with which half of their weight is reached.
+    """
+    weight = np.nan_to_num(1 / own)
+    half = (reached[-1] - weight) / 2
+    # Where it stands itself; past the end if it doesn't. From there on sums hold its weight too.
+    rank = np.where(np.isnan(own), len(ranked), (ranked < own).sum(axis=0))
+    before = (reached < half).sum(axis=0)
+    # At least the next one: rounding must not lead back to it.
+    behind = np.maximum((reached < half + weight).sum(axis=0), rank + 1)
+    place = np.where(before < rank, before, behind)
+    return np.take_along_axis(ranked, np.minimum(place, len(ranked) - 1)[None], axis=0)[0]
 
 
 def _fill(grid: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -163,6 +184,6 @@ def _depth(source: Source, index: int) -> np.ndarray:
         return source.depth(index)
     record = source[index]
     if "depth" not in record:
-        raise DataError(f"{source.describe(index)}: the record has no depth to take a median of")
+        raise DataError(f"{source.describe(index)}: the record has no depth to make a map of")
     height, width = record.get("depth_size", record["depth"].shape)
     return record["depth"][:height, :width]
