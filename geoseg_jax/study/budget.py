@@ -15,7 +15,6 @@ from ml_collections import ConfigDict
 from geoseg_jax import manifest, settings, sharding, steps
 from geoseg_jax.data import make_data, pipeline
 from geoseg_jax.data.transforms import augmentation
-from geoseg_jax.settings import ConfigError
 from geoseg_jax.study import operations
 from geoseg_jax.study.plan import Plan
 from geoseg_jax.tasks import make_task
@@ -27,7 +26,6 @@ _NO_OPERATIONS = (
     *("optimizer.warmup_steps", "train.steps", "train.log_every", "train.eval_every"),
     *("train.checkpoint_every", "train.pictures_every", "train.eval_batch_size"),
 )
-MEASURES = ("images", "flops", "steps")
 
 # Seconds that a job takes beside its steps: reading, tracing, saving.
 STARTING = 8.0
@@ -59,19 +57,23 @@ def steps_for(config: Mapping[str, Any], budget: Mapping[str, Any], flops: float
     """Training steps that use the budget up, at least one.
 
     Args:
-      budget: measure, one of MEASURES ('steps': as many as the config says), and amount.
+      budget: measure, one of check.MEASURES ('steps': as many as the config says), and amount.
       flops: of one step.
-
-    Raises:
-      ConfigError: for another measure.
     """
     measure = budget["measure"]
-    if measure not in MEASURES:
-        raise ConfigError(f"config.budget.measure={measure!r}; use one of {', '.join(MEASURES)}")
     if measure == "steps":
         return config["train"]["steps"]
     each = flops if measure == "flops" else pictures_in_a_step(config)
     return max(1, math.ceil(budget["amount"] / each))
+
+
+def given(budget: Mapping[str, Any]) -> str:
+    """What every pre-training gets, for people."""
+    return {
+        "images": "{amount:,} pictures, source views counted",
+        "flops": "{amount:.3g} floating-point operations",
+        "steps": "the steps of its own config, which need not be fair",
+    }[budget["measure"]].format(amount=budget.get("amount", 0))
 
 
 def flops_of_a_step(config: ConfigDict, task: Any, shapes: Mapping[str, Any]) -> float:

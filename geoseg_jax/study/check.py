@@ -1,5 +1,6 @@
 """What a study's config may say; everything else is refused before anything is planned."""
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -10,12 +11,11 @@ from geoseg_jax.settings import ConfigError
 
 FACTORS = ("arm", "labels", "training", "decoder", "resolution", "encoder", "subset", "seed")
 TRAININGS = ("fine_tuned", "frozen")
+MEASURES = ("images", "flops", "steps")
 NEEDED = ("title", "question", "arms", "reference", "budget", "target", "factors")
-KEYS = (
-    *NEEDED,
-    *("pretraining", "panels", "keep_checkpoints", "roots", "without", "declared"),
-)
-ARM_KEYS = (*("name", "label", "config", "set", "root", "eval_root", "weights", "start", "target"),)
+OPTIONAL = ("pretraining", "panels", "keep_checkpoints", "roots", "without", "declared")
+KEYS = NEEDED + OPTIONAL
+ARM_KEYS = ("name", "label", "config", "set", "root", "eval_root", "weights", "start", "target")
 
 
 def check(study: Mapping[str, Any]) -> None:
@@ -33,6 +33,9 @@ def check(study: Mapping[str, Any]) -> None:
     for key in NEEDED:
         if key not in study:
             raise ConfigError(f"a study needs config.{key}; see configs/study_quick.py")
+    for number, arm in enumerate(study["arms"]):
+        if not arm.get("name"):
+            raise ConfigError(f"config.arms[{number}] has no name: {dict(arm)}")
     names = [arm["name"] for arm in study["arms"]]
     for name in study.get("without", ()):
         if name not in names:
@@ -43,10 +46,25 @@ def check(study: Mapping[str, Any]) -> None:
     if study["reference"] not in names or study["reference"] in study.get("without", ()):
         hint = did_you_mean(study["reference"], names)
         raise ConfigError(f"config.reference={study['reference']!r} is no arm{hint}")
-    amount = study["budget"].get("amount", 1)
-    if not isinstance(amount, int | float) or amount <= 0:
-        raise ConfigError(f"config.budget.amount={amount!r} must be above 0")
+    _check_budget(study["budget"])
     _check_factors(study["factors"])
+
+
+def _check_budget(budget: Mapping[str, Any]) -> None:
+    measure, amount = budget.get("measure"), budget.get("amount")
+    if measure not in MEASURES:
+        hint = did_you_mean(measure, MEASURES)
+        raise ConfigError(
+            f"config.budget.measure={measure!r} is none of {', '.join(MEASURES)}{hint}"
+        )
+    if measure == "steps" and amount is not None:
+        raise ConfigError(
+            f"config.budget.amount={amount!r} says nothing beside measure='steps', by which each "
+            "pre-training has the steps of its own config; drop it, or choose another measure"
+        )
+    number = isinstance(amount, int | float) and not isinstance(amount, bool)
+    if measure != "steps" and not (number and 0 < amount < math.inf):
+        raise ConfigError(f"config.budget.amount={amount!r} must be a number above 0")
 
 
 def _check_arm(study: Mapping[str, Any], arm: Mapping[str, Any], names: list[str]) -> None:
@@ -57,6 +75,9 @@ def _check_arm(study: Mapping[str, Any], arm: Mapping[str, Any], names: list[str
             raise ConfigError(f"{who} has {key!r}, which is no setting{hint}")
     if not re.fullmatch(r"[a-z0-9_]+", arm["name"]) or names.count(arm["name"]) > 1:
         raise ConfigError(f"{who}: names are unique and of a-z, 0-9 and _; `label` is shown")
+    labels = [other.get("label", other["name"]) for other in study["arms"]]
+    if labels.count(arm.get("label", arm["name"])) > 1:
+        raise ConfigError(f"{who}: another arm is called {arm.get('label', arm['name'])!r} too")
     nothing = not (arm.get("config") or arm.get("weights"))
     if nothing and len(arm) > 1 + ("label" in arm):
         raise ConfigError(f"{who} has neither config nor weights, and yet more than a label")

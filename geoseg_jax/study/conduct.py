@@ -13,7 +13,18 @@ from ml_collections import ConfigDict
 from geoseg_jax import manifest, settings, writers
 from geoseg_jax.command_line import quieten
 from geoseg_jax.settings import ConfigError
-from geoseg_jax.study import budget, panels, plan, preview, processes, ready, records, run, write
+from geoseg_jax.study import (
+    audit,
+    budget,
+    panels,
+    plan,
+    preview,
+    processes,
+    ready,
+    records,
+    run,
+    write,
+)
 from geoseg_jax.study.budget import Cost
 from geoseg_jax.study.plan import Cell, Plan
 from geoseg_jax.study.run import Job
@@ -64,7 +75,7 @@ def conduct(
     ready.check(chosen, made, study)
     counting = (lambda text: None) if commands else say
     made, costs = budget.apply(made, study["budget"], workdir / "costs.json", counting)
-    run.check(made, study.get("declared", ()))
+    audit.check(made, study.get("declared", ()))
     jobs = [] if report_only else _choose(made, part, only)  # as long as the budget lets them be
     if dry_run or commands:
         lines = preview.commands(made, part, command)
@@ -80,6 +91,7 @@ def conduct(
     if ended.signal:
         return 128 + ended.signal
     if not only:
+        audit.check(made, study.get("declared", ()))  # others may have worked here too
         for line in write.report(study, made, costs, workdir, command):
             say(line)
     return FAILED if ended.failed else 0

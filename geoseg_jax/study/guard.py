@@ -1,9 +1,8 @@
 """The guard: cells may differ in the declared factors and in nothing else.
 
 A comparison of arms is worth nothing where one arm also had other augmentation, more steps or
-another metric (as happened: see presets/segmentation.paper_code). Every setting of a cell belongs
-to a factor or must be the same in all cells; and within a condition, that is at equal factors but
-for arm, subset and seed, only what these three mean may differ.
+another metric (as happened: see presets/segmentation.paper_code). A setting that factors act
+through is the same in all cells in which these factors are; every other is the same in all cells.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,24 +11,22 @@ from typing import Any, NamedTuple
 from geoseg_jax import settings
 from geoseg_jax.settings import ConfigError
 
+# A transformer that learns is trained by another optimiser: presets/encoders.suit_vit.
+_RECIPE = tuple(
+    f"optimizer.{name}"
+    for name in ("name", "learning_rate", "weight_decay", "schedule", "clip_norm", "warmup_steps")
+)
 # A factor -> the settings through which it acts.
 SETTINGS = {
     "arm": ("init_from",),
-    "labels": ("data.labels",),
-    "training": ("transfer.frozen",),
+    "labels": ("data.labels", "data.subset"),  # all labels have no subsets
+    "training": ("transfer.frozen", *_RECIPE),
     "decoder": ("model.decoder", "model.dpt_features", "transfer.frozen"),
     "resolution": ("data.height", "data.width", "data.crop"),
-    # A transformer is trained by another optimiser: presets/encoders.suit_vit.
-    "encoder": (
-        *("model.encoder", "model.dpt_features", "model.decoder", "optimizer.name"),
-        *("optimizer.learning_rate", "optimizer.weight_decay", "optimizer.schedule"),
-        *("optimizer.clip_norm", "optimizer.warmup_steps"),
-    ),
+    "encoder": ("init_from", "model.encoder", "model.dpt_features", "model.decoder", *_RECIPE),
     "subset": ("data.subset",),
     "seed": ("seed",),
 }
-# Factors whose values are compared or averaged over within a condition.
-WITHIN = ("arm", "subset", "seed")
 # Where a cell's data lies and how often it reports changes none of its numbers.
 IRRELEVANT = (
     *("data.root", "data.eval_root", "data.cache_dir", "data.workers", "train.log_every"),
@@ -42,7 +39,7 @@ class Difference(NamedTuple):
 
     cell: str
     other: str  # the cell that it was held against
-    key: str
+    key: str  # of a setting, or what else in words
     value: Any
     expected: Any
 
@@ -70,22 +67,20 @@ def differences(
 
     Returns:
       Nothing where the comparison is fair; else the differences, each cell against the first of
-      the study or of its condition.
+      those that should be alike.
     """
-    found: list[Difference] = []
-    all_keys = {key for keys in SETTINGS.values() for key in keys} | set(declared)
-    within = {key for name in WITHIN for key in SETTINGS[name]} | set(declared)
-    firsts: dict[Any, tuple[str, dict[str, Any]]] = {}
-    for name, factors, config in cells:
-        flat = _relevant(config)
-        condition = tuple(sorted((k, str(v)) for k, v in factors.items() if k not in WITHIN))
-        for group, excused in ((None, all_keys), (condition, within)):
-            other, expected = firsts.setdefault(group, (name, flat))
-            for key in sorted(set(flat) | set(expected)):
-                pair = flat.get(key), expected.get(key)
-                difference = Difference(name, other, key, *pair)
-                if key not in excused and pair[0] != pair[1] and difference not in found:
-                    found.append(difference)
+    flats = [(name, factors, _relevant(config)) for name, factors, config in cells]
+    keys = sorted({key for _, _, flat in flats for key in flat})
+    owners = {key: [f for f, owned in SETTINGS.items() if key in owned] for key in keys}
+    owners |= {key: [*owners.get(key, []), "arm"] for key in declared}
+    found = []
+    firsts: dict[Any, tuple[str, Any]] = {}
+    for name, factors, flat in flats:
+        for key in keys:
+            alike = (key, *(str(factors[factor]) for factor in owners[key]))
+            other, expected = firsts.setdefault(alike, (name, flat.get(key)))
+            if flat.get(key) != expected:
+                found.append(Difference(name, other, key, flat.get(key), expected))
     return found
 
 
@@ -97,12 +92,17 @@ def _relevant(config: Mapping[str, Any]) -> dict[str, Any]:
 def table(found: Sequence[Difference]) -> str:
     """The differences for a terminal."""
     rows = [("cell", "setting", "here", "there", "which is")]
-    rows += [(d.cell, f"config.{d.key}", str(d.value), str(d.expected), d.other) for d in found]
+    rows += [(d.cell, _name(d.key), str(d.value), str(d.expected), d.other) for d in found]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join(
         "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     )
+
+
+def _name(key: str) -> str:
+    """As a user writes it; what is said in words is no setting."""
+    return key if " " in key else f"config.{key}"
 
 
 def refuse(

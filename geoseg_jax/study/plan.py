@@ -47,6 +47,16 @@ class Plan(NamedTuple):
     pretrainings: list[Pretraining]
     cells: list[Cell]
 
+    def start(self, job: Pretraining | Cell) -> Pretraining | None:
+        """The pre-training that the job starts from, where it is one of this plan."""
+        folder = str(job.config.get("init_from") or "")
+        return next((p for p in self.pretrainings if str(p.workdir) == folder), None)
+
+    def chain(self, job: Pretraining) -> list[Pretraining]:
+        """The pre-training and what it starts from, the first first."""
+        before = self.start(job)
+        return [*(self.chain(before) if before else []), job]
+
 
 def make_plan(study: Mapping[str, Any], workdir: pathlib.Path) -> Plan:
     """The plan; steps of pre-trainings are those of their configs (see budget.py).

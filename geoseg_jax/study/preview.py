@@ -15,8 +15,11 @@ def describe(made: Plan, study: Mapping[str, Any], costs: Mapping[str, Cost]) ->
     lines = [study["title"], "", "pre-trainings, each once:"]
     for job in made.pretrainings:
         users = sum(cell.pretraining == job.id for cell in made.cells)
+        chain = made.chain(job)
         start = job.config.get("init_from")
         more = f", from {pathlib.Path(start).name}" if start else ""
+        if len(chain) > 1:
+            more += f", together {sum(costs[link.id].flops for link in chain):.2e} FLOP"
         more += _state(job.workdir)
         lines.append(f"  {job.id:<32} {_cost(costs[job.id])}  for {users} cells{more}")
     lines += ["", f"cells ({len(made.cells)}):"]
@@ -31,7 +34,7 @@ def describe(made: Plan, study: Mapping[str, Any], costs: Mapping[str, Cost]) ->
     lines += [
         "",
         f"a cell: {per_cell}",
-        f"budget of every pre-training: {study['budget']['amount']:g} {study['budget']['measure']}",
+        f"budget of every pre-training: {budget.given(study['budget'])}",
         f"left to do: {len(left)} of {len(jobs)} jobs, {sum(c.flops for c in left):.2e} FLOP; at "
         f"{rate / 1e9:.0f} GFLOP/s, measured here just now on a convolution, and "
         f"{budget.STARTING:.0f} s to start each: about {writers.duration(seconds)}, without "

@@ -1,18 +1,17 @@
 """Trains what a plan holds: each job once, whoever else works on it, whatever happens to one."""
 
-import pathlib
 import shutil
 import time
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from geoseg_jax import manifest, settings, train, writers
+from geoseg_jax import manifest, train, writers
 from geoseg_jax.checkpoints import steps_in
 from geoseg_jax.interrupts import noted
 from geoseg_jax.near_miss import did_you_mean
 from geoseg_jax.settings import ConfigError
-from geoseg_jax.study import guard, records
+from geoseg_jax.study import records
 from geoseg_jax.study.plan import Cell, Plan, Pretraining
 from geoseg_jax.study.records import DONE, FAILED, Record
 
@@ -40,12 +39,8 @@ def jobs_of(plan: Plan, part: tuple[int, int] = (0, 1)) -> list[Job]:
     arms = len({cell.factors["arm"] for cell in plan.cells})
     order = [k - k % arms + (k + k // arms) % arms for k in range(len(plan.cells))]
     cells = [plan.cells[k] for k in order][index::count]
-    needed = {cell.pretraining for cell in cells}
-    chains = {p.id: str(p.config.get("init_from") or "") for p in plan.pretrainings}
-    folders = {str(p.workdir): p.id for p in plan.pretrainings}
-    for pretraining in reversed(plan.pretrainings):  # what a needed one starts from
-        if pretraining.id in needed:
-            needed.add(folders.get(chains[pretraining.id], ""))
+    used = {cell.pretraining for cell in cells}
+    needed = {link.id for p in plan.pretrainings if p.id in used for link in plan.chain(p)}
     return [*(p for p in plan.pretrainings if p.id in needed), *cells]
 
 
@@ -58,7 +53,7 @@ def job_of(plan: Plan, name: str) -> Job:
     jobs = {job.id: job for job in (*plan.pretrainings, *plan.cells)}
     if name not in jobs:
         raise ConfigError(f"--only={name}: no job has that id{did_you_mean(name, jobs)}")
-    needed = _ancestor(jobs[name], plan)
+    needed = plan.start(jobs[name])
     if needed and records.read(needed.workdir) is None:
         raise ConfigError(
             f"{name} starts from {needed.id}, which is not done; first --only={needed.id}"
@@ -138,18 +133,13 @@ def _try(job, plan, say, run, keep_checkpoints, after, received) -> tuple[str, f
 
 def _ready(job: Job, plan: Plan) -> tuple[bool, str]:
     """Whether what the job starts from is there, and what is wrong with it for good."""
-    needed = _ancestor(job, plan)
+    needed = plan.start(job)
     if needed is None:
         return True, ""
     found = records.read(needed.workdir)
     if found is None:
         return False, ""
     return True, f"its pre-training {needed.id} failed" if found.state == FAILED else ""
-
-
-def _ancestor(job: Job, plan: Plan) -> Pretraining | None:
-    start = str(job.config.get("init_from") or "")
-    return next((p for p in plan.pretrainings if str(p.workdir) == start), None)
 
 
 def _train(job, say, run, keep_checkpoints, after, received) -> tuple[str, float]:
@@ -199,72 +189,3 @@ def _time_left(marks: Sequence[tuple[float, float]], pace: float) -> str:
     """
     (first, before), (last, left) = marks[0], marks[-1]
     return writers.duration(left * ((last - first) / (before - left) if before > left else pace))
-
-
-def check(plan: Plan, declared: Sequence[str] = ()) -> None:
-    """All of the checks below. Raises ConfigError where one does."""
-    check_fair(plan, declared)
-    check_same(plan)
-    check_same_pictures(plan)
-
-
-def check_fair(plan: Plan, declared: Sequence[str] = ()) -> None:
-    """The guard over what has been trained already and what is planned of the rest.
-
-    Raises:
-      ConfigError: with the table of differences.
-    """
-    cells = [
-        (cell.id, cell.factors, _trained(cell.workdir) or settings.plain(cell.config))
-        for cell in plan.cells
-    ]
-    guard.refuse(cells, declared)
-
-
-def check_same(plan: Plan) -> None:
-    """What is there was trained as it is planned now, pre-trainings included.
-
-    Raises:
-      ConfigError: for the first job that wasn't, with the setting.
-    """
-    for job in (*plan.pretrainings, *plan.cells):
-        trained = _trained(job.workdir)
-        if trained is None:
-            continue
-        here = settings.flatten(settings.plain(job.config))
-        there = settings.flatten(trained)
-        for key in sorted(set(here) | set(there)):
-            pair = here.get(key), there.get(key)
-            if key == "init_from":  # the folder may have been moved as a whole
-                pair = tuple(pathlib.Path(str(path or "")).name for path in pair)
-            if key not in guard.IRRELEVANT and pair[0] != pair[1]:
-                raise ConfigError(
-                    f"{job.workdir} was trained with config.{key}={pair[1]!r}, now planned is "
-                    f"{pair[0]!r}; remove that folder and what starts from it, or choose another "
-                    "--workdir"
-                )
-
-
-def check_same_pictures(plan: Plan) -> None:
-    """Finished cells of one condition were judged on the same records.
-
-    Raises:
-      ConfigError: for the first that was judged on others, as where a root has changed.
-    """
-    firsts: dict[tuple, tuple[Cell, str]] = {}
-    for cell in plan.cells:
-        done = manifest.read_json(cell.workdir / "manifest.json")
-        if not done:
-            continue
-        condition = tuple(v for k, v in cell.factors.items() if k not in guard.WITHIN)
-        judged = done["data"]["eval"]["sha256"]
-        first, expected = firsts.setdefault(condition, (cell, judged))
-        if judged != expected:
-            raise ConfigError(
-                f"{cell.workdir} was judged on other pictures or labels than {first.id}; put the "
-                "data back, or remove one of them"
-            )
-
-
-def _trained(workdir: pathlib.Path) -> dict[str, Any] | None:
-    return manifest.read_json(workdir / "config.json")

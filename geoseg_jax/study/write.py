@@ -7,9 +7,9 @@ from typing import Any
 
 from geoseg_jax import manifest
 from geoseg_jax.report import figures, page, tables
-from geoseg_jax.study import gather, inside, panels, plan, records, results
+from geoseg_jax.study import budget, gather, inside, panels, plan, records, results
 from geoseg_jax.study.budget import Cost
-from geoseg_jax.study.plan import Plan, Pretraining
+from geoseg_jax.study.plan import Plan
 
 # How segmentation calls its pictures; the first two are the same for all arms.
 INPUT, TRUTH, PREDICTION = "input", "label", "prediction"
@@ -74,7 +74,7 @@ def _guard(study: Mapping[str, Any], made: Plan) -> str:
 def _arm(arm, made: Plan, costs, rows) -> dict[str, Any]:
     """What the report tells of an arm: what it was trained on, at what cost, and from what."""
     own = [job for job in made.pretrainings if job.arm == arm["name"]]
-    jobs = [ancestor for job in own for ancestor in _chain(job, made)]  # what they start from too
+    jobs = [ancestor for job in own for ancestor in made.chain(job)]  # what they start from too
     done = [record.seconds for job in jobs if (record := records.read(job.workdir))]
     warnings = {row["warning"] for row in rows if row["arm"] == arm["name"] and row["warning"]}
     ancestors = [arm["start"]] if arm.get("start") else []
@@ -93,13 +93,6 @@ def _arm(arm, made: Plan, costs, rows) -> dict[str, Any]:
     }
 
 
-def _chain(job: Pretraining, made: Plan) -> list[Pretraining]:
-    """The pre-training and what it starts from, the first first."""
-    start = str(job.config.get("init_from") or "")
-    before = [other for other in made.pretrainings if str(other.workdir) == start]
-    return [*(first for other in before for first in _chain(other, made)), job]
-
-
 def _spent(jobs, costs, known: bool) -> dict[str, float]:
     """What an arm has looked at and used up in all; nan for weights from elsewhere."""
     names = ("images", "steps", "flops")
@@ -110,22 +103,16 @@ def _spent(jobs, costs, known: bool) -> dict[str, float]:
 
 def _budget(study, made: Plan, costs) -> str:
     """One sentence on what everyone got."""
-    given = study["budget"]
+    arms = plan.arms_of(study).values()
     cell = costs[made.cells[0].id]
-    if given["measure"] == "steps":
-        pretraining = "each pre-training the steps of its own config, which need not be fair"
-    else:
-        pretraining = f"each pre-training {given['amount']:,} {_MEASURES[given['measure']]}"
-    chains = [a.get("label", a["name"]) for a in plan.arms_of(study).values() if a.get("start")]
+    pretraining = f"each pre-training {budget.given(study['budget'])}"
+    chains = [a.get("label", a["name"]) for a in arms if a.get("start")]
     if chains:
         pretraining += f" ({', '.join(chains)}: that for each of the pre-trainings in its chain)"
+    weights = [a.get("label", a["name"]) for a in arms if a.get("weights")]
+    if weights:
+        pretraining += f" ({', '.join(weights)}: weights from elsewhere, at a cost unknown here)"
     return f"{pretraining}; each cell {cell.steps:,} steps of segmentation"
-
-
-_MEASURES = {
-    "images": "pictures, source views counted",
-    "flops": "floating-point operations",
-}
 
 
 def _panels(study, made: Plan) -> list[dict[str, Any]]:

@@ -4,7 +4,6 @@ import pytest
 from ml_collections import ConfigDict
 
 from geoseg_jax import settings
-from geoseg_jax.settings import ConfigError
 from geoseg_jax.study import budget
 from geoseg_jax.tasks.base import Aux, Task
 from tests.study.tiny_study import plan, study
@@ -35,8 +34,18 @@ def test_steps_use_the_budget_up_and_no_more_than_a_step_beyond():
     }
     assert list(steps.values()) == [10, 11, 20, 99]
     assert budget.steps_for(config, {"measure": "images", "amount": 1}, 50.0) == 1
-    with pytest.raises(ConfigError, match="'image'; use one of images"):
-        budget.steps_for(config, {"measure": "image", "amount": 1}, 50.0)
+
+
+def test_what_everyone_gets_is_told():
+    told = [
+        budget.given({"measure": measure, "amount": amount})
+        for measure, amount in [("images", 12_000), ("flops", 1.5e13)]
+    ]
+    assert told == [
+        "12,000 pictures, source views counted",
+        "1.5e+13 floating-point operations",
+    ]
+    assert budget.given({"measure": "steps"}).startswith("the steps of its own config")
 
 
 def test_flops_of_a_step_are_those_of_its_products():

@@ -11,7 +11,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from geoseg_jax.settings import ConfigError
-from geoseg_jax.study import budget, conduct, guard, panels, run
+from geoseg_jax.study import audit, budget, conduct, guard, panels, run
 from geoseg_jax.train import Result
 from tests.study.tiny_study import ARMS, plan, study
 
@@ -106,10 +106,10 @@ def test_a_cell_done_elsewhere_with_other_settings_is_refused(conducted, tmp_pat
         changed = json.loads(path.read_text())
         changed["optimizer"]["weight_decay"] = 0.3
         path.write_text(json.dumps(changed))
-    with pytest.raises(
-        ConfigError, match=r"trained with config\.optimizer\.weight_decay=0\.3, now"
-    ):
+    with pytest.raises(audit.StaleError, match="24 jobs were done before") as caught:
         conducted(tmp_path)
+    found = {(d.key, d.value) for d in caught.value.differences}
+    assert found == {("optimizer.weight_decay", 0.3)}
 
 
 def test_a_workdir_holds_one_study_to_which_arms_and_seeds_may_be_added(conducted, tmp_path):

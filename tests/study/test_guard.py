@@ -4,7 +4,7 @@ import pytest
 
 from geoseg_jax import settings
 from geoseg_jax.settings import ConfigError
-from geoseg_jax.study import guard, run
+from geoseg_jax.study import audit, guard
 from tests.study.tiny_study import ARMS, FACTORS, plan, study
 
 
@@ -61,28 +61,52 @@ def test_a_factor_excuses_its_settings_in_other_conditions_alone(tmp_path):
     assert {(d.cell, d.key) for d in found} == {(victim[0], "data.labels")}
 
 
+@pytest.mark.parametrize(
+    ("section", "key", "value"), [("data", "subset", 1), (None, "seed", 5), ("data", "labels", 16)]
+)
+def test_a_setting_is_what_its_factors_say(section, key, value, tmp_path):
+    """A cell of another subset or seed than it is called would be paired with the wrong runs."""
+    factors = FACTORS | {"labels": (8,), "training": ("fine_tuned",), "subset": (0, 1)}
+    given = cells(plan(tmp_path, factors=factors))
+    victim = next(c for c in given[2:] if (c[1]["subset"], c[1]["seed"]) == (0, 0))
+    (victim[2][section] if section else victim[2])[key] = value
+    assert {(d.cell, d.key.split(".")[-1]) for d in guard.differences(given)} == {(victim[0], key)}
+
+
+def test_another_recipe_for_all_cells_of_some_labels_is_found(tmp_path):
+    given = cells(plan(tmp_path))
+    for _, factors, config in given:
+        if factors["labels"] == 16:
+            config["optimizer"]["learning_rate"] = 0.5
+    found = guard.differences(given)
+    assert {d.key for d in found} == {"optimizer.learning_rate"}
+    assert {d.cell for d in found} == {
+        name for name, factors, _ in given if factors["labels"] == 16
+    }
+
+
 def test_an_arms_own_target_is_refused_unless_declared(tmp_path):
     arms = (ARMS[0], {**ARMS[1], "target": {"task": {"normalise_twice": True}}})
     with pytest.raises(ConfigError, match=r"has a task\.normalise_twice of its own"):
         plan(tmp_path, arms=arms)
     made = plan(tmp_path, arms=arms, declared=("task.normalise_twice",))
-    run.check_fair(made, declared=("task.normalise_twice",))
+    audit.check_fair(made, declared=("task.normalise_twice",))
     with pytest.raises(guard.UnfairError):
-        run.check_fair(made)
+        audit.check_fair(made)
 
 
 def test_what_was_trained_counts_and_not_what_was_planned(tmp_path):
     made = plan(tmp_path)
-    run.check_fair(made)
+    audit.check_fair(made)
     workdir = made.cells[3].workdir
     workdir.mkdir(parents=True)
     trained = settings.plain(made.cells[3].config)
     (workdir / "config.json").write_text(json.dumps(trained))
-    run.check_fair(made)
+    audit.check_fair(made)
     trained["optimizer"]["weight_decay"] = 0.5
     (workdir / "config.json").write_text(json.dumps(trained))
     with pytest.raises(guard.UnfairError) as caught:
-        run.check_fair(made)
+        audit.check_fair(made)
     assert {d.key for d in caught.value.differences} == {"optimizer.weight_decay"}
 
 

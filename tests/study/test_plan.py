@@ -6,7 +6,7 @@ from ml_collections import config_flags
 
 from geoseg_jax import settings
 from geoseg_jax.settings import ConfigError
-from geoseg_jax.study import run
+from geoseg_jax.study import audit
 from geoseg_jax.study.plan import command, make_plan
 from tests.study.tiny_study import ARMS, FACTORS, plan, study
 from tests.test_configs import FOLDER, get_config
@@ -42,6 +42,14 @@ def test_pretrainings_share_settings_that_they_have_and_chains_start_from_each_o
     ) * 2
     assert second.config.optimizer.learning_rate == 3e-4
     assert (first.config.init_from, second.config.init_from) == ("", str(first.workdir))
+
+
+def test_a_chain_is_what_a_pretraining_starts_from_and_itself(tmp_path):
+    made = plan(tmp_path)
+    first, second = made.pretrainings
+    assert (made.start(first), made.start(second)) == (None, first)
+    assert (made.chain(first), made.chain(second)) == ([first], [first, second])
+    assert all(made.start(cell) == second for cell in made.cells if cell.factors["arm"] == "chain")
 
 
 def test_a_file_of_weights_is_an_arm_without_training(tmp_path):
@@ -83,7 +91,16 @@ def test_a_command_gives_the_very_config(tmp_path):
         ({"factors": FACTORS | {"labels": ("8",)}}, "holds '8', no whole number"),
         ({"factors": FACTORS | {"labels": (0,), "subset": (0, 1)}}, "are the same run: subset"),
         ({"factors": FACTORS | {"decoder": ("auto", "unet")}}, "are the same run: decoder"),
-        ({"budget": {"measure": "images", "amount": -5}}, "amount=-5 must be above 0"),
+        ({"budget": {"measure": "images", "amount": -5}}, "amount=-5 must be a number above 0"),
+        ({"budget": {"measure": "images"}}, "amount=None must be a number"),
+        ({"budget": {"measure": "image", "amount": 5}}, "'image' is none of images, flops, steps"),
+        ({"budget": {"amount": 5}}, "measure=None is none of"),
+        ({"budget": {"measure": "steps", "amount": 5}}, "amount=5 says nothing beside"),
+        ({"arms": ({"name": "random"}, {"label": "x"})}, r"config.arms\[1\] has no name"),
+        (
+            {"arms": ({"name": "random"}, {**ARMS[1], "label": "random"})},
+            "another arm is called 'random' too",
+        ),
         (
             {"arms": ({"name": "random"}, {**ARMS[1], "target": {"seed": 3}})},
             "has a seed of its own for the target; name it in config.declared",
@@ -125,7 +142,7 @@ def test_studies_can_be_planned_and_are_fair(name, argument, tmp_path):
             make_plan(config, tmp_path)
         config["roots"][root] = f"/data/{root}"
     made = make_plan(config, tmp_path)
-    run.check_fair(made, config.get("declared", ()))
+    audit.check_fair(made, config.get("declared", ()))
     for job in (*made.pretrainings, *made.cells[::7]):
         settings.check(job.config)
     seen = {job.config.data.get("root") for job in (*made.pretrainings, *made.cells)}
@@ -143,7 +160,7 @@ def test_replicates_pair_subset_and_seed_and_all_labels_have_no_subset(tmp_path)
         assert cell.factors["subset"] == cell.factors["seed"] == cell.config.seed
         few = cell.factors["labels"] == 8
         assert cell.config.data.subset == (cell.factors["subset"] if few else -1)
-    run.check_fair(made)
+    audit.check_fair(made)
 
 
 def test_an_arm_may_be_left_out(tmp_path):

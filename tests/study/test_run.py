@@ -8,9 +8,7 @@ import signal
 
 import pytest
 
-from geoseg_jax import settings
 from geoseg_jax.interrupts import Interrupts
-from geoseg_jax.settings import ConfigError
 from geoseg_jax.study import gather, records, run
 from geoseg_jax.train import Result
 from tests.study.tiny_study import plan
@@ -189,31 +187,6 @@ def test_killed_between_the_end_of_a_run_and_its_record(tmp_path, monkeypatch):
     shutil.rmtree(made.cells[0].workdir / "checkpoints")
     assert run.work(made, only, run=killed, **QUIET).failed == []
     assert gather.rows(made)[0]["status"] == "done"
-
-
-def test_what_was_trained_otherwise_than_planned_is_refused(tmp_path):
-    made = plan(tmp_path)
-    job = made.pretrainings[0]
-    job.workdir.mkdir(parents=True)
-    trained = settings.plain(job.config)
-    (job.workdir / "config.json").write_text(json.dumps(trained))
-    run.check_same(made)
-    trained["data"]["height"] = 128
-    (job.workdir / "config.json").write_text(json.dumps(trained))
-    with pytest.raises(ConfigError, match=r"config\.data\.height=128, now planned is 64"):
-        run.check_same(made)
-
-
-def test_cells_judged_on_other_pictures_are_refused(tmp_path):
-    made = plan(tmp_path)
-    alike = [c for c in made.cells if c.factors["labels"] == 8][:8]
-    for number, cell in enumerate(alike):
-        cell.workdir.mkdir(parents=True)
-        data = {"eval": {"sha256": "other" if number == 7 else "same"}}
-        (cell.workdir / "manifest.json").write_text(json.dumps({"step": 3, "data": data}))
-    with pytest.raises(ConfigError, match="judged on other pictures"):
-        run.check_same_pictures(made)
-    made.cells[0].workdir.joinpath("manifest.json").unlink()
 
 
 def test_rows_tell_what_is_missing(tmp_path):

@@ -1,0 +1,117 @@
+"""Whether what is there of a study may be compared: fair, as planned, of the same data and parents.
+
+Looked at before anything is trained, and again before anything is reported, since others may work
+on the same folder.
+"""
+
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from geoseg_jax import manifest, settings
+from geoseg_jax.study import guard
+from geoseg_jax.study.comparisons import CONDITION
+from geoseg_jax.study.guard import Difference
+from geoseg_jax.study.plan import Cell, Plan, Pretraining
+
+
+def check(plan: Plan, declared: Sequence[str] = ()) -> None:
+    """All checks of this file.
+
+    Args:
+      declared: settings in which arms may differ, see guard.differences.
+
+    Raises:
+      guard.UnfairError: with a table of all differences of a kind.
+    """
+    check_fair(plan, declared)
+    found = [*_unplanned(plan), *_other_data(plan), *_other_parents(plan)]
+    if found:
+        raise StaleError(found)
+
+
+class StaleError(guard.UnfairError):
+    """What is in the study's folder was trained on another plan, other data or other weights."""
+
+    def __init__(self, found: Sequence[Difference]) -> None:
+        super().__init__(found)
+        self.args = (
+            f"{len({d.cell for d in found})} jobs were done before something changed that they "
+            "rest on; put it back, or remove their folders so that they are done again, or choose "
+            "another --workdir",
+        )
+
+
+def check_fair(plan: Plan, declared: Sequence[str] = ()) -> None:
+    """The guard over what has been trained already and what is planned of the rest.
+
+    Raises:
+      guard.UnfairError: with the table of differences.
+    """
+    cells = [
+        (cell.id, cell.factors, _trained(cell.workdir) or settings.plain(cell.config))
+        for cell in plan.cells
+    ]
+    guard.refuse(cells, declared)
+
+
+def _trained(workdir: pathlib.Path) -> dict[str, Any] | None:
+    return manifest.read_json(workdir / "config.json")
+
+
+def _unplanned(plan: Plan) -> Iterator[Difference]:
+    """Settings of what was trained, pre-trainings included, that the plan has otherwise."""
+    for job in (*plan.pretrainings, *plan.cells):
+        trained = _trained(job.workdir)
+        if trained is None:
+            continue
+        here = settings.flatten(settings.plain(job.config))
+        there = settings.flatten(trained)
+        for key in sorted((set(here) | set(there)) - set(guard.IRRELEVANT)):
+            pair = there.get(key), here.get(key)
+            if key == "init_from":  # the folder may have been moved as a whole; see _other_parents
+                pair = tuple(pathlib.Path(str(path or "")).name for path in pair)
+            if pair[0] != pair[1]:
+                yield Difference(job.id, "the plan", key, *pair)
+
+
+def _other_data(plan: Plan) -> Iterator[Difference]:
+    """Finished cells that were not judged on what others of their condition were, or not trained on
+    what others of their labels and subset were, as where a root has changed.
+    """
+    firsts: dict[tuple, tuple[str, str]] = {}
+    for cell in plan.cells:
+        done = manifest.read_json(cell.workdir / "manifest.json")
+        if not done:
+            continue
+        condition = tuple(cell.factors[name] for name in CONDITION)
+        for split, place in (("eval", condition), ("train", (*condition, cell.factors["subset"]))):
+            told = done["data"][split]["sha256"]
+            first, expected = firsts.setdefault((split, place), (cell.id, told))
+            if told != expected:
+                yield Difference(cell.id, first, f"data of {split}", told[:12], expected[:12])
+
+
+def _other_parents(plan: Plan) -> Iterator[Difference]:
+    """Finished jobs that started from another encoder than their pre-training has now, or than the
+    first that started from the same place.
+    """
+    firsts: dict[str, tuple[str, str]] = {}
+    for job in (*plan.pretrainings, *plan.cells):
+        done = manifest.read_json(job.workdir / "manifest.json")
+        if not done or not done.get("parents"):
+            continue
+        told = done["parents"][-1]["taken"]["encoder"]
+        expected = _ended_with(plan, job) or (job.id, told)
+        other, expected = firsts.setdefault(str(job.config.init_from), expected)
+        if told != expected:
+            yield Difference(job.id, other, "encoder at the start", told[:12], expected[:12])
+
+
+def _ended_with(plan: Plan, job: Pretraining | Cell) -> tuple[str, str] | None:
+    """(id, hash) of the encoder at the end of what the job starts from, where that is known."""
+    start = plan.start(job)
+    if start is None or job.config.transfer.checkpoint != "latest":
+        return None
+    done = manifest.read_json(start.workdir / "manifest.json")
+    return (start.id, done["parts_sha256"]["encoder"]) if done else None

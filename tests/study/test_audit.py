@@ -1,0 +1,90 @@
+"""What is there of a study: whatever it rests on must not have changed since."""
+
+import json
+
+import pytest
+
+from geoseg_jax import settings
+from geoseg_jax.study import audit
+from tests.study.tiny_study import plan
+
+
+def write(job, train="pictures", judged="test", start=None, end="end"):
+    """A job's papers as after its training; start and end stand for hashes of encoders."""
+    job.workdir.mkdir(parents=True, exist_ok=True)
+    (job.workdir / "config.json").write_text(json.dumps(settings.plain(job.config)))
+    papers = {
+        "data": {"train": {"sha256": train}, "eval": {"sha256": judged}},
+        "parts_sha256": {"encoder": end},
+        "parents": [{"taken": {"encoder": start}}] if start else [],
+    }
+    (job.workdir / "manifest.json").write_text(json.dumps(papers))
+
+
+def finished(tmp_path):
+    """A plan, all of which is done; an encoder is called by what trained it."""
+    made = plan(tmp_path)
+    first, second = made.pretrainings
+    write(first, end="inpainting")
+    write(second, start="inpainting", end="chain")
+    for cell in made.cells:
+        write_cell(cell)
+    return made
+
+
+def write_cell(cell, **others):
+    arm, labels = cell.factors["arm"], cell.factors["labels"]
+    usual = {"train": f"{labels} pictures", "start": None if arm == "random" else arm}
+    write(cell, **(usual | others))
+
+
+def stale(made) -> set[tuple[str, str]]:
+    with pytest.raises(audit.StaleError, match="something changed that they rest on") as caught:
+        audit.check(made)
+    return {(d.cell, d.key) for d in caught.value.differences}
+
+
+def test_what_is_as_planned_passes(tmp_path):
+    audit.check(plan(tmp_path / "nothing"))
+    audit.check(finished(tmp_path / "all"))
+
+
+def test_settings_that_were_otherwise(tmp_path):
+    made = finished(tmp_path)
+    first, second = made.pretrainings
+    for job, height in ((first, 128), (second, 96)):
+        trained = settings.plain(job.config)
+        trained["data"]["height"] = height
+        (job.workdir / "config.json").write_text(json.dumps(trained))
+    assert stale(made) == {(first.id, "data.height"), (second.id, "data.height")}
+
+
+def test_a_folder_may_be_moved_as_a_whole(tmp_path):
+    made = finished(tmp_path)
+    file = made.pretrainings[1].workdir / "config.json"
+    trained = json.loads(file.read_text())
+    trained["init_from"] = "/elsewhere/pretraining/" + made.pretrainings[0].id
+    file.write_text(json.dumps(trained))
+    audit.check(made)
+
+
+@pytest.mark.parametrize(("argument", "split"), [("judged", "eval"), ("train", "train")])
+def test_other_data_in_one_cell(tmp_path, argument, split):
+    made = finished(tmp_path)
+    write_cell(made.cells[5], **{argument: "others"})
+    assert stale(made) == {(made.cells[5].id, f"data of {split}")}
+
+
+def test_a_pretraining_that_was_done_again_leaves_stale_cells(tmp_path):
+    made = finished(tmp_path)
+    write(made.pretrainings[0], end="inpainting once more")
+    alike = {c.id for c in made.cells if c.factors["arm"] == "inpainting"}
+    chain = made.pretrainings[1].id
+    assert stale(made) == {(name, "encoder at the start") for name in (*alike, chain)}
+
+
+def test_one_cell_from_other_weights_of_the_same_name(tmp_path):
+    made = finished(tmp_path)
+    victim = next(c for c in reversed(made.cells) if c.factors["arm"] == "chain")
+    write_cell(victim, start="another")
+    assert stale(made) == {(victim.id, "encoder at the start")}
