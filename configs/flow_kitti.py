@@ -12,9 +12,18 @@ What to expect: UFlow (Jonschkowski et al., ECCV 2020), which `strong` follows, 
 at 640x640, trained on the multi-view extension of the test set: EPE 2.71, Fl-all 9.05 % on the 200
 training pairs. PWC-Net (Sun et al., CVPR 2018) without KITTI: 10.35 and 33.67 %. Lao et al. (ECCV
 2024) publish no flow metric for `paper`. None reproduced here yet; docs tell what was run.
+Supervised sees windows of 960x288 out of pictures of 1248x384, enlarged by 0.87 to 1.32, as RAFT is
+tuned on KITTI (Teed and Deng, ECCV 2020, public code: by 2^-0.2 to 2^0.4; PWC-Net's takes 896x320
+and zooms by e^-0.2 to e^0.6). What differs: both are tuned from Chairs and Things on, where weights
+here are random unless told (--config.init_from=W of flow_chairs.py, with
+--config.transfer.parts="('encoder','flow')"); 10,000 steps of 8 on 150 pairs, where RAFT has 50,000
+of 6 on 200, and PWC-Net 150,000 of 4 with the pairs of 2012; the loss is PWC-Net's, without weight
+decay; RAFT does not mirror, draws the factor's logarithm and erases patches of the second frame,
+PWC-Net also rotates and squeezes. It was not run at length here.
 Frames of 142 of the 200 pairs lie in drives that raw has too: eval.json counts shared drives. Their
 flow is never seen by strong and paper, which is how the field reports them.
-Hardware: any; about that of depth_kitti.py a step. On a CPU, try `smoke` first.
+Hardware: any; about that of depth_kitti.py a step, more than twice that for supervised. On a CPU,
+try `smoke` first.
 """
 
 from ml_collections import ConfigDict
@@ -37,5 +46,9 @@ def get_config(arg: str = "") -> ConfigDict:
         config.data.update({"name": "kitti_flow", "train_split": "pool", "eval_split": "fold0"})
         # 150 pairs: a few hundred times each.
         config.train.steps = 10_000
+    if method == "supervised":
+        config.data.update({"height": 384, "width": 1248})
+        config.data.update({"scale": (0.87, 1.32), "crop": (288, 960)})
+        config.train.eval_batch_size = 4
     config.train.update({"eval_every": 5_000, "pictures_every": 5_000})
     return flow.finish(config, options)

@@ -277,6 +277,7 @@ def _check_flow(flat: Mapping[str, Any]) -> None:
     hides = photometric and flat.get("task.occlusion", "none") != "none"
     concat, levels = flat.get("model.flow") == "concat", len(flat.get("task.scale_weights", ()))
     odd = [key for key in ("data.height", "data.width") if flat.get(key, 32) % 32]
+    odd += ["data.crop"] if any(side % 32 for side in flat.get("data.crop", ())) else []
     for key, wrong, remedy in (
         (
             "data.truth",
@@ -300,7 +301,7 @@ def _check_flow(flat: Mapping[str, Any]) -> None:
             "has no effect with config.model.flow='concat'; set it to 0",
         ),
         ("transfer.frozen", bool(flat.get("transfer.frozen")), "flow trains all; set it to ()"),
-        *((key, True, "must be a multiple of 32, the largest stride") for key in odd),
+        *((key, True, "use multiples of 32, the largest stride") for key in odd),
     ):
         if wrong:
             raise ConfigError(f"config.{key}={flat.get(key)}: {remedy}")
@@ -383,10 +384,11 @@ def _check_crop(flat: Mapping[str, Any]) -> None:
     """Windows of a picture that networks can take and that a scaled picture can fill."""
     scale, crop = flat.get("data.scale", ()), flat.get("data.crop", ())
     key, value = ("scale", scale) if scale else ("crop", crop)
-    if value and (flat.get("data.frames") or flat.get("data.stereo")):
+    views = flat.get("data.frames") or flat.get("data.stereo")
+    if value and views and flat.get("task.name") != "flow":
         raise ConfigError(
-            f"config.data.{key}={value} is for single pictures, not for the views of "
-            f"config.data.frames and config.data.stereo; set it to ()"
+            f"config.data.{key}={value} is for single pictures and flow, not for depth from the "
+            "views of config.data.frames and config.data.stereo; set it to ()"
         )
     if not crop:
         return

@@ -26,8 +26,8 @@ ARGUMENTS = {
     "depth_nyu": ["held_out,paper_code,tiny", "vit_tiny,smoke"],
     "depth_synthetic": ["mono", "room", "stereo,vit_tiny", "supervised,room,berhu,tiny"],
     "depth_video": ["learned,fov=90,tiny", "smoke,tiny"],
-    "flow_chairs": [],
-    "flow_kitti": ["paper,init=W,pairs"],
+    "flow_chairs": ["strong,tiny", "smoke,tiny"],
+    "flow_kitti": ["paper,init=W,pairs", "supervised,tiny"],
     "flow_synthetic": ["paper,vit_tiny,room", "supervised,vit_tiny,smoke"],
     "mae_imagenet": ["vit_tiny,pictures,batch=256", "vit_tiny,smoke"],
     "moco_imagenet": ["class_folder,vit_tiny,init=W", "tiny,smoke"],
@@ -175,6 +175,13 @@ def test_a_transformers_warm_up_is_a_twentieth_of_the_length_that_the_file_sets(
         least = 10 if name == "segment_synthetic" else 0  # which the file asks for
         assert config.optimizer.warmup_steps == max(least, config.train.steps // 20), arm
         check_warm_up(config)
+
+
+@pytest.mark.parametrize(("name", "arg"), [("flow_chairs", ""), ("flow_kitti", "supervised")])
+def test_pictures_of_flow_fill_their_windows_at_the_least_scale(name, arg):
+    data = get_config(name, arg).data
+    for side, whole in zip(data.crop, (data.height, data.width), strict=True):
+        assert side <= round(whole * data.scale[0])
 
 
 def test_the_papers_code_has_no_warm_up():

@@ -57,7 +57,10 @@ def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str,
         # bfloat16 on GPU and TPU.
         model={"normalisation": "imagenet", "compute_dtype": "float32"},
         # The next frame alone: the way back is learned from the same pair.
-        data=depth.DATA | {"frames": (1,), "stereo": False, "truth": "flow"},
+        data=depth.DATA
+        | {"frames": (1,), "stereo": False, "truth": "flow"}
+        # Of both frames and their flow alike, from height x width on; see data/transforms.py.
+        | {"scale": (), "crop": ()},
         optimizer=depth.OPTIMIZER,
         train=depth.TRAIN | {"batch_size": 8, "best_metric": "epe"},
     )
@@ -73,6 +76,8 @@ def finish(config: ConfigDict, options: dict[str, Any]) -> ConfigDict:
         smoke(config, "views")
         config.data.update({"eval_name": "", "eval_root": "", "train_split": "", "eval_split": ""})
         config.task.distillation.start = 0.3  # so that it is seen to run
+        if config.data.crop:
+            config.data.crop = (64, 64)
     return config
 
 

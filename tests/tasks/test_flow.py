@@ -269,10 +269,13 @@ def test_supervised_learns_a_translation():
 
 def test_contradictory_settings_are_refused():
     check(make_config("strong"))
+    check(make_config("strong", data__crop=(32, 32), data__scale=(1.0, 1.5)))
     for changes, message in (
         ({"task__bidirectional": False}, "task.bidirectional=False: occlusion"),
         ({"data__truth": "depth"}, "data.truth=depth: flow is judged by flow"),
-        ({"data__height": 40}, "data.height=40: must be a multiple of 32"),
+        ({"data__height": 40}, "data.height=40: use multiples of 32"),
+        ({"data__crop": (32, 40)}, r"data.crop=\[32, 40\]: use multiples of 32"),
+        ({"data__crop": (32, 96)}, r"data.crop=\[32, 96\] is larger than any picture"),
         ({"task__supervision": "truth"}, "data.truth_in_training=None"),
         ({"model__flow": "concat"}, "task.level_dropout=0.1: has no effect"),
     ):
