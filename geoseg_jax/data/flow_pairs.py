@@ -42,7 +42,8 @@ class FlowPairs:
     read_flow: what the flow files are read by. height, width: that pictures are brought to.
     flow: 'none'; 'resized', of the pictures' size and in their pixels (training); or 'full', of its
     own size, padded to the largest of the pairs (evaluation). It is resized as `flow_maps.resize`
-    does, which keeps what a scanner measured. flow_visible is there where all pairs have it.
+    does: wherever a scanner measured, a pixel keeps one vector of it. flow_visible is there where
+    all pairs have it.
 
     Raises BadRecord where flow is 'full' and the header of a picture can't be read.
     """

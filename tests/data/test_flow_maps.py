@@ -67,7 +67,7 @@ def test_sparse_against_a_loop(size):
         if away <= nearest[cell] + 1e-9:
             nearest[cell] = away
             flow[cell] = maps["flow"][y, x] * [size[1] / W, size[0] / H]
-            assert resized["flow_valid"][cell]  # no measurement is lost
+            assert resized["flow_valid"][cell]  # wherever there was a measurement
     np.testing.assert_array_equal(resized["flow_valid"], np.isfinite(nearest))
     np.testing.assert_allclose(resized["flow"], flow, rtol=1e-6)
     # The vector is that of a place half a new pixel away at most, along each side.

@@ -60,7 +60,7 @@ def test_kitti_at_its_own_size_padded(root):
     np.testing.assert_array_equal(record["sources"][0], expected[..., ::-1])
 
 
-def test_training_with_truth_has_the_pictures_size_and_loses_no_measurement(root):
+def test_training_with_truth_has_the_pictures_size_and_no_needless_gap(root):
     train, _ = data(root, truth_in_training=True)
     record = train[0]
     check_record(record, "kitti_flow")
