@@ -4,15 +4,15 @@ import datetime
 import hashlib
 import importlib.metadata
 import json
-import os
 import pathlib
 import platform
-import socket
 import subprocess
 from collections.abc import Mapping
 from typing import Any
 
 import jax
+
+from geoseg_jax import atomic
 
 PACKAGES = (
     "geoseg_jax",
@@ -29,15 +29,8 @@ PACKAGES = (
 
 def write_json(path: str | pathlib.Path, value: Mapping[str, Any]) -> None:
     """Writes a JSON file whole or not at all."""
-    path = pathlib.Path(path)
-    # Several processes may write the same file at once.
-    partial = path.with_name(f"{path.name}.partial-{socket.gethostname()}-{os.getpid()}")
-    with open(partial, "w", encoding="utf-8") as file:
-        json.dump(value, file, indent=2, sort_keys=True, allow_nan=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False)
+    atomic.write_text(path, text + "\n")
 
 
 def read_json(path: str | pathlib.Path) -> dict[str, Any] | None:

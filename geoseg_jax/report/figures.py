@@ -7,6 +7,7 @@ of Okabe and Ito, which colour-blind readers tell apart, and markers and dashes 
 import math
 import os
 import pathlib
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -60,7 +61,7 @@ def save(figure: Figure, path: pathlib.Path) -> list[pathlib.Path]:
     written = []
     for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
         target = path.with_name(f"{path.name}.{kind}")
-        partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
+        partial = target.with_name(f".{target.name}.partial-{socket.gethostname()}-{os.getpid()}")
         with matplotlib.rc_context(_STYLE):
             figure.savefig(partial, format=kind, metadata=metadata, facecolor="white")
         os.replace(partial, target)

@@ -80,15 +80,14 @@ def explanation(study: Study) -> str:
     if not units:
         return "No arm can be compared with the reference: no pair of runs is complete."
     compared, most = len(units), max(units)
-    one = study["unit"] == "seed"
-    speaks = "this one subset of labels" if one else "labels drawn as these subsets were"
     missed = f", here about {compared / 20:.0f} of {compared}" if compared >= 10 else ""
     text = (
         f"Intervals are Student's t over {most} paired differences, one of each {study['unit']}, "
-        f"and assume normal noise{_bootstrap(most)}. They speak of {speaks} and of one "
-        f"pre-training of each arm. One in 20 misses the truth by chance{missed}; that of the best "
-        "arm, which is chosen afterwards, more often. p is of the exact permutation test on the "
-        f"signs of paired differences, corrected by Holm for the {compared} single comparisons."
+        f"and assume normal noise{_bootstrap(most)}. They speak of {_scope(study)}, of these test "
+        "pictures and of one pre-training of each arm. One in 20 misses the truth by chance"
+        f"{missed}; that of the best arm, which is chosen afterwards, more often. p is of the "
+        "exact permutation test on the signs of paired differences, corrected by Holm for the "
+        f"{compared} single comparisons."
     )
     if compared * statistics.smallest_p(most) > 1 - statistics.LEVEL:
         text += (
@@ -96,7 +95,36 @@ def explanation(study: Study) -> str:
             "correction: no single comparison can be significant by this test, whatever came out; "
             f"that would take {statistics.pairs_needed(compared)} pairs."
         )
-    return text
+    return " ".join(filter(None, (text, _untrained(study), _budget(study))))
+
+
+def _scope(study: Study) -> str:
+    """What varies between the runs, so that an interval can tell of it."""
+    if study["unit"] == "seed":
+        return "this one subset of labels"
+    runs = {(row["subset"], row["seed"]) for row in study["rows"]}
+    crossed = len(runs) > len({subset for subset, _ in runs})
+    said = "labels drawn as these subsets were"
+    said += (
+        " (with all labels, of the chance in training)" if 0 in study["factors"]["labels"] else ""
+    )
+    return said + (", of these seeds, which all subsets share" if crossed else "")
+
+
+def _untrained(study: Study) -> str:
+    """What a frozen encoder of random weights is no measure of."""
+    own = [a.get("config") for a in study["arms"] if a["name"] == study["reference"]]
+    if "frozen" not in study["factors"]["training"] or own != ["random weights"]:
+        return ""
+    return (
+        f"A frozen encoder of {label(study, study['reference'])} normalises by batch statistics of "
+        "no data; where an arm is above it, part of that may be statistics alone, which an arm "
+        "trained at a learning rate of 0 tells (configs/study_quick.py:statistics)."
+    )
+
+
+def _budget(study: Study) -> str:
+    return f"Budget: {study['budget']}." if study.get("budget") else ""
 
 
 def _bootstrap(pairs: int) -> str:

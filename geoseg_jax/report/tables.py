@@ -53,7 +53,7 @@ def _markdown_cell(cell: Cell) -> str:
 
 
 def _escaped(text: str) -> str:
-    return re.sub(r"([|\\*_`<])", r"\\\1", _line(text))
+    return re.sub(r"([|\\*_`<]|(?<=\])\()", r"\\\1", _line(text))
 
 
 def _latex(table: Table) -> str:
@@ -80,11 +80,16 @@ _TEX = {
     **{c: rf"\{c}" for c in "&%$#_{}"},
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
     **{"±": r"$\pm$", "−": "$-$", "–": "--", "<": "$<$", ">": "$>$", "≤": r"$\le$"},
+    **{"→": r"$\to$", "×": r"$\times$", "·": r"$\cdot$", "…": r"\dots{}", "≥": r"$\ge$"},
+    **{"“": "``", "”": "''", "’": "'", "—": "---"},
 }
+_LATIN = 0x180  # pdflatex knows letters below it
 
 
 def _tex(text: str) -> str:
-    return "".join(_TEX.get(character, character) for character in _line(text))
+    """What pdflatex has no letter for is called by its number."""
+    known = (_TEX.get(c, c if ord(c) < _LATIN else f"[U+{ord(c):04X}]") for c in _line(text))
+    return "".join(known)
 
 
 def _line(text: str) -> str:

@@ -1,7 +1,8 @@
 """From the rows of a study to what was found: each arm in each condition, against the reference.
 
 A row is a dict of one cell: FACTORS, 'status', metrics as floats (nan where there is none) and
-perhaps 'curve', (step, score) of each evaluation, and 'warning'. A condition is what CONDITION
+perhaps 'curve', (step, score) of each evaluation, 'labelled', on how many pictures it was trained,
+and 'warning'. A condition is what CONDITION
 holds; runs that share it and differ in subset and seed are replicates. A run of an arm and the run
 of the reference arm with the same condition, subset and seed are a pair.
 
@@ -186,7 +187,8 @@ def efficiency(rows: Sequence[Row], reference: str, metric: str = "miou") -> lis
       reached), 'at_most' (the fewest tried, 'labels_needed', have it), 'labels_tried' (the most),
       'reference_labels', 'target' (that score), 'spread' (how far units differ, each against the
       reference's own score in it: '25 to >64 by seed') and 'note' (for people); for conditions
-      with two or more numbers of labels. Labels of 0, all there are, are left out.
+      with two or more numbers of labels. Labels of 0, all there are, count as the rows' 'labelled',
+      and are left out where no row has it.
 
     Raises:
       ValueError: as `groups`.
@@ -195,7 +197,7 @@ def efficiency(rows: Sequence[Row], reference: str, metric: str = "miou") -> lis
     unit_name = unit(rows)
     curves: dict[tuple, dict[str, dict[int, dict]]] = {}
     for (place, arm), cells in _tables(rows).items():
-        labels, rest = place[0], place[1:]
+        labels, rest = place[0] or _all_labels(cells), place[1:]
         units = _units(_scores(cells, metric), unit_name == "subset")
         if labels > 0 and units:
             curves.setdefault(rest, {}).setdefault(arm, {})[labels] = units
@@ -217,6 +219,11 @@ def efficiency(rows: Sequence[Row], reference: str, metric: str = "miou") -> lis
             note = note if needed.labels else f"not reached with {max(scores)}"
             found.append(result | {"note": "; ".join(filter(None, (note, result["spread"])))})
     return found
+
+
+def _all_labels(cells: Mapping[Replicate, Row]) -> int:
+    """How many there are, 0 where no run has told."""
+    return int(max((row.get("labelled") or 0 for row in cells.values()), default=0))
 
 
 def class_gains(

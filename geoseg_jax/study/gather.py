@@ -21,7 +21,8 @@ _CLASS = "iou/"
 
 def rows(plan: Plan) -> list[dict[str, Any]]:
     """For each cell: its id, factors, status, metrics (nan where there is none), seconds, error,
-    warning, and curve, the (step, miou) of each evaluation.
+    warning, curve, the (step, miou) of each evaluation, and, where done, labelled, the number of
+    pictures that it was trained on.
     """
     return [_row(cell) for cell in plan.cells]
 
@@ -38,7 +39,14 @@ def _row(cell: Cell) -> dict[str, Any]:
         row |= {k: _number(found.get(k)) for k in _METRICS}
         row |= {k: _number(v) for k, v in found.items() if k.startswith(_CLASS)}
         row["warning"] = leakage_warning(cell.workdir)
+        row["labelled"] = _labelled(cell.workdir)
     return row | {"curve": curve(cell.workdir)}
+
+
+def _labelled(workdir: pathlib.Path) -> int:
+    """On how many pictures a finished cell was trained; 0 where it left no papers."""
+    papers = manifest.read_json(workdir / "manifest.json")
+    return papers["data"]["train"]["size"] if papers else 0
 
 
 def _number(value: Any) -> float:

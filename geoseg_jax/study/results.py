@@ -1,13 +1,13 @@
 """A study's results: the file of all rows, and everything that its tables and its page show."""
 
 import csv
+import io
 import math
 import os
-import pathlib
-import socket
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from geoseg_jax import atomic
 from geoseg_jax.near_miss import did_you_mean
 from geoseg_jax.study import comparisons
 from geoseg_jax.study.answer import answer
@@ -25,7 +25,7 @@ STATUS = ("done", "failed", "missing")
 _WHOLE = ("labels", "subset", "seed")
 _TEXT = ("cell", "arm", "training", "decoder", "resolution", "encoder", "status")
 _LAST_TEXT = ("warning", "error")
-_NOT_IN_FILE = ("curve", "command")
+_NOT_IN_FILE = ("curve", "command", "labelled")
 # What a study has beside its rows, and what stands there if nothing is given.
 ABOUT = {
     **{"title": "", "question": "", "arms": [], "panels": [], "features": {}, "budget": ""},
@@ -37,27 +37,20 @@ def write_csv(path: str | os.PathLike, rows: Sequence[Row]) -> None:
     """Writes one line for each row, whole or not at all.
 
     Columns: cell, FACTORS, status, metrics (those of single classes last), seconds, warning, error.
-    A number that there isn't is empty. 'curve' and 'command' are left out.
+    A number that there isn't is empty. 'curve', 'command' and 'labelled' are left out.
 
     Raises:
       ValueError: for rows without an id or a factor, or a metric that is no number.
     """
-    path = pathlib.Path(path)
     first = ("cell", *FACTORS, "status")
     kept = (*first, "seconds", *_LAST_TEXT, *_NOT_IN_FILE)
     metrics = dict.fromkeys(key for row in rows for key in row if key not in kept)
     ordered = sorted(metrics, key=lambda name: "/" in name)  # stable
     columns = (*first, *ordered, "seconds", *_LAST_TEXT)
     lines = [[_written(row, name) for name in columns] for row in rows]
-    partial = path.with_name(f".{path.name}.partial-{socket.gethostname()}-{os.getpid()}")
-    try:
-        with partial.open("w", newline="", encoding="utf-8") as handle:
-            csv.writer(handle, lineterminator="\n").writerows([columns, *lines])
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows([columns, *lines])
+    atomic.write_text(path, text.getvalue())
 
 
 def read_csv(path: str | os.PathLike) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from geoseg_jax import manifest
+from geoseg_jax import atomic, manifest
 from geoseg_jax.report import figures, page, tables
 from geoseg_jax.study import budget, gather, inside, panels, plan, records, results
 from geoseg_jax.study.budget import Cost
@@ -33,6 +33,7 @@ def report(
     for row, cell in zip(rows, made.cells, strict=True):
         row["command"] = plan.command("geoseg_jax.main", cell.argument, cell.config, cell.workdir)
     versions, hardware = gather.machines(made)
+    lines = []
     # First what can't fail: the numbers.
     workdir.mkdir(parents=True, exist_ok=True)
     results.write_csv(workdir / "results.csv", rows)
@@ -44,7 +45,7 @@ def report(
         question=study["question"],
         arms=[_arm(arm, made, costs, rows) for arm in plan.arms_of(study).values()],
         panels=_panels(study, made),
-        features=inside.look(study, made),
+        features=_features(study, made, lines),
         budget=_budget(study, made, costs),
         guard=_guard(study, made),
         versions=versions,
@@ -53,15 +54,22 @@ def report(
         commands=[command],
     )
     manifest.write_json(workdir / "results.json", found)
-    (workdir / "table.md").write_text(tables.markdown(found), encoding="utf-8")
-    (workdir / "table.tex").write_text(tables.latex(found), encoding="utf-8")
+    atomic.write_text(workdir / "table.md", tables.markdown(found))
+    atomic.write_text(workdir / "table.tex", tables.latex(found))
+    atomic.write_text(workdir / "report.html", page.render(found))
     figures.write_all(found, workdir / "figures")
-    (workdir / "report.html").write_text(page.render(found), encoding="utf-8")
     missing = sum(row["status"] != records.DONE for row in rows)
-    lines = [*found["answer"], f"{workdir / 'report.html'}, table.md, results.csv, figures"]
-    if missing:
-        lines.insert(0, f"{missing} of {len(rows)} cells are missing or have failed")
-    return lines
+    lines += [f"{missing} of {len(rows)} cells are missing or have failed"] if missing else []
+    return [*lines, *found["answer"], f"{workdir / 'report.html'}, table.md, results.csv, figures"]
+
+
+def _features(study, made: Plan, lines: list[str]) -> dict[str, Any]:
+    """What the encoders make of pictures, or a line on why that can't be told."""
+    try:
+        return inside.look(study, made)
+    except Exception as error:  # out of memory, data gone: the numbers are there all the same
+        lines.append(f"no look inside the encoders: {type(error).__name__}: {error}")
+        return {}
 
 
 def _guard(study: Mapping[str, Any], made: Plan) -> str:

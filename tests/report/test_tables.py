@@ -77,6 +77,25 @@ def test_the_reader_is_told_what_cannot_be_found():
     assert "no single comparison" not in tables.markdown(results.assemble(many, "random"))
 
 
+def test_what_intervals_speak_of():
+    """Seeds that all subsets share are no part of what varies between subsets."""
+
+    def told(arms=(), budget="", **made):
+        rows = made_up.study({"random": 0.0, "depth": 0.1}, **made)
+        return tables.markdown(results.assemble(rows, "random", arms=list(arms), budget=budget))
+
+    assert "speak of this one subset of labels, of these test pictures" in told()
+    assert "subsets were, of these seeds, which all subsets share, of these" in told(subsets=3)
+    assert "subsets were, of these test pictures" in told(subsets=3, seeds=1)
+    assert "(with all labels, of the chance in training)" in told(subsets=3, labels=(8, 0))
+    random = {"name": "random", "label": "Random weights", "config": "random weights"}
+    both = {"trainings": ("fine_tuned", "frozen")}
+    assert "A frozen encoder of Random weights normalises" in told([random], **both)
+    assert "A frozen encoder" not in told([random])
+    assert "A frozen encoder" not in told([random | {"config": "imagenet.pth"}], **both)
+    assert told(budget="12 pictures").endswith("Budget: 12 pictures.\n")
+
+
 def test_over_all_conditions():
     """The bootstrap where there are enough pairs for one; frozen and fine-tuned where both are."""
     rows = made_up.study({"random": 0.0, "depth": 0.1}, trainings=("fine_tuned", "frozen"))
@@ -177,6 +196,17 @@ def test_names_cannot_break_a_table():
     text = tables.latex(study)
     tex = r"{}[a] 50 \% | x\_1 \& $<$b$>$\textasciitilde{}\textbackslash{}"
     assert f"\n{tex} & " in text
+
+
+def test_names_do_no_harm():
+    """No link that a name makes, and no letter that pdflatex stops at."""
+    arms = [{"name": "depth", "label": "[see](http://x) Δ → 3 ± 1 “ü”"}]
+    rows = [row("random", 0.4), row("depth", 0.5)]
+    study = results.assemble(rows, "random", arms=arms)
+    assert r"[see]\(http://x) Δ" in tables.markdown(study)
+    text = tables.latex(study)
+    assert r"[see](http://x) [U+0394] $\to$ 3 $\pm$ 1 ``ü''" in text
+    assert max(map(ord, text)) < 0x180
 
 
 def test_latex():

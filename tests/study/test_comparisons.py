@@ -201,6 +201,15 @@ def test_label_efficiency_needs_two_numbers_of_labels():
     assert comparisons.efficiency(rows + everything, "random") == []
 
 
+def test_all_labels_count_as_many_as_they_are():
+    effects = {"random": 0.0, "depth": 0.05}
+    rows = made_up.study(effects, labels=(32, 0), noise=0.0)
+    rows = [r | {"labelled": r["labels"] or 367} for r in rows]
+    random, depth = comparisons.efficiency(rows, "random")
+    assert (random["reference_labels"], depth["labels_tried"]) == (367, 367)
+    assert depth["labels_needed"] == pytest.approx(367 / 2)
+
+
 def test_class_gains():
     rows = by_hand()
     for r, road in zip(rows, (0.5, 0.6, 0.7, 0.6, 0.8, math.nan), strict=True):

@@ -11,7 +11,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from geoseg_jax.settings import ConfigError
-from geoseg_jax.study import audit, budget, conduct, guard, panels, run
+from geoseg_jax.study import audit, budget, conduct, guard, inside, panels, run
 from geoseg_jax.train import Result
 from tests.study.tiny_study import ARMS, plan, study
 
@@ -135,6 +135,18 @@ def test_failures_make_another_exit_code_and_are_in_the_report(conducted, tmp_pa
     code, text = conducted(tmp_path, retry=True)
     assert code == 0
     assert "12 failed jobs will be tried again" in text
+
+
+def test_without_a_look_inside_the_rest_of_the_report_is_there(conducted, tmp_path, monkeypatch):
+    def failing(*_):
+        raise MemoryError("no room for maps")
+
+    monkeypatch.setattr(inside, "look", failing)
+    code, text = conducted(tmp_path)
+    assert code == 0
+    assert "no look inside the encoders: MemoryError: no room for maps" in text
+    for name in ("table.md", "table.tex", "report.html", "results.json", "figures/labels.svg"):
+        assert (tmp_path / name).stat().st_size
 
 
 def test_panels_are_kept_of_the_first_seed(conducted, tmp_path, monkeypatch):

@@ -225,13 +225,16 @@ function learning(box) {
 function efficiency(box) {
   const shown = (study.efficiency || []).filter(shows);
   const panels = lots(shown, besides);
-  const tried = (values.labels || []).filter((n) => n > 0);
-  if (!panels.length || tried.length < 2) return null;
+  if (!panels.length) return null;
   const width = columns(box, 400).of(panels.length);
-  return small(panels.map((panel) => [named(panel[0], besides), labelRows(panel, tried, width)]));
+  return small(panels.map((panel) => [named(panel[0], besides), labelRows(panel, width)]));
 }
 
-function labelRows(panel, tried, width) {
+function labelRows(panel, width) {
+  // All labels there are, 0 in the factors, are among these as their number.
+  const most = panel.map((item) => item.labels_tried).filter(known);
+  const tried = [...new Set([...(values.labels || []), ...most])].filter((n) => n > 0);
+  tried.sort((a, b) => a - b);
   const ends = [Math.min(...tried), Math.max(...tried)];
   const found = shownArms()
     .map((arm) => panel.find((item) => item.arm === arm.name))
