@@ -153,6 +153,13 @@ class Browser:
             self.send("Input.dispatchMouseEvent", type="mousePressed", **once)
             self.send("Input.dispatchMouseEvent", type="mouseReleased", **once)
 
+    def tap(self, x: float, y: float) -> None:
+        """A finger that touches there and is lifted without a move."""
+        self.send("Emulation.setTouchEmulationEnabled", enabled=True)
+        self.send("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
+        self.send("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+        self.settle()
+
     def place(self, expression: str) -> tuple[float, float]:
         """The middle of the element that the expression names, scrolled into sight."""
         self.run(f"{expression}.scrollIntoView({{block: 'center'}})")

@@ -329,6 +329,19 @@ def test_hover_shows_values(opened):
     assert opened.run("document.getElementById('tip').hidden")
 
 
+@pytest.mark.parametrize("section", ["glance", "labels", "classes", "cka"])
+def test_a_tap_shows_values_until_the_next_elsewhere(opened, section):
+    # At a glance, the number itself is a link to its runs.
+    places = {"labels": '[data-arm="1"] .mark', "glance": "td .below"}
+    within = places.get(section, "tbody td")
+    opened.place(f"document.querySelector('#{section} table, #{section} .chart')")
+    opened.tap(*opened.place(f"document.querySelector('#{section} {within}')"))
+    assert words(opened, "#tip dd") != []
+    assert not opened.run("document.getElementById('tip').hidden")
+    opened.tap(3, 3)
+    assert opened.run("document.getElementById('tip').hidden")
+
+
 def test_arrow_keys_go_through_a_chart(opened):
     opened.place("document.querySelector('#labels .chart')")
     opened.run("document.querySelector('#labels .chart').focus()")

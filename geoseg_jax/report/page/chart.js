@@ -137,6 +137,29 @@ function hideTip() {
   tip.hidden = true;
 }
 
+// What a pointer opened last, and what closes it.
+let opened = null;
+
+// Shows what an element has to say where a mouse hovers or a finger taps.
+function explain(element, show, close = () => (lookAt(null), hideTip())) {
+  const open = (event) => {
+    opened = { element, close };
+    show(event);
+  };
+  element.addEventListener("pointermove", open);
+  element.addEventListener("pointerdown", open);
+  // A finger leaves as soon as it is lifted: what it opened stays until it touches elsewhere.
+  element.addEventListener("pointerleave", (event) => event.pointerType === "touch" || close());
+  return element;
+}
+
+document.addEventListener(
+  "pointerdown",
+  (event) => opened && !opened.element.contains(event.target) && opened.close(),
+  true,
+);
+addEventListener("scroll", () => opened && opened.close(), { passive: true });
+
 // Hover for points {x, y, arm, column, heading, facts} of a picture: the nearest to the pointer,
 // or by arrow keys.
 function explore(picture, points) {
@@ -174,9 +197,7 @@ function explore(picture, points) {
     if (nearest && far(nearest) < 48) show(nearest);
     else leave();
   };
-  picture.addEventListener("pointermove", track);
-  picture.addEventListener("pointerdown", track);
-  picture.addEventListener("pointerleave", leave);
+  explain(picture, track, leave);
   picture.addEventListener("blur", leave);
   picture.addEventListener("keydown", (event) => {
     if (event.key === "Escape") return leave();

@@ -135,7 +135,7 @@ function glanceCell(g, of, most, first) {
     deviation,
     h("div", { class: "below" }, below),
   );
-  cell.addEventListener("pointermove", (e) => {
+  return explain(cell, (e) => {
     lookAt(armOf[g.arm]);
     showTip(
       e.clientX,
@@ -145,6 +145,4 @@ function glanceCell(g, of, most, first) {
       armOf[g.arm],
     );
   });
-  cell.addEventListener("pointerleave", () => (lookAt(null), hideTip()));
-  return cell;
 }

@@ -59,12 +59,10 @@ function gainCell(name, arm, gain, items, most) {
     signed(gain),
   );
   const facts = items.map((item) => [named(item) || "gain", `${signed(item.gains[name])} points`]);
-  cell.addEventListener("pointermove", (e) => {
+  return explain(cell, (e) => {
     lookAt(arm);
     showTip(e.clientX, e.clientY, `${arm.label}: ${name}`, facts, arm);
   });
-  cell.addEventListener("pointerleave", () => (lookAt(null), hideTip()));
-  return cell;
 }
 
 // Pictures side by side; a click shows one large, and the arrow keys change arms in its place.
@@ -198,12 +196,10 @@ function alikeCell(x, a, b, stage) {
     { style: { background: `color-mix(in oklab, var(--more) ${share}%, transparent)` } },
     text,
   );
-  cell.addEventListener("pointermove", (e) =>
+  return explain(cell, (e) =>
     showTip(e.clientX, e.clientY, stage, [
       ["between", `${a.label} and ${b.label}`],
       ["linear CKA", known(x) ? x.toFixed(3) : NONE],
     ]),
   );
-  cell.addEventListener("pointerleave", hideTip);
-  return cell;
 }
