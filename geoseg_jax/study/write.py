@@ -2,14 +2,14 @@
 
 import math
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from geoseg_jax import atomic, manifest
 from geoseg_jax.report import figures, page, tables
 from geoseg_jax.study import budget, gather, inside, panels, plan, records, results
 from geoseg_jax.study.budget import Cost
-from geoseg_jax.study.plan import Plan
+from geoseg_jax.study.plan import Cell, Plan, Pretraining
 
 # How segmentation calls its pictures; the first two are the same for all arms.
 INPUT, TRUTH, PREDICTION = "input", "label", "prediction"
@@ -85,8 +85,6 @@ def _arm(arm, made: Plan, costs, rows) -> dict[str, Any]:
     jobs = [ancestor for job in own for ancestor in made.chain(job)]  # what they start from too
     done = [record.seconds for job in jobs if (record := records.read(job.workdir))]
     warnings = {row["warning"] for row in rows if row["arm"] == arm["name"] and row["warning"]}
-    ancestors = [arm["start"]] if arm.get("start") else []
-    ancestors += [arm["weights"]] if arm.get("weights") else []
     return {
         "name": arm["name"],
         "label": arm.get("label", arm["name"]),
@@ -96,9 +94,26 @@ def _arm(arm, made: Plan, costs, rows) -> dict[str, Any]:
         ),
         **_spent(jobs, costs, known=not arm.get("weights")),
         "seconds": sum(done) if done else math.nan,
-        "ancestors": ancestors,
+        "ancestors": _ancestors(arm, own, made),
         "warning": "; ".join(sorted(warnings)),
     }
+
+
+def _ancestors(arm, own: Sequence[Pretraining], made: Plan) -> list[str]:
+    """What an arm starts from, the nearest first: other arms, then weights from elsewhere."""
+    cells = [cell for cell in made.cells if cell.factors["arm"] == arm["name"]]
+    chain = made.chain(own[0]) if own else cells[:1]
+    first = chain[0]
+    found = [job.arm for job in reversed(chain[:-1])]
+    return found + ([_weights(first)] if first.config.get("init_from") else [])
+
+
+def _weights(job: Pretraining | Cell) -> str:
+    """The name of what a job starts from, and what its content was when it did."""
+    papers = manifest.read_json(job.workdir / "manifest.json")
+    parents = papers.get("parents") if papers else None
+    digest = f", sha256 {parents[-1]['sha256'][:12]}" if parents and "sha256" in parents[-1] else ""
+    return pathlib.Path(job.config.init_from).name + digest
 
 
 def _spent(jobs, costs, known: bool) -> dict[str, float]:

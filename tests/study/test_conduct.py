@@ -11,7 +11,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from geoseg_jax.settings import ConfigError
-from geoseg_jax.study import audit, budget, conduct, guard, inside, panels, run
+from geoseg_jax.study import audit, budget, conduct, guard, inside, panels, run, write
 from geoseg_jax.train import Result
 from tests.study.tiny_study import ARMS, plan, study
 
@@ -56,6 +56,29 @@ def test_one_command_from_plan_to_report(conducted, tmp_path):
     assert "inpainting" in (tmp_path / "table.md").read_text()
     assert (tmp_path / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
     assert (tmp_path / "figures" / "labels.svg").is_file()
+
+
+def test_what_an_arm_comes_from_is_told_to_the_end(tmp_path):
+    """Weights that a pre-training's own config names count too, with what they held."""
+    file = tmp_path / "r18.pth"
+    arms = (
+        *({"name": "random"}, {"name": "imagenet", "weights": str(file)}),
+        ARMS[1] | {"set": {"init_from": str(file)}},
+        ARMS[2],
+    )
+    made = plan(tmp_path, arms=arms)
+    first = made.pretrainings[0]
+    first.workdir.mkdir(parents=True)
+    papers = {"parents": [{"sha256": "0123456789abcdef"}]}
+    (first.workdir / "manifest.json").write_text(json.dumps(papers))
+    own = {arm["name"]: [p for p in made.pretrainings if p.arm == arm["name"]] for arm in arms}
+    found = {arm["name"]: write._ancestors(arm, own[arm["name"]], made) for arm in arms}
+    assert found == {
+        "random": [],
+        "imagenet": ["r18.pth"],
+        "inpainting": ["r18.pth, sha256 0123456789ab"],
+        "chain": ["inpainting", "r18.pth, sha256 0123456789ab"],
+    }
 
 
 def test_a_dry_run_trains_nothing_and_tells_all(conducted, tmp_path):
