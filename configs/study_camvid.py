@@ -28,6 +28,7 @@ def get_config(arg: str = "") -> ConfigDict:
             "question": "Which pre-training on other data helps segmentation of CamVid the most?",
             "arms": _arms(small),
             "reference": "random",
+            "goal": 0.0,  # an mIoU: how many steps it takes is told; 0: not asked
             "without": (),
             "declared": (),
             "roots": {"camvid": "", "video": "", "nyu": "", "classes": ""},

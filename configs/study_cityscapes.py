@@ -28,6 +28,7 @@ def get_config(arg: str = "") -> ConfigDict:
             "question": "Which pre-training on Cityscapes helps its segmentation the most?",
             "arms": _arms(preset),
             "reference": "random",
+            "goal": 0.0,  # an mIoU: how many steps it takes is told; 0: not asked
             "without": (),
             "roots": {"cityscapes": "", "imagenet": ""},
             "budget": {"measure": "images", "amount": 2_300_000},

@@ -44,6 +44,7 @@ def get_config(arg: str = "") -> ConfigDict:
                 },
             ),
             "reference": "random",
+            "goal": 0.0,  # an mIoU: how many steps it takes is told; 0: not asked
             "without": (),
             "declared": (),
             "roots": {"video": "", "labels": "", "weights": ""},

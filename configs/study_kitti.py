@@ -35,6 +35,7 @@ def get_config(arg: str = "") -> ConfigDict:
             "question": "Which pre-training on KITTI helps its segmentation the most?",
             "arms": tuple(arms),
             "reference": "random",
+            "goal": 0.0,  # an mIoU: how many steps it takes is told; 0: not asked
             "without": (),
             "roots": {"kitti_raw": "", "kitti_semantics": "", "kitti_flow": "", "imagenet": ""},
             "budget": {"measure": "images", "amount": 2_400_000},

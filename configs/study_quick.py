@@ -33,6 +33,7 @@ def get_config(arg: str = "") -> ConfigDict:
             "question": "Which pre-training helps segmentation with few labels the most?",
             "arms": _ARMS,
             "reference": "random",
+            "goal": 0.0,  # an mIoU: how many steps it takes is told; 0: not asked
             # Of every pre-training that has such a setting; classification is of 64x64 objects.
             "pretraining": {
                 "data": {"cache_dir": "", "train_size": 500, "eval_size": 32},

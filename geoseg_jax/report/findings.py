@@ -69,8 +69,9 @@ def tables(study: Study, notes: Notes, columns: int) -> list[Table]:
         found += [_differences(study, block, notes)] if against else []
     found += [_overall(study, notes)] if study["overall"] else []
     found += [_efficiency(study)] if study["efficiency"] else []
-    if any(group["steps_to_reference"] is not None for group in study["groups"]):
-        found += [_steps(study, block) for block in blocks]
+    for name in ("steps_to_reference", "steps_to_goal"):
+        if any(group[name] is not None for group in study["groups"]):
+            found += [_steps(study, block, name) for block in blocks]
     return found
 
 
@@ -259,15 +260,14 @@ def _efficiency(study: Study) -> Table:
     return Table(caption, ["arm", *(name or "labels" for name in names)], rows)
 
 
-def _steps(study: Study, places: list[Condition]) -> Table:
+def _steps(study: Study, places: list[Condition], name: str) -> Table:
     def cell(group: Group) -> Cell:
-        steps = group["steps_to_reference"]
-        return Cell("–" if steps is None else f"{steps:,.0f}")
+        return Cell("–" if group[name] is None else f"{group[name]:,.0f}")
 
-    caption = (
-        f"Steps to the {study['metric']} that the paired run of "
-        f"{label(study, study['reference'])} ends with: median, – where half never get there"
-    )
+    target = f"that the paired run of {label(study, study['reference'])} ends with"
+    if name == "steps_to_goal":
+        target = f"of {points(study['goal'])} %"
+    caption = f"Steps to the {study['metric']} {target}: median, – where half never get there"
     return _by_condition(study, caption, places, cell, naming.arms(study))
 
 

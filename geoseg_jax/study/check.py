@@ -13,7 +13,7 @@ FACTORS = ("arm", "labels", "training", "decoder", "resolution", "encoder", "sub
 TRAININGS = ("fine_tuned", "frozen")
 MEASURES = ("images", "flops", "steps")
 NEEDED = ("title", "question", "arms", "reference", "budget", "target", "factors")
-OPTIONAL = ("pretraining", "panels", "keep_checkpoints", "roots", "without", "declared")
+OPTIONAL = ("pretraining", "panels", "keep_checkpoints", "roots", "without", "declared", "goal")
 KEYS = NEEDED + OPTIONAL
 ARM_KEYS = ("name", "label", "config", "set", "root", "eval_root", "weights", "start", "target")
 
@@ -46,6 +46,9 @@ def check(study: Mapping[str, Any]) -> None:
     if study["reference"] not in names or study["reference"] in study.get("without", ()):
         hint = did_you_mean(study["reference"], names)
         raise ConfigError(f"config.reference={study['reference']!r} is no arm{hint}")
+    goal = study.get("goal", 0.0)
+    if not (isinstance(goal, float) and 0 <= goal < 1):
+        raise ConfigError(f"config.goal={goal!r} must be an mIoU below 1, as 0.3, or 0.0 for none")
     _check_budget(study["budget"])
     _check_factors(study["factors"])
 

@@ -44,13 +44,16 @@ def arms(rows: Iterable[Row]) -> list[str]:
     return list(dict.fromkeys(row["arm"] for row in rows))
 
 
-def groups(rows: Sequence[Row], reference: str, metric: str = "miou") -> list[dict[str, Any]]:
+def groups(
+    rows: Sequence[Row], reference: str, metric: str = "miou", goal: float | None = None
+) -> list[dict[str, Any]]:
     """Every arm in every condition: how good, and how much better than the reference arm.
 
     Args:
       rows: one of each cell, done or not.
       reference: the arm that the others are compared with.
       metric: what is compared, a key of the rows; higher is better.
+      goal: a score, where it is asked how long it takes to get there.
 
     Returns:
       One dict for each condition and arm in the order of the rows, with CONDITION, 'arm' and:
@@ -64,6 +67,7 @@ def groups(rows: Sequence[Row], reference: str, metric: str = "miou") -> list[di
       n_pairs, n_missing: pairs with both scores, and without. pair_units: what the interval counts.
       steps_to_reference: the median over pairs of the steps in which the curve reaches the score
         that the reference has at its end; None where half or more never do, or without curves.
+      steps_to_goal: the same over runs, to `goal`.
       warning: what rows say of test data seen in training.
       The reference's own comparisons are nan and its n_pairs 0.
 
@@ -89,7 +93,9 @@ def groups(rows: Sequence[Row], reference: str, metric: str = "miou") -> list[di
         group["std"] = statistics.summary(scores.values()).std
         group |= _against(scores, _scores(against, metric), by_subset)
         group["n_missing"] = len(cells.keys() | against.keys()) - group["n_pairs"] if against else 0
-        group["steps_to_reference"] = _steps(cells, tables.get((place, reference), {}), metric)
+        targets = _scores(tables.get((place, reference), {}), metric)
+        group["steps_to_reference"] = _steps(cells, targets)
+        group["steps_to_goal"] = None if goal is None else _steps(cells, dict.fromkeys(cells, goal))
         warnings = dict.fromkeys(row.get("warning") or "" for row in cells.values())
         found.append(group | {"warning": "; ".join(filter(None, warnings))})
     corrected = statistics.holm([group["p"] for group in found])
@@ -328,9 +334,8 @@ def _is_best(means: Mapping[tuple[tuple, str], float], place: tuple, arm: str) -
     return bool(here) and means[place, arm] == max(here)
 
 
-def _steps(cells: Mapping, reference: Mapping, metric: str) -> float | None:
-    """The median over pairs; a curve that never gets there counts as longer than all others."""
-    targets = _scores(reference, metric)
+def _steps(cells: Mapping[Replicate, Row], targets: Mapping[Replicate, float]) -> float | None:
+    """The median over runs; a curve that never gets there counts as longer than all others."""
     reached = []
     for replicate, row in cells.items():
         if replicate in targets and row["status"] == "done" and row.get("curve"):

@@ -29,7 +29,7 @@ _NOT_IN_FILE = ("curve", "command", "labelled")
 # What a study has beside its rows, and what stands there if nothing is given.
 ABOUT = {
     **{"title": "", "question": "", "arms": [], "panels": [], "features": {}, "budget": ""},
-    **{"guard": "", "versions": {}, "hardware": "", "date": "", "commands": []},
+    **{"goal": None, "guard": "", "versions": {}, "hardware": "", "date": "", "commands": []},
 }
 
 
@@ -99,7 +99,7 @@ def assemble(
         if name not in ABOUT:
             raise ValueError(f"{name}= is nothing of a study{did_you_mean(name, ABOUT)}")
     classes = dict.fromkeys(k[4:] for row in rows for k in row if k.startswith("iou/"))
-    groups = comparisons.groups(rows, reference, metric)
+    groups = comparisons.groups(rows, reference, metric, about.get("goal"))
     overall = comparisons.overall(rows, reference, metric)
     ranking = comparisons.ranking(overall)
     study = ABOUT | about

@@ -47,6 +47,7 @@ def report(
         panels=_panels(study, made),
         features=_features(study, made, lines),
         budget=_budget(study, made, costs),
+        goal=study.get("goal") or None,
         guard=_guard(study, made),
         versions=versions,
         hardware=hardware,

@@ -198,6 +198,13 @@ def test_names_cannot_break_a_table():
     assert f"\n{tex} & " in text
 
 
+def test_steps_to_a_given_score():
+    rows = made_up.study({"random": 0.0, "depth": 0.1}, noise=0.0)
+    study = results.assemble(rows, "random", goal=0.3)
+    assert "**Steps to the mIoU of 30.0 %: median, " in tables.markdown(study)
+    assert "mIoU of" not in tables.markdown(results.assemble(rows, "random"))
+
+
 def test_names_do_no_harm():
     """No link that a name makes, and no letter that pdflatex stops at."""
     arms = [{"name": "depth", "label": "[see](http://x) Δ → 3 ± 1 “ü”"}]

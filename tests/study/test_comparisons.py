@@ -166,6 +166,14 @@ def test_steps_to_the_references_score():
     assert comparisons.groups(by_hand(), "random")[1]["steps_to_reference"] is None
 
 
+def test_steps_to_a_given_score():
+    """A line from 0 to the score at its end: half of 0.4 after 30 of 60 steps."""
+    rows = [r | {"curve": [(0, 0.0), (60, 0.4)]} for r in by_hand()]
+    assert [g["steps_to_goal"] for g in comparisons.groups(rows, "random", goal=0.2)] == [30, 30]
+    assert [g["steps_to_goal"] for g in comparisons.groups(rows, "random", goal=0.5)] == [None] * 2
+    assert comparisons.groups(rows, "random")[0]["steps_to_goal"] is None
+
+
 def test_label_efficiency():
     """0.05 an octave without noise: 0.05 better is half the labels, 0.05 worse never gets there."""
     effects = {"random": 0.0, "depth": 0.05, "flow": -0.05, "far": 0.5}

@@ -96,6 +96,7 @@ def test_a_command_gives_the_very_config(tmp_path):
         ({"budget": {"measure": "image", "amount": 5}}, "'image' is none of images, flops, steps"),
         ({"budget": {"amount": 5}}, "measure=None is none of"),
         ({"budget": {"measure": "steps", "amount": 5}}, "amount=5 says nothing beside"),
+        ({"goal": 30}, "goal=30 must be an mIoU below 1"),
         ({"arms": ({"name": "random"}, {"label": "x"})}, r"config.arms\[1\] has no name"),
         (
             {"arms": ({"name": "random"}, {**ARMS[1], "label": "random"})},

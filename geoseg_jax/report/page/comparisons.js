@@ -8,6 +8,10 @@ const COLUMNS = [
   { by: "n", name: "Runs", value: (g) => g.n },
   { by: "steps_to_reference", name: "Steps to equal it", value: (g) => g.steps_to_reference },
 ];
+if (known(study.goal)) {
+  const name = `Steps to ${percent(study.goal)} %`;
+  COLUMNS.push({ by: "steps_to_goal", name, value: (g) => g.steps_to_goal });
+}
 
 function sorted(of) {
   const { value } = COLUMNS.find((column) => column.by === view.sort.by);
@@ -171,6 +175,7 @@ function comparison(g, of, bounds, x, notes) {
     h("td", { class: certain(g) ? "best" : null }, chance(g.p_corrected)),
     h("td", {}, runsDone(g)),
     h("td", {}, count(g.steps_to_reference)),
+    known(study.goal) ? h("td", {}, count(g.steps_to_goal)) : null,
   );
   const runs = h(
     "tr",
