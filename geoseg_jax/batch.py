@@ -31,7 +31,13 @@ FIELDS = {
     "constant_depth": Field(
         "float32",
         ("B", "H", "W"),
-        "metres: per-pixel median of the training set without this frame; evaluation only",
+        "metres: per pixel the depth of least relative error to the training set without this "
+        "frame; evaluation only",
+    ),
+    "constant_shape": Field(
+        "float32",
+        ("B", "H", "W"),
+        "medians of the frame: as constant_depth, for what is scaled by the median",
     ),
     "flow": Field(
         "float32",

@@ -41,7 +41,8 @@ ARGUMENTS = {
     "segment_nyu": ["classes=nyu13"],
     "segment_synthetic": ["world=room", "seed=2"],
 }
-DEPTH = {"image", "sources", "intrinsics", "stereo_pose", "depth", "depth_size", "constant_depth"}
+TRUE_DEPTH = {"depth", "depth_size", "constant_depth", "constant_shape"}
+DEPTH = {"image", "sources", "intrinsics", "stereo_pose"} | TRUE_DEPTH
 VIDEO = {"image", "sources", "intrinsics", "stereo_pose", "video", "flipped"}
 FLOW = {"image", "sources", "flow", "flow_valid", "flow_visible", "constant_flow"}
 # A task -> what its batches hold, and some of what it sums up in evaluation.
@@ -49,7 +50,7 @@ KINDS = {
     "selfsup_depth": (DEPTH, {"abs_rel", "abs_rel_constant"}),
     "video": (VIDEO, {"photometric", "photometric_identity", "photometric_flat"}),
     "depth_supervised": (
-        {"image", "depth", "depth_size", "constant_depth"},
+        {"image"} | TRUE_DEPTH,
         {"abs_rel", "abs_rel_scaled", "abs_rel_constant"},
     ),
     "flow": (FLOW, {"epe", "epe_occ_constant", "outliers_noc_zero"}),

@@ -129,7 +129,7 @@ def test_damage_is_found(folders, tmp_path):
     _, pack = folders
     copy = tmp_path / "copy"
     shutil.copytree(pack, copy)
-    assert packed.verify(copy) == {"frames": 17, "arrays": 4, "train": 8, "eval": 2}
+    assert packed.verify(copy) == {"frames": 17, "arrays": 6, "train": 8, "eval": 2}
     (file,) = (copy / "frames/1.0.0").glob("*array_record*")
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
@@ -235,7 +235,7 @@ def test_pictures_of_classes_keep_what_random_windows_need(tmp_path):
 def test_the_command(folders, tmp_path, capsys):
     _, pack = folders
     assert prepare.main(["--out", str(pack), "--verify"]) == 0
-    assert "17 frames, 4 arrays, 8 train, 2 eval" in capsys.readouterr().out
+    assert "17 frames, 6 arrays, 8 train, 2 eval" in capsys.readouterr().out
     arguments = ["--out", str(tmp_path / "p"), "--height=32", "--width=64", f"{CONFIG}:stereo"]
     for wrong, said in (
         (["--set", "rot=x"], "'data.rot' is no setting of this config; did you mean 'data.root'"),

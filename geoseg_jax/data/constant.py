@@ -1,10 +1,10 @@
-"""The best depth map that ignores the image: at each pixel the depth of least relative error.
+"""The best depth maps that ignore the image: at each pixel the depth of least relative error.
 
 AbsRel, the sum of |c - t| / t over the true depths t, is least for the c that is their median
-weighted by 1 / t; the plain median is farther away, where 1 m counts ten times what 10 m do. A
-network that has learned to see must beat it, in metres; scaled by the median it is a strong answer,
-not always the best one. Where an evaluated frame is itself among those that the map was made of, it
-is left out, or the map would know the answer.
+weighted by 1 / t; the plain median is farther away, where 1 m counts ten times what 10 m do. What
+is judged after scaling to the frame's median has an answer of its own: the same of true depths over
+their frame's median. A network that has learned to see must beat them. Where an evaluated frame is
+itself among those that the maps were made of, it is left out, or they would know the answer.
 """
 
 import pathlib
@@ -18,13 +18,14 @@ from geoseg_jax.data.source import BadRecord, DataError, Record, Source, drive_o
 
 
 class WithConstantDepth:
-    """An evaluation source whose records also carry `constant_depth`, [height, width] metres.
+    """An evaluation source whose records also carry the best answers that ignore the picture.
 
-    training: the source whose frames make the map; at most `limit` moments of those with true
+    `constant_depth` is [height, width] metres, `constant_shape` the same in medians of the frame.
+    training: the source whose frames make the maps; at most `limit` moments of those with true
     depth, evenly spaced, of which a share of at most bad_share may be unreadable. Of the records of
     one moment (both cameras) the first stands for all. Moments are told apart by their names: where
-    another set has one of the same name, the map is made without that frame.
-    Where no training frame has true depth the evaluation frames make it, which is a harder
+    another set has one of the same name, the maps are made without that frame.
+    Where no training frame has true depth the evaluation frames make them, which is a harder
     opponent, and that is logged.
 
     Raises DataError where nothing remains once an evaluated frame's own moment is left out.
@@ -59,14 +60,18 @@ class WithConstantDepth:
                     raise
                 logging.warning("left out of the constant depth map: %s", error)
         evaluated = {_moment(evaluation, index) for index in range(len(evaluation))}
-        self._others, self._own = _constants(maps, evaluated, (height, width))
+        self._constants = {"constant_depth": _constants(maps, evaluated, (height, width))}
+        for moment, depth in maps.items():
+            maps[moment] = _shape(depth)
+        self._constants["constant_shape"] = _constants(maps, evaluated, (height, width))
 
     def __len__(self) -> int:
         return len(self._source)
 
     def __getitem__(self, index: int) -> Record:
-        constant = self._own.get(_moment(self._source, index), self._others)
-        return {**self._source[index], "constant_depth": constant}
+        moment = _moment(self._source, index)
+        constants = {k: own.get(moment, others) for k, (others, own) in self._constants.items()}
+        return {**self._source[index], **constants}
 
     def describe(self, index: int) -> str:
         return self._source.describe(index)
@@ -102,6 +107,12 @@ def cell_depths(depth: np.ndarray, height: int, width: int) -> np.ndarray:
     grid = np.full(height * width, np.nan, np.float32)
     grid[filled] = values[np.clip(np.searchsorted(reached, middle), first, last)]
     return grid.reshape(height, width)
+
+
+def _shape(depth: np.ndarray) -> np.ndarray:
+    """Depths over their median; NaN stays."""
+    measured = depth[np.isfinite(depth)]
+    return depth / np.median(measured) if measured.size else depth
 
 
 def _constants(

@@ -1,7 +1,7 @@
 """What every depth task is judged by: errors at the ground truth's own resolution, and their means.
 
 In metres as they are, and with each picture scaled to the truth's median, beside the same for the
-best depth map that ignores the picture.
+best depth maps that ignore the picture, which are two.
 """
 
 import math
@@ -25,7 +25,8 @@ def judge(inverse_depth: jax.Array, batch: Batch, settings: Any) -> Sums:
     Args:
       inverse_depth: [B, h, w] in 1 / metres, of any size. It is resized to the truth's, not the
         depth: across a plane it is linear, as in monodepth2's evaluation.
-      batch: with depth, depth_size, constant_depth and mask.
+      batch: with depth, depth_size, constant_depth, mask and, not in packs of old, constant_shape,
+        the constant answer where it is scaled.
       settings: config.task.eval: min_depth, max_depth, crop (see metrics.evaluation_mask) and
         median_scaling. With median_scaling the plain names are of scaled depth, as the literature
         reports what has no scale (Zhou et al., CVPR 2017); without it they are of metres, and
@@ -35,23 +36,29 @@ def judge(inverse_depth: jax.Array, batch: Batch, settings: Any) -> Sums:
       {name: float32 scalar}: metrics.METRICS with their suffixes, log_scale and its square (of the
       medians' ratio truth / prediction), and `images`, the number with any truth.
     """
-    answers = {PREDICTION: inverse_depth, CONSTANT: 1 / batch["constant_depth"]}
-    sums: Sums = {}
-    for suffix, answer in answers.items():
-        sums |= _judge(answer, batch, settings, suffix)
-    return sums
+    depth = batch["constant_depth"]
+    shape = batch.get("constant_shape", depth)
+    sums = _judge(inverse_depth, inverse_depth, batch, settings, PREDICTION)
+    return sums | _judge(1 / depth, 1 / shape, batch, settings, CONSTANT)
 
 
-def _judge(inverse_depth: jax.Array, batch: Batch, settings: Any, suffix: str) -> Sums:
+def _judge(
+    inverse_depth: jax.Array, inverse_shape: jax.Array, batch: Batch, settings: Any, suffix: str
+) -> Sums:
+    """The sums of an answer, which may be another one, inverse_shape, where it is scaled."""
     truth, size = batch["depth"], batch["depth_size"]
-    predicted = 1 / sampling.resize_each(inverse_depth[..., None], size, *truth.shape[1:])[..., 0]
+
+    def resized(inverse: jax.Array) -> jax.Array:
+        return 1 / sampling.resize_each(inverse[..., None], size, *truth.shape[1:])[..., 0]
+
     lowest, highest = settings.min_depth, settings.max_depth
     valid = metrics.evaluation_mask(
         truth, size, min_depth=lowest, max_depth=highest, crop=settings.crop
     )
     valid &= batch["mask"][:, None, None]
-    scale = metrics.median_scale(predicted, truth, valid)
-    scaled = jnp.clip(predicted * scale[:, None, None], lowest, highest)
+    shape = resized(inverse_shape)
+    scale = metrics.median_scale(shape, truth, valid)
+    scaled = jnp.clip(shape * scale[:, None, None], lowest, highest)
 
     def errors(depth: jax.Array, name: str) -> dict[str, jax.Array]:
         found = metrics.depth_error_sums(depth, truth, valid)
@@ -60,7 +67,8 @@ def _judge(inverse_depth: jax.Array, batch: Batch, settings: Any, suffix: str) -
     if settings.median_scaling:
         per_image = errors(scaled, "")
     else:
-        per_image = errors(jnp.clip(predicted, lowest, highest), "") | errors(scaled, SCALED)
+        metres = jnp.clip(resized(inverse_depth), lowest, highest)
+        per_image = errors(metres, "") | errors(scaled, SCALED)
     log_scale = jnp.log(scale)  # 0 for an image without a valid pixel, as its errors are
     per_image |= {"log_scale": log_scale, "log_scale_squared": log_scale**2}
     return {name + suffix: jnp.sum(value) for name, value in per_image.items()}

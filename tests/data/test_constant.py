@@ -88,6 +88,26 @@ def test_leaves_out_the_evaluated_frame():
         np.testing.assert_allclose(relative_error(answer, others), best, rtol=1e-5)
 
 
+def test_the_shape_is_of_least_error_where_each_frame_is_scaled_to_its_median():
+    generator = np.random.default_rng(1)
+    maps = np.exp(generator.uniform(0, 2, (5, 2, 3)) + generator.uniform(-3, 3, (5, 1, 1)))
+    maps[0, 0, 0] = 0
+    maps = maps.astype(np.float32)
+    training = DepthSource({str(i): m for i, m in enumerate(maps)})
+    source = WithConstantDepth(training, training, **SIZE, limit=100)
+    measured = np.where(maps > 0, maps.astype(float), np.nan)
+    measured /= np.nanmedian(measured, axis=(1, 2), keepdims=True)
+    for i in range(5):
+        others = np.delete(measured, i, 0)
+        best = np.min([relative_error(o, others) for o in np.nan_to_num(others, nan=1e9)], axis=0)
+        found = relative_error(source[i]["constant_shape"], others)
+        np.testing.assert_allclose(found, best, rtol=1e-5)
+    far = DepthSource({str(i): m * 10**i for i, m in enumerate(maps)})  # of the same shapes
+    again = WithConstantDepth(far, far, **SIZE, limit=100)[2]
+    np.testing.assert_allclose(again["constant_shape"], source[2]["constant_shape"], rtol=1e-5)
+    assert set(again) == {"image", "constant_depth", "constant_shape"}
+
+
 def test_both_cameras_of_a_moment_are_left_out():
     one, two = full(3, 8)
     training = DepthSource({"1 l": one, "1 r": one, "2 l": two, "2 r": two})

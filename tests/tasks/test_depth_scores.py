@@ -22,7 +22,8 @@ def judge(predicted, truth, size=None, mask=None, **settings):
         "mask": np.ones(len(truth), bool) if mask is None else mask,
     }
     settings = ConfigDict({**SETTINGS.to_dict(), **settings})
-    sums = depth_scores._judge(1 / jnp.asarray(predicted, jnp.float32), batch, settings, "")
+    inverse = 1 / jnp.asarray(predicted, jnp.float32)
+    sums = depth_scores._judge(inverse, inverse, batch, settings, "")
     return {name: float(value) for name, value in sums.items()}
 
 
@@ -44,6 +45,23 @@ def test_median_scaling_forgives_scale_alone():
     assert "abs_rel_scaled" not in sums
     # The logarithm of truth / prediction is log 10 for each image.
     assert sums["log_scale"] == pytest.approx(3 * np.log(10), rel=1e-4)
+
+
+def test_the_constant_answer_is_another_one_where_it_is_scaled():
+    truth = np.random.default_rng(0).uniform(2, 50, (3, 6, 8)).astype(np.float32)
+    batch = {"depth": truth, "depth_size": np.array([[6, 8]] * 3), "mask": np.ones(3, bool)}
+    batch |= {"constant_depth": np.full_like(truth, 5), "constant_shape": truth / 7}
+    flat = np.mean(np.abs(5 - truth) / truth)
+    for scaling, metres, scaled in ((False, flat, 0), (True, 0, None)):
+        settings = ConfigDict({**SETTINGS.to_dict(), "median_scaling": scaling})
+        sums = depth_scores.judge(2 / truth, batch, settings)
+        found = depth_scores.summarise({k: float(v) for k, v in sums.items()})
+        assert found["abs_rel_constant"] == pytest.approx(metres, abs=1e-5)
+        if not scaling:
+            assert found["abs_rel_scaled_constant"] == pytest.approx(scaled, abs=1e-5)
+    del batch["constant_shape"]  # as in packs of old
+    sums = depth_scores.judge(2 / truth, batch, SETTINGS)
+    assert sums["abs_rel_scaled_constant"] > 0.3
 
 
 def test_padding_of_the_batch_and_of_the_map_do_not_count():
