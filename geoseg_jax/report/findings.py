@@ -243,10 +243,7 @@ def _efficiency(study: Study) -> Table:
     def cell(found: Mapping[str, Any] | None) -> Cell:
         if not found:
             return Cell("–")
-        text = f">{found['labels_tried']}"
-        if found["labels_needed"] is not None:
-            text = f"{'≤' if found['at_most'] else ''}{found['labels_needed']:.0f}"
-        return Cell(f"{text} ({found['spread']})" if found["spread"] else text)
+        return Cell(found["text"] + (f" ({found['spread']})" if found["spread"] else ""))
 
     rows = [
         [Cell(label(study, arm)), *(cell(by_place.get((place, arm))) for place in places)]

@@ -10,13 +10,13 @@ import base64
 import hashlib
 import html
 import json
-import math
 import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
 from geoseg_jax.report.findings import explanation
+from geoseg_jax.study.results import plain
 
 SCRIPTS = (
     "words.js",
@@ -73,25 +73,10 @@ def render(study: Mapping[str, Any]) -> str:
 
 def embedded(value: Any) -> str:
     """JSON that may stand within <script>: no `<`, `>`, `&`, and null for what is not finite."""
-    text = json.dumps(_plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
-
-
-def _plain(value: Any) -> Any:
-    """Python's own types for NumPy's, lists for other sequences, None for nan and infinities."""
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, str | int):
-        return value
-    if isinstance(value, Iterable):
-        return [_plain(item) for item in value]
-    return str(value)
 
 
 def _check_pictures(study: Mapping[str, Any]) -> None:

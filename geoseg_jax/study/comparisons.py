@@ -190,11 +190,11 @@ def efficiency(rows: Sequence[Row], reference: str, metric: str = "miou") -> lis
 
     Returns:
       dicts with CONDITION without labels, 'arm', 'labels_needed' (None where the score is not
-      reached), 'at_most' (the fewest tried, 'labels_needed', have it), 'labels_tried' (the most),
-      'reference_labels', 'target' (that score), 'spread' (how far units differ, each against the
-      reference's own score in it: '25 to >64 by seed') and 'note' (for people); for conditions
-      with two or more numbers of labels. Labels of 0, all there are, count as the rows' 'labelled',
-      and are left out where no row has it.
+      reached), 'text' (the same for people, '>64' where not with the most tried, '≤8' where with
+      the fewest already), 'labels_tried' (the most), 'reference_labels', 'target' (that score) and
+      'spread' (how far units differ, each against the reference's own score in it: '25 to >64 by
+      seed'); for conditions with two or more numbers of labels. Labels of 0, all there are, count
+      as the rows' 'labelled', and are left out where no row has it.
 
     Raises:
       ValueError: as `groups`.
@@ -218,12 +218,9 @@ def efficiency(rows: Sequence[Row], reference: str, metric: str = "miou") -> lis
             result |= {"reference_labels": most, "target": _mean(targets.values())}
             means = [_mean(units.values()) for units in scores.values()]
             needed = statistics.labels_to_reach(list(scores), means, result["target"])
-            result |= {"labels_needed": needed.labels, "at_most": needed.at_most}
+            result |= {"labels_needed": needed.labels, "text": _count(needed, max(scores))}
             result["labels_tried"] = max(scores)
-            result["spread"] = _spread(scores, targets, unit_name)
-            note = "at most, the fewest tried" if needed.at_most else ""
-            note = note if needed.labels else f"not reached with {max(scores)}"
-            found.append(result | {"note": "; ".join(filter(None, (note, result["spread"])))})
+            found.append(result | {"spread": _spread(scores, targets, unit_name)})
     return found
 
 

@@ -81,7 +81,7 @@ def hostile(text: str) -> dict:
     for group in made["groups"]:
         group["warning"] = text
     for item in made["efficiency"]:
-        item["note"] = text
+        item["text"] = item["spread"] = text
     for cka in made["features"]["cka"]:
         cka["stage"] = text
     for panel in [*made["panels"], *made["features"]["pca"]]:

@@ -182,10 +182,13 @@ def test_label_efficiency():
     assert found["depth"]["labels_needed"] == pytest.approx(32)
     assert found["random"]["labels_needed"] == pytest.approx(64)
     assert found["flow"]["labels_needed"] is None
-    assert found["flow"]["note"] == "not reached with 64; >64 by seed"
-    assert found["depth"]["note"] == "32 by seed"
-    assert (found["far"]["labels_needed"], found["far"]["at_most"]) == (8, True)
-    assert found["far"]["note"] == "at most, the fewest tried; ≤8 by seed"
+    assert {arm: (e["text"], e["spread"]) for arm, e in found.items()} == {
+        "random": ("64", "64 by seed"),
+        "depth": ("32", "32 by seed"),
+        "flow": (">64", ">64 by seed"),
+        "far": ("≤8", "≤8 by seed"),
+    }
+    assert found["far"]["labels_needed"] == 8
     assert found["depth"]["reference_labels"] == 64
     assert "labels" not in found["depth"]
 
@@ -199,7 +202,7 @@ def test_label_efficiency_differs_between_seeds():
     depth = comparisons.efficiency(rows, "random")[1]
     # Means 0.267, 0.367 and 0.467: a third of the way from 16 to 64.
     assert depth["labels_needed"] == pytest.approx(16 * 4 ** (1 / 3))
-    assert depth["note"] == "≤8 to >64 by seed"
+    assert (depth["text"], depth["spread"]) == ("25", "≤8 to >64 by seed")
 
 
 def test_label_efficiency_needs_two_numbers_of_labels():

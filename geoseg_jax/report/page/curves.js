@@ -277,21 +277,15 @@ function labelRows(panel, width) {
         s(
           "text",
           { x: width - margin.right + 14, y: row(i), dy: "0.34em", class: "direct value" },
-          needed(item, ends),
+          item.text,
         ),
       ]),
     );
     const facts = [
-      ["labels needed", needed(item, ends)],
-      ...(item.note ? [["note", item.note]] : []),
+      ["labels needed", item.text],
+      ...(item.spread ? [["over runs", item.spread]] : []),
     ];
     return { x: place, y: row(i), arm, column: 0, heading: arm.label, facts };
   });
   return explore(picture, points);
-}
-
-function needed(item, ends) {
-  if (!known(item.labels_needed)) return `> ${count(item.labels_tried ?? ends[1])}`;
-  const fewest = item.at_most ?? (item.labels_needed <= ends[0] && item.arm !== reference);
-  return `${fewest ? "≤ " : ""}${short(item.labels_needed)}`;
 }
