@@ -232,8 +232,8 @@ def _convert(
     path: pathlib.Path | None = None,
 ) -> Weights:
     if vits.is_vit(tensors):
-        normalisation = normalisation or vits.normalisation_of(tensors, dropped, path)
         encoder, flat, changed = vits.convert(tensors)
+        normalisation = normalisation or vits.normalisation_of(kind, tensors, dropped, path)
         variables = traverse_util.unflatten_dict(flat) | {"batch_stats": {}}
         done = Weights(variables, kind, encoder, sha256, normalisation, dropped)
         return done._replace(changed=changed)

@@ -10,7 +10,7 @@ import functools
 import json
 import math
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -65,13 +65,21 @@ def select(tensors: Mapping[str, Tensor]) -> tuple[str, dict[str, Tensor], list[
 
 
 def normalisation_of(
-    tensors: Mapping[str, Any], left: list[str], path: pathlib.Path | None = None
+    kind: str,
+    tensors: Mapping[str, Tensor],
+    left: Sequence[str],
+    path: pathlib.Path | None = None,
 ) -> str:
     """What a ViT expects of its input, where the file doesn't say so itself.
 
     config.json beside the file, as the Hugging Face hub has it for timm's, is asked first. DINO,
-    DINOv2 and MAE, which come without a classifier (or, fine-tuned, with fc_norm), take ImageNet's.
-    With a classifier the two that are common can't be told apart.
+    DINOv2 and MAE take ImageNet's, where they can be seen to be that. Of others the two that are
+    common can't be told apart, with a classifier or without: so are Google's once timm leaves it
+    out, and DINO's where the file holds the bare backbone.
+
+    Args:
+      kind, tensors, left: of `select`; tensors that `convert` takes.
+      path: of the file.
 
     Raises:
       WeightsError: where it can't be known, with the remedy.
@@ -82,13 +90,26 @@ def normalisation_of(
         described = found.get("pretrained_cfg") if isinstance(found, dict) else None
         if isinstance(described, dict) and {"mean", "std"} <= set(described):
             return _known(tuple(described["mean"]), tuple(described["std"]))
-    if "head.weight" in left and "norm.weight" in tensors:
-        raise WeightsError(
-            "is a ViT with a classifier, whose input may be normalised by ImageNet's mean (DeiT) "
-            "or to -1 to 1 (Google's); convert it with python -m geoseg_jax.interop and "
-            "--normalisation=imagenet or --normalisation=half"
-        )
-    return "imagenet"
+    if kind in ("mae", "dinov2") or _is_dino(left) or _is_mae(tensors):
+        return "imagenet"
+    raise WeightsError(
+        f"is a ViT with{'' if 'head.weight' in left else 'out'} a classifier, whose input may be "
+        "normalised by ImageNet's mean (DeiT, DINO) or to -1 to 1 (Google's); convert it with "
+        "python -m geoseg_jax.interop and --normalisation=imagenet or --normalisation=half"
+    )
+
+
+def _is_dino(left: Sequence[str]) -> bool:
+    """By the perceptron behind its backbone, which training leaves in the file."""
+    return any(name.startswith(("head.mlp.", "dino_head.")) for name in left)
+
+
+def _is_mae(tensors: Mapping[str, Tensor]) -> bool:
+    """Fine-tuned on the mean of tokens, or with the position that MAE gives the class token: 0."""
+    if "norm.weight" not in tensors:
+        return True
+    place = tensors["pos_embed"].array().reshape(-1, tensors["pos_embed"].shape[-1])
+    return math.isqrt(len(place)) ** 2 < len(place) and not place[0].any()
 
 
 def _known(mean: tuple[float, ...], std: tuple[float, ...]) -> str:

@@ -168,6 +168,7 @@ def test_resampled_patches_answer_enlarged_ones():
 @pytest.mark.parametrize("size", ["whole", "pre-trained", "fine-tuned"])
 def test_maes_checkpoints(tmp_path, size):
     arrays, left = timm(), ()
+    arrays["pos_embed"][:, 0] = 0  # of the class token
     if size == "whole":
         decoder = {"decoder_pos_embed", "decoder_embed.weight", "decoder_blocks.0.norm1.weight"}
         left = (*sorted(decoder), "mask_token")
@@ -183,15 +184,29 @@ def test_maes_checkpoints(tmp_path, size):
     assert found.kind == ("mae" if size == "whole" else "timm")
     assert (found.encoder, found.normalisation, found.dropped) == ("vit_tiny", "imagenet", left)
     assert found.changed == (("fc_norm -> norm",) if size == "fine-tuned" else ())
-    plain = read_weights(write(tmp_path / "y.safetensors", timm()))
+    arrays = timm()
+    arrays["pos_embed"][:, 0] = 0
+    plain = read_weights(write(tmp_path / "y.safetensors", arrays))
     jax.tree.map(np.testing.assert_array_equal, found.variables, plain.variables)
     params = found.variables["params"]["encoder"]
     place = timm()["pos_embed"]
-    np.testing.assert_array_equal(params["cls_token"], (timm()["cls_token"] + place[:, :1])[0])
     np.testing.assert_array_equal(params["pos_embed"], place[0, 1:].reshape(14, 14, WIDTH))
     np.testing.assert_array_equal(
         params["blocks_3"]["mlp"]["fc1"]["kernel"], timm()["blocks.3.mlp.fc1.weight"].T
     )
+
+
+def test_a_vit_that_does_not_show_who_trained_it_is_refused(tmp_path):
+    """Google's saved by timm without its classifier, and DINO's bare backbone, look the same."""
+    path = write(tmp_path / "x.pth", timm())
+    with pytest.raises(
+        WeightsError, match=r"x\.pth is a ViT without a class.*--normalisation=half"
+    ):
+        read_weights(path)
+    found = read_weights(path, "half")
+    assert found.normalisation == "half"
+    params, place = found.variables["params"]["encoder"], timm()["pos_embed"]
+    np.testing.assert_array_equal(params["cls_token"], (timm()["cls_token"] + place[:, :1])[0])
 
 
 def test_dinos_teacher_is_taken(tmp_path):
@@ -213,7 +228,7 @@ def test_positions_of_another_grid_are_resampled(tmp_path):
     arrays, side = timm(grid=24), 24
     plane = np.broadcast_to(np.arange(side)[:, None, None] + 0.5, (side, side, WIDTH)) / side
     arrays["pos_embed"][0, 1:] = plane.reshape(-1, WIDTH)
-    found = read_weights(write(tmp_path / "x.pth", arrays))
+    found = read_weights(write(tmp_path / "x.pth", arrays), "imagenet")
     assert found.changed == ("pos_embed 24x24 -> 14x14",)
     grid = found.variables["params"]["encoder"]["pos_embed"]
     expected = np.broadcast_to((np.arange(14)[:, None] + 0.5) / 14, (14, 14))
@@ -256,9 +271,8 @@ def test_files_that_almost_fit(tmp_path, change, message):
 
 @pytest.mark.parametrize("kind", ["vit_tiny", MINI])
 def test_timms_names_there_and_back(tmp_path, mini, kind):
-    variables = read_weights(
-        write(tmp_path / "x.pth", timm(**DINOV2) if kind == MINI else timm())
-    ).variables
+    arrays = timm(**DINOV2) if kind == MINI else timm()
+    variables = read_weights(write(tmp_path / "x.pth", arrays), "imagenet").variables
     path = tmp_path / "x.safetensors"
     write_timm(variables, path, kind, normalisation="half", classes=3)
     found = read_weights(path)
