@@ -4,6 +4,10 @@ Three things may have to be changed on the way, and are then told of: a class to
 vector is added to the token; a grid of position vectors that is not the encoder's is resampled, as
 timm does; and patches of another size than 16 (DINOv2's 14) are resampled so that a picture whose
 patches are enlarged to 16 gives the same numbers.
+
+To a picture's own grid of patches an encoder then resamples them as DINOv2 does, with registers or
+without, where it is DINOv2's, and as timm does elsewhere. Those of DINO, which go by the same names
+as timm's, differ from the original by that little where a picture is not 224x224.
 """
 
 import functools

@@ -21,7 +21,10 @@ ENCODERS = {
     "vit_tiny": vit.ViTTiny,
     **{f"vit_{size}16": make for size, make in _VIT.items()},
     **{f"vit_{size}16_reg4": partial(make, registers=4) for size, make in _VIT.items()},
-    **{f"vit_{size}16_dinov2": partial(make, **_DINOV2) for size, make in _VIT.items()},
+    **{
+        f"vit_{size}16_dinov2": partial(make, **_DINOV2, resampling="dino")
+        for size, make in _VIT.items()
+    },
     **{
         f"vit_{size}16_dinov2_reg4": partial(make, **_DINOV2, registers=4)
         for size, make in _VIT.items()

@@ -4,6 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+WAYS = ("timm", "dino")  # of resampling
+# DINO's kernel (PyTorch's), and what it adds to the number of patches that it divides by.
+_A, _OFFSET = -0.75, 0.1
+
 
 def sincos(height: int, width: int, features: int, temperature: float = 1e4) -> np.ndarray:
     """Sines and cosines of both coordinates, as MAE and MoCo v3 have them (arXiv:2111.06377, A.1).
@@ -34,16 +38,18 @@ def sincos(height: int, width: int, features: int, temperature: float = 1e4) -> 
     return np.concatenate([columns, rows], axis=-1).astype(np.float32)
 
 
-def resample(grid: jax.Array, height: int, width: int) -> jax.Array:
+def resample(grid: jax.Array, height: int, width: int, way: str = "timm") -> jax.Array:
     """Position vectors of a grid stretched over a picture of another size.
 
-    Bicubic (Keys, a = -1/2), with antialiasing where the new grid is coarser: what timm does
-    (resample_abs_pos_embed), and DINOv2 with registers. DINOv2 without them interpolates by
-    a = -3/4 and without antialiasing, which differs by little.
+    Bicubic in either way. 'timm' (resample_abs_pos_embed) has Keys' a = -1/2, and antialiasing
+    where the new grid is coarser; so has DINOv2 with registers. 'dino' has a = -3/4, no
+    antialiasing, and a grid that is a tenth of a patch larger than it is: DINO, and DINOv2 without
+    registers (interpolate_pos_encoding).
 
     Args:
       grid: [h, w, C].
       height, width: of the result.
+      way: one of WAYS.
 
     Returns:
       [height, width, C] float32; the grid itself where it has that size.
@@ -51,4 +57,21 @@ def resample(grid: jax.Array, height: int, width: int) -> jax.Array:
     grid = grid.astype(jnp.float32)
     if grid.shape[:2] == (height, width):
         return grid
-    return jax.image.resize(grid, (height, width, grid.shape[-1]), "cubic", antialias=True)
+    if way == "timm":
+        return jax.image.resize(grid, (height, width, grid.shape[-1]), "cubic", antialias=True)
+    rows, columns = (_cubic(*sizes) for sizes in zip(grid.shape, (height, width), strict=False))
+    return jnp.einsum("yh,xw,hwc->yxc", rows, columns, grid, precision="highest")
+
+
+def _cubic(old: int, new: int) -> np.ndarray:
+    """[new, old] float32: DINO's interpolation along one side; beyond the border it goes on."""
+    source = (np.arange(new) + 0.5) * old / (new + _OFFSET) - 0.5
+    first = np.floor(source).astype(int) - 1
+    matrix = np.zeros((new, old))
+    for tap in range(4):
+        distance = np.abs(source - (first + tap))
+        near = ((_A + 2) * distance - (_A + 3)) * distance**2 + 1
+        far = _A * (((distance - 5) * distance + 8) * distance - 4)
+        place = np.clip(first + tap, 0, old - 1)
+        np.add.at(matrix, (np.arange(new), place), np.where(distance <= 1, near, far))
+    return matrix.astype(np.float32)

@@ -124,8 +124,9 @@ class ViT(nn.Module):
       width: of a token.
       heads: of each block's attention.
       grid: side of the square of position vectors that are learned, resampled to the picture's own
-        grid of patches (positions.resample). They start as sines and cosines (Beyer et al.,
-        arXiv:2205.01580); for MAE, which keeps them so, freeze `encoder/pos_embed`.
+        grid of patches. They start as sines and cosines (Beyer et al., arXiv:2205.01580); for
+        MAE, which keeps them so, freeze `encoder/pos_embed`.
+      resampling: the way they are, one of positions.WAYS.
       registers: tokens beside the class token that take up what is global (Darcet et al.,
         arXiv:2309.16588).
       layer_scale: see Block.
@@ -139,6 +140,7 @@ class ViT(nn.Module):
     width: int
     heads: int
     grid: int = 14
+    resampling: str = "timm"
     registers: int = 0
     layer_scale: float | None = None
     frames: int = 1
@@ -226,7 +228,8 @@ class ViT(nn.Module):
                 f"{self.frames} RGB frame(s); set `frames` to the number of stacked pictures"
             )
         patches = patchify(normalise(images, self.normalisation))
-        place = positions.resample(self.pos_embed, height // PATCH, width // PATCH)
+        shape = height // PATCH, width // PATCH
+        place = positions.resample(self.pos_embed, *shape, self.resampling)
         place = place.reshape(1, -1, self.width)
         if keep is not None:
             patches = jnp.take_along_axis(patches, keep[..., None], axis=1)

@@ -178,6 +178,33 @@ def test_positions_are_resampled_as_timm_does():
     np.testing.assert_allclose(ours, theirs[0].permute(1, 2, 0).numpy(), atol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(3, 20), (37, 16), (16, 16), (2, 7)])
+def test_positions_are_resampled_as_dino_does(shape):
+    """interpolate_pos_encoding of DINOv2 without registers: a scale, not a size, is asked for."""
+    grid = np.random.default_rng(0).standard_normal((7, 7, 3)).astype(np.float32)
+    ours = positions.resample(jnp.asarray(grid), *shape, "dino")
+    flat = positions.resample(jnp.full((7, 7, 3), 2.0), *shape, "dino")
+    np.testing.assert_allclose(flat, 2.0, atol=1e-5)
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing to compare with")
+    theirs = torch.nn.functional.interpolate(
+        torch.tensor(grid).permute(2, 0, 1)[None],
+        scale_factor=tuple((side + 0.1) / 7 for side in shape),
+        mode="bicubic",
+        antialias=False,
+    )
+    np.testing.assert_allclose(ours, theirs[0].permute(1, 2, 0).numpy(), atol=1e-5)
+
+
+def test_each_encoder_resamples_as_its_weights_were_trained():
+    ways = {kind: models.make_encoder(kind).resampling for kind in PARAMETERS}
+    dino = {kind for kind, way in ways.items() if way == "dino"}
+    assert dino == {kind for kind in PARAMETERS if kind.endswith("dinov2")} != set()
+    _, variables = encoder_and_variables()
+    both = [vit.ViTTiny(**SMALL, resampling=way) for way in positions.WAYS]
+    timm, dino = jax.jit(lambda v: [e.apply(v, IMAGES, False)[32] for e in both])(variables)
+    assert np.abs(timm - dino).max() > 1e-3
+
+
 def test_bfloat16_is_near_and_keeps_parameters_float32():
     encoder, variables = encoder_and_variables()
     images, half = IMAGES[:1, :32, :32], vit.ViTTiny(**SMALL, dtype=jnp.bfloat16)
