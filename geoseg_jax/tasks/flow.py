@@ -32,8 +32,19 @@ PROGRESS = "progress"
 
 
 def make(config: Any, data: Any = None) -> Task:
-    """The task for one configuration; reads config.task, config.model and config.train.steps."""
+    """The task for one configuration; reads config.task, config.model and config.train.steps.
+
+    Raises:
+      ValueError: for more of config.task.coarse_weights than the network has flows.
+    """
     del data  # every batch carries all that this task needs
+    flows, weights = _scales(config.model, config.task), config.task.get("coarse_weights", ())
+    if len(weights) > flows:
+        raise ValueError(
+            f"config.task.coarse_weights={tuple(weights)}: config.model.flow={config.model.flow!r} "
+            f"has {flows} flows, one for each weight at most; drop the last, or have more of "
+            "config.task.scale_weights where that is 'concat'"
+        )
     arm = _Flow(config)
     return Task(arm.init, arm.loss, arm.evaluate, flow_scores.summarise, arm.visualise)
 
@@ -160,7 +171,7 @@ def _network(model: Any, task: Any) -> FlowNet:
         encoder_name=model.encoder,
         design=model.flow,
         decoder_name=model.get("decoder", "unet"),
-        scales=len(task.scale_weights) if model.flow == "concat" else 4,
+        scales=_scales(model, task),
         width=model.get("flow_width", 32),
         radius=model.get("flow_radius", 4),
         layers=tuple(model.get("flow_layers", FlowNet.layers)),
@@ -169,6 +180,11 @@ def _network(model: Any, task: Any) -> FlowNet:
         dtype=jnp.dtype(model.compute_dtype),
         **options,
     )
+
+
+def _scales(model: Any, task: Any) -> int:
+    """How many flows the network has."""
+    return len(task.scale_weights) if model.flow == "concat" else 4
 
 
 def _frames(batch: Batch) -> jax.Array:

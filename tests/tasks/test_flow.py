@@ -116,6 +116,21 @@ def test_on_reduced_pictures_the_slope_leads_from_further_away():
     assert slopes[0] < 0 < slopes[2]
 
 
+@pytest.mark.parametrize(
+    ("arg", "scales", "coarse", "flows"),
+    [("paper,tiny", 2, 2, 2), ("paper,tiny", 2, 3, 2), ("strong,tiny", 1, 4, 4),
+     ("strong,tiny", 1, 5, 4)],
+)  # fmt: skip
+def test_no_weight_is_left_over(arg, scales, coarse, flows):
+    weights = {"task__scale_weights": (1.0,) * scales, "task__coarse_weights": (0.5,) * coarse}
+    config = make_config(arg, **weights)
+    if coarse <= flows:
+        task_flow.make(config)
+        return
+    with pytest.raises(ValueError, match=rf"coarse_weights=\(0.5, .*has {flows} flows.*drop the"):
+        task_flow.make(config)
+
+
 def test_paper_counts_smoothness_in_shares_of_the_sides():
     config = make_config("paper,tiny")
     frames = jnp.full((1, 2, *SIZE, 3), 0.5)
