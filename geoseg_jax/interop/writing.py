@@ -97,16 +97,7 @@ def write_torchvision(
     """
     if classes < 0:
         raise WeightsError(f"classes={classes} must be the classifier's outputs, or 0 for none")
-    flat = {
-        (collection, "encoder", *rest): np.asarray(leaf, np.float32)
-        for collection in ("params", "batch_stats")
-        for rest, leaf in traverse_util.flatten_dict(
-            dict(variables.get(collection, {}).get("encoder", {}))
-        ).items()
-    }
-    if not flat:
-        raise WeightsError(f"no encoder to write among the parts {sorted(variables['params'])}")
-    tensors = {names.encoder_name(p): names.to_torch(array) for p, array in flat.items()}
+    tensors = _encoder_tensors(variables)
     shapes = {name: array.shape for name, array in tensors.items()}
     encoder = names.recognise(shapes)
     names.check(names.encoder_slots(encoder), shapes, f"a {encoder}")
@@ -122,6 +113,20 @@ def write_torchvision(
     metadata |= source_metadata(source) if source else {}
     save(tensors, pathlib.Path(path), metadata)
     return encoder
+
+
+def _encoder_tensors(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The encoder's parameters and statistics under torchvision's names."""
+    flat = {
+        (collection, "encoder", *rest): np.asarray(leaf, np.float32)
+        for collection in ("params", "batch_stats")
+        for rest, leaf in traverse_util.flatten_dict(
+            dict(variables.get(collection, {}).get("encoder", {}))
+        ).items()
+    }
+    if not flat:
+        raise WeightsError(f"no encoder to write among the parts {sorted(variables['params'])}")
+    return {names.encoder_name(p): names.to_torch(array) for p, array in flat.items()}
 
 
 def write_timm(
