@@ -230,6 +230,9 @@ def describe(
             parent = origin[part]
             start = f"from {parent['source']} (sha256 {parent['taken'][part][:12]})"
         how = _how_it_learns(part, optimizer, settings_of(config))
+        if part == "encoder" and part in origin and how.startswith("learning"):
+            # Set by a config's init= for transformers, and not where --config.init_from is given.
+            how += f", layer decay {config.optimizer.get('layer_decay', 1.0):g}"
         lines.append(f"  {part:<8} {count:>12,} parameters  {how:<20} {start}")
     return "\n".join(lines)
 

@@ -106,9 +106,13 @@ def test_the_table_tells_what_is_taken_and_what_is_new(ancestor, tmp_path, capsy
     run(tmp_path, init_from=ancestor, scale={"encoder": 0.1})
     lines = capsys.readouterr().out.splitlines()
     encoder = next(line for line in lines if line.startswith("  encoder"))
-    assert "learning rate x 0.1" in encoder
+    assert "learning rate x 0.1, layer decay 1 " in encoder  # nothing has set it
     assert f"from {ancestor}" in encoder
-    assert "initialised" in next(line for line in lines if line.startswith("  head"))
+    head = next(line for line in lines if line.startswith("  head"))
+    assert "initialised" in head
+    assert "layer decay" not in head
+    run(tmp_path / "b", init_from=ancestor, optimizer__layer_decay=0.75)
+    assert "learning rate x 1, layer decay 0.75 " in capsys.readouterr().out
 
 
 def test_a_scaled_part_moves_less(ancestor, tmp_path):

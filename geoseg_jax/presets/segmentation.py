@@ -16,7 +16,7 @@ from geoseg_jax.presets.transfer import transfer
 # Options of every segmentation config, FILE.py:labels=16,frozen=True; what a config changes of
 # these defaults it says at its top.
 OPTIONS = {
-    "init": "",  # workdir, checkpoint or weights; '': random weights
+    "init": "",  # workdir, checkpoint or weights; '': random weights; see sections.OPTIONS
     "parts": ("encoder", "encoder+decoder"),  # what is taken from init
     "labels": 0,  # labelled pictures to train on; 0: all
     "subset": -1,  # of so many: -1 the first by name, k >= 0 the k-th at random
