@@ -50,7 +50,8 @@ def get_config(arg: str = "") -> ConfigDict:
     if options["preset"] == "paper_code" and options["views"] != supervised_depth.SUPERVISED:
         config.task.update({"smoothness": 6.0, "automask": False})
         config.task.jitter.update({"hue": 0.0, "probability": 1.0})
-        config.optimizer.update({"learning_rate": 5e-5, "schedule": "constant"})
+        config.optimizer.update({"name": "adam", "learning_rate": 5e-5, "schedule": "constant"})
+        config.optimizer.update({"weight_decay": 0.0, "clip_norm": 0.0, "layer_decay": 1.0})
     elif options["preset"] == "paper_code":
         config.optimizer.decay_at = 0.4
     return supervised_depth.finish(config, options)

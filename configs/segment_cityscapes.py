@@ -51,7 +51,7 @@ def get_config(arg: str = "") -> ConfigDict:
         config.train.best_metric = "miou"  # 4
         config.data.label_resize = "nearest"  # 5
         config.data.scale = ()
-        config.optimizer.warmup_steps = 0
+        config.optimizer.update({"warmup_steps": 0, "layer_decay": 1.0})
     elif options["imagenet"]:
         raise ValueError("segment_cityscapes.py:imagenet=True needs preset=paper_code")
     return segmentation.finish(config, options)

@@ -151,7 +151,7 @@ def paper_code(config: ConfigDict, imagenet: bool = False) -> None:
       imagenet: the arm that starts from ImageNet, whose input is normalised twice (3).
     """
     config.optimizer.update({"name": "adam", "learning_rate": 1e-5, "warmup_steps": 0})
-    config.optimizer.update({"weight_decay": 0.0, "clip_norm": 0.0})
+    config.optimizer.update({"weight_decay": 0.0, "clip_norm": 0.0, "layer_decay": 1.0})
     config.optimizer.accumulate_gradients = True  # 1: gradients are never set back to zero
     config.transfer.freeze = "statistics"  # 2: a frozen encoder's parameters go on learning
     config.task.normalise_twice = imagenet  # 3

@@ -101,6 +101,7 @@ def paper_code(config: ConfigDict) -> None:
     config.optimizer.update({"name": "adam", "learning_rate": 1e-4, "schedule": "step"})
     config.optimizer.update({"decay_at": 0.5, "decay_factor": 0.5})
     config.optimizer.update({"weight_decay": 0.0, "clip_norm": 0.0, "warmup_steps": 0})
+    config.optimizer.layer_decay = 1.0
 
 
 TASK = {
