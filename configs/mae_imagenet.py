@@ -9,7 +9,9 @@ Options behind the colon: geoseg_jax/presets/mae.py, and
   epochs=800, batch=4096: the learning rate, 1.5e-4 for a batch of 256, follows the batch.
 What to expect: the paper's top-1 after fine-tuning on ImageNet is 83.6 % (ViT-B) and 85.9 (ViT-L)
 from 1,600 epochs; of 800 epochs of a ViT-L it says 84.9 and 15.4 hours on 128 TPU-v3 cores.
-eval.json holds `mse` on hidden patches beside that of the mean colour. Not yet reproduced here.
+eval.json holds `mse` on hidden patches, each by its own mean and deviation, beside that of the
+answer 0 (`mse_constant`); with --config.task.normalise_patches=False it is of colours, beside that
+of the mean colour of what is seen. Not yet reproduced here.
 Hardware: several GPUs or TPUs for that batch. `smoke` runs on a CPU in about a minute.
 """
 
