@@ -23,7 +23,8 @@ What to expect: an absolute relative error of about .129 for monodepth2's mono t
 by Watson et al. (ManyDepth), CVPR 2021, on the test split at 416x128 without the lowest quarter:
 --config.data.eval_split=test --config.data.height=128 --config.data.width=416
 --config.data.keep_rows="(0.0,0.75)" --config.task.eval.crop=cityscapes. Not yet reproduced here.
-Hardware: one GPU; 50 epochs of 22,973 pairs at batch 8, as in Lao et al., are 143,000 steps.
+Hardware: one GPU; 50 epochs of 22,973 pairs at batch 8, as in Lao et al., are 143,000 steps,
+which were not timed here.
 """
 
 from ml_collections import ConfigDict

@@ -15,7 +15,13 @@ ImageNet weights, is .132 (mono), .130 (stereo) and .127 (mono+stereo); its mono
 and on improved ground truth, has .061. Not yet reproduced here at full length; the README has what
 was run. Supervision takes the improved ground truth (data_depth_annotated) where the evaluated
 frames have it, else single scans, which are full of the scanner's own parallax.
-Hardware: any; on a CPU, try it with --config.data.width=416 --config.data.height=128 first.
+Those numbers are of Eigen's 697 test frames. Here eval_split=eigen_test is every left frame with
+true depth of the same 28 drives, and eigen_train every frame of the others, where monodepth2 leaves
+out those in which the car stands still. To be held beside published numbers, a run needs the
+community's files of frames, a line `DRIVE FRAME l|r` each: --config.data.train_split=FILE and
+--config.data.eval_split=FILE (geoseg_jax/data/splits.py).
+Hardware: any, not timed here at full length; on a CPU, try it with --config.data.width=416
+--config.data.height=128 first.
 """
 
 from ml_collections import ConfigDict

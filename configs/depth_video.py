@@ -29,7 +29,8 @@ focal length as a share of the width (`focal_x`: 0.87 is 60 degrees, 0.5 is 90).
 fall below the other two, and look at the pictures. Both parts are of the same videos, which the log
 calls a leakage of drives: so it is, where anything else is judged on them. The papers find depth on
 KITTI to be as good with learned intrinsics as with given ones, which is not yet reproduced here.
-Hardware: any; an hour of video wants a GPU. On a CPU, try it with :resolution=224x128 first.
+Hardware: any; an hour of video wants a GPU, on which it was not timed here. On a CPU, try it with
+:resolution=224x128 first: 300 steps of 4 took 27 minutes on a core (docs/arms.md).
 """
 
 from ml_collections import ConfigDict

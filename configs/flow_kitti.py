@@ -22,8 +22,8 @@ decay; RAFT does not mirror, draws the factor's logarithm and erases patches of 
 PWC-Net also rotates and squeezes. It was not run at length here.
 Frames of 142 of the 200 pairs lie in drives that raw has too: eval.json counts shared drives. Their
 flow is never seen by strong and paper, which is how the field reports them.
-Hardware: any; about that of depth_kitti.py a step, more than twice that for supervised. On a CPU,
-try `smoke` first.
+Hardware: any; about that of depth_kitti.py a step, more than twice that for supervised. Not timed
+here on KITTI; docs/arms.md has the time of a pair of 288x192 on a CPU. There, try `smoke` first.
 """
 
 from ml_collections import ConfigDict

@@ -10,8 +10,8 @@ asked for is all that differs. Options behind the colon: geoseg_jax/presets/reco
 What to expect: the paper gives no number of its own for this task; eval.json holds `l1` within the
 holes beside the best single colour of the picture (`l1_constant`) and the mean of a hole's
 surroundings (`l1_surroundings`), the number to beat. Not yet run here at full length.
-Hardware: any; a step costs less than one of depth_kitti.py:stereo. `smoke` runs on a CPU in about a
-minute.
+Hardware: any; a step costs less than one of depth_kitti.py:stereo; not timed here. `smoke` runs on
+a CPU in about a minute.
 """
 
 from ml_collections import ConfigDict

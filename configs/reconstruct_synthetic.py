@@ -5,8 +5,10 @@
 The paper's control arm (see reconstruct_kitti.py) on the pictures that depth_synthetic.py and
 flow_synthetic.py see. Options behind the colon: geoseg_jax/presets/reconstruction.py, and world:
 street (the default) or room. eval.json has `l1` within the holes beside the best single colour of
-the picture (`l1_constant`) and the mean of a hole's surroundings (`l1_surroundings`).
-Hardware: a laptop's CPU, minutes.
+the picture (`l1_constant`) and the mean of a hole's surroundings (`l1_surroundings`), the number to
+beat. What to expect: no score of it was written down yet (docs/arms.md).
+Hardware: a laptop's CPU. Not timed here; a step costs less than one of quickstart.py, which has as
+many of them.
 """
 
 from ml_collections import ConfigDict

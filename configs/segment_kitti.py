@@ -11,6 +11,7 @@ Options behind the colon: geoseg_jax/presets/segmentation.py, with labels=16 as 
     segmentation.paper_code: the first 16 train, all others test, 34 outputs, 20,000 steps;
   imagenet=True: with paper_code, for the arm that starts from ImageNet.
 Second-hand numbers of the paper are not claimed here; nothing was run at full length yet.
+Hardware: 20,000 steps of 16 want a GPU; not timed here.
 """
 
 from ml_collections import ConfigDict
