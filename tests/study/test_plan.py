@@ -52,6 +52,13 @@ def test_a_chain_is_what_a_pretraining_starts_from_and_itself(tmp_path):
     assert all(made.start(cell) == second for cell in made.cells if cell.factors["arm"] == "chain")
 
 
+@pytest.mark.parametrize(("steps", "warm_up"), [(100, 10), (20, 5), (3, 0)])
+def test_no_cell_warms_up_for_more_than_a_quarter(steps, warm_up, tmp_path):
+    target = {"config": "configs/segment_synthetic.py", "set": {"train": {"steps": steps}}}
+    cell = plan(tmp_path, target=target).cells[0]
+    assert cell.config.optimizer.warmup_steps == warm_up
+
+
 def test_a_file_of_weights_is_an_arm_without_training(tmp_path):
     made = plan(tmp_path, arms=({"name": "random"}, {"name": "imagenet", "weights": "r18.pth"}))
     assert not made.pretrainings
