@@ -78,15 +78,14 @@ def conduct(
     audit.check(made, study.get("declared", ()))
     jobs = [] if report_only else _choose(made, part, only)  # as long as the budget lets them be
     if dry_run or commands:
-        lines = preview.commands(made, part, command)
-        say(preview.describe(made, study, costs) if dry_run else "\n".join(lines))
+        listed = preview.commands(made, part, command)
+        say(preview.describe(made, study, costs) if dry_run else listed)
         return 0
     workdir.mkdir(parents=True, exist_ok=True)
     manifest.write_json(workdir / STUDY, study)
-    ended = run.Ended(0, [])
+    train = functools.partial(_train, made, jobs, study, costs)
+    ended = _share(count, train, jobs) if count > 1 and len(jobs) > 1 else train(say)
     if jobs:
-        train = functools.partial(_train, made, jobs, study, costs)
-        ended = _share(count, train, jobs) if count > 1 and len(jobs) > 1 else train(say)
         say(_ending(jobs, ended, started))
     if ended.signal:
         return 128 + ended.signal

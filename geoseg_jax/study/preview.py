@@ -43,7 +43,7 @@ def describe(made: Plan, study: Mapping[str, Any], costs: Mapping[str, Cost]) ->
     return "\n".join(lines)
 
 
-def commands(made: Plan, part: tuple[int, int], whole: str) -> list[str]:
+def commands(made: Plan, part: tuple[int, int], whole: str) -> str:
     """A command for each job, for a job array, in an order in which they can be done; then the
     report's. Lines that begin with # say what must be done before what follows.
 
@@ -56,7 +56,7 @@ def commands(made: Plan, part: tuple[int, int], whole: str) -> list[str]:
     cells = [job.id for job in jobs if job not in made.pretrainings]
     chained = any(job.config.get("init_from") for job in made.pretrainings)
     order = "; what one starts from stands before it" if chained else ""
-    return [
+    lines = [
         f"# {len(pretrainings)} pre-trainings{order}",
         *(f"{whole} --only={name}" for name in pretrainings),
         f"# {len(cells)} cells, each after its pre-training",
@@ -64,6 +64,7 @@ def commands(made: Plan, part: tuple[int, int], whole: str) -> list[str]:
         "# when all are done",
         f"{whole} --report",
     ]
+    return "\n".join(lines)
 
 
 def _state(workdir: pathlib.Path) -> str:

@@ -1,0 +1,333 @@
+"""The page in a browser: it opens, shows the study's numbers, filters, and asks for nothing."""
+
+import csv
+import io
+import itertools
+import json
+import re
+
+import pytest
+
+from geoseg_jax.report import findings, page
+from geoseg_jax.study import results
+from tests.report import browser, made_up
+from tests.report.test_page import HOSTILE
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    path = browser.find()
+    if path is None:
+        pytest.skip("no Chromium: install one, or name it in GEOSEG_JAX_CHROMIUM")
+    with browser.Browser(path) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    text = page.render(made_up.study())
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def opened(chromium, file):
+    """The page in a window of 1280 x 900, and afterwards no error and no request but the file."""
+    chromium.prefer("light")
+    chromium.open(file)
+    yield chromium
+    assert chromium.errors == []
+    assert chromium.requests == [file.as_uri()]
+
+
+def words(tab: browser.Browser, selector: str) -> list[str]:
+    """What a reader sees of every element that the selector finds."""
+    return tab.run(
+        f"[...document.querySelectorAll({json.dumps(selector)})].map((e) => e.innerText)"
+    )
+
+
+def shown(x: float, sign: bool = False) -> str:
+    return f"{100 * x:{'+' if sign else ''}.1f}".replace("-", "−")
+
+
+def test_it_opens_with_every_section(opened):
+    sections = opened.run(
+        "[...document.querySelectorAll('section:not([hidden])')].map((s) => s.id)"
+    )
+    assert sections[:5] == ["overall", "glance", "labels", "comparisons", "efficiency"]
+    assert sections[5] == "learning"
+    assert sections[6:] == ["classes", "panels", "cka", "pca", "arms", "unfinished", "repeat"]
+    box = opened.run("document.querySelector('.answer').getBoundingClientRect().bottom")
+    assert box < 450
+    assert "190 runs, 2 more failed or missing" in words(opened, "#facts")[0]
+
+
+def test_it_says_what_is_missing(chromium, tmp_path):
+    path = tmp_path / "bare.html"
+    path.write_text(page.render(made_up.bare()), encoding="utf-8")
+    chromium.open(path)
+    assert chromium.errors == []
+    headings = words(chromium, "section:not([hidden]) h2")
+    assert headings == ["Runs that did not end", "How to repeat it"]
+    assert "ValueError: no labels" in words(chromium, "#unfinished")[0]
+    assert "no numbers yet" in words(chromium, "#facts")[0]
+
+
+def test_both_tables_show_the_numbers_of_the_study(opened):
+    groups = made_up.study()["groups"]
+    cells = words(opened, ".glance tbody td")
+    arms = words(opened, ".glance tbody th .arm")
+    order = list(itertools.product(("fine_tuned", "frozen"), (8, 16, 64)))
+    assert len(cells) == len(groups) == 48
+    for (arm, (training, labels)), cell in zip(itertools.product(arms, order), cells, strict=True):
+        [g] = [
+            g
+            for g in groups
+            if made_up.ARMS[g["arm"]][0] == arm
+            and (g["training"], g["labels"]) == (training, labels)
+        ]
+        wanted = f"{shown(g['mean'])} ± {shown(g['std'])}"
+        if arm != "Random":
+            wanted += f" {shown(g['difference'], True)} "
+            wanted += f"{shown(g['difference_low'], True)} to {shown(g['difference_high'], True)}"
+        assert " ".join(cell.split()) == wanted
+    found = words(opened, "#comparisons td:nth-child(3)")
+    wanted = [shown(g["difference"], True) for g in groups if g["difference"] is not None]
+    assert sorted(x.split()[0] for x in found if x != "reference") == sorted(wanted)
+
+
+def test_flags_stand_in_the_table(opened):
+    assert words(opened, "#glance .notes li") == [made_up.WARNING]
+    flagged = opened.run(
+        "[...document.querySelectorAll('.glance tr')].filter((r) => r.querySelector('.flag'))"
+        ".map((r) => r.querySelector('.arm').innerText)"
+    )
+    assert flagged == ["Depth, supervised"]
+
+
+def test_the_limits_of_few_pairs_are_told(opened):
+    assert words(opened, "#comparisons .note") == [findings.explanation(made_up.study())]
+
+
+def test_over_all_conditions(opened):
+    rows = words(opened, ".overall tbody tr")
+    found = sorted(made_up.study()["overall"], key=lambda o: -o["difference"])
+    assert len(found) == 7
+    for row, result in zip(rows, found, strict=True):
+        label, _, _ = made_up.ARMS[result["arm"]]
+        numbers = [shown(result[f"difference{end}"], True) for end in ("", "_low", "_high")]
+        text = " ".join(row.split())
+        assert text.startswith(label)
+        assert f"{numbers[0]} ({numbers[1]} to {numbers[2]})" in text
+        low = result["bootstrap_low"]
+        assert ("no interval" if low is None else f"{shown(low, True)} to ") in text
+        assert text.endswith(f"{result['ahead']} of 6")
+
+
+def test_all_labels_stand_at_the_end(chromium, tmp_path):
+    rows = made_up.study(arms=2, pictures=False)["rows"]
+    # 64 become 0, all there are; and an underscore that must stay.
+    rows = [row | {"labels": row["labels"] % 64, "encoder": "vit_s16"} for row in rows]
+    path = tmp_path / "all.html"
+    path.write_text(page.render(results.assemble(rows, "random")), encoding="utf-8")
+    chromium.open(path)
+    assert chromium.errors == []
+    assert (
+        words(chromium, ".glance thead tr:last-child th")
+        == ["8 labels", "16 labels", "all labels"] * 2
+    )
+    ticks = chromium.run(
+        "[...document.querySelectorAll('#labels .tick.middle')].map((t) => t.textContent)"
+    )
+    assert ticks == ["8", "16", "all"] * 2
+    ticks = chromium.run(
+        "[...document.querySelectorAll('#efficiency .tick.middle')].map((t) => t.textContent)"
+    )
+    assert ticks == ["8", "16"] * 2
+    assert "encoder vit_s16" in words(chromium, "#repeat")[0]
+
+
+def test_filters_by_mouse_and_keyboard(opened):
+    count = "document.querySelectorAll('#comparisons tbody tr:not(.runs):not(.condition)').length"
+    assert opened.run(count) == 48
+    opened.click("document.querySelector('input[data-value=frozen]')")
+    assert opened.run(count) == 24
+    assert words(opened, ".glance .lot") == ["fine-tuned"]
+    assert len(words(opened, "#labels figure")) == 1
+    opened.run("document.querySelector('input[data-value=flow_paper]').focus()")
+    opened.press(" ")
+    assert opened.run(count) == 21
+    for section in (
+        "glance",
+        "labels",
+        "comparisons",
+        "learning",
+        "classes",
+        "panels",
+        "cka",
+        "pca",
+    ):
+        assert "Flow, paper" not in words(opened, f"#{section}")[0]
+    assert words(opened, "#said") == ["21 of 48 results shown"]
+    opened.press("Tab", " ")  # flow_strong, the next
+    assert opened.run(count) == 18
+    opened.click("document.getElementById('reset')")
+    assert opened.run(count) == 48
+
+
+def test_filters_that_leave_nothing(opened):
+    for value in ("8", "16", "64"):
+        opened.click(f"document.querySelector('input[data-value=\"{value}\"]')")
+    assert "leave nothing" in words(opened, "#nothing")[0]
+
+
+def test_hover_shows_values(opened):
+    group = made_up.study()["groups"][1]  # classification, 8 labels, fine-tuned
+    opened.place("document.querySelector('#labels .chart')")
+    x, y = opened.place("document.querySelector('#labels [data-arm=\"1\"] .mark')")
+    opened.point(x + 1, y + 1)
+    [tip] = words(opened, "#tip")
+    assert tip.startswith("Classification")
+    for value in ("mean", "low", "high"):
+        assert shown(group[value]) in tip
+    assert shown(group["difference_low"], True) in tip
+    corner = opened.run(
+        "(() => { const b = document.querySelector('#labels .chart').getBoundingClientRect();"
+        " return [b.left + 2, b.bottom - 2]; })()"
+    )
+    opened.point(*corner)  # within the chart, far from every mark
+    assert opened.run("document.getElementById('tip').hidden")
+
+
+@pytest.mark.parametrize("section", ["glance", "labels", "classes", "cka"])
+def test_a_tap_shows_values_until_the_next_elsewhere(opened, section):
+    # At a glance, the number itself is a link to its runs.
+    places = {"labels": '[data-arm="1"] .mark', "glance": "td .below"}
+    within = places.get(section, "tbody td")
+    opened.place(f"document.querySelector('#{section} table, #{section} .chart')")
+    opened.tap(*opened.place(f"document.querySelector('#{section} {within}')"))
+    assert words(opened, "#tip dd") != []
+    assert not opened.run("document.getElementById('tip').hidden")
+    opened.tap(3, 3)
+    assert opened.run("document.getElementById('tip').hidden")
+
+
+def test_arrow_keys_go_through_a_chart(opened):
+    opened.place("document.querySelector('#labels .chart')")
+    opened.run("document.querySelector('#labels .chart').focus()")
+    tips = []
+    for key in ("ArrowRight", "ArrowRight", "ArrowRight", "ArrowUp"):
+        opened.press(key)
+        tips += words(opened, "#tip")
+    facts = [tip.split("\n") for tip in tips]
+    assert [f[0] for f in facts[:3]] == ["Random"] * 3
+    assert [f[f.index("labels") + 1] for f in facts] == ["8", "16", "64", "64"]
+    assert facts[3][0] != "Random"
+    opened.press("Escape")
+    assert opened.run("document.getElementById('tip').hidden")
+
+
+def test_a_number_leads_to_its_runs(opened):
+    opened.click("document.querySelector('.glance .number')")
+    runs = words(opened, ".runs:not([hidden]) tbody tr")
+    rows = [r for r in made_up.study()["rows"] if r["arm"] == "depth_stereo"][:4]
+    assert [f"{100 * r['miou']:.2f}" in text for r, text in zip(rows, runs, strict=True)] == [
+        True
+    ] * 4
+    assert [r["command"] in text for r, text in zip(rows, runs, strict=True)] == [True] * 4
+    assert opened.run("document.activeElement.getAttribute('aria-expanded')") == "true"
+    opened.press("Enter")
+    assert words(opened, ".runs:not([hidden])") == []
+
+
+def test_sorting(opened):
+    opened.click("document.querySelector('[data-sort=arm]')")
+    first = words(opened, "#comparisons tbody:nth-of-type(1) .arm")
+    assert first == sorted(first)
+    assert words(opened, "#comparisons [aria-sort=ascending]") == ["Arm ↑"]
+    opened.press("Enter")
+    assert words(opened, "#comparisons tbody:nth-of-type(1) .arm") == first[::-1]
+    opened.click("document.querySelector('[data-sort=difference]')")
+    found = words(opened, "#comparisons tbody:nth-of-type(1) td:nth-child(3)")
+    numbers = [float(x.split()[0].replace("−", "-")) for x in found if x != "reference"]
+    assert numbers == sorted(numbers, reverse=True)
+    assert found[-1] == "reference"  # without a number, last
+
+
+def test_pictures_in_one_place(opened):
+    opened.click("document.querySelectorAll('.picture')[2]")
+    assert words(opened, "#zoom b") == ["Random"]
+    opened.press("ArrowRight")
+    assert words(opened, "#zoom b") == ["Classification"]
+    opened.press("ArrowLeft", "ArrowLeft", "ArrowLeft", "ArrowLeft")
+    assert words(opened, "#zoom b") == ["Flow, strong"]
+    opened.press("Escape")
+    assert not opened.run("document.getElementById('zoom').open")
+
+
+def test_light_and_dark(opened, file):
+    background = "getComputedStyle(document.body).backgroundColor"
+    light = opened.run(background)
+    opened.click("document.getElementById('theme')")
+    dark = opened.run(background)
+    brightness = [sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in (light, dark)]
+    assert brightness[0] > 700
+    assert brightness[1] < 100
+    opened.open(file)
+    assert opened.run(background) == dark  # the choice is kept
+    opened.run("localStorage.clear()")
+    opened.open(file)
+    assert opened.run(background) == light
+    opened.prefer("dark")
+    assert opened.run(background) == dark  # and else the system's is taken
+
+
+def test_a_printer_gets_light_and_no_buttons(opened):
+    opened.prefer("dark", media="print")
+    opened.resize(720)  # A4 within its margins
+    assert opened.run("document.documentElement.scrollWidth") == 720
+    assert opened.run("getComputedStyle(document.body).backgroundColor") == "rgb(253, 253, 251)"
+    assert opened.run("getComputedStyle(document.getElementById('filters')).display") == "none"
+    opened.prefer("light")
+
+
+@pytest.mark.parametrize("width", [390, 768, 1280])
+def test_nothing_sticks_out(opened, width):
+    opened.resize(width)
+    assert opened.run("new Promise((r) => requestAnimationFrame(() => requestAnimationFrame(() =>"
+                      " r(document.documentElement.scrollWidth))))") == width  # fmt: skip
+    charts = opened.run("[...document.querySelectorAll('.chart')].map((c) => c.clientWidth)")
+    assert len(charts) == 10
+    assert all(200 < chart <= width for chart in charts)
+
+
+def test_the_runs_as_csv(opened):
+    saved = opened.run(
+        "new Promise((done) => { URL.createObjectURL = (blob) => { blob.text().then(done);"
+        " return '#'; }; HTMLAnchorElement.prototype.click = () => {};"
+        " [...document.querySelectorAll('button')].find((b) => /CSV/.test(b.innerText)).click(); })"
+    )
+    found = list(csv.DictReader(io.StringIO(saved)))
+    rows = made_up.study()["rows"]
+    assert [r["cell"] for r in found] == [r["cell"] for r in rows]
+    values = [float(r["miou"]) if r["miou"] else None for r in found]
+    assert values == [r["miou"] for r in rows]
+    assert found[5]["error"] == "FloatingPointError: loss is nan"
+
+
+def test_hostile_text_in_a_browser(chromium, tmp_path):
+    path = tmp_path / "hostile.html"
+    path.write_text(page.render(made_up.hostile(HOSTILE)), encoding="utf-8")
+    chromium.open(path)
+    chromium.run("document.querySelectorAll('.fold').forEach((b) => b.click())")
+    chromium.click("document.querySelector('.picture')")
+    assert chromium.errors == []
+    assert chromium.requests == [path.as_uri()]
+    assert chromium.run("document.title") == HOSTILE
+    assert chromium.run("document.querySelectorAll('script').length") == 2
+    sources = chromium.run("[...document.images].map((i) => i.src.slice(0, 11))")
+    assert set(sources) == {"data:image/"}
+    for selector in ("h1", ".answer p", ".glance .arm", "#classes th", "#zoom b", ".runs td"):
+        assert any(HOSTILE in word for word in words(chromium, selector)), selector
