@@ -32,7 +32,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from geoseg_jax import config_files, settings
+from geoseg_jax import changes, config_files, settings
 from geoseg_jax.data import factory, pack_merge, pack_parts, packed
 from geoseg_jax.data.made_once import made_once
 from geoseg_jax.data.pack_parts import NAMES, RECORDS, SPLITS, part_path
@@ -123,8 +123,8 @@ def write_plan(parts: pathlib.Path, plan: dict[str, Any]) -> None:
     plan = json.loads(json.dumps(plan))
     if path.is_file():
         before = json.loads(path.read_text(encoding="utf-8"))
-        if before != plan:
-            differ = settings.changed(before, plan)
+        differ = changes.changed(before, plan)
+        if differ:
             lines = (f"{key}: {was!r} -> {now!r}" for key, (was, now) in differ.items())
             raise DataError(
                 f"{parts} is of another preparation ({'; '.join(lines)}); choose another --out, or "

@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from geoseg_jax import manifest, settings
+from geoseg_jax import changes, manifest, settings
 from geoseg_jax.checkpoints import Checkpoints
 
 
@@ -40,8 +40,8 @@ def look(
             )
         return Found(0, {}, [], None)
     meta = checkpoints.read_meta(step)
-    changes = settings.check_resume(meta["config"], settings.plain(config), str(workdir))
-    notes = [f"changed since the last start: {change}" for change in changes]
+    changed = changes.check_resume(meta["config"], settings.plain(config), str(workdir))
+    notes = [f"changed since the last start: {change}" for change in changed]
     if meta["data"] != papers["sha256"]:
         raise settings.ConfigError(
             f"the data is not what {workdir} was started with (sha256 {meta['data'][:12]}, now "

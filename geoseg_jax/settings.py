@@ -64,21 +64,6 @@ NEEDED = {
 # Tasks that need neither neighbours nor a truth.
 SINGLE_PICTURES = ("reconstruction", "mae", "moco")
 
-# What may differ when a run is continued: none of it changes the numbers of the steps done. The
-# number of steps does change those to come, where the schedule of the learning rate ends with it.
-CHANGEABLE = (
-    "train.steps",
-    "train.log_every",
-    "train.eval_every",
-    "train.checkpoint_every",
-    "train.pictures_every",
-    "train.eval_batch_size",
-    "train.profile_at",
-    "data.root",
-    "data.workers",
-    "data.cache_dir",
-)
-
 
 def find_config(argument: str) -> str:
     """FILE.py[:ARGUMENT] as it is, or with FILE in the package or checkout if it isn't here.
@@ -158,7 +143,7 @@ def check(config: Mapping[str, Any], skip: tuple[str, ...] = ()) -> None:
 def check_warm_up(config: Mapping[str, Any]) -> None:
     """Refuses a warm-up as long as the training, whose learning rate never gets to its peak.
 
-    For what a person starts; cells of a study's trial may be shorter than their warm-up.
+    For what a person starts: a study shortens the warm-up of its jobs itself.
 
     Raises:
       ConfigError: naming both, with a twentieth as the remedy.
@@ -418,32 +403,3 @@ def _check_crop_area(flat: Mapping[str, Any]) -> None:
                 f"config.{key}={flat[key]} does not go with config.data.crop_area="
                 f"{flat['data.crop_area']}; set one of them to ()"
             )
-
-
-def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Keys whose values differ -> (old, new), with None for a key that one side lacks."""
-    before, after = flatten(old), flatten(new)
-    keys = sorted(before.keys() | after.keys())
-    return {k: (before.get(k), after.get(k)) for k in keys if before.get(k) != after.get(k)}
-
-
-def check_resume(old: Mapping[str, Any], new: Mapping[str, Any], workdir: str) -> list[str]:
-    """Compares the config of a run with the one it is to be continued with.
-
-    Returns:
-      One line for every difference that is allowed (see CHANGEABLE).
-
-    Raises:
-      ConfigError: where a setting differs that would make it another experiment.
-    """
-    differences = changed(old, new)
-    lines = {key: f"config.{key}: {was!r} -> {now!r}" for key, (was, now) in differences.items()}
-    refused = [line for key, line in lines.items() if key not in CHANGEABLE]
-    if refused:
-        raise ConfigError(
-            f"{workdir} holds a run with other settings ({'; '.join(refused)}); go on with the "
-            "settings it has, or choose another --workdir"
-        )
-    if "train.steps" in lines and flatten(new).get("optimizer.schedule") != "constant":
-        lines["train.steps"] += ", which changes the learning rate of the steps to come"
-    return list(lines.values())

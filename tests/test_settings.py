@@ -130,24 +130,6 @@ def test_a_warm_up_ends_before_the_training():
         settings.check_warm_up(tiny.make_config(optimizer__warmup_steps=100, train__steps=100))
 
 
-def test_what_may_change_on_resume():
-    old = settings.plain(tiny.make_config())
-    longer = settings.plain(tiny.make_config(train__steps=20, train__log_every=1))
-    assert settings.check_resume(old, longer, "W") == [
-        "config.train.log_every: 2 -> 1",
-        "config.train.steps: 10 -> 20, which changes the learning rate of the steps to come",
-    ]
-    assert settings.check_resume(old, old, "W") == []
-    other = settings.plain(tiny.make_config(optimizer__learning_rate=0.5))
-    with pytest.raises(ConfigError, match=r"learning_rate: 0.01 -> 0.5.*another --workdir"):
-        settings.check_resume(old, other, "W")
-
-
-def test_tuples_and_lists_are_the_same_setting():
-    assert settings.changed({"a": (1, (2,))}, {"a": [1, [2]]}) == {}
-    assert settings.changed({"a": 1, "b": 2}, {"a": 1}) == {"b": (2, None)}
-
-
 def test_configs_are_found_from_anywhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = settings.find_config("configs/depth_kitti.py:mono,resnet50")

@@ -19,8 +19,9 @@ KEYS = ("flow", "flow_valid", "flow_visible")
 def resize(maps: Mapping[str, np.ndarray], height: int, width: int) -> dict[str, np.ndarray]:
     """The flow of a record at [height, width], in pixels of that size.
 
-    Dense truth, known at each pixel, is interpolated linearly, so that an affine flow remains one;
-    beyond the outermost pixels' centres, where it would have to be extrapolated, it is not known.
+    Dense truth, known at each pixel of a rectangle, is interpolated linearly, so that an affine
+    flow remains one; beyond the outermost pixels' centres, where it would have to be extrapolated,
+    it is not known.
     Truth with gaps (a scanner's points) is never mixed, see `_scattered`.
 
     Args:
@@ -33,17 +34,35 @@ def resize(maps: Mapping[str, np.ndarray], height: int, width: int) -> dict[str,
     h, w = maps["flow_valid"].shape
     if (h, w) == (height, width):
         return dict(maps)
-    way = _interpolated if maps["flow_valid"].all() else _scattered
+    way = _interpolated if _is_dense(maps["flow_valid"]) else _scattered
     resized = way(maps, height, width)
     resized["flow"] *= np.array([width / w, height / h], np.float32)
     return resized
 
 
+def _is_dense(valid: np.ndarray) -> bool:
+    """Whether a rectangle is known as a whole, and no more: the picture, or less an edge of it that
+    an earlier enlargement has left unknown.
+    """
+    rows, columns = valid.any(axis=1), valid.any(axis=0)
+    return bool(rows.any() and valid[rows][:, columns].all() and _is_run(rows) and _is_run(columns))
+
+
+def _is_run(known: np.ndarray) -> bool:
+    """Whether what is known along one side has no gap."""
+    places = np.flatnonzero(known)
+    return places[-1] - places[0] + 1 == len(places)
+
+
 def _interpolated(maps: Mapping[str, np.ndarray], height: int, width: int) -> dict[str, np.ndarray]:
     """Dense flow at the new pixels' centres, in its old pixels; masks by the nearest pixel."""
     h, w = maps["flow_valid"].shape
-    flow = cv2.resize(maps["flow"], (width, height), interpolation=cv2.INTER_LINEAR)
+    flow, share = (
+        cv2.resize(m, (width, height), interpolation=cv2.INTER_LINEAR)
+        for m in (maps["flow"], maps["flow_valid"].astype(np.float32))
+    )
     inside = _between_centres(h, height)[:, None] & _between_centres(w, width)
+    inside &= share > 1 - 1e-5  # of known pixels alone
     resized = {"flow": np.where(inside[..., None], flow, 0), "flow_valid": inside}
     if "flow_visible" in maps:
         rows = pictures.nearest(h, height, np.arange(height))

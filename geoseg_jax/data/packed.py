@@ -25,7 +25,7 @@ from geoseg_jax.data.pack_parts import NAMES, SPLITS, array_from, sha256
 from geoseg_jax.data.source import DataError, Record
 
 FILE = "pack.json"
-FORMAT = 1  # of the folder; raised with any change to it
+FORMAT = 2  # of the folder; raised with any change to it or to what sources serve
 VERSION = "1.0.0"  # of its parts as data sets of tensorflow-datasets
 SPLIT = "records"
 STEREO = "stereo"

@@ -115,7 +115,11 @@ def _scope(study: Study) -> str:
 def _untrained(study: Study) -> str:
     """What a frozen encoder of random weights is no measure of."""
     own = [a.get("config") for a in study["arms"] if a["name"] == study["reference"]]
-    if "frozen" not in study["factors"]["training"] or own != ["random weights"]:
+    factors = study["factors"]
+    with_statistics = not all(str(e).startswith("vit") for e in factors["encoder"])
+    told = any(arm["name"] == "statistics" for arm in study["arms"])
+    frozen = "frozen" in factors["training"] and with_statistics
+    if not frozen or told or own != ["random weights"]:
         return ""
     return (
         f"A frozen encoder of {label(study, study['reference'])} normalises by batch statistics of "

@@ -69,9 +69,13 @@ def _what(study: Found, best: Found, arms: int) -> str:
         by = f"{points(best['difference'])} points of {metric} above {reference}"
         name += f", the best of {arms} arms," if arms > 1 else ""
         return f"{name} lies {by} on average{_interval(best)}{_lead(study)}{rank}."
-    by = f"{points(-best['difference'])} points of {metric} below"
+    # Others, of which runs are missing, may be better.
+    whole = arms == len([o for o in study["overall"] if o["difference"] is not None])
+    none = "No arm is" if whole else f"Of {_count(arms, 'arm')} with all of its runs none is"
+    by = points(-best["difference"])
+    lies = f"lies {by} points of {metric} below" if float(by) else "is level with it"
     return (
-        f"No arm is better than {reference} on average over {where}; the nearest, {name}, lies {by}"
+        f"{none} better than {reference} on average over {where}; the nearest, {name}, {lies}"
         f"{_interval(best)}."
     )
 

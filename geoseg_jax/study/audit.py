@@ -8,9 +8,8 @@ import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from geoseg_jax import manifest, settings
+from geoseg_jax import changes, manifest, settings
 from geoseg_jax.study import guard
-from geoseg_jax.study.comparisons import CONDITION
 from geoseg_jax.study.guard import Difference
 from geoseg_jax.study.plan import Cell, Plan, Pretraining
 
@@ -25,7 +24,7 @@ def check(plan: Plan, declared: Sequence[str] = ()) -> None:
       guard.UnfairError: with a table of all differences of a kind.
     """
     check_fair(plan, declared)
-    found = [*_unplanned(plan), *_other_data(plan), *_other_parents(plan)]
+    found = [*_unplanned(plan), *_other_data(plan, declared), *_other_parents(plan)]
     if found:
         raise StaleError(found)
 
@@ -65,27 +64,27 @@ def _unplanned(plan: Plan) -> Iterator[Difference]:
         trained = _trained(job.workdir)
         if trained is None:
             continue
-        here = settings.flatten(settings.plain(job.config))
-        there = settings.flatten(trained)
-        for key in sorted((set(here) | set(there)) - set(guard.IRRELEVANT)):
-            pair = there.get(key), here.get(key)
+        for key, pair in changes.changed(trained, settings.plain(job.config)).items():
             if key == "init_from":  # the folder may have been moved as a whole; see _other_parents
                 pair = tuple(pathlib.Path(str(path or "")).name for path in pair)
-            if pair[0] != pair[1]:
+            if key not in guard.IRRELEVANT and pair[0] != pair[1]:
                 yield Difference(job.id, "the plan", key, *pair)
 
 
-def _other_data(plan: Plan) -> Iterator[Difference]:
-    """Finished cells that were not judged on what others of their condition were, or not trained on
-    what others of their labels and subset were, as where a root has changed.
+def _other_data(plan: Plan, declared: Sequence[str]) -> Iterator[Difference]:
+    """Finished cells that were not judged on what others of their resolution were, or not trained
+    on what others of their labels and subset were, as where a root has changed.
     """
+    arms_differ = any(key.startswith("data.") for key in declared)
     firsts: dict[tuple, tuple[str, str]] = {}
     for cell in plan.cells:
         done = manifest.read_json(cell.workdir / "manifest.json")
         if not done:
             continue
-        condition = tuple(cell.factors[name] for name in CONDITION)
-        for split, place in (("eval", condition), ("train", (*condition, cell.factors["subset"]))):
+        factors = cell.factors
+        alike = (factors["resolution"], factors["arm"] if arms_differ else "")
+        subset = factors["subset"] if factors["labels"] else ""  # all labels have none
+        for split, place in (("eval", alike), ("train", (*alike, factors["labels"], subset))):
             told = done["data"][split]["sha256"]
             first, expected = firsts.setdefault((split, place), (cell.id, told))
             if told != expected:
@@ -93,25 +92,26 @@ def _other_data(plan: Plan) -> Iterator[Difference]:
 
 
 def _other_parents(plan: Plan) -> Iterator[Difference]:
-    """Finished jobs that started from another encoder than their pre-training has now, or than the
-    first that started from the same place.
+    """Finished jobs that started from other weights than their pre-training has now, or than the
+    first that started from the same place; part by part, as encoder and decoder.
     """
-    firsts: dict[str, tuple[str, str]] = {}
+    firsts: dict[tuple[str, str], tuple[str, str]] = {}
     for job in (*plan.pretrainings, *plan.cells):
         done = manifest.read_json(job.workdir / "manifest.json")
         if not done or not done.get("parents"):
             continue
-        told = done["parents"][-1]["taken"]["encoder"]
-        expected = _ended_with(plan, job) or (job.id, told)
-        other, expected = firsts.setdefault(str(job.config.init_from), expected)
-        if told != expected:
-            yield Difference(job.id, other, "encoder at the start", told[:12], expected[:12])
+        now = _ended_with(plan, job)
+        for part, told in done["parents"][-1]["taken"].items():
+            expected = (plan.start(job).id, now[part]) if part in now else (job.id, told)
+            other, expected = firsts.setdefault((str(job.config.init_from), part), expected)
+            if told != expected:
+                yield Difference(job.id, other, f"{part} at the start", told[:12], expected[:12])
 
 
-def _ended_with(plan: Plan, job: Pretraining | Cell) -> tuple[str, str] | None:
-    """(id, hash) of the encoder at the end of what the job starts from, where that is known."""
+def _ended_with(plan: Plan, job: Pretraining | Cell) -> dict[str, str]:
+    """Hashes of the parts at the end of what the job starts from; {} where they aren't known."""
     start = plan.start(job)
     if start is None or job.config.transfer.checkpoint != "latest":
-        return None
+        return {}
     done = manifest.read_json(start.workdir / "manifest.json")
-    return (start.id, done["parts_sha256"]["encoder"]) if done else None
+    return done["parts_sha256"] if done else {}

@@ -175,14 +175,17 @@ def lead(rows: Sequence[Row], ranked: Sequence[str], metric: str = "miou") -> di
       ranked: arms, the best first.
 
     Returns:
-      'arm', 'next', 'difference', 'difference_low' and 'difference_high'; None for fewer than two.
+      'arm', 'next', 'difference', 'difference_low' and 'difference_high'; None for fewer than
+      two, or without a condition in common.
     """
     if len(ranked) < 2:
         return None
     first, second = ranked[:2]
-    (found,) = overall([r for r in rows if r["arm"] in (first, second)], second, metric)
+    found = overall([r for r in rows if r["arm"] in (first, second)], second, metric)
+    if not found:  # no condition in common
+        return None
     kept = ("difference", "difference_low", "difference_high")
-    return {"arm": first, "next": second} | {name: found[name] for name in kept}
+    return {"arm": first, "next": second} | {name: found[0][name] for name in kept}
 
 
 def efficiency(rows: Sequence[Row], reference: str, metric: str = "miou") -> list[dict[str, Any]]:
@@ -206,7 +209,8 @@ def efficiency(rows: Sequence[Row], reference: str, metric: str = "miou") -> lis
         labels, rest = place[0] or _all_labels(cells), place[1:]
         units = _units(_scores(cells, metric), unit_name == "subset")
         if labels > 0 and units:
-            curves.setdefault(rest, {}).setdefault(arm, {})[labels] = units
+            # Where all labels are as many as a subset, the subsets count.
+            curves.setdefault(rest, {}).setdefault(arm, {}).setdefault(labels, units)
     found = []
     for rest, by_arm in curves.items():
         if len({n for scores in by_arm.values() for n in scores}) < 2 or reference not in by_arm:

@@ -8,7 +8,7 @@ through is the same in all cells in which these factors are; every other is the 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from geoseg_jax import settings
+from geoseg_jax import changes, settings
 from geoseg_jax.settings import ConfigError
 
 # A transformer that learns is trained by another optimiser: presets/encoders.suit_vit.
@@ -85,8 +85,9 @@ def differences(
 
 
 def _relevant(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The flat config, without what changes no number."""
-    return {k: v for k, v in settings.flatten(config).items() if k not in IRRELEVANT}
+    """The flat config, without what changes no number and what is off."""
+    flat = settings.flatten(config)
+    return {k: v for k, v in flat.items() if k not in IRRELEVANT and not changes.is_off(v)}
 
 
 def table(found: Sequence[Difference]) -> str:

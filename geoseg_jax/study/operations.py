@@ -15,8 +15,11 @@ _MOVING = frozenset(
         *("dynamic_slice", "pad", "concatenate", "dynamic_update_slice", "gather", "rev"),
         *("select_n", "copy", "convert_element_type", "iota", "stop_gradient"),
         *("device_put", "split", "bitcast_convert_type", "random_bits", "sharding_constraint"),
+        *("optimization_barrier",),
     }
 )
+# Primitives that carry the program by which two numbers become one.
+_COMBINING = ("scatter", "reduce", "select_and")
 
 
 def count(jaxpr: core.Jaxpr) -> float:
@@ -41,6 +44,8 @@ def _count_one(equation: core.JaxprEqn) -> float:
     name, params = equation.primitive.name, equation.params
     if name == "cond":
         return _count_branches(params)
+    if name.startswith(_COMBINING):
+        return _count_pointwise(equation)
     inner = [count(jaxpr) for jaxpr in _jaxprs(params)]
     if name == "scan":
         return params["length"] * sum(inner)

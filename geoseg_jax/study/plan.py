@@ -174,8 +174,9 @@ def _cell(study, arm, factors, workdir) -> Cell:
     config_files.change_all(config, study["target"].get("set", {}), "config.target.set")
     config_files.change_all(config, arm.get("target", {}), f"target of arm {arm['name']!r}")
     # Config files set a warm-up for the steps of their own; cells may have far fewer.
-    most = config.train.steps // 4
-    config.optimizer.warmup_steps = min(config.optimizer.warmup_steps, most)
+    if "warmup_steps" in config.optimizer:
+        most = config.train.steps // 4
+        config.optimizer.warmup_steps = min(config.optimizer.warmup_steps, most)
     if study["target"].get("root"):
         config.data.root = _root(study, study["target"]["root"], "config.target")
     name = cell_id(factors)

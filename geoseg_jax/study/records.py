@@ -31,9 +31,14 @@ class Record(NamedTuple):
 
 
 def read(workdir: pathlib.Path) -> Record | None:
-    """The record of the job with that workdir; None where it has not ended yet."""
+    """The record of the job with that workdir; None where it has not ended yet.
+
+    What is done and whose folder somebody has removed is to be done again.
+    """
     found = manifest.read_json(_path(workdir, "record"))
-    return Record(found["state"], found["seconds"], found["error"]) if found else None
+    if found is None or (found["state"] == DONE and not workdir.is_dir()):
+        return None
+    return Record(found["state"], found["seconds"], found["error"])
 
 
 def write(workdir: pathlib.Path, record: Record) -> None:

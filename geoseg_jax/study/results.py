@@ -104,7 +104,7 @@ def assemble(
     ranking = comparisons.ranking(overall)
     study = ABOUT | about
     for group in groups:
-        group["warning"] = _warning(group, study["arms"])
+        group["warning"] = _warning(group, study["arms"], rows)
     study |= {
         "metric": METRIC_NAMES.get(metric, metric),
         "metric_key": metric,
@@ -141,11 +141,19 @@ def _values(rows: Iterable[Row], name: str) -> list:
     return sorted(found, key=lambda n: n or math.inf) if name == "labels" else found
 
 
-def _warning(group: Mapping[str, Any], arms: Iterable[Mapping[str, Any]]) -> str:
-    """Of the arm and of its rows, each thing once."""
+def _warning(
+    group: Mapping[str, Any], arms: Iterable[Mapping[str, Any]], rows: Iterable[Row]
+) -> str:
+    """Of the rows, and of the arm what is not of some of its rows alone; each thing once."""
     said = [arm.get("warning") or "" for arm in arms if arm["name"] == group["arm"]]
-    parts = "; ".join((*said, group["warning"])).split("; ")
-    return "; ".join(filter(None, dict.fromkeys(parts)))
+    elsewhere = {
+        part
+        for row in rows
+        if row["arm"] == group["arm"]
+        for part in (row.get("warning") or "").split("; ")
+    }
+    own = [part for part in "; ".join(said).split("; ") if part not in elsewhere]
+    return "; ".join(filter(None, dict.fromkeys((*own, *group["warning"].split("; ")))))
 
 
 def _written(row: Row, name: str) -> str:

@@ -111,3 +111,20 @@ def test_ties_of_half_the_size_go_to_the_lower_right():
     half = flow_maps.resize({"flow": flow, "flow_valid": known}, 2, 2)
     assert half["flow_valid"].all()
     np.testing.assert_array_equal(half["flow"][..., 0] * 2, [[10, 14], [26, 28]])
+
+
+def test_what_was_enlarged_once_stays_dense():
+    """An enlargement leaves the outermost pixels unknown, which is no gap."""
+    once = flow_maps.resize(dense(), 74, 106)
+    assert not once["flow_valid"].all()
+    size = (111, 159)
+    twice = flow_maps.resize(once, *size)
+    assert twice["flow_valid"].mean() > 0.9
+    known = twice["flow_valid"]
+    expected = affine(*places(size)) * [size[1] / W, size[0] / H]
+    np.testing.assert_allclose(twice["flow"][known], expected[known], atol=1e-3)
+    # A frame around a gap, or two islands, are not.
+    for hole in (np.s_[10:20, 10:20], np.s_[10:20, :]):
+        given = dense()
+        given["flow_valid"][hole] = False
+        assert flow_maps.resize(given, 74, 106)["flow_valid"].mean() < 0.3

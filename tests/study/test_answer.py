@@ -124,6 +124,20 @@ def test_an_arm_of_fewer_subsets_is_not_the_best():
     assert answer(rows)[0].startswith("Depth lies 10.0 points")
 
 
+def test_arms_that_lack_runs_are_none_of_those_that_are_no_better():
+    rows = made_up.study({"random": 0.0, "depth": -0.01}, noise=0.0, subsets=3, seeds=1)
+    rows += [row("far", 0.9, labels=n, subset=s) for n in (8, 16) for s in (0, 1)]
+    rows += [failed(arm="far", labels=n, subset=2) for n in (8, 16)]
+    what, _ = answer(rows)
+    assert what.startswith("Of 1 arm with all of its runs none is better than Random weights on av")
+    assert "the nearest, Depth, lies 1.0 points of mIoU below" in what
+
+
+def test_level_arms():
+    rows = [row(arm, 0.4, seed=s) for arm in ("random", "depth") for s in range(3)]
+    assert "the nearest, Depth, is level with it (95 % interval" in answer(rows)[0]
+
+
 def test_the_lead_before_the_next_arm_is_of_their_own_pairs():
     scores = {"random": (0.1, 0.1, 0.1), "depth": (0.4, 0.5, 0.6), "flow": (0.41, 0.47, 0.59)}
     rows = [row(arm, v, seed=s) for arm, values in scores.items() for s, v in enumerate(values)]

@@ -6,17 +6,17 @@ import pytest
 
 from geoseg_jax import settings
 from geoseg_jax.study import audit
-from tests.study.tiny_study import plan
+from tests.study.tiny_study import FACTORS, plan
 
 
-def write(job, train="pictures", judged="test", start=None, end="end"):
-    """A job's papers as after its training; start and end stand for hashes of encoders."""
+def write(job, train="pictures", judged="test", start=None, end="end", part="encoder"):
+    """A job's papers as after its training; start and end stand for hashes of that part."""
     job.workdir.mkdir(parents=True, exist_ok=True)
     (job.workdir / "config.json").write_text(json.dumps(settings.plain(job.config)))
     papers = {
         "data": {"train": {"sha256": train}, "eval": {"sha256": judged}},
-        "parts_sha256": {"encoder": end},
-        "parents": [{"taken": {"encoder": start}}] if start else [],
+        "parts_sha256": {part: end},
+        "parents": [{"taken": {part: start}}] if start else [],
     }
     (job.workdir / "manifest.json").write_text(json.dumps(papers))
 
@@ -73,6 +73,50 @@ def test_other_data_in_one_cell(tmp_path, argument, split):
     made = finished(tmp_path)
     write_cell(made.cells[5], **{argument: "others"})
     assert stale(made) == {(made.cells[5].id, f"data of {split}")}
+
+
+def test_a_root_that_changed_between_two_numbers_of_labels(tmp_path):
+    """All cells of 8 labels come before those of 16, which are compared with them all the same."""
+    made = finished(tmp_path)
+    later = [cell for cell in made.cells if cell.factors["labels"] == 16]
+    for cell in later:
+        write_cell(cell, judged="others")
+    assert stale(made) == {(cell.id, "data of eval") for cell in later}
+
+
+def test_all_labels_are_one_training_set(tmp_path):
+    factors = FACTORS | {"labels": (0,), "subset": (0,), "seed": (0, 1)}
+    made = plan(tmp_path, factors=factors)
+    for cell in made.cells:
+        write_cell(cell, train="all")
+    audit.check(made)
+    write_cell(made.cells[-1], train="others")
+    assert stale(made) == {(made.cells[-1].id, "data of train")}
+
+
+def test_arms_may_have_data_of_their_own_where_that_is_declared(tmp_path):
+    made = finished(tmp_path)
+    for cell in made.cells:
+        if cell.factors["arm"] == "chain":
+            write_cell(cell, judged="seen otherwise")
+    assert stale(made)
+    audit.check(made, declared=("data.flip",))
+
+
+def test_parts_other_than_the_encoder_count_too(tmp_path):
+    made = finished(tmp_path)
+    write(made.pretrainings[0], end="one", part="decoder")
+    write(made.pretrainings[1], start="another", end="chain", part="decoder")
+    assert (made.pretrainings[1].id, "decoder at the start") in stale(made)
+
+
+def test_a_setting_that_came_later_and_is_off_is_no_change(tmp_path):
+    made = finished(tmp_path)
+    file = made.cells[0].workdir / "config.json"
+    trained = json.loads(file.read_text())
+    assert trained["data"].pop("scale") == []
+    file.write_text(json.dumps(trained))
+    audit.check(made)
 
 
 def test_a_pretraining_that_was_done_again_leaves_stale_cells(tmp_path):

@@ -46,6 +46,15 @@ def test_a_picture_costs_the_same_in_any_batch(batch):
     assert count(by_kernel, shapes, (batch, 192, 640, 16)) == pytest.approx(batch * one, rel=0.01)
 
 
+def test_what_gathers_and_scatters_is_counted_by_its_numbers():
+    """The gradient of a look-up adds into the picture, by a program for two numbers."""
+    places = jnp.array([0, 3, 3])
+    assert count(lambda x, y: x.at[places].add(y), (1000,), (3,)) >= 1000
+    assert count(lambda x: lax.optimization_barrier(x), (1000,)) == 0
+    largest = lambda x: lax.reduce(x, -jnp.inf, lambda a, b: jnp.maximum(a, b * 1.0), (0,))  # noqa: E731
+    assert count(largest, (1000,)) == 1000
+
+
 def test_loops_count_as_often_as_they_run():
     def ten_times(x, w):
         return lax.scan(lambda carry, _: (carry @ w, None), x, None, length=10)[0]

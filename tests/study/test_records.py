@@ -7,12 +7,23 @@ from geoseg_jax.study.records import DONE, FAILED, Record
 def test_a_record_is_kept_and_a_failure_forgotten_on_request(tmp_path):
     one, two = tmp_path / "jobs" / "one", tmp_path / "jobs" / "two"
     assert records.read(one) is None
+    one.mkdir(parents=True)
     records.write(one, Record(DONE, 3.5, ""))
     records.write(two, Record(FAILED, 1.0, "ValueError: no"))
     assert records.read(one) == Record(DONE, 3.5, "")
     assert records.forget_failures([one, two]) == 1
     assert records.read(one)
     assert records.read(two) is None
+
+
+def test_what_is_done_and_removed_is_to_be_done_again(tmp_path):
+    job = tmp_path / "job"
+    job.mkdir()
+    records.write(job, Record(DONE, 3.5, ""))
+    job.rmdir()
+    assert records.read(job) is None
+    records.write(job, Record(FAILED, 1.0, "no such file"))
+    assert records.read(job).state == FAILED
 
 
 def _try(workdir, queue):

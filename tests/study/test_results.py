@@ -121,6 +121,16 @@ def test_warnings_of_arms_and_rows_are_said_once():
     assert depth["warning"] == "2 test drives seen; 3 test pictures seen; odd"
 
 
+def test_what_is_true_of_some_labels_is_not_said_of_others():
+    """The arm's own warning gathers those of its rows; it must not spread them."""
+    rows = [row(arm, 0.4, n) for arm in ("random", "depth") for n in (8, 64)]
+    rows[3]["warning"] = "of 3 test drives"
+    arms = [{"name": "depth", "warning": "of 3 test drives; trained by hand"}]
+    found = results.assemble(rows, "random", arms=arms)["groups"]
+    warnings = {g["labels"]: g["warning"] for g in found if g["arm"] == "depth"}
+    assert warnings == {8: "trained by hand", 64: "trained by hand; of 3 test drives"}
+
+
 def test_all_labels_come_last():
     found = [row("random", 0.4, labels) for labels in (0, 64, 8)]
     assert results.assemble(found, "random")["factors"]["labels"] == [8, 64, 0]

@@ -175,7 +175,8 @@ def test_killed_between_the_end_of_a_run_and_its_record(tmp_path, monkeypatch):
 
     def whole(config, workdir):
         (workdir / "manifest.json").parent.mkdir(parents=True, exist_ok=True)
-        (workdir / "manifest.json").write_text('{"step": 3}')
+        papers = {"step": 3, "data": {"train": {"size": 8}}}
+        (workdir / "manifest.json").write_text(json.dumps(papers))
         return fake(config, workdir)
 
     with monkeypatch.context() as patch:

@@ -149,16 +149,24 @@ function explain(element, show, close = () => (lookAt(null), hideTip())) {
   element.addEventListener("pointermove", open);
   element.addEventListener("pointerdown", open);
   // A finger leaves as soon as it is lifted: what it opened stays until it touches elsewhere.
-  element.addEventListener("pointerleave", (event) => event.pointerType === "touch" || close());
+  element.addEventListener("pointerleave", (event) => {
+    if (event.pointerType !== "touch" && opened) closeOpened();
+  });
   return element;
 }
 
 document.addEventListener(
   "pointerdown",
-  (event) => opened && !opened.element.contains(event.target) && opened.close(),
+  (event) => opened && !opened.element.contains(event.target) && closeOpened(),
   true,
 );
-addEventListener("scroll", () => opened && opened.close(), { passive: true });
+addEventListener("scroll", () => opened && closeOpened(), { passive: true });
+
+function closeOpened() {
+  const { close } = opened;
+  opened = null;
+  close();
+}
 
 // Hover for points {x, y, arm, column, heading, facts} of a picture: the nearest to the pointer,
 // or by arrow keys.
