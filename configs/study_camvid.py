@@ -7,9 +7,10 @@
 No arm sees CamVid before the labels. Arms: random weights; self-supervised depth from a drive of an
 unknown camera (video); supervised depth indoors (NYUv2); classification of a folder per class;
 stereo depth and strong flow of the embedded street and room. 16, 64 and 367 (0) labels, fine-tuned,
-three subsets of labels. With :small, pictures of 120x96 and short runs, for two CPU cores and some
+three subsets of labels. With :small, pictures of 120x96 and short runs, for two CPU cores and two
 hours. What you don't have: --config.without="('nyu_depth',)".
-Budget in pictures. Planned and checked by the tests, not yet run.
+Budget in pictures, with :small in floating-point operations. What :small gave is in
+docs/results.md; the whole was planned and checked by the tests, and not yet run.
 """
 
 from ml_collections import ConfigDict

@@ -11,7 +11,7 @@ of the official split 795, fine-tuned and frozen. Options behind the colon:
                          for depth, inpainting and segmentation, is seen by none and judges all
   resolution=448x384     the size that all pre-trainings on NYUv2 and the target have; Lao et al.
                          (ECCV 2024) train depth at this one
-  small                  for two CPU cores and an hour or two: 96x64, 13 classes, short runs,
+  small                  for two CPU cores and two hours: 96x64, 13 classes, short runs,
                          neither inpainting nor frozen encoders
 How the paper fine-tuned on NYUv2 is not in its public code, so that there is no preset=paper_code.
 Budget in pictures. Hardware: a GPU; planned and checked by the tests, not yet run.
@@ -57,7 +57,7 @@ def get_config(arg: str = "") -> ConfigDict:
                 "set": {
                     "data": splits,
                     "optimizer": {"layer_decay": 1.0},
-                    "train": short_cells(240, 80) if small else {},
+                    "train": short_cells(480, 160) if small else {},
                 },
             },
             "factors": {
