@@ -96,7 +96,8 @@ def explanation(study: Study) -> str:
             "correction: no single comparison can be significant by this test, whatever came out; "
             f"that would take {statistics.pairs_needed(compared)} pairs."
         )
-    return " ".join(filter(None, (text, _untrained(study), _budget(study))))
+    caution = f"Mind that {study['caution']}." if study.get("caution") else ""
+    return " ".join(filter(None, (text, _untrained(study), caution, _budget(study))))
 
 
 def _scope(study: Study) -> str:

@@ -109,6 +109,7 @@ def _how_sure(study: Found, best: Found, comparisons: int) -> str:
         text += f"needs {needed} for significance after correction for {arms}"
         text += " (the interval assumes normal noise)" if units > 1 else ""
     notes = [text, _progress(study), *_warned(study, [best["arm"], reference])]
+    notes += [f"mind that {study['caution']}"] if study["caution"] else []
     return f"{_sentence('; '.join(filter(None, notes)))}."
 
 

@@ -89,8 +89,8 @@ def assemble(
     Returns:
       ABOUT, and 'metric' (for people), 'metric_key', 'reference', 'factors' (values of each),
       'unit' ('subset' or 'seed'), 'rows', 'groups', 'overall', 'ranking', 'lead', 'efficiency',
-      'class_gains' (see geoseg_jax.study.comparisons), 'classes' and 'answer', two sentences. None
-      stands for nan.
+      'class_gains' (see geoseg_jax.study.comparisons), 'caution' (what all groups are warned of,
+      which then no single one says), 'classes' and 'answer', two sentences. None stands for nan.
 
     Raises:
       ValueError: for a name that ABOUT doesn't have, and as comparisons.groups.
@@ -103,8 +103,12 @@ def assemble(
     overall = comparisons.overall(rows, reference, metric)
     ranking = comparisons.ranking(overall)
     study = ABOUT | about
+    study["arms"] = [dict(arm) for arm in study["arms"]]
     for group in groups:
         group["warning"] = _warning(group, study["arms"], rows)
+    caution = _caution(groups)
+    for found in (*groups, *study["arms"]):
+        found["warning"] = _without(found.get("warning") or "", caution)
     study |= {
         "metric": METRIC_NAMES.get(metric, metric),
         "metric_key": metric,
@@ -117,6 +121,7 @@ def assemble(
         "ranking": ranking,
         "lead": comparisons.lead(rows, ranking, metric),
         "efficiency": comparisons.efficiency(rows, reference, metric),
+        "caution": caution,
         "classes": list(classes),
         "class_gains": comparisons.class_gains(rows, reference, list(classes)),
     }
@@ -154,6 +159,17 @@ def _warning(
     }
     own = [part for part in "; ".join(said).split("; ") if part not in elsewhere]
     return "; ".join(filter(None, dict.fromkeys((*own, *group["warning"].split("; ")))))
+
+
+def _caution(groups: Sequence[Mapping[str, Any]]) -> str:
+    """What all that have a score are warned of alike; '' where that is one alone."""
+    told = [group["warning"].split("; ") for group in groups if group["n"]]
+    common = [part for part in told[0] if all(part in other for other in told)] if told else []
+    return "; ".join(filter(None, common)) if len(told) > 1 else ""
+
+
+def _without(warning: str, caution: str) -> str:
+    return "; ".join(part for part in warning.split("; ") if part not in caution.split("; "))
 
 
 def _written(row: Row, name: str) -> str:

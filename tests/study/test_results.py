@@ -131,6 +131,20 @@ def test_what_is_true_of_some_labels_is_not_said_of_others():
     assert warnings == {8: "trained by hand", 64: "trained by hand; of 3 test drives"}
 
 
+def test_what_is_true_of_all_is_said_once():
+    rows = [
+        row(arm, 0.4, n, warning="of 1 test drive") for arm in ("random", "depth") for n in (8, 64)
+    ]
+    rows[3]["warning"] += "; 2 test pictures seen"
+    arms = [{"name": "depth", "warning": "of 1 test drive; 2 test pictures seen"}]
+    found = results.assemble(rows, "random", arms=arms)
+    assert found["caution"] == "of 1 test drive"
+    assert [g["warning"] for g in found["groups"]] == ["", "", "", "2 test pictures seen"]
+    assert found["arms"][0]["warning"] == "2 test pictures seen"
+    assert found["answer"][1].endswith("2 test pictures seen; mind that of 1 test drive.")
+    assert arms[0]["warning"].startswith("of 1")  # the caller's own
+
+
 def test_all_labels_come_last():
     found = [row("random", 0.4, labels) for labels in (0, 64, 8)]
     assert results.assemble(found, "random")["factors"]["labels"] == [8, 64, 0]
