@@ -37,14 +37,9 @@ function overall() {
   const of = (study.overall || []).filter((o) => known(o.difference) && shows({ arm: o.arm }));
   if (!of.length || lots(groups, factors).length < 2) return null;
   const [bounds, x] = axis(of);
-  const heads = [
-    "Arm",
-    `Difference to ${referenceLabel}, points`,
-    "",
-    "Studentised bootstrap",
-    "p, corrected",
-    "Ahead in",
-  ];
+  const heads = ["Arm", `Difference to ${referenceLabel}, points`, ""];
+  if (bootstrapped()) heads.push("Studentised bootstrap");
+  heads.push("p, corrected", "Ahead in");
   const head = heads.map((name) =>
     name ? h("th", { scope: "col" }, name) : h("td", { class: "ruler" }, ruler(bounds, x)),
   );
@@ -61,6 +56,11 @@ function overall() {
   return h("div", {}, wide(table, "Over all conditions"), notes.list());
 }
 
+// Few pairs have no interval by bootstrap.
+function bootstrapped() {
+  return (study.overall || []).some((o) => known(o.bootstrap_low));
+}
+
 function overallRow(o, bounds, x, notes) {
   const arm = armOf[o.arm];
   const planned = o.units + o.units_missing;
@@ -75,7 +75,9 @@ function overallRow(o, bounds, x, notes) {
     h("th", { scope: "row" }, h("div", { class: "named" }, armName(arm), flag)),
     h("td", {}, differenceOf(o)),
     h("td", { class: "ruler" }, forest(o, arm, bounds, x)),
-    h("td", {}, h("span", { class: "soft" }, interval(o.bootstrap_low, o.bootstrap_high, signed))),
+    bootstrapped()
+      ? h("td", {}, h("span", { class: "soft" }, interval(o.bootstrap_low, o.bootstrap_high, signed)))
+      : null,
     h("td", { class: certain(o) ? "best" : null }, chance(o.p_corrected)),
     h("td", {}, `${count(o.ahead)} of ${count(o.conditions)}`),
   );

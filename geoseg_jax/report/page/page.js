@@ -9,8 +9,8 @@ const SECTIONS = [
     about: () =>
       [
         `Mean difference to ${referenceLabel} over all conditions that an arm has, in points of`,
-        `${metric}, with Student's 95 % interval and another by bootstrap; p is corrected for the`,
-        "number of arms. Filled marks: corrected p below 0.05. “Ahead in”: conditions with a mean",
+        `${metric}, with Student's 95 % interval${bootstrapped() ? " and one by bootstrap" : ""};`,
+        "p is corrected for the number of arms. Filled marks: corrected p below 0.05. “Ahead in”: conditions with a mean",
         "difference above 0. Of the filters only arms are heeded here.",
       ].join(" "),
   },
