@@ -8,6 +8,7 @@ import math
 import os
 import pathlib
 import socket
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -134,7 +135,7 @@ def differences(study: Study) -> Figure | None:
         panels[0].set_ylim(len(arms) - 0.5, -0.5)
         _legend(figure, panels)
         reference = label(study, study["reference"])
-        figure.suptitle(f"Points of {study['metric']} above {reference}, 95 % intervals of pairs")
+        _title(figure, f"Points of {study['metric']} above {reference}, 95 % intervals of pairs")
     return figure
 
 
@@ -179,7 +180,7 @@ def class_gains(study: Study) -> Figure | None:
             _ticks(axes, [label(study, arm) for arm in arms], classes)
             axes.set_title(naming.condition_name(study, place))
         reference = label(study, study["reference"])
-        figure.suptitle(f"IoU of each class in points above {reference}, mean of pairs")
+        _title(figure, f"IoU of each class in points above {reference}, mean of pairs")
     return figure
 
 
@@ -197,7 +198,7 @@ def cka(study: Study) -> Figure | None:
             names = [label(study, arm) for arm in stage["arms"]]
             _ticks(axes, names, names)
             axes.set_title(stage["stage"])
-        figure.suptitle("Linear CKA between arms: 1 is the same but for a rotation")
+        _title(figure, "Linear CKA between arms: 1 is the same but for a rotation")
     return figure
 
 
@@ -217,7 +218,7 @@ def _panels(
 def _finish(figure: Figure, panels: Sequence[Axes], study: Study, what: str) -> None:
     """A legend for all panels, and the scale named once."""
     _legend(figure, panels, [label(study, arm) for arm in naming.arms(study)])
-    figure.suptitle("; ".join(filter(None, (what, naming.shared_conditions(study)))))
+    _title(figure, "; ".join(filter(None, (what, naming.shared_conditions(study)))))
 
 
 def _legend(figure: Figure, panels: Sequence[Axes], order: Sequence[str] = ()) -> None:
@@ -227,7 +228,27 @@ def _legend(figure: Figure, panels: Sequence[Axes], order: Sequence[str] = ()) -
         entries |= dict(zip(names, handles, strict=True))
     names = [name for name in order or entries if name in entries]
     handles = [entries[name] for name in names]
-    figure.legend(handles, names, loc="outside lower center", ncols=min(len(names), 4))
+    columns = _letters(figure) // (max(map(len, names)) + 8)  # each with its mark before it
+    columns = max(1, min(len(names), 4, columns))
+    _enlarge(figure, -(-len(names) // columns) - 1)
+    figure.legend(handles, names, loc="outside lower center", ncols=columns)
+
+
+def _title(figure: Figure, text: str) -> None:
+    """In as many lines as it takes: a figure of one panel is narrow."""
+    lines = textwrap.wrap(text, _letters(figure), break_on_hyphens=False)
+    _enlarge(figure, len(lines) - 1)
+    figure.suptitle("\n".join(lines))
+
+
+def _enlarge(figure: Figure, lines: int) -> None:
+    """By the height of so many lines, which panels need not give up."""
+    figure.set_figheight(figure.get_figheight() + 0.19 * lines)
+
+
+def _letters(figure: Figure) -> int:
+    """About as many as stand side by side in the figure."""
+    return int(11 * figure.get_figwidth())
 
 
 def _positions(counts: Sequence[int]) -> dict[int, float]:

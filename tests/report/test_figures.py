@@ -75,6 +75,20 @@ def test_all_labels_stand_beyond_the_rest():
     assert axes.get_xticks().tolist() == [3, 6, 7]
 
 
+@pytest.mark.parametrize("make", [figures.by_labels, figures.differences, figures.curves])
+def test_long_names_stay_within_a_narrow_figure(make):
+    rows = made_up.study(EFFECTS | {"far": 0.1, "farther": 0.2})
+    names = [f"Depth of {arm} streets, from stereo" for arm in ("random", *EFFECTS, "far")]
+    arms = [{"name": n, "label": t} for n, t in zip(EFFECTS | {"far": 0}, names, strict=False)]
+    figure = make(results.assemble(rows, "random", arms=arms))
+    figure.canvas.draw()
+    for what in (*figure.legends, figure._suptitle):
+        box = what.get_window_extent()
+        assert box.x0 >= 0
+        assert box.x1 <= figure.bbox.x1
+    assert figure.axes[0].get_window_extent().height > 1.8 * figure.dpi
+
+
 def test_differences():
     s = study()
     figure = figures.differences(s)
