@@ -72,4 +72,6 @@ def test_a_step_of_the_real_encoders_on_eight_devices_equals_one(name, way, enco
     data = make_data(config)
     batches = train_batches(data.train, batch_size=8, seed=0, augment=augmentation(config.data))
     batch = {key: np.asarray(value) for key, value in next(iter(batches)).items()}
-    assert_equal_on_eight_devices(make_task(config, data), batch)
+    # Deep networks of random weights amplify rounding: weights that differ by 1e-7 of themselves
+    # change the norm of mono_stereo's gradient by 1.1e-3 with a ResNet-18 on one device.
+    assert_equal_on_eight_devices(make_task(config, data), batch, tolerance=2e-3)
