@@ -73,5 +73,7 @@ def test_a_step_of_the_real_encoders_on_eight_devices_equals_one(name, way, enco
     batches = train_batches(data.train, batch_size=8, seed=0, augment=augmentation(config.data))
     batch = {key: np.asarray(value) for key, value in next(iter(batches)).items()}
     # Deep networks of random weights amplify rounding: weights that differ by 1e-7 of themselves
-    # change the norm of mono_stereo's gradient by 1.1e-3 with a ResNet-18 on one device.
-    assert_equal_on_eight_devices(make_task(config, data), batch, tolerance=2e-3)
+    # change, on one device, the norm of mono_stereo's gradient by 1.1e-3, and a kernel of MoCo,
+    # which normalises one picture at a time here, by 4.3e-3; both with a ResNet-18.
+    tolerance = 1e-2 if name == "moco_imagenet" else 2e-3
+    assert_equal_on_eight_devices(make_task(config, data), batch, tolerance)
