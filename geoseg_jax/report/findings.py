@@ -70,7 +70,8 @@ def tables(study: Study, notes: Notes, columns: int) -> list[Table]:
     found += [_overall(study, notes)] if study["overall"] else []
     found += [_efficiency(study)] if study["efficiency"] else []
     for name in ("steps_to_reference", "steps_to_goal"):
-        if any(group[name] is not None for group in study["groups"]):
+        asked = name == "steps_to_goal" and study.get("goal")  # that nobody gets there is told too
+        if asked or any(group[name] is not None for group in study["groups"]):
             found += [_steps(study, block, name) for block in blocks]
     return found
 

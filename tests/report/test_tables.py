@@ -203,6 +203,8 @@ def test_steps_to_a_given_score():
     study = results.assemble(rows, "random", goal=0.3)
     assert "**Steps to the mIoU of 30.0 %: median, " in tables.markdown(study)
     assert "mIoU of" not in tables.markdown(results.assemble(rows, "random"))
+    never = tables.markdown(results.assemble(rows, "random", goal=0.99))
+    assert "**Steps to the mIoU of 99.0 %: median, " in never
 
 
 def test_names_do_no_harm():
