@@ -28,3 +28,27 @@ def test_what_goes_wrong_leaves_the_old_file_and_nothing_else(tmp_path, monkeypa
             atomic.write_text(tmp_path / "f", "new")
     assert (tmp_path / "f").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["f"]
+
+
+def test_a_file_of_any_kind_takes_the_others_place_when_it_is_whole(tmp_path):
+    path = tmp_path / "f.png"
+    path.write_bytes(b"old")
+    with atomic.replacing(path) as partial:
+        partial.write_bytes(b"new")
+        assert (partial.parent, path.read_bytes()) == (tmp_path, b"old")
+    assert path.read_bytes() == b"new"
+    assert [path.name for path in tmp_path.iterdir()] == ["f.png"]
+
+
+def test_a_block_that_fails_changes_nothing(tmp_path):
+    def half():
+        with atomic.replacing(path) as partial:
+            partial.write_bytes(b"half")
+            raise KeyError
+
+    path = tmp_path / "f.png"
+    path.write_bytes(b"old")
+    with pytest.raises(KeyError):
+        half()
+    assert path.read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["f.png"]

@@ -7,7 +7,6 @@ of Okabe and Ito, which colour-blind readers tell apart, and markers and dashes 
 import math
 import os
 import pathlib
-import socket
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from geoseg_jax import atomic
 from geoseg_jax.report import naming
 from geoseg_jax.report.naming import Condition, Study
 from geoseg_jax.study.answer import label, points
@@ -62,10 +62,8 @@ def save(figure: Figure, path: pathlib.Path) -> list[pathlib.Path]:
     written = []
     for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
         target = path.with_name(f"{path.name}.{kind}")
-        partial = target.with_name(f".{target.name}.partial-{socket.gethostname()}-{os.getpid()}")
-        with matplotlib.rc_context(_STYLE):
+        with matplotlib.rc_context(_STYLE), atomic.replacing(target) as partial:
             figure.savefig(partial, format=kind, metadata=metadata, facecolor="white")
-        os.replace(partial, target)
         written.append(target)
     return written
 

@@ -176,6 +176,20 @@ def test_the_same_bytes_again(tmp_path):
                 assert len(picture.convert("L").getcolors()) > 10
 
 
+def test_a_figure_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
+    def full(file, **_):
+        file.write_bytes(b"half")
+        raise OSError("no space left on device")
+
+    figure = figures.by_labels(study())
+    (tmp_path / "labels.png").write_bytes(b"old")
+    monkeypatch.setattr(figure, "savefig", full)
+    with pytest.raises(OSError, match="no space"):
+        figures.save(figure, tmp_path / "labels")
+    assert [path.name for path in tmp_path.iterdir()] == ["labels.png"]
+    assert (tmp_path / "labels.png").read_bytes() == b"old"
+
+
 def test_nothing_is_done(tmp_path):
     s = results.assemble([failed(arm=arm) for arm in EFFECTS], "random")
     assert figures.write_all(s, tmp_path) == []
