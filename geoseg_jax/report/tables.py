@@ -66,8 +66,8 @@ def _latex(table: Table) -> str:
 
 
 def _latex_row(cells: list[str]) -> str:
-    # A bracket after the end of a row would be taken as that row's height.
-    guard = "{}" if cells[0].startswith("[") else ""
+    # LaTeX takes a bracket after the end of a row as that row's height, and swallows a star.
+    guard = "{}" if cells[0].startswith(("[", "*")) else ""
     return guard + " & ".join(cells) + r" \\"
 
 

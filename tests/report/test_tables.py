@@ -198,6 +198,17 @@ def test_names_cannot_break_a_table():
     assert f"\n{tex} & " in text
 
 
+@pytest.mark.parametrize("label", ["[4] ours", "* ours", "Δ ours"])
+def test_no_name_is_taken_for_a_part_of_the_row_before_it(label):
+    r"""What follows \\ over spaces and the end of its line must be neither * nor [."""
+    names = ["random", "depth", "flow"]
+    rows = [row(arm, 0.4 + 0.1 * i) for i, arm in enumerate(names)]
+    arms = [{"name": arm, "label": f"{label} {arm}"} for arm in names]
+    text = tables.latex(results.assemble(rows, "random", arms=arms))
+    assert text.count("ours flow") > 1
+    assert not re.search(r"\\\\\s*[*\[]", text)
+
+
 def test_steps_to_a_given_score():
     rows = made_up.study({"random": 0.0, "depth": 0.1}, noise=0.0)
     study = results.assemble(rows, "random", goal=0.3)
