@@ -107,6 +107,12 @@ def test_flags_stand_in_the_table(opened):
     assert flagged == ["Depth, supervised"]
 
 
+def test_what_encoders_are_looked_at_with(opened):
+    [about, _] = words(opened, "#cka .about")
+    assert "without bias, for the study's first encoder and resolution (resnet18, 192×64)" in about
+    assert "with the batch statistics of these pictures and not those of training." in about
+
+
 def test_the_limits_of_few_pairs_are_told(opened):
     assert words(opened, "#comparisons .note") == [findings.explanation(made_up.study())]
 

@@ -174,19 +174,17 @@ function explore(picture, points) {
   const ring = s("circle", { r: 8, class: "ring", visibility: "hidden" });
   picture.append(ring);
   let at = null;
-  const show = (point) => {
-    at = point;
+  // Where on the window the picture's points are.
+  const onWindow = () => {
     const box = picture.getBoundingClientRect();
     const ratio = box.width / picture.viewBox.baseVal.width;
+    return (p) => [box.left + p.x * ratio, box.top + p.y * ratio];
+  };
+  const show = (point) => {
+    at = point;
     fill(ring, { cx: point.x, cy: point.y, visibility: "visible" }, []);
     lookAt(point.arm);
-    showTip(
-      box.left + point.x * ratio,
-      box.top + point.y * ratio,
-      point.heading,
-      point.facts,
-      point.arm,
-    );
+    showTip(...onWindow()(point), point.heading, point.facts, point.arm);
   };
   const leave = () => {
     ring.setAttribute("visibility", "hidden");
@@ -194,10 +192,11 @@ function explore(picture, points) {
     hideTip();
   };
   const track = (event) => {
-    const box = picture.getBoundingClientRect();
-    const ratio = box.width / picture.viewBox.baseVal.width;
-    const far = (p) =>
-      Math.hypot(box.left + p.x * ratio - event.clientX, box.top + p.y * ratio - event.clientY);
+    const place = onWindow();
+    const far = (p) => {
+      const [x, y] = place(p);
+      return Math.hypot(x - event.clientX, y - event.clientY);
+    };
     const nearest = points.reduce(
       (best, p) => (best === null || far(p) < far(best) ? p : best),
       null,

@@ -37,22 +37,15 @@ function overall() {
   const of = (study.overall || []).filter((o) => known(o.difference) && shows({ arm: o.arm }));
   if (!of.length || lots(groups, factors).length < 2) return null;
   const [bounds, x] = axis(of);
-  const heads = ["Arm", `Difference to ${referenceLabel}, points`, ""];
+  const heads = ["Arm", `Difference to ${referenceLabel}, points`];
+  heads.push(h("td", { class: "ruler" }, ruler(bounds, x)));
   if (bootstrapped()) heads.push("Studentised bootstrap");
   heads.push("p, corrected", "Ahead in");
-  const head = heads.map((name) =>
-    name ? h("th", { scope: "col" }, name) : h("td", { class: "ruler" }, ruler(bounds, x)),
-  );
   const notes = footnotes();
   const body = [...of]
     .sort((a, b) => b.difference - a.difference)
     .map((o) => overallRow(o, bounds, x, notes));
-  const table = h(
-    "table",
-    { class: "comparisons overall" },
-    h("thead", {}, h("tr", {}, head)),
-    h("tbody", {}, body),
-  );
+  const table = tableOf(heads, body, "comparisons overall");
   return h("div", {}, wide(table, "Over all conditions"), notes.list());
 }
 
@@ -76,7 +69,11 @@ function overallRow(o, bounds, x, notes) {
     h("td", {}, differenceOf(o)),
     h("td", { class: "ruler" }, forest(o, arm, bounds, x)),
     bootstrapped()
-      ? h("td", {}, h("span", { class: "soft" }, interval(o.bootstrap_low, o.bootstrap_high, signed)))
+      ? h(
+          "td",
+          {},
+          h("span", { class: "soft" }, interval(o.bootstrap_low, o.bootstrap_high, signed)),
+        )
       : null,
     h("td", { class: certain(o) ? "best" : null }, chance(o.p_corrected)),
     h("td", {}, `${count(o.ahead)} of ${count(o.conditions)}`),
@@ -266,39 +263,23 @@ function runsTable(g) {
     "Status",
     command ? "Command" : null,
   ];
-  return h(
-    "table",
-    { class: "single" },
+  const body = of.map((r) =>
     h(
-      "thead",
+      "tr",
       {},
+      h("td", {}, r.subset ?? NONE),
+      h("td", {}, r.seed ?? NONE),
+      h("td", {}, percent(r[metricKey], 2)),
+      accuracy ? h("td", {}, percent(r.pixel_accuracy, 2)) : null,
+      h("td", {}, duration(r.seconds)),
       h(
-        "tr",
-        {},
-        names.filter(Boolean).map((name) => h("th", { scope: "col" }, name)),
+        "td",
+        { class: r.status === "done" ? null : "bad" },
+        r.status ?? NONE,
+        r.error ? `: ${r.error}` : "",
       ),
-    ),
-    h(
-      "tbody",
-      {},
-      of.map((r) =>
-        h(
-          "tr",
-          {},
-          h("td", {}, r.subset ?? NONE),
-          h("td", {}, r.seed ?? NONE),
-          h("td", {}, percent(r[metricKey], 2)),
-          accuracy ? h("td", {}, percent(r.pixel_accuracy, 2)) : null,
-          h("td", {}, duration(r.seconds)),
-          h(
-            "td",
-            { class: r.status === "done" ? null : "bad" },
-            r.status ?? NONE,
-            r.error ? `: ${r.error}` : "",
-          ),
-          command ? h("td", {}, r.command ? copyable(r.command) : NONE) : null,
-        ),
-      ),
+      command ? h("td", {}, r.command ? copyable(r.command) : NONE) : null,
     ),
   );
+  return tableOf(names.filter(Boolean), body, "single");
 }

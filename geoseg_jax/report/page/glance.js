@@ -1,5 +1,8 @@
 // The table of arms by conditions; and what all tables share.
 
+// Columns of words, which stand to the left.
+const TEXTS = new Set(["Config", "Comes from", "Condition", "Status", "Error"]);
+
 const strongest = (items) => Math.max(0.001, ...items.map((x) => Math.abs(x)).filter(known));
 
 // Tints of a difference: blue is more than the reference, orange less; numbers stay readable.
@@ -15,6 +18,18 @@ const bestOf = (of) => Math.max(...of.map((g) => g.mean).filter(known));
 
 function wide(table, label) {
   return h("div", { class: "wide", tabindex: 0, role: "region", "aria-label": label }, table);
+}
+
+// A table under one row of headings: texts, or cells that are made already. kind: its class.
+function tableOf(heads, rows, kind) {
+  const head = (it) =>
+    it instanceof Node ? it : h("th", { scope: "col", class: TEXTS.has(it) ? "text" : null }, it);
+  return h(
+    "table",
+    { class: kind },
+    h("thead", {}, h("tr", {}, heads.map(head))),
+    h("tbody", {}, rows),
+  );
 }
 
 function byGain(of) {

@@ -19,35 +19,18 @@ function classGains() {
   const average = (name, i) => mean(cells.get(name)[i].map((item) => item.gains[name]));
   const overall = (name) => mean(of.map((_, i) => average(name, i))) ?? -Infinity;
   const most = strongest(classes.flatMap((name) => of.map((_, i) => average(name, i))));
-  const table = h(
-    "table",
-    { class: "heat" },
-    h(
-      "thead",
-      {},
+  const heads = of.map((arm) => ofArm(arm, h, "th", { scope: "col" }, armName(arm)));
+  const body = [...classes]
+    .sort((a, b) => overall(b) - overall(a))
+    .map((name) =>
       h(
         "tr",
         {},
-        h("th", { scope: "col" }, "Class"),
-        of.map((arm) => ofArm(arm, h, "th", { scope: "col" }, armName(arm))),
+        h("th", { scope: "row" }, name),
+        of.map((arm, i) => gainCell(name, arm, average(name, i), cells.get(name)[i], most)),
       ),
-    ),
-    h(
-      "tbody",
-      {},
-      [...classes]
-        .sort((a, b) => overall(b) - overall(a))
-        .map((name) =>
-          h(
-            "tr",
-            {},
-            h("th", { scope: "row" }, name),
-            of.map((arm, i) => gainCell(name, arm, average(name, i), cells.get(name)[i], most)),
-          ),
-        ),
-    ),
-  );
-  return wide(table, "Gains by class");
+    );
+  return wide(tableOf(["Class", ...heads], body, "heat"), "Gains by class");
 }
 
 function gainCell(name, arm, gain, items, most) {
@@ -146,46 +129,29 @@ function alike() {
   return h(
     "div",
     { class: "charts stages" },
-    stages.map((one) => {
-      const of = one.arms.map(
-        (name) => armOf[name] || { name, label: name, index: -1, shape: 0, colour: "var(--soft)" },
-      );
-      const kept = of.map((arm, i) => i).filter((i) => !view.hidden.arm.has(of[i].name));
-      const table = h(
-        "table",
-        { class: "heat cka" },
-        h(
-          "thead",
-          {},
-          h(
-            "tr",
-            {},
-            h("td"),
-            kept.map((i) =>
-              h(
-                "th",
-                { scope: "col", "aria-label": of[i].label, title: of[i].label },
-                badge(of[i]),
-              ),
-            ),
-          ),
-        ),
-        h(
-          "tbody",
-          {},
-          kept.map((i) =>
-            h(
-              "tr",
-              {},
-              h("th", { scope: "row" }, armName(of[i])),
-              kept.map((k) => alikeCell(one.matrix[i][k], of[i], of[k], one.stage)),
-            ),
-          ),
-        ),
-      );
-      return h("figure", {}, h("figcaption", {}, one.stage), wide(table, `CKA at ${one.stage}`));
-    }),
+    stages.map((one) =>
+      h("figure", {}, h("figcaption", {}, one.stage), wide(alikeTable(one), `CKA at ${one.stage}`)),
+    ),
   );
+}
+
+function alikeTable(one) {
+  const of = one.arms.map(
+    (name) => armOf[name] || { name, label: name, index: -1, shape: 0, colour: "var(--soft)" },
+  );
+  const kept = of.map((arm, i) => i).filter((i) => !view.hidden.arm.has(of[i].name));
+  const heads = kept.map((i) =>
+    h("th", { scope: "col", "aria-label": of[i].label, title: of[i].label }, badge(of[i])),
+  );
+  const body = kept.map((i) =>
+    h(
+      "tr",
+      {},
+      h("th", { scope: "row" }, armName(of[i])),
+      kept.map((k) => alikeCell(one.matrix[i][k], of[i], of[k], one.stage)),
+    ),
+  );
+  return tableOf([h("td"), ...heads], body, "heat cka");
 }
 
 function alikeCell(x, a, b, stage) {

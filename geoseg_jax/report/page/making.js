@@ -1,92 +1,56 @@
 // How the numbers were made: budgets, lineage, what failed, commands and versions.
 
-const TEXTS = new Set(["Config", "Comes from", "Condition", "Status", "Error"]);
-
 function armsTable() {
   const of = study.arms || [];
   if (!of.length) return null;
   const notes = footnotes();
-  const head = ["Arm", "Config", "Pictures seen", "Steps", "FLOP", "Time", "Comes from"];
-  const table = h(
-    "table",
-    { class: "making" },
-    h(
-      "thead",
-      {},
-      h(
+  const heads = ["Arm", "Config", "Pictures seen", "Steps", "FLOP", "Time", "Comes from"];
+  const body = of
+    .map(({ name }) => armOf[name])
+    .map((arm) =>
+      ofArm(
+        arm,
+        h,
         "tr",
         {},
-        head.map((name) => h("th", { scope: "col", class: TEXTS.has(name) ? "text" : null }, name)),
-      ),
-    ),
-    h(
-      "tbody",
-      {},
-      of
-        .map(({ name }) => armOf[name])
-        .map((arm) =>
-          ofArm(
-            arm,
-            h,
-            "tr",
-            {},
-            h(
-              "th",
-              { scope: "row" },
-              h("div", { class: "named" }, armName(arm), notes.flag(arm.warning)),
-            ),
-            h("td", { class: "text" }, arm.config ? h("code", {}, arm.config) : NONE),
-            h("td", {}, count(arm.images)),
-            h("td", {}, count(arm.steps)),
-            h("td", {}, withPrefix(arm.flops, "FLOP")),
-            h("td", {}, duration(arm.seconds)),
-            h(
-              "td",
-              { class: "text" },
-              (arm.ancestors || []).length ? arm.ancestors.join(" ← ") : "random weights",
-            ),
-          ),
+        h(
+          "th",
+          { scope: "row" },
+          h("div", { class: "named" }, armName(arm), notes.flag(arm.warning)),
         ),
-    ),
-  );
+        h("td", { class: "text" }, arm.config ? h("code", {}, arm.config) : NONE),
+        h("td", {}, count(arm.images)),
+        h("td", {}, count(arm.steps)),
+        h("td", {}, withPrefix(arm.flops, "FLOP")),
+        h("td", {}, duration(arm.seconds)),
+        h(
+          "td",
+          { class: "text" },
+          (arm.ancestors || []).length ? arm.ancestors.join(" ← ") : "random weights",
+        ),
+      ),
+    );
+  const table = tableOf(heads, body, "making");
   return h("div", {}, wide(table, "What each arm was given"), notes.list());
 }
 
 function unfinished() {
   const lost = rows.filter((row) => row.status && row.status !== "done");
   if (!lost.length) return null;
-  const table = h(
-    "table",
-    { class: "making" },
+  const heads = ["Arm", "Condition", "Subset", "Seed", "Status", "Error"];
+  const body = lost.map((r) =>
     h(
-      "thead",
+      "tr",
       {},
-      h(
-        "tr",
-        {},
-        ["Arm", "Condition", "Subset", "Seed", "Status", "Error"].map((name) =>
-          h("th", { scope: "col", class: TEXTS.has(name) ? "text" : null }, name),
-        ),
-      ),
-    ),
-    h(
-      "tbody",
-      {},
-      lost.map((r) =>
-        h(
-          "tr",
-          {},
-          h("th", { scope: "row" }, armName(armOf[r.arm])),
-          h("td", { class: "text" }, named(r, varying.length ? varying : factors)),
-          h("td", {}, r.subset ?? NONE),
-          h("td", {}, r.seed ?? NONE),
-          h("td", { class: "text bad" }, r.status),
-          h("td", { class: "text" }, r.error || NONE),
-        ),
-      ),
+      h("th", { scope: "row" }, armName(armOf[r.arm])),
+      h("td", { class: "text" }, named(r, varying.length ? varying : factors)),
+      h("td", {}, r.subset ?? NONE),
+      h("td", {}, r.seed ?? NONE),
+      h("td", { class: "text bad" }, r.status),
+      h("td", { class: "text" }, r.error || NONE),
     ),
   );
-  return wide(table, "Runs that did not end");
+  return wide(tableOf(heads, body, "making"), "Runs that did not end");
 }
 
 function commands() {

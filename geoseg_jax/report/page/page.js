@@ -96,7 +96,9 @@ const SECTIONS = [
     about: () =>
       [
         "Linear CKA between the features of two arms on the same pictures: 1 is the same up to",
-        "rotation and scale, 0 is unrelated.",
+        "rotation and scale, 0 is unrelated. Estimated without bias, for the study's first encoder",
+        `and resolution (${firsts()}), with the batch statistics of these pictures and not those`,
+        "of training.",
       ].join(" "),
   },
   {
@@ -128,6 +130,12 @@ const SECTIONS = [
       commands() || circumstances() ? h("div", {}, commands(), circumstances(), download()) : null,
   },
 ];
+
+// What encoders are looked into with: of each factor the first value, where the study says one.
+function firsts() {
+  const first = ["encoder", "resolution"].map((f) => word(f, (values[f] || [])[0]));
+  return first.filter(Boolean).join(", ");
+}
 
 const boxes = new Map();
 
