@@ -22,16 +22,16 @@ def answer(study: Found) -> list[str]:
     Returns:
       [what, how sure].
     """
-    compared = [o for o in study["overall"] if o["difference"] is not None]
-    ranking = study["ranking"]
-    if not ranking:
+    standing = study["standing"]
+    if not standing["arms"]:
         return [
             f"Nothing can be compared yet: no arm has a run beside one of {_label(study)} with the "
             "same labels and seed in every condition.",
             f"{_sentence(_progress(study) or 'All cells are done')}.",
         ]
-    (best,) = (o for o in compared if o["arm"] == ranking[0])
-    return [_what(study, best, len(ranking)), _how_sure(study, best, len(compared))]
+    compared = len(standing["arms"]) + len(standing["left_out"])
+    best = standing["arms"][0]
+    return [_what(study, best), _how_sure(study, best, compared)]
 
 
 def label(study: Found, name: str) -> str:
@@ -60,29 +60,29 @@ def probability(p: float | None) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.2g}"
 
 
-def _what(study: Found, best: Found, arms: int) -> str:
+def _what(study: Found, best: Found) -> str:
     name, reference, metric = label(study, best["arm"]), _label(study), study["metric"]
-    where = _count(best["conditions"], "condition")
-    rank = f"; its mean is the highest of all in {best['best']} of {where}"
+    where, arms = _count(best["conditions"], "condition"), len(study["standing"]["arms"])
+    left_out = [label(study, other) for other in study["standing"]["left_out"]]
+    out = f"; not ranked, for want of runs: {', '.join(left_out)}" if left_out else ""
+    rank = f"; its mean is the highest of {'these' if out else 'all'} in {best['best']} of {where}"
     rank = rank if best["conditions"] > 1 else ""
     if best["difference"] > 0:
         by = f"{points(best['difference'])} points of {metric} above {reference}"
         name += f", the best of {arms} arms," if arms > 1 else ""
-        return f"{name} lies {by} on average{_interval(best)}{_lead(study)}{rank}."
-    # Others, of which runs are missing, may be better.
-    whole = arms == len([o for o in study["overall"] if o["difference"] is not None])
-    none = "No arm is" if whole else f"Of {_count(arms, 'arm')} with all of its runs none is"
+        return f"{name} lies {by} on average{_interval(best)}{_lead(study)}{rank}{out}."
+    none = f"No {'ranked ' if out else ''}arm is"
     by = points(-best["difference"])
     lies = f"lies {by} points of {metric} below" if float(by) else "is level with it"
     return (
         f"{none} better than {reference} on average over {where}; the nearest, {name}, {lies}"
-        f"{_interval(best)}."
+        f"{_interval(best)}{out}."
     )
 
 
 def _lead(study: Found) -> str:
     """Before the next arm, which a best one among many may well owe to chance."""
-    lead = study["lead"]
+    lead = study["standing"]["lead"]
     if lead is None or lead["difference"] is None:
         return ""
     text = f" and {points(lead['difference'])} above the next, {label(study, lead['next'])}"
@@ -97,8 +97,9 @@ def _how_sure(study: Found, best: Found, comparisons: int) -> str:
         text = "nothing is known of chance"
     elif best["p_corrected"] <= level:
         p = _equals(best["p_corrected"])
-        text = f"chance alone hardly does this: p {p} in the permutation test over {runs}, "
-        text += f"corrected for {arms}"
+        of = "the choice of labels" if study["unit"] == "subset" else "seeds"
+        text = f"chance in {of} hardly does this: p {p} in the permutation test over {runs}, "
+        text += f"corrected for {arms}; each arm was pre-trained but once"
     elif comparisons * best["p_smallest"] <= level:
         p = _equals(best["p_corrected"])
         text = f"it may be chance: p {p} in the permutation test over {runs}, corrected for {arms}"

@@ -9,9 +9,22 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from geoseg_jax import changes, manifest, settings
+from geoseg_jax.data.name_splits import REST, TRAIN
 from geoseg_jax.study import guard
 from geoseg_jax.study.guard import Difference
 from geoseg_jax.study.plan import Cell, Plan, Pretraining
+
+# Settings of data that leave the records as they are: they act while training, or not at all.
+_NO_RECORDS = frozenset(
+    f"data.{name}"
+    for name in (
+        *("flip", "scale", "crop", "crop_area", "crop_views", "central_share", "bad_share"),
+        *("workers", "cache_dir"),
+    )
+)
+# And those that choose the records of one split alone.
+_TRAINED = frozenset(f"data.{n}" for n in ("train_split", "labels", "subset", "subset_seed"))
+_JUDGED = frozenset(f"data.{name}" for name in ("eval_split", "eval_name", "eval_root"))
 
 
 def check(plan: Plan, declared: Sequence[str] = ()) -> None:
@@ -75,18 +88,23 @@ def _other_data(plan: Plan, declared: Sequence[str]) -> Iterator[Difference]:
     """Finished cells that were not judged on what others of their resolution were, or not trained
     on what others of their labels and subset were, as where a root has changed.
     """
-    arms_differ = any(key.startswith("data.") for key in declared)
+    keys = {key for key in declared if key.startswith("data.")} - _NO_RECORDS
+    arms_differ = {"train": bool(keys - _JUDGED), "eval": bool(keys - _TRAINED)}
     firsts: dict[tuple, tuple[str, str]] = {}
     for cell in plan.cells:
         done = manifest.read_json(cell.workdir / "manifest.json")
         if not done:
             continue
         factors = cell.factors
-        alike = (factors["resolution"], factors["arm"] if arms_differ else "")
-        subset = factors["subset"] if factors["labels"] else ""  # all labels have none
-        for split, place in (("eval", alike), ("train", (*alike, factors["labels"], subset))):
+        # All labels have no subsets.
+        chosen = (factors["labels"], factors["subset"] if factors["labels"] else "")
+        # Where those are judged that no label was taken from, or those alone, the choice matters.
+        by_choice = cell.config.data.get("eval_split", "") in (REST, TRAIN)
+        for split, choice in (("eval", chosen if by_choice else ()), ("train", chosen)):
+            arm = factors["arm"] if arms_differ[split] else ""
             told = done["data"][split]["sha256"]
-            first, expected = firsts.setdefault((split, place), (cell.id, told))
+            place = (split, factors["resolution"], arm, choice)
+            first, expected = firsts.setdefault(place, (cell.id, told))
             if told != expected:
                 yield Difference(cell.id, first, f"data of {split}", told[:12], expected[:12])
 

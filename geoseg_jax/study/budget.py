@@ -128,7 +128,7 @@ def _flops(config: ConfigDict, known: dict[str, float], say: Callable[[str], Non
     """Operations of a step, by all that can change them."""
     flat = settings.flatten(config)
     relevant = {k: v for k, v in flat.items() if k not in _NO_OPERATIONS}
-    text = json.dumps([operations.__name__, relevant], sort_keys=True)  # what counts them
+    text = json.dumps([operations.VERSION, relevant], sort_keys=True)
     key = hashlib.sha256(text.encode()).hexdigest()[:16]
     if key not in known:
         say(f"counting the operations of {config.task.name}…")

@@ -2,9 +2,9 @@
 
 A row is a dict of one cell: FACTORS, 'status', metrics as floats (nan where there is none) and
 perhaps 'curve', (step, score) of each evaluation, 'labelled', on how many pictures it was trained,
-and 'warning'. A condition is what CONDITION
-holds; runs that share it and differ in subset and seed are replicates. A run of an arm and the run
-of the reference arm with the same condition, subset and seed are a pair.
+'judged', what stands for the pictures that it was judged on, and 'warning'. A condition is what
+CONDITION holds; runs that share it and differ in subset and seed are replicates. A run of an arm
+and the run of the reference arm with the same condition, subset and seed are a pair.
 
 What is independent? Where a study has several subsets of labels, runs on the same subset are alike
 beyond the arm, and counting each would make intervals too narrow. Then the unit is the subset, its
@@ -121,71 +121,72 @@ def overall(rows: Sequence[Row], reference: str, metric: str = "miou") -> list[d
     check(rows, reference, metric)
     by_subset = unit(rows) == "subset"
     tables = _tables(rows)
-    means = {g: _mean(_units(_scores(t, metric), by_subset).values()) for g, t in tables.items()}
+    scores = {key: _units(_scores(cells, metric), by_subset) for key, cells in tables.items()}
     found = []
-    for arm in arms(rows):
-        places = [p for p, other in tables if other == arm and (p, reference) in tables]
-        if arm == reference or not places:
-            continue
-        parts = [
-            _units(_differences(tables, place, arm, reference, metric), by_subset)
-            for place in places
-        ]
-        wanted = {unit for part in parts for unit in part} | {
-            replicate[0] if by_subset else replicate
-            for place in places
-            for replicate in tables[place, arm]
-        }
-        whole = [u for u in sorted(wanted) if all(u in part for part in parts)]
-        result = {"arm": arm, "conditions": len(places), "units": len(whole)}
-        result["best"] = sum(_is_best(means, place, arm) for place in places)
-        result["ahead"] = sum(_mean(part.values()) > 0 for part in parts)
-        result["units_missing"] = len(wanted) - len(whole)
-        of_places = [_mean(part[u] for u in whole) for part in parts]
-        result["by_training"] = {
-            training: _mean(d for p, d in zip(places, of_places, strict=True) if p[1] == training)
-            for training in dict.fromkeys(place[1] for place in places)
-        }
-        found.append(result | _compared([_mean(part[u] for part in parts) for u in whole]))
+    for arm, parts in _by_arm(tables, reference, metric, by_subset).items():
+        wanted = {r[0] if by_subset else r for place in parts for r in tables[place, arm]}
+        told = _over_conditions(arm, parts, scores)
+        found.append(told | {"units_missing": len(wanted) - told["units"]})
     corrected = statistics.holm([result["p"] for result in found])
     return [r | {"p_corrected": p} for r, p in zip(found, corrected, strict=True)]
 
 
-def ranking(found: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Arms by their mean difference, the best first.
-
-    Args:
-      found: what `overall` gives.
+def standing(rows: Sequence[Row], reference: str, metric: str = "miou") -> dict[str, Any]:
+    """The arms against each other: over the same conditions and the same units.
 
     Returns:
-      Those alone that have the most conditions and, of these, the most units: a mean over fewer
-      does not compare.
+      'arms': dicts as `overall` gives, the best first, of the units alone that all of them have in
+      every condition. 'left_out': arms that lack a condition, or half of the units or more that
+      others have, or at last all that these have in common. 'lead': how far the first is ahead of
+      the next, a dict with 'arm', 'next', 'difference', 'difference_low' and 'difference_high';
+      None for fewer than two.
+
+    Raises:
+      ValueError: as `groups`.
     """
-    known = [o for o in found if not math.isnan(o["difference"])]
-    most = max(((o["conditions"], o["units"]) for o in known), default=None)
-    full = [o for o in known if (o["conditions"], o["units"]) == most]
-    return [o["arm"] for o in sorted(full, key=lambda o: o["difference"], reverse=True)]
+    found = overall(rows, reference, metric)
+    by_subset = unit(rows) == "subset"
+    tables = _tables(rows)
+    by_arm = _by_arm(tables, reference, metric, by_subset)
+    names, common = _comparable([o for o in found if o["units"]], by_arm)
+    scores = {
+        key: {u: s for u, s in _units(_scores(cells, metric), by_subset).items() if u in common}
+        for key, cells in tables.items()
+        if key[1] in (*names, reference)
+    }
+    parts = {
+        name: {place: {u: part[u] for u in common} for place, part in by_arm[name].items()}
+        for name in names
+    }
+    ranked = [_over_conditions(name, parts[name], scores) for name in names]
+    others = [o for o in found if o["arm"] not in names and o["units"]]  # were compared as well
+    corrected = statistics.holm([o["p"] for o in (*ranked, *others)])
+    ranked = [r | {"p_corrected": p} for r, p in zip(ranked, corrected, strict=False)]
+    ranked.sort(key=lambda o: o["difference"], reverse=True)
+    first, second = [*(o["arm"] for o in ranked[:2]), "", ""][:2]
+    return {
+        "arms": ranked,
+        "left_out": [o["arm"] for o in others],
+        "lead": _lead(first, second, parts) if second else None,
+    }
 
 
-def lead(rows: Sequence[Row], ranked: Sequence[str], metric: str = "miou") -> dict[str, Any] | None:
-    """How far the best arm is ahead of the next, in pairs as against the reference.
+def _comparable(found: list[dict[str, Any]], by_arm: Mapping[str, Any]) -> tuple[list[str], list]:
+    """Names of arms, and the units that all of them have whole."""
+    most = max((o["conditions"] for o in found), default=0)
+    full = [o for o in found if o["conditions"] == most]
+    enough = max((o["units"] for o in full), default=0) / 2
+    whole = {o["arm"]: set(_whole(by_arm[o["arm"]])) for o in full if o["units"] > enough}
+    while whole and not set.intersection(*whole.values()):
+        del whole[min(whole, key=lambda arm: len(whole[arm]))]
+    return list(whole), sorted(set.intersection(*whole.values())) if whole else []
 
-    Args:
-      rows: as `groups`.
-      ranked: arms, the best first.
 
-    Returns:
-      'arm', 'next', 'difference', 'difference_low' and 'difference_high'; None for fewer than
-      two, or without a condition in common.
-    """
-    if len(ranked) < 2:
-        return None
-    first, second = ranked[:2]
-    found = overall([r for r in rows if r["arm"] in (first, second)], second, metric)
-    if not found:  # no condition in common
-        return None
+def _lead(first: str, second: str, parts: Mapping[str, Any]) -> dict[str, Any]:
+    ahead = [a - b for a, b in zip(*(_by_unit(parts[n]) for n in (first, second)), strict=True)]
+    told = _compared(ahead)
     kept = ("difference", "difference_low", "difference_high")
-    return {"arm": first, "next": second} | {name: found[0][name] for name in kept}
+    return {"arm": first, "next": second} | {name: told[name] for name in kept}
 
 
 def efficiency(rows: Sequence[Row], reference: str, metric: str = "miou") -> list[dict[str, Any]]:
@@ -197,7 +198,8 @@ def efficiency(rows: Sequence[Row], reference: str, metric: str = "miou") -> lis
       the fewest already), 'labels_tried' (the most), 'reference_labels', 'target' (that score) and
       'spread' (how far units differ, each against the reference's own score in it: '25 to >64 by
       seed'); for conditions with two or more numbers of labels. Labels of 0, all there are, count
-      as the rows' 'labelled', and are left out where no row has it.
+      as the rows' 'labelled', and are left out where no row has it. Nothing where it can't be
+      asked: the reference has a better score with fewer labels, or other pictures judge these.
 
     Raises:
       ValueError: as `groups`.
@@ -205,8 +207,10 @@ def efficiency(rows: Sequence[Row], reference: str, metric: str = "miou") -> lis
     check(rows, reference, metric)
     unit_name = unit(rows)
     curves: dict[tuple, dict[str, dict[int, dict]]] = {}
+    judged: dict[tuple, set] = {}
     for (place, arm), cells in _tables(rows).items():
         labels, rest = place[0] or _all_labels(cells), place[1:]
+        judged.setdefault(rest, set()).update(r["judged"] for r in cells.values() if "judged" in r)
         units = _units(_scores(cells, metric), unit_name == "subset")
         if labels > 0 and units:
             # Where all labels are as many as a subset, the subsets count.
@@ -217,6 +221,9 @@ def efficiency(rows: Sequence[Row], reference: str, metric: str = "miou") -> lis
             continue
         most = max(by_arm[reference])
         targets = by_arm[reference][most]
+        highest = max(_mean(units.values()) for units in by_arm[reference].values())
+        if _mean(targets.values()) < highest or len(judged[rest]) > 1:
+            continue
         for arm, scores in by_arm.items():
             result = dict(zip(CONDITION[1:], rest, strict=True)) | {"arm": arm}
             result |= {"reference_labels": most, "target": _mean(targets.values())}
@@ -307,6 +314,50 @@ def _differences(tables, place, arm, reference, metric) -> dict[Replicate, float
     return _paired(mine, _scores(tables.get((place, reference), {}), metric))
 
 
+def _by_arm(tables, reference, metric, by_subset) -> dict[str, dict[tuple, dict[Any, float]]]:
+    """arm -> condition -> unit -> difference to the reference; conditions that it shares alone."""
+    found: dict[str, dict[tuple, dict[Any, float]]] = {}
+    for place, arm in tables:
+        if arm != reference and (place, reference) in tables:
+            differences = _differences(tables, place, arm, reference, metric)
+            found.setdefault(arm, {})[place] = _units(differences, by_subset)
+    return found
+
+
+def _whole(parts: Mapping[tuple, Mapping[Any, float]]) -> list:
+    """The units that are in every condition."""
+    return sorted(set.intersection(*(set(part) for part in parts.values())))
+
+
+def _by_unit(parts: Mapping[tuple, Mapping[Any, float]]) -> list[float]:
+    """Of each whole unit the mean over the conditions."""
+    return [_mean(part[u] for part in parts.values()) for u in _whole(parts)]
+
+
+def _over_conditions(arm: str, parts, scores) -> dict[str, Any]:
+    """One arm's numbers over its conditions.
+
+    Args:
+      parts: condition -> unit -> difference.
+      scores: (condition, arm) -> unit -> score, of all arms.
+    """
+    whole = _whole(parts)
+    trainings = dict.fromkeys(place[1] for place in parts)
+    return {
+        "arm": arm,
+        "conditions": len(parts),
+        "units": len(whole),
+        "best": sum(_is_best(scores, place, arm) for place in parts),
+        "ahead": sum(_mean(part.values()) > 0 for part in parts.values()),
+        "by_training": {
+            training: _mean(
+                _mean(part[u] for u in whole) for p, part in parts.items() if p[1] == training
+            )
+            for training in trainings
+        },
+    } | _compared(_by_unit(parts))
+
+
 def _paired(arm: Mapping, reference: Mapping) -> dict[Replicate, float]:
     return {r: value - reference[r] for r, value in arm.items() if r in reference}
 
@@ -330,9 +381,9 @@ def _compared(differences: Iterable[float]) -> dict[str, float]:
     }
 
 
-def _is_best(means: Mapping[tuple[tuple, str], float], place: tuple, arm: str) -> bool:
-    here = [mean for (p, _), mean in means.items() if p == place and not math.isnan(mean)]
-    return bool(here) and means[place, arm] == max(here)
+def _is_best(scores, place: tuple, arm: str) -> bool:
+    means = {other: _mean(s.values()) for (p, other), s in scores.items() if p == place and s}
+    return arm in means and means[arm] == max(means.values())
 
 
 def _steps(cells: Mapping[Replicate, Row], targets: Mapping[Replicate, float]) -> float | None:

@@ -11,6 +11,7 @@ from geoseg_jax import manifest
 from geoseg_jax.data import leakage, reads
 from geoseg_jax.data.source import DataError
 from geoseg_jax.study import records
+from geoseg_jax.study.check import FACTORS
 from geoseg_jax.study.plan import Cell, Plan
 
 # Of eval.json, what the study compares by, and what it tells beside it.
@@ -19,18 +20,35 @@ _METRICS = (METRIC, "pixel_accuracy", "mean_accuracy", "frequency_weighted_iou")
 _CLASS = "iou/"
 
 
-def rows(plan: Plan) -> list[dict[str, Any]]:
+def rows(plan: Plan, reference: str) -> list[dict[str, Any]]:
     """For each cell: its id, factors, status, metrics (nan where there is none), seconds, error,
-    warning, curve, the (step, miou) of each evaluation, and, where done, labelled, the number of
-    pictures that it was trained on.
+    warning, revision (of the code), curve, the (step, miou) of each evaluation, and, where done,
+    labelled, the number of pictures that it was trained on, and judged, the hash of the data that
+    it was judged on.
+
+    Args:
+      reference: the arm whose runs others are paired with; a run by other code is warned of.
     """
-    return [_row(cell) for cell in plan.cells]
+    found = [_row(cell) for cell in plan.cells]
+    beside = {_pair(row): row["revision"] for row in found if row["arm"] == reference}
+    for row in found:
+        other = beside.get(_pair(row), "")
+        if row["revision"] and other and row["revision"] != other:
+            told = f"run by other code than {reference} ({row['revision']}, not {other})"
+            row["warning"] = "; ".join(filter(None, (row["warning"], told)))
+    return found
+
+
+def _pair(row: Mapping[str, Any]) -> tuple:
+    """What a run shares with the reference's that it is paired with."""
+    return tuple(row[name] for name in FACTORS if name != "arm")
 
 
 def _row(cell: Cell) -> dict[str, Any]:
     record = records.read(cell.workdir)
     row: dict[str, Any] = {"cell": cell.id, **cell.factors, "status": "missing"}
-    row |= {name: math.nan for name in (*_METRICS, "seconds")} | {"error": "", "warning": ""}
+    row |= {name: math.nan for name in (*_METRICS, "seconds")}
+    row |= {"error": "", "warning": "", "revision": ""}
     if record is None:
         return row | {"curve": []}
     row |= {"status": record.state, "seconds": record.seconds, "error": record.error}
@@ -39,14 +57,22 @@ def _row(cell: Cell) -> dict[str, Any]:
         row |= {k: _number(found.get(k)) for k in _METRICS}
         row |= {k: _number(v) for k, v in found.items() if k.startswith(_CLASS)}
         row["warning"] = leakage_warning(cell.workdir)
-        row["labelled"] = _labelled(cell.workdir)
+        row |= _papers(cell.workdir)
     return row | {"curve": curve(cell.workdir)}
 
 
-def _labelled(workdir: pathlib.Path) -> int:
-    """On how many pictures a finished cell was trained; 0 where it left no papers."""
+def _papers(workdir: pathlib.Path) -> dict[str, Any]:
+    """What a finished cell's papers say of its data and of the code that it ran; {} without."""
     papers = manifest.read_json(workdir / "manifest.json")
-    return papers["data"]["train"]["size"] if papers else 0
+    if not papers:
+        return {}
+    data, versions = papers["data"], papers["versions"]
+    own = (papers["git_revision"] or versions["geoseg_jax"] or "").replace("-dirty", " and changes")
+    return {
+        "labelled": data["train"]["size"],
+        "judged": data["eval"]["sha256"],
+        "revision": f"{own[:12]}{own[40:]}, jax {versions['jax']}",
+    }
 
 
 def _number(value: Any) -> float:
@@ -65,10 +91,8 @@ def leakage_warning(workdir: pathlib.Path) -> str:
         return "not recorded whether test pictures were seen before"
     past = leakage.between(run.ancestors, run.eval)
     own = leakage.between([("", run.train)], run.eval)
-    told = [
-        *(f"pre-training saw {what}" for what in _seen(past)),
-        *(f"labels of training, in every arm, are of {what}" for what in _seen(own)),
-    ]
+    told = [f"pre-training saw {what}" for what in _seen(past)]
+    told += [f"in every arm, labelled and judged pictures share {what}" for what in _seen(own)]
     if past.unknown:
         told.append("what its weights from elsewhere were trained on is not recorded")
     if past.without_drive and any(trained.drives for _, trained in run.ancestors):
@@ -107,9 +131,13 @@ def machines(plan: Plan) -> tuple[dict[str, str], str]:
     """
     workdirs = [job.workdir for job in (*plan.pretrainings, *plan.cells)]
     papers = [p for w in workdirs if (p := manifest.read_json(w / "manifest.json"))]
-    found = [_machine(p) for p in papers or [manifest.describe_machine()]]
+    here = manifest.describe_machine()
+    found = [_machine(p) for p in papers or [here]]
     names = dict.fromkeys(name for versions, _ in found for name in versions)
     versions = {name: _together(v.get(name, "unknown") for v, _ in found) for name in names}
+    report = here["git_revision"] or "unknown"
+    if versions.get("git revision", report) != report:
+        versions["git revision of the report"] = report
     return versions, _together(hardware for _, hardware in found)
 
 

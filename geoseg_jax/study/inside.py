@@ -91,7 +91,7 @@ def _images(cell: Cell) -> np.ndarray:
 
 
 def _variables(encoder: Any, cell: Cell, pictures: jax.Array) -> dict[str, Any]:
-    """Of the encoder that the cell starts from."""
+    """Of the encoder that the cell starts from; of random weights any, drawn as a cell's are."""
     if not cell.config.get("init_from"):
         key = jax.random.key(cell.config.seed)
         return jax.jit(lambda key: encoder.init(key, pictures[:1], False))(key)
@@ -101,10 +101,10 @@ def _variables(encoder: Any, cell: Cell, pictures: jax.Array) -> dict[str, Any]:
 
 
 def _places(maps: np.ndarray) -> np.ndarray:
-    """[n, C]: some of the places, the same for all arms."""
+    """[n, C]: some of the places at random, the same for all arms. Every n-th would be columns."""
     rows = maps.reshape(-1, maps.shape[-1])
-    every = max(1, len(rows) // PLACES)
-    return rows[::every]
+    count = min(PLACES, len(rows))
+    return rows[np.random.default_rng(0).choice(len(rows), count, replace=False)]
 
 
 def _pictures(images, shown, labels) -> list[dict[str, Any]]:

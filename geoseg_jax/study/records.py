@@ -10,6 +10,7 @@ import errno
 import fcntl
 import os
 import pathlib
+import socket
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -72,9 +73,17 @@ def lock(workdir: pathlib.Path) -> Iterator[bool]:
                 ) from error
             yield False
             return
+        os.ftruncate(handle, 0)
+        os.write(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
         yield True
     finally:
         os.close(handle)  # which gives the lock back
+
+
+def holder(workdir: pathlib.Path) -> str:
+    """Who has last worked on the job, for people; '' where nobody has."""
+    file = _path(workdir, "lock")
+    return file.read_text().strip() if file.exists() else ""
 
 
 def count_start(workdir: pathlib.Path) -> int:

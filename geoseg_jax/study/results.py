@@ -24,8 +24,8 @@ METRIC_NAMES = {
 STATUS = ("done", "failed", "missing")
 _WHOLE = ("labels", "subset", "seed")
 _TEXT = ("cell", "arm", "training", "decoder", "resolution", "encoder", "status")
-_LAST_TEXT = ("warning", "error")
-_NOT_IN_FILE = ("curve", "command", "labelled")
+_LAST_TEXT = ("revision", "warning", "error")
+_NOT_IN_FILE = ("curve", "command", "labelled", "judged")
 # What a study has beside its rows, and what stands there if nothing is given.
 ABOUT = {
     **{"title": "", "question": "", "arms": [], "panels": [], "features": {}, "budget": ""},
@@ -36,8 +36,9 @@ ABOUT = {
 def write_csv(path: str | os.PathLike, rows: Sequence[Row]) -> None:
     """Writes one line for each row, whole or not at all.
 
-    Columns: cell, FACTORS, status, metrics (those of single classes last), seconds, warning, error.
-    A number that there isn't is empty. 'curve', 'command' and 'labelled' are left out.
+    Columns: cell, FACTORS, status, metrics (those of single classes last), seconds, revision,
+    warning, error.
+    A number that there isn't is empty. _NOT_IN_FILE is left out.
 
     Raises:
       ValueError: for rows without an id or a factor, or a metric that is no number.
@@ -88,7 +89,7 @@ def assemble(
 
     Returns:
       ABOUT, and 'metric' (for people), 'metric_key', 'reference', 'factors' (values of each),
-      'unit' ('subset' or 'seed'), 'rows', 'groups', 'overall', 'ranking', 'lead', 'efficiency',
+      'unit' ('subset' or 'seed'), 'rows', 'groups', 'overall', 'standing', 'efficiency',
       'class_gains' (see geoseg_jax.study.comparisons), 'caution' (what all groups are warned of,
       which then no single one says), 'classes' and 'answer', two sentences. None stands for nan.
 
@@ -101,7 +102,6 @@ def assemble(
     classes = dict.fromkeys(k[4:] for row in rows for k in row if k.startswith("iou/"))
     groups = comparisons.groups(rows, reference, metric, about.get("goal"))
     overall = comparisons.overall(rows, reference, metric)
-    ranking = comparisons.ranking(overall)
     study = ABOUT | about
     study["arms"] = [dict(arm) for arm in study["arms"]]
     for group in groups:
@@ -118,8 +118,7 @@ def assemble(
         "rows": [dict(row) for row in rows],
         "groups": groups,
         "overall": overall,
-        "ranking": ranking,
-        "lead": comparisons.lead(rows, ranking, metric),
+        "standing": comparisons.standing(rows, reference, metric),
         "efficiency": comparisons.efficiency(rows, reference, metric),
         "caution": caution,
         "classes": list(classes),

@@ -81,7 +81,7 @@ def work(
       after: what else is to be made of a finished job while its checkpoints are there.
       size: how much work a job is, in whatever unit: the time left is told from that.
     """
-    waiting, marks = list(jobs), []
+    waiting, marks, told = list(jobs), [], ""
     # Some signals reach no training, or one that was about to end.
     with noted() as received:
         while waiting:
@@ -102,8 +102,24 @@ def work(
                 if state != BUSY:
                     waiting = [other for other in waiting if other is not job]
             if left:
+                told = _tell_wait(_held(left, plan), told, say)
                 time.sleep(PATIENCE)
     return Ended(0, [job.id for job in jobs if records.read(job.workdir).state == FAILED])
+
+
+def _held(jobs: Sequence[Job], plan: Plan) -> str:
+    """What these jobs wait for: the ones that others work on, by whom."""
+    starts = [plan.start(job) for job in jobs]
+    first = {job.id: job for job in (*filter(None, starts), *jobs) if not records.read(job.workdir)}
+    held = [f"{job.id} ({who})" for job in first.values() if (who := records.holder(job.workdir))]
+    return ", ".join(held)
+
+
+def _tell_wait(held: str, told: str, say: Callable[[str], None]) -> str:
+    """Says once what is waited for; returns what has been said."""
+    if held and held != told:
+        say(f"waiting for {held}")
+    return held
 
 
 def _try(job, plan, say, run, keep_checkpoints, after, received) -> tuple[str, float]:

@@ -29,7 +29,7 @@ def report(
       costs: of each job, by its id.
       command: that made the study, for whoever wants to make it again.
     """
-    rows = gather.rows(made)
+    rows = gather.rows(made, study["reference"])
     for row, cell in zip(rows, made.cells, strict=True):
         row["command"] = plan.command("geoseg_jax.main", cell.argument, cell.config, cell.workdir)
     versions, hardware = gather.machines(made)

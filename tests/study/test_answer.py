@@ -40,8 +40,8 @@ def test_a_sure_answer():
     assert what.endswith("its mean is the highest of all in 3 of 3 conditions.")
     assert "holds 0" not in what
     assert how_sure == (
-        "Chance alone hardly does this: p = 0.016 in the permutation test over 8 seeds, corrected "
-        "for 2 arms."
+        "Chance in seeds hardly does this: p = 0.016 in the permutation test over 8 seeds, "
+        "corrected for 2 arms; each arm was pre-trained but once."
     )
 
 
@@ -113,7 +113,9 @@ def test_one_replicate():
 def test_an_arm_that_lacks_a_condition_is_not_the_best():
     rows = made_up.study({"random": 0.0, "depth": 0.1}, noise=0.0)
     rows += [row("far", 0.9, labels=8, seed=s) for s in range(3)]
-    assert answer(rows)[0].startswith("Depth lies 10.0 points")
+    what, _ = answer(rows)
+    assert what.startswith("Depth lies 10.0 points")
+    assert what.endswith("of these in 2 of 2 conditions; not ranked, for want of runs: far.")
 
 
 def test_an_arm_of_fewer_subsets_is_not_the_best():
@@ -126,11 +128,36 @@ def test_an_arm_of_fewer_subsets_is_not_the_best():
 
 def test_arms_that_lack_runs_are_none_of_those_that_are_no_better():
     rows = made_up.study({"random": 0.0, "depth": -0.01}, noise=0.0, subsets=3, seeds=1)
+    rows += [row("far", 0.9, labels=n) for n in (8, 16)]
+    rows += [failed(arm="far", labels=n, subset=s) for n in (8, 16) for s in (1, 2)]
+    what, _ = answer(rows)
+    assert what.startswith("No ranked arm is better than Random weights on average")
+    assert "the nearest, Depth, lies 1.0 points of mIoU below" in what
+    assert what.endswith("; not ranked, for want of runs: far.")
+
+
+def test_arms_that_lost_a_run_each_are_compared_by_the_subsets_that_all_have():
+    """Each arm is far better on one subset, which the other lacks: they are level elsewhere."""
+    scores = {"random": (0.1, 0.1, 0.1, 0.1), "depth": (0.9, None, 0.3, 0.3)}
+    scores["flow"] = (None, 0.8, 0.2, 0.2)
+    rows = [
+        failed(arm=arm, subset=s) if value is None else row(arm, value, subset=s)
+        for arm, values in scores.items()
+        for s, value in enumerate(values)
+    ]
+    what, how_sure = answer(rows)
+    assert what == (
+        "Depth, the best of 2 arms, lies 20.0 points of mIoU above Random weights on average (95 % "
+        "interval +20.0 to +20.0) and 10.0 above the next, flow (95 % interval +10.0 to +10.0)."
+    )
+    assert how_sure.startswith("2 subsets can't settle")
+
+
+def test_an_arm_that_lost_a_run_is_ranked_still():
+    rows = made_up.study({"random": 0.0, "depth": 0.001}, noise=0.0, subsets=3, seeds=1)
     rows += [row("far", 0.9, labels=n, subset=s) for n in (8, 16) for s in (0, 1)]
     rows += [failed(arm="far", labels=n, subset=2) for n in (8, 16)]
-    what, _ = answer(rows)
-    assert what.startswith("Of 1 arm with all of its runs none is better than Random weights on av")
-    assert "the nearest, Depth, lies 1.0 points of mIoU below" in what
+    assert answer(rows)[0].startswith("far, the best of 2 arms, lies ")
 
 
 def test_level_arms():

@@ -94,13 +94,44 @@ def test_all_labels_are_one_training_set(tmp_path):
     assert stale(made) == {(made.cells[-1].id, "data of train")}
 
 
-def test_arms_may_have_data_of_their_own_where_that_is_declared(tmp_path):
+@pytest.mark.parametrize(
+    ("argument", "excused", "not_excused"),
+    [
+        ("judged", ("data.eval_split", "data.height"), ("data.flip", "data.train_split")),
+        ("train", ("data.train_split", "data.root"), ("data.scale", "data.eval_split")),
+    ],
+)
+def test_arms_may_have_data_of_their_own_where_that_is_declared(
+    tmp_path, argument, excused, not_excused
+):
     made = finished(tmp_path)
     for cell in made.cells:
         if cell.factors["arm"] == "chain":
-            write_cell(cell, judged="seen otherwise")
+            write_cell(cell, **{argument: f"{cell.factors['labels']} others"})
+            if argument == "judged":
+                write_cell(cell, judged="others")
     assert stale(made)
-    audit.check(made, declared=("data.flip",))
+    for key in excused:
+        audit.check(made, declared=(key,))
+    for key in not_excused:
+        with pytest.raises(audit.StaleError):
+            audit.check(made, declared=(key,))
+
+
+def test_where_the_rest_is_judged_that_depends_on_the_labels(tmp_path):
+    """As in the paper's code: the first labels train, all other pictures judge."""
+    target = {"config": "configs/segment_kitti.py:preset=paper_code", "root": "kitti"}
+    factors = FACTORS | {"subset": (-1,), "decoder": ("auto",), "resolution": ("640x192",)}
+    factors |= {"encoder": ("resnet18",)}
+    arms = ({"name": "random"}, {"name": "torch", "weights": "resnet18.pth"})
+    changes = {"arms": arms, "target": target, "roots": {"kitti": "K"}, "factors": factors}
+    made = plan(tmp_path, **changes)
+    for cell in made.cells:
+        left = f"all but {cell.factors['labels']}"
+        write(cell, train=str(cell.factors["labels"]), judged=left)
+    audit.check(made)
+    write(made.cells[-1], train="16", judged="all but 8")
+    assert stale(made) == {(made.cells[-1].id, "data of eval")}
 
 
 def test_parts_other_than_the_encoder_count_too(tmp_path):

@@ -205,6 +205,22 @@ def test_label_efficiency_differs_between_seeds():
     assert (depth["text"], depth["spread"]) == ("25", "≤8 to >64 by seed")
 
 
+def test_label_efficiency_is_not_asked_where_labels_do_not_help():
+    rows = [row("random", v, labels=n) for n, v in ((8, 0.3), (16, 0.4), (64, 0.39))]
+    rows += [row("depth", 0.5, labels=n) for n in (8, 16, 64)]
+    assert comparisons.efficiency(rows, "random") == []
+    rows[2] |= {"miou": 0.41}
+    assert [e["arm"] for e in comparisons.efficiency(rows, "random")] == ["random", "depth"]
+
+
+def test_label_efficiency_is_not_asked_where_other_pictures_judge():
+    """As in the paper's code, where all that is not trained on is judged."""
+    rows = [row(arm, 0.4, labels=n) for arm in ("random", "depth") for n in (8, 16)]
+    assert comparisons.efficiency([r | {"judged": "all"} for r in rows], "random")
+    left = [r | {"judged": f"all but {r['labels']}"} for r in rows]
+    assert comparisons.efficiency(left, "random") == []
+
+
 def test_label_efficiency_needs_two_numbers_of_labels():
     assert comparisons.efficiency(by_hand(), "random") == []
     rows = made_up.study({"random": 0.0, "depth": 0.1}, labels=(8,))

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from geoseg_jax.data.reads import FILE, Reads, RunReads
-from geoseg_jax.study import gather
+from geoseg_jax.study import gather, records
+from tests.study.tiny_study import plan
 
 TESTED = Reads({"x": "h1", "y": "h2"}, ("d1",))
 OWN = Reads({"a": "h3"}, ("d2",))
@@ -36,7 +37,7 @@ def test_what_pretraining_has_seen(tmp_path, past, told):
 
 def test_what_every_arm_has_seen_is_told_apart(tmp_path):
     own = Reads({"a": "h3"}, ("d1", "d2"))
-    told = "labels of training, in every arm, are of 1 test drive"
+    told = "in every arm, labelled and judged pictures share 1 test drive"
     assert warning(tmp_path, own=own) == told
     past = [("P", Reads({"b": "h1", "c": "h2"}, ("d1",)))]
     assert warning(tmp_path, past, own) == (
@@ -59,3 +60,27 @@ def test_no_record_is_no_acquittal(tmp_path):
     assert gather.leakage_warning(tmp_path) == told
     (tmp_path / "manifest.json").write_text('{"data": {}}')
     assert gather.leakage_warning(tmp_path) == told
+
+
+def test_a_run_by_other_code_than_the_references_is_warned_of(tmp_path):
+    made = plan(tmp_path)
+    for number, cell in enumerate(made.cells):
+        revision = ("b" if number == 1 else "a") * 40 + ("-dirty" if number == 4 else "")
+        _finish(cell, revision)
+    rows = gather.rows(made, "random")
+    assert [made.cells[n].factors["arm"] for n in (1, 4)] == ["inpainting", "inpainting"]
+    told = [row["warning"].rpartition("; ")[2] for row in rows]
+    assert told[1] == f"run by other code than random ({'b' * 12}, jax 1, not {'a' * 12}, jax 1)"
+    assert told[4].endswith(f"({'a' * 12} and changes, jax 1, not {'a' * 12}, jax 1)")
+    assert not any("other code" in text for n, text in enumerate(told) if n not in (1, 4))
+    assert rows[0]["revision"] == f"{'a' * 12}, jax 1"
+
+
+def _finish(cell, revision):
+    cell.workdir.mkdir(parents=True)
+    split = {"size": 8, "sha256": "s"}
+    papers = {"data": {"train": split, "eval": split}, "git_revision": revision}
+    papers |= {"versions": {"jax": "1", "geoseg_jax": "0.1"}}
+    (cell.workdir / "manifest.json").write_text(json.dumps(papers))
+    (cell.workdir / "eval.json").write_text(json.dumps({"miou": 0.5}))
+    records.write(cell.workdir, records.Record(records.DONE, 1.0, ""))

@@ -47,6 +47,15 @@ def made(weights, tmp_path_factory):
     return given, make_plan(given, folder)
 
 
+def test_places_are_from_all_columns():
+    """Of [n, 24, 48] maps every 12th place would be of the same four columns."""
+    columns = np.broadcast_to(np.arange(48.0), (21, 24, 48))[..., None]
+    taken = inside._places(columns)
+    assert len(taken) == inside.PLACES
+    assert len(np.unique(taken)) == 48
+    np.testing.assert_array_equal(taken, inside._places(columns))
+
+
 def test_the_same_encoder_is_alike_and_another_is_not(made):
     found = inside.look(*made)
     assert [c["stage"] for c in found["cka"]] == [f"stride {s}" for s in (2, 4, 8, 16, 32)]

@@ -42,11 +42,11 @@ def test_the_columns(tmp_path):
     header, first, second = path.read_text().splitlines()
     assert header == (
         "cell,arm,labels,training,decoder,resolution,encoder,subset,seed,status,"
-        "miou,pixel_accuracy,iou/sky,seconds,warning,error"
+        "miou,pixel_accuracy,iou/sky,seconds,revision,warning,error"
     )
     start = "depth-fine_tuned-8-0-0,depth,8,fine_tuned,unet,96x32,resnet18,0,0,done"
-    assert first == f"{start},0.5,0.5,0.25,12.5,,"
-    assert second.endswith("failed,,,,12.5,,loss is nan at step 7")
+    assert first == f"{start},0.5,0.5,0.25,12.5,,,"
+    assert second.endswith("failed,,,,12.5,,,loss is nan at step 7")
 
 
 def test_the_same_rows_make_the_same_study_after_the_file(tmp_path):
@@ -79,7 +79,7 @@ def test_a_file_is_replaced_whole(tmp_path, monkeypatch):
         (("seed,", "sede,"), "no column 'seed'; did you mean 'sede'"),
         (("done", "finished"), "line 2: status 'finished'"),
         (("12.5", "soon"), "line 2: seconds must be a number, got 'soon'"),
-        (("12.5,", "12.5,,"), "line 2: 15 fields for 14 columns"),
+        (("12.5,", "12.5,,"), "line 2: 16 fields for 15 columns"),
     ],
 )
 def test_files_that_are_refused(tmp_path, change, message):

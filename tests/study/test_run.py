@@ -1,10 +1,12 @@
 """Training is faked by a function that writes what a run leaves behind, at once."""
 
 import json
+import multiprocessing
 import os
 import random
 import shutil
 import signal
+import socket
 
 import pytest
 
@@ -73,7 +75,7 @@ def test_a_failure_is_recorded_and_the_rest_goes_on(tmp_path, monkeypatch):
     ended = run.work(made, run.jobs_of(made), run=failing, **QUIET)
     lost = {cell.id for cell in made.cells if cell.pretraining == "chain-tiny"}
     assert set(ended.failed) == lost | {"chain-tiny"}
-    rows = {row["cell"]: row for row in gather.rows(made)}
+    rows = {row["cell"]: row for row in gather.rows(made, "random")}
     assert records.read(made.pretrainings[1].workdir).error == "MemoryError: no room"
     assert "MemoryError" in (made.pretrainings[1].workdir / "error.txt").read_text()
     assert {rows[name]["error"] for name in lost} == {"its pre-training chain-tiny failed"}
@@ -81,6 +83,37 @@ def test_a_failure_is_recorded_and_the_rest_goes_on(tmp_path, monkeypatch):
     # And mended on request.
     records.forget_failures([j.workdir for j in (*made.pretrainings, *made.cells)])
     assert run.work(made, run.jobs_of(made), run=fake, **QUIET).failed == []
+
+
+def test_who_is_waited_for_is_told_once(tmp_path, monkeypatch):
+    """Another process holds the pre-training; it ends while this one waits for the third time."""
+    made = plan(tmp_path)
+    first = made.pretrainings[0]
+    jobs = [first, next(cell for cell in made.cells if cell.pretraining == first.id)]
+    queues = [multiprocessing.get_context("spawn").Queue() for _ in range(2)]
+    other = multiprocessing.get_context("spawn").Process(
+        target=_hold, args=(first.workdir, *queues)
+    )
+    other.start()
+    queues[0].get(timeout=60)
+    said, naps = [], []
+
+    def nap(seconds):
+        naps.append(seconds)
+        if len(naps) == 3:
+            queues[1].put("end")
+            other.join()
+
+    monkeypatch.setattr(run.time, "sleep", nap)
+    assert run.work(made, jobs, said.append, fake).failed == []
+    waits = [line for line in said if line.startswith("waiting")]
+    assert waits == [f"waiting for {first.id} (process {other.pid} on {socket.gethostname()})"]
+
+
+def _hold(workdir, ready, end):
+    with records.lock(workdir):
+        ready.put("held")
+        end.get()
 
 
 def test_a_job_that_ends_the_process_again_and_again_is_given_up(tmp_path, monkeypatch):
@@ -156,7 +189,7 @@ def test_killed_at_random_it_gives_the_same_rows(tmp_path):
             kills += 1
     assert kills >= 3
     results = [
-        [{k: v for k, v in row.items() if k != "seconds"} for row in gather.rows(made)]
+        [{k: v for k, v in row.items() if k != "seconds"} for row in gather.rows(made, "random")]
         for made in (whole, broken)
     ]
     assert str(results[0]) == str(results[1])
@@ -175,7 +208,9 @@ def test_killed_between_the_end_of_a_run_and_its_record(tmp_path, monkeypatch):
 
     def whole(config, workdir):
         (workdir / "manifest.json").parent.mkdir(parents=True, exist_ok=True)
-        papers = {"step": 3, "data": {"train": {"size": 8}}}
+        split = {"size": 8, "sha256": "s"}
+        papers = {"step": 3, "data": {"train": split, "eval": split}, "git_revision": None}
+        papers["versions"] = {"jax": "1", "geoseg_jax": "0.1"}
         (workdir / "manifest.json").write_text(json.dumps(papers))
         return fake(config, workdir)
 
@@ -187,9 +222,9 @@ def test_killed_between_the_end_of_a_run_and_its_record(tmp_path, monkeypatch):
     # And where the checkpoints had gone as well, nothing asks for them.
     shutil.rmtree(made.cells[0].workdir / "checkpoints")
     assert run.work(made, only, run=killed, **QUIET).failed == []
-    assert gather.rows(made)[0]["status"] == "done"
+    assert gather.rows(made, "random")[0]["status"] == "done"
 
 
 def test_rows_tell_what_is_missing(tmp_path):
     made = plan(tmp_path)
-    assert {row["status"] for row in gather.rows(made)} == {"missing"}
+    assert {row["status"] for row in gather.rows(made, "random")} == {"missing"}
