@@ -22,6 +22,17 @@ BUSY = "busy"
 Job = Pretraining | Cell
 
 
+class _Hand(NamedTuple):
+    """What all jobs are done with; as `work` takes it."""
+
+    plan: Plan
+    say: Callable[[str], None]
+    run: Callable[..., Any]
+    keep_checkpoints: bool
+    after: Callable[[Job], None]
+    received: list[int]  # signals
+
+
 class Ended(NamedTuple):
     """How the work ended."""
 
@@ -84,10 +95,11 @@ def work(
     waiting, marks, told = list(jobs), [], ""
     # Some signals reach no training, or one that was about to end.
     with noted() as received:
+        hand = _Hand(plan, say, run, keep_checkpoints, after, received)
         while waiting:
             left = []
             for job in waiting:
-                state, seconds = _try(job, plan, say, run, keep_checkpoints, after, received)
+                state, seconds = _try(job, hand)
                 if received:
                     return Ended(received[0], [])
                 if state == BUSY:
@@ -122,13 +134,13 @@ def _tell_wait(held: str, told: str, say: Callable[[str], None]) -> str:
     return held
 
 
-def _try(job, plan, say, run, keep_checkpoints, after, received) -> tuple[str, float]:
+def _try(job: Job, hand: _Hand) -> tuple[str, float]:
     """State of the job after trying it, and seconds spent on it here."""
     found = records.read(job.workdir)
     if found:
         return found.state, 0.0
-    ready, problem = _ready(job, plan)
-    if not ready or received:
+    ready, problem = _ready(job, hand.plan)
+    if not ready or hand.received:
         return BUSY, 0.0
     with records.lock(job.workdir) as ours:
         if not ours:
@@ -144,7 +156,7 @@ def _try(job, plan, say, run, keep_checkpoints, after, received) -> tuple[str, f
         if problem:
             records.write(job.workdir, Record(FAILED, 0.0, problem))
             return FAILED, 0.0
-        return _train(job, say, run, keep_checkpoints, after, received)
+        return _train(job, hand)
 
 
 def _ready(job: Job, plan: Plan) -> tuple[bool, str]:
@@ -158,24 +170,24 @@ def _ready(job: Job, plan: Plan) -> tuple[bool, str]:
     return True, f"its pre-training {needed.id} failed" if found.state == FAILED else ""
 
 
-def _train(job, say, run, keep_checkpoints, after, received) -> tuple[str, float]:
-    say(f"\n{job.id}")
+def _train(job: Job, hand: _Hand) -> tuple[str, float]:
+    hand.say(f"\n{job.id}")
     start = time.monotonic()
     try:
         if not _finished(job):
-            result = run(job.config, job.workdir)
+            result = hand.run(job.config, job.workdir)
             if result.signal:
                 records.discount_start(job.workdir)
-                received.append(result.signal)
+                hand.received.append(result.signal)
                 return BUSY, 0.0
-            after(job)
+            hand.after(job)
     except SystemExit:  # by a signal while compiling
         records.discount_start(job.workdir)
         raise
     except Exception as error:  # one job's end must not be the study's
         line = " ".join(f"{type(error).__name__}: {error}".split())
-        if received:  # a stop that went wrong says nothing of the job
-            say(f"{job.id}: while stopping, {line}")
+        if hand.received:  # a stop that went wrong says nothing of the job
+            hand.say(f"{job.id}: while stopping, {line}")
             return BUSY, 0.0
         job.workdir.mkdir(parents=True, exist_ok=True)
         (job.workdir / "error.txt").write_text(traceback.format_exc())
@@ -184,7 +196,7 @@ def _train(job, say, run, keep_checkpoints, after, received) -> tuple[str, float
         record = Record(DONE, time.monotonic() - start, "")
     # The record first: killed between the two, checkpoints are left over and nothing is lost.
     records.write(job.workdir, record)
-    if record.state == DONE and isinstance(job, Cell) and not keep_checkpoints:
+    if record.state == DONE and isinstance(job, Cell) and not hand.keep_checkpoints:
         shutil.rmtree(job.workdir / "checkpoints", ignore_errors=True)
     return record.state, record.seconds
 
