@@ -5,15 +5,14 @@ to the reference arm with intervals and corrected p values; each arm over all co
 takes to reach the reference's score. What one must know of a number is a footnote.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from geoseg_jax.report import naming
 from geoseg_jax.report.naming import Condition, Study
+from geoseg_jax.report.notes import Group, Notes, of_difference, of_overall, of_score
 from geoseg_jax.study import statistics
 from geoseg_jax.study.answer import label, points, probability
-
-Group = Mapping[str, Any]
 
 
 class Cell(NamedTuple):
@@ -30,23 +29,6 @@ class Table(NamedTuple):
     caption: str
     header: list[str]
     rows: list[list[Cell]]
-
-
-class Notes:
-    """Footnotes a, b, ... in the order in which they come up; the same text has the same letter."""
-
-    def __init__(self) -> None:
-        self._letters: dict[str, str] = {}
-
-    def marks(self, *texts: str) -> tuple[str, ...]:
-        """The letters of those texts that aren't empty, in order."""
-        for text in filter(None, texts):
-            self._letters.setdefault(text, letters(len(self._letters)))
-        return tuple(letter for text, letter in self._letters.items() if text in texts)
-
-    def listed(self) -> list[tuple[str, str]]:
-        """(letter, text) of each."""
-        return [(letter, text) for text, letter in self._letters.items()]
 
 
 def tables(study: Study, notes: Notes, columns: int) -> list[Table]:
@@ -140,12 +122,6 @@ def _bootstrap(pairs: int) -> str:
     return "; the studentised bootstrap of pairs beside them does not"
 
 
-def letters(number: int) -> str:
-    """a to z for 0 to 25, then aa, ab and so on."""
-    first = letters(number // 26 - 1) if number >= 26 else ""
-    return first + chr(ord("a") + number % 26)
-
-
 def _scores(study: Study, places: list[Condition], notes: Notes) -> Table:
     means = {(naming.place_of(g), g["arm"]): g["mean"] for g in study["groups"]}
     best = {
@@ -154,16 +130,10 @@ def _scores(study: Study, places: list[Condition], notes: Notes) -> Table:
     }
 
     def cell(group: Group) -> Cell:
+        marks = notes.marks(*of_score(group))
         if group["mean"] is None:
-            return Cell("–", notes.marks(f"none of {group['n_planned']} runs is done"))
+            return Cell("–", marks)
         spread = "" if group["std"] is None else f" ± {points(group['std'])}"
-        few = group["n"] < group["n_planned"]
-        same = group["n"] > 1 and group["std"] < 1e-9  # but for rounding
-        marks = notes.marks(
-            group["warning"],
-            f"{group['n']} of {group['n_planned']} runs are done" if few else "",
-            "all runs gave the very same number, as if the seed did nothing" if same else "",
-        )
         bold = group["mean"] == best[naming.place_of(group)]
         return Cell(points(group["mean"]) + spread, marks, bold)
 
@@ -174,19 +144,8 @@ def _scores(study: Study, places: list[Condition], notes: Notes) -> Table:
 
 
 def _differences(study: Study, places: list[Condition], notes: Notes) -> Table:
-    reference = {
-        naming.place_of(g): g["warning"] for g in study["groups"] if g["arm"] == study["reference"]
-    }
-
     def cell(group: Group) -> Cell:
-        pairs = group["n_pairs"] + group["n_missing"]
-        marks = notes.marks(
-            group["warning"],
-            _of_reference(study, reference.get(naming.place_of(group), ""), [group["warning"]]),
-            f"{group['n_pairs']} of {pairs} pairs: the others lack a side"
-            if group["n_missing"]
-            else "",
-        )
+        marks = notes.marks(*of_difference(study, group))
         if group["difference"] is None:
             return Cell("–", marks)
         p = probability(group["p_corrected"])
@@ -200,12 +159,6 @@ def _differences(study: Study, places: list[Condition], notes: Notes) -> Table:
     return _by_condition(study, caption, places, cell, others)
 
 
-def _of_reference(study: Study, warning: str, own: Sequence[str]) -> str:
-    """What must be known of the other side of a difference, and is not true of both."""
-    new = warning and warning not in own
-    return f"{label(study, study['reference'])}: {warning}" if new else ""
-
-
 def _overall(study: Study, notes: Notes) -> Table:
     trainings = study["factors"]["training"]
     trainings = trainings if len(trainings) > 1 else []
@@ -213,24 +166,13 @@ def _overall(study: Study, notes: Notes) -> Table:
     header = ["arm", "ahead in", "difference"]
     header += ["studentised bootstrap"] if bootstrap else []
     header += [naming.value_name("training", training) for training in trainings]
-    reference = [g["warning"] for g in study["groups"] if g["arm"] == study["reference"]]
     rows = []
     for result in study["overall"]:
-        planned = result["units"] + result["units_missing"]
-        lacking = (
-            f"{result['units']} of {planned} {study['unit']}s: the others lack a pair in some "
-            "condition"
-        )
         texts = [f"{result['ahead']} of {result['conditions']}", _interval(result, "difference")]
         texts += [_interval(result, "bootstrap")] if bootstrap else []
         texts += [points(result["by_training"].get(t), sign=True) for t in trainings]
         texts += [probability(result["p"]), probability(result["p_corrected"])]
-        own = [g["warning"] for g in study["groups"] if g["arm"] == result["arm"]]
-        marks = notes.marks(
-            *own,
-            *(_of_reference(study, warning, own) for warning in reference),
-            lacking if result["units_missing"] else "",
-        )
+        marks = notes.marks(*of_overall(study, result))
         rows.append([Cell(label(study, result["arm"]), marks), *map(Cell, texts)])
     caption = (
         f"Over all conditions: mean difference to {label(study, study['reference'])} in points of "

@@ -15,7 +15,9 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
-from geoseg_jax.report.findings import explanation
+from geoseg_jax.report.findings import explanation, tables
+from geoseg_jax.report.notes import Notes, of_arm, of_difference, of_overall, of_score
+from geoseg_jax.report.tables import MARKDOWN_COLUMNS
 from geoseg_jax.study.results import plain
 
 SCRIPTS = (
@@ -48,7 +50,7 @@ def render(study: Mapping[str, Any]) -> str:
     """
     _check_pictures(study)
     if study.get("groups"):
-        study = {**study, "explanation": explanation(study)}
+        study = {**study, "explanation": explanation(study), **_footnotes(study)}
     style, script = _read("page.css"), "(() => {\n" + _scripts() + "})();\n"
     policy = {
         "default-src": "'none'",
@@ -77,6 +79,26 @@ def embedded(value: Any) -> str:
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
+
+
+def _footnotes(study: Mapping[str, Any]) -> dict[str, Any]:
+    """'notes', (letter, text) of each, and what bears them: groups, arms and all conditions.
+
+    A letter means what it does in table.md, whatever the page shows of the study.
+    """
+    notes = Notes()
+    tables(study, notes, MARKDOWN_COLUMNS)
+    groups = [
+        {
+            **group,
+            "score_marks": notes.marks(*of_score(group)),
+            "difference_marks": notes.marks(*of_difference(study, group)),
+        }
+        for group in study["groups"]
+    ]
+    overall = [{**o, "marks": notes.marks(*of_overall(study, o))} for o in study["overall"]]
+    arms = [{**a, "marks": notes.marks(*of_arm(study, a["name"]))} for a in study["arms"]]
+    return {"groups": groups, "overall": overall, "arms": arms, "notes": notes.listed()}
 
 
 def _check_pictures(study: Mapping[str, Any]) -> None:

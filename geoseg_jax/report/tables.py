@@ -2,8 +2,9 @@
 
 import re
 
-from geoseg_jax.report.findings import Cell, Notes, Table, explanation, tables
+from geoseg_jax.report.findings import Cell, Table, explanation, tables
 from geoseg_jax.report.naming import Study
+from geoseg_jax.report.notes import Notes
 
 # Conditions side by side.
 MARKDOWN_COLUMNS, LATEX_COLUMNS = 6, 3

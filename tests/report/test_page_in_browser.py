@@ -8,9 +8,9 @@ import re
 
 import pytest
 
-from geoseg_jax.report import findings, page
+from geoseg_jax.report import findings, page, tables
 from geoseg_jax.study import results
-from tests.report import browser, made_up
+from tests.report import browser, made_up, test_tables
 from tests.report.test_page import HOSTILE
 
 
@@ -77,6 +77,7 @@ def test_it_says_what_is_missing(chromium, tmp_path):
 
 def test_both_tables_show_the_numbers_of_the_study(opened):
     groups = made_up.study()["groups"]
+    opened.run("document.querySelectorAll('.flag').forEach((flag) => flag.remove())")
     cells = words(opened, ".glance tbody td")
     arms = words(opened, ".glance tbody th .arm")
     order = list(itertools.product(("fine_tuned", "frozen"), (8, 16, 64)))
@@ -98,13 +99,81 @@ def test_both_tables_show_the_numbers_of_the_study(opened):
     assert sorted(x.split()[0] for x in found if x != "reference") == sorted(wanted)
 
 
-def test_flags_stand_in_the_table(opened):
-    assert words(opened, "#glance .notes li") == [made_up.WARNING]
-    flagged = opened.run(
-        "[...document.querySelectorAll('.glance tr')].filter((r) => r.querySelector('.flag'))"
-        ".map((r) => r.querySelector('.arm').innerText)"
-    )
-    assert flagged == ["Depth, supervised"]
+EACH = {(arm, n): f"{n} of {made_up.ARMS[arm][0]}" for arm in made_up.ARMS for n in (8, 16, 64)}
+FLAGS = """(() => {
+  const all = (node, selector) => [...node.querySelectorAll(selector)];
+  const letters = (node) => all(node, ":scope > .flag").map((f) => f.innerText).join();
+  const name = (row) => row.querySelector(".arm").innerText;
+  const listed = (id) => all(document, id + " .notes li").map((li) => [li.value, li.innerText]);
+  return {
+    overall: all(document, ".overall tbody tr").map((row) =>
+      [name(row), letters(row.querySelector(".named"))]),
+    glance: all(document, ".glance tbody tr").map((row) =>
+      [name(row), all(row, "td").map((td) => [letters(td), letters(td.querySelector(".below"))])]),
+    comparisons: all(document, "#comparisons tr[data-arm]").map((row) =>
+      [name(row), row.closest("tbody").querySelector(".condition").innerText.trim(),
+       letters(row.children[1]), letters(row.children[2])]),
+    notes: ["#overall", "#glance", "#comparisons"].map(listed),
+  };
+})()"""
+
+
+def lettered(cell: str) -> tuple[str, str]:
+    """A text of table.md and the letters of its footnotes, as 'a,b'."""
+    text, marks = re.fullmatch(r"(.*?)(?: \[([a-z]+(?:, [a-z]+)*)\])?", cell).groups()
+    return text, (marks or "").replace(" ", "")
+
+
+@pytest.mark.parametrize("warnings", [made_up.WARNINGS, {("random", 16): "seen"}, EACH])
+def test_flags_are_those_of_the_tables(chromium, tmp_path, warnings):
+    """Every number has the same letters, and below a table are the texts of those within it."""
+    study = made_up.study(warnings=warnings, pictures=False)
+    path = tmp_path / "flags.html"
+    path.write_text(page.render(study), encoding="utf-8")
+    chromium.open(path)
+    assert chromium.errors == []
+    text = tables.markdown(study)
+    scores, differences, overall, *_ = test_tables.parsed(text)
+    scores["Random"] = scores.pop("Random (reference)")
+    nothing = dict.fromkeys(scores["Random"], "–")
+    wanted = {
+        (arm, condition): [
+            lettered(of[condition])[1] for of in (cells, differences.get(arm, nothing))
+        ]
+        for arm, cells in scores.items()
+        for condition in cells
+    }
+    found = chromium.run(FLAGS)
+    assert {(arm, where): marks for arm, where, *marks in found["comparisons"]} == wanted
+    at_a_glance = {
+        (arm, condition): marks
+        for arm, cells in found["glance"]
+        for condition, marks in zip(scores["Random"], cells, strict=True)
+    }
+    assert at_a_glance == wanted
+    assert dict(found["overall"]) == dict(map(lettered, overall))
+    told = re.findall(r"^- \[(\w+)\] (.*)$", text, re.MULTILINE)
+    used = [",".join(dict(found["overall"]).values())]
+    used += 2 * [",".join(letters for marks in wanted.values() for letters in marks)]
+    for notes, letters in zip(found["notes"], used, strict=True):
+        listed = [
+            (i, text) for i, (letter, text) in enumerate(told, 1) if letter in letters.split(",")
+        ]
+        assert [tuple(note) for note in notes] == listed
+
+
+def test_gains_of_classes_and_arms_are_flagged_too(chromium, tmp_path):
+    """A gain is a difference as well; with the filters goes what they leave no number of."""
+    text = page.render(made_up.study(arms=2, warnings={("random", 16): "seen"}, pictures=False))
+    path = tmp_path / "flags.html"
+    path.write_text(text, encoding="utf-8")
+    chromium.open(path)
+    assert "Random: seen" in words(chromium, "#classes .notes li")
+    assert words(chromium, "#arms .notes li") == ["seen"]
+    assert words(chromium, "#arms tr:has(.flag) .arm") == ["Random"]
+    chromium.click("document.querySelector('input[data-value=\"16\"]')")
+    for section in ("glance", "comparisons", "classes"):
+        assert not any("seen" in note for note in words(chromium, f"#{section} .notes li"))
 
 
 def test_what_encoders_are_looked_at_with(opened):

@@ -105,8 +105,8 @@ const badge = (arm) =>
     mark(arm, 0, 0, { r: 4.6 }),
   );
 
-const armName = (arm) =>
-  h("span", { class: "arm" }, badge(arm), h("span", {}, arm.label || arm.name));
+const armName = (arm, flag = null) =>
+  h("span", { class: "arm" }, badge(arm), h("span", {}, arm.label || arm.name, flag));
 
 function lookAt(arm) {
   document.body.classList.toggle("looking", Boolean(arm));

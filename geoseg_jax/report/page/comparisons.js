@@ -56,16 +56,12 @@ function bootstrapped() {
 
 function overallRow(o, bounds, x, notes) {
   const arm = armOf[o.arm];
-  const planned = o.units + o.units_missing;
-  const lost = `${o.units} of ${planned} ${study.unit}s: the others lack a pair in some condition`;
-  const told = warnings(groups.filter((g) => g.arm === o.arm));
-  const flag = notes.flag(o.units_missing ? lost : "", ...told);
   return ofArm(
     arm,
     h,
     "tr",
     {},
-    h("th", { scope: "row" }, h("div", { class: "named" }, armName(arm), flag)),
+    h("th", { scope: "row" }, h("div", { class: "named" }, armName(arm), notes.flag(o.marks))),
     h("td", {}, differenceOf(o)),
     h("td", { class: "ruler" }, forest(o, arm, bounds, x)),
     bootstrapped()
@@ -158,18 +154,15 @@ function comparison(g, of, bounds, x, notes) {
     h,
     "tr",
     { class: g.arm === reference ? "reference" : null },
-    h(
-      "th",
-      { scope: "row" },
-      h("div", { class: "named" }, toggle, armName(arm), notes.flag(...warnings([g]))),
-    ),
+    h("th", { scope: "row" }, h("div", { class: "named" }, toggle, armName(arm))),
     h(
       "td",
       {},
       h("span", { class: known(g.mean) && g.mean === bestOf(of) ? "best" : null }, percent(g.mean)),
       known(g.std) ? h("span", { class: "soft" }, ` ± ${percent(g.std)}`) : null,
+      notes.flag(g.score_marks),
     ),
-    h("td", {}, differenceOf(g)),
+    h("td", {}, differenceOf(g), notes.flag(g.difference_marks)),
     h("td", { class: "ruler" }, forest(g, arm, bounds, x)),
     h("td", { class: certain(g) ? "best" : null }, chance(g.p_corrected)),
     h("td", {}, runsDone(g)),

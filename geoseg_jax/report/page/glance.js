@@ -42,9 +42,6 @@ function byGain(of) {
     .sort((a, b) => (gain(b) ?? -Infinity) - (gain(a) ?? -Infinity));
 }
 
-// What one must know of numbers: a group's warnings have those of its arm.
-const warnings = (of) => of.map((g) => g.warning || armOf[g.arm].warning);
-
 function glance() {
   const shown = groups.filter(shows);
   const order = [...besides, ...("labels" in values ? ["labels"] : [])];
@@ -60,12 +57,7 @@ function glance() {
       h(
         "th",
         { scope: "row" },
-        h(
-          "div",
-          { class: "named" },
-          armName(arm),
-          notes.flag(...warnings(shown.filter((g) => g.arm === arm.name))),
-        ),
+        armName(arm),
         arm.name === reference ? h("small", {}, "reference") : null,
       ),
       conditions.map((of, i) =>
@@ -74,6 +66,7 @@ function glance() {
           of,
           most,
           starts(conditions, i),
+          notes,
         ),
       ),
     ),
@@ -118,9 +111,12 @@ function glanceHead(shown, order, conditions) {
 const starts = (conditions, i) =>
   i === 0 || key(conditions[i][0], besides) !== key(conditions[i - 1][0], besides);
 
-function glanceCell(g, of, most, first) {
-  if (!g || !known(g.mean))
-    return h("td", { class: first ? "first" : null }, h("span", { class: "soft" }, "no runs"));
+function glanceCell(g, of, most, first, notes) {
+  const place = { class: first ? "first" : null };
+  const none = (what) => h("span", { class: "soft" }, what);
+  if (!g) return h("td", place, none("no runs"));
+  const flag = notes.flag(g.score_marks);
+  if (!known(g.mean)) return h("td", place, none("no runs"), flag);
   const label = `${armOf[g.arm].label}, ${named(g)}: ${metric} ${percent(g.mean)} %. Show its runs`;
   const button = h(
     "button",
@@ -137,17 +133,19 @@ function glanceCell(g, of, most, first) {
     ? [
         h("b", {}, signed(g.difference)),
         certain(g) ? " ●" : "",
+        notes.flag(g.difference_marks),
         h("br"),
         known(g.difference_low)
           ? h("span", { class: "soft" }, interval(g.difference_low, g.difference_high, signed))
           : null,
       ]
-    : h("span", { class: "soft" }, g.arm === reference ? "" : "no pairs");
+    : [g.arm === reference ? null : none("no pairs"), notes.flag(g.difference_marks)];
   const cell = h(
     "td",
-    { class: first ? "first" : null, style: tint(g.difference, most) },
+    { ...place, style: tint(g.difference, most) },
     button,
     deviation,
+    flag,
     h("div", { class: "below" }, below),
   );
   return explain(cell, (e) => {

@@ -19,7 +19,15 @@ function classGains() {
   const average = (name, i) => mean(cells.get(name)[i].map((item) => item.gains[name]));
   const overall = (name) => mean(of.map((_, i) => average(name, i))) ?? -Infinity;
   const most = strongest(classes.flatMap((name) => of.map((_, i) => average(name, i))));
-  const heads = of.map((arm) => ofArm(arm, h, "th", { scope: "col" }, armName(arm)));
+  const notes = footnotes();
+  // An arm's gains are means over what is shown: what is true of any of it must be known.
+  const flag = (arm) =>
+    notes.flag(
+      shown
+        .filter((item) => item.arm === arm.name)
+        .flatMap((item) => groupOf[key(item) + arm.name]?.difference_marks || []),
+    );
+  const heads = of.map((arm) => ofArm(arm, h, "th", { scope: "col" }, armName(arm, flag(arm))));
   const body = [...classes]
     .sort((a, b) => overall(b) - overall(a))
     .map((name) =>
@@ -30,7 +38,8 @@ function classGains() {
         of.map((arm, i) => gainCell(name, arm, average(name, i), cells.get(name)[i], most)),
       ),
     );
-  return wide(tableOf(["Class", ...heads], body, "heat"), "Gains by class");
+  const table = tableOf(["Class", ...heads], body, "heat");
+  return h("div", {}, wide(table, "Gains by class"), notes.list());
 }
 
 function gainCell(name, arm, gain, items, most) {

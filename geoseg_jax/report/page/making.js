@@ -16,7 +16,7 @@ function armsTable() {
         h(
           "th",
           { scope: "row" },
-          h("div", { class: "named" }, armName(arm), notes.flag(arm.warning)),
+          h("div", { class: "named" }, armName(arm), notes.flag(arm.marks)),
         ),
         h("td", { class: "text" }, arm.config ? h("code", {}, arm.config) : NONE),
         h("td", {}, count(arm.images)),

@@ -83,26 +83,24 @@ function lots(items, of) {
   return [...found.values()].sort((a, b) => compare(rank(a[0], of), rank(b[0], of)));
 }
 
-// Footnotes are lettered in the order in which a table meets them.
+// Of the study's footnotes those that a table meets, under the letters that they have everywhere.
 function footnotes() {
-  const texts = [];
+  const all = study.notes || [];
+  const met = new Set();
   return {
-    flag(...from) {
-      const found = unique(from.filter(Boolean));
-      if (!found.length) return null;
-      const letters = found.map((text) => {
-        if (!texts.includes(text)) texts.push(text);
-        return String.fromCharCode(97 + (texts.indexOf(text) % 26));
-      });
-      return h("sup", { class: "flag", title: found.join("; ") }, letters.join(","));
+    flag(marks) {
+      const found = all.filter(([letter]) => (marks || []).includes(letter));
+      found.forEach((note) => met.add(note));
+      const [letters, texts] = [0, 1].map((k) => found.map((note) => note[k]));
+      return found.length
+        ? h("sup", { class: "flag", title: texts.join("; ") }, letters.join(","))
+        : null;
     },
     list() {
-      if (!texts.length) return null;
-      return h(
-        "ol",
-        { class: "notes" },
-        texts.map((text) => h("li", {}, text)),
+      const items = all.map((note, i) =>
+        met.has(note) ? h("li", { value: i + 1 }, note[1]) : null,
       );
+      return met.size ? h("ol", { class: "notes" }, items) : null;
     },
   };
 }

@@ -1,0 +1,69 @@
+"""What must be known of a number, by hand."""
+
+import pytest
+
+from geoseg_jax.report import notes
+from geoseg_jax.study import results
+from tests.study.made_up import failed, row
+
+
+def test_letters():
+    assert [notes.letters(n) for n in (0, 25, 26, 51, 52)] == ["a", "z", "aa", "az", "ba"]
+    assert len({notes.letters(n) for n in range(800)}) == 800
+
+
+def test_the_same_text_has_the_same_letter():
+    found = notes.Notes()
+    assert found.marks("x", "", "y") == ("a", "b")
+    assert found.marks("z", "y") == ("b", "c")
+    assert found.marks("") == ()
+    assert found.listed() == [("a", "x"), ("b", "y"), ("c", "z")]
+
+
+@pytest.fixture
+def study():
+    """The reference has seen test pictures with 16 labels, depth with 8, and flow as it has."""
+    rows = [row(arm, v, n) for n in (8, 16) for arm, v in zip("rdf", (0.4, 0.5, 0.3), strict=True)]
+    told = ["", "depth saw", "", "seen", "", "seen"]
+    rows = [r | {"warning": warning} for r, warning in zip(rows, told, strict=True)]
+    rows += [row("r", 0.4, seed=1), failed(arm="d", seed=1)]
+    return results.assemble(rows, "r", arms=[{"name": "r", "label": "Ref"}])
+
+
+def one(study, arm, labels):
+    (group,) = (g for g in study["groups"] if (g["arm"], g["labels"]) == (arm, labels))
+    return group
+
+
+def said(texts):
+    return [text for text in texts if text]
+
+
+def test_what_must_be_known_of_scores(study):
+    assert said(notes.of_score(one(study, "r", 8))) == [
+        "all runs gave the very same number, as if the seed did nothing"
+    ]
+    assert said(notes.of_score(one(study, "r", 16))) == ["seen"]
+    assert said(notes.of_score(one(study, "d", 8))) == ["depth saw", "1 of 2 runs are done"]
+    assert said(notes.of_score(one(study, "d", 16))) == []
+
+
+def test_what_must_be_known_of_differences(study):
+    """Of both sides, but not what is true of both alike; the reference has none to itself."""
+
+    def told(arm, labels):
+        return said(notes.of_difference(study, one(study, arm, labels)))
+
+    assert told("d", 8) == ["depth saw", "1 of 2 pairs: the others lack a side"]
+    assert told("d", 16) == ["Ref: seen"]
+    assert told("f", 16) == ["seen"]
+    assert told("f", 8) == ["1 of 2 pairs: the others lack a side"]
+    assert told("r", 16) == []
+
+
+def test_what_must_be_known_over_all_conditions(study):
+    depth, flow = study["overall"]
+    lost = "1 of 2 seeds: the others lack a pair in some condition"
+    assert said(notes.of_overall(study, depth)) == ["depth saw", "Ref: seen", lost]
+    assert said(notes.of_overall(study, flow)) == ["seen"]
+    assert said(notes.of_arm(study, "d")) == ["depth saw"]
