@@ -6,7 +6,6 @@ All writers have the methods of clu.metric_writers.MetricWriter that the loop us
 
 import json
 import math
-import os
 import pathlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +14,8 @@ from typing import Protocol
 
 import cv2
 import numpy as np
+
+from geoseg_jax import atomic
 
 Scalars = Mapping[str, float]
 Images = Mapping[str, np.ndarray]  # name -> uint8 [N, H, W, 3] RGB
@@ -134,10 +135,9 @@ class PictureWriter(SilentWriter):
     def write_images(self, step: int, images: Images) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"{step:08d}.png"
-        partial = path.with_suffix(".partial.png")
-        if not cv2.imwrite(str(partial), cv2.cvtColor(sheet(images), cv2.COLOR_RGB2BGR)):
-            raise OSError(f"{path}: can't write the picture; is the disk full?")
-        os.replace(partial, path)
+        _, png = cv2.imencode(".png", cv2.cvtColor(sheet(images), cv2.COLOR_RGB2BGR))
+        with atomic.replacing(path) as partial:
+            partial.write_bytes(png.tobytes())
 
 
 class TerminalWriter(SilentWriter):
@@ -242,6 +242,4 @@ def truncate_metrics(path: str | pathlib.Path, step: int, evaluation_due: bool =
             entry["step"] == step and not (evaluation_due and is_evaluation)
         ):
             kept.append(line)
-    partial = path.with_suffix(".partial")
-    partial.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-    os.replace(partial, path)
+    atomic.write_text(path, "".join(f"{line}\n" for line in kept))

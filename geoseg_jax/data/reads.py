@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from absl import logging
 
+from geoseg_jax import atomic
 from geoseg_jax.data.source import DataError, Source, drive_of, files_of
 
 FILE = "files.json"
@@ -205,10 +206,8 @@ class Recorder:
         if unreadable:
             logging.warning("%s: %d files can't be read", self._path, len(unreadable))
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self._path.with_name(self._path.name + ".partial")
         content = self._key() | found.as_json()
-        partial.write_text(json.dumps(content, indent=0, sort_keys=True) + "\n", encoding="utf-8")
-        os.replace(partial, self._path)
+        atomic.write_text(self._path, json.dumps(content, indent=0, sort_keys=True) + "\n")
         return found
 
 

@@ -1,7 +1,6 @@
 """From our variables to files: our own converted weights, and torchvision's names for PyTorch."""
 
 import json
-import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +9,7 @@ import numpy as np
 import safetensors.numpy
 from flax import traverse_util
 
-from geoseg_jax import manifest
+from geoseg_jax import atomic, manifest
 from geoseg_jax.interop import names, vits
 from geoseg_jax.interop.errors import WeightsError
 from geoseg_jax.interop.reading import (
@@ -176,9 +175,5 @@ def save(arrays: Mapping[str, np.ndarray], path: pathlib.Path, metadata: Mapping
     header = json.dumps(json.loads(raw[8:end]), sort_keys=True, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with open(partial, "wb") as file:
-        file.write(len(header).to_bytes(8, "little") + header + raw[end:])
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    with atomic.replacing(path) as partial:
+        partial.write_bytes(len(header).to_bytes(8, "little") + header + raw[end:])
