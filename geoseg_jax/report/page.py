@@ -11,7 +11,7 @@ import hashlib
 import html
 import json
 import string
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
@@ -34,21 +34,25 @@ SCRIPTS = (
 """In this order they are one script; a later one uses what an earlier one defines."""
 
 
-def render(study: Mapping[str, Any]) -> str:
+def render(study: Mapping[str, Any], csv: str = "") -> str:
     """The page of a study.
 
     Args:
       study: what geoseg_jax.study.results.assemble gives. Lists may be empty and numbers None or
         not finite; the page then leaves the section out or says what is missing. Where there are
-        no 'groups' every other key may lack too.
+        no 'groups' every other key may lack too. Beside that, 'pretraining_seconds' of all arms.
+      csv: the text of results.csv, of the same rows; the page offers those lines of it that its
+        filters show. None is offered without.
 
     Returns:
       HTML, to be written as UTF-8.
 
     Raises:
-      ValueError: for a picture that is not embedded (its `src` is no `data:image/` URI).
+      ValueError: for a picture that is not embedded (its `src` is no `data:image/` URI), and for
+        a `csv` of other rows.
     """
     _check_pictures(study)
+    study = {**study, "csv": _lines(csv, study.get("rows") or ())}
     if study.get("groups"):
         study = {**study, "explanation": explanation(study), **_footnotes(study)}
     style, script = _read("page.css"), "(() => {\n" + _scripts() + "})();\n"
@@ -99,6 +103,14 @@ def _footnotes(study: Mapping[str, Any]) -> dict[str, Any]:
     overall = [{**o, "marks": notes.marks(*of_overall(study, o))} for o in study["overall"]]
     arms = [{**a, "marks": notes.marks(*of_arm(study, a["name"]))} for a in study["arms"]]
     return {"groups": groups, "overall": overall, "arms": arms, "notes": notes.listed()}
+
+
+def _lines(csv: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The heading and a line of each row, in their order; no text in results.csv breaks a line."""
+    lines = csv.removesuffix("\n").split("\n") if csv else []
+    if lines and len(lines) != 1 + len(rows):
+        raise ValueError(f"the csv has {len(lines) - 1} rows, the study {len(rows)}")
+    return lines
 
 
 def _check_pictures(study: Mapping[str, Any]) -> None:

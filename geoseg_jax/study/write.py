@@ -43,7 +43,7 @@ def report(
         gather.METRIC,
         title=study["title"],
         question=study["question"],
-        arms=[_arm(arm, made, costs, rows) for arm in plan.arms_of(study).values()],
+        arms=[_arm(arm, made, costs) for arm in plan.arms_of(study).values()],
         panels=_panels(study, made),
         features=_features(study, made, lines),
         budget=_budget(study, made, costs),
@@ -54,10 +54,14 @@ def report(
         date=manifest.now(),
         commands=[command],
     )
+    # Each once, which the arms' own sums are not: a chain has what it starts from too.
+    found["pretraining_seconds"] = sum(_seconds(made.pretrainings)) or None
     manifest.write_json(workdir / "results.json", found)
     atomic.write_text(workdir / "table.md", tables.markdown(found))
     atomic.write_text(workdir / "table.tex", tables.latex(found))
-    atomic.write_text(workdir / "report.html", page.render(found))
+    atomic.write_text(
+        workdir / "report.html", page.render(found, (workdir / "results.csv").read_text("utf-8"))
+    )
     figures.write_all(found, workdir / "figures")
     missing = sum(row["status"] != records.DONE for row in rows)
     lines += [f"{missing} of {len(rows)} cells are missing or have failed"] if missing else []
@@ -80,12 +84,13 @@ def _guard(study: Mapping[str, Any], made: Plan) -> str:
     return f"{len(made.cells)} cells differ in nothing but the factors{more}"
 
 
-def _arm(arm, made: Plan, costs, rows) -> dict[str, Any]:
+def _arm(arm, made: Plan, costs) -> dict[str, Any]:
     """What the report tells of an arm: what it was trained on, at what cost, and from what."""
     own = [job for job in made.pretrainings if job.arm == arm["name"]]
-    jobs = [ancestor for job in own for ancestor in made.chain(job)]  # what they start from too
-    done = [record.seconds for job in jobs if (record := records.read(job.workdir))]
-    warnings = {row["warning"] for row in rows if row["arm"] == arm["name"] and row["warning"]}
+    chains = {job.encoder: made.chain(job) for job in own}
+    jobs = [job for chain in chains.values() for job in chain]
+    encoders = dict.fromkeys(cell.factors["encoder"] for cell in made.cells)
+    known = not arm.get("weights")
     return {
         "name": arm["name"],
         "label": arm.get("label", arm["name"]),
@@ -93,10 +98,8 @@ def _arm(arm, made: Plan, costs, rows) -> dict[str, Any]:
         "command": "; ".join(
             plan.command("geoseg_jax.main", job.argument, job.config, job.workdir) for job in jobs
         ),
-        **_spent(jobs, costs, known=not arm.get("weights")),
-        "seconds": sum(done) if done else math.nan,
+        "spent": [{"encoder": e} | _spent(chains.get(e, ()), costs, known) for e in encoders],
         "ancestors": _ancestors(arm, own, made),
-        "warning": "; ".join(sorted(warnings)),
     }
 
 
@@ -117,12 +120,21 @@ def _weights(job: Pretraining | Cell) -> str:
     return pathlib.Path(job.config.init_from).name + digest
 
 
-def _spent(jobs, costs, known: bool) -> dict[str, float]:
-    """What an arm has looked at and used up in all; nan for weights from elsewhere."""
-    names = ("images", "steps", "flops")
+def _spent(chain: Sequence[Pretraining], costs, known: bool) -> dict[str, float]:
+    """What one encoder of an arm has looked at and used up, with what it starts from.
+
+    nan for weights from elsewhere, and for the seconds of a chain that has not ended.
+    """
+    names, seconds = ("images", "steps", "flops"), _seconds(chain)
     if not known:
-        return dict.fromkeys(names, math.nan)
-    return {name: sum(getattr(costs[job.id], name) for job in jobs) for name in names}
+        return dict.fromkeys((*names, "seconds"), math.nan)
+    spent = {name: sum(getattr(costs[job.id], name) for job in chain) for name in names}
+    return spent | {"seconds": sum(seconds) if len(seconds) == len(chain) > 0 else math.nan}
+
+
+def _seconds(jobs: Sequence[Pretraining]) -> list[float]:
+    """Of those that have ended."""
+    return [record.seconds for job in jobs if (record := records.read(job.workdir))]
 
 
 def _budget(study, made: Plan, costs) -> str:

@@ -158,14 +158,14 @@ def _lose(rows: list[dict]) -> None:
 
 def _arm(name: str) -> dict:
     label, _, _ = ARMS[name]
-    arm = dict(name=name, label=label, config="", command="", images=0, steps=0, flops=0.0)
-    arm |= dict(seconds=0.0, ancestors=[])
+    arm = dict(name=name, label=label, config="", command="", ancestors=[])
     if name == "random":
-        return arm
+        nothing = dict(images=0, steps=0, flops=0.0, seconds=None)
+        return arm | dict(spent=[dict(encoder="resnet18") | nothing])
     config = f"configs/{name.split('_')[0]}_synthetic.py"
     command = f"python -m geoseg_jax.main --config={config} --workdir=W/arms/{name}"
-    arm |= dict(config=config, command=command, images=24000, steps=1500, flops=7.3e14)
-    arm |= dict(seconds=212.0)
+    spent = dict(encoder="resnet18", images=24000, steps=1500, flops=7.3e14, seconds=212.0)
+    arm |= dict(config=config, command=command, spent=[spent])
     if name == "depth_supervised":
         arm |= dict(ancestors=["classification: imagenet"])
     return arm

@@ -126,6 +126,12 @@ def test_a_picture_elsewhere_is_refused(where):
         page.render(study)
 
 
+def test_a_csv_of_other_rows_is_refused():
+    study = made_up.study(arms=2, replicates=1, pictures=False)
+    with pytest.raises(ValueError, match="the csv has 1 rows, the study 12"):
+        page.render(study, "cell,arm\na,random\n")
+
+
 def test_every_file_is_used_and_none_writes_markup():
     folder = resources.files("geoseg_jax.report") / "page"
     names = {file.name for file in folder.iterdir()}

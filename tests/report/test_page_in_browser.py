@@ -1,34 +1,24 @@
 """The page in a browser: it opens, shows the study's numbers, filters, and asks for nothing."""
 
-import csv
-import io
 import itertools
 import json
 import re
 
 import pytest
 
-from geoseg_jax.report import findings, page, tables
+from geoseg_jax.report import findings, page
 from geoseg_jax.study import results
-from tests.report import browser, made_up, test_tables
+from tests.report import browser, made_up
 from tests.report.test_page import HOSTILE
 
 
 @pytest.fixture(scope="module")
-def chromium():
-    path = browser.find()
-    if path is None:
-        pytest.skip("no Chromium: install one, or name it in GEOSEG_JAX_CHROMIUM")
-    with browser.Browser(path) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
 def file(tmp_path_factory):
-    text = page.render(made_up.study())
-    path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_text(text, encoding="utf-8")
-    return path
+    study, folder = made_up.study(), tmp_path_factory.mktemp("page")
+    results.write_csv(folder / "results.csv", study["rows"])
+    text = page.render(study, (folder / "results.csv").read_text(encoding="utf-8"))
+    (folder / "report.html").write_text(text, encoding="utf-8")
+    return folder / "report.html"
 
 
 @pytest.fixture
@@ -97,83 +87,6 @@ def test_both_tables_show_the_numbers_of_the_study(opened):
     found = words(opened, "#comparisons td:nth-child(3)")
     wanted = [shown(g["difference"], True) for g in groups if g["difference"] is not None]
     assert sorted(x.split()[0] for x in found if x != "reference") == sorted(wanted)
-
-
-EACH = {(arm, n): f"{n} of {made_up.ARMS[arm][0]}" for arm in made_up.ARMS for n in (8, 16, 64)}
-FLAGS = """(() => {
-  const all = (node, selector) => [...node.querySelectorAll(selector)];
-  const letters = (node) => all(node, ":scope > .flag").map((f) => f.innerText).join();
-  const name = (row) => row.querySelector(".arm").innerText;
-  const listed = (id) => all(document, id + " .notes li").map((li) => [li.value, li.innerText]);
-  return {
-    overall: all(document, ".overall tbody tr").map((row) =>
-      [name(row), letters(row.querySelector(".named"))]),
-    glance: all(document, ".glance tbody tr").map((row) =>
-      [name(row), all(row, "td").map((td) => [letters(td), letters(td.querySelector(".below"))])]),
-    comparisons: all(document, "#comparisons tr[data-arm]").map((row) =>
-      [name(row), row.closest("tbody").querySelector(".condition").innerText.trim(),
-       letters(row.children[1]), letters(row.children[2])]),
-    notes: ["#overall", "#glance", "#comparisons"].map(listed),
-  };
-})()"""
-
-
-def lettered(cell: str) -> tuple[str, str]:
-    """A text of table.md and the letters of its footnotes, as 'a,b'."""
-    text, marks = re.fullmatch(r"(.*?)(?: \[([a-z]+(?:, [a-z]+)*)\])?", cell).groups()
-    return text, (marks or "").replace(" ", "")
-
-
-@pytest.mark.parametrize("warnings", [made_up.WARNINGS, {("random", 16): "seen"}, EACH])
-def test_flags_are_those_of_the_tables(chromium, tmp_path, warnings):
-    """Every number has the same letters, and below a table are the texts of those within it."""
-    study = made_up.study(warnings=warnings, pictures=False)
-    path = tmp_path / "flags.html"
-    path.write_text(page.render(study), encoding="utf-8")
-    chromium.open(path)
-    assert chromium.errors == []
-    text = tables.markdown(study)
-    scores, differences, overall, *_ = test_tables.parsed(text)
-    scores["Random"] = scores.pop("Random (reference)")
-    nothing = dict.fromkeys(scores["Random"], "–")
-    wanted = {
-        (arm, condition): [
-            lettered(of[condition])[1] for of in (cells, differences.get(arm, nothing))
-        ]
-        for arm, cells in scores.items()
-        for condition in cells
-    }
-    found = chromium.run(FLAGS)
-    assert {(arm, where): marks for arm, where, *marks in found["comparisons"]} == wanted
-    at_a_glance = {
-        (arm, condition): marks
-        for arm, cells in found["glance"]
-        for condition, marks in zip(scores["Random"], cells, strict=True)
-    }
-    assert at_a_glance == wanted
-    assert dict(found["overall"]) == dict(map(lettered, overall))
-    told = re.findall(r"^- \[(\w+)\] (.*)$", text, re.MULTILINE)
-    used = [",".join(dict(found["overall"]).values())]
-    used += 2 * [",".join(letters for marks in wanted.values() for letters in marks)]
-    for notes, letters in zip(found["notes"], used, strict=True):
-        listed = [
-            (i, text) for i, (letter, text) in enumerate(told, 1) if letter in letters.split(",")
-        ]
-        assert [tuple(note) for note in notes] == listed
-
-
-def test_gains_of_classes_and_arms_are_flagged_too(chromium, tmp_path):
-    """A gain is a difference as well; with the filters goes what they leave no number of."""
-    text = page.render(made_up.study(arms=2, warnings={("random", 16): "seen"}, pictures=False))
-    path = tmp_path / "flags.html"
-    path.write_text(text, encoding="utf-8")
-    chromium.open(path)
-    assert "Random: seen" in words(chromium, "#classes .notes li")
-    assert words(chromium, "#arms .notes li") == ["seen"]
-    assert words(chromium, "#arms tr:has(.flag) .arm") == ["Random"]
-    chromium.click("document.querySelector('input[data-value=\"16\"]')")
-    for section in ("glance", "comparisons", "classes"):
-        assert not any("seen" in note for note in words(chromium, f"#{section} .notes li"))
 
 
 def test_what_encoders_are_looked_at_with(opened):
@@ -378,18 +291,32 @@ def test_nothing_sticks_out(opened, width):
     assert all(200 < chart <= width for chart in charts)
 
 
-def test_the_runs_as_csv(opened):
-    saved = opened.run(
-        "new Promise((done) => { URL.createObjectURL = (blob) => { blob.text().then(done);"
-        " return '#'; }; HTMLAnchorElement.prototype.click = () => {};"
-        " [...document.querySelectorAll('button')].find((b) => /CSV/.test(b.innerText)).click(); })"
-    )
-    found = list(csv.DictReader(io.StringIO(saved)))
-    rows = made_up.study()["rows"]
-    assert [r["cell"] for r in found] == [r["cell"] for r in rows]
-    values = [float(r["miou"]) if r["miou"] else None for r in found]
-    assert values == [r["miou"] for r in rows]
-    assert found[5]["error"] == "FloatingPointError: loss is nan"
+SAVE = """new Promise((done) => {
+  URL.createObjectURL = (blob) => { blob.text().then(done); return "#"; };
+  HTMLAnchorElement.prototype.click = () => {};
+  [...document.querySelectorAll("button")].find((b) => /CSV/.test(b.innerText)).click();
+})"""
+
+
+def test_the_runs_as_csv(opened, file, tmp_path):
+    """All of them are results.csv itself, and what the filters leave is of the same kind."""
+    whole = (file.parent / "results.csv").read_text(encoding="utf-8")
+    assert opened.run(SAVE) == whole
+    opened.click("document.querySelector('input[data-value=frozen]')")
+    opened.click("document.querySelector('input[data-value=random]')")
+    assert "Save the 84 runs shown as CSV" in words(opened, "#repeat button")
+    (tmp_path / "shown.csv").write_text(opened.run(SAVE), encoding="utf-8")
+    shown = results.read_csv(tmp_path / "shown.csv")
+    kept = [
+        r
+        for r in made_up.study()["rows"]
+        if (r["training"], r["arm"] != "random") == ("fine_tuned", True)
+    ]
+    assert [r["cell"] for r in shown] == [r["cell"] for r in kept]
+    assert [r["miou"] for r in shown if r["status"] == "done"] == [
+        r["miou"] for r in kept if r["miou"]
+    ]
+    assert set((tmp_path / "shown.csv").read_text().splitlines()) < set(whole.splitlines())
 
 
 def test_hostile_text_in_a_browser(chromium, tmp_path):

@@ -51,7 +51,8 @@ def test_one_command_from_plan_to_report(conducted, tmp_path):
     results = json.loads((tmp_path / "results.json").read_text())
     arm = next(arm for arm in results["arms"] if arm["name"] == "chain")
     # Two steps of depth, and before them the six of what it starts from.
-    assert (arm["steps"], arm["images"], arm["ancestors"]) == (8, 24, ["inpainting"])
+    (spent,) = arm["spent"]
+    assert (spent["steps"], spent["images"], arm["ancestors"]) == (8, 24, ["inpainting"])
     assert "init=" in arm["command"]
     assert "inpainting" in (tmp_path / "table.md").read_text()
     assert (tmp_path / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")

@@ -61,7 +61,7 @@ function overallRow(o, bounds, x, notes) {
     h,
     "tr",
     {},
-    h("th", { scope: "row" }, h("div", { class: "named" }, armName(arm), notes.flag(o.marks))),
+    h("th", { scope: "row" }, armName(arm, notes.flag(o.marks))),
     h("td", {}, differenceOf(o)),
     h("td", { class: "ruler" }, forest(o, arm, bounds, x)),
     bootstrapped()

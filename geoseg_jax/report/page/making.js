@@ -4,34 +4,32 @@ function armsTable() {
   const of = study.arms || [];
   if (!of.length) return null;
   const notes = footnotes();
-  const heads = ["Arm", "Config", "Pictures seen", "Steps", "FLOP", "Time", "Comes from"];
-  const body = of
-    .map(({ name }) => armOf[name])
-    .map((arm) =>
-      ofArm(
-        arm,
-        h,
-        "tr",
-        {},
-        h(
-          "th",
-          { scope: "row" },
-          h("div", { class: "named" }, armName(arm), notes.flag(arm.marks)),
-        ),
-        h("td", { class: "text" }, arm.config ? h("code", {}, arm.config) : NONE),
-        h("td", {}, count(arm.images)),
-        h("td", {}, count(arm.steps)),
-        h("td", {}, withPrefix(arm.flops, "FLOP")),
-        h("td", {}, duration(arm.seconds)),
-        h(
-          "td",
-          { class: "text" },
-          (arm.ancestors || []).length ? arm.ancestors.join(" ← ") : "random weights",
-        ),
-      ),
-    );
-  const table = tableOf(heads, body, "making");
+  const several = (values.encoder || []).length > 1;
+  const heads = ["Arm", "Config", several ? "Encoder" : null, "Pictures seen", "Steps", "FLOP"];
+  const body = of.flatMap(({ name }) =>
+    (armOf[name].spent || [{}]).map((spent, i) => armRow(armOf[name], spent, i, several, notes)),
+  );
+  const table = tableOf([...heads.filter(Boolean), "Time", "Comes from"], body, "making");
   return h("div", {}, wide(table, "What each arm was given"), notes.list());
+}
+
+// What one encoder of an arm was given, the i-th: every encoder has a budget of its own.
+function armRow(arm, spent, i, several, notes) {
+  const from = (arm.ancestors || []).length ? arm.ancestors.join(" ← ") : "random weights";
+  return ofArm(
+    arm,
+    h,
+    "tr",
+    {},
+    h("th", { scope: "row" }, armName(arm, i ? null : notes.flag(arm.marks))),
+    h("td", { class: "text" }, arm.config ? h("code", {}, arm.config) : NONE),
+    several ? h("td", { class: "text" }, spent.encoder ?? NONE) : null,
+    h("td", {}, count(spent.images)),
+    h("td", {}, count(spent.steps)),
+    h("td", {}, withPrefix(spent.flops, "FLOP")),
+    h("td", {}, duration(spent.seconds)),
+    h("td", { class: "text" }, from),
+  );
 }
 
 function unfinished() {
@@ -91,7 +89,8 @@ function circumstances() {
     ["Guard", study.guard],
     ["The same in all", constant.map((f) => `${f} ${word(f, values[f][0])}`).join(", ")],
     ["Hardware", study.hardware],
-    ["Time of all runs", duration(rows.reduce((sum, r) => sum + (r.seconds || 0), 0) || null)],
+    ["Time of pre-trainings", duration(study.pretraining_seconds)],
+    ["Time of all cells", duration(rows.reduce((sum, r) => sum + (r.seconds || 0), 0) || null)],
     ["Date", study.date],
     [
       "Versions",
@@ -109,21 +108,21 @@ function circumstances() {
     : null;
 }
 
-// The rows as a file: what results.csv holds, for whoever has only this page.
+// The lines of results.csv whose rows are shown, for whoever has only this page.
 function download() {
-  if (!rows.length) return null;
-  const names = unique(rows.flatMap((row) => Object.keys(row))).filter((name) => name !== "curve");
-  const quoted = (value) => {
-    const text = value === null || value === undefined ? "" : String(value);
-    return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-  };
-  const button = h("button", { type: "button", class: "quiet" }, "Save the runs as CSV");
+  const [heading, ...lines] = study.csv || [];
+  if (!lines.length) return null;
+  const kept = lines.filter((_, i) => shows(rows[i]));
+  const part = kept.length < lines.length;
+  const what = part ? `the ${many(kept.length, "run")} shown` : "the runs";
+  const button = h("button", { type: "button", class: "quiet" }, `Save ${what} as CSV`);
   button.addEventListener("click", () => {
-    const lines = [names, ...rows.map((row) => names.map((name) => row[name]))];
-    const blob = new Blob([lines.map((line) => line.map(quoted).join(",") + "\n").join("")], {
-      type: "text/csv",
-    });
-    const link = h("a", { href: URL.createObjectURL(blob), download: "results.csv" });
+    const blob = new Blob(
+      [heading, ...kept].map((line) => `${line}\n`),
+      { type: "text/csv" },
+    );
+    const name = part ? "results_shown.csv" : "results.csv";
+    const link = h("a", { href: URL.createObjectURL(blob), download: name });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   });

@@ -115,7 +115,11 @@ const SECTIONS = [
     id: "arms",
     heading: "What each arm was given",
     draw: armsTable,
-    about: () => "Pre-training alone, before any label.",
+    about: () =>
+      [
+        "Pre-training alone, before any label, with that of what an arm starts from. Of a run that",
+        "was stopped, the time is of its last start.",
+      ].join(" "),
   },
   {
     id: "unfinished",

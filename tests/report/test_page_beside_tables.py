@@ -1,0 +1,117 @@
+"""What the page says of numbers: the footnotes of table.md, and sums that are what they say."""
+
+import re
+
+import pytest
+
+from geoseg_jax.report import page, tables
+from geoseg_jax.study import results
+from tests.report import made_up, test_tables
+from tests.report.test_page_in_browser import words
+
+EACH = {(arm, n): f"{n} of {made_up.ARMS[arm][0]}" for arm in made_up.ARMS for n in (8, 16, 64)}
+FLAGS = """(() => {
+  const all = (node, selector) => [...node.querySelectorAll(selector)];
+  const letters = (node) => all(node, ":scope > .flag").map((f) => f.innerText).join();
+  const name = (row) => row.querySelector(".arm").innerText;
+  const listed = (id) => all(document, id + " .notes li").map((li) => [li.value, li.innerText]);
+  return {
+    overall: all(document, ".overall tbody tr").map((row) =>
+      [row.querySelector(".arm > span").firstChild.textContent,
+       letters(row.querySelector(".arm > span"))]),
+    glance: all(document, ".glance tbody tr").map((row) =>
+      [name(row), all(row, "td").map((td) => [letters(td), letters(td.querySelector(".below"))])]),
+    comparisons: all(document, "#comparisons tr[data-arm]").map((row) =>
+      [name(row), row.closest("tbody").querySelector(".condition").innerText.trim(),
+       letters(row.children[1]), letters(row.children[2])]),
+    notes: ["#overall", "#glance", "#comparisons"].map(listed),
+  };
+})()"""
+
+
+def lettered(cell: str) -> tuple[str, str]:
+    """A text of table.md and the letters of its footnotes, as 'a,b'."""
+    text, marks = re.fullmatch(r"(.*?)(?: \[([a-z]+(?:, [a-z]+)*)\])?", cell).groups()
+    return text, (marks or "").replace(" ", "")
+
+
+@pytest.mark.parametrize("warnings", [made_up.WARNINGS, {("random", 16): "seen"}, EACH])
+def test_flags_are_those_of_the_tables(chromium, tmp_path, warnings):
+    """Every number has the same letters, and below a table are the texts of those within it."""
+    study = made_up.study(warnings=warnings, pictures=False)
+    path = tmp_path / "flags.html"
+    path.write_text(page.render(study), encoding="utf-8")
+    chromium.open(path)
+    assert chromium.errors == []
+    text = tables.markdown(study)
+    scores, differences, overall, *_ = test_tables.parsed(text)
+    scores["Random"] = scores.pop("Random (reference)")
+    nothing = dict.fromkeys(scores["Random"], "–")
+    wanted = {
+        (arm, condition): [
+            lettered(of[condition])[1] for of in (cells, differences.get(arm, nothing))
+        ]
+        for arm, cells in scores.items()
+        for condition in cells
+    }
+    found = chromium.run(FLAGS)
+    assert {(arm, where): marks for arm, where, *marks in found["comparisons"]} == wanted
+    at_a_glance = {
+        (arm, condition): marks
+        for arm, cells in found["glance"]
+        for condition, marks in zip(scores["Random"], cells, strict=True)
+    }
+    assert at_a_glance == wanted
+    assert dict(found["overall"]) == dict(map(lettered, overall))
+    told = re.findall(r"^- \[(\w+)\] (.*)$", text, re.MULTILINE)
+    used = [",".join(dict(found["overall"]).values())]
+    used += 2 * [",".join(letters for marks in wanted.values() for letters in marks)]
+    for notes, letters in zip(found["notes"], used, strict=True):
+        listed = [
+            (i, text) for i, (letter, text) in enumerate(told, 1) if letter in letters.split(",")
+        ]
+        assert [tuple(note) for note in notes] == listed
+
+
+def test_gains_of_classes_and_arms_are_flagged_too(chromium, tmp_path):
+    """A gain is a difference as well; with the filters goes what they leave no number of."""
+    text = page.render(made_up.study(arms=2, warnings={("random", 16): "seen"}, pictures=False))
+    path = tmp_path / "flags.html"
+    path.write_text(text, encoding="utf-8")
+    chromium.open(path)
+    assert "Random: seen" in words(chromium, "#classes .notes li")
+    assert words(chromium, "#arms .notes li") == ["seen"]
+    assert words(chromium, "#arms tr:has(.flag) .arm") == ["Randoma"]
+    chromium.click("document.querySelector('input[data-value=\"16\"]')")
+    for section in ("glance", "comparisons", "classes"):
+        assert not any("seen" in note for note in words(chromium, f"#{section} .notes li"))
+
+
+def test_arms_by_encoder_and_all_time(chromium, tmp_path):
+    """Two encoders have two budgets, which are not added up; nor is time of pre-training cells'."""
+    study = made_up.study(arms=2, pictures=False)
+    rows = [
+        r | {"encoder": e, "seconds": 10.0} for r in study["rows"] for e in ("vit_s16", "resnet18")
+    ]
+    once = study["arms"][1]["spent"][0]
+    study["arms"][1]["spent"] = [
+        once | {"encoder": "vit_s16"},
+        once | {"steps": 7, "seconds": 60.0},
+    ]
+    found = results.assemble(rows, "random", arms=study["arms"])
+    path = tmp_path / "encoders.html"
+    path.write_text(page.render(found | {"pretraining_seconds": 272.0}), encoding="utf-8")
+    chromium.open(path)
+    assert chromium.errors == []
+    table = [
+        [" ".join(cell.split()) for cell in row.split("\t")] for row in words(chromium, "#arms tr")
+    ]
+    assert table[0][2:6] == ["Encoder", "Pictures seen", "Steps", "FLOP"]
+    assert [row[2:7] for row in table[2:]] == [
+        ["vit_s16", "24 000", "1 500", "730 TFLOP", "3 min 32 s"],
+        ["resnet18", "24 000", "7", "730 TFLOP", "1 min 0 s"],
+    ]
+    told = dict(zip(words(chromium, "#repeat dt"), words(chromium, "#repeat dd"), strict=True))
+    assert told["Time of pre-trainings"] == "4 min 32 s"
+    assert told["Time of all cells"] == f"{len(rows) // 6} min 0 s"
+    assert "CSV" not in words(chromium, "#repeat")[0]
