@@ -77,9 +77,10 @@ def of_overall(study: Study, result: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def of_arm(study: Study, arm: str) -> list[str]:
-    """What must be known of any of an arm's scores."""
-    return [group["warning"] for group in _of_arm(study, arm)]
+def of_arm(study: Study, arm: str, encoder: str | None = None) -> list[str]:
+    """What must be known of any of an arm's scores, or of those with one encoder."""
+    groups = _of_arm(study, arm)
+    return [g["warning"] for g in groups if encoder in (None, g["encoder"])]
 
 
 def _of_arm(study: Study, arm: str) -> list[Group]:

@@ -86,7 +86,7 @@ def embedded(value: Any) -> str:
 
 
 def _footnotes(study: Mapping[str, Any]) -> dict[str, Any]:
-    """'notes', (letter, text) of each, and what bears them: groups, arms and all conditions.
+    """'notes', (letter, text) of each, and what bears them: groups, all conditions, arms.
 
     A letter means what it does in table.md, whatever the page shows of the study.
     """
@@ -101,8 +101,16 @@ def _footnotes(study: Mapping[str, Any]) -> dict[str, Any]:
         for group in study["groups"]
     ]
     overall = [{**o, "marks": notes.marks(*of_overall(study, o))} for o in study["overall"]]
-    arms = [{**a, "marks": notes.marks(*of_arm(study, a["name"]))} for a in study["arms"]]
+    arms = [{**arm, "spent": _flagged(study, arm, notes)} for arm in study["arms"]]
     return {"groups": groups, "overall": overall, "arms": arms, "notes": notes.listed()}
+
+
+def _flagged(study: Mapping[str, Any], arm: Mapping[str, Any], notes: Notes) -> list[dict]:
+    """What was spent on each encoder of an arm, with the letters of what it has seen."""
+    return [
+        {**spent, "marks": notes.marks(*of_arm(study, arm["name"], spent.get("encoder")))}
+        for spent in arm.get("spent") or [{}]
+    ]
 
 
 def _lines(csv: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -67,3 +67,5 @@ def test_what_must_be_known_over_all_conditions(study):
     assert said(notes.of_overall(study, depth)) == ["depth saw", "Ref: seen", lost]
     assert said(notes.of_overall(study, flow)) == ["seen"]
     assert said(notes.of_arm(study, "d")) == ["depth saw"]
+    assert said(notes.of_arm(study, "d", "resnet18")) == ["depth saw"]
+    assert said(notes.of_arm(study, "d", "vit_s16")) == []

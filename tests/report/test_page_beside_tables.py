@@ -91,7 +91,9 @@ def test_arms_by_encoder_and_all_time(chromium, tmp_path):
     """Two encoders have two budgets, which are not added up; nor is time of pre-training cells'."""
     study = made_up.study(arms=2, pictures=False)
     rows = [
-        r | {"encoder": e, "seconds": 10.0} for r in study["rows"] for e in ("vit_s16", "resnet18")
+        r | {"encoder": e, "seconds": 10.0, "warning": f"{e} saw" if r["arm"] != "random" else ""}
+        for r in study["rows"]
+        for e in ("vit_s16", "resnet18")
     ]
     once = study["arms"][1]["spent"][0]
     study["arms"][1]["spent"] = [
@@ -111,6 +113,8 @@ def test_arms_by_encoder_and_all_time(chromium, tmp_path):
         ["vit_s16", "24 000", "1 500", "730 TFLOP", "3 min 32 s"],
         ["resnet18", "24 000", "7", "730 TFLOP", "1 min 0 s"],
     ]
+    assert [row[0] for row in table[1:]] == ["Random", "Classificationa", "Classificationd"]
+    assert words(chromium, "#arms .notes li") == ["vit_s16 saw", "resnet18 saw"]
     told = dict(zip(words(chromium, "#repeat dt"), words(chromium, "#repeat dd"), strict=True))
     assert told["Time of pre-trainings"] == "4 min 32 s"
     assert told["Time of all cells"] == f"{len(rows) // 6} min 0 s"

@@ -7,21 +7,21 @@ function armsTable() {
   const several = (values.encoder || []).length > 1;
   const heads = ["Arm", "Config", several ? "Encoder" : null, "Pictures seen", "Steps", "FLOP"];
   const body = of.flatMap(({ name }) =>
-    (armOf[name].spent || [{}]).map((spent, i) => armRow(armOf[name], spent, i, several, notes)),
+    (armOf[name].spent || [{}]).map((spent) => armRow(armOf[name], spent, several, notes)),
   );
   const table = tableOf([...heads.filter(Boolean), "Time", "Comes from"], body, "making");
   return h("div", {}, wide(table, "What each arm was given"), notes.list());
 }
 
-// What one encoder of an arm was given, the i-th: every encoder has a budget of its own.
-function armRow(arm, spent, i, several, notes) {
+// What one encoder of an arm was given: each has a budget of its own.
+function armRow(arm, spent, several, notes) {
   const from = (arm.ancestors || []).length ? arm.ancestors.join(" ← ") : "random weights";
   return ofArm(
     arm,
     h,
     "tr",
     {},
-    h("th", { scope: "row" }, armName(arm, i ? null : notes.flag(arm.marks))),
+    h("th", { scope: "row" }, armName(arm, notes.flag(spent.marks))),
     h("td", { class: "text" }, arm.config ? h("code", {}, arm.config) : NONE),
     several ? h("td", { class: "text" }, spent.encoder ?? NONE) : null,
     h("td", {}, count(spent.images)),
