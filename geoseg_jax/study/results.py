@@ -104,11 +104,9 @@ def assemble(
     overall = comparisons.overall(rows, reference, metric)
     study = ABOUT | about
     study["arms"] = [dict(arm) for arm in study["arms"]]
-    for group in groups:
-        group["warning"] = _warning(group, study["arms"], rows)
     caution = _caution(groups)
-    for found in (*groups, *study["arms"]):
-        found["warning"] = _without(found.get("warning") or "", caution)
+    for group in groups:
+        group["warning"] = _without(group["warning"], caution)
     study |= {
         "metric": METRIC_NAMES.get(metric, metric),
         "metric_key": metric,
@@ -145,21 +143,6 @@ def _values(rows: Iterable[Row], name: str) -> list:
     return sorted(found, key=lambda n: n or math.inf) if name == "labels" else found
 
 
-def _warning(
-    group: Mapping[str, Any], arms: Iterable[Mapping[str, Any]], rows: Iterable[Row]
-) -> str:
-    """Of the rows, and of the arm what is not of some of its rows alone; each thing once."""
-    said = [arm.get("warning") or "" for arm in arms if arm["name"] == group["arm"]]
-    elsewhere = {
-        part
-        for row in rows
-        if row["arm"] == group["arm"]
-        for part in (row.get("warning") or "").split("; ")
-    }
-    own = [part for part in "; ".join(said).split("; ") if part not in elsewhere]
-    return "; ".join(filter(None, dict.fromkeys((*own, *group["warning"].split("; ")))))
-
-
 def _caution(groups: Sequence[Mapping[str, Any]]) -> str:
     """What all that have a score are warned of alike; '' where that is one alone."""
     told = [group["warning"].split("; ") for group in groups if group["n"]]
@@ -168,7 +151,9 @@ def _caution(groups: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _without(warning: str, caution: str) -> str:
-    return "; ".join(part for part in warning.split("; ") if part not in caution.split("; "))
+    """Each part once, and none of the caution's."""
+    parts = dict.fromkeys(warning.split("; "))
+    return "; ".join(part for part in parts if part and part not in caution.split("; "))
 
 
 def _written(row: Row, name: str) -> str:

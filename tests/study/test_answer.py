@@ -68,8 +68,9 @@ def test_no_arm_is_better():
 def test_what_is_missing_and_warned_of_is_said():
     rows = made_up.study({"random": 0.0, "depth": 0.1}, seeds=3)
     rows[5] = failed(arm="depth", labels=8, seed=2)
-    warned = [ARMS[0], ARMS[1] | {"warning": "pre-trained on 3 test drives"}]
-    _, how_sure = answer(rows, arms=warned)
+    for r in rows:
+        r["warning"] = "pre-trained on 3 test drives" if r["arm"] == "depth" else ""
+    _, how_sure = answer(rows)
     assert "; of 12 cells 1 failed; mind that Depth: pre-trained on 3 test drives." in how_sure
 
 
