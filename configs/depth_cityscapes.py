@@ -14,9 +14,12 @@ only annotated frames have a partner). Options behind the colon: geoseg_jax/pres
                2024) sets, smoothness 6, no auto-mask, Adam at 5e-5
 
 Pictures are 800x320 of the upper four fifths: the rest shows the car's own bonnet. Neighbours are
-two frames away, 8.5 in a second, about KITTI's rate. The public code's neighbours are not brought
-back: of the annotated pictures, which are seconds to minutes apart, it takes the one before and
-the one after in the folder; and its windows are cut out of the middle of the full picture.
+two frames away, 8.5 in a second, about KITTI's rate. paper_code does not bring back the public
+code's neighbours (of the annotated pictures, which are seconds to minutes apart, the one before
+and the one after in the folder), its windows (out of the middle of the full picture), its mean
+over both neighbours' errors (here the smaller one counts), and what its 6 weighs: the smoothness
+of depth enlarged to the picture, where here it is of disparity at each scale's own size, so that 6
+is stronger.
 Papers: Godard et al. (monodepth2), ICCV 2019; for supervision by disparity, which is that of
 semi-global matching and no measurement, Lee et al., arXiv:1907.10326.
 What to expect: an absolute relative error of about .129 for monodepth2's mono training, as reported

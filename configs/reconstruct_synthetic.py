@@ -14,6 +14,7 @@ many of them.
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import reconstruction
+from geoseg_jax.presets.encoders import is_vit
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -21,7 +22,9 @@ def get_config(arg: str = "") -> ConfigDict:
     config.data.update({"name": "synthetic", "world": options["world"], "seed": 0, "cache_dir": ""})
     config.data.update({"train_size": 1_000, "eval_size": 64, "height": 64, "width": 192})
     config.data.update({"frames": (), "stereo": False})
-    config.optimizer.update({"learning_rate": 4e-4, "schedule": "cosine", "warmup_steps": 20})
+    config.optimizer.update({"schedule": "cosine", "warmup_steps": 20})
+    if not is_vit(options["encoder"]):
+        config.optimizer.learning_rate = 4e-4
     config.train.update({"steps": 500, "batch_size": 8, "log_every": 20, "checkpoint_every": 250})
     config.train.update({"eval_every": 250, "pictures_every": 250})
     return reconstruction.finish(config, options)

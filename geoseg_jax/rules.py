@@ -201,7 +201,6 @@ RULES: dict[str, Rule] = {
     "task.scale_weights": each(number(0.0), least=1),
     "task.coarse_weights": each(number(0.0)),
     "task.bidirectional": flag,
-    "task.random_swap": flag,
     "task.level_dropout": number(0.0, 0.9),
     "task.robust_epsilon": POSITIVE,
     "task.robust_power": number(0.0, 2.0, open_below=True),

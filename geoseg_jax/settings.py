@@ -281,6 +281,11 @@ def _check_flow(flat: Mapping[str, Any]) -> None:
         ),
         ("task.scale_weights", levels > 4, "there are four scales at most; drop some"),
         (
+            "task.coarse_weights",
+            not photometric and bool(flat.get("task.coarse_weights")),
+            "has no effect with config.task.supervision='truth'; set it to ()",
+        ),
+        (
             "task.level_dropout",
             concat and flat.get("task.level_dropout", 0.0) > 0,
             "has no effect with config.model.flow='concat'; set it to 0",

@@ -1,5 +1,6 @@
 """The networks of optical flow: one encoder on both frames, and one of two ways to compare them."""
 
+import functools
 from collections.abc import Mapping
 
 import jax
@@ -20,8 +21,8 @@ class FlowNet(nn.Module):
 
     design 'concat' (parts encoder, decoder, head) is that of Lao et al., ECCV 2024: both frames'
     features concatenated at every stage, the depth network's decoder, and a sigmoid head at each
-    scale for the flow as a share of the picture's sides, between -REACH and REACH. 'pyramid' (parts
-    encoder, flow) is flow_pyramid.FlowPyramid.
+    scale for the flow as a share of the picture's sides, between -REACH and REACH; it starts from
+    no motion, which theirs doesn't. 'pyramid' (parts encoder, flow) is flow_pyramid.FlowPyramid.
 
     Attributes:
       encoder_name: a key of encoders.ENCODERS.
@@ -121,6 +122,10 @@ class FlowNet(nn.Module):
 class FlowHead(nn.Module):
     """A 3x3 convolution and a sigmoid per scale: flow as a share of the picture's sides.
 
+    It starts from no motion. Random flows of a few pixels say nothing of the pictures, and what
+    their first steps teach at the coarse scales can drive the sigmoid to its end, from where no
+    gradient leads back.
+
     Attributes: see unet.DisparityHead.
     """
 
@@ -131,12 +136,16 @@ class FlowHead(nn.Module):
     @nn.compact
     def __call__(self, features: Mapping[int, jax.Array]) -> dict[int, jax.Array]:
         """{scale: [N, h, w, C]} -> {scale: [N, h, w, 2]} float32 in (-REACH, REACH)."""
-        flows = {}
-        for scale in range(self.scales):
-            layer = conv.Conv(2, padding=self.padding, dtype=self.dtype, name=f"flowconv_{scale}")
-            logits = layer(features[scale]).astype(jnp.float32)
-            flows[scale] = 2 * REACH * (nn.sigmoid(logits) - 0.5)
-        return flows
+        layer = functools.partial(
+            conv.Conv,
+            2,
+            padding=self.padding,
+            kernel_init=nn.initializers.zeros,
+            bias_init=nn.initializers.zeros,
+            dtype=self.dtype,
+        )
+        maps = unet.sigmoid_maps(features, range(self.scales), layer, "flowconv")
+        return {s: 2 * REACH * (x - 0.5) for s, x in maps.items()}
 
 
 def _ordered(features: Mapping[int, jax.Array], both: bool):

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Callable, Iterable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -79,8 +80,27 @@ class DisparityHead(nn.Module):
         layer = functools.partial(
             conv.Conv, 1, padding=self.padding, bias_init=bias, dtype=self.dtype
         )
-        logits = {s: layer(name=f"dispconv_{s}")(features[s])[..., 0] for s in scales}
-        return {s: nn.sigmoid(x.astype(jnp.float32)) for s, x in logits.items()}
+        maps = sigmoid_maps(features, scales, layer, "dispconv")
+        return {s: x[..., 0] for s, x in maps.items()}
+
+
+def sigmoid_maps(
+    features: Mapping[int, jax.Array],
+    scales: Iterable[int],
+    layer: Callable[..., nn.Module],
+    name: str,
+) -> dict[int, jax.Array]:
+    """What a head makes of every scale: a layer of its own, called name_SCALE, and a sigmoid.
+
+    Args:
+      features: {scale: [N, h, w, C]}.
+      layer: makes one, with its channels, as functools.partial(conv.Conv, 3).
+
+    Returns:
+      {scale: [N, h, w, channels]} float32 in (0, 1).
+    """
+    logits = {s: layer(name=f"{name}_{s}")(features[s]) for s in scales}
+    return {s: nn.sigmoid(x.astype(jnp.float32)) for s, x in logits.items()}
 
 
 def _check_sizes(features: dict[int, jax.Array]) -> None:

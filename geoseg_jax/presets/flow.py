@@ -6,8 +6,9 @@ features, census, forward-backward occlusion, second-order smoothness on the flo
 dropped residuals, self-distillation in the second half.
 paper: the pre-training that Lao et al., ECCV 2024, compare with, as their public code has it:
 features concatenated, SSIM + L1 at four scales, no occlusion, Adam at 5e-5 for 50 epochs of
-batches of 8 without colour jitter, the frames in random order. Theirs starts from ImageNet weights
-(init= takes some); here it doesn't unless told.
+batches of 8 without colour jitter. Theirs starts from ImageNet weights (init= takes some), here it
+doesn't unless told; from random flows, here from none (see models/flow.py); it leads to the frame
+before, here to the next, as true flow does; and its list of frames is of moving ones alone.
 supervised: PWC-Net's robust end-point error (Sun et al., CVPR 2018) on the network of `strong`.
 """
 
@@ -26,8 +27,9 @@ OPTIONS = sections.OPTIONS | {
 }
 # Pairs that UFlow sees in a million steps of one.
 _UFLOW_PAIRS = 1_000_000
-# Frames of both cameras in the split of Eigen's that monodepth2 trains on.
-_EPOCH = 39_810
+# Frames of one camera in the split of Eigen's that monodepth2 trains on. In an epoch of theirs each
+# moment is seen once, by either camera at random.
+_EPOCH = 39_810 // 2
 
 
 def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str, Any]]:
@@ -111,8 +113,8 @@ def _paper(config: ConfigDict, options: dict[str, Any]) -> None:
             "occlusion": "none",
             "occlusion_start": 0.0,
             "bidirectional": False,
-            "random_swap": True,
-            "smoothness": 2.0,
+            # Their 2.0 stands beside SSIM and L1 summed over the three channels, ours beside means.
+            "smoothness": 2.0 / 3,
             "smoothness_order": 1,
             "smoothness_on": "picture",
             "edge_constant": 1.0,
@@ -142,7 +144,6 @@ _TASK = {
     # The share of the training after which hidden pixels are left out.
     "occlusion_start": 0.1,
     "bidirectional": True,
-    "random_swap": False,
     # UFlow's 2.0 is of the mean over u, v and both directions, ours of the sum.
     "smoothness": 0.5,
     "smoothness_order": 2,

@@ -51,6 +51,7 @@ _TASK = {
     "name": "reconstruction",
     "hole_share": (0.001, 0.01),  # of the pixels start a hole
     "hole_size": 7,  # pixels
+    "scale_weights": (1 / 64, 1 / 16, 1 / 4, 1.0),  # the finest first, as in their public code
 }
 _MODEL = {
     "normalisation": "imagenet",

@@ -10,8 +10,9 @@ from geoseg_jax.presets.transfer import transfer
 
 OPTIONS = {
     "encoder": ENCODERS,
-    # Workdir, checkpoint or weights that the encoder starts from; '': random weights. A transformer
-    # then learns with layer_decay 0.75; --config.init_from=W names weights and leaves that at 1.
+    # Workdir, checkpoint or weights that the encoder starts from; '': random weights. For depth,
+    # flow, inpainting and segmentation a transformer then learns with layer_decay 0.75;
+    # --config.init_from=W names weights and leaves that at 1.
     "init": "",
     "seed": 0,  # of initialisation, order and augmentation
     "smoke": False,  # a minute on a CPU on the synthetic world, without any data

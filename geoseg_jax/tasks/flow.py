@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from geoseg_jax.models.flow import FlowNet
+from geoseg_jax.models.flow import REACH, FlowNet
 from geoseg_jax.models.flow_pyramid import DROPS
 from geoseg_jax.ops import flow_losses, occlusion
 from geoseg_jax.ops.flow_color import flow_to_color
@@ -57,6 +57,7 @@ class _Flow:
         self.net = _network(config.model, config.task)
         self.both = self.task.supervision == "photometric" and self.task.bidirectional
         self.distils = self.both and self.task.distillation.weight > 0
+        self.bounded = config.model.flow == "concat"
         # Whether anything depends on how far the training is.
         self.timed = self.distils or (self.both and self.task.occlusion_start > 0)
 
@@ -77,10 +78,8 @@ class _Flow:
 
     def loss(self, variables: Variables, key: jax.Array, batch: Batch) -> tuple[jax.Array, Aux]:
         task = self.task
-        of_jitter, of_order, of_levels = jax.random.split(key, 3)
+        of_jitter, of_levels = jax.random.split(key)
         frames = _frames(batch)
-        if task.supervision == "photometric" and task.random_swap:
-            frames = swapped(of_order, batch["id"], frames)
         seen = jitter_views(of_jitter, batch["id"], frames, task.jitter)
         kept = jax.random.bernoulli(of_levels, 1 - task.level_dropout, (DROPS,))
         keep = kept.astype(jnp.float32)
@@ -90,6 +89,8 @@ class _Flow:
             return value, Aux(stats, {"robust_error": value})
         progress = variables["batch_stats"][PROGRESS]["share"] if self.timed else 1.0
         value, terms = photometric_loss(flows, frames, task, progress >= task.occlusion_start)
+        if self.bounded:
+            terms["at_reach"] = _share_at_reach(flows, *frames.shape[2:4])
         if self.distils:
             terms["distillation"] = self._distilled(variables, frames, seen, keep, progress)
             value = value + terms["distillation"]
@@ -149,14 +150,13 @@ class _Flow:
         return weight * value
 
 
-def swapped(key: jax.Array, ids: jax.Array, frames: jax.Array) -> jax.Array:
-    """Frames [B, 2, ...], of half of the examples at random in the other order.
+def _share_at_reach(flows, height: int, width: int) -> jax.Array:
+    """The share of flows that are all but as long as they can be, at the scale where it is largest.
 
-    An example's coin is a function of its id, see jitter_views.
+    There the sigmoid has no gradient left: a scale with a share near 1 is lost.
     """
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, ids)
-    coins = jax.vmap(jax.random.bernoulli)(keys)
-    return jnp.where(coins.reshape(-1, 1, 1, 1, 1), frames[:, ::-1], frames)
+    most = 0.98 * REACH * jnp.asarray([width, height])
+    return jnp.stack([jnp.mean(jnp.any(jnp.abs(f) > most, axis=-1)) for f in flows]).max()
 
 
 def _network(model: Any, task: Any) -> FlowNet:

@@ -2,7 +2,8 @@
 
 The control among the pre-trainings of Lao et al. (ECCV 2024): it predicts as many numbers a pixel
 as depth does and more, from pictures of the same kind by the same network, and has no geometry in
-it.
+it. As in their public code the error of each scale, enlarged to the picture, counts four times that
+of the next finer one: the coarse ones are what the encoder's deep stages are needed for.
 """
 
 from typing import Any
@@ -36,7 +37,8 @@ class _Reconstruction:
     """The network of one configuration; its methods are the functions of the task."""
 
     def __init__(self, config: Any):
-        self.task, self.net = config.task, _network(config.model)
+        self.task = config.task
+        self.net = _network(config.model, len(config.task.scale_weights))
         # What fills a hole is 0 after the encoder's normalisation, as a convolution's padding is.
         colour, _ = resnet.NORMALISATIONS[config.model.normalisation]
         self.filling = jnp.asarray(colour, jnp.float32)
@@ -46,14 +48,15 @@ class _Reconstruction:
 
     def loss(self, variables: Variables, key: jax.Array, batch: Batch) -> tuple[jax.Array, Aux]:
         image, hole = unit(batch["image"]), self._holes(key, batch)
-        answer, updated = self.net.apply(
+        answers, updated = self.net.apply(
             variables, self._with_holes(image, hole), train=True, mutable=["batch_stats"]
         )
-        error = jnp.mean(jnp.abs(answer - image), axis=-1)
-        within = jnp.sum(error * hole) / jnp.maximum(jnp.sum(hole), 1)
-        everywhere = jnp.mean(error)
-        value = everywhere if self.task.loss_region == "image" else within
-        terms = {"l1_image": everywhere, "l1_holes": within}
+        errors = jnp.stack([jnp.mean(jnp.abs(a - image), axis=-1) for a in answers])
+        within = jnp.sum(errors * hole, axis=(1, 2, 3)) / jnp.maximum(jnp.sum(hole), 1)
+        everywhere = jnp.mean(errors, axis=(1, 2, 3))
+        counted = everywhere if self.task.loss_region == "image" else within
+        value = jnp.sum(counted * jnp.asarray(self.task.scale_weights, jnp.float32))
+        terms = {"l1_image": everywhere[0], "l1_holes": within[0]}  # of the finest
         # Transformers have no statistics.
         return value, Aux(updated.get("batch_stats", variables.get("batch_stats", {})), terms)
 
@@ -76,7 +79,7 @@ class _Reconstruction:
         """The network's picture, and the holes that it was given."""
         hole = self._holes(jax.random.key(_EVAL_KEY), batch)
         given = self._with_holes(unit(batch["image"]), hole)
-        return self.net.apply(variables, given, train=False), hole
+        return self.net.apply(variables, given, train=False)[0], hole
 
     def _holes(self, key: jax.Array, batch: Batch) -> jax.Array:
         """bool [B, H, W]."""
@@ -90,13 +93,14 @@ class _Reconstruction:
         return jnp.where(hole[..., None], self.filling, image)
 
 
-def _network(model: Any) -> ReconstructionNet:
+def _network(model: Any, scales: int) -> ReconstructionNet:
     return ReconstructionNet(
         encoder_name=model.encoder,
         decoder_name=model.decoder,
         decoder_channels=tuple(model.decoder_channels),
         decoder_padding=model.decoder_padding,
         dpt_features=model.dpt_features,
+        scales=scales,
         normalisation=model.normalisation,
         dtype=jnp.dtype(model.compute_dtype),
     )

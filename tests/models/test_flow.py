@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from geoseg_jax.models.flow import REACH, FlowNet
+from geoseg_jax.models.flow import REACH, FlowHead, FlowNet
 from geoseg_jax.models.flow_pyramid import DROPS, ContextNetwork, DenseDecoder
 
 KEY = jax.random.key(0)
@@ -68,6 +68,16 @@ def test_a_pyramid_starts_at_no_motion():
         flow, *context = answer if isinstance(answer, tuple) else (answer,)
         np.testing.assert_array_equal(flow, 0)
         assert all(np.abs(c).max() > 0 for c in context)
+
+
+def test_a_concat_network_starts_at_no_motion():
+    features = np.random.default_rng(2).random((1, 4, 8, 5), np.float32)
+    head = FlowHead(scales=2)
+    flows, variables = head.init_with_output(KEY, {0: features, 1: features[:, ::2, ::2]})
+    assert all((np.asarray(flow) == 0).all() for flow in flows.values())
+    # And all of it can be learned from the first step on.
+    slopes = jax.grad(lambda v: head.apply(v, {0: features, 1: features})[0].sum())(variables)
+    assert np.abs(slopes["params"]["flowconv_0"]["kernel"]).min() > 0
 
 
 def test_both_directions_are_one_network(pyramid):

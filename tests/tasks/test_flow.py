@@ -141,7 +141,8 @@ def test_paper_counts_smoothness_in_shares_of_the_sides():
     per_scale = 2 / 64 + 1 / 32
     assert float(terms["smoothness"]) == pytest.approx(per_scale * (1 + 0.5 + 0.25 + 0.125))
     assert float(terms["data"]) == pytest.approx(0, abs=1e-6)
-    assert float(value) == pytest.approx(2.0 * float(terms["smoothness"]))
+    # Public code: 2.0 beside errors that are summed over three channels.
+    assert float(value) == pytest.approx(2.0 / 3 * float(terms["smoothness"]))
     assert float(terms["visible"]) == 1
 
 
@@ -194,20 +195,22 @@ def test_what_the_window_cannot_know_is_taught():
     assert float(loss(moved, teacher.at[:, 1].set(5.0))) < 1e-6
 
 
+def test_flows_at_the_end_of_their_reach_are_told():
+    """Of two scales one has a quarter of its flows there, in the one direction or the other."""
+    fine = np.zeros((1, 1, 2, 2, 2), np.float32)
+    coarse = fine.copy()
+    coarse[0, 0, 0, 0] = (-0.199 * 640, 0)
+    assert float(task_flow._share_at_reach((fine, coarse), 192, 640)) == 0.25
+    coarse[0, 0, 1, 1] = (0, 0.199 * 192)
+    assert float(task_flow._share_at_reach((fine, coarse), 192, 640)) == 0.5
+    coarse[0, 0] *= 0.9
+    assert float(task_flow._share_at_reach((fine, coarse), 192, 640)) == 0
+
+
 def test_ramp():
     got = [float(ramp(jnp.asarray(p), 0.5, 0.1)) for p in (0.0, 0.5, 0.55, 0.6, 1.0)]
     np.testing.assert_allclose(got, [0, 0, 0.5, 1, 1], atol=1e-5)
     assert float(ramp(jnp.asarray(0.5), 0.5, 0.0)) == 0
-
-
-def test_frames_are_swapped_by_id():
-    frames = jnp.arange(64.0).reshape(32, 2, 1, 1, 1)
-    key, ids = jax.random.key(0), jnp.arange(32)
-    got = task_flow.swapped(key, ids, frames)
-    turned = np.asarray(got[:, 0] > got[:, 1]).ravel()
-    assert 6 < turned.sum() < 26
-    back = task_flow.swapped(key, ids[::-1], frames[::-1])
-    np.testing.assert_array_equal(back[::-1], got)
 
 
 def test_judged_at_the_original_size_without_padding():
@@ -296,6 +299,8 @@ def test_contradictory_settings_are_refused():
     ):
         with pytest.raises(ConfigError, match=message):
             check(make_config("strong", **changes))
+    with pytest.raises(ConfigError, match=r"coarse_weights=.*: has no effect"):
+        check(make_config("supervised", task__coarse_weights=(1.0,)))
     with pytest.raises(ValueError, match="decoder=dpt has no effect on strong"):
         preset.make("strong,decoder=dpt", "flow_kitti.py")
 

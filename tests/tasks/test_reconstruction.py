@@ -75,5 +75,42 @@ def test_it_learns_to_fill_holes_and_says_so_in_its_pictures():
     np.testing.assert_array_equal(shown["holes filled"][~hole], shown["input"][~hole])
 
 
+def test_every_scale_counts_by_its_weight():
+    weights = (1 / 64, 1 / 16, 1 / 4, 1.0)
+    batch = make_batch(2)
+    both, last = make_task(scale_weights=weights), make_task(scale_weights=(0, 0, 0, 1))
+    variables = jax.jit(both.init)(jax.random.key(0), batch)
+    assert set(variables["params"]["head"]) == {f"conv_{scale}" for scale in range(4)}
+
+    def value(task):
+        return jax.jit(task.loss)(variables, jax.random.key(1), batch)
+
+    each = [float(value(make_task(scale_weights=w))[0]) for w in np.eye(4).tolist()]
+    assert len(set(each)) == 4
+    assert float(value(both)[0]) == pytest.approx(np.dot(each, weights), rel=1e-5)
+    # What is told is of the finest.
+    assert float(value(last)[1].terms["l1_image"]) == pytest.approx(each[0], rel=1e-5)
+
+
+def test_the_coarsest_scale_needs_the_deepest_stage():
+    """Of the finest alone all but the holes can be copied from the encoder's first stage."""
+    batch = make_batch(2)
+    task = make_task(scale_weights=(0.0, 0.0, 0.0, 1.0))
+    variables = jax.jit(task.init)(jax.random.key(0), batch)
+
+    def loss(params):
+        return task.loss({**variables, "params": params}, jax.random.key(1), batch)[0]
+
+    slopes = jax.jit(jax.grad(loss))(variables["params"])
+
+    def steepest(part):
+        return max(float(jnp.abs(x).max()) for x in jax.tree.leaves(part))
+
+    assert steepest(slopes["head"]["conv_3"]) > 0
+    assert steepest(slopes["head"]["conv_0"]) == 0
+    assert steepest(slopes["decoder"]["upconv_4_0"]) > 0
+    assert steepest(slopes["decoder"]["upconv_0_0"]) == 0
+
+
 def test_equal_on_eight_devices():
     assert_equal_on_eight_devices(make_task("tiny,holes"), make_batch(8))
