@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+from geoseg_jax.ops.color import LUMA
 
 
 def census_distance(a: jax.Array, b: jax.Array, *, patch: int = 7) -> jax.Array:

@@ -10,6 +10,7 @@ from geoseg_jax.models.classification import ClassificationNet
 from geoseg_jax.ops import cross_entropy, ranking
 from geoseg_jax.tasks import category_pictures
 from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, Variables
+from geoseg_jax.tasks.examples import unit
 from geoseg_jax.tasks.jitter import jitter_views
 
 TOP = 5
@@ -37,10 +38,10 @@ def make(config: Any, data: Any) -> Task:
     still = {"frozen" if freeze == "all" else "fixed_statistics": tuple(parts)}
 
     def init(key: jax.Array, batch: Batch) -> Variables:
-        return net.init(key, _unit(batch["image"]), train=False)
+        return net.init(key, unit(batch["image"]), train=False)
 
     def loss(variables: Variables, key: jax.Array, batch: Batch) -> tuple[jax.Array, Aux]:
-        images = jitter_views(key, batch["id"], _unit(batch["image"])[:, None], task.jitter)[:, 0]
+        images = jitter_views(key, batch["id"], unit(batch["image"])[:, None], task.jitter)[:, 0]
         logits, updated = net.apply(variables, images, train=True, mutable=["batch_stats"], **still)
         losses, _ = cross_entropy.cross_entropy(
             logits, batch["category"], smoothing=task.label_smoothing
@@ -53,7 +54,7 @@ def make(config: Any, data: Any) -> Task:
         return value, Aux(stats, {"cross_entropy": value, "training_accuracy": accuracy})
 
     def answers(variables: Variables, batch: Batch) -> jax.Array:
-        return net.apply(variables, _unit(batch["image"]), train=False)
+        return net.apply(variables, unit(batch["image"]), train=False)
 
     def evaluate(variables: Variables, batch: Batch) -> Sums:
         return judge(answers(variables, batch), batch["category"], batch["mask"])
@@ -133,7 +134,3 @@ def _categories(data: Any) -> tuple[str, ...]:
             f"({', '.join(differ) or 'in another order'}); choose splits of one data set"
         )
     return tuple(train)
-
-
-def _unit(images: jax.Array) -> jax.Array:
-    return images.astype(jnp.float32) / 255

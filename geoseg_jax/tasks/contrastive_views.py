@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from geoseg_jax.ops import blur, color
+from geoseg_jax.tasks.examples import keys_of
 
 
 def change_views(
@@ -29,7 +30,7 @@ def change_views(
     Returns:
       The views, changed.
     """
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, ids)
+    keys = keys_of(key, ids)
     keys = jax.vmap(lambda k: jax.random.split(k, 3))(keys)
     views = jax.vmap(lambda k, v: color.color_jitter(k, v[None], **settings["jitter"])[0])(
         keys[:, 0], views

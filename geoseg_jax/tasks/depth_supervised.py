@@ -16,6 +16,7 @@ from geoseg_jax.models.depth import SelfSupDepthNet
 from geoseg_jax.ops import depth_losses, disparity, sampling
 from geoseg_jax.tasks import depth_scores, pictures
 from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, Variables
+from geoseg_jax.tasks.examples import unit
 from geoseg_jax.tasks.jitter import jitter_views
 
 # An error of this much, a factor of 1.25^2, is drawn in the brightest colour.
@@ -59,11 +60,11 @@ class _SupervisedDepth:
         self.range = {"min_depth": self.task.min_depth, "max_depth": self.task.max_depth}
 
     def init(self, key: jax.Array, batch: Batch) -> Variables:
-        return self.net.init(key, _image(batch), train=False, method="disparities")
+        return self.net.init(key, unit(batch["image"]), train=False, method="disparities")
 
     def loss(self, variables: Variables, key: jax.Array, batch: Batch) -> tuple[jax.Array, Aux]:
         task, truth = self.task, _training_truth(batch)
-        seen = jitter_views(key, batch["id"], _image(batch)[:, None], task.jitter)[:, 0]
+        seen = jitter_views(key, batch["id"], unit(batch["image"])[:, None], task.jitter)[:, 0]
         disparities, updated = self.net.apply(
             variables, seen, train=True, method="disparities", mutable=["batch_stats"]
         )
@@ -104,7 +105,7 @@ class _SupervisedDepth:
 
     def predict(self, variables: Variables, batch: Batch) -> dict[str, jax.Array]:
         """Of the pictures alone, whatever else the batch holds."""
-        levels = self.net.apply(variables, _image(batch), train=False, method="disparities")
+        levels = self.net.apply(variables, unit(batch["image"]), train=False, method="disparities")
         return {"inverse_depth": 1 / disparity.disparity_to_depth(levels[0], **self.range)}
 
     def _depth(self, level: jax.Array, height: int, width: int) -> jax.Array:
@@ -133,11 +134,6 @@ def _loss_of(task: Any) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Array
         return depth_losses.mean_over_images(found, valid)
 
     return loss
-
-
-def _image(batch: Batch) -> jax.Array:
-    """[B, H, W, 3] in [0, 1]."""
-    return batch["image"].astype(jnp.float32) / 255
 
 
 def _training_truth(batch: Batch) -> jax.Array:

@@ -21,6 +21,7 @@ from geoseg_jax.ops.flow_color import flow_to_color
 from geoseg_jax.ops.sampling import resize_bilinear, warp_with_flow
 from geoseg_jax.tasks import flow_scores, pictures
 from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, Variables
+from geoseg_jax.tasks.examples import unit
 from geoseg_jax.tasks.flow_distillation import distillation_loss, ramp
 from geoseg_jax.tasks.flow_photometric import photometric_loss
 from geoseg_jax.tasks.jitter import jitter_views
@@ -189,8 +190,7 @@ def _scales(model: Any, task: Any) -> int:
 
 def _frames(batch: Batch) -> jax.Array:
     """Target and first source, [B, 2, H, W, 3] in [0, 1]."""
-    pair = jnp.stack((batch["image"], batch["sources"][:, 0]), axis=1)
-    return pair.astype(jnp.float32) / 255
+    return unit(jnp.stack((batch["image"], batch["sources"][:, 0]), axis=1))
 
 
 def _against_truth(flows, batch: Batch, task: Any) -> jax.Array:

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 
 from geoseg_jax.ops import color
+from geoseg_jax.tasks.examples import keys_of
 
 
 def jitter_views(
@@ -25,5 +26,5 @@ def jitter_views(
     Returns:
       The views, changed.
     """
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, ids)
+    keys = keys_of(key, ids)
     return jax.vmap(lambda k, v: color.color_jitter(k, v, **settings))(keys, views)

@@ -15,6 +15,7 @@ from geoseg_jax.models.depth import SelfSupDepthNet
 from geoseg_jax.ops import camera, disparity, reprojection
 from geoseg_jax.tasks import depth_scores, pictures, view_scores
 from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, Variables
+from geoseg_jax.tasks.examples import unit
 from geoseg_jax.tasks.jitter import jitter_views
 
 # The sigmoid's middle in monodepth2's range, the depth that its pose network's outputs suit.
@@ -134,7 +135,7 @@ class _SelfSupDepth:
 
     def predict(self, variables: Variables, batch: Batch) -> dict[str, jax.Array]:
         """Of the pictures alone, whatever else the batch holds."""
-        target = batch["image"].astype(jnp.float32) / 255
+        target = unit(batch["image"])
         levels = self.net.apply(variables, target, train=False, method="disparities")
         return {"inverse_depth": self._inverse_depth(levels[0].astype(jnp.float32))}
 
@@ -226,7 +227,7 @@ def _video(batch: Batch) -> jax.Array:
 
 def _views(batch: Batch) -> tuple[jax.Array, jax.Array]:
     """Target and sources in [0, 1]."""
-    return batch["image"].astype(jnp.float32) / 255, batch["sources"].astype(jnp.float32) / 255
+    return unit(batch["image"]), unit(batch["sources"])
 
 
 def _jitter(key, ids, target, sources, settings) -> tuple[jax.Array, jax.Array]:
