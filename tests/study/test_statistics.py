@@ -148,6 +148,12 @@ def test_the_smallest_p(pairs):
     assert statistics.smallest_p(3) == 0.25
 
 
+def test_the_smallest_p_of_patterns_at_random():
+    differences = np.linspace(1, 2, 15)
+    assert statistics.sign_flip_p(differences) == pytest.approx(statistics.smallest_p(15), rel=0.5)
+    assert statistics.smallest_p(15) > 2.0**-14
+
+
 def test_many_pairs_at_random():
     """Near the normal approximation, and never 0."""
     x = np.random.default_rng(0).normal(0.3, 1, 60)
