@@ -3,7 +3,8 @@
     python -m geoseg_jax.main --config=configs/reconstruct_kitti.py \
         --workdir=W --config.data.root=/data/kitti_raw
 
-0.1 % to 1 % of the pixels start holes of 7x7, and the whole picture is to be given back, in L1. The
+0.1 % to 1 % of the pixels start holes of 7x7, and the whole picture is to be given back, in L1 at
+four scales, of which each counts four times the next finer one, as in their public code. The
 pictures, the networks, the number of steps and the optimiser are those of depth_kitti.py: what is
 asked for is all that differs. Options behind the colon: geoseg_jax/presets/reconstruction.py;
 `holes` takes the loss within the holes alone, where nothing can be copied.
