@@ -154,6 +154,21 @@ def test_arms_that_lost_a_run_each_are_compared_by_the_subsets_that_all_have():
     assert how_sure.startswith("2 subsets can't settle")
 
 
+def test_the_highest_mean_is_of_those_subsets_too():
+    """Depth has an easy subset that flow lacks, and is worse wherever both are."""
+    scores = {"random": (0.1, 0.1, 0.1, 0.1), "depth": (0.9, None, 0.2, 0.2)}
+    scores["flow"] = (None, 0.3, 0.3, 0.3)
+    rows = [
+        failed(arm=arm, labels=n, subset=s) if value is None else row(arm, value, n, subset=s)
+        for n in (8, 16)
+        for arm, values in scores.items()
+        for s, value in enumerate(values)
+    ]
+    what, _ = answer(rows)
+    assert what.startswith("flow, the best of 2 arms, lies 20.0 points")
+    assert what.endswith("its mean is the highest of all in 2 of 2 conditions.")
+
+
 def test_an_arm_that_lost_a_run_is_ranked_still():
     rows = made_up.study({"random": 0.0, "depth": 0.001}, noise=0.0, subsets=3, seeds=1)
     rows += [row("far", 0.9, labels=n, subset=s) for n in (8, 16) for s in (0, 1)]
