@@ -152,6 +152,11 @@ def odd(value: Any) -> str | None:
     return whole(1)(value) or (None if value % 2 else "must be odd, to have a middle")
 
 
+def power_of_two(value: Any) -> str | None:
+    """1, 2, 4, 8, ..."""
+    return whole(1)(value) or (None if value.bit_count() == 1 else "must be 1, 2, 4 or 8")
+
+
 SHARE = number(0.0, 1.0)
 STRIDES = (2, 4, 8, 16, 32)
 POSITIVE = number(0.0, open_below=True)
@@ -201,6 +206,8 @@ RULES: dict[str, Rule] = {
     "task.scale_weights": each(number(0.0), least=1),
     "task.coarse_weights": each(number(0.0)),
     "task.bidirectional": flag,
+    "task.coarse_zoom": power_of_two,
+    "task.displacement": number(0.0, 0.5),
     "task.level_dropout": number(0.0, 0.9),
     "task.robust_epsilon": POSITIVE,
     "task.robust_power": number(0.0, 2.0, open_below=True),

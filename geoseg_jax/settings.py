@@ -286,6 +286,11 @@ def _check_flow(flat: Mapping[str, Any]) -> None:
             "has no effect with config.task.supervision='truth'; set it to ()",
         ),
         (
+            "task.coarse_zoom",
+            flat.get("task.coarse_zoom", 1) > 1 and not flat.get("task.coarse_weights"),
+            "has no effect without config.task.coarse_weights; set it to 1",
+        ),
+        (
             "task.level_dropout",
             concat and flat.get("task.level_dropout", 0.0) > 0,
             "has no effect with config.model.flow='concat'; set it to 0",

@@ -150,7 +150,11 @@ _TASK = {
     "smoothness_on": "map",  # in its own pixels; picture: enlarged, in shares of the sides
     "edge_constant": 150.0,
     "scale_weights": (1.0,),  # of flows enlarged to the picture, the finest first
-    "coarse_weights": (),  # of the same flows on pictures reduced to their own size
+    "coarse_weights": (),  # of the same flows on reduced pictures
+    "coarse_zoom": 1,  # how many times their own size those pictures are
+    # The most by which the network sees the frames displaced, as a share of the sides: a help for
+    # few pairs and motions beyond the loss's reach, once it can compare at all (docs/arms.md).
+    "displacement": 0.0,
     "level_dropout": 0.1,
     # From `start` of the training on, at full weight after another `ramp`; `crop` of each side is
     # cut off, 64 pixels of UFlow's 640.

@@ -19,7 +19,7 @@ from geoseg_jax.models.flow_pyramid import DROPS
 from geoseg_jax.ops import flow_losses, occlusion
 from geoseg_jax.ops.flow_color import flow_to_color
 from geoseg_jax.ops.sampling import resize_bilinear, warp_with_flow
-from geoseg_jax.tasks import flow_scores, pictures
+from geoseg_jax.tasks import displacement, flow_scores, pictures
 from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, Variables
 from geoseg_jax.tasks.examples import unit
 from geoseg_jax.tasks.flow_distillation import distillation_loss, ramp
@@ -84,12 +84,13 @@ class _Flow:
         seen = jitter_views(of_jitter, batch["id"], frames, task.jitter)
         kept = jax.random.bernoulli(of_levels, 1 - task.level_dropout, (DROPS,))
         keep = kept.astype(jnp.float32)
-        flows, stats = self._apply(variables, seen, train=True, both=self.both, keep=keep)
+        flows, stats, shift = self._displaced(variables, of_levels, batch["id"], seen, keep)
         if task.supervision == "truth":
             value = _against_truth(flows, batch, task)
             return value, Aux(stats, {"robust_error": value})
         progress = variables["batch_stats"][PROGRESS]["share"] if self.timed else 1.0
-        value, terms = photometric_loss(flows, frames, task, progress >= task.occlusion_start)
+        judge = progress >= task.occlusion_start
+        value, terms = photometric_loss(flows, frames, task, judge, shift)
         if self.bounded:
             terms["at_reach"] = _share_at_reach(flows, *frames.shape[2:4])
         if self.distils:
@@ -106,6 +107,20 @@ class _Flow:
         frames = _frames(batch)
         flows = self._finest(variables, frames, both=True)
         return _pictures(flows[:, 0], flows[:, 1], frames, batch)
+
+    def _displaced(self, variables, key, ids, seen, keep):
+        """Flows of all scales between the frames as they are, batch statistics, and how far the
+        network saw them displaced, [B, 2] in pixels; None where they never are.
+        """
+        share = self.task.displacement
+        if not share:
+            return *self._apply(variables, seen, train=True, both=self.both, keep=keep), None
+        height, width = seen.shape[2:4]
+        shift = displacement.draw(jax.random.fold_in(key, 1), ids, share, height, width)
+        moved = displacement.displace(seen, shift)
+        flows, stats = self._apply(variables, moved, train=True, both=self.both, keep=keep)
+        flows = tuple(displacement.undo(flow, shift, height, width) for flow in flows)
+        return flows, stats, shift
 
     def _apply(
         self,

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from geoseg_jax.ops import flow_losses, occlusion
 from geoseg_jax.ops.sampling import resize_bilinear, warp_with_flow
+from geoseg_jax.tasks import displacement
 
 # What stands for the length of a difference in smoothness on a flow's own map, in its pixels
 # (Jonschkowski et al., ECCV 2020). In shares of a picture it would hide all but the steepest edges.
@@ -19,6 +20,7 @@ def photometric_loss(
     frames: jax.Array,
     settings: Mapping[str, Any],
     judge_occlusion: jax.Array | bool = True,
+    shift: jax.Array | None = None,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """The loss and its terms.
 
@@ -27,13 +29,16 @@ def photometric_loss(
         from frame 0 to frame 1 and D = 1, where there, back.
       frames: [B, 2, H, W, 3] in [0, 1], in true colours.
       settings: config.task: scale_weights of flows enlarged to the picture, coarse_weights of the
-        same flows on pictures reduced to their own size (how ARFlow reaches far: Liu et al.,
-        "Learning by Analogy", CVPR 2020; a census of the picture leads no further than its patch
-        does), data_term, ssim_weight, occlusion (needs both directions but for 'none'),
-        smoothness, smoothness_order, smoothness_on, edge_constant.
+        same flows on reduced pictures (how ARFlow reaches far: Liu et al., "Learning by Analogy",
+        CVPR 2020; a census of the picture leads no further than its patch does), which are
+        coarse_zoom times as large as the flow's own map, but no larger than the picture; data_term,
+        ssim_weight, occlusion (needs both directions but for 'none'), smoothness,
+        smoothness_order, smoothness_on, edge_constant.
       judge_occlusion: bool scalar; where it is False, all counts. Flows that were never trained
         agree nowhere, and where all is hidden nothing is learned; nor must leaving the picture be a
         way to lower the error of what remains.
+      shift: [B, 2] in pixels, how far the network saw frame 1 displaced (see displacement.undo,
+        which gave these flows); what it didn't see of frame 1 doesn't count. None: not at all.
 
     Returns:
       A scalar, and the terms: data, smoothness (before its weight), both summed over scales, and
@@ -46,20 +51,22 @@ def photometric_loss(
     visible = []
     for flow, weight in zip(flows, settings["scale_weights"], strict=False):
         full = resize_bilinear(flow, height, width)
-        error, seen = _data(full, frames, settings, judge_occlusion)
+        error, seen = _data(full, frames, settings, judge_occlusion, shift)
         data += weight * error
         smooth += weight * _smoothness(flow, full, targets, settings)
         visible.append(seen)
     for flow, weight in zip(flows, settings["coarse_weights"], strict=False):
-        h, w = flow.shape[2:4]
-        own = flow * jnp.asarray([w / width, h / height], flow.dtype)
-        data += weight * _data(own, _reduced(frames, h, w), settings, judge_occlusion)[0]
+        zoom = min(settings["coarse_zoom"], height // flow.shape[2])
+        h, w = zoom * flow.shape[2], zoom * flow.shape[3]
+        ratio = jnp.asarray([w / width, h / height], flow.dtype)
+        own, moved = resize_bilinear(flow, h, w) * ratio, None if shift is None else shift * ratio
+        data += weight * _data(own, _reduced(frames, h, w), settings, judge_occlusion, moved)[0]
     terms = {"data": data, "smoothness": smooth, "visible": visible[0]}
     return data + settings["smoothness"] * smooth, terms
 
 
-def _data(flow, frames, settings, judge_occlusion) -> tuple[jax.Array, jax.Array]:
-    """Mean error over what is seen, and the share of that; flow in pixels of the frames."""
+def _data(flow, frames, settings, judge_occlusion, shift) -> tuple[jax.Array, jax.Array]:
+    """Mean error over what is seen, and the share of that; flow, shift in pixels of the frames."""
     directions = flow.shape[1]
     targets, sources = frames[:, :directions], frames[:, ::-1][:, :directions]
     fixed = jax.lax.stop_gradient(flow)
@@ -71,8 +78,10 @@ def _data(flow, frames, settings, judge_occlusion) -> tuple[jax.Array, jax.Array
     warped, _ = warp_with_flow(sources, flow)
     kind = settings["data_term"]
     error = flow_losses.data_term(warped, targets, kind, ssim_weight=settings["ssim_weight"])
-    patches = flow_losses.whole_patches(*frames.shape[2:4], kind)
-    return flow_losses.masked_mean(error, seen * patches), seen.mean()
+    counts = seen * flow_losses.whole_patches(*frames.shape[2:4], kind)
+    if shift is not None:
+        counts *= displacement.known(shift, directions, *frames.shape[2:4])
+    return flow_losses.masked_mean(error, counts), seen.mean()
 
 
 def _reduced(frames: jax.Array, height: int, width: int) -> jax.Array:

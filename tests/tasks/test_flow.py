@@ -116,6 +116,26 @@ def test_on_reduced_pictures_the_slope_leads_from_further_away():
     assert slopes[0] < 0 < slopes[2]
 
 
+def test_coarse_flows_are_seen_on_pictures_of_any_size_up_to_the_whole():
+    """A flow at a quarter of the size counts on whole pictures as scale_weights has it."""
+    frames = jnp.asarray(RANDOM.random((1, 2, *SIZE, 3)), jnp.float32)
+    flows = jnp.asarray(RANDOM.normal(0, 2, (1, 2, SIZE[0] // 4, SIZE[1] // 4, 2)), jnp.float32)
+
+    def data(**weights):
+        changes = {f"task__{key}": value for key, value in weights.items()}
+        config = make_config("strong,tiny", task__occlusion="none", **changes)
+        return float(photometric(config, frames)(flows)[1]["data"])
+
+    whole = data(scale_weights=(1.0,))
+    for zoom in (4, 8):
+        coarse = data(scale_weights=(0.0,), coarse_weights=(1.0,), coarse_zoom=zoom)
+        assert coarse == pytest.approx(whole, rel=1e-6)
+    halves = frames.reshape(1, 2, SIZE[0] // 2, 2, SIZE[1] // 2, 2, 3).mean(axis=(3, 5))
+    half = photometric(make_config("strong,tiny", task__occlusion="none"), halves)(flows / 2)[1]
+    coarse = data(scale_weights=(0.0,), coarse_weights=(1.0,), coarse_zoom=2)
+    assert coarse == pytest.approx(float(half["data"]), rel=1e-5)
+
+
 @pytest.mark.parametrize(
     ("arg", "scales", "coarse", "flows"),
     [("paper,tiny", 2, 2, 2), ("paper,tiny", 2, 3, 2), ("strong,tiny", 1, 4, 4),
@@ -296,6 +316,9 @@ def test_contradictory_settings_are_refused():
         ({"data__crop": (32, 96)}, r"data.crop=\[32, 96\] is larger than any picture"),
         ({"task__supervision": "truth"}, "data.truth_in_training=None"),
         ({"model__flow": "concat"}, "task.level_dropout=0.1: has no effect"),
+        ({"task__coarse_zoom": 2}, "task.coarse_zoom=2: has no effect"),
+        ({"task__coarse_zoom": 3}, "task.coarse_zoom=3 must be 1, 2, 4 or 8"),
+        ({"task__displacement": 0.6}, "task.displacement=0.6"),
     ):
         with pytest.raises(ConfigError, match=message):
             check(make_config("strong", **changes))
