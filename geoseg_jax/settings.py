@@ -291,6 +291,12 @@ def _check_flow(flat: Mapping[str, Any]) -> None:
             "has no effect without config.task.coarse_weights; set it to 1",
         ),
         (
+            "task.displacement",
+            concat and flat.get("task.displacement", 0.0) > 0,
+            "config.model.flow='concat' has no search for matches, and displaced ones would lie "
+            "beyond its reach; set it to 0",
+        ),
+        (
             "task.level_dropout",
             concat and flat.get("task.level_dropout", 0.0) > 0,
             "has no effect with config.model.flow='concat'; set it to 0",

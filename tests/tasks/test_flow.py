@@ -324,6 +324,9 @@ def test_contradictory_settings_are_refused():
             check(make_config("strong", **changes))
     with pytest.raises(ConfigError, match=r"coarse_weights=.*: has no effect"):
         check(make_config("supervised", task__coarse_weights=(1.0,)))
+    with pytest.raises(ConfigError, match=r"displacement=0.2: .*'concat' has no search"):
+        check(make_config("paper", task__displacement=0.2))
+    check(make_config("supervised", task__displacement=0.2))
     with pytest.raises(ValueError, match="decoder=dpt has no effect on strong"):
         preset.make("strong,decoder=dpt", "flow_kitti.py")
 
