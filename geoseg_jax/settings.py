@@ -261,6 +261,7 @@ def _check_flow(flat: Mapping[str, Any]) -> None:
     distils = photometric and flat.get("task.distillation.weight", 0.0) > 0
     hides = photometric and flat.get("task.occlusion", "none") != "none"
     concat, levels = flat.get("model.flow") == "concat", len(flat.get("task.scale_weights", ()))
+    most = 5 if flat.get("model.flow_upsampling") == "convex" else 4
     odd = [key for key in ("data.height", "data.width") if flat.get(key, 32) % 32]
     odd += ["data.crop"] if any(side % 32 for side in flat.get("data.crop", ())) else []
     for key, wrong, remedy in (
@@ -279,7 +280,11 @@ def _check_flow(flat: Mapping[str, Any]) -> None:
             (hides or distils) and not flat.get("task.bidirectional"),
             "occlusion and distillation compare both directions; set it to True",
         ),
-        ("task.scale_weights", levels > 4, "there are four scales at most; drop some"),
+        (
+            "task.scale_weights",
+            levels > most,
+            f"there are {most} scales at most; drop some",
+        ),
         (
             "task.coarse_weights",
             not photometric and bool(flat.get("task.coarse_weights")),
@@ -289,6 +294,11 @@ def _check_flow(flat: Mapping[str, Any]) -> None:
             "task.coarse_zoom",
             flat.get("task.coarse_zoom", 1) > 1 and not flat.get("task.coarse_weights"),
             "has no effect without config.task.coarse_weights; set it to 1",
+        ),
+        (
+            "task.matches.weight",
+            not photometric and flat.get("task.matches.weight", 0.0) > 0,
+            "has no effect with config.task.supervision='truth'; set it to 0",
         ),
         (
             "task.displacement",

@@ -178,6 +178,16 @@ def resize_bilinear(maps: jax.Array, height: int, width: int) -> jax.Array:
     return maps
 
 
+def reduce_mean(maps: jax.Array, height: int, width: int) -> jax.Array:
+    """Means over the squares that become a pixel; what resize_bilinear would step over counts.
+
+    maps: [..., H, W, C], whole multiples of height and width -> [..., height, width, C].
+    """
+    *lead, h, w, channels = maps.shape
+    squares = maps.reshape(*lead, height, h // height, width, w // width, channels)
+    return squares.mean(axis=(-4, -2))
+
+
 def resize_each(maps: jax.Array, sizes: jax.Array, height: int, width: int) -> jax.Array:
     """resize_bilinear of each map to a size of its own, in the top-left corner of a common one.
 

@@ -134,6 +134,7 @@ _PYRAMID = {
     "flow_radius": 4,
     "flow_layers": (128, 128, 96, 64, 32),
     "flow_context_layers": 6,
+    "flow_upsampling": "bilinear",  # convex: RAFT's, with a flow of the picture's size before all
 }
 _TASK = {
     "name": "flow",
@@ -155,6 +156,9 @@ _TASK = {
     # The most by which the network sees the frames displaced, as a share of the sides: a help for
     # few pairs and motions beyond the loss's reach, once it can compare at all (docs/arms.md).
     "displacement": 0.0,
+    # Drawn to what a search over pictures `reduction` times smaller finds; ever less, until `end`
+    # of the training. For things that move by more than their size.
+    "matches": {"weight": 0.0, "end": 0.5, "reduction": 4},
     "level_dropout": 0.1,
     # From `start` of the training on, at full weight after another `ramp`; `crop` of each side is
     # cut off, 64 pixels of UFlow's 640.

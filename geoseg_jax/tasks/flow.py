@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from geoseg_jax.models.flow import REACH, FlowNet
-from geoseg_jax.models.flow_pyramid import DROPS
+from geoseg_jax.models.flow_pyramid import DROPS, STRIDES
 from geoseg_jax.ops import flow_losses, occlusion
 from geoseg_jax.ops.flow_color import flow_to_color
 from geoseg_jax.ops.sampling import resize_bilinear, warp_with_flow
@@ -23,6 +23,7 @@ from geoseg_jax.tasks import displacement, flow_scores, pictures
 from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, Variables
 from geoseg_jax.tasks.examples import unit
 from geoseg_jax.tasks.flow_distillation import distillation_loss, ramp
+from geoseg_jax.tasks.flow_matching import matching_loss
 from geoseg_jax.tasks.flow_photometric import photometric_loss
 from geoseg_jax.tasks.jitter import jitter_views
 
@@ -59,8 +60,10 @@ class _Flow:
         self.both = self.task.supervision == "photometric" and self.task.bidirectional
         self.distils = self.both and self.task.distillation.weight > 0
         self.bounded = config.model.flow == "concat"
+        self.matches = self.task.supervision == "photometric" and self.task.matches.weight > 0
         # Whether anything depends on how far the training is.
-        self.timed = self.distils or (self.both and self.task.occlusion_start > 0)
+        hides = self.both and self.task.occlusion_start > 0
+        self.timed = self.distils or hides or self.matches
 
         # Compiled for itself, so that the three runs of self-distillation are traced but once.
         @functools.partial(jax.jit, static_argnames=("train", "both"))
@@ -93,6 +96,9 @@ class _Flow:
         value, terms = photometric_loss(flows, frames, task, judge, shift)
         if self.bounded:
             terms["at_reach"] = _share_at_reach(flows, *frames.shape[2:4])
+        if self.matches:
+            terms["matches"] = self._matched(flows, frames, progress)
+            value = value + terms["matches"]
         if self.distils:
             terms["distillation"] = self._distilled(variables, frames, seen, keep, progress)
             value = value + terms["distillation"]
@@ -143,6 +149,18 @@ class _Flow:
         flow = self._apply(variables, frames, train=False, both=both)[0][0]
         return resize_bilinear(flow, *frames.shape[2:4])
 
+    def _matched(self, flows, frames, progress) -> jax.Array:
+        """Distance from matches with its weight, which falls to 0 at `end` of the training."""
+        settings = self.task.matches
+        weight = settings.weight * (1 - ramp(progress, 0.0, settings.end))
+        # When it counts no more it is not computed at all.
+        value = jax.lax.cond(
+            weight > 0,
+            lambda: matching_loss(flows, frames, settings),
+            lambda: jnp.zeros(()),
+        )
+        return weight * value
+
     def _distilled(self, variables, frames, seen, keep, progress) -> jax.Array:
         """Self-distillation with its weight."""
         settings = self.task.distillation
@@ -192,6 +210,7 @@ def _network(model: Any, task: Any) -> FlowNet:
         radius=model.get("flow_radius", 4),
         layers=tuple(model.get("flow_layers", FlowNet.layers)),
         context_layers=model.get("flow_context_layers", FlowNet.context_layers),
+        upsampling=model.get("flow_upsampling", FlowNet.upsampling),
         normalisation=model.get("normalisation", "imagenet"),
         dtype=jnp.dtype(model.compute_dtype),
         **options,
@@ -200,7 +219,9 @@ def _network(model: Any, task: Any) -> FlowNet:
 
 def _scales(model: Any, task: Any) -> int:
     """How many flows the network has."""
-    return len(task.scale_weights) if model.flow == "concat" else 4
+    if model.flow == "concat":
+        return len(task.scale_weights)
+    return len(STRIDES) + (model.get("flow_upsampling", FlowNet.upsampling) == "convex")
 
 
 def _frames(batch: Batch) -> jax.Array:

@@ -7,12 +7,15 @@ import jax
 import jax.numpy as jnp
 
 from geoseg_jax.ops import flow_losses, occlusion
-from geoseg_jax.ops.sampling import resize_bilinear, warp_with_flow
+from geoseg_jax.ops.sampling import reduce_mean, resize_bilinear, warp_with_flow
 from geoseg_jax.tasks import displacement
 
 # What stands for the length of a difference in smoothness on a flow's own map, in its pixels
 # (Jonschkowski et al., ECCV 2020). In shares of a picture it would hide all but the steepest edges.
 _ROUNDING = 1e-3
+# Smoothness is never asked on a map finer than this part of the picture's sides (Jonschkowski et
+# al., ECCV 2020: at a quarter of the size).
+QUARTER = 4
 
 
 def photometric_loss(
@@ -60,7 +63,7 @@ def photometric_loss(
         h, w = zoom * flow.shape[2], zoom * flow.shape[3]
         ratio = jnp.asarray([w / width, h / height], flow.dtype)
         own, moved = resize_bilinear(flow, h, w) * ratio, None if shift is None else shift * ratio
-        data += weight * _data(own, _reduced(frames, h, w), settings, judge_occlusion, moved)[0]
+        data += weight * _data(own, reduce_mean(frames, h, w), settings, judge_occlusion, moved)[0]
     terms = {"data": data, "smoothness": smooth, "visible": visible[0]}
     return data + settings["smoothness"] * smooth, terms
 
@@ -84,15 +87,6 @@ def _data(flow, frames, settings, judge_occlusion, shift) -> tuple[jax.Array, ja
     return flow_losses.masked_mean(error, counts), seen.mean()
 
 
-def _reduced(frames: jax.Array, height: int, width: int) -> jax.Array:
-    """Means over the squares that become a pixel: edges must not depend on where a square's middle
-    happens to lie.
-    """
-    n, h, w = frames.shape[1:4]
-    squares = frames.reshape(-1, n, height, h // height, width, w // width, frames.shape[-1])
-    return squares.mean(axis=(3, 5))
-
-
 def _smoothness(flow, full, targets, settings) -> jax.Array:
     height, width = full.shape[2:4]
     h, w = flow.shape[2:4]
@@ -104,6 +98,10 @@ def _smoothness(flow, full, targets, settings) -> jax.Array:
         shares = full / jnp.asarray([width, height], full.dtype)
         return flow_losses.flow_smoothness(shares, targets, **options).mean()
     own = flow * jnp.asarray([w / width, h / height], flow.dtype)
+    if QUARTER * h > height:
+        # The map of the picture's size: planes are as wide as those that the finest level sees.
+        h, w = height // QUARTER, width // QUARTER
+        own = reduce_mean(own, h, w) / QUARTER
     return flow_losses.flow_smoothness(
-        own, _reduced(targets, h, w), rounding=_ROUNDING, **options
+        own, reduce_mean(targets, h, w), rounding=_ROUNDING, **options
     ).mean()

@@ -1,0 +1,52 @@
+"""Flow drawn to where a search over the whole picture finds the same thing again.
+
+Brox and Malik, PAMI 2011, eq. 4: matches beside the photometric error, for motion that is longer
+than things are large. Theirs are of descriptors and stay; here both pictures are small ones, and
+the pull ends within the training, so that the photometric loss has the last word.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from geoseg_jax.ops import flow_losses, matching
+from geoseg_jax.ops.sampling import reduce_mean, resize_bilinear
+
+
+def matching_loss(
+    flows: Sequence[jax.Array], frames: jax.Array, settings: Mapping[str, Any]
+) -> jax.Array:
+    """Robust distance of the flows of all scales from trusted matches.
+
+    Args:
+      flows: for each scale [B, D, h, w, 2] in pixels of the picture, see photometric_loss.
+      frames: [B, 2, H, W, 3] in [0, 1].
+      settings: config.task.matches: `reduction`, how many times smaller the pictures are that the
+        search is done on.
+
+    Returns:
+      A scalar: L1 distance in pixels of those pictures, mean over trusted pixels and scales. Few
+      matches are wrong, and a flow far from the rest must feel them as much as one nearby.
+    """
+    height, width = (size // settings["reduction"] for size in frames.shape[2:4])
+    small = reduce_mean(frames, height, width)
+    # One example after the other: a search fills all cores and takes memory.
+    truth, trusted = jax.lax.map(_both_ways, small)
+    directions = flows[0].shape[1]
+    truth, trusted = truth[:, :directions], trusted[:, :directions]
+    full = [resize_bilinear(flow, height, width) / settings["reduction"] for flow in flows]
+    weights = (1 / len(full),) * len(full)
+    return flow_losses.multi_scale_error(full, truth, trusted, weights, power=1.0)
+
+
+def _both_ways(frames: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """[2, h, w, 3] -> matches [2, h, w, 2] there and back, and bool [2, h, w]."""
+    there = matching.trusted_matches(frames[0], frames[1])
+    back = matching.trusted_matches(frames[1], frames[0])
+    filled = (
+        matching.filled_from_reverse(*there, *back),
+        matching.filled_from_reverse(*back, *there),
+    )
+    return tuple(jnp.stack(both) for both in zip(*filled, strict=True))
