@@ -153,8 +153,8 @@ def odd(value: Any) -> str | None:
 
 
 def power_of_two(value: Any) -> str | None:
-    """1, 2, 4, 8, ..."""
-    return whole(1)(value) or (None if value.bit_count() == 1 else "must be 1, 2, 4 or 8")
+    """1, 2, 4 or 8."""
+    return whole(1)(value) or (None if value in (1, 2, 4, 8) else "must be 1, 2, 4 or 8")
 
 
 SHARE = number(0.0, 1.0)

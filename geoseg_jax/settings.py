@@ -261,7 +261,8 @@ def _check_flow(flat: Mapping[str, Any]) -> None:
     distils = photometric and flat.get("task.distillation.weight", 0.0) > 0
     hides = photometric and flat.get("task.occlusion", "none") != "none"
     concat, levels = flat.get("model.flow") == "concat", len(flat.get("task.scale_weights", ()))
-    most = 5 if flat.get("model.flow_upsampling") == "convex" else 4
+    convex = flat.get("model.flow_upsampling") == "convex"
+    most = 5 if convex and not concat else 4
     odd = [key for key in ("data.height", "data.width") if flat.get(key, 32) % 32]
     odd += ["data.crop"] if any(side % 32 for side in flat.get("data.crop", ())) else []
     for key, wrong, remedy in (
@@ -291,6 +292,17 @@ def _check_flow(flat: Mapping[str, Any]) -> None:
             "has no effect with config.task.supervision='truth'; set it to ()",
         ),
         (
+            "task.coarse_weights",
+            convex and any(flat.get("task.coarse_weights", ())[:1]),
+            "with config.model.flow_upsampling='convex' the first flow is of the picture's size, "
+            "which is not coarse; put a 0 first",
+        ),
+        (
+            "model.flow_upsampling",
+            concat and convex,
+            "has no effect with config.model.flow='concat'; set it to 'bilinear'",
+        ),
+        (
             "task.coarse_zoom",
             flat.get("task.coarse_zoom", 1) > 1 and not flat.get("task.coarse_weights"),
             "has no effect without config.task.coarse_weights; set it to 1",
@@ -299,6 +311,11 @@ def _check_flow(flat: Mapping[str, Any]) -> None:
             "task.matches.weight",
             not photometric and flat.get("task.matches.weight", 0.0) > 0,
             "has no effect with config.task.supervision='truth'; set it to 0",
+        ),
+        (
+            "task.matches.weight",
+            concat and flat.get("task.matches.weight", 0.0) > 0,
+            "matches may lie beyond the reach of config.model.flow='concat'; set it to 0",
         ),
         (
             "task.displacement",

@@ -38,7 +38,8 @@ def trusted_matches(
 
     Every pixel is compared with every pixel of the other picture, by normalised correlation of the
     windows around them (each channel less its mean). The other picture is also seen reduced: what
-    comes nearer looks the same there. Memory is for one row of pixels at a time.
+    comes nearer looks the same there. Memory is for one row of pixels at a time, under vmap for one
+    of each example. A pattern whose period is no whole number of pixels can deceive it.
 
     Args:
       first: [H, W, C] in [0, 1]; small pictures, as the work grows with (H W)^2.
@@ -82,7 +83,9 @@ def trusted_matches(
         back, _ = _most_like(others[best], flat)
         elsewhere = jnp.abs(where - start[:, None]).max(axis=-1) > _NEARBY
         _, likeness = _most_like(descriptors, flat, elsewhere)
-        return places[best], where[back], (score > _ALIKE) & (likeness < _LIKE)
+        # Of low contrast, a window is less like itself than 1, and so are its copies.
+        itself = jnp.sum(descriptors**2, axis=-1)
+        return places[best], where[back], (score > _ALIKE) & (likeness < _LIKE * itself)
 
     end, returned, sure = lax.map(lambda x: row(*x), (own, grid))
     flow = end - grid

@@ -134,7 +134,9 @@ _PYRAMID = {
     "flow_radius": 4,
     "flow_layers": (128, 128, 96, 64, 32),
     "flow_context_layers": 6,
-    "flow_upsampling": "bilinear",  # convex: RAFT's, with a flow of the picture's size before all
+    # convex: RAFT's, which adds a flow of the picture's size before all others. It is part of what
+    # is trained: weights of a bilinear run have nothing for it.
+    "flow_upsampling": "bilinear",
 }
 _TASK = {
     "name": "flow",
@@ -148,7 +150,8 @@ _TASK = {
     # UFlow's 2.0 is of the mean over u, v and both directions, ours of the sum.
     "smoothness": 0.5,
     "smoothness_order": 2,
-    "smoothness_on": "map",  # in its own pixels; picture: enlarged, in shares of the sides
+    # map: in its own pixels, of stride 4 at the finest; picture: enlarged, in shares of the sides
+    "smoothness_on": "map",
     "edge_constant": 150.0,
     "scale_weights": (1.0,),  # of flows enlarged to the picture, the finest first
     "coarse_weights": (),  # of the same flows on reduced pictures

@@ -60,7 +60,8 @@ class _Flow:
         self.both = self.task.supervision == "photometric" and self.task.bidirectional
         self.distils = self.both and self.task.distillation.weight > 0
         self.bounded = config.model.flow == "concat"
-        self.matches = self.task.supervision == "photometric" and self.task.matches.weight > 0
+        searches = self.task.get("matches", {}).get("weight", 0.0) > 0
+        self.matches = searches and self.task.supervision == "photometric"
         # Whether anything depends on how far the training is.
         hides = self.both and self.task.occlusion_start > 0
         self.timed = self.distils or hides or self.matches
@@ -97,7 +98,7 @@ class _Flow:
         if self.bounded:
             terms["at_reach"] = _share_at_reach(flows, *frames.shape[2:4])
         if self.matches:
-            terms["matches"] = self._matched(flows, frames, progress)
+            terms["matches"] = self._matched(flows, frames, progress, shift)
             value = value + terms["matches"]
         if self.distils:
             terms["distillation"] = self._distilled(variables, frames, seen, keep, progress)
@@ -149,14 +150,14 @@ class _Flow:
         flow = self._apply(variables, frames, train=False, both=both)[0][0]
         return resize_bilinear(flow, *frames.shape[2:4])
 
-    def _matched(self, flows, frames, progress) -> jax.Array:
+    def _matched(self, flows, frames, progress, shift) -> jax.Array:
         """Distance from matches with its weight, which falls to 0 at `end` of the training."""
         settings = self.task.matches
         weight = settings.weight * (1 - ramp(progress, 0.0, settings.end))
         # When it counts no more it is not computed at all.
         value = jax.lax.cond(
             weight > 0,
-            lambda: matching_loss(flows, frames, settings),
+            lambda: matching_loss(flows, frames, settings, shift),
             lambda: jnp.zeros(()),
         )
         return weight * value

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from geoseg_jax.ops.occlusion import round_trip
 from geoseg_jax.ops.sampling import resize_bilinear
+from geoseg_jax.tasks.flow_photometric import FINEST
 
 # How far apart there and back may be, as a share of the picture's diagonal, for the flow to be
 # trusted: the teacher's must agree well, the student's is replaced where it agrees badly.
@@ -38,7 +39,8 @@ def distillation_loss(
       share: of each side that is cut off at either end.
 
     Returns:
-      A scalar: the mean over pixels of the difference, in pixels of the flow's own map, weighted by
+      A scalar: the mean over pixels of the difference, in pixels of the flow's own map, of stride
+      4 at the finest, weighted by
       how much the teacher's flow agrees there and back, and the student's doesn't. The gradient
       goes to the student alone.
     """
@@ -46,7 +48,8 @@ def distillation_loss(
     margins = round(share * height), round(share * width)
     inner = height - 2 * margins[0], width - 2 * margins[1]
     small = jax.lax.stop_gradient(teacher(frames))
-    ratio = jnp.asarray([small.shape[3] / width, small.shape[2] / height], small.dtype)
+    own = min(small.shape[3], width // FINEST), min(small.shape[2], height // FINEST)
+    ratio = jnp.asarray([own[0] / width, own[1] / height], small.dtype)
     taught = resize_bilinear(small, height, width)
     sure = _middle(_agreement(taught, TEACHER_SIGMA)[..., None], margins)[..., 0]
     enlarged = jnp.asarray([width / inner[1], height / inner[0]], taught.dtype)

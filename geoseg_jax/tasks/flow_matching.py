@@ -13,10 +13,14 @@ import jax.numpy as jnp
 
 from geoseg_jax.ops import flow_losses, matching
 from geoseg_jax.ops.sampling import reduce_mean, resize_bilinear
+from geoseg_jax.tasks import displacement
 
 
 def matching_loss(
-    flows: Sequence[jax.Array], frames: jax.Array, settings: Mapping[str, Any]
+    flows: Sequence[jax.Array],
+    frames: jax.Array,
+    settings: Mapping[str, Any],
+    shift: jax.Array | None = None,
 ) -> jax.Array:
     """Robust distance of the flows of all scales from trusted matches.
 
@@ -24,7 +28,8 @@ def matching_loss(
       flows: for each scale [B, D, h, w, 2] in pixels of the picture, see photometric_loss.
       frames: [B, 2, H, W, 3] in [0, 1].
       settings: config.task.matches: `reduction`, how many times smaller the pictures are that the
-        search is done on.
+        search is done on; the sides must be multiples of it.
+      shift: [B, 2] in pixels, how far the network saw frame 1 displaced, see photometric_loss.
 
     Returns:
       A scalar: L1 distance in pixels of those pictures, mean over trusted pixels and scales. Few
@@ -32,13 +37,20 @@ def matching_loss(
     """
     height, width = (size // settings["reduction"] for size in frames.shape[2:4])
     small = reduce_mean(frames, height, width)
-    # One example after the other: a search fills all cores and takes memory.
-    truth, trusted = jax.lax.map(_both_ways, small)
+    truth, trusted = jax.vmap(_both_ways)(small)
     directions = flows[0].shape[1]
     truth, trusted = truth[:, :directions], trusted[:, :directions]
-    full = [resize_bilinear(flow, height, width) / settings["reduction"] for flow in flows]
+    if shift is not None:
+        seen = displacement.known(shift / settings["reduction"], directions, height, width)
+        trusted &= seen > 0
+    full = [_at_size(flow, height, width) / settings["reduction"] for flow in flows]
     weights = (1 / len(full),) * len(full)
     return flow_losses.multi_scale_error(full, truth, trusted, weights, power=1.0)
+
+
+def _at_size(flow: jax.Array, height: int, width: int) -> jax.Array:
+    resize = reduce_mean if flow.shape[2] > height else resize_bilinear
+    return resize(flow, height, width)
 
 
 def _both_ways(frames: jax.Array) -> tuple[jax.Array, jax.Array]:

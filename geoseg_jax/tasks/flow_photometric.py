@@ -13,9 +13,9 @@ from geoseg_jax.tasks import displacement
 # What stands for the length of a difference in smoothness on a flow's own map, in its pixels
 # (Jonschkowski et al., ECCV 2020). In shares of a picture it would hide all but the steepest edges.
 _ROUNDING = 1e-3
-# Smoothness is never asked on a map finer than this part of the picture's sides (Jonschkowski et
-# al., ECCV 2020: at a quarter of the size).
-QUARTER = 4
+# The stride of the finest map on which smoothness is asked and flow distilled (Jonschkowski et al.,
+# ECCV 2020: at a quarter of the size).
+FINEST = 4
 
 
 def photometric_loss(
@@ -97,11 +97,8 @@ def _smoothness(flow, full, targets, settings) -> jax.Array:
     if settings["smoothness_on"] == "picture":
         shares = full / jnp.asarray([width, height], full.dtype)
         return flow_losses.flow_smoothness(shares, targets, **options).mean()
-    own = flow * jnp.asarray([w / width, h / height], flow.dtype)
-    if QUARTER * h > height:
-        # The map of the picture's size: planes are as wide as those that the finest level sees.
-        h, w = height // QUARTER, width // QUARTER
-        own = reduce_mean(own, h, w) / QUARTER
+    h, w = min(h, height // FINEST), min(w, width // FINEST)
+    own = reduce_mean(flow, h, w) * jnp.asarray([w / width, h / height], flow.dtype)
     return flow_losses.flow_smoothness(
         own, reduce_mean(targets, h, w), rounding=_ROUNDING, **options
     ).mean()

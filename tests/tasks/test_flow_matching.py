@@ -1,4 +1,7 @@
-"""What draws flows to matches: where it leads, how strongly, and until when."""
+"""What draws flows to matches: where it leads, how strongly, and until when; and finer flows.
+
+That a step is equal on eight devices tests/tasks/test_displacement.py has.
+"""
 
 import cv2
 import jax
@@ -9,12 +12,13 @@ import pytest
 from geoseg_jax.ops.sampling import reduce_mean
 from geoseg_jax.settings import ConfigError, check
 from geoseg_jax.tasks import make_task
+from geoseg_jax.tasks.flow_distillation import distillation_loss
 from geoseg_jax.tasks.flow_matching import matching_loss
 from geoseg_jax.tasks.flow_photometric import photometric_loss
-from tests.one_step import assert_equal_on_eight_devices
 from tests.tasks.test_flow import SIZE, make_batch, make_config
 
-HEIGHT, WIDTH = 64, 160
+KEY = jax.random.key(1)
+HEIGHT, WIDTH = 48, 144
 SHIFT = (60, -8)  # pixels of the picture, 30 and -4 of one that is half as large
 SETTINGS = {"reduction": 2}
 
@@ -70,7 +74,7 @@ def test_its_weight_falls_to_nothing():
     check(config)
     task, batch = make_task(config), make_batch(2)
     variables = jax.jit(task.init)(jax.random.key(0), batch)
-    loss = jax.jit(lambda v: task.loss(v, jax.random.key(1), batch))
+    loss = jax.jit(lambda v: task.loss(v, KEY, batch))
 
     def terms(share):
         progress = {"progress": {"share": jnp.float32(share)}}
@@ -85,46 +89,82 @@ def test_its_weight_falls_to_nothing():
     assert terms(0.5) == terms(0.9) == 0
 
 
-def test_a_step_is_equal_on_eight_devices():
-    config = make_config("paper,tiny")
-    config.task.matches.update({"weight": 1.0, "reduction": 1})
-    check(config)
-    assert_equal_on_eight_devices(make_task(config), make_batch(8))
+def test_what_the_network_did_not_see_is_not_drawn():
+    frames = moving_scenes(1)
+    shift = jnp.asarray([[40.0, 0.0]])  # of frame 1 the last 40 columns were out of sight
+    flows = flows_of((0, 0))
+    slope = jax.jit(jax.grad(lambda f: matching_loss(f, frames, SETTINGS, shift)))(flows)[0]
+    there, back = np.abs(np.asarray(slope[0])).sum((1, 3))
+    edge = (WIDTH - 40) // 4
+    assert not back[edge + 1 :].any()
+    assert back[: edge - 1].any()
+    assert there[15 : (WIDTH - 60) // 4].any()  # what lies there is seen in frame 0 all the same
+
+
+def test_a_flow_finer_than_the_pictures_is_drawn_as_a_whole():
+    frames = moving_scenes(1)
+    fine = jnp.zeros((1, 2, HEIGHT, WIDTH, 2))
+    loss = jax.grad(lambda f: matching_loss((f,), frames, {"reduction": 4}))
+    slope = np.asarray(jax.jit(loss)(fine))[0, 0]
+    blocks = slope.reshape(HEIGHT // 4, 4, WIDTH // 4, 4, 2)
+    assert np.abs(blocks).any()
+    np.testing.assert_allclose(blocks, np.broadcast_to(blocks[:, :1, :, :1], blocks.shape))
 
 
 def test_a_search_that_would_have_no_effect_is_refused():
     with pytest.raises(ConfigError, match=r"matches.weight=1.0: has no effect"):
         check(make_config("supervised", task__matches__weight=1.0))
-    with pytest.raises(ConfigError, match=r"matches.reduction=3 must be 1, 2, 4 or 8"):
-        check(make_config("strong", task__matches__reduction=3))
+    with pytest.raises(ConfigError, match=r"matches.reduction=16 must be 1, 2, 4 or 8"):
+        check(make_config("strong", task__matches__reduction=16))
     with pytest.raises(ConfigError, match=r"matches.end=0.0"):
         check(make_config("strong", task__matches__end=0.0))
 
 
-def test_flow_of_the_pictures_size_is_as_smooth_as_at_a_quarter():
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_finer_flow_is_as_smooth_as_at_a_quarter(stride):
     config = make_config("strong,tiny", task__occlusion="none")
     rng = np.random.default_rng(0)
     frames = jnp.asarray(rng.random((1, 2, *SIZE, 3)), jnp.float32)
-    whole = jnp.asarray(rng.normal(0, 3, (1, 2, *SIZE, 2)), jnp.float32)
-    quarter = reduce_mean(whole, SIZE[0] // 4, SIZE[1] // 4)
+    size = SIZE[0] // stride, SIZE[1] // stride
+    fine = jnp.asarray(rng.normal(0, 3, (1, 2, *size, 2)), jnp.float32)
+    quarter = reduce_mean(fine, SIZE[0] // 4, SIZE[1] // 4)
 
     def smoothness(flow):
         return float(photometric_loss((flow,), frames, config.task)[1]["smoothness"])
 
-    assert smoothness(whole) == pytest.approx(smoothness(quarter), rel=1e-5)
+    assert smoothness(fine) == pytest.approx(smoothness(quarter), rel=1e-5)
 
 
-def test_a_convex_network_has_one_more_flow_and_learns():
-    config = make_config("strong,tiny", model__flow_upsampling="convex")
-    config.task.scale_weights = (1.0,) * 5
-    check(config)
-    task, batch = make_task(config), make_batch(2)
-    variables = jax.jit(task.init)(jax.random.key(0), batch)
-    step = jax.jit(
-        jax.grad(lambda p: task.loss({**variables, "params": p}, jax.random.key(1), batch)[0])
-    )
-    slopes = step(variables["params"])["flow"]["enlarge"]["weights"]
-    assert all(np.isfinite(slope).all() for slope in jax.tree.leaves(slopes))
-    config.task.scale_weights = (1.0,) * 6
-    with pytest.raises(ConfigError, match="there are 5 scales at most"):
-        check(config)
+def test_a_finer_teacher_weighs_as_much_as_one_at_a_quarter():
+    frames = jnp.zeros((1, 2, *SIZE, 3))
+
+    def distilled(stride):
+        shape = (1, 2, SIZE[0] // stride, SIZE[1] // stride, 2)
+
+        def teacher(_):
+            return jnp.zeros(shape)
+
+        def student(_):  # away from there and back, so that the teacher is believed
+            return jnp.full(shape, 30.0)
+
+        return float(distillation_loss(teacher, student, frames, frames, 0.1))
+
+    assert distilled(1) == pytest.approx(distilled(4), rel=1e-5)
+    assert distilled(4) == pytest.approx(30 / 4, rel=1e-2)
+
+
+def test_settings_of_convex_upsampling_that_contradict_are_refused():
+    convex = {"model__flow_upsampling": "convex"}
+    check(make_config("strong", task__coarse_weights=(0.0, 1.0), **convex))
+    for changes, message in (
+        ({"task__scale_weights": (1.0,) * 6}, "there are 5 scales at most"),
+        ({"task__coarse_weights": (1.0,)}, r"coarse_weights=.*is not coarse; put a 0 first"),
+        ({"model__flow": "concat", "task__level_dropout": 0.0}, "flow_upsampling=convex: has no"),
+        ({"model__flow_upsampling": "cubic"}, "must be one of bilinear, convex"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            check(make_config("strong", **(convex | changes)))
+    with pytest.raises(ConfigError, match="there are 4 scales at most"):
+        check(make_config("strong", task__scale_weights=(1.0,) * 5))
+    with pytest.raises(ConfigError, match=r"matches.weight=1.0: matches may lie beyond"):
+        check(make_config("paper", task__matches__weight=1.0))
