@@ -91,6 +91,8 @@ def test_what_comes_nearer_is_found_by_reducing_the_other_picture():
     error = np.abs(flow - truth).max(axis=-1)
     assert trusted.sum() > 0.4 * far[..., 0].size / 4  # a quarter of it is seen in the other
     assert (error[trusted] < 1.5).mean() > 0.95
+    # Whole pixels of the reduced picture: rounded, but neither way more than the other.
+    np.testing.assert_allclose((flow - truth)[trusted & (error < 1.5)].mean(axis=0), 0, atol=0.1)
     assert search(far, near, zooms=(1.0,))[1].sum() < 0.1 * trusted.sum()
 
 
@@ -132,11 +134,11 @@ def test_where_all_looks_alike_nothing_is_trusted():
     assert not trusted[4:-4, 4:-4].any()
 
 
-def test_grey_values_that_noise_explains_are_not_trusted():
+def test_where_grey_values_hardly_change_nothing_is_trusted():
     first = texture(24, 40)
     second = np.roll(first, 3, 1)
     assert search(first, second)[1].mean() > 0.5
-    assert not search(0.5 + 0.02 * first, 0.5 + 0.02 * second)[1].any()
+    assert not search(0.3 * first, 0.3 * second)[1].any()  # windows are alike all the same
 
 
 def test_a_match_is_trusted_for_its_fellows():
