@@ -2,7 +2,7 @@
 
 A photometric loss leads downhill, as far as pictures look alike along the way; a search has no way.
 Brox and Malik, "Large Displacement Optical Flow: Descriptor Matching in Variational Motion
-Estimation", PAMI 2011, section 3.2, add such matches to an energy of that kind for the same reason.
+Estimation", PAMI 2011, add such matches to an energy of that kind for the same reason.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """Flow drawn to where a search over the whole picture finds the same thing again.
 
-Brox and Malik, PAMI 2011, eq. 4: matches beside the photometric error, for motion that is longer
+Brox and Malik, PAMI 2011 (E_match): matches beside the photometric error, for motion that is longer
 than things are large. Theirs are of descriptors and stay; here both pictures are small ones, and
 the pull ends within the training, so that the photometric loss has the last word.
 """
@@ -22,7 +22,7 @@ def matching_loss(
     settings: Mapping[str, Any],
     shift: jax.Array | None = None,
 ) -> jax.Array:
-    """Robust distance of the flows of all scales from trusted matches.
+    """How far the flows of all scales are from trusted matches.
 
     Args:
       flows: for each scale [B, D, h, w, 2] in pixels of the picture, see photometric_loss.
