@@ -260,9 +260,6 @@ def _check_flow(flat: Mapping[str, Any]) -> None:
     photometric = flat.get("task.supervision") == "photometric"
     distils = photometric and flat.get("task.distillation.weight", 0.0) > 0
     hides = photometric and flat.get("task.occlusion", "none") != "none"
-    concat, levels = flat.get("model.flow") == "concat", len(flat.get("task.scale_weights", ()))
-    convex = flat.get("model.flow_upsampling") == "convex"
-    most = 5 if convex and not concat else 4
     odd = [key for key in ("data.height", "data.width") if flat.get(key, 32) % 32]
     odd += ["data.crop"] if any(side % 32 for side in flat.get("data.crop", ())) else []
     for key, wrong, remedy in (
@@ -282,25 +279,9 @@ def _check_flow(flat: Mapping[str, Any]) -> None:
             "occlusion and distillation compare both directions; set it to True",
         ),
         (
-            "task.scale_weights",
-            levels > most,
-            f"there are {most} scales at most; drop some",
-        ),
-        (
             "task.coarse_weights",
             not photometric and bool(flat.get("task.coarse_weights")),
             "has no effect with config.task.supervision='truth'; set it to ()",
-        ),
-        (
-            "task.coarse_weights",
-            convex and any(flat.get("task.coarse_weights", ())[:1]),
-            "with config.model.flow_upsampling='convex' the first flow is of the picture's size, "
-            "which is not coarse; put a 0 first",
-        ),
-        (
-            "model.flow_upsampling",
-            concat and convex,
-            "has no effect with config.model.flow='concat'; set it to 'bilinear'",
         ),
         (
             "task.coarse_zoom",
@@ -311,6 +292,31 @@ def _check_flow(flat: Mapping[str, Any]) -> None:
             "task.matches.weight",
             not photometric and flat.get("task.matches.weight", 0.0) > 0,
             "has no effect with config.task.supervision='truth'; set it to 0",
+        ),
+        ("transfer.frozen", bool(flat.get("transfer.frozen")), "flow trains all; set it to ()"),
+        *_flow_against_network(flat),
+        *((key, True, "use multiples of 32, the largest stride") for key in odd),
+    ):
+        if wrong:
+            raise ConfigError(f"config.{key}={flat.get(key)}: {remedy}")
+
+
+def _flow_against_network(flat: Mapping[str, Any]) -> tuple[tuple[str, bool, str], ...]:
+    """What the flow network's design leaves without effect, or can't do: (key, wrong, remedy)."""
+    concat, levels = flat.get("model.flow") == "concat", len(flat.get("task.scale_weights", ()))
+    convex = flat.get("model.flow_upsampling") == "convex"
+    most = 5 if convex and not concat else 4
+    return (
+        (
+            "task.coarse_weights",
+            convex and any(flat.get("task.coarse_weights", ())[:1]),
+            "with config.model.flow_upsampling='convex' the first flow is of the picture's size, "
+            "which is not coarse; put a 0 first",
+        ),
+        (
+            "model.flow_upsampling",
+            concat and convex,
+            "has no effect with config.model.flow='concat'; set it to 'bilinear'",
         ),
         (
             "task.matches.weight",
@@ -328,11 +334,12 @@ def _check_flow(flat: Mapping[str, Any]) -> None:
             concat and flat.get("task.level_dropout", 0.0) > 0,
             "has no effect with config.model.flow='concat'; set it to 0",
         ),
-        ("transfer.frozen", bool(flat.get("transfer.frozen")), "flow trains all; set it to ()"),
-        *((key, True, "use multiples of 32, the largest stride") for key in odd),
-    ):
-        if wrong:
-            raise ConfigError(f"config.{key}={flat.get(key)}: {remedy}")
+        (
+            "task.scale_weights",
+            levels > most,
+            f"there are {most} scales at most; drop some",
+        ),
+    )
 
 
 def _check_single_pictures(flat: Mapping[str, Any]) -> None:
