@@ -334,11 +334,7 @@ def _flow_against_network(flat: Mapping[str, Any]) -> tuple[tuple[str, bool, str
             concat and flat.get("task.level_dropout", 0.0) > 0,
             "has no effect with config.model.flow='concat'; set it to 0",
         ),
-        (
-            "task.scale_weights",
-            levels > most,
-            f"there are {most} scales at most; drop some",
-        ),
+        ("task.scale_weights", levels > most, f"there are {most} scales at most; drop some"),
     )
 
 
