@@ -8,8 +8,7 @@
 what configs/segment_folder.py takes, images/, labels/ and classes.txt. Arms: random weights; depth
 and inpainting learned from the footage; a file of weights, without which leave the arm out:
 --config.without="('weights',)". Choose the labels that you have:
---config.factors.labels="(8,16,0)", 0 being all. Inpainting wants frames as pictures: with a video
-file, leave it out too.
+--config.factors.labels="(8,16,0)", 0 being all.
 Budget in pictures. Hardware: a GPU, or patience; the dry run tells.
 """
 
@@ -20,8 +19,6 @@ from geoseg_jax.presets import argument
 
 def get_config(arg: str = "") -> ConfigDict:
     options = argument.parse(arg, {"resolution": "320x256"}, "study_folder.py")
-    height, width = argument.size(options["resolution"], "study_folder.py:resolution")
-    pictures = {"name": "pictures", "train_split": "*", "eval_split": "*"}
     return ConfigDict(
         {
             "title": "My own footage and labels",
@@ -32,8 +29,7 @@ def get_config(arg: str = "") -> ConfigDict:
                 {
                     "name": "reconstruction",
                     "label": "Inpainting",
-                    "config": "configs/reconstruct_kitti.py",
-                    "set": {"data": pictures | {"height": height, "width": width}},
+                    "config": f"configs/reconstruct_video.py:resolution={options['resolution']}",
                     "root": "video",
                 },
                 {

@@ -34,6 +34,7 @@ ARGUMENTS = {
     "quickstart": [],
     "reconstruct_kitti": ["holes,tiny,init=W", "vit_tiny,smoke"],
     "reconstruct_synthetic": ["room,tiny"],
+    "reconstruct_video": ["resolution=96x64,tiny", "smoke,tiny"],
     "segment_camvid": ["init=W,labels=16,frozen=True", "decoder=linear,frozen=True"],
     "segment_cityscapes": ["decoder=unet,encoder=resnet18", "preset=paper_code,imagenet=True"],
     "segment_folder": ["parts=encoder+decoder"],

@@ -44,8 +44,9 @@ class Target(NamedTuple):
 def make(data: ConfigDict) -> tuple["VideoSource", "VideoSource"]:
     """Sources to train and to evaluate on.
 
-    config.data: root, height, width, frames (offsets among the frames kept), frame_stride,
-    min_motion, held_out, gap, intrinsics with fov or calibration, cache_dir, truth='none'.
+    config.data: root, height, width, frames (offsets among the frames kept; none: pictures
+    without neighbours), frame_stride, min_motion, held_out, gap, intrinsics with fov or
+    calibration, cache_dir, truth='none'.
     Raises DataError for videos that are missing or too short, and a camera that can't be read.
     """
     if not data.root:
@@ -113,9 +114,11 @@ class VideoSource:
     def __getitem__(self, index: int) -> Record:
         """Raises BadRecord for a frame that can't be read or is not of its video's size."""
         target = self.targets[index]
+        image = self._picture(target.frame)
+        views = [self._picture(view) for view in target.views]
         return {
-            "image": self._picture(target.frame),
-            "sources": np.stack([self._picture(view) for view in target.views]),
+            "image": image,
+            "sources": np.stack(views) if views else np.empty((0, *image.shape), np.uint8),
             "intrinsics": self._cameras[target.frame.video],
             "stereo_pose": np.eye(4, dtype=np.float32),
             "video": np.array(target.frame.video, np.int32),
@@ -211,7 +214,8 @@ def _parted(
     frames: list[Frame], data: ConfigDict, lost: dict[str, int]
 ) -> tuple[list[Frame], list[Frame]]:
     """Those to train and to evaluate on: the last share of the video, after a gap."""
-    least = 1 + max(0, *data.frames) - min(0, *data.frames)  # a frame with its neighbours
+    offsets = (0, *data.frames)
+    least = 1 + max(offsets) - min(offsets)  # a frame with its neighbours
     held_out = max(round(data.held_out * len(frames)), least)
     end = len(frames) - held_out - data.gap
     if end < least:  # too short to be divided

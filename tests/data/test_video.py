@@ -70,6 +70,15 @@ def test_a_record_is_a_frame_with_its_neighbours(root):
     assert train.original(0) == (HEIGHT, WIDTH)
 
 
+def test_without_neighbours_every_frame_is_a_record(root):
+    train, evaluation = make(root, frames=())
+    assert numbers(train, "a") == list(range(1, 14))
+    assert numbers(evaluation, "b") == [11, 12, 13, 14]
+    assert train[0]["sources"].shape == (0, 24, 32, 3)
+    check_record(train[0], "video")
+    assert [name for name, _ in train.files(0)] == ["a/1.png"]
+
+
 def test_each_video_has_a_camera_of_its_own(root):
     train, _ = make(root)
     wide, high = train[0]["intrinsics"], train[len(train) - 1]["intrinsics"]

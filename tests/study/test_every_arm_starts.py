@@ -1,0 +1,137 @@
+"""Every arm of every shipped study starts, on every layout of data that its head documents.
+
+What is tested here every time: the data opens, the first batch has what the task needs, and the
+training step can be traced with it. Where GEOSEG_JAX_SLOW_TESTS=1 is set, each arm is trained for
+two steps, and a cell that starts from it too.
+"""
+
+import itertools
+import os
+from typing import NamedTuple
+
+import jax
+import numpy as np
+import pytest
+
+from geoseg_jax import settings, train
+from geoseg_jax.data import make_data, pipeline
+from geoseg_jax.data.transforms import augmentation
+from geoseg_jax.study.plan import make_plan
+from geoseg_jax.tasks import make_task
+from tests.study.layouts import LAYOUTS
+from tests.test_configs import FOLDER, get_config, with_small_encoders
+
+SLOW = "GEOSEG_JAX_SLOW_TESTS"
+NAMES = sorted(path.stem for path in FOLDER.glob("study_*.py"))
+
+
+class Case(NamedTuple):
+    """A study, and the number of the layout that each of its roots has."""
+
+    study: str
+    layouts: tuple[tuple[str, int], ...]
+
+    def __str__(self) -> str:
+        kinds = (LAYOUTS[root][n].__name__ for root, n in self.layouts if len(LAYOUTS[root]) > 1)
+        return "-".join((self.study, *kinds))
+
+
+def cases() -> list[Case]:
+    """Each study with the first layout of every root, and with each of the others in its place."""
+    found = []
+    for name in NAMES:
+        roots = list(get_config(name).get("roots", {}))
+        longest = max((len(LAYOUTS[root]) for root in roots), default=1)
+        for number in range(longest):
+            chosen = [(root, min(number, len(LAYOUTS[root]) - 1)) for root in roots]
+            found.append(Case(name, tuple(chosen)))
+    return found
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """(root's name, number of the layout) -> a folder of that layout, made when asked for."""
+    made = {}
+
+    def folder(root, number):
+        write = LAYOUTS[root][number]
+        if write not in made:
+            made[write] = tmp_path_factory.mktemp("data") / write.__name__
+            write(made[write])
+        return str(made[write])
+
+    return folder
+
+
+def _plan(case, data, workdir):
+    """The study's plan with one cell an arm, of the fewest labels."""
+    config = settings.plain(get_config(case.study))
+    config["roots"] = {root: data(root, number) for root, number in case.layouts}
+    config["factors"] = {k: list(values)[:1] for k, values in config["factors"].items()}
+    config["factors"]["encoder"] = ["tiny"]
+    return make_plan(config, workdir)
+
+
+def _shrink(config, cache):
+    """In place: pictures of 64x32, two steps of two."""
+    with_small_encoders(config)
+    small = {"height": 32, "width": 64, "cache_dir": str(cache), "workers": 0, "scale": ()}
+    small |= {"train_size": max(8, config.data.get("labels", 0)), "eval_size": 2, "gap": 2}
+    config.data.update({key: value for key, value in small.items() if key in config.data})
+    if config.data.get("crop"):
+        config.data.crop = (32, 64)
+    config.train.update({"steps": 2, "batch_size": 2, "eval_batch_size": 2, "eval_every": 0})
+    config.train.update({"pictures_every": 0, "checkpoint_every": 0})
+    config.optimizer.warmup_steps = 0
+
+
+def _jobs(case, data, tmp_path):
+    """The first pre-training of every arm, and a cell of every arm, shrunk.
+
+    Where other layouts than the first take its place, those alone that read them.
+    """
+    made = _plan(case, data, tmp_path / "study")
+    first = {job.arm: job for job in reversed(made.pretrainings)}
+    cells = {cell.factors["arm"]: cell for cell in reversed(made.cells)}
+    for job in (*made.pretrainings, *cells.values()):
+        _shrink(job.config, data_cache(tmp_path))
+    others = {data(root, number) for root, number in case.layouts if number}
+
+    def concerned(job):
+        read = {job.config.data.get(key) for key in ("root", "eval_root")}
+        return not others or read & others
+
+    jobs = [job for job in first.values() if concerned(job)]
+    return jobs, [cell for cell in cells.values() if concerned(cell)]
+
+
+def data_cache(tmp_path):
+    """Where made-up worlds and decoded videos are kept, for all tests of a process alike."""
+    return tmp_path.parent / "cache"
+
+
+@pytest.mark.parametrize("case", cases(), ids=str)
+def test_every_arm_can_start(case, data, tmp_path):
+    pretrainings, cells = _jobs(case, data, tmp_path)
+    assert pretrainings or cells
+    for job in (*pretrainings, *cells[:1]):  # cells of one study differ in where they start
+        settings.check(job.config)
+        sources = make_data(job.config)
+        batches = pipeline.train_batches(
+            sources.train, batch_size=2, seed=0, augment=augmentation(job.config.data)
+        )
+        batch = {key: np.asarray(value) for key, value in next(iter(batches)).items()}
+        task = make_task(job.config, sources)
+        variables = jax.eval_shape(task.init, jax.random.key(0), batch)
+        value, _ = jax.eval_shape(task.loss, variables, jax.random.key(0), batch)
+        assert value.shape == (), job.id
+
+
+@pytest.mark.skipif(not os.environ.get(SLOW), reason=f"minutes of compiling: set {SLOW}=1")
+@pytest.mark.parametrize("case", cases(), ids=str)
+def test_every_arm_trains_for_two_steps_and_so_does_a_cell_from_it(case, data, tmp_path):
+    pretrainings, cells = _jobs(case, data, tmp_path)
+    for job in itertools.chain(pretrainings, cells):
+        result = train.run(job.config, job.workdir, devices=jax.devices()[:1])
+        assert result.step == 2, job.id
+        assert result.evaluation, job.id
