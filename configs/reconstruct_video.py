@@ -1,6 +1,7 @@
 """Inpainting on the frames of one's own videos: the control arm beside depth_video.py.
 
-    python -m geoseg_jax.main --config=configs/reconstruct_video.py --workdir=W --config.data.root=ROOT
+    python -m geoseg_jax.main --config=configs/reconstruct_video.py --workdir=W \
+        --config.data.root=ROOT
 
 ROOT and the frames taken from it are those of depth_video.py: a folder of frames, a video file, or
 a folder of both; still frames are left out, and the last tenth of each video is held out to be
