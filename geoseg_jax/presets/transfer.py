@@ -9,7 +9,7 @@ def transfer(parts: tuple[str, ...], frozen: tuple[str, ...] = ()) -> dict[str, 
         "parts": parts,
         "frozen": frozen,
         "freeze": "all",  # or 'statistics', which is a fault: see presets/segmentation.py
-        # 'any': take an encoder whose weights expect another config.model.normalisation: a fault too.
+        # Or 'any', a fault too: weights may expect another normalisation than config.model has.
         "normalisation": "matching",
         "checkpoint": "latest",  # or 'best'
         # Of config.optimizer.learning_rate.
