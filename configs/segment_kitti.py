@@ -8,8 +8,11 @@ Options behind the colon: geoseg_jax/presets/segmentation.py, with labels=16 as 
     drives, are the pool that labels are taken from;
   preset=controlled (default): 19 classes, judged over the whole split at full resolution;
   preset=paper_code: the public code of Lao et al. (ECCV 2024) with its faults, each a switch in
-    segmentation.paper_code: the first 16 train, all others test, 34 outputs, 20,000 steps;
-  imagenet=True: with paper_code, for the arm that starts from ImageNet.
+    segmentation.paper_code: the first 16 train, all others test, 34 outputs, 20,000 steps, a batch
+    of at most as many pictures as there are labels;
+  imagenet=True: with paper_code, for the arm that starts from ImageNet (or MoCo).
+Not as there with paper_code: a batch is always full, where the last of an epoch may be smaller
+there, and the learning rate falls at every step, there once an epoch.
 Second-hand numbers of the paper are not claimed here; nothing was run at full length yet.
 Hardware: 20,000 steps of 16 want a GPU; not timed here.
 """

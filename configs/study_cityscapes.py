@@ -6,8 +6,9 @@
 After Lao et al., ECCV 2024: depth from sequences, from stereo and from disparity at 800x320 against
 ImageNet, inpainting and random weights, with 16 to 2,975 labels (0 is all), fine-tuned. The root
 holds leftImg8bit, rightImg8bit, leftImg8bit_sequence, disparity, camera and gtFine. Options behind
-the colon: preset=controlled (the default) or paper_code, whose ImageNet arm's double normalisation
-is declared and told in the report. Arms that can't be had: --config.without="('imagenet',)".
+the colon: preset=controlled (the default) or paper_code, where encoders are pre-trained with
+monodepth2's normalisation and fine-tuned with ImageNet's, as in the public code.
+Arms that can't be had: --config.without="('imagenet',)".
 Budget: the pictures that 50 epochs of 22,973 stereo pairs hold, 2.3 million.
 Hardware: several GPUs or a job array (--commands, launch/); planned and checked by the tests, not
 yet run.
@@ -31,13 +32,13 @@ def get_config(arg: str = "") -> ConfigDict:
             "goal": 0.0,  # an mIoU: how many steps it takes is told; 0: not asked
             "without": (),
             "roots": {"cityscapes": "", "imagenet": ""},
+            "pretraining": {"model": {"normalisation": "monodepth2"}} if faulty else {},
             "budget": {"measure": "images", "amount": 2_300_000},
             "target": {
                 "config": f"configs/segment_cityscapes.py:preset={preset}",
                 "root": "cityscapes",
                 "set": {"optimizer": {"layer_decay": 1.0}},
             },
-            "declared": ("task.normalise_twice",) if faulty else (),
             "factors": {
                 "labels": (16, 64, 372, 0),
                 "training": ("fine_tuned",),
@@ -57,12 +58,9 @@ def _arms(preset: str) -> tuple[dict, ...]:
         config = f"configs/depth_cityscapes.py:{way},preset={preset}"
         return {"name": name, "label": label, "config": config, "root": "cityscapes"}
 
-    imagenet = {"name": "imagenet", "label": "ImageNet", "weights": "imagenet"}
-    if preset == "paper_code":
-        imagenet["target"] = {"task": {"normalise_twice": True}}
     return (
         {"name": "random", "label": "Random weights"},
-        imagenet,
+        {"name": "imagenet", "label": "ImageNet", "weights": "imagenet"},
         {
             "name": "reconstruction",
             "label": "Inpainting",

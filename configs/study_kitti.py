@@ -38,6 +38,7 @@ def get_config(arg: str = "") -> ConfigDict:
             "goal": 0.0,  # an mIoU: how many steps it takes is told; 0: not asked
             "without": (),
             "roots": {"kitti_raw": "", "kitti_semantics": "", "kitti_flow": "", "imagenet": ""},
+            "pretraining": {"model": {"normalisation": "monodepth2"}} if faulty else {},
             "budget": {"measure": "images", "amount": 2_400_000},
             "target": {
                 "config": f"configs/segment_kitti.py:preset={options['preset']}",

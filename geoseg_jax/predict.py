@@ -148,7 +148,9 @@ def _own(images: str | pathlib.Path, config: ConfigDict) -> OwnPictures:
         cache = config.data.get("cache_dir", "")
         folder = clips.find_clips(images, stride=1, size=None, cache_dir=cache, key="--images")
         folder = folder[0].folder
-    return OwnPictures(folder, height=config.data.height, width=config.data.width)
+    data = config.data
+    resize = data.get("picture_resize", "area")
+    return OwnPictures(folder, height=data.height, width=data.width, resize=resize)
 
 
 def _label_files(table: LabelTable) -> _Files:

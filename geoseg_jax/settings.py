@@ -176,6 +176,7 @@ def _check_pairs(flat: Mapping[str, Any]) -> None:
     _check_flow(flat)
     _check_crop(flat)
     _check_decoder(flat)
+    _check_segmentation(flat)
     _check_single_pictures(flat)
     _check_mae(flat)
     _check_moco(flat)
@@ -409,6 +410,27 @@ def _check_decoder(flat: Mapping[str, Any]) -> None:
         raise ConfigError(
             f"config.model.decoder={decoder!r} with config.model.encoder={encoder!r}: {remedy}"
         )
+
+
+def _check_segmentation(flat: Mapping[str, Any]) -> None:
+    """Versions of a decoder, an encoder and a reader that are not there."""
+    plain = {"convolution": True, "align_corners": False, "init": "torch", "norm_momentum": 0.1}
+    encoder = flat.get("model.encoder", "")
+    still = encoder.startswith("vit") or "encoder" in flat.get("transfer.frozen", ())
+    no_files = flat.get("data.name") in ("synthetic_segmentation", "nyu")
+    for key, usual, without, why in (
+        *(
+            (f"model.deeplab.{name}", value, flat.get("model.decoder") != "deeplabv3", "deeplabv3")
+            for name, value in plain.items()
+        ),
+        ("model.norm_momentum", 0.1, still, "an encoder with batch statistics that learn"),
+        ("data.picture_resize", "area", no_files, "a data set of picture files"),
+        ("data.label_resize", "nearest", no_files, "a data set of label files"),
+    ):
+        if without and flat.get(key, usual) != usual:
+            raise ConfigError(
+                f"config.{key}={flat[key]!r} has no effect without {why}; set it to {usual!r}"
+            )
 
 
 def _check_crop(flat: Mapping[str, Any]) -> None:

@@ -28,6 +28,7 @@ def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
         "parts": tuple(given.get("parts", ("encoder",))),
         "frozen": tuple(given.get("frozen", ())),
         "freeze": given.get("freeze", "all"),
+        "normalisation": given.get("normalisation", "matching"),
         "checkpoint": given.get("checkpoint", "latest"),
         "learning_rate_scale": dict(given.get("learning_rate_scale", {})),
     }
@@ -159,12 +160,14 @@ def take(ancestor: Ancestor, like: TrainState, config: ConfigDict) -> dict[str, 
 
 def _check_habits(ancestor: Ancestor, parts: Sequence[str], config: ConfigDict) -> None:
     """Raises CheckpointError where this model would use the weights in another way."""
-    model = config.get("model", {})
+    model, may_differ = config.get("model", {}), settings_of(config)["normalisation"] == "any"
     for part, key, usual in (
         ("encoder", "normalisation", "imagenet"),
         ("decoder", "decoder_padding", None),
     ):
         there, here = ancestor.habits.get(key), model.get(key, usual)
+        if key == "normalisation" and may_differ:
+            continue
         if part in parts and there is not None and there != here:
             raise CheckpointError(
                 f"config.init_from={config.init_from}: its {part} was trained with {key} "

@@ -36,7 +36,7 @@ ARGUMENTS = {
     "reconstruct_synthetic": ["room,tiny"],
     "reconstruct_video": ["resolution=96x64,tiny", "smoke,tiny"],
     "segment_camvid": ["init=W,labels=16,frozen=True", "decoder=linear,frozen=True"],
-    "segment_cityscapes": ["decoder=unet,encoder=resnet18", "preset=paper_code,imagenet=True"],
+    "segment_cityscapes": ["decoder=unet,encoder=resnet18", "preset=paper_code"],
     "segment_folder": ["parts=encoder+decoder"],
     "segment_kitti": ["preset=paper_code", "fold=3,resolution=416x128", "decoder=deeplabv3"],
     "segment_nyu": ["classes=nyu13"],
@@ -244,6 +244,7 @@ def test_a_linear_probe_is_frozen_unless_told_otherwise():
         ("segment_kitti", "imagenet=True"),
         ("segment_kitti", "preset=paper_code,fold=2"),
         ("segment_cityscapes", "imagenet=True"),
+        ("segment_cityscapes", "preset=paper_code,frozen=True"),
         ("segment_camvid", "subset=3"),
     ],
 )
@@ -270,3 +271,21 @@ def test_the_controlled_preset_has_none_of_the_faults():
         if name.startswith("segment"):
             assert not any(faults(get_config(name)).values()), name
     assert all(faults(get_config("segment_kitti", "preset=paper_code,imagenet=True")).values())
+    # Its code for Cityscapes is another program, without any of them.
+    assert not any(faults(get_config("segment_cityscapes", "preset=paper_code")).values())
+
+
+def test_the_papers_code_normalises_all_arms_alike():
+    """KITTI by monodepth2's mean and deviation, Cityscapes by ImageNet's, whatever came before."""
+    for name, wanted in (("segment_kitti", "monodepth2"), ("segment_cityscapes", "imagenet")):
+        config = get_config(name, "preset=paper_code,init=W")
+        assert (config.model.normalisation, config.transfer.normalisation) == (wanted, "any")
+        assert get_config(name, "init=W").transfer.normalisation == "matching"
+
+
+def test_a_batch_of_the_papers_code_has_no_label_twice():
+    sizes = [
+        get_config("segment_kitti", f"preset=paper_code,labels={labels}").train.batch_size
+        for labels in (8, 16, 64, 0)
+    ]
+    assert sizes == [8, 16, 16, 16]

@@ -7,6 +7,7 @@ import pytest
 
 from geoseg_jax.data.labels import LabelTable, label_table
 from geoseg_jax.scores import paper_means, scores, summarise
+from tests import paper_code
 
 THREE = LabelTable(
     name="three",
@@ -93,6 +94,18 @@ def test_equals_scikit_learn(seed):
     assert result["pixel_accuracy"] == pytest.approx(metrics.accuracy_score(truth, predicted))
     recalls = metrics.recall_score(truth, predicted, labels=range(9), average="macro")
     assert result["mean_accuracy"] == pytest.approx(recalls)
+
+
+def test_equals_the_public_codes_numbers_on_cityscapes():
+    """Recorded from its own metrics, see tests/paper_code.py."""
+    predicted, truth = paper_code.train_id_pairs()
+    known = truth < 19
+    matrix = np.zeros((19, 19), int)
+    np.add.at(matrix, (truth[known], predicted[known]), 1)
+    result = scores(matrix, label_table("cityscapes19"))
+    names = ("pixel_accuracy", "mean_accuracy", "frequency_weighted_iou", "miou")
+    recorded = (0.6349598517603459, 0.635515709383613, 0.4755264169135608, 0.4485322512654694)
+    np.testing.assert_allclose([result[name] for name in names], recorded, rtol=1e-12)
 
 
 def test_counts_of_a_whole_data_set():

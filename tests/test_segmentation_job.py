@@ -130,6 +130,14 @@ def test_weights_of_another_normalisation_are_refused(weights, cache, tmp_path):
         run(config, tmp_path)
 
 
+def test_weights_of_another_normalisation_are_taken_where_that_is_asked_for(
+    weights, cache, tmp_path
+):
+    changes = {"model__normalisation": "monodepth2", "transfer__normalisation": "any"}
+    _, _, papers = run(config_from(weights, cache, **changes), tmp_path)
+    assert papers["parents"][0]["kind"] == "torchvision"
+
+
 def test_a_torchvision_file_is_taken_as_it_is(depth, cache, tmp_path):
     given = transfer.read(str(depth), config_from(depth, cache))
     file = tmp_path / "encoder.safetensors"

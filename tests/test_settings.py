@@ -5,6 +5,7 @@ import pathlib
 import pytest
 
 from geoseg_jax import settings
+from geoseg_jax.presets import segmentation
 from geoseg_jax.settings import ConfigError
 from tests import tiny
 
@@ -48,6 +49,31 @@ def test_bad_values(key, value, said):
     config = tiny.make_config().to_dict()
     section, name = key.split(".")
     config.setdefault(section, {})[name] = value
+    with pytest.raises(ConfigError) as error:
+        settings.check(config)
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"model.deeplab.align_corners": True}, "without deeplabv3; set it to False"),
+        ({"model.deeplab.norm_momentum": 0.2}, "without deeplabv3; set it to 0.1"),
+        (
+            {"model.norm_momentum": 0.05, "transfer.frozen": ("encoder",)},
+            "config.model.norm_momentum=0.05 has no effect without an encoder with batch",
+        ),
+        (
+            {"data.picture_resize": "bicubic", "data.name": "nyu"},
+            "has no effect without a data set of picture files; set it to 'area'",
+        ),
+    ],
+)
+def test_versions_of_what_is_not_there(changes, said):
+    config, _ = segmentation.make("", "test")
+    config.data.update({"name": "camvid", "root": "", "train_split": "train", "eval_split": "val"})
+    settings.check(config)
+    config.update_from_flattened_dict(changes)
     with pytest.raises(ConfigError) as error:
         settings.check(config)
     assert said in str(error.value)

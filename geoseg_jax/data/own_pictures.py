@@ -12,13 +12,15 @@ from geoseg_jax.data.source import DataError, Record
 class OwnPictures:
     """The PNG and JPEG files below a folder as a Source of {image, label_size}, sorted by name.
 
-    Names are paths within the folder without their ending. height, width: that pictures are
-    brought to; label_size holds the size that they have.
+    Names are paths within the folder without their ending. height, width, resize: that pictures
+    are brought to, and how (pictures.resize); label_size holds the size that they have.
 
     Raises DataError for a folder that is missing or without a picture, and for two of one name.
     """
 
-    def __init__(self, folder: str | pathlib.Path, *, height: int, width: int):
+    def __init__(
+        self, folder: str | pathlib.Path, *, height: int, width: int, resize: str = "area"
+    ):
         folder = pathlib.Path(folder).expanduser()
         if not folder.is_dir():
             raise DataError(f"--images={folder}: no such folder")
@@ -39,7 +41,7 @@ class OwnPictures:
             )
         self.names = list(self._paths)
         self.left_out: dict[str, int] = {}
-        self._size = (height, width)
+        self._size, self._resize = (height, width), resize
 
     def __len__(self) -> int:
         return len(self.names)
@@ -48,7 +50,7 @@ class OwnPictures:
         """Raises BadRecord where the picture can't be read."""
         picture = pictures.read_picture(self._paths[self.names[index]])
         return {
-            "image": pictures.to_rgb(pictures.resize(picture, *self._size)),
+            "image": pictures.to_rgb(pictures.resize(picture, *self._size, self._resize)),
             "label_size": np.array(picture.shape[:2], np.int32),
         }
 

@@ -13,6 +13,8 @@ from geoseg_jax.data.source import BadRecord
 # processor's cores wait for each other.
 cv2.setNumThreads(1)
 
+RESIZES = ("area", "bicubic")
+
 _PNG_END = b"IEND\xaeB`\x82"
 _JPEG_END = b"\xff\xd9"
 _ORIENTATION = 0x0112  # the tag of EXIF (JEITA CP-3451); 5 to 8 swap height and width
@@ -45,14 +47,18 @@ def read_depth_picture(path: str | pathlib.Path) -> np.ndarray:
     return picture.astype(np.float32) / 256.0
 
 
-def resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+def resize(picture: np.ndarray, height: int, width: int, way: str = "area") -> np.ndarray:
     """A picture [h, w, C] brought to [height, width, C].
 
-    Means over areas where it shrinks (no aliasing), bilinear where it grows. Both keep the
-    borders of the picture in place, which is what `scale_intrinsics` assumes.
+    way: 'area' for means over areas where it shrinks (no aliasing), bilinear where it grows; or
+    'bicubic', Pillow's filter of that name, which is widened where the picture shrinks. All keep
+    the borders of the picture in place, which is what `scale_intrinsics` assumes.
     """
     if picture.shape[:2] == (height, width):
         return picture
+    if way == "bicubic":
+        whole = Image.fromarray(picture)
+        return np.asarray(whole.resize((width, height), Image.Resampling.BICUBIC))
     shrinks = picture.shape[0] >= height and picture.shape[1] >= width
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return cv2.resize(picture, (width, height), interpolation=method)

@@ -38,6 +38,7 @@ class LabelledPictures:
     items: what to serve, in this order. table: of the ids in the label files. height, width: that
     pictures are brought to. full_labels: labels keep their own size and are padded to the largest
     of the items with 255 at the bottom and right (evaluation); otherwise they have the pictures'.
+    picture_resize: see `pictures.resize`.
     label_resize: 'nearest'; 'bicubic' reproduces a fault. label_crop: 'none', or 'bottom_right'
     for whole labels of cropped pictures. For both see `label_pictures`.
 
@@ -53,11 +54,13 @@ class LabelledPictures:
         height: int,
         width: int,
         full_labels: bool = False,
+        picture_resize: str = "area",
         label_resize: str = "nearest",
         label_crop: str = "none",
         left_out: Mapping[str, int] | None = None,
     ):
         for key, value, known in (
+            ("picture_resize", picture_resize, pictures.RESIZES),
             ("label_resize", label_resize, RESIZES),
             ("label_crop", label_crop, CROPS),
         ):
@@ -66,6 +69,7 @@ class LabelledPictures:
         self.items, self.table = tuple(items), table
         self.left_out = dict(left_out or {})
         self._size, self._full = (height, width), full_labels
+        self._picture_resize = picture_resize
         self._reading = {"resize": label_resize, "crop": label_crop}
         self._padded = self._size
         if full_labels:
@@ -87,7 +91,7 @@ class LabelledPictures:
         padded = np.full(self._padded, IGNORE, np.uint8)
         padded[: label.shape[0], : label.shape[1]] = label
         return {
-            "image": pictures.to_rgb(pictures.resize(picture, *self._size)),
+            "image": pictures.to_rgb(pictures.resize(picture, *self._size, self._picture_resize)),
             "label": padded,
             "label_size": np.array(label.shape, np.int32),
         }
@@ -120,7 +124,7 @@ class LabelledPictures:
         """Of the names, the classes, the settings, the label files and the pictures' sizes."""
         digest = hashlib.sha256()
         reading = (*self._reading.values(), sorted(self.table.train_ids.items()))
-        digest.update(repr((self._size, self._full, *reading)).encode())
+        digest.update(repr((self._size, self._full, self._picture_resize, *reading)).encode())
         for item in self.items:
             # Pictures are many gigabytes in some sets: their contents are left to `files`.
             content = _read(item.label)
@@ -178,6 +182,7 @@ def make_pair(
     settings = {
         "height": data.height,
         "width": data.width,
+        "picture_resize": data.get("picture_resize", "area"),
         "label_resize": data.get("label_resize", "nearest"),
         "label_crop": data.get("label_crop", "none"),
     }

@@ -1,6 +1,7 @@
-"""DeepLabV3's decoder (Chen et al., arXiv:1706.05587, section 3), equal to torchvision's."""
+"""DeepLabV3's decoder (Chen et al., arXiv:1706.05587, section 3): torchvision's, or a Variant."""
 
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,27 @@ from geoseg_jax.models import conv, norm
 RATES = {16: (6, 12, 18), 8: (12, 24, 36)}
 
 
+# How convolutions of decoder and head start: as torch.nn.Conv2d, or He's normal by fan-out.
+KERNEL_INITS = {"torch": conv.torch_uniform, "he_fan_out": conv.he_normal_fan_out}
+
+
+class Variant(NamedTuple):
+    """What published versions of DeepLabV3 differ in; the defaults are torchvision's.
+
+    convolution: a 3x3 convolution between the pyramid and the classes.
+    align_corners: logits are enlarged to the picture so that the centres of the corner pixels keep
+      their place, instead of its borders.
+    init: how the convolutions of decoder and head start, a key of KERNEL_INITS.
+    norm_momentum: of the decoder's batch norms: share of the running statistics that each step
+      replaces, PyTorch's `momentum`.
+    """
+
+    convolution: bool = True
+    align_corners: bool = False
+    init: str = "torch"
+    norm_momentum: float = 0.1
+
+
 class ConvBlock(nn.Module):
     """Convolution without bias, batch norm, ReLU."""
 
@@ -19,16 +41,25 @@ class ConvBlock(nn.Module):
     size: int = 1
     dilation: int = 1
     dtype: jnp.dtype = jnp.float32
+    variant: Variant = Variant()
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        layer = functools.partial(conv.Conv, self.features, self.size, use_bias=False)
-        x = layer(dilation=self.dilation, dtype=self.dtype, name="conv")(x)
-        return nn.relu(norm.BatchNorm(dtype=self.dtype, name="bn")(x, train))
+        x = conv.Conv(
+            self.features,
+            self.size,
+            dilation=self.dilation,
+            use_bias=False,
+            kernel_init=KERNEL_INITS[self.variant.init],
+            dtype=self.dtype,
+            name="conv",
+        )(x)
+        momentum = 1 - self.variant.norm_momentum
+        return nn.relu(norm.BatchNorm(momentum, dtype=self.dtype, name="bn")(x, train))
 
 
 class DeepLabDecoder(nn.Module):
-    """Atrous spatial pyramid pooling and a 3x3 convolution on an encoder's last stage.
+    """Atrous spatial pyramid pooling, and then a 3x3 convolution, on an encoder's last stage.
 
     Five branches see the features: 1x1, three dilated 3x3, and the mean of the whole picture; a 1x1
     convolution joins them. torchvision drops out half of the joined features in training; here
@@ -41,16 +72,18 @@ class DeepLabDecoder(nn.Module):
       rates: dilations of the 3x3 branches (RATES).
       features: channels of each branch and of the result.
       dtype: what to compute in.
+      variant: whose version.
     """
 
     rates: tuple[int, ...] = RATES[16]
     features: int = 256
     dtype: jnp.dtype = jnp.float32
+    variant: Variant = Variant()
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         """[N, h, w, C] of any size -> [N, h, w, features]."""
-        block = functools.partial(ConvBlock, self.features, dtype=self.dtype)
+        block = functools.partial(ConvBlock, self.features, dtype=self.dtype, variant=self.variant)
         branches = [block(name="aspp_0")(x, train)]
         for number, rate in enumerate(self.rates, 1):
             branches.append(block(3, rate, name=f"aspp_{number}")(x, train))
@@ -58,4 +91,4 @@ class DeepLabDecoder(nn.Module):
         pooled = block(name="aspp_pool")(mean, train)
         branches.append(jnp.broadcast_to(pooled, branches[0].shape))
         x = block(name="project")(jnp.concatenate(branches, axis=-1), train)
-        return block(3, name="out")(x, train)
+        return block(3, name="out")(x, train) if self.variant.convolution else x

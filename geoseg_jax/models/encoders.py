@@ -41,6 +41,7 @@ def make_encoder(
     output_stride: int = 32,
     normalisation: str = "imagenet",
     norm_groups: int = 1,
+    norm_momentum: float = 0.1,
     name: str | None = None,
 ) -> resnet.ResNet | vit.ViT:
     """The encoder of that name.
@@ -53,6 +54,7 @@ def make_encoder(
         features have stride 16 whether 32 or 16 is asked for.
       normalisation: of its input, a key of resnet.NORMALISATIONS; it belongs to the weights.
       norm_groups: of batch normalisation, see norm.BatchNorm; above 1 for ResNets alone.
+      norm_momentum: of batch normalisation, see resnet.ResNet; another than 0.1 for ResNets alone.
       name: of the flax module within its parent.
 
     Returns:
@@ -74,6 +76,7 @@ def make_encoder(
         dtype=dtype,
         name=name,
         **({"norm_groups": norm_groups} if norm_groups > 1 else {}),
+        **({"norm_momentum": norm_momentum} if norm_momentum != 0.1 else {}),
     )
 
 

@@ -39,59 +39,59 @@ def normalise(images: jax.Array, kind: str = "imagenet") -> jax.Array:
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions around a shortcut: ResNet-18 and 34.
 
-    dilation: of the first 3x3 convolution, and of what comes after its stride.
+    dilation: of the first 3x3 convolution, and of what comes after its stride. norm: of its
+    BatchNorms, given their names.
     """
 
     features: int
     stride: int
     dilation: tuple[int, int]
     dtype: jnp.dtype
-    norm_groups: int = 1
+    norm: Callable[..., nn.Module]
 
     expansion = 1
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        batch_norm = functools.partial(norm.BatchNorm, dtype=self.dtype, groups=self.norm_groups)
         layer = functools.partial(_Conv, self.features, 3, dtype=self.dtype)
         y = layer(stride=self.stride, dilation=self.dilation[0], name="conv1")(x)
-        y = nn.relu(batch_norm(name="bn1")(y, train))
+        y = nn.relu(self.norm(name="bn1")(y, train))
         y = layer(dilation=self.dilation[1], name="conv2")(y)
-        y = batch_norm(name="bn2")(y, train)
+        y = self.norm(name="bn2")(y, train)
         if x.shape != y.shape:
             x = _Conv(self.features, 1, self.stride, dtype=self.dtype, name="downsample_0")(x)
-            x = batch_norm(name="downsample_1")(x, train)
+            x = self.norm(name="downsample_1")(x, train)
         return nn.relu(x + y)
 
 
 class Bottleneck(nn.Module):
     """1x1, 3x3, 1x1 around a shortcut: ResNet-50 and 101. The 3x3 strides, as in torchvision.
 
-    dilation: of the 3x3 convolution, and of what comes after its stride (here only 1x1).
+    dilation: of the 3x3 convolution, and of what comes after its stride (here only 1x1). norm: of
+    its BatchNorms, given their names.
     """
 
     features: int
     stride: int
     dilation: tuple[int, int]
     dtype: jnp.dtype
-    norm_groups: int = 1
+    norm: Callable[..., nn.Module]
 
     expansion = 4
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         wide = self.features * self.expansion
-        batch_norm = functools.partial(norm.BatchNorm, dtype=self.dtype, groups=self.norm_groups)
         y = _Conv(self.features, 1, dtype=self.dtype, name="conv1")(x)
-        y = nn.relu(batch_norm(name="bn1")(y, train))
+        y = nn.relu(self.norm(name="bn1")(y, train))
         layer = functools.partial(_Conv, self.features, 3, dtype=self.dtype)
         y = layer(stride=self.stride, dilation=self.dilation[0], name="conv2")(y)
-        y = nn.relu(batch_norm(name="bn2")(y, train))
+        y = nn.relu(self.norm(name="bn2")(y, train))
         y = _Conv(wide, 1, dtype=self.dtype, name="conv3")(y)
-        y = batch_norm(name="bn3")(y, train)
+        y = self.norm(name="bn3")(y, train)
         if x.shape != y.shape:
             x = _Conv(wide, 1, self.stride, dtype=self.dtype, name="downsample_0")(x)
-            x = batch_norm(name="downsample_1")(x, train)
+            x = self.norm(name="downsample_1")(x, train)
         return nn.relu(x + y)
 
 
@@ -111,6 +111,7 @@ class ResNet(nn.Module):
       normalisation: what the weights expect of the input, a key of NORMALISATIONS.
       dtype: what to compute in; parameters and batch statistics are float32.
       norm_groups: into how many groups batch normalisation cuts a batch, see norm.BatchNorm.
+      norm_momentum: share of the running statistics that each step replaces, PyTorch's `momentum`.
     """
 
     depths: tuple[int, ...]
@@ -121,6 +122,7 @@ class ResNet(nn.Module):
     normalisation: str = "imagenet"
     dtype: jnp.dtype = jnp.float32
     norm_groups: int = 1
+    norm_momentum: float = 0.1
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool) -> dict[int, jax.Array]:
@@ -143,10 +145,15 @@ class ResNet(nn.Module):
                 f"images have shape {images.shape}: {3 * self.frames} channels expected for "
                 f"{self.frames} RGB frame(s); set `frames` to the number of stacked pictures"
             )
+        batch_norm = functools.partial(
+            norm.BatchNorm,
+            momentum=1 - self.norm_momentum,
+            dtype=self.dtype,
+            groups=self.norm_groups,
+        )
         x = normalise(images, self.normalisation)
         x = _Conv(self.width, 7, 2, dtype=self.dtype, name="conv1")(x)
-        first_norm = norm.BatchNorm(dtype=self.dtype, groups=self.norm_groups, name="bn1")
-        x = nn.relu(first_norm(x, train))
+        x = nn.relu(batch_norm(name="bn1")(x, train))
         features = {2: x}
         x = pool.max_pool(x)
         dilation = 1
@@ -164,7 +171,7 @@ class ResNet(nn.Module):
                     stride if i == 0 else 1,
                     taps,
                     self.dtype,
-                    self.norm_groups,
+                    batch_norm,
                     name=f"layer{stage + 1}_{i}",
                 )
                 x = block(x, train)

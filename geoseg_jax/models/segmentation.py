@@ -2,7 +2,7 @@
 from elsewhere and may be frozen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -31,6 +31,8 @@ class SegmentationNet(nn.Module):
       output_stride: of the encoder under deeplabv3, 16 or 8; the others have stride 32.
       probe_stages: strides of the encoder's stages that the probe sees.
       normalisation: what the encoder's weights expect, a key of resnet.NORMALISATIONS.
+      norm_momentum: of a ResNet's batch norms, see resnet.ResNet.
+      variant: of deeplabv3: whose version of decoder and head.
       dtype: what to compute in; parameters, batch statistics and logits are float32.
     """
 
@@ -43,6 +45,8 @@ class SegmentationNet(nn.Module):
     probe_stages: tuple[int, ...] = (32,)
     dpt_features: int = 256
     normalisation: str = "imagenet"
+    norm_momentum: float = 0.1
+    variant: deeplab.Variant = deeplab.Variant()
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
@@ -63,7 +67,8 @@ class SegmentationNet(nn.Module):
           fixed_statistics: parts that run on their running statistics and get their gradient.
 
         Returns:
-          [N, h, w, classes] float32: h, w are H, W divided by the decoder's stride, rounded up.
+          [N, h, w, classes] float32: h, w are H, W divided by the decoder's stride, rounded up,
+          or H, W themselves with variant.align_corners.
           Pictures are padded where the encoder or the decoder needs a multiple.
 
         Raises:
@@ -78,6 +83,7 @@ class SegmentationNet(nn.Module):
             self.dtype,
             output_stride=self.output_stride if dilated else 32,
             normalisation=self.normalisation,
+            norm_momentum=self.norm_momentum,
             name="encoder",
         )
         if self.decoder_name in decoders.DECODERS or encoders.is_vit(self.encoder_name):
@@ -91,15 +97,21 @@ class SegmentationNet(nn.Module):
         decoded = self._decode(features, train and "decoder" not in still)
         if {"encoder", "decoder"} <= set(frozen):
             decoded = jax.lax.stop_gradient(decoded)
-        size, padding = (1, "zero") if dilated else (3, self.decoder_padding)
-        head = ClassHead(self.classes, size, padding, self.dtype, name="head")
-        logits = head(decoded)
-        return logits if dilated else logits[:, :height, :width]
+        if not dilated:
+            head = ClassHead(self.classes, 3, self.decoder_padding, dtype=self.dtype, name="head")
+            return head(decoded)[:, :height, :width]
+        start = deeplab.KERNEL_INITS[self.variant.init]
+        logits = ClassHead(self.classes, 1, "zero", start, self.dtype, name="head")(decoded)
+        if self.variant.align_corners:
+            return resize_bilinear(logits, height, width, align_corners=True)
+        return logits
 
     def _decode(self, features: dict[int, jax.Array], train: bool) -> jax.Array:
         if self.decoder_name == "deeplabv3":
             rates = deeplab.RATES[self.output_stride]
-            decoder = deeplab.DeepLabDecoder(rates, dtype=self.dtype, name="decoder")
+            decoder = deeplab.DeepLabDecoder(
+                rates, dtype=self.dtype, variant=self.variant, name="decoder"
+            )
             return decoder(features[32], train)
         decoder = decoders.make_decoder(
             self.decoder_name,
@@ -123,6 +135,11 @@ class SegmentationNet(nn.Module):
                 f"output_stride {self.output_stride} is not one of {sorted(deeplab.RATES)}, "
                 "for which DeepLabV3's dilations are published"
             )
+        if self.variant.init not in deeplab.KERNEL_INITS:
+            raise ValueError(
+                f"variant.init {self.variant.init!r} is not one of "
+                f"{', '.join(deeplab.KERNEL_INITS)}"
+            )
         if self.decoder_name == "linear" and not set(self.probe_stages) <= {2, 4, 8, 16, 32}:
             raise ValueError(f"probe_stages {self.probe_stages} are not strides 2, 4, 8, 16 or 32")
         missing = encoders.is_vit(self.encoder_name) and 2 in self.probe_stages
@@ -139,12 +156,18 @@ class ClassHead(nn.Module):
     classes: int
     size: int = 1
     padding: str = "zero"
+    kernel_init: Callable = conv.torch_uniform
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         layer = conv.Conv(
-            self.classes, self.size, padding=self.padding, dtype=self.dtype, name="conv"
+            self.classes,
+            self.size,
+            padding=self.padding,
+            kernel_init=self.kernel_init,
+            dtype=self.dtype,
+            name="conv",
         )
         return layer(x).astype(jnp.float32)
 

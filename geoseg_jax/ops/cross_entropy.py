@@ -7,20 +7,28 @@ IGNORE = 255
 
 
 def cross_entropy(
-    logits: jax.Array, label: jax.Array, *, smoothing: float = 0.0
+    logits: jax.Array,
+    label: jax.Array,
+    *,
+    smoothing: float = 0.0,
+    class_weights: jax.Array | None = None,
 ) -> tuple[jax.Array, jax.Array]:
-    """Each pixel's cross-entropy, in nats.
+    """Each pixel's cross-entropy, in nats, and its weight; `mean` of both is PyTorch's loss.
 
     With smoothing s and C classes the target is 1 - s + s / C at the true class and s / C at the
-    others (Szegedy et al., "Rethinking the Inception Architecture", CVPR 2016, section 7).
+    others (Szegedy et al., "Rethinking the Inception Architecture", CVPR 2016, section 7). A class
+    weight multiplies its class's term of that sum, also where the class is not the true one, while
+    the mean divides by the weights of the true classes, as torch.nn.functional.cross_entropy does.
 
     Args:
       logits: [..., C] floating; computed with in float32.
       label: integers [...], in [0, C); what lies outside, IGNORE above all, is ignored.
       smoothing: s, in [0, 1).
+      class_weights: [C], from 0 on; None for equal ones.
 
     Returns:
-      Losses float32 [...], 0 where ignored, and valid bool [...], the pixels that count.
+      Losses float32 [...], weighted, and weights float32 [...]: that of the true class, 1 without
+      class_weights; both 0 where ignored.
 
     Raises:
       ValueError: where the shapes don't fit.
@@ -38,20 +46,27 @@ def cross_entropy(
     # A sum over one class in place of a gather, whose gradient would be a scatter.
     chosen = jnp.arange(classes) == label[..., None]
     true = jnp.sum(jnp.where(chosen, logits, 0), axis=-1)
-    losses = normaliser - true
+    if class_weights is None:
+        weights, every = valid.astype(jnp.float32), None
+    else:
+        every = jnp.asarray(class_weights, jnp.float32)
+        weights = jnp.sum(jnp.where(chosen, every, 0), axis=-1)
+    losses = weights * (normaliser - true)
     if smoothing:
-        losses = (1 - smoothing) * losses + smoothing * (normaliser - logits.mean(axis=-1))
-    return jnp.where(valid, losses, 0), valid
+        losses = (1 - smoothing) * losses + smoothing * _of_all_classes(logits, normaliser, every)
+    return jnp.where(valid, losses, 0), weights
 
 
-def class_weights_of(label: jax.Array, weights: jax.Array) -> jax.Array:
-    """Each pixel's weight: that of its class in weights [C], 0 where the label is none of them."""
-    classes = jnp.arange(weights.shape[0])
-    chosen = classes == label.astype(jnp.int32)[..., None]
-    return jnp.sum(jnp.where(chosen, weights, 0), axis=-1)
+def _of_all_classes(
+    logits: jax.Array, normaliser: jax.Array, class_weights: jax.Array | None
+) -> jax.Array:
+    """The mean over the classes of their weighted minus log-probabilities, [...]."""
+    if class_weights is None:
+        return normaliser - logits.mean(axis=-1)
+    return jnp.mean(class_weights * (normaliser[..., None] - logits), axis=-1)
 
 
-def weighted_mean(losses: jax.Array, weights: jax.Array) -> jax.Array:
-    """sum(w l) / sum(w), as PyTorch's weighted mean; 0 where no pixel counts."""
+def mean(losses: jax.Array, weights: jax.Array) -> jax.Array:
+    """Divides the sum of `cross_entropy`'s losses by that of its weights; 0 where none counts."""
     total = jnp.sum(weights)
-    return jnp.sum(losses * weights) / jnp.where(total > 0, total, 1)
+    return jnp.sum(losses) / jnp.where(total > 0, total, 1)

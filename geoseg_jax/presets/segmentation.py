@@ -10,7 +10,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument
-from geoseg_jax.presets.encoders import ENCODERS, decoder_of, suit_vit, warm_up
+from geoseg_jax.presets.encoders import ENCODERS, decoder_of, is_vit, suit_vit, warm_up
 from geoseg_jax.presets.transfer import transfer
 
 # Options of every segmentation config, FILE.py:labels=16,frozen=True; what a config changes of
@@ -93,15 +93,23 @@ _TASK = {
 }
 _MODEL = {
     "normalisation": "imagenet",
+    "norm_momentum": 0.1,  # of a ResNet's batch norms, as PyTorch's
     "decoder_channels": (16, 32, 64, 128, 256),  # of unet
     "decoder_padding": "zero",
     "output_stride": 16,  # of deeplabv3
+    "deeplab": {  # whose version: models/deeplab.Variant; these are torchvision's
+        "convolution": True,
+        "align_corners": False,
+        "init": "torch",
+        "norm_momentum": 0.1,
+    },
     "probe_stages": (4, 8, 16, 32),  # of linear
     "compute_dtype": "float32",  # bfloat16 on GPU and TPU
 }
 _DATA = {
     "classes": "",  # the data set's usual table
     "eval_labels": "full",  # judged at the labels' own resolution
+    "picture_resize": "area",  # or bicubic, Pillow's
     "label_resize": "nearest",
     "label_crop": "none",  # or bottom_right, of pictures that lack what is left of it and above
     "flip": True,
@@ -148,17 +156,52 @@ def paper_code(config: ConfigDict, imagenet: bool = False) -> None:
 
     Args:
       config: of `make`; changed in place.
-      imagenet: the arm that starts from ImageNet, whose input is normalised twice (3).
+      imagenet: the arm that starts from ImageNet or MoCo, whose input is normalised twice (3): by
+        ImageNet's mean and deviation before what all arms have.
     """
     config.optimizer.update({"name": "adam", "learning_rate": 1e-5, "warmup_steps": 0})
     config.optimizer.update({"weight_decay": 0.0, "clip_norm": 0.0, "layer_decay": 1.0})
     config.optimizer.accumulate_gradients = True  # 1: gradients are never set back to zero
     config.transfer.freeze = "statistics"  # 2: a frozen encoder's parameters go on learning
+    config.model.normalisation = "monodepth2"  # all arms; those trained otherwise as well
+    config.transfer.normalisation = "any"
     config.task.normalise_twice = imagenet  # 3
-    config.train.best_metric = "paper_miou"  # 4: 8 of the 19 trained classes, image by image
+    config.train.best_metric = "paper_miou"  # 4: 7 of the 19 trained classes, image by image
+    config.train.batch_size = min(16, config.data.labels or 16)
     config.data.classes = "cityscapes34"
+    config.data.picture_resize = "bicubic"
     config.data.label_resize = "bicubic"  # 5: invents label ids
     config.data.eval_labels = "resized"
     config.data.flip = False
     config.task.jitter.probability = 0.0
     config.model.decoder_padding = "reflect"
+
+
+def paper_code_cityscapes(config: ConfigDict) -> None:
+    """Sets what the public code of Lao et al. does on Cityscapes, where it is another program.
+
+    Of the hazards in `paper_code` this one has none: it normalises once, by ImageNet's mean and
+    deviation, whatever an arm was trained with; it has no way to freeze; and it reports the mean
+    IoU over the data set.
+
+    Args:
+      config: of `make`, with the data set and the length; changed in place.
+
+    Raises:
+      ValueError: where parts are frozen.
+    """
+    if config.transfer.frozen:
+        raise ValueError(
+            f"segment_cityscapes.py:preset=paper_code: config.transfer.frozen="
+            f"{config.transfer.frozen}, and the public code has no way to freeze on Cityscapes; "
+            "drop frozen=True (or decoder=linear), or choose preset=controlled"
+        )
+    config.transfer.normalisation = "any"
+    config.data.scale = ()
+    config.optimizer.update({"warmup_steps": 0, "layer_decay": 1.0})
+    config.train.update({"eval_every": 1_000, "pictures_every": 1_000})
+    if not is_vit(config.model.encoder):
+        config.model.norm_momentum = 0.05
+    if config.model.decoder == "deeplabv3":
+        config.model.deeplab.update({"convolution": False, "align_corners": True})
+        config.model.deeplab.update({"init": "he_fan_out", "norm_momentum": 3e-4})

@@ -9,6 +9,8 @@ def transfer(parts: tuple[str, ...], frozen: tuple[str, ...] = ()) -> dict[str, 
         "parts": parts,
         "frozen": frozen,
         "freeze": "all",  # or 'statistics', which is a fault: see presets/segmentation.py
+        # Or 'any', a fault too: weights may expect another normalisation than config.model has.
+        "normalisation": "matching",
         "checkpoint": "latest",  # or 'best'
         # Of config.optimizer.learning_rate.
         "learning_rate_scale": {"encoder": 1.0, "decoder": 1.0, "head": 1.0, "pose": 1.0},

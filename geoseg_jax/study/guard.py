@@ -19,7 +19,8 @@ _RECIPE = tuple(
 # A factor -> the settings through which it acts.
 SETTINGS = {
     "arm": ("init_from",),
-    "labels": ("data.labels", "data.subset"),  # all labels have no subsets
+    # All labels have no subsets; a batch may hold no more pictures than there are labels.
+    "labels": ("data.labels", "data.subset", "train.batch_size"),
     "training": ("transfer.frozen", *_RECIPE),
     "decoder": ("model.decoder", "model.dpt_features", "transfer.frozen"),
     "resolution": ("data.height", "data.width", "data.crop"),

@@ -8,7 +8,7 @@ import numpy as np
 from absl import logging
 
 from geoseg_jax import scores
-from geoseg_jax.models import resnet
+from geoseg_jax.models import deeplab, resnet
 from geoseg_jax.models.segmentation import SegmentationNet
 from geoseg_jax.ops import confusion, cross_entropy, sampling
 from geoseg_jax.tasks import label_pictures
@@ -51,10 +51,14 @@ class _Segmentation:
             variables, self._seen(images), train=True, mutable=["batch_stats"], **self.still
         )
         logits = sampling.resize_bilinear(logits, *label.shape[1:])
-        losses, valid = cross_entropy.cross_entropy(logits, label, smoothing=task.label_smoothing)
-        value = cross_entropy.weighted_mean(losses, self._weights_of(label, valid))
-        hits = (jnp.argmax(logits, axis=-1) == label) & valid
-        accuracy = jnp.sum(hits) / jnp.maximum(jnp.sum(valid), 1)
+        value = cross_entropy.mean(
+            *cross_entropy.cross_entropy(
+                logits, label, smoothing=task.label_smoothing, class_weights=self.weights
+            )
+        )
+        known = label < len(self.table.classes)
+        hits = jnp.argmax(logits, axis=-1) == label  # never of an ignored pixel
+        accuracy = jnp.sum(hits) / jnp.maximum(jnp.sum(known), 1)
         # A model without statistics of its own (a probe on frozen stages) keeps those it has.
         stats = updated.get("batch_stats", variables.get("batch_stats", {}))
         return value, Aux(stats, {"cross_entropy": value, "training_accuracy": accuracy})
@@ -97,12 +101,6 @@ class _Segmentation:
         """What the network is given of pictures in [0, 1]; encoders normalise inside."""
         return resnet.normalise(images) if self.task.normalise_twice else images
 
-    def _weights_of(self, label: jax.Array, valid: jax.Array) -> jax.Array:
-        """Weight of each pixel in the loss, float32 of the shape of label."""
-        if self.weights is None:
-            return valid.astype(jnp.float32)
-        return cross_entropy.class_weights_of(label, self.weights).astype(jnp.float32)
-
 
 def _network(model: Any, classes: int) -> SegmentationNet:
     return SegmentationNet(
@@ -115,6 +113,8 @@ def _network(model: Any, classes: int) -> SegmentationNet:
         output_stride=model.output_stride,
         probe_stages=tuple(model.probe_stages),
         normalisation=model.normalisation,
+        norm_momentum=model.get("norm_momentum", SegmentationNet.norm_momentum),
+        variant=deeplab.Variant(**model.get("deeplab", {})),
         dtype=jnp.dtype(model.compute_dtype),
     )
 

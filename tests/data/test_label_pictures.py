@@ -6,6 +6,7 @@ import pytest
 from geoseg_jax.data import label_pictures, pictures
 from geoseg_jax.data.labels import IGNORE, label_table
 from geoseg_jax.data.source import BadRecord
+from tests import paper_code
 from tests.data import fabricate_labels as fabricate
 
 TABLE = label_table("cityscapes19")
@@ -121,6 +122,22 @@ def test_the_public_codes_fault_invents_classes(tmp_path):
     invented = read(path, size=(6, 7), resize="bicubic")
     assert invented.shape == (6, 7)
     assert not set(np.unique(invented)) <= {road, car}
+
+
+def test_resized_labels_are_those_of_the_public_code(tmp_path):
+    """What its reader gave, 0 where there is no class; see tests/paper_code.py."""
+    recorded = [
+        [19, 0, 8, 0, 0, 24, 28, 21, 0, 0],
+        [13, 13, 19, 0, 0, 0, 23, 21, 0, 0],
+        [0, 17, 28, 17, 13, 0, 21, 19, 0, 20],
+        [25, 27, 24, 12, 13, 20, 20, 22, 24, 13],
+        [27, 7, 0, 28, 27, 13, 7, 0, 0, 25],
+        [23, 0, 0, 0, 11, 23, 0, 0, 8, 24],
+    ]
+    _, path = paper_code.write_pictures(tmp_path)
+    table = label_table("cityscapes34")
+    ours = label_pictures.read_label(path, table, (24, 40), (6, 10), resize="bicubic")
+    np.testing.assert_array_equal(np.where(ours == IGNORE, 0, ours), recorded)
 
 
 def test_whole_labels_of_cropped_pictures(tmp_path):

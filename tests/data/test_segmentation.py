@@ -13,8 +13,10 @@ from geoseg_jax.data.own_pictures import OwnPictures
 from geoseg_jax.data.pipeline import eval_batches, train_batches
 from geoseg_jax.data.segmentation import Item, LabelledPictures, find_items, list_files
 from geoseg_jax.data.source import BadRecord, DataError, Source
+from tests import paper_code
 from tests.data import fabricate as fabricate_pictures
 from tests.data import fabricate_labels as fabricate
+from tests.models.test_recorded import digest
 
 TABLE = label_table("camvid11")
 
@@ -63,6 +65,20 @@ def test_full_labels_are_padded_and_never_resized(items):
         np.testing.assert_array_equal(record["label"][:height, :width], expected, str(item))
         assert (record["label"][height:] == IGNORE).all()
         assert (record["label"][:, width:] == IGNORE).all()
+
+
+def test_bicubic_pictures_are_those_of_the_public_code(tmp_path):
+    image, label = paper_code.write_pictures(tmp_path)
+    source = LabelledPictures(
+        [Item("a", image, label)],
+        label_table("cityscapes34"),
+        height=6,
+        width=10,
+        picture_resize="bicubic",
+    )
+    # Mean, mean square and one value of what its reader gave; see tests/paper_code.py.
+    recorded = [0.5051416272918383, 0.2562650421377823, 0.5058823823928833]
+    np.testing.assert_allclose(digest(source[0]["image"] / 255), recorded, rtol=1e-6)
 
 
 @pytest.mark.parametrize("full", [False, True])
@@ -114,6 +130,8 @@ def test_pairs_and_what_is_left_out(tmp_path):
 
 
 def test_settings_are_checked(items):
+    with pytest.raises(DataError, match=r"picture_resize='cubic' is none of area, bicubic"):
+        make(items, picture_resize="cubic")
     with pytest.raises(DataError, match=r"label_resize='cubic' is none of nearest, bicubic"):
         make(items, label_resize="cubic")
     with pytest.raises(DataError, match=r"label_crop='left' is none of none, bottom_right"):

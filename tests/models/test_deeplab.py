@@ -9,6 +9,9 @@ import pytest
 
 from geoseg_jax import models
 from geoseg_jax.models import conv, deeplab, encoders, resnet
+from geoseg_jax.models.segmentation import ClassHead
+from geoseg_jax.ops.sampling import resize_bilinear
+from tests import paper_code
 from tests.models import weights
 from tests.models.test_recorded import digest
 
@@ -121,6 +124,79 @@ def test_the_decoder_trains_as_pytorchs():
         np.testing.assert_allclose(ours, state[name], rtol=1e-4, atol=1e-5, err_msg=name)
     for name, ours in twin.flax_to_torch(gradient).items():
         np.testing.assert_allclose(ours, gradients[name], rtol=2e-3, atol=1e-4, err_msg=name)
+
+
+def test_the_public_codes_pyramid():
+    """What Lao et al.'s own module gave, enlarged as there; see tests/paper_code.py."""
+    module, variables, features = paper_code.pyramid()
+
+    @functools.partial(jax.jit, static_argnums=2)
+    def run(variables, x, train):
+        logits, updated = module.apply(variables, x, train, mutable=["batch_stats"])
+        return resize_bilinear(logits, 61, 97, align_corners=True), updated["batch_stats"]
+
+    logits, _ = run(variables, features, False)
+    recorded = [-0.0171915114799932, 0.020061897824245358, -0.12562783062458038]
+    np.testing.assert_allclose(digest(logits), recorded, rtol=1e-4, atol=1e-6)
+    logits, stats = run(variables, features, True)
+    recorded = [0.13715672206283544, 0.30484253641283837, 0.7392247915267944]
+    np.testing.assert_allclose(digest(logits), recorded, rtol=1e-4, atol=1e-6)
+    mean = stats["decoder"]["project"]["bn"]["mean"]
+    recorded = [-0.03381925883392493, 0.004205837259984424, -0.09816461056470871]
+    np.testing.assert_allclose(digest(mean), recorded, rtol=1e-5)
+    var = stats["decoder"]["aspp_1"]["bn"]["var"]
+    recorded = [0.9934811294078827, 1.0680312248543686, 1.2500412464141846]
+    np.testing.assert_allclose(digest(var), recorded, rtol=1e-5)
+
+
+def test_a_variant_is_that_of_the_whole_network(mini):
+    """Logits are of the picture's size, and nothing lies between pyramid and classes."""
+    variant = deeplab.Variant(convolution=False, align_corners=True)
+    net = models.SegmentationNet(MINI, 19, "deeplabv3", variant=variant)
+    images = weights.images((2, 58, 74, 3))
+    logits, variables = jax.eval_shape(
+        lambda: net.init_with_output(jax.random.key(0), images, False)
+    )
+    assert logits.shape == (2, 58, 74, 19)
+    branches = {f"aspp_{i}" for i in ("0", "1", "2", "3", "pool")}
+    assert set(variables["params"]["decoder"]) == branches | {"project"}
+    with pytest.raises(ValueError, match="init 'he' is not one of torch, he_fan_out"):
+        net.clone(variant=variant._replace(init="he")).init(jax.random.key(0), images, False)
+
+
+def test_decoder_and_head_start_as_the_public_codes():
+    """By the deviations of its own network, recorded; see tests/paper_code.py."""
+    decoder = deeplab.DeepLabDecoder(variant=deeplab.Variant(init="he_fan_out"))
+    head = ClassHead(19, kernel_init=deeplab.KERNEL_INITS["he_fan_out"])
+    features, decoded = jnp.zeros((2, 2, 2, 64)), jnp.zeros((2, 2, 2, 256))
+    key = jax.random.key(0)
+    parts = jax.jit(lambda: decoder.init(key, features, False)["params"])()
+    last = jax.jit(lambda: head.init(key, decoded)["params"])()
+    for layer, recorded in (
+        (parts["aspp_0"], 0.08844442665576935),
+        (parts["aspp_2"], 0.02946687676012516),
+        (parts["project"], 0.08835713565349579),
+        (last, 0.3254091441631317),
+    ):
+        assert np.std(layer["conv"]["kernel"]) == pytest.approx(recorded, rel=0.03)
+
+
+def test_the_encoders_momentum_is_pytorchs():
+    """A share of 0.05 of the statistics is the batch's, in stem and blocks."""
+    images = weights.images((2, 32, 32, 3))
+    both = [models.make_encoder("tiny", norm_momentum=m) for m in (0.05, 1.0)]
+    shapes = jax.eval_shape(lambda: both[0].init(jax.random.key(0), images, False))
+    variables = weights.randomise(shapes)
+
+    @jax.jit
+    def run(variables):
+        return [e.apply(variables, images, True, mutable=["batch_stats"])[1] for e in both]
+
+    ours, batch = (updated["batch_stats"] for updated in run(variables))
+    expected = jax.tree.map(lambda a, b: 0.95 * a + 0.05 * b, variables["batch_stats"], batch)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), ours, expected
+    )
 
 
 def run_torch(variables, images, output_stride) -> np.ndarray:

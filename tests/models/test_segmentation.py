@@ -8,6 +8,7 @@ import pytest
 from geoseg_jax import models
 from geoseg_jax.models import resnet, segmentation
 from tests.models import weights
+from tests.models.test_recorded import digest
 
 CHANNELS = (4, 4, 8, 8, 16)
 
@@ -149,6 +150,13 @@ def test_normalisation_belongs_to_the_weights():
     ):
         ours = resnet.normalise(jnp.asarray(images), kind)
         np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-6)
+    # What the paper's own code gave its first convolution, see tests/paper_code.py.
+    images = weights.images((1, 5, 6, 3))
+    once = [0.33497754752170295, 1.7691581051997756, 1.0597634315490723]
+    twice = [-0.49221309406889807, 33.182536844694056, 1.9485055208206177]
+    for seen, recorded in ((images, once), (resnet.normalise(images), twice)):
+        ours = resnet.normalise(seen, "monodepth2")
+        np.testing.assert_allclose(digest(ours), recorded, rtol=1e-5)
     # Stage 2 alone: what comes after it is not compiled.
     net = make("linear", probe_stages=(2,))
     other = make("linear", probe_stages=(2,), normalisation="monodepth2")

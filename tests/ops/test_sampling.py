@@ -131,6 +131,24 @@ def test_resize_by_hand_and_against_opencv():
         np.testing.assert_allclose(got, wanted, atol=1e-5)
 
 
+def test_aligned_corners():
+    """Halfway between corners that stay; and torch.nn.functional.interpolate's values, recorded."""
+    doubled = sampling.resize_bilinear(
+        jnp.array([[0.0, 1.0], [2.0, 3.0]])[..., None], 3, 3, align_corners=True
+    )
+    np.testing.assert_allclose(doubled[..., 0], [[0, 0.5, 1], [1, 1.5, 2], [2, 2.5, 3]], atol=1e-6)
+    image = np.array([[1.0, 4.0, 2.0], [0.0, 3.0, 8.0]], np.float32)[..., None]
+    one = sampling.resize_bilinear(jnp.asarray(image), 1, 2, align_corners=True)
+    np.testing.assert_allclose(one[..., 0], [[1, 2]], atol=1e-6)
+    recorded = [
+        [1.0, 3.0, 3.3333332538604736, 2.0],
+        [0.5, 2.5, 4.0, 5.0],
+        [0.0, 2.0, 4.6666669845581055, 8.0],
+    ]
+    ours = sampling.resize_bilinear(jnp.asarray(image), 3, 4, align_corners=True)
+    np.testing.assert_allclose(ours[..., 0], recorded, atol=1e-5)
+
+
 def test_same_under_transformations():
     images, xy = RANDOM.random((8, 7, 9, 3), np.float32), positions(-2, 10, (8, 5, 6))
     transforms.check_transforms(sampling.bilinear_sample, images, xy)

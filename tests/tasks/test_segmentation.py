@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 from geoseg_jax.data.labels import label_table
 from geoseg_jax.presets import segmentation as presets
 from geoseg_jax.tasks import segmentation
+from tests import test_configs as configs
 
 TABLE = label_table("camvid11")
 CLASSES = len(TABLE.classes)
@@ -150,6 +151,29 @@ def test_normalising_twice_is_another_input(unet):
     assert np.any(np.asarray(once) != np.asarray(twice))
 
 
+def test_class_weights_and_smoothing_reach_the_loss_together(unet):
+    """With all logits 0 each class costs log C: the true one's weight, and the mean of all."""
+    _, variables = unet
+    weights = np.linspace(0.5, 3.0, CLASSES)
+    task = make(task__class_weights=tuple(weights), task__label_smoothing=0.2)
+    examples = batch(full=False)
+    flat = jax.tree.map(jnp.zeros_like, variables)
+    value, _ = jax.jit(task.loss)(flat, jax.random.key(1), examples)
+    true = weights[examples["label"][examples["label"] < CLASSES]]
+    expected = np.log(CLASSES) * (0.8 * true + 0.2 * weights.mean()).sum() / true.sum()
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+
+
+def test_the_public_codes_network_answers_at_the_pictures_size():
+    config = configs.get_config("segment_cityscapes", "preset=paper_code,encoder=tiny")
+    data = SimpleNamespace(train=SimpleNamespace(table=label_table("cityscapes19")))
+    task = segmentation.make(config, data)
+    variables = jax.eval_shape(task.init, jax.random.key(0), batch())
+    decoder = variables["params"]["decoder"]
+    assert "out" not in decoder
+    assert "project" in decoder
+
+
 def test_the_papers_numbers_come_from_the_same_pass():
     data = SimpleNamespace(train=SimpleNamespace(table=label_table("cityscapes34")))
     config = make_config(data__classes="cityscapes34")
@@ -158,7 +182,8 @@ def test_the_papers_numbers_come_from_the_same_pass():
     variables = jax.jit(task.init)(jax.random.key(0), examples)
     sums = jax.jit(task.evaluate)(variables, examples)
     numbers = task.summarise({k: np.asarray(v) for k, v in sums.items()})
-    assert {"paper_miou", "paper_pixel_accuracy", "miou"} <= set(numbers)
+    papers = {"paper_miou", "paper_pixel_accuracy"}
+    assert papers | {"miou", "miou_all_classes", "category_miou"} <= set(numbers)
 
 
 def test_pictures(unet):
