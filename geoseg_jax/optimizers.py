@@ -1,6 +1,7 @@
 """Optimisers on optax: a schedule, clipping, and rules that scale or freeze parameters by name."""
 
 import difflib
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -16,14 +17,32 @@ from geoseg_jax.settings import ConfigError
 # A ViT's vectors that are added to tokens or stand for them: several, but no layer's weights.
 EMBEDDINGS = ("pos_embed", "cls_token", "reg_token", "mask_token")
 
-Schedule = Callable[[jax.Array | int], jax.Array]
+Numbers = dict[str, Any]  # scalars, float32 or int32
+
+
+class Schedule(NamedTuple):
+    """A learning rate as a function of the steps done.
+
+    The numbers of a schedule are apart from its form: a compiled step takes them as an argument, so
+    that runs of another length or rate share its program.
+    """
+
+    form: Callable[[Numbers, jax.Array | int], jax.Array]  # (numbers, steps done) -> float32
+    numbers: Numbers
+
+    def __call__(self, count: jax.Array | int) -> jax.Array:
+        """The rate of the step that follows `count` steps, before the multipliers."""
+        return self.form(self.numbers, count)
 
 
 class Optimizer(NamedTuple):
-    """What the training step needs to turn gradients into new parameters."""
+    """What the training step needs to turn gradients into new parameters.
 
-    transform: optax.GradientTransformation
-    schedule: Schedule  # steps done -> learning rate of the next step, before the multipliers
+    transform.update takes the learning rate of the step as the keyword `rate`.
+    """
+
+    transform: optax.GradientTransformationExtraArgs
+    schedule: Schedule
     frozen_params: Any  # the tree of params with True where nothing is updated
     frozen_stats: Any  # the same for batch_stats
 
@@ -45,31 +64,55 @@ def make_schedule(config: Mapping[str, Any], steps: int) -> Schedule:
         rises linearly, reaching the peak with the last of them.
       steps: length of the training.
     """
-    peak, kind = config["learning_rate"], config.get("schedule", "constant")
-    warmup = config.get("warmup_steps", 0)
-    if kind == "constant":
-        after = optax.constant_schedule(peak)
-    elif kind == "cosine":
-        after = optax.cosine_decay_schedule(peak, max(1, steps - warmup))
-    elif kind == "poly":
-        power = config.get("power", 0.9)
-        after = optax.polynomial_schedule(peak, 0.0, power, max(1, steps - warmup))
-    elif kind == "step":
-        boundary = round(config.get("decay_at", 0.75) * steps)
-        factor = config.get("decay_factor", 0.1)
-        # Counted from the start of the training, warm-up included.
-        after = lambda count: jnp.where(count + warmup >= boundary, peak * factor, peak)  # noqa: E731
-    else:
+    kind = config.get("schedule", "constant")
+    if kind not in _FORMS:
         raise ConfigError(
             f"config.optimizer.schedule={kind!r} must be 'constant', 'cosine', 'poly' or 'step'"
         )
+    peak, warmup = config["learning_rate"], config.get("warmup_steps", 0)
+    numbers = {"peak": np.float32(peak), "warmup": np.int32(warmup)}
+    if kind in ("cosine", "poly"):
+        numbers["length"] = np.int32(max(1, steps - warmup))
+    if kind == "poly":
+        numbers["power"] = np.float32(config.get("power", 0.9))
+    if kind == "step":
+        numbers["boundary"] = np.int32(round(config.get("decay_at", 0.75) * steps))
+        numbers["lower"] = np.float32(peak * config.get("decay_factor", 0.1))
+    return Schedule(functools.partial(_after_warmup, _FORMS[kind]), numbers)
 
-    def schedule(count: jax.Array | int) -> jax.Array:
-        rising = peak * (count + 1) / max(1, warmup)
-        later = after(jnp.maximum(count - warmup, 0))
-        return jnp.asarray(jnp.where(count < warmup, rising, later), jnp.float32)
 
-    return schedule
+def _after_warmup(
+    form: Callable[[Numbers, jax.Array], jax.Array], numbers: Numbers, count: jax.Array | int
+) -> jax.Array:
+    peak, warmup = numbers["peak"], numbers["warmup"]
+    rising = peak * (count + 1) / jnp.maximum(warmup, 1)
+    later = form(numbers, jnp.maximum(count - warmup, 0))
+    return jnp.asarray(jnp.where(count < warmup, rising, later), jnp.float32)
+
+
+def _cosine(numbers: Numbers, count: jax.Array) -> jax.Array:
+    done = jnp.minimum(count, numbers["length"])
+    return numbers["peak"] * (0.5 * (1 + jnp.cos(jnp.pi * done / numbers["length"])))
+
+
+def _poly(numbers: Numbers, count: jax.Array) -> jax.Array:
+    left = 1 - jnp.minimum(count, numbers["length"]) / numbers["length"]
+    return numbers["peak"] * left ** numbers["power"]
+
+
+def _step(numbers: Numbers, count: jax.Array) -> jax.Array:
+    # Counted from the start of the training, warm-up included.
+    falls = count + numbers["warmup"] >= numbers["boundary"]
+    return jnp.where(falls, numbers["lower"], numbers["peak"])
+
+
+# (numbers, steps done after the warm-up) -> learning rate.
+_FORMS = {
+    "constant": lambda numbers, count: numbers["peak"],
+    "cosine": _cosine,
+    "poly": _poly,
+    "step": _step,
+}
 
 
 def multipliers(rules: Sequence[tuple[str, float]], params: Any) -> Any:
@@ -161,7 +204,6 @@ def make_optimizer(
     scale = multipliers(rules, params)
     layers = layer_multipliers(jax.tree.leaves(paths(params)), config.get("layer_decay", 1.0))
     scale = jax.tree.map(lambda m, name: m * layers[name], scale, paths(params))
-    schedule = make_schedule(config, steps)
     decay = config.get("weight_decay", 0.0)
     matrices = lambda tree: jax.tree.map(_decays, tree, paths(tree))  # noqa: E731
     parts = [_accumulate()] if config.get("accumulate_gradients") else []
@@ -177,7 +219,7 @@ def make_optimizer(
         raise ConfigError(
             f"config.optimizer.name={config['name']!r} must be 'adam', 'adamw' or 'sgd'"
         )
-    parts += [optax.scale_by_learning_rate(schedule)]
+    parts += [_descend()]
     labels = jax.tree.map(lambda m: "trained" if m else "frozen", scale)
     transform = optax.chain(
         optax.partition({"trained": optax.chain(*parts), "frozen": optax.set_to_zero()}, labels),
@@ -185,7 +227,7 @@ def make_optimizer(
     )
     return Optimizer(
         transform=transform,
-        schedule=schedule,
+        schedule=make_schedule(config, steps),
         frozen_params=jax.tree.map(lambda m: m == 0.0, scale),
         frozen_stats=_frozen_stats(params, batch_stats, rules),
     )
@@ -208,6 +250,18 @@ def _accumulate() -> optax.GradientTransformation:
         return total, total
 
     return optax.GradientTransformation(lambda params: jax.tree.map(jnp.zeros_like, params), update)
+
+
+def _descend() -> optax.GradientTransformationExtraArgs:
+    """Multiplies every update by minus `rate`, a keyword of update."""
+
+    def update(
+        updates: Any, state: optax.EmptyState, params: Any = None, *, rate: jax.Array, **others: Any
+    ) -> tuple[Any, optax.EmptyState]:
+        del params, others
+        return jax.tree.map(lambda u: jnp.asarray(-rate, u.dtype) * u, updates), state
+
+    return optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)
 
 
 def _scale_each(scale: Any) -> optax.GradientTransformation:

@@ -4,6 +4,7 @@ A run is a folder, the workdir. Started again with the same workdir it goes on f
 checkpoint with the same data and the same numbers; a finished one is left as it is.
 """
 
+import functools
 import pathlib
 import signal
 import time
@@ -25,6 +26,8 @@ from geoseg_jax.data.transforms import augmentation
 from geoseg_jax.evaluation import better, evaluate
 from geoseg_jax.interrupts import Interrupts
 from geoseg_jax.monitor import Monitor, Report, TrainingError, offending
+from geoseg_jax.optimizers import make_schedule
+from geoseg_jax.programs import Programs, key_of
 from geoseg_jax.progress import Progress
 from geoseg_jax.state import TrainState, select, sha256_of
 from geoseg_jax.tasks.base import Task
@@ -47,6 +50,9 @@ def run(
     task: Task | None = None,
     data: Any = None,
     devices: Sequence[jax.Device] | None = None,
+    *,
+    programs: Programs | None = None,
+    keep_checkpoints: bool = True,
 ) -> Result:
     """Trains, or goes on with training, until config.train.steps; evaluates; writes it all down.
 
@@ -55,6 +61,9 @@ def run(
       workdir: the run's folder, on a file system that all processes see.
       task, data: in place of what config.task and config.data ask for.
       devices: in place of all devices.
+      programs: those of earlier runs in this process, which this one adds its own to.
+      keep_checkpoints: else none is written but those that config.train.checkpoint_every asks for
+        and that of a run that is stopped: the finished run has its results alone.
 
     Raises:
       ConfigError, DataError, CheckpointError, TrainingError: one line that names the cause and
@@ -77,7 +86,17 @@ def run(
             return Result(found.step, found.finished, 0)
         for line in found.notes:
             say(line)
-        loop = _Loop(config, workdir, task, data, mesh, checkpoints, interrupts)
+        loop = _Loop(
+            config,
+            workdir,
+            task,
+            data,
+            mesh,
+            checkpoints,
+            interrupts,
+            programs or Programs(),
+            keep_checkpoints,
+        )
         try:
             return loop.run(found, papers)
         finally:
@@ -102,9 +121,12 @@ class _Loop:
         mesh: Mesh,
         checkpoints: Checkpoints,
         interrupts: Interrupts,
+        programs: Programs,
+        keep_checkpoints: bool,
     ) -> None:
         self.config, self.workdir, self.task, self.data = config, workdir, task, data
         self.mesh, self.checkpoints, self.interrupts = mesh, checkpoints, interrupts
+        self.programs, self.keep_checkpoints = programs, keep_checkpoints
         self.train = config.train
         self.best_metric = config.train.get("best_metric", "")
         self.signal = 0  # set after the same step on all processes
@@ -123,9 +145,10 @@ class _Loop:
             self._attend()
         self.monitor.drain()
         self._check_frozen()
-        self._save()
         self.writer.close()
-        say("saving…")
+        if self.keep_checkpoints or self.signal:
+            self._save()
+            say("saving…")
         self.checkpoints.close()
         return self._stopped() if self.signal else self._finish()
 
@@ -139,11 +162,7 @@ class _Loop:
         self.first_batch: dict[str, np.ndarray] | None = next(self.batches)
         divided = sharding.split(self.mesh)
         shapes = sharding.global_shapes(self.first_batch, divided)
-        self.optimizer = steps.make_optimizer_for(self.task, self.config, self.train.steps, shapes)
-        create, like = steps.make_state(
-            self.task, self.optimizer, self.config.seed, shapes, self.mesh
-        )
-        self.eval_step = steps.make_eval_step(self.task, self.mesh)
+        create, like = self._make_programs(shapes)
         self._check_best_metric(like)
         self.parents = meta.get("parents", [])
         self.state = self._first_state(create, like)
@@ -169,6 +188,22 @@ class _Loop:
         self.monitor = Monitor(
             self.train_step.names, on_step=self.progress.passed, on_failure=self._failed
         )
+
+    def _make_programs(
+        self, shapes: steps.Shapes
+    ) -> tuple[Callable[[int], TrainState], TrainState]:
+        """All but the training step; returns what steps.make_state does."""
+        task, config, mesh = self.task, self.config, self.mesh
+        key = key_of(config, task, shapes, mesh)
+        self.once = functools.partial(self.programs.once, key)
+        optimizer = self.once(
+            "optimizer", lambda: steps.make_optimizer_for(task, config, self.train.steps, shapes)
+        )
+        schedule = make_schedule(config.optimizer, self.train.steps)
+        self.optimizer = optimizer._replace(schedule=schedule)
+        self.eval_step = self.once("evaluation", lambda: steps.make_eval_step(task, mesh))
+        self.picture_step = self.once("pictures", lambda: steps.make_picture_step(task, mesh))
+        return self.once("state", lambda: steps.make_state(task, self.optimizer, shapes, mesh))
 
     def _check_best_metric(self, like: TrainState) -> None:
         """Raises ConfigError where the task has no such number: now, not after hours."""
@@ -211,12 +246,12 @@ class _Loop:
             )
         )
 
-    def _first_state(self, create: Callable[[], TrainState], like: TrainState) -> TrainState:
+    def _first_state(self, create: Callable[[int], TrainState], like: TrainState) -> TrainState:
         if self.step:
             say(f"{self.workdir}: going on from step {self.step}")
             return self.checkpoints.restore(self.step, like)
         say("initialising…")
-        state = create()
+        state = create(self.config.seed)
         if self.config.get("init_from"):
             ancestor = transfer.read(self.config.init_from, self.config)
             taken = transfer.take(ancestor, like, self.config)
@@ -229,11 +264,14 @@ class _Loop:
     def _compile(self, like: TrainState, shapes: steps.Shapes) -> None:
         say(f"compiling the training step for {self.mesh.devices.size} device(s)…")
         start = time.monotonic()
+        program = self.once(
+            "training",
+            lambda: steps.compile_train_step(self.task, self.optimizer, like, shapes, self.mesh),
+        )
         self.train_step = steps.make_train_step(
-            self.task, self.optimizer, self.config.seed, like, shapes, self.mesh
+            program, self.config.seed, self.optimizer.schedule, self.mesh
         )
         say(f"compiled in {time.monotonic() - start:.1f} s")
-        self.picture_step = steps.make_picture_step(self.task, self.mesh)  # compiled when called
 
     def _make_writer(self) -> writers.Writer:
         if not sharding.is_first_process():
@@ -317,9 +355,15 @@ class _Loop:
                 self._pictures()
             if self._due("eval_every"):
                 self._evaluate()
-            is_best = self.best is not None and self.best["step"] == self.step
-            if self._due("checkpoint_every") or is_best:
+            if self._checkpoint_due():
                 self._save()
+
+    def _checkpoint_due(self) -> bool:
+        if not self.keep_checkpoints:
+            every = self.train.get("checkpoint_every", 0)
+            return bool(every and self.step % every == 0)
+        is_best = self.best is not None and self.best["step"] == self.step
+        return self._due("checkpoint_every") or is_best
 
     def _evaluate(self) -> None:
         """Evaluates the whole split; `evaluation` stays None where a process was asked to stop."""

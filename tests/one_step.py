@@ -36,7 +36,8 @@ def run(
     like = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state
     )
-    step = steps.make_train_step(task, optimizer, 0, like, shapes, mesh)
+    program = steps.compile_train_step(task, optimizer, like, shapes, mesh)
+    step = steps.make_train_step(program, 0, optimizer.schedule, mesh)
     arrays = sharding.to_devices(batch, mesh)
     state, report = step.run(state, arrays, steps.stop_flags(0, mesh))
     return jax.device_get(state), np.asarray(report)

@@ -61,7 +61,9 @@ def test_the_optimiser_applies_it_on_top_of_rules(name):
     def moved(weight_decay, gradient):
         optimizer = make_optimizer(config | {"weight_decay": weight_decay}, 10, params, {})
         grads = jax.tree.map(lambda p: jnp.full_like(p, gradient), params)
-        updates, _ = optimizer.transform.update(grads, optimizer.transform.init(params), params)
+        updates, _ = optimizer.transform.update(
+            grads, optimizer.transform.init(params), params, rate=optimizer.schedule(0)
+        )
         new = optax.apply_updates(params, updates)
         return jax.tree.map(lambda a, b: float(np.max(a - b)), params, new)
 

@@ -28,7 +28,9 @@ def build(steps=10, **changes):
 def update(optimizer, params=PARAMS, grads=GRADS, times=1):
     state = optimizer.transform.init(params)
     for _ in range(times):
-        updates, state = optimizer.transform.update(grads, state, params)
+        updates, state = optimizer.transform.update(
+            grads, state, params, rate=optimizer.schedule(0)
+        )
         params = optax.apply_updates(params, updates)
     return params
 
@@ -146,7 +148,9 @@ def accumulated(**changes):
     params, state, values = PARAMS, optimizer.transform.init(PARAMS), []
     for gradient in SEVERAL:
         grads = jax.tree.map(lambda p, g=gradient: jnp.full_like(p, g), params)
-        updates, state = optimizer.transform.update(grads, state, params)
+        updates, state = optimizer.transform.update(
+            grads, state, params, rate=optimizer.schedule(0)
+        )
         params = optax.apply_updates(params, updates)
         values.append(float(params["head"]["bias"][0]))
     return values

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from geoseg_jax import train
+from geoseg_jax.checkpoints import steps_in
 from geoseg_jax.data import leakage
 from geoseg_jax.data.source import BadRecord, DataError
 from geoseg_jax.evaluation import better
@@ -27,13 +28,14 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 ONE = slice(0, 1)
 
 
-def run(workdir, *, devices=ONE, task=None, data=None, **changes):
+def run(workdir, *, devices=ONE, task=None, data=None, keep_checkpoints=True, **changes):
     return train.run(
         tiny.make_config(**changes),
         workdir,
         task or tiny.make_task(),
         data or tiny.make_data(),
         jax.devices()[devices],
+        keep_checkpoints=keep_checkpoints,
     )
 
 
@@ -147,12 +149,28 @@ def test_sigterm_saves_and_the_next_start_goes_on_exactly(straight, tmp_path, mo
         assert read(tmp_path / "manifest.json")[key] == read(straight / "manifest.json")[key]
 
 
+def test_a_run_that_keeps_no_checkpoints_has_the_same_numbers(straight, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        stop_after(patch, 6)  # one evaluation, of the best so far, is behind it
+        stopped = run(tmp_path, keep_checkpoints=False, train__checkpoint_every=0)
+    assert (stopped.step, steps_in(tmp_path / "checkpoints")) == (6, [6])
+    run(tmp_path, keep_checkpoints=False, train__checkpoint_every=0)
+    assert steps_in(tmp_path / "checkpoints") == [6]
+    run(tmp_path / "through", keep_checkpoints=False, train__checkpoint_every=0)
+    assert steps_in(tmp_path / "through" / "checkpoints") == []
+    for workdir in (tmp_path, tmp_path / "through"):
+        assert numbers(workdir) == numbers(straight)
+        assert read(workdir / "eval.json") == read(straight / "eval.json")
+        for key in ("parameters_sha256", "parts_sha256"):
+            assert read(workdir / "manifest.json")[key] == read(straight / "manifest.json")[key]
+
+
 def test_a_signal_before_the_first_step_ends_at_once(tmp_path, monkeypatch, capsys):
     def compile_slowly(*_):
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(5)
 
-    monkeypatch.setattr(train.steps, "make_train_step", compile_slowly)
+    monkeypatch.setattr(train.steps, "compile_train_step", compile_slowly)
     with pytest.raises(SystemExit) as stopped:
         run(tmp_path)
     assert stopped.value.code == 130

@@ -10,8 +10,9 @@ import jax
 from absl import flags, logging
 from ml_collections import ConfigDict
 
-from geoseg_jax import manifest, settings, writers
+from geoseg_jax import manifest, settings, train, writers
 from geoseg_jax.command_line import quieten
+from geoseg_jax.programs import Programs
 from geoseg_jax.settings import ConfigError
 from geoseg_jax.study import (
     audit,
@@ -29,6 +30,7 @@ from geoseg_jax.study.budget import Cost
 from geoseg_jax.study.plan import Cell, Plan
 from geoseg_jax.study.run import Job
 from geoseg_jax.tell import tell
+from geoseg_jax.train import Result
 
 FAILED = 2  # exit code
 STUDY = "study.json"
@@ -83,8 +85,8 @@ def conduct(
         return 0
     workdir.mkdir(parents=True, exist_ok=True)
     manifest.write_json(workdir / STUDY, study)
-    train = functools.partial(_train, made, jobs, study, costs)
-    ended = _share(count, train, jobs) if count > 1 and len(jobs) > 1 else train(say)
+    work = functools.partial(_train, made, jobs, study, costs)
+    ended = _share(count, work, jobs) if count > 1 and len(jobs) > 1 else work(say)
     if jobs:
         say(_ending(jobs, ended, started))
     if ended.signal:
@@ -114,12 +116,20 @@ def _train(
     costs: Mapping[str, Cost],
     say: Callable[[str], None],
 ) -> run.Ended:
+    programs, keep = Programs(), study.get("keep_checkpoints", False)
+    kept = {str(job.workdir) for job in jobs if keep or not _ends_with_its_numbers(job, study)}
+
+    def train_one(config: ConfigDict, workdir: pathlib.Path) -> Result:
+        keeping = str(workdir) in kept
+        return train.run(config, workdir, programs=programs, keep_checkpoints=keeping)
+
     return run.work(
         made,
         jobs,
         say,
-        keep_checkpoints=study.get("keep_checkpoints", False),
-        after=functools.partial(_keep_panels, study=study, say=say),
+        run=train_one,
+        keep_checkpoints=keep,
+        after=functools.partial(_keep_panels, study=study, programs=programs, say=say),
         size=lambda job: budget.size(costs[job.id]),
     )
 
@@ -161,14 +171,24 @@ def _train_in_child(train: Callable[[Callable[[str], None]], run.Ended]) -> int:
     return 128 + ended.signal if ended.signal else 0
 
 
-def _keep_panels(job: Job, study: Mapping[str, Any], say: Callable[[str], None]) -> None:
-    """Of the first subset and seed alone, which stand for the others."""
+def _has_panels(job: Job, study: Mapping[str, Any]) -> bool:
+    """Cells of the first subset and seed alone, which stand for the others."""
     first = dict(zip(("subset", "seed"), plan.replicates(study)[0], strict=True))
-    count = study.get("panels", 0)
-    if not count or not isinstance(job, Cell) or not first.items() <= job.factors.items():
+    return bool(study.get("panels", 0)) and first.items() <= job.factors.items()
+
+
+def _ends_with_its_numbers(job: Job, study: Mapping[str, Any]) -> bool:
+    """Whether nothing is made of the trained weights but what the run itself writes down."""
+    return isinstance(job, Cell) and not _has_panels(job, study)
+
+
+def _keep_panels(
+    job: Job, study: Mapping[str, Any], programs: Programs, say: Callable[[str], None]
+) -> None:
+    if not isinstance(job, Cell) or not _has_panels(job, study):
         return
     try:
-        panels.keep(job, count)
+        panels.keep(job, study["panels"], programs)
     except Exception as error:  # of a picture for the report; the cell's numbers are there
         say(f"{job.id}: no panels for the report: {type(error).__name__}: {error}")
 

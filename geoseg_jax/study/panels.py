@@ -7,19 +7,21 @@ import jax
 import numpy as np
 from PIL import Image
 
-from geoseg_jax import checkpoints
+from geoseg_jax import checkpoints, sharding
 from geoseg_jax.data import make_data, pipeline
 from geoseg_jax.data.subsets import Subset
+from geoseg_jax.programs import Programs, key_of
 from geoseg_jax.study.plan import Cell
 from geoseg_jax.tasks import make_task
 
 FOLDER = "panels"
 
 
-def keep(cell: Cell, count: int) -> None:
+def keep(cell: Cell, count: int, programs: Programs | None = None) -> None:
     """Writes WORKDIR/panels/NUMBER-NAME.png: `count` evaluation examples as the task shows them.
 
     The examples are spread over the split, and so the same for all cells that are judged on it.
+    programs: see train.run.
     """
     data = make_data(cell.config)
     count = min(count, len(data.eval))
@@ -28,7 +30,10 @@ def keep(cell: Cell, count: int) -> None:
     folder = checkpoints.choose(cell.workdir, "latest", "panels")
     variables = checkpoints.read_variables(folder)
     task = make_task(cell.config, data)
-    shown = jax.jit(task.visualise)(variables, batch)
+    mesh = sharding.make_mesh(jax.devices()[:1])
+    key = key_of(cell.config, task, sharding.global_shapes(batch, sharding.split(mesh)), mesh)
+    draw = (programs or Programs()).once(key, "panels", lambda: jax.jit(task.visualise))
+    shown = draw(variables, batch)
     (cell.workdir / FOLDER).mkdir(exist_ok=True)
     for name, pictures in shown.items():
         for number, picture in enumerate(np.asarray(pictures)[:count]):

@@ -202,7 +202,7 @@ def _train(job: Job, hand: _Hand) -> tuple[str, float]:
 
 
 def _finished(job: Job) -> bool:
-    """Whether a run of the main command was finished here, whose checkpoints are gone."""
+    """Whether a run was finished here that kept no checkpoints, or whose checkpoints are gone."""
     done = manifest.read_json(job.workdir / "manifest.json")
     there = (job.workdir / "eval.json").exists() and not steps_in(job.workdir / "checkpoints")
     return bool(done) and there and done["step"] >= job.config.train.steps

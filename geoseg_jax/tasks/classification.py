@@ -65,7 +65,7 @@ def make(config: Any, data: Any) -> Task:
         shown = category_pictures.panel(batch["image"], batch["category"], answer, strips)
         return {"input": batch["image"], "answer": shown}
 
-    return Task(init, loss, evaluate, summarise, visualise)
+    return Task(init, loss, evaluate, summarise, visualise, holds=(names, words))
 
 
 def judge(logits: jax.Array, category: jax.Array, mask: jax.Array) -> Sums:

@@ -28,7 +28,13 @@ def make(config: Any, data: Any = None) -> Task:
     del data  # every batch carries all that this task needs
     arm = _SupervisedDepth(config)
     return Task(
-        arm.init, arm.loss, arm.evaluate, depth_scores.summarise, arm.visualise, arm.predict
+        arm.init,
+        arm.loss,
+        arm.evaluate,
+        depth_scores.summarise,
+        arm.visualise,
+        arm.predict,
+        holds=(),
     )
 
 

@@ -48,7 +48,7 @@ def make(config: Any, data: Any = None) -> Task:
             "config.task.scale_weights where that is 'concat'"
         )
     arm = _Flow(config)
-    return Task(arm.init, arm.loss, arm.evaluate, flow_scores.summarise, arm.visualise)
+    return Task(arm.init, arm.loss, arm.evaluate, flow_scores.summarise, arm.visualise, holds=())
 
 
 class _Flow:

@@ -43,7 +43,7 @@ def make(config: Any, data: Any = None) -> Task:
     """
     del data  # every batch carries all that this task needs
     arm = _Moco(config)
-    return Task(arm.init, arm.loss, arm.evaluate, summarise, arm.visualise)
+    return Task(arm.init, arm.loss, arm.evaluate, summarise, arm.visualise, holds=())
 
 
 class _Moco:

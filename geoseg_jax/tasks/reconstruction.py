@@ -30,7 +30,7 @@ def make(config: Any, data: Any = None) -> Task:
     """The task for one configuration; reads config.task and config.model."""
     del data  # every batch carries all that this task needs
     arm = _Reconstruction(config)
-    return Task(arm.init, arm.loss, arm.evaluate, summarise, arm.visualise)
+    return Task(arm.init, arm.loss, arm.evaluate, summarise, arm.visualise, holds=())
 
 
 class _Reconstruction:

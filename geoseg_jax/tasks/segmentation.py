@@ -24,7 +24,16 @@ def make(config: Any, data: Any) -> Task:
     data: its train source has `table`, the label table (see data.labels.LabelTable).
     """
     arm = _Segmentation(config, data.train)
-    return Task(arm.init, arm.loss, arm.evaluate, arm.summarise, arm.visualise, arm.predict)
+    weights = None if arm.weights is None else arm.weights.tolist()
+    return Task(
+        arm.init,
+        arm.loss,
+        arm.evaluate,
+        arm.summarise,
+        arm.visualise,
+        arm.predict,
+        holds=(repr(arm.table), weights),
+    )
 
 
 class _Segmentation:

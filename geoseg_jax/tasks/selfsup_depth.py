@@ -32,7 +32,9 @@ def make(config: Any, data: Any = None) -> Task:
     """
     videos = tuple(getattr(getattr(data, "train", None), "videos", ())) or ("camera",)
     arm = _SelfSupDepth(config, videos)
-    return Task(arm.init, arm.loss, arm.evaluate, arm.summarise, arm.visualise, arm.predict)
+    return Task(
+        arm.init, arm.loss, arm.evaluate, arm.summarise, arm.visualise, arm.predict, holds=videos
+    )
 
 
 def make_net(config: Any, videos: int) -> SelfSupDepthNet:

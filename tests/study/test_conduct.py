@@ -10,13 +10,15 @@ import shutil
 import pytest
 from ml_collections import ConfigDict
 
+from geoseg_jax import train
 from geoseg_jax.settings import ConfigError
 from geoseg_jax.study import audit, budget, conduct, guard, inside, panels, run, write
 from geoseg_jax.train import Result
 from tests.study.tiny_study import ARMS, plan, study
 
 
-def fake(config, workdir):
+def fake(config, workdir, **options):
+    del options
     workdir.mkdir(parents=True, exist_ok=True)
     chance = random.Random(f"{config.init_from[-20:]} {config.seed} {config.data.get('labels')}")
     found = {"miou": chance.random(), "pixel_accuracy": 0.5, "iou/road": 0.9, "iou/car": None}
@@ -29,7 +31,7 @@ def fake(config, workdir):
 def conducted(monkeypatch):
     """conduct.conduct on the tiny study, and the lines that it said."""
     monkeypatch.setattr(budget, "_counted", lambda config: 7e6)
-    monkeypatch.setattr(run, "work", functools.partial(run.work, run=fake))
+    monkeypatch.setattr(train, "run", fake)
 
     def start(workdir, config=None, **options):
         lines = []
@@ -145,13 +147,13 @@ def test_a_workdir_holds_one_study_to_which_arms_and_seeds_may_be_added(conducte
 
 
 def test_failures_make_another_exit_code_and_are_in_the_report(conducted, tmp_path, monkeypatch):
-    def failing(config, workdir):
+    def failing(config, workdir, **options):
         if "seed1" in workdir.name:
             raise ValueError("too much")
         return fake(config, workdir)
 
     with monkeypatch.context() as patch:
-        patch.setattr(run, "work", functools.partial(run.work.func, run=failing))
+        patch.setattr(train, "run", failing)
         code, text = conducted(tmp_path)
     assert code == conduct.FAILED
     assert "12 of 24 cells are missing or have failed" in text
@@ -175,7 +177,7 @@ def test_without_a_look_inside_the_rest_of_the_report_is_there(conducted, tmp_pa
 
 def test_panels_are_kept_of_the_first_seed(conducted, tmp_path, monkeypatch):
     kept = []
-    monkeypatch.setattr(panels, "keep", lambda cell, count: kept.append((cell.id, count)))
+    monkeypatch.setattr(panels, "keep", lambda cell, count, programs: kept.append((cell.id, count)))
     conducted(tmp_path, study(panels=2))
     assert len(kept) == 3 * 2 * 2
     assert {count for _, count in kept} == {2}
