@@ -30,6 +30,8 @@ class Task(NamedTuple):
     predict(variables, batch) -> {name: map}, for files; None where the task has nothing to write.
       segmentation: 'label', train ids uint8 of the size of batch['label'];
       depth: 'inverse_depth', 1 / metres float32 of the size of batch['image'].
+    network(variables, batch) -> the answer to batch['image'] as it is, in evaluation mode; see
+      calibration. None where its batch statistics can't be calibrated.
     """
 
     init: Callable[[jax.Array, Batch], Variables]
@@ -38,3 +40,4 @@ class Task(NamedTuple):
     summarise: Callable[[dict[str, float]], dict[str, float]]
     visualise: Callable[[Variables, Batch], dict[str, jax.Array]]
     predict: Callable[[Variables, Batch], dict[str, jax.Array]] | None = None
+    network: Callable[[Variables, Batch], jax.Array] | None = None

@@ -24,7 +24,8 @@ def make(config: Any, data: Any) -> Task:
     data: its train source has `table`, the label table (see data.labels.LabelTable).
     """
     arm = _Segmentation(config, data.train)
-    return Task(arm.init, arm.loss, arm.evaluate, arm.summarise, arm.visualise, arm.predict)
+    own = (arm.init, arm.loss, arm.evaluate, arm.summarise, arm.visualise, arm.predict)
+    return Task(*own, arm.network)
 
 
 class _Segmentation:
@@ -81,6 +82,9 @@ class _Segmentation:
 
     def predict(self, variables: Variables, batch: Batch) -> dict[str, jax.Array]:
         return {"label": self._answer(variables, batch).astype(jnp.uint8)}
+
+    def network(self, variables: Variables, batch: Batch) -> jax.Array:
+        return self.net.apply(variables, self._seen(unit(batch["image"])), train=False)
 
     def _answer(self, variables: Variables, batch: Batch) -> jax.Array:
         """Train ids, int32 [B, L_H, L_W], at the size of the labels."""
