@@ -25,6 +25,7 @@ from geoseg_jax import sharding, transfer
 from geoseg_jax.data.source import Source
 from geoseg_jax.data.subsets import Subset
 from geoseg_jax.models.norm import BatchNorm
+from geoseg_jax.settings import ConfigError
 from geoseg_jax.state import TrainState
 from geoseg_jax.tasks.base import Task
 
@@ -70,7 +71,15 @@ def calibrate_state(
     Args:
       batches: see `calibrate`.
       say: told what is done; an encoder without batch norm stays as it is, with the record {}.
+
+    Raises:
+      ConfigError: where the task has no `network`.
     """
+    if task.network is None:
+        raise ConfigError(
+            "config.transfer.statistics='calibrated': this task has no Task.network to look "
+            "through; set it to ''"
+        )
     if PART not in state.batch_stats:
         say("config.transfer.statistics: this encoder has no batch norm, nothing to calibrate")
         return state, {}

@@ -78,12 +78,10 @@ def places(entries: Mapping[str, Any]) -> list[Place]:
     found = {}
     for name in tensors:
         for layout in LAYOUTS:
-            prefix = name.removesuffix(layout.anchors[0])
-            if (
-                prefix != name
-                and prefix[-1:] in ("", ".")
-                and prefix + layout.anchors[1] in tensors
-            ):
+            first, second = layout.anchors
+            prefix = name.removesuffix(first)
+            whole_names = name.endswith(first) and prefix[-1:] in ("", ".")
+            if whole_names and prefix + second in tensors:
                 found[prefix] = _place(layout, prefix, tensors)
     return list(found.values())
 
@@ -157,20 +155,18 @@ def left_out(entries: Iterable[str], prefix: str, taken: Sequence[str]) -> tuple
       entries: names of `flatten`.
       taken: names under the prefix that are used, without it.
     """
-    used, found = set(taken), set()
-    for name in entries:
-        if name.startswith(prefix):
-            found |= {name} - {prefix + n for n in used}
-            continue
-        # The shortest part of the name that no name under the prefix begins with.
-        parts = name.split(".")
-        group = next(
-            g
-            for n in range(1, len(parts) + 1)
-            if not prefix.startswith((g := ".".join(parts[:n])) + ".")
-        )
-        found.add(group if group == name else f"{group}.*")
-    return tuple(sorted(found))
+    used = {prefix + name for name in taken}
+    return tuple(sorted({_group(name, prefix) for name in entries if name not in used}))
+
+
+def _group(name: str, prefix: str) -> str:
+    """A name, or with '.*' the shortest part of it that no name under the prefix begins with."""
+    if name.startswith(prefix):
+        return name
+    parts = name.split(".")
+    groups = (".".join(parts[:count]) for count in range(1, len(parts) + 1))
+    group = next((group for group in groups if not prefix.startswith(f"{group}.")), name)
+    return group if group == name else f"{group}.*"
 
 
 _TIMM = ((r"register_tokens$", "reg_token"),)  # DINOv2's own name

@@ -88,7 +88,8 @@ def leakage_warning(workdir: pathlib.Path) -> str:
     try:
         run = reads.read_run(workdir)
     except DataError:
-        return "not recorded whether test pictures were seen before"
+        told = ["not recorded whether test pictures were seen before"]
+        return "; ".join(told + _untrained_statistics(workdir))
     past = leakage.between(run.ancestors, run.eval)
     own = leakage.between([("", run.train)], run.eval)
     told = [f"pre-training saw {what}" for what in _seen(past)]
