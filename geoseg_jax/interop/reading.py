@@ -4,7 +4,6 @@ import hashlib
 import json
 import math
 import pathlib
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -13,15 +12,12 @@ from flax import traverse_util
 
 from geoseg_jax.interop import layouts, names, torch_files, vits
 from geoseg_jax.interop.errors import WeightsError
+from geoseg_jax.interop.selecting import MONODEPTH2_DECODER, Selected, select
 from geoseg_jax.interop.tensors import Storage, Tensor, item_size
 from geoseg_jax.models import resnet, unet
 
 WEIGHTS_FILE, DESCRIPTION_FILE = "weights.safetensors", "weights.json"
 MONODEPTH2_FILES = ("encoder.pth", "depth.pth")
-# The names of a ResNet's own arrays; whatever else is beside them is another part of a model.
-_RESNET = re.compile(r"(conv1|bn1|layer\d+)\.")
-# What monodepth2's encoder.pth holds beside the encoder, and the first name of its depth.pth.
-_MONODEPTH2_SIZES, _MONODEPTH2_DECODER = ("height", "width"), "decoder.0.conv.conv.weight"
 # Key of Weights.source -> what its entry in a file's metadata is called behind 'source'.
 _SOURCE = {"name": "", "sha256": "_sha256", "task": "_task"}
 _SAFETENSORS = {
@@ -121,7 +117,7 @@ def _read_file(path: pathlib.Path, normalisation: str, prefix: str) -> Weights:
             weights = _take_ours(entries, metadata, sha256)
         else:
             normalisation = normalisation or _normalisation(metadata)
-            weights = _convert(_select(entries, prefix), sha256, normalisation, entries, path)
+            weights = _convert(select(entries, prefix), sha256, normalisation, entries, path)
         return weights._replace(source=_source(metadata))
 
 
@@ -174,11 +170,11 @@ def _read_folder(folder: pathlib.Path, normalisation: str, prefix: str) -> Weigh
         return _convert(chosen, sha256, normalisation, {}, folder)
 
 
-def _select_monodepth2(path: pathlib.Path) -> "_Selected":
+def _select_monodepth2(path: pathlib.Path) -> Selected:
     """What a folder's encoder.pth or depth.pth holds."""
     with torch_files.naming(path):
-        found = _select(_load(path)[0], "")
-        part = "decoder" if _MONODEPTH2_DECODER in found.tensors else "resnet"
+        found = select(_load(path)[0], "")
+        part = "decoder" if MONODEPTH2_DECODER in found.tensors else "resnet"
         expected = "resnet" if path.name == MONODEPTH2_FILES[0] else "decoder"
         if found.kind not in ("monodepth2", "torchvision") or part != expected:
             raise WeightsError("is not monodepth2's file of that name; name the file itself")
@@ -218,114 +214,8 @@ def _tensor(dtype: str, shape: list[int], data: bytearray) -> Tensor:
     return Tensor(storage, kind, 0, tuple(shape), stride)
 
 
-class _Selected(NamedTuple):
-    """What to convert of a file.
-
-    kind, prefix, dropped: of Weights. vit: whether it is a ViT. tensors: by torchvision's, timm's
-    or, of a depth decoder, monodepth2's names.
-    """
-
-    kind: str
-    prefix: str
-    vit: bool
-    tensors: dict[str, Tensor]
-    dropped: tuple[str, ...]
-
-
-def _select(entries: Mapping[str, Any], prefix: str) -> _Selected:
-    """The one encoder of a file, or a depth decoder alone.
-
-    Raises:
-      WeightsError: where there is none, none is whole, or there are several.
-    """
-    found = layouts.places(entries)
-    if prefix:
-        found = layouts.at(found, prefix) or found
-    whole, problems = [], []
-    for place in found:
-        try:
-            _check(place)
-            whole.append(place)
-        except WeightsError as error:
-            where = f"under the prefix {place.prefix!r} " if place.prefix else ""
-            problems.append(f"{where}{error}")
-    if whole:
-        return _selected(layouts.choose(whole, prefix), entries)
-    if problems:
-        raise WeightsError(problems[0])
-    start = next((n for n in entries if n.endswith(_MONODEPTH2_DECODER)), None)
-    if start is None:
-        raise _unknown(entries)
-    before = start.removesuffix(_MONODEPTH2_DECODER)
-    if prefix:
-        raise WeightsError(f"has no encoder under the prefix {prefix!r}, only a depth decoder")
-    tensors = _under(entries, before)
-    tensors = {n: t for n, t in tensors.items() if n.startswith("decoder.")}
-    dropped = layouts.left_out(entries, before, tuple(tensors))
-    return _Selected("monodepth2", before, False, tensors, dropped)
-
-
-def _unknown(entries: Mapping[str, Any]) -> WeightsError:
-    tensors = sorted(name for name, entry in entries.items() if isinstance(entry, Tensor))
-    return WeightsError(
-        f"is of no known architecture (tensors: {', '.join(tensors[:3]) or 'none'}, ...); known "
-        f"are the residual networks {', '.join(names.residual_networks())} by torchvision's names, "
-        "whatever stands before these, monodepth2's depth decoder, and ViTs by the names of timm, "
-        "transformers and mmseg"
-    )
-
-
-def _under(entries: Mapping[str, Any], prefix: str) -> dict[str, Tensor]:
-    tensors = {n: t for n, t in entries.items() if isinstance(t, Tensor) and n.startswith(prefix)}
-    return {name[len(prefix) :]: tensor for name, tensor in tensors.items()}
-
-
-def _own(place: layouts.Place) -> tuple[str, dict[str, Tensor]]:
-    """The kind of an encoder, and of the tensors at its place those that are its own."""
-    if place.family == "vit":
-        return vits.select(place.tensors)[:2]
-    kind = "moco" if {"encoder_q", "base_encoder"} & set(place.prefix.split(".")) else "torchvision"
-    # PyTorch's batch norms count their batches; with a fixed momentum the count has no use.
-    return kind, {
-        name: tensor
-        for name, tensor in place.tensors.items()
-        if _RESNET.match(name) and not name.endswith(".num_batches_tracked")
-    }
-
-
-def _check(place: layouts.Place) -> None:
-    """Raises WeightsError where an encoder is not whole; reads no numbers."""
-    tensors = _own(place)[1]
-    if place.family == "vit":
-        vits.check(tensors)
-        return
-    shapes = {name: tensor.shape for name, tensor in tensors.items()}
-    encoder = names.recognise(shapes)
-    names.check(names.encoder_slots(encoder), shapes, f"a {encoder}")
-
-
-def _used(place: layouts.Place, tensors: Mapping[str, Tensor]) -> list[str]:
-    """The file's names, without the prefix, of what is converted; batches counted go with them."""
-    counters = [n for n in place.origins if n.endswith(".num_batches_tracked")]
-    return [origin for name in (*tensors, *counters) for origin in place.origins[name]]
-
-
-def _selected(place: layouts.Place, entries: Mapping[str, Any]) -> _Selected:
-    kind, tensors = _own(place)
-    before = place.prefix.removesuffix("encoder.")
-    depth = {n: t for n, t in _under(entries, before).items() if n.startswith("decoder.")}
-    sized = all(before + name in entries for name in _MONODEPTH2_SIZES)
-    if before == place.prefix or not (sized or _MONODEPTH2_DECODER in depth):
-        depth = {}
-    elif place.family == "resnet":
-        kind = "monodepth2"
-    rest = [n for n in entries if not (n.startswith(before) and n[len(before) :] in depth)]
-    dropped = layouts.left_out(rest, place.prefix, _used(place, tensors))
-    return _Selected(kind, place.prefix, place.family == "vit", tensors | depth, dropped)
-
-
 def _convert(
-    chosen: _Selected,
+    chosen: Selected,
     sha256: str,
     normalisation: str,
     every: Iterable[str],
@@ -345,7 +235,7 @@ def _convert(
         encoder = names.recognise(shapes)
         slots |= names.encoder_slots(encoder)
         what.append(f"a {encoder}")
-    if _MONODEPTH2_DECODER in shapes:
+    if MONODEPTH2_DECODER in shapes:
         slots |= _decoder_slots(shapes, encoder)
         what.append("monodepth2's depth decoder")
     names.check(slots, shapes, " with ".join(what))
@@ -362,7 +252,7 @@ def _decoder_slots(shapes: Mapping[str, tuple[int, ...]], encoder: str) -> Mappi
         shape = shapes.get(f"decoder.{2 * (4 - level)}.conv.conv.weight")
         return shape[0] if shape else unet.UNetDecoder.channels[level]
 
-    last = shapes[_MONODEPTH2_DECODER][1]
+    last = shapes[MONODEPTH2_DECODER][1]
     fitting = [kind for kind in names.residual_networks() if names.stage_channels(kind)[32] == last]
     if not encoder and not fitting:
         raise WeightsError(f"is a depth decoder on {last} channels, which no known encoder has")
