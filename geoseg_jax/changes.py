@@ -33,8 +33,8 @@ def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[A
 
 
 def is_off(value: Any) -> bool:
-    """Whether it is an empty sequence, as of what a setting without any asks for, or None."""
-    return value is None or (isinstance(value, list | tuple) and not value)
+    """Whether it is empty, a sequence or a word, as of a setting that asks for nothing, or None."""
+    return value is None or (isinstance(value, list | tuple | str) and not value)
 
 
 def check_resume(old: Mapping[str, Any], new: Mapping[str, Any], workdir: str) -> list[str]:

@@ -169,6 +169,10 @@ RULES: dict[str, Rule] = {
     "transfer.freeze": choice("all", "statistics"),
     "transfer.normalisation": choice("matching", "any"),
     "transfer.checkpoint": choice("latest", "best"),
+    "transfer.prefix": text,
+    "transfer.statistics": lambda v: (
+        None if v in ("", "calibrated") else "must be '' (as they come) or 'calibrated'"
+    ),
     "transfer.learning_rate_scale.encoder": POSITIVE,
     "transfer.learning_rate_scale.decoder": POSITIVE,
     "transfer.learning_rate_scale.head": POSITIVE,

@@ -171,6 +171,7 @@ def _check_pairs(flat: Mapping[str, Any]) -> None:
             f"config.transfer.frozen={flat['transfer.frozen']}: depth trains all of its parts; "
             "set it to ()"
         )
+    _check_transfer(flat)
     _check_supervised_depth(flat)
     _check_cameras(flat)
     _check_flow(flat)
@@ -185,6 +186,21 @@ def _check_pairs(flat: Mapping[str, Any]) -> None:
         raise ConfigError(
             f"config.optimizer.weight_decay={flat['optimizer.weight_decay']} has no effect with "
             "config.optimizer.name='adam'; use 'adamw' or set it to 0"
+        )
+
+
+def _check_transfer(flat: Mapping[str, Any]) -> None:
+    """Settings of what a run takes from elsewhere that would have no effect."""
+    if flat.get("transfer.prefix") and not flat.get("init_from"):
+        raise ConfigError(
+            f"config.transfer.prefix={flat['transfer.prefix']!r} has no effect without "
+            "config.init_from, the file that it is a prefix in; set it to ''"
+        )
+    task = flat.get("task.name", "segmentation")
+    if flat.get("transfer.statistics") and task != "segmentation":
+        raise ConfigError(
+            f"config.transfer.statistics={flat['transfer.statistics']!r} has no effect with "
+            f"config.task.name={task!r}, which trains its encoder; set it to ''"
         )
 
 

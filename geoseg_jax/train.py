@@ -16,7 +16,16 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from geoseg_jax import manifest, resume, settings, sharding, steps, transfer, writers
+from geoseg_jax import (
+    calibration,
+    manifest,
+    resume,
+    settings,
+    sharding,
+    steps,
+    transfer,
+    writers,
+)
 from geoseg_jax import tasks as all_tasks
 from geoseg_jax.checkpoints import Checkpoints
 from geoseg_jax.data import leakage, make_data, pipeline
@@ -164,7 +173,7 @@ class _Loop:
         shapes = sharding.global_shapes(self.first_batch, divided)
         create, like = self._make_programs(shapes)
         self._check_best_metric(like)
-        self.parents = meta.get("parents", [])
+        self.parents, self.calibration = meta.get("parents", []), meta.get("calibration", {})
         self.state = self._first_state(create, like)
         self._compile(like, shapes)
         self.no_stop = steps.stop_flags(0, self.mesh)
@@ -258,6 +267,11 @@ class _Loop:
             state = transfer.put(state, taken)
             self.parents = [transfer.lineage(ancestor, taken)]
             say(f"lineage: {transfer.write_lineage(self.parents)}")
+        if transfer.settings_of(self.config)["statistics"]:
+            batches = self._eval_batches(calibration.pictures(self.data.train))
+            state, self.calibration = calibration.calibrate_state(
+                state, self.task, batches, self.mesh, say
+            )
         say(transfer.describe(state, self.parents, self.config, self.optimizer))
         return state
 
@@ -410,6 +424,7 @@ class _Loop:
             "best": self.best,
             "frozen_sha256": self.frozen_sha256,
             "parents": self.parents,
+            "calibration": self.calibration,
         }
         self.checkpoints.save(self.step, self.state, meta, self.best and self.best["step"])
 
@@ -464,6 +479,7 @@ class _Loop:
             "parts_sha256": transfer.parts_sha256(self.state.params, self.state.batch_stats),
             "frozen_sha256": self.frozen_sha256,
             "parents": self.parents,
+            "calibration": self.calibration,
             "started": self.started,
             "finished": manifest.now(),
             "seconds": round(self.progress.seconds(), 1),

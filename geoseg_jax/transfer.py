@@ -30,6 +30,8 @@ def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
         "freeze": given.get("freeze", "all"),
         "normalisation": given.get("normalisation", "matching"),
         "checkpoint": given.get("checkpoint", "latest"),
+        "prefix": given.get("prefix") or "",
+        "statistics": given.get("statistics") or "",
         "learning_rate_scale": dict(given.get("learning_rate_scale", {})),
     }
 
@@ -93,22 +95,29 @@ def read(source: str, config: ConfigDict) -> Ancestor:
     Raises:
       CheckpointError, interop.WeightsError: where there is nothing that can be read.
     """
-    which = settings_of(config)["checkpoint"]
+    which, prefix = (settings_of(config)[key] for key in ("checkpoint", "prefix"))
     path = pathlib.Path(source).expanduser()
     if not path.exists():
         raise CheckpointError(f"config.init_from={source}: no such file or folder")
     run = read_run(source, which, f"config.transfer.checkpoint={which!r}")
+    if run is not None and prefix:
+        raise settings.ConfigError(
+            f"config.transfer.prefix={prefix!r} has no effect: config.init_from={source} is a run; "
+            "set it to ''"
+        )
     if run is not None:
         return run
-    weights = interop.read_weights(path)
+    weights = interop.read_weights(path, prefix=prefix)
     record = {
         "source": source,
         "kind": weights.kind,
         "encoder": weights.encoder,
         "sha256": weights.sha256,
         "converted_from": weights.source,
+        "prefix": weights.prefix,
         "left_out": list(weights.dropped),
         "changed": list(weights.changed),
+        "untrained_statistics": weights.untrained,
         "parents": [],
     }
     habits = {"normalisation": weights.normalisation}
@@ -237,6 +246,9 @@ def describe(
             # Set by a config's init= for transformers, and not where --config.init_from is given.
             how += f", layer decay {config.optimizer.get('layer_decay', 1.0):g}"
         lines.append(f"  {part:<8} {count:>12,} parameters  {how:<20} {start}")
+    for parent in parents:
+        if parent.get("untrained_statistics"):
+            lines.append(f"  WARNING: {parent['source']}: {parent['untrained_statistics']}")
     return "\n".join(lines)
 
 

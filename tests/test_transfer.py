@@ -11,9 +11,9 @@ from ml_collections import ConfigDict
 from geoseg_jax import interop, train, transfer
 from geoseg_jax.checkpoints import CheckpointError, read_variables, steps_in
 from geoseg_jax.settings import ConfigError
-from geoseg_jax.state import flat_arrays
+from geoseg_jax.state import TrainState, flat_arrays
 from tests import tiny
-from tests.interop import resnets
+from tests.interop import fabricate, resnets
 
 
 def run(workdir, task=None, **changes):
@@ -191,6 +191,32 @@ def test_sources_that_are_none(ancestor, tmp_path):
 def test_a_step_may_be_named(ancestor, tmp_path):
     run(tmp_path, init_from=ancestor / "checkpoints" / "3")
     assert read(tmp_path / "manifest.json")["parents"][0]["step"] == 3
+
+
+def test_a_prefix_tells_which_encoder_of_a_file_is_meant(ancestor, tmp_path):
+    arrays = resnets.torchvision("tiny", "ours.")
+    arrays |= {name.replace("ours.", "theirs."): array for name, array in arrays.items()}
+    fabricate.write_zip(tmp_path / "x.pth", fabricate.state_dict(arrays))
+    config = ConfigDict({"transfer": {"prefix": "ours."}})
+    record = transfer.read(str(tmp_path / "x.pth"), config).record
+    assert record["prefix"] == "ours."
+    assert "theirs.*" in record["left_out"]
+    with pytest.raises(interop.WeightsError, match=r"'ours\.', 'theirs\.'.*config.transfer.prefix"):
+        transfer.read(str(tmp_path / "x.pth"), ConfigDict())
+    with pytest.raises(ConfigError, match=r"prefix='ours\.' has no effect.* is a run"):
+        transfer.read(str(ancestor), config)
+
+
+def test_statistics_of_an_untrained_network_are_told(tmp_path):
+    arrays = resnets.torchvision("tiny")
+    for name in arrays:
+        if name.endswith(("running_mean", "running_var")):
+            arrays[name] = np.full_like(arrays[name], name.endswith("var"))
+    fabricate.write_zip(tmp_path / "x.pth", fabricate.state_dict(arrays))
+    record = transfer.read(str(tmp_path / "x.pth"), ConfigDict()).record | {"taken": {}}
+    assert record["untrained_statistics"].startswith("12 of 12 batch norms")
+    text = transfer.describe(TrainState(0, {}, {}, ()), [record], ConfigDict(), None)
+    assert text == f"  WARNING: {tmp_path}/x.pth: {record['untrained_statistics']}"
 
 
 def test_the_lineage_names_the_run_that_a_file_was_exported_from(tmp_path):

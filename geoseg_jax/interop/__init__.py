@@ -4,15 +4,21 @@
     python -m geoseg_jax.interop WORKDIR --to=torchvision --out=FILE.safetensors
     python -m geoseg_jax.interop WORKDIR --to=timm --out=FILE.safetensors
 
-What is read: state dicts of torchvision's ResNet-18, 34, 50 and 101 (.pth in any of PyTorch's three
-formats, or .safetensors), bare, under 'state_dict' or 'model', with or without DataParallel's
-'module.'; MoCo v2 checkpoints; monodepth2's encoder.pth and depth.pth. Which it is, is seen from
-names and shapes. ViTs of 16-pixel patches by timm's names: timm's own, DeiT's, DINO's and MAE's
-(pre-trained or fine-tuned), and DINOv2's with or without registers, whose 14-pixel patches are
-resampled: see `vits` for what is changed. Where neither the file nor the hub's config.json beside
-it shows who trained a ViT (timm's, DINO's bare backbone), say what its input is normalised by:
---normalisation=half for Google's, imagenet for DeiT's and DINO's. Nothing in a file is executed:
-see `unpickling`. What is written names in its metadata the file or the run that it comes from, and
+What is read: ResNet-18, 34, 50 and 101 by torchvision's names and ViTs by those of timm,
+transformers and mmseg, in a .pth of any of PyTorch's three formats or a .safetensors, whatever
+stands before the names: a training script's 'state_dict' or 'model', 'module.', 'backbone.'; the
+query encoder of MoCo v2 checkpoints, MoCo v3's base encoder, DINO's teacher, the encoder of
+DeepLabV3, segmentation_models.pytorch, SwAV, VISSL or solo-learn. The one prefix is taken under which an encoder is whole by names and
+shapes; what else the file holds is listed. Where there are several, say which:
+--prefix=state_dict_ema, or config.transfer.prefix in a run; see `layouts`. monodepth2's encoder.pth
+and depth.pth are read too, each alone or as a folder of both.
+
+ViTs have patches of 16 pixels; DINOv2's of 14 are resampled: see `vits` for what is changed. Where
+neither the file nor what the hub has beside it (config.json, preprocessor_config.json) shows who
+trained a ViT (timm's, DINO's bare backbone), say what its input is normalised by:
+--normalisation=half for Google's, imagenet for DeiT's and DINO's. Weights whose batch norms have
+the statistics of an untrained network are told of. Nothing in a file is executed: see `unpickling`.
+What is written names in its metadata the file or the run that it comes from, and
 a run that starts from it names that in turn.
 """
 

@@ -39,6 +39,12 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help="what the encoder expects of its input, where the file does not tell",
     )
     parser.add_argument(
+        "--prefix",
+        default="",
+        help="what stands before the encoder's names in the file, e.g. state_dict.encoder, where a "
+        "file holds several encoders; '.' where nothing does; default: the one that fits",
+    )
+    parser.add_argument(
         "--classes",
         type=int,
         default=0,
@@ -48,11 +54,13 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def read(source: str, normalisation: str = "") -> Weights:
+def read(source: str, normalisation: str = "", prefix: str = "") -> Weights:
     """Weights of a file, a folder of weights, or a run's checkpoint."""
     found = ancestors.read_run(source, "latest", "SOURCE")
     if found is None:
-        return read_weights(pathlib.Path(source).expanduser(), normalisation)
+        return read_weights(pathlib.Path(source).expanduser(), normalisation, prefix)
+    if prefix:
+        raise WeightsError(f"{source} is a run, where --prefix={prefix} has no effect; drop it")
     step = str(found.record["step"])
     path = pathlib.Path(source).expanduser().resolve()
     path = path if path.name == step else path / "checkpoints" / step
@@ -67,7 +75,8 @@ def read(source: str, normalisation: str = "") -> Weights:
 
 def run(flags: argparse.Namespace) -> str:
     """Converts, and returns a line about what was done."""
-    weights, name = read(flags.source, flags.normalisation), pathlib.Path(flags.source).name
+    weights = read(flags.source, flags.normalisation, flags.prefix)
+    name = pathlib.Path(flags.source).name
     if flags.encoder and weights.encoder != flags.encoder:
         found = f"a {weights.encoder}" if weights.encoder else "without an encoder"
         raise WeightsError(f"{flags.source} is {found}, not a {flags.encoder} as --encoder says")
@@ -77,8 +86,10 @@ def run(flags: argparse.Namespace) -> str:
         raise WeightsError(f"{flags.source} is a run: init_from takes it as it is; or add --to")
     done = write_weights(weights, flags.out, name)
     parts = ", ".join(f"{part} {count:,}" for part, count in done["parameters"].items())
-    left = f"; left out: {_some(weights.dropped)}" if weights.dropped else ""
+    left = f"; prefix {weights.prefix}" if weights.prefix else ""
+    left += f"; left out: {_some(weights.dropped)}" if weights.dropped else ""
     left += f"; changed: {', '.join(weights.changed)}" if weights.changed else ""
+    left += f"; WARNING: {weights.untrained}" if weights.untrained else ""
     return (
         f"{flags.out}: {weights.encoder or 'no encoder'} from {weights.kind}, parameters: {parts}; "
         f"input normalisation {weights.normalisation}; source sha256 {done['source_sha256']}{left}"

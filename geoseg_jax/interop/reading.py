@@ -1,24 +1,23 @@
-"""From a weights file to our variables: unwrap, recognise by names and shapes, convert."""
+"""From a weights file to our variables: find the encoder by names and shapes, convert it."""
 
 import hashlib
 import json
 import math
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import safetensors
 from flax import traverse_util
 
-from geoseg_jax.interop import names, torch_files, vits
+from geoseg_jax.interop import layouts, names, torch_files, vits
 from geoseg_jax.interop.errors import WeightsError
+from geoseg_jax.interop.selecting import MONODEPTH2_DECODER, Selected, select
 from geoseg_jax.interop.tensors import Storage, Tensor, item_size
 from geoseg_jax.models import resnet, unet
 
 WEIGHTS_FILE, DESCRIPTION_FILE = "weights.safetensors", "weights.json"
 MONODEPTH2_FILES = ("encoder.pth", "depth.pth")
-# Entries of a checkpoint that a state dict is found under.
-WRAPPERS = ("state_dict", "model", "teacher")
 # Key of Weights.source -> what its entry in a file's metadata is called behind 'source'.
 _SOURCE = {"name": "", "sha256": "_sha256", "task": "_task"}
 _SAFETENSORS = {
@@ -43,6 +42,7 @@ class Weights(NamedTuple):
       source: where this is a converted file, what it was: name and sha256 of a file; or of a run
         the name of its checkpoint, the sha256 of its parameters, and its task.
       changed: what was resampled or renamed to fit (see vits), a line each.
+      prefix: what stands before the encoder's names in the file, dicts in dicts joined by dots.
     """
 
     variables: dict[str, dict[str, Any]]
@@ -53,9 +53,28 @@ class Weights(NamedTuple):
     dropped: tuple[str, ...] = ()
     source: dict[str, str] | None = None
     changed: tuple[str, ...] = ()
+    prefix: str = ""
+
+    @property
+    def untrained(self) -> str:
+        """A warning where batch norms have the statistics that they begin with; '' otherwise.
+
+        By mean 0 and variance 1. A count of 0 batches says nothing where the statistics are others:
+        those who convert weights from elsewhere leave it at that.
+        """
+        layers = traverse_util.flatten_dict(
+            self.variables["batch_stats"], is_leaf=lambda _, tree: "mean" in tree
+        )
+        fresh = [s for s in layers.values() if not s["mean"].any() and (s["var"] == 1).all()]
+        if not fresh:
+            return ""
+        return (
+            f"{len(fresh)} of {len(layers)} batch norms have the statistics of an untrained "
+            "network, mean 0 and variance 1"
+        )
 
 
-def read_weights(path: str | pathlib.Path, normalisation: str = "") -> Weights:
+def read_weights(path: str | pathlib.Path, normalisation: str = "", prefix: str = "") -> Weights:
     """Reads weights from elsewhere, or converted ones, without executing anything.
 
     Args:
@@ -64,16 +83,20 @@ def read_weights(path: str | pathlib.Path, normalisation: str = "") -> Weights:
         `python -m geoseg_jax.interop` wrote.
       normalisation: what its encoder expects of the input, where the user knows better than what
         the file or its kind tells; '' otherwise.
+      prefix: of the encoder's names, where a file holds several encoders; see `layouts.at`. '' to
+        have it found.
 
     Raises:
       WeightsError: one line, where the file is missing, damaged, of an unknown architecture, has
-        missing or superfluous names or other shapes, or asks for anything to be executed.
+        missing or superfluous names or other shapes, holds several encoders and no prefix is given,
+        or asks for anything to be executed.
     """
     path = pathlib.Path(path)
     if not path.exists():
         raise WeightsError(f"{path} is not there: name a weights file or a folder of them")
     try:
-        weights = _read_folder(path) if path.is_dir() else _read_file(path, normalisation)
+        read = _read_folder if path.is_dir() else _read_file
+        weights = read(path, normalisation, prefix)
         return weights._replace(normalisation=normalisation) if normalisation else weights
     except OSError as error:
         raise WeightsError(f"{path} can't be read: {error.strerror or error}") from error
@@ -85,16 +108,22 @@ def sha256_of_file(path: pathlib.Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read_file(path: pathlib.Path, normalisation: str = "") -> Weights:
+def _read_file(path: pathlib.Path, normalisation: str, prefix: str) -> Weights:
     with torch_files.naming(path):
         entries, metadata = _load(path)
         sha256 = sha256_of_file(path)
-        if any(str(name).startswith("params/") for name in entries):
+        if any(name.startswith("params/") for name in entries):
+            _refuse_prefix(prefix, "was converted already")
             weights = _take_ours(entries, metadata, sha256)
         else:
             normalisation = normalisation or _normalisation(metadata)
-            weights = _convert(*_select(entries), sha256, normalisation, path)
+            weights = _convert(select(entries, prefix), sha256, normalisation, entries, path)
         return weights._replace(source=_source(metadata))
+
+
+def _refuse_prefix(prefix: str, why: str) -> None:
+    if prefix:
+        raise WeightsError(f"{why}, so that the prefix {prefix!r} has no effect; drop it")
 
 
 def source_metadata(source: Mapping[str, str]) -> dict[str, str]:
@@ -116,9 +145,9 @@ def _normalisation(metadata: Mapping[str, str]) -> str:
     return found
 
 
-def _read_folder(folder: pathlib.Path) -> Weights:
+def _read_folder(folder: pathlib.Path, normalisation: str, prefix: str) -> Weights:
     if (folder / WEIGHTS_FILE).is_file():
-        return _read_file(folder / WEIGHTS_FILE)
+        return _read_file(folder / WEIGHTS_FILE, normalisation, prefix)
     paths = [folder / name for name in MONODEPTH2_FILES if (folder / name).is_file()]
     if not paths:
         raise WeightsError(
@@ -126,23 +155,34 @@ def _read_folder(folder: pathlib.Path) -> Weights:
             "weights file itself"
         )
     if len(paths) == 1:
-        return _read_file(paths[0])
-    tensors, dropped = {}, []
-    for path, start in zip(paths, ("conv1.", "decoder.0."), strict=True):
-        with torch_files.naming(path):
-            kind, found, left = _select(_load(path)[0])
-            if kind != "monodepth2" or not any(name.startswith(start) for name in found):
-                raise WeightsError("is not monodepth2's file of that name; name the file itself")
-        tensors |= found
-        dropped += left
+        return _read_file(paths[0], normalisation, prefix)
+    with torch_files.naming(folder):
+        _refuse_prefix(prefix, "holds monodepth2's files")
+    encoder, decoder = (_select_monodepth2(path) for path in paths)
+    chosen = encoder._replace(
+        kind="monodepth2",
+        tensors=encoder.tensors | decoder.tensors,
+        dropped=encoder.dropped + decoder.dropped,
+    )
     lines = "".join(f"{path.name} {sha256_of_file(path)}\n" for path in sorted(paths))
     with torch_files.naming(folder):
         sha256 = hashlib.sha256(lines.encode()).hexdigest()
-        return _convert("monodepth2", tensors, tuple(dropped), sha256)
+        return _convert(chosen, sha256, normalisation, {}, folder)
+
+
+def _select_monodepth2(path: pathlib.Path) -> Selected:
+    """What a folder's encoder.pth or depth.pth holds."""
+    with torch_files.naming(path):
+        found = select(_load(path)[0], "")
+        part = "decoder" if MONODEPTH2_DECODER in found.tensors else "resnet"
+        expected = "resnet" if path.name == MONODEPTH2_FILES[0] else "decoder"
+        if found.kind not in ("monodepth2", "torchvision") or part != expected:
+            raise WeightsError("is not monodepth2's file of that name; name the file itself")
+        return found
 
 
 def _load(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """A file's entries, unwrapped, most of them Tensors; and the metadata of a .safetensors."""
+    """A file's entries by flat names, many of them Tensors; and the metadata of a .safetensors."""
     with open(path, "rb") as file:
         start = file.read(9)
     if not start:
@@ -150,14 +190,9 @@ def _load(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, str]]:
     if start[8:] == b"{":
         return _load_safetensors(path)
     value = torch_files.load(path)
-    while isinstance(value, dict):
-        inner = next((k for k in WRAPPERS if isinstance(value.get(k), dict)), None)
-        if inner is None:
-            break
-        value = value[inner]
     if not isinstance(value, dict):
         raise WeightsError(f"holds a {type(value).__name__.lower()} instead of a state dict")
-    return {str(name): entry for name, entry in value.items()}, {}
+    return layouts.flatten(value), {}
 
 
 def _load_safetensors(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, str]]:
@@ -179,64 +214,20 @@ def _tensor(dtype: str, shape: list[int], data: bytearray) -> Tensor:
     return Tensor(storage, kind, 0, tuple(shape), stride)
 
 
-def _select(entries: Mapping[str, Any]) -> tuple[str, dict[str, Tensor], tuple[str, ...]]:
-    """What to convert, under torchvision's names (and decoder.*): kind, tensors, names left out."""
-    tensors = {name: entry for name, entry in entries.items() if isinstance(entry, Tensor)}
-    dropped = [name for name in entries if name not in tensors]
-    # torch.nn.DataParallel puts this before every name.
-    if tensors and all(name.startswith("module.") for name in tensors):
-        tensors = {name.removeprefix("module."): t for name, t in tensors.items()}
-    for prefix in vits.PREFIXES:
-        inner = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
-        if vits.is_vit(inner):
-            dropped += [name for name in tensors if not name.startswith(prefix)]
-            tensors = inner
-    if vits.is_vit(tensors):
-        kind, tensors, left = vits.select(tensors)
-        return kind, tensors, tuple(sorted(dropped + left))
-    if "encoder_q.conv1.weight" in tensors:
-        kind, prefix = "moco", "encoder_q."
-        # The other encoder is a moving average of this one; the queue holds its answers.
-        other = [n for n in tensors if n.startswith(("encoder_k.", "queue"))]
-        dropped += {"encoder_k.*" if n.startswith("encoder_k.") else n for n in other}
-        tensors = {n: t for n, t in tensors.items() if n not in other}
-    elif "encoder.conv1.weight" in tensors:
-        kind, prefix = "monodepth2", "encoder."
-    elif "decoder.0.conv.conv.weight" in tensors:
-        kind, prefix = "monodepth2", ""
-    elif "conv1.weight" in tensors and "layer1.0.conv1.weight" in tensors:
-        kind, prefix = "torchvision", ""
-    else:
-        some = ", ".join(sorted(tensors)[:3]) or "none"
-        raise WeightsError(
-            f"is of no known architecture (tensors: {some}, ...); known are the residual networks "
-            f"{', '.join(names.residual_networks())} of torchvision, MoCo v2 and monodepth2, "
-            "monodepth2's depth decoder, and the ViTs of timm, DINO, DINOv2 and MAE"
-        )
-    tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
-    classifier = [n for n in tensors if n.startswith("fc.")]
-    dropped += [prefix + name for name in classifier]
-    # PyTorch's batch norms count their batches; with a fixed momentum the count has no use.
-    counters = [n for n in tensors if n.endswith(".num_batches_tracked")]
-    left = {*classifier, *counters}
-    # The order of names in a .safetensors changes from one reading to the next.
-    return kind, {n: t for n, t in tensors.items() if n not in left}, tuple(sorted(dropped))
-
-
 def _convert(
-    kind: str,
-    tensors: Mapping[str, Tensor],
-    dropped: tuple[str, ...],
+    chosen: Selected,
     sha256: str,
-    normalisation: str = "",
-    path: pathlib.Path | None = None,
+    normalisation: str,
+    every: Iterable[str],
+    path: pathlib.Path,
 ) -> Weights:
-    if vits.is_vit(tensors):
+    kind, prefix, vit, tensors, dropped = chosen
+    if vit:
         encoder, flat, changed = vits.convert(tensors)
-        normalisation = normalisation or vits.normalisation_of(kind, tensors, dropped, path)
+        normalisation = normalisation or vits.normalisation_of(kind, tensors, every, path)
         variables = traverse_util.unflatten_dict(flat) | {"batch_stats": {}}
         done = Weights(variables, kind, encoder, sha256, normalisation, dropped)
-        return done._replace(changed=changed)
+        return done._replace(changed=changed, prefix=prefix)
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
     slots: dict[str, names.Slot] = {}
     encoder, what = "", []
@@ -244,14 +235,14 @@ def _convert(
         encoder = names.recognise(shapes)
         slots |= names.encoder_slots(encoder)
         what.append(f"a {encoder}")
-    if "decoder.0.conv.conv.weight" in shapes:
+    if MONODEPTH2_DECODER in shapes:
         slots |= _decoder_slots(shapes, encoder)
         what.append("monodepth2's depth decoder")
     names.check(slots, shapes, " with ".join(what))
     flat = names.convert(slots, tensors)
     normalisation = normalisation or ("monodepth2" if kind == "monodepth2" else "imagenet")
     variables = {"params": {}, "batch_stats": {}} | traverse_util.unflatten_dict(flat)
-    return Weights(variables, kind, encoder, sha256, normalisation, dropped)
+    return Weights(variables, kind, encoder, sha256, normalisation, dropped, prefix=prefix)
 
 
 def _decoder_slots(shapes: Mapping[str, tuple[int, ...]], encoder: str) -> Mapping[str, names.Slot]:
@@ -261,7 +252,7 @@ def _decoder_slots(shapes: Mapping[str, tuple[int, ...]], encoder: str) -> Mappi
         shape = shapes.get(f"decoder.{2 * (4 - level)}.conv.conv.weight")
         return shape[0] if shape else unet.UNetDecoder.channels[level]
 
-    last = shapes["decoder.0.conv.conv.weight"][1]
+    last = shapes[MONODEPTH2_DECODER][1]
     fitting = [kind for kind in names.residual_networks() if names.stage_channels(kind)[32] == last]
     if not encoder and not fitting:
         raise WeightsError(f"is a depth decoder on {last} channels, which no known encoder has")

@@ -1,6 +1,7 @@
 """Tensors of a weights file, read only when their numbers are asked for."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -76,3 +77,17 @@ class Tensor(NamedTuple):
         strides = [s * vector.itemsize for s in self.stride]
         window = np.lib.stride_tricks.as_strided(vector[self.offset :], self.shape, strides)
         return np.array(window, order="C")
+
+
+def concatenate(tensors: Sequence[Tensor]) -> Tensor:
+    """Tensors of one number type, joined along their first axis, read only when that one is."""
+    first = tensors[0]
+    shape = (sum(t.shape[0] for t in tensors), *first.shape[1:])
+    dtype = {"float16": "float32", "bfloat16": "float32"}.get(first.dtype, first.dtype)
+
+    def read() -> bytes:
+        joined = np.concatenate([tensor.array() for tensor in tensors])
+        return joined.astype(np.dtype(DTYPES[dtype]).newbyteorder("<")).tobytes()
+
+    stride = tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
+    return Tensor(Storage(dtype, math.prod(shape), read), dtype, 0, shape, stride)

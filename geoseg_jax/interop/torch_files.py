@@ -120,7 +120,7 @@ def _load_zip(path: pathlib.Path) -> Any:
         return Storage(dtype, numel, functools.partial(archive.read, name), big_endian)
 
     pickled = io.BytesIO(archive.read(inside[0]))
-    return unpickling.unpickle(pickled, _CALLS, _SYMBOLS.__contains__, storage)
+    return unpickling.unpickle(pickled, _CALLS, _SYMBOLS.__contains__, storage, _holds_no_weights)
 
 
 def _load_pickles(path: pathlib.Path) -> Any:
@@ -144,7 +144,7 @@ def _load_pickles(path: pathlib.Path) -> Any:
         return Storage(dtype, count, lambda: _part(places[key], dtype, offset, count))
 
     sizes: dict[Any, tuple[str, int]] = {}
-    value = unpickling.unpickle(file, _CALLS, _SYMBOLS.__contains__, storage)
+    value = unpickling.unpickle(file, _CALLS, _SYMBOLS.__contains__, storage, _holds_no_weights)
     for key in plain():
         dtype, numel = sizes[key]
         places[key] = _read_storage(file, dtype, numel)
@@ -266,6 +266,30 @@ _CALLS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_parameter": _same,
     "torch._utils._rebuild_parameter_with_state": _same,
     "torch.nn.parameter.Parameter": _same,
-    # The flags of a training script, beside its state dicts: no more than a place in a dict here.
-    "argparse.Namespace": lambda *_: None,
+    "collections.Counter": _dict,
+    "collections.defaultdict": lambda *_: {},  # its items come afterwards
 }
+# What training scripts keep beside their state dicts: numbers, paths, times, containers, and the
+# packages that their settings are objects of. An Unread stands for each; none is made.
+_BUILTINS = ("set", "frozenset", "complex", "range", "slice", "bytearray", "object")
+_BUILTINS += ("bool", "int", "float", "str", "bytes", "list", "tuple", "dict")
+_BESIDE = {
+    *(f"{module}.{name}" for module in ("builtins", "__builtin__") for name in _BUILTINS),
+    *(f"numpy.{name}" for name in ("dtype", "ndarray", "float64", "float32", "int64", "bool_")),
+    *(
+        f"numpy.{core}.multiarray.{name}"
+        for core in ("core", "_core")
+        for name in ("scalar", "_reconstruct")
+    ),
+    *("_codecs.encode", "copyreg._reconstructor", "copy_reg._reconstructor", "typing.Any"),
+    *("collections.deque", "types.SimpleNamespace", "torch.device", "argparse.Namespace"),
+}
+_BESIDE_MODULES = (
+    *("pathlib.", "datetime.", "omegaconf.", "easydict.", "addict.", "yacs.config."),
+    *("mmcv.utils.config.", "mmengine.config.", "mmengine.logging.", "vissl.utils.hydra_config."),
+    *("pytorch_lightning.", "lightning.", "lightning_fabric."),
+)
+
+
+def _holds_no_weights(name: str) -> bool:
+    return name in _BESIDE or name.startswith(_BESIDE_MODULES)

@@ -2,8 +2,9 @@
 
 Python's unpickler imports and calls whatever a file asks for. This one walks through the file's
 instructions (as pickletools lists them) and builds numbers, strings, lists, tuples and dicts; what
-a file calls by name is looked up in the caller's table and refused where it isn't there. Nothing is
-ever imported, and no attribute is ever set.
+a file calls by name is looked up in the caller's table and refused where it isn't there. Settings
+of a training script (a path, a NumPy number) are passed over: an `Unread` takes their place.
+Nothing is ever imported, and no attribute is ever set.
 """
 
 import pickletools
@@ -15,6 +16,12 @@ from geoseg_jax.interop.errors import WeightsError
 
 class Symbol(NamedTuple):
     """A name that a pickle mentions, as in 'torch.FloatStorage': a name and nothing more."""
+
+    name: str
+
+
+class Unread(NamedTuple):
+    """The place of an object that holds no weights, by the name of its class; it keeps nothing."""
 
     name: str
 
@@ -41,6 +48,7 @@ def unpickle(
     calls: Calls,
     symbols: Callable[[str], bool],
     persistent: Callable[[Any], Any] | None = None,
+    passed_over: Callable[[str], bool] = lambda _: False,
 ) -> Any:
     """The next object of a file, which is left behind its last byte.
 
@@ -49,13 +57,15 @@ def unpickle(
       calls: name -> what stands in for the function or class of that name.
       symbols: whether a name that isn't called is known; it becomes a Symbol.
       persistent: what an identifier of something outside the pickle stands for.
+      passed_over: whether what the class or function of that name would make holds no weights; it
+        becomes an Unread.
 
     Raises:
-      WeightsError: for a name that is neither in calls nor in symbols, and for anything else that
-        data doesn't need; nothing has been executed.
+      WeightsError: for a name that is none of these, and for anything else that data doesn't need;
+        nothing has been executed.
       Damaged: where the pickle is cut off or malformed.
     """
-    machine = _Machine(calls, symbols, persistent)
+    machine = _Machine(calls, symbols, persistent, passed_over)
     try:
         for opcode, argument, _ in pickletools.genops(file):
             if opcode.name == "STOP":
@@ -69,8 +79,11 @@ def unpickle(
 
 
 class _Machine:
-    def __init__(self, calls: Calls, symbols: Callable[[str], bool], persistent) -> None:
+    def __init__(
+        self, calls: Calls, symbols: Callable[[str], bool], persistent, passed_over
+    ) -> None:
         self.calls, self.symbols, self.persistent = calls, symbols, persistent
+        self.passed_over = passed_over
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
 
@@ -105,7 +118,7 @@ class _Machine:
         else:
             name, module = self.stack.pop(), self.stack.pop()
         full = f"{module}.{name}"
-        if full not in self.calls and not self.symbols(full):
+        if full not in self.calls and not self.symbols(full) and not self.passed_over(full):
             raise WeightsError(
                 f"asks for {full!r}, which holds no numbers; only tensors in plain containers are "
                 "read, and nothing was executed: save the state dict alone"
@@ -113,6 +126,8 @@ class _Machine:
         self.stack.append(Symbol(full))
 
     def _call(self, function: Any, arguments: Any) -> Any:
+        if isinstance(function, Symbol) and self.passed_over(function.name):
+            return Unread(function.name)
         if not isinstance(function, Symbol) or function.name not in self.calls:
             name = function.name if isinstance(function, Symbol) else type(function).__name__
             raise WeightsError(
@@ -153,10 +168,12 @@ class _Machine:
             stack.append(_pairs(self._since_mark()))
         elif name in ("APPEND", "APPENDS"):
             items = [stack.pop()] if name == "APPEND" else self._since_mark()
-            _expect(stack[-1], list).extend(items)
+            if not isinstance(stack[-1], Unread):
+                _expect(stack[-1], list).extend(items)
         elif name in ("SETITEM", "SETITEMS"):
             items = [stack.pop(-2), stack.pop()] if name == "SETITEM" else self._since_mark()
-            _expect(stack[-1], dict).update(_pairs(items))
+            if not isinstance(stack[-1], Unread):
+                _expect(stack[-1], dict).update(_pairs(items))
         else:
             raise WeightsError(f"uses the pickle instruction {name}, which tensors don't need")
 

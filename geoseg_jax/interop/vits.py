@@ -14,7 +14,7 @@ import functools
 import json
 import math
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -29,15 +29,12 @@ from geoseg_jax.models import encoders, positions, resnet
 from geoseg_jax.models.vit import PATCH
 from geoseg_jax.ops.sampling import resize_matrix
 
-# Where a student and its teacher lie side by side, the teacher's is the one that is used.
-PREFIXES = ("backbone.",)
 # Names, or beginnings of names, that belong to what isn't here: classifiers, heads of
-# self-supervision, MAE's decoder.
+# self-supervision, MAE's decoder, the pooling of transformers.
 _ELSEWHERE = (
     *("head.", "head_dist.", "pre_logits.", "dino_head.", "ibot_head.", "decoder_"),
-    "mask_token",
+    *("mask_token", "pooler.", "classifier."),
 )
-_OTHER_NAMES = {"register_tokens": "reg_token"}
 # Tensors whose shape is not that of our parameter.
 _SPECIAL = ("cls_token", "reg_token", "pos_embed", "patch_embed.proj.weight")
 
@@ -53,15 +50,10 @@ class Converted(NamedTuple):
     changed: tuple[str, ...]
 
 
-def is_vit(tensors: Mapping[str, Any]) -> bool:
-    """Whether these are names of a ViT."""
-    return {"patch_embed.proj.weight", "blocks.0.attn.qkv.weight"} <= set(tensors)
-
-
 def select(tensors: Mapping[str, Tensor]) -> tuple[str, dict[str, Tensor], list[str]]:
     """What to convert: kind (mae, dinov2 or timm), tensors by timm's names, names left out."""
     left = [name for name in tensors if name.startswith(_ELSEWHERE)]
-    taken = {_OTHER_NAMES.get(n, n): t for n, t in tensors.items() if n not in left}
+    taken = {name: tensor for name, tensor in tensors.items() if name not in left}
     if any(name.startswith("decoder_blocks.") for name in left):
         return "mae", taken, left
     patch = tensors["patch_embed.proj.weight"].shape[-1]
@@ -71,41 +63,53 @@ def select(tensors: Mapping[str, Tensor]) -> tuple[str, dict[str, Tensor], list[
 def normalisation_of(
     kind: str,
     tensors: Mapping[str, Tensor],
-    left: Sequence[str],
-    path: pathlib.Path | None = None,
+    every: Iterable[str],
+    path: pathlib.Path,
 ) -> str:
     """What a ViT expects of its input, where the file doesn't say so itself.
 
-    config.json beside the file, as the Hugging Face hub has it for timm's, is asked first. DINO,
-    DINOv2 and MAE take ImageNet's, where they can be seen to be that. Of others the two that are
-    common can't be told apart, with a classifier or without: so are Google's once timm leaves it
-    out, and DINO's where the file holds the bare backbone.
+    What the Hugging Face hub has beside the file is asked first: config.json for timm's,
+    preprocessor_config.json for those of transformers. DINO, DINOv2 and MAE take ImageNet's, where
+    they can be seen to be that. Of others the two that are common can't be told apart, with a
+    classifier or without: so are Google's once timm leaves it out, and DINO's where the file holds
+    the bare backbone.
 
     Args:
-      kind, tensors, left: of `select`; tensors that `convert` takes.
+      kind, tensors: of `select`; tensors that `convert` takes.
+      every: all names in the file.
       path: of the file.
 
     Raises:
       WeightsError: where it can't be known, with the remedy.
     """
-    config = path.with_name("config.json") if path is not None else None
-    if config is not None and config.is_file():
-        found = json.loads(config.read_text(encoding="utf-8"))
-        described = found.get("pretrained_cfg") if isinstance(found, dict) else None
-        if isinstance(described, dict) and {"mean", "std"} <= set(described):
-            return _known(tuple(described["mean"]), tuple(described["std"]))
-    if kind in ("mae", "dinov2") or _is_dino(left) or _is_mae(tensors):
+    described = _beside(path, "config.json").get("pretrained_cfg")
+    if isinstance(described, dict) and {"mean", "std"} <= set(described):
+        return _known(tuple(described["mean"]), tuple(described["std"]), "config.json")
+    described = _beside(path, "preprocessor_config.json")
+    if {"image_mean", "image_std"} <= set(described):
+        mean, std = tuple(described["image_mean"]), tuple(described["image_std"])
+        return _known(mean, std, "preprocessor_config.json")
+    every = list(every)
+    if kind in ("mae", "dinov2") or _is_dino(every) or _is_mae(tensors):
         return "imagenet"
+    last = any(name.endswith(("head.weight", "classifier.weight")) for name in every)
     raise WeightsError(
-        f"is a ViT with{'' if 'head.weight' in left else 'out'} a classifier, whose input may be "
+        f"is a ViT with{'' if last else 'out'} a classifier, whose input may be "
         "normalised by ImageNet's mean (DeiT, DINO) or to -1 to 1 (Google's); convert it with "
         "python -m geoseg_jax.interop and --normalisation=imagenet or --normalisation=half"
     )
 
 
-def _is_dino(left: Sequence[str]) -> bool:
+def _beside(path: pathlib.Path, name: str) -> dict[str, Any]:
+    """A JSON object beside a file; {} where there is none."""
+    file = path.with_name(name)
+    found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return found if isinstance(found, dict) else {}
+
+
+def _is_dino(every: Iterable[str]) -> bool:
     """By the perceptron behind its backbone, which training leaves in the file."""
-    return any(name.startswith(("head.mlp.", "dino_head.")) for name in left)
+    return any("head.mlp." in name or "dino_head." in name for name in every)
 
 
 def _is_mae(tensors: Mapping[str, Tensor]) -> bool:
@@ -116,36 +120,42 @@ def _is_mae(tensors: Mapping[str, Tensor]) -> bool:
     return math.isqrt(len(place)) ** 2 < len(place) and not place[0].any()
 
 
-def _known(mean: tuple[float, ...], std: tuple[float, ...]) -> str:
+def _known(mean: tuple[float, ...], std: tuple[float, ...], file: str) -> str:
     for name, known in resnet.NORMALISATIONS.items():
         if np.allclose((mean, std), known, atol=1e-4):
             return name
     raise WeightsError(
-        f"expects its input normalised by mean {mean} and deviation {std}, as config.json beside "
+        f"expects its input normalised by mean {mean} and deviation {std}, as {file} beside "
         f"it says; known are {', '.join(resnet.NORMALISATIONS)}"
     )
+
+
+def check(tensors: Mapping[str, Tensor]) -> str:
+    """Which encoder a file's tensors (of `select`) are; looks at names and shapes alone.
+
+    Raises:
+      WeightsError: where they are none of our ViTs, or not all of one.
+    """
+    shapes = {name: tensor.shape for name, tensor in _without_pooling(tensors).items()}
+    kind = recognise(shapes)
+    own = {name: slot for name, slot in slots(kind).items() if name not in _SPECIAL}
+    names.check(own, {n: s for n, s in shapes.items() if n not in _SPECIAL}, f"a {kind}")
+    return kind
 
 
 def convert(tensors: Mapping[str, Tensor]) -> Converted:
     """Our parameters from a file's tensors (of `select`).
 
     Raises:
-      WeightsError: where they are none of our ViTs, or not all of one, or not finite.
+      WeightsError: as of `check`, or where numbers are not finite.
     """
-    tensors, changed = dict(tensors), []
-    pooled = [n for n in tensors if n.startswith("fc_norm.")]
-    if pooled and "norm.weight" not in tensors:
-        # Fine-tuned on the mean of tokens, which was normalised where others normalise each token.
+    kind, changed = check(tensors), []
+    if "fc_norm.weight" in tensors and "norm.weight" not in tensors:
         changed.append("fc_norm -> norm")
-        tensors |= {n.removeprefix("fc_"): tensors.pop(n) for n in pooled}
-    shapes = {name: tensor.shape for name, tensor in tensors.items()}
-    kind = recognise(shapes)
+    tensors = _without_pooling(tensors)
     wanted = slots(kind)
-    own = {name: slot for name, slot in wanted.items() if name not in _SPECIAL}
+    flat = names.convert({n: s for n, s in wanted.items() if n not in _SPECIAL}, tensors)
     special = {name: slot for name, slot in wanted.items() if name in _SPECIAL}
-    shapes_left = {n: s for n, s in shapes.items() if n not in special}
-    names.check(own, shapes_left, f"a {kind}")
-    flat = names.convert(own, tensors)
     for name, slot in special.items():
         array = tensors[name].array().astype(np.float32)
         if not np.isfinite(array).all():
@@ -153,6 +163,13 @@ def convert(tensors: Mapping[str, Tensor]) -> Converted:
         flat[slot.path] = array
     changed += _fit(flat, special)
     return Converted(kind, flat, tuple(changed))
+
+
+def _without_pooling(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Fine-tuned on the mean of tokens, fc_norm normalises it where norm does each token."""
+    if "norm.weight" in tensors:
+        return dict(tensors)
+    return {n.removeprefix("fc_") if n.startswith("fc_norm.") else n: t for n, t in tensors.items()}
 
 
 def _fit(flat: dict[names.Path, np.ndarray], special: Mapping[str, names.Slot]) -> list[str]:

@@ -53,8 +53,10 @@ def write_weights(weights: Weights, folder: str | pathlib.Path, source: str) -> 
     description = described | {
         "sha256": sha256_of_file(path),
         "parameters": parts,
+        "prefix": weights.prefix,
         "left_out": list(weights.dropped),
         "changed": list(weights.changed),
+        "untrained_statistics": weights.untrained,
     }
     manifest.write_json(folder / DESCRIPTION_FILE, description)
     return description

@@ -88,19 +88,32 @@ def leakage_warning(workdir: pathlib.Path) -> str:
     try:
         run = reads.read_run(workdir)
     except DataError:
-        return "not recorded whether test pictures were seen before"
+        told = ["not recorded whether test pictures were seen before"]
+        return "; ".join(told + _untrained_statistics(workdir))
     past = leakage.between(run.ancestors, run.eval)
     own = leakage.between([("", run.train)], run.eval)
     told = [f"pre-training saw {what}" for what in _seen(past)]
     told += [f"in every arm, labelled and judged pictures share {what}" for what in _seen(own)]
     if past.unknown:
         told.append("what its weights from elsewhere were trained on is not recorded")
+    told += _untrained_statistics(workdir)
     if past.without_drive and any(trained.drives for _, trained in run.ancestors):
         told.append(
             f"the drive of {past.without_drive} test pictures is unknown, which pre-training may "
             "have seen"
         )
     return "; ".join(told)
+
+
+def _untrained_statistics(workdir: pathlib.Path) -> list[str]:
+    """A warning where a cell's weights came with the batch statistics of an untrained network, and
+    it was not told to compute its own.
+    """
+    papers = manifest.read_json(workdir / "manifest.json") or {}
+    if papers.get("calibration"):
+        return []
+    found = [parent.get("untrained_statistics") for parent in papers.get("parents", [])]
+    return [f"of its weights, {what}" for what in found if what]
 
 
 def _seen(shared: leakage.Shared) -> list[str]:

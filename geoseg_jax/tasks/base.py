@@ -32,6 +32,8 @@ class Task(NamedTuple):
       depth: 'inverse_depth', 1 / metres float32 of the size of batch['image'].
     holds: what these functions took of the data, as plain JSON: equal for equal functions, where
       configs are equal too (see programs.py). None: unknown.
+    network(variables, batch) -> the answer to batch['image'] as it is, in evaluation mode; see
+      calibration. None where its batch statistics can't be calibrated.
     """
 
     init: Callable[[jax.Array, Batch], Variables]
@@ -41,3 +43,4 @@ class Task(NamedTuple):
     visualise: Callable[[Variables, Batch], dict[str, jax.Array]]
     predict: Callable[[Variables, Batch], dict[str, jax.Array]] | None = None
     holds: Any = None
+    network: Callable[[Variables, Batch], jax.Array] | None = None

@@ -32,6 +32,7 @@ def make(config: Any, data: Any) -> Task:
         arm.summarise,
         arm.visualise,
         arm.predict,
+        network=arm.network,
         holds=(repr(arm.table), weights),
     )
 
@@ -94,6 +95,9 @@ class _Segmentation:
 
     def predict(self, variables: Variables, batch: Batch) -> dict[str, jax.Array]:
         return {"label": self._answer(variables, batch).astype(jnp.uint8)}
+
+    def network(self, variables: Variables, batch: Batch) -> jax.Array:
+        return self.net.apply(variables, self._seen(unit(batch["image"])), train=False)
 
     def _answer(self, variables: Variables, batch: Batch) -> jax.Array:
         """Train ids, int32 [B, L_H, L_W], at the size of the labels."""

@@ -95,9 +95,11 @@ def test_moco_takes_the_query_encoder_alone(tmp_path):
     found = read_weights(tmp_path / "moco.pth.tar")
     resnets.assert_is_encoder(found.variables, "tiny")
     assert found.kind == "moco"
+    module = "state_dict.module."
     assert set(found.dropped) == {
-        *(f"encoder_q.fc.{n}" for n in ("weight", "bias", "0.weight", "2.weight")),
-        *("encoder_k.*", "queue", "queue_ptr"),
+        *(f"{module}encoder_q.fc.{n}" for n in ("weight", "bias", "0.weight", "2.weight")),
+        *(f"{module}{name}" for name in ("encoder_k.*", "queue", "queue_ptr")),
+        *("epoch", "optimizer.*"),
     }
 
 

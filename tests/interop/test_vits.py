@@ -182,7 +182,8 @@ def test_maes_checkpoints(tmp_path, size):
     fabricate.write_zip(tmp_path / "x.pth", {"model": state, "epoch": 3, "args": flags})
     found = read_weights(tmp_path / "x.pth")
     assert found.kind == ("mae" if size == "whole" else "timm")
-    assert (found.encoder, found.normalisation, found.dropped) == ("vit_tiny", "imagenet", left)
+    assert (found.encoder, found.normalisation, found.prefix) == ("vit_tiny", "imagenet", "model.")
+    assert found.dropped == ("args", "epoch", *(f"model.{name}" for name in left))
     assert found.changed == (("fc_norm -> norm",) if size == "fine-tuned" else ())
     arrays = timm()
     arrays["pos_embed"][:, 0] = 0
@@ -218,7 +219,8 @@ def test_dinos_teacher_is_taken(tmp_path):
     states = {"student": fabricate.state_dict(student), "teacher": fabricate.state_dict(teacher)}
     fabricate.write_zip(tmp_path / "x.pth", states)
     found = read_weights(tmp_path / "x.pth")
-    assert found.dropped == ("head.mlp.0.weight",)
+    assert found.prefix == "teacher.backbone."
+    assert found.dropped == ("student.*", "teacher.head.*")
     kernel = found.variables["params"]["encoder"]["blocks_0"]["attn"]["proj"]["kernel"]
     np.testing.assert_array_equal(kernel, timm()["blocks.0.attn.proj.weight"].T)
 

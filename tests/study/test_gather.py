@@ -55,6 +55,17 @@ def test_a_drive_that_nobody_knows_may_have_been_seen(tmp_path):
     assert warning(tmp_path, [("P", Reads({"b": "h4"}))], tested=tested) == ""
 
 
+def test_weights_with_the_statistics_of_an_untrained_network_are_told_of(tmp_path):
+    parents = [{"source": "x.pth", "untrained_statistics": "20 of 20 batch norms are so"}]
+    (tmp_path / "manifest.json").write_text(json.dumps({"data": {}, "parents": parents}))
+    told = "of its weights, 20 of 20 batch norms are so"
+    assert gather.leakage_warning(tmp_path).endswith(told)
+    # Computed anew, they don't matter.
+    papers = {"data": {}, "parents": parents, "calibration": {"layers": 20}}
+    (tmp_path / "manifest.json").write_text(json.dumps(papers))
+    assert told not in gather.leakage_warning(tmp_path)
+
+
 def test_no_record_is_no_acquittal(tmp_path):
     told = "not recorded whether test pictures were seen before"
     assert gather.leakage_warning(tmp_path) == told
