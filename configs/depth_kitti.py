@@ -6,7 +6,9 @@
         --workdir=W --config.data.root=/data/kitti_raw
 
 Options behind the colon: geoseg_jax/presets/depth.py, with `supervised`
-geoseg_jax/presets/supervised_depth.py.
+geoseg_jax/presets/supervised_depth.py. `mono,poses=given` takes the car's motion from the GPS/IMU
+(the drives' folders oxts, calib_imu_to_velo.txt) in the pose network's place: depth is in metres,
+and is judged without median scaling.
 Papers: Godard et al., "Digging into Self-Supervised Monocular Depth Estimation", ICCV 2019; Lee et
 al., "From Big to Small" (BTS), arXiv:1907.10326.
 What to expect: monodepth2's absolute relative error on the Eigen test split at 640x192, without

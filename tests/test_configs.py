@@ -22,9 +22,21 @@ ARGUMENTS = {
     "classify_imagenet": ["class_folder,resnet50,init=W", "vit_tiny"],
     "classify_synthetic": ["smoke,tiny"],
     "depth_cityscapes": ["mono,preset=paper_code,tiny", "supervised,extra,tiny"],
-    "depth_kitti": ["mono,init=W", "stereo", "resnet50", "supervised,smoke,tiny"],
+    "depth_kitti": [
+        "mono,init=W",
+        "stereo",
+        "mono,poses=given",
+        "resnet50",
+        "supervised,smoke,tiny",
+    ],
     "depth_nyu": ["held_out,paper_code,tiny", "vit_tiny,smoke"],
-    "depth_synthetic": ["mono", "room", "stereo,vit_tiny", "supervised,room,berhu,tiny"],
+    "depth_synthetic": [
+        "mono",
+        "poses=given,smoke,tiny",
+        "room",
+        "stereo,vit_tiny",
+        "supervised,room,berhu,tiny",
+    ],
     "depth_video": ["learned,fov=90,tiny", "smoke,tiny"],
     "flow_chairs": ["strong,tiny", "smoke,tiny"],
     "flow_kitti": ["paper,init=W,pairs", "supervised,tiny"],
@@ -94,7 +106,9 @@ def abstract_batch(config):
         shape = tuple(sizes[axis] if axis in sizes else int(axis) for axis in field.axes)
         return jax.ShapeDtypeStruct(shape, field.dtype)
 
-    return {key: struct(FIELDS[key]) for key in KINDS[kind(config)][0] | {"id", "mask"}}
+    keys = KINDS[kind(config)][0] | {"id", "mask"}
+    keys |= {"source_poses"} if config.data.get("poses") else set()
+    return {key: struct(FIELDS[key]) for key in keys}
 
 
 def with_small_encoders(config):
@@ -220,6 +234,7 @@ def test_who_knows_the_camera_of_a_video():
 def test_stereo_is_judged_in_metres():
     assert get_config("depth_kitti", "mono").task.eval.median_scaling
     assert not get_config("depth_kitti", "mono_stereo").task.eval.median_scaling
+    assert not get_config("depth_kitti", "mono,poses=given").task.eval.median_scaling
 
 
 def test_an_argument_reads_like_the_row_that_it_makes():

@@ -64,6 +64,10 @@ class KittiTree:
         """Frame number -> velodyne scan, relative to the root."""
         return self._list(f"{drive}/velodyne_points/data", (".bin",))
 
+    def fixes(self, drive: str) -> dict[int, str]:
+        """Frame number -> record of the GPS/IMU, relative to the root."""
+        return self._list(f"{drive}/oxts/data", (".txt",))
+
     def improved(self, drive: str, side: str) -> dict[int, str]:
         """Frame number -> improved ground truth (data_depth_annotated), relative to the root."""
         date, name = drive.split("/")

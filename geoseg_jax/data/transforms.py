@@ -17,7 +17,7 @@ PADDING = (124, 116, 104)
 # What may be scaled and cropped, or is not of the picture's geometry at all.
 _SCALABLE = (
     *("image", "sources", "label", "label_size", "depth", "depth_size", *flow_maps.KEYS),
-    *("intrinsics", "stereo_pose", "category", "video", "id", "replaced"),
+    *("intrinsics", "stereo_pose", "source_poses", "category", "video", "id", "replaced"),
 )
 
 
@@ -260,6 +260,7 @@ def flip(record: Record) -> Record:
         "sources": lambda images: images[:, :, ::-1],
         "intrinsics": lambda matrix: _flip_intrinsics(matrix, width),
         "stereo_pose": lambda pose: _MIRROR @ pose @ _MIRROR,
+        "source_poses": lambda poses: _MIRROR @ poses @ _MIRROR,
         "depth": lambda depth: _flip_depth(depth, record.get("depth_size", depth.shape)),
         "constant_depth": lambda depth: depth[:, ::-1],
         "flow": lambda flow: flow[:, ::-1] * np.array([-1, 1], flow.dtype),

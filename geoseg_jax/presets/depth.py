@@ -18,6 +18,9 @@ VIEWS = {
 OPTIONS = sections.OPTIONS | {
     "views": ("mono_stereo", "mono", "stereo"),
     "decoder": DECODERS,
+    # Or given, by the records (KITTI's GPS/IMU, the synthetic world): no network learns them. Not
+    # among choices, since both words say something of a video's camera as well.
+    "poses": "learned",
 }
 
 
@@ -33,17 +36,19 @@ def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str,
       ValueError: for an unknown option or a bad value, see argument.parse.
     """
     options = argument.parse(arg, argument.override(OPTIONS, more), file)
+    given = options["poses"] == "given"
+    model = {k: v for k, v in MODEL.items() if not (given and k == "pose_encoder")}
     config = sections.assemble(
         options,
-        task=_TASK,
-        model=MODEL | decoder_of(options["encoder"], options["decoder"]),
-        data=DATA | VIEWS[options["views"]],
+        task=_TASK | {"poses": options["poses"]},
+        model=model | decoder_of(options["encoder"], options["decoder"]),
+        data=DATA | VIEWS[options["views"]] | {"poses": given},
         optimizer=OPTIMIZER,
         train=TRAIN,
     )
     suit_vit(config)
-    # The true baseline gives metres; without stereo the scale is unknown.
-    config.task.eval.median_scaling = options["views"] == "mono"
+    # The true baseline and given poses tell metres; without them the scale is unknown.
+    config.task.eval.median_scaling = options["views"] == "mono" and not given
     return config, options
 
 

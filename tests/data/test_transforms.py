@@ -31,6 +31,7 @@ def record(seed=0):
         "sources": g.integers(0, 256, (2, H, W, 3), np.uint8),
         "intrinsics": np.array([[5, 0, 2.2], [0, 5, 1.4], [0, 0, 1]], np.float32),
         "stereo_pose": pose,
+        "source_poses": np.stack([pose @ pose, np.linalg.inv(pose)]),
         "depth": depth,
         "depth_size": np.array((5, 7), np.int32),
         "constant_depth": g.uniform(1, 9, (H, W)).astype(np.float32),
@@ -54,14 +55,14 @@ def test_twice_is_the_identity():
 
 
 def test_a_point_appears_at_the_mirrored_pixel():
-    """In the target and, by the pose, in the stereo partner."""
+    """In the target and, by the poses, in the stereo partner and the source views."""
     before = record()
     after = flip(before)
     point = np.array([0.7, -0.4, 6.0, 1.0])
     mirrored = point * [-1, 1, 1, 1]
 
     def pixels(r, p):
-        seen = (p[:3], (r["stereo_pose"] @ p)[:3])
+        seen = (p[:3], *((pose @ p)[:3] for pose in (r["stereo_pose"], *r["source_poses"])))
         return np.array([(r["intrinsics"] @ s / s[2])[:2] for s in seen])
 
     expected = pixels(before, point)
