@@ -212,6 +212,11 @@ def _check_depth(flat: Mapping[str, Any]) -> None:
             "config.task.eval.median_scaling=False needs metres, which config.data.stereo=False "
             "cannot learn; set config.task.eval.median_scaling=True, or start from poses=given"
         )
+    if alone and flat.get("data.truth") == "none" and flat.get("task.eval.flip"):
+        raise ConfigError(
+            "config.task.eval.flip=True has no effect with config.data.truth='none', which is "
+            "judged by views; set it to False"
+        )
     for key in ("data.height", "data.width"):
         size = flat.get(key, 32)
         if size % 32 and flat.get("task.name") in DEPTH_TASKS:

@@ -22,21 +22,9 @@ ARGUMENTS = {
     "classify_imagenet": ["class_folder,resnet50,init=W", "vit_tiny"],
     "classify_synthetic": ["smoke,tiny"],
     "depth_cityscapes": ["mono,preset=paper_code,tiny", "supervised,extra,tiny"],
-    "depth_kitti": [
-        "mono,init=W",
-        "stereo",
-        "mono,poses=given",
-        "resnet50",
-        "supervised,smoke,tiny",
-    ],
+    "depth_kitti": ["mono,init=W", "stereo,improved", "mono,poses=given", "supervised,smoke,tiny"],
     "depth_nyu": ["held_out,paper_code,tiny", "vit_tiny,smoke"],
-    "depth_synthetic": [
-        "mono",
-        "poses=given,smoke,tiny",
-        "room",
-        "stereo,vit_tiny",
-        "supervised,room,berhu,tiny",
-    ],
+    "depth_synthetic": ["mono", "room", "stereo,vit_tiny", "supervised,room,berhu,tiny"],
     "depth_video": ["learned,fov=90,tiny", "smoke,tiny"],
     "flow_chairs": ["strong,tiny", "smoke,tiny"],
     "flow_kitti": ["paper,init=W,pairs", "supervised,tiny"],
@@ -235,6 +223,14 @@ def test_stereo_is_judged_in_metres():
     assert get_config("depth_kitti", "mono").task.eval.median_scaling
     assert not get_config("depth_kitti", "mono_stereo").task.eval.median_scaling
     assert not get_config("depth_kitti", "mono,poses=given").task.eval.median_scaling
+
+
+def test_improved_truth_is_judged_whole_as_the_literature_does():
+    for arm in ("mono", "supervised"):
+        for truth, crop, capped in (("eigen", "garg", True), ("improved", "none", False)):
+            config = get_config("depth_kitti", f"{arm},{truth}")
+            assert config.data.ground_truth == truth
+            assert (config.task.eval.crop, config.task.eval.cap_truth) == (crop, capped)
 
 
 def test_an_argument_reads_like_the_row_that_it_makes():

@@ -122,6 +122,12 @@ def test_given_poses_need_data_that_has_them_and_no_network():
         settings.check(config)
 
 
+def test_flip_is_for_depth_that_is_judged_by_depth():
+    settings.check(posed(eval={"flip": True}))
+    with pytest.raises(ConfigError, match=r"eval.flip=True has no effect .*truth='none'"):
+        settings.check(posed({"truth": "none"}, eval={"flip": True}))
+
+
 def test_random_windows_are_the_only_scaling():
     windows = {"scale": (), "crop": (), "crop_area": (0.08, 1.0)}
     settings.check(cropped(**windows, crop_views=2))

@@ -11,18 +11,18 @@ from ml_collections import ConfigDict
 
 from geoseg_jax.data import depth_maps, pictures
 from geoseg_jax.data.kitti_calibration import Cameras, read_cameras, read_velodyne
-from geoseg_jax.data.kitti_depth import project_scan, read_scan
+from geoseg_jax.data.kitti_depth import project_scan, project_scan_as_published, read_scan
 from geoseg_jax.data.kitti_poses import DrivePoses
 from geoseg_jax.data.kitti_tree import HOW_TO_GET, LAYOUT, Frame, KittiTree
 from geoseg_jax.data.source import BadRecord, DataError, Record, Source, left_out
 from geoseg_jax.data.splits import split_frames
 
-GROUND_TRUTH = ("auto", "improved", "velodyne")
+GROUND_TRUTH = ("auto", "improved", "velodyne", "eigen")
 _SIZES_IN_FINGERPRINT = 1000
 
 
 def resolve_ground_truth(tree: KittiTree, targets: Sequence[Frame], wanted: str) -> str:
-    """'improved' or 'velodyne'; 'auto' is improved where any target has it, so as never to mix.
+    """The truth itself for 'auto': improved where any target has it, else velodyne; never a mix.
 
     Raises DataError for another word.
     """
@@ -30,8 +30,14 @@ def resolve_ground_truth(tree: KittiTree, targets: Sequence[Frame], wanted: str)
         raise DataError(f"config.data.ground_truth={wanted!r} is none of {GROUND_TRUTH}")
     if wanted != "auto":
         return wanted
-    improved = any(t.number in tree.improved(t.drive, t.side) for t in targets)
-    return "improved" if improved else "velodyne"
+    if not any(t.number in tree.improved(t.drive, t.side) for t in targets):
+        return "velodyne"
+    logging.warning(
+        "config.data.ground_truth=auto found improved ground truth, which is judged with the crop "
+        "and cap of config.task.eval; published numbers take neither: choose the config's option "
+        "ground_truth=improved"
+    )
+    return "improved"
 
 
 def make(data: ConfigDict) -> tuple[Source, Source]:
@@ -104,7 +110,8 @@ class KittiSource:
     poses: records carry source_poses, from the drives' GPS/IMU; a view without a record of it is
     missing.
     ground_truth: `improved` (Uhrig et al., Sparsity Invariant CNNs, 3DV 2017), `velodyne` (one
-    raw scan), or `auto`: improved where any of the targets has it, else velodyne; never a mix.
+    raw scan), `eigen` (one raw scan as published numbers take it, `project_scan_as_published`), or
+    `auto`: improved where any of the targets has it, else velodyne; never a mix.
 
     Raises DataError where a calibration that is needed is missing or malformed.
     """
@@ -128,7 +135,8 @@ class KittiSource:
         self._offsets, self._stereo, self._with_depth = tuple(frames), stereo, with_depth
         self._full_depth = full_depth
         self._poses = DrivePoses(tree) if poses else None
-        self._improved = resolve_ground_truth(tree, targets, ground_truth) == "improved"
+        kind = resolve_ground_truth(tree, targets, ground_truth)
+        self._improved, self._as_published = kind == "improved", kind == "eigen"
         left_out: Counter[str] = Counter()
         self.targets: list[Frame] = []
         for target in targets:
@@ -209,6 +217,8 @@ class KittiSource:
             digest.update(b"depth of the pictures' size")
         if self._poses:
             digest.update(b"poses")
+        if self._with_depth and self._as_published:
+            digest.update(b"eigen")
         for target in self.targets:
             digest.update(f"{target}\n".encode())
         for date, cameras in sorted(self._cameras.items()):
@@ -299,7 +309,8 @@ class KittiSource:
             self._check_size(path, depth, target)
             return depth
         points = read_scan(self._tree.root / self._tree.scans(target.drive)[target.number])
-        return project_scan(points, self._velodyne[date][target.side], self._cameras[date].size)
+        project = project_scan_as_published if self._as_published else project_scan
+        return project(points, self._velodyne[date][target.side], self._cameras[date].size)
 
     def _check_size(self, path: pathlib.Path, picture: np.ndarray, frame: Frame) -> None:
         expected = self._cameras[_date(frame)].size

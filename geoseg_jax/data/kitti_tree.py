@@ -40,10 +40,11 @@ class Frame(NamedTuple):
 class KittiTree:
     """The files below one root. Folders are listed when first asked for and then remembered.
 
+    key: the setting to name in errors.
     Raises DataError where the root isn't there or holds no drive.
     """
 
-    def __init__(self, root: str | pathlib.Path):
+    def __init__(self, root: str | pathlib.Path, key: str = "config.data.root"):
         self.root = pathlib.Path(root).expanduser()
         self._listed: dict[str, dict[int, str]] = {}
         self.drives = sorted(
@@ -53,7 +54,7 @@ class KittiTree:
         )
         if not self.drives:
             state = "holds no drive" if self.root.is_dir() else "is not there"
-            where = f"config.data.root={str(root)!r}"
+            where = f"{key}={str(root)!r}"
             raise DataError(f"{where} {state}; looked for {LAYOUT}; {HOW_TO_GET}")
 
     def pictures(self, drive: str, side: str) -> dict[int, str]:

@@ -120,5 +120,7 @@ TASK = {
         "hue": 0.1,
         "probability": 0.5,
     },
-    "eval": {"min_depth": 1e-3, "max_depth": 80.0, "crop": "none", "median_scaling": False},
+    # cap_truth: truth beyond max_depth does not count; flip: blended with the mirror image's.
+    "eval": {"min_depth": 1e-3, "max_depth": 80.0, "cap_truth": True, "crop": "none"}
+    | {"median_scaling": False, "flip": False},
 }

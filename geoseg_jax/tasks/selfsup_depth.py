@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from geoseg_jax.models.depth import SelfSupDepthNet
 from geoseg_jax.ops import camera, disparity, reprojection
-from geoseg_jax.tasks import depth_scores, pictures, view_scores
+from geoseg_jax.tasks import depth_scores, inference, pictures, view_scores
 from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, Variables
 from geoseg_jax.tasks.examples import unit
 from geoseg_jax.tasks.jitter import jitter_views
@@ -139,9 +139,13 @@ class _SelfSupDepth:
 
     def predict(self, variables: Variables, batch: Batch) -> dict[str, jax.Array]:
         """Of the pictures alone, whatever else the batch holds."""
-        target = unit(batch["image"])
-        levels = self.net.apply(variables, target, train=False, method="disparities")
-        return {"inverse_depth": self._inverse_depth(levels[0].astype(jnp.float32))}
+
+        def network(images: jax.Array) -> jax.Array:
+            levels = self.net.apply(variables, images, train=False, method="disparities")
+            return self._inverse_depth(levels[0].astype(jnp.float32))
+
+        flip = self.task.eval.get("flip", False)
+        return {"inverse_depth": inference.inverse_depth(network, unit(batch["image"]), flip=flip)}
 
     def _predict(self, variables, target, sources, batch, *, train: bool):
         """(disparities, finest first, and poses [B, S, 4, 4]), and the changed collections."""

@@ -99,6 +99,25 @@ def test_given_poses_take_the_pose_networks_place(street):
     assert abs(true - stood) > 0.1 * stood
 
 
+@pytest.mark.parametrize("arm", ["stereo", "supervised"])
+def test_flip_in_evaluation_makes_a_picture_and_its_mirror_image_mirror_images(street, arm):
+    config = get_config("depth_synthetic", f"{arm},tiny,smoke")
+    batch = {key: jnp.asarray(value)[None] for key, value in street[0].items()}
+    mirrored = {key: jnp.asarray(value)[None] for key, value in flip(street[0]).items()}
+    batch |= {"sources": batch["sources"][:, :1]}
+    variables = jax.jit(make_task(config).init)(jax.random.key(0), batch)
+
+    def difference():
+        predict = jax.jit(make_task(config).predict)
+        one, other = (predict(variables, b)["inverse_depth"] for b in (batch, mirrored))
+        # Border columns apart, where each takes the other's one.
+        return np.abs(one / other[:, :, ::-1] - 1)[:, :, 20:-20].max()
+
+    assert difference() > 1e-3
+    config.task.eval.flip = True
+    assert difference() < 1e-4
+
+
 def test_near_is_bright_and_unknown_is_black():
     inverse = jnp.asarray([[[0.01, 0.5], [0.2, 0.0]]])
     picture = pictures.colour(inverse, inverse > 0).astype(int).sum(-1)[0]
