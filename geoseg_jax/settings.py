@@ -224,6 +224,12 @@ def _check_depth(flat: Mapping[str, Any]) -> None:
                 f"config.{key}={size} must be a multiple of 32, the encoder's largest stride; use "
                 f"{max(32, size // 32 * 32)} or {-(-size // 32) * 32}"
             )
+    for key, off in (("task.enlarged", "disparity"), ("task.align_corners", False)):
+        if flat.get("task.scales") == 1 and flat.get(key, off) != off:
+            raise ConfigError(
+                f"config.{key}={flat[key]!r} has no effect with config.task.scales=1, which is of "
+                f"the pictures' size; set it to {off!r}"
+            )
     if len(flat.get("model.decoder_channels", range(5))) != 5:
         raise ConfigError(
             f"config.model.decoder_channels={flat['model.decoder_channels']} must be five numbers, "
@@ -285,6 +291,11 @@ def _check_cameras(flat: Mapping[str, Any]) -> None:
             "config.data.frames=(-1, 1)"
         )
     learned = flat.get("task.intrinsics", "given")
+    if learned != "given" and flat.get("data.flip_vertical"):
+        raise ConfigError(
+            f"config.data.flip_vertical=True: config.task.intrinsics={learned!r} knows of pictures "
+            "mirrored left to right alone; set it to False"
+        )
     if learned != "given" and not flat.get("data.frames"):
         raise ConfigError(
             f"config.task.intrinsics={learned!r} needs a camera that turns, which a stereo pair "
@@ -482,9 +493,10 @@ def _check_crop_area(flat: Mapping[str, Any]) -> None:
                 "set it, as in (0.08, 1.0)"
             )
         return
-    for key in ("data.scale", "data.crop", "data.frames"):
+    for key in ("data.scale", "data.crop", "data.frames", "data.flip_vertical"):
         if flat.get(key):
+            off = False if flat[key] is True else ()
             raise ConfigError(
                 f"config.{key}={flat[key]} does not go with config.data.crop_area="
-                f"{flat['data.crop_area']}; set one of them to ()"
+                f"{flat['data.crop_area']}; set it to {off}, or crop_area to ()"
             )

@@ -12,6 +12,7 @@ import pytest
 
 from geoseg_jax.batch import FIELDS
 from geoseg_jax.data.labels import LabelTable, label_table
+from geoseg_jax.ops.disparity import disparity_to_depth
 from geoseg_jax.settings import check, check_warm_up
 from geoseg_jax.tasks import make_task
 
@@ -223,6 +224,16 @@ def test_stereo_is_judged_in_metres():
     assert get_config("depth_kitti", "mono").task.eval.median_scaling
     assert not get_config("depth_kitti", "mono_stereo").task.eval.median_scaling
     assert not get_config("depth_kitti", "mono,poses=given").task.eval.median_scaling
+
+
+def test_depth_of_the_papers_code_on_cityscapes_is_5_4_over_disparity():
+    """Of disparities 1 / 100 + (1 / 0.1 - 1 / 100) sigmoid."""
+    task = get_config("depth_cityscapes", "mono,paper_code").task
+    for sigmoid in (0.0, 0.3, 1.0):
+        depth = 5.4 / (0.01 + 9.99 * sigmoid)
+        assert disparity_to_depth(sigmoid, task.min_depth, task.max_depth) == pytest.approx(depth)
+    middle = disparity_to_depth(0.5, task.min_depth, task.max_depth)
+    assert task.initial_depth == pytest.approx(middle)  # where a network starts that is told none
 
 
 def test_improved_truth_is_judged_whole_as_the_literature_does():

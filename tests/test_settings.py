@@ -122,6 +122,19 @@ def test_given_poses_need_data_that_has_them_and_no_network():
         settings.check(config)
 
 
+def test_flips_and_scales_without_an_effect_are_refused():
+    video = {"frames": (-1, 1), "flip_vertical": True, "crop": (), "scale": ()}
+    config = cropped(**video) | {"task": {"name": "selfsup_depth", "intrinsics": "focal"}}
+    with pytest.raises(ConfigError, match=r"flip_vertical=True: config.task.intrinsics='focal'"):
+        settings.check(config)
+    config["task"] = {"name": "selfsup_depth", "scales": 1, "enlarged": "depth"}
+    with pytest.raises(ConfigError, match=r"enlarged='depth' has no effect .*set it to 'disparity"):
+        settings.check(config)
+    windows = {"scale": (), "crop": (), "crop_area": (0.08, 1.0), "flip_vertical": True}
+    with pytest.raises(ConfigError, match=r"flip_vertical=True does not go .*set it to False"):
+        settings.check(cropped(**windows))
+
+
 def test_flip_is_for_depth_that_is_judged_by_depth():
     settings.check(posed(eval={"flip": True}))
     with pytest.raises(ConfigError, match=r"eval.flip=True has no effect .*truth='none'"):

@@ -65,6 +65,9 @@ _TASK = {
     "ssim_weight": 0.85,
     "automask": True,
     "scales": 4,
+    # What is enlarged of the smaller scales, disparity or depth, and how.
+    "enlarged": "disparity",
+    "align_corners": False,
     "smoothness": 1e-3,
     "smoothness_order": 1,
     "min_depth": 0.1,  # metres, the range of the sigmoid

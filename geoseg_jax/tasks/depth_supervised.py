@@ -114,9 +114,14 @@ class _SupervisedDepth:
         return {"inverse_depth": inference.inverse_depth(network, unit(batch["image"]), flip=flip)}
 
     def _depth(self, level: jax.Array, height: int, width: int) -> jax.Array:
-        """Metres [B, height, width] of one scale's disparity, which is what is interpolated."""
-        full = sampling.resize_bilinear(level[..., None], height, width)[..., 0]
-        return disparity.disparity_to_depth(full, **self.range)
+        """Metres [B, height, width] of one scale; config.task.enlarged is what is interpolated."""
+        by_depth = self.task.get("enlarged", "disparity") == "depth"
+        maps = disparity.disparity_to_depth(level, **self.range) if by_depth else level
+        aligned = self.task.get("align_corners", False)
+        full = sampling.resize_bilinear(maps[..., None], height, width, align_corners=aligned)
+        return (
+            full[..., 0] if by_depth else disparity.disparity_to_depth(full[..., 0], **self.range)
+        )
 
 
 def _loss_of(task: Any) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Array]:

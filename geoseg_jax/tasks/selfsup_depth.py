@@ -93,6 +93,8 @@ class _SelfSupDepth:
             smoothness=task.smoothness,
             smoothness_order=task.smoothness_order,
             automask=task.automask,
+            enlarged=task.get("enlarged", "disparity"),
+            align_corners=task.get("align_corners", False),
         )
         cameras = {name: v.mean() for name, v in self._camera_numbers(variables).items()}
         return value, Aux(updated.get("batch_stats", {}), terms | cameras)
