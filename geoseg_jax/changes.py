@@ -29,12 +29,16 @@ def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[A
     """
     before, after = flatten(old), flatten(new)
     pairs = {k: (before.get(k), after.get(k)) for k in sorted(before.keys() | after.keys())}
-    return {k: (a, b) for k, (a, b) in pairs.items() if a != b and not (is_off(a) and is_off(b))}
+
+    def off(value: Any) -> bool:
+        return is_off(value) or value == ""
+
+    return {k: (a, b) for k, (a, b) in pairs.items() if a != b and not (off(a) and off(b))}
 
 
 def is_off(value: Any) -> bool:
-    """Whether it is empty, a sequence or a word, as of a setting that asks for nothing, or None."""
-    return value is None or (isinstance(value, list | tuple | str) and not value)
+    """Whether it is an empty sequence, as of what a setting without any asks for, or None."""
+    return value is None or (isinstance(value, list | tuple) and not value)
 
 
 def check_resume(old: Mapping[str, Any], new: Mapping[str, Any], workdir: str) -> list[str]:

@@ -30,4 +30,5 @@ def test_a_setting_that_is_off_may_be_lacking():
     """What was begun before there was such a setting goes on without it."""
     assert changes.changed({}, {"data": {"crop": ()}}) == {}
     assert changes.changed({"data": {"crop": []}}, {}) == {}
+    assert changes.changed({}, {"transfer": {"statistics": ""}}) == {}
     assert changes.changed({"data": {"crop": ()}}, {"data": {"crop": (32, 32)}}) != {}

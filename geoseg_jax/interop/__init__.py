@@ -8,10 +8,10 @@ What is read: ResNet-18, 34, 50 and 101 by torchvision's names and ViTs by those
 transformers and mmseg, in a .pth of any of PyTorch's three formats or a .safetensors, whatever
 stands before the names: a training script's 'state_dict' or 'model', 'module.', 'backbone.'; the
 query encoder of MoCo v2 checkpoints, MoCo v3's base encoder, DINO's teacher, the encoder of
-DeepLabV3, segmentation_models.pytorch, SwAV, VISSL or solo-learn. The one prefix is taken under which an encoder is whole by names and
-shapes; what else the file holds is listed. Where there are several, say which:
---prefix=state_dict_ema, or config.transfer.prefix in a run; see `layouts`. monodepth2's encoder.pth
-and depth.pth are read too, each alone or as a folder of both.
+DeepLabV3, segmentation_models.pytorch, SwAV, VISSL or solo-learn. The one prefix is taken under
+which an encoder is whole by names and shapes; what else the file holds is listed. Where there are
+several, say which: --prefix=state_dict_ema, or config.transfer.prefix in a run; see `layouts`.
+monodepth2's encoder.pth and depth.pth are read too, each alone or as a folder of both.
 
 ViTs have patches of 16 pixels; DINOv2's of 14 are resampled: see `vits` for what is changed. Where
 neither the file nor what the hub has beside it (config.json, preprocessor_config.json) shows who
