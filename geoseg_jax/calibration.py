@@ -1,9 +1,10 @@
-"""The encoder's batch statistics, computed anew on the training pictures before training starts.
+"""A frozen encoder's batch statistics, computed anew on the training pictures before training.
 
-A frozen encoder normalises by the statistics that it comes with: those of other pictures, or of
+Otherwise it normalises by the statistics that it comes with: those of other pictures, or of
 none where its weights are random. Arms then differ in how well old statistics suit new pictures,
 which is nothing that an arm has learned. `config.transfer.statistics='calibrated'` takes that away,
 for every arm of a study or for none (Li et al., arXiv:1603.04779, adapt networks by it alone).
+An encoder that learns has its statistics follow the pictures anyway, and keeps what it came with.
 
 What is computed: of every layer, the mean and the variance of its input over all pixels of all
 pictures, where every layer before it normalises by its own. A single batch of all pictures would be
@@ -27,7 +28,6 @@ from geoseg_jax.data.subsets import Subset
 from geoseg_jax.models.norm import BatchNorm
 from geoseg_jax.settings import ConfigError
 from geoseg_jax.state import TrainState
-from geoseg_jax.tasks.base import Task
 
 PART = "encoder"
 # Pictures at most, and their pixels, which stay in memory: 256 of 640x192, 64 of 2048x1024.
@@ -61,7 +61,7 @@ def pictures(source: Source) -> Subset:
 
 def calibrate_state(
     state: TrainState,
-    task: Task,
+    measure: Measure,
     batches: Iterable[Mapping[str, Any]],
     mesh: Mesh,
     say: Callable[[str], None],
@@ -69,34 +69,26 @@ def calibrate_state(
     """The state with the encoder's batch statistics of these pictures, and the manifest's record.
 
     Args:
-      batches: see `calibrate`.
+      measure, batches: see `calibrate`.
       say: told what is done; an encoder without batch norm stays as it is, with the record {}.
-
-    Raises:
-      ConfigError: where the task has no `network`.
     """
-    if task.network is None:
-        raise ConfigError(
-            "config.transfer.statistics='calibrated': this task has no Task.network to look "
-            "through; set it to ''"
-        )
     if PART not in state.batch_stats:
         say("config.transfer.statistics: this encoder has no batch norm, nothing to calibrate")
         return state, {}
     say("calibrating the encoder's batch norms on the training pictures…")
-    stats, count = calibrate(task.network, state.variables, batches, mesh)
+    stats, count = calibrate(measure, state.variables, batches, mesh)
     record = {"pictures": count, "layers": len(traverse_util.flatten_dict(stats)) // 2}
     say(f"calibrated {record['layers']} batch norms on {count} pictures")
     return transfer.put(state, {"batch_stats": {PART: stats}}), record
 
 
 def calibrate(
-    network: Network, variables: Mapping[str, Any], batches: Iterable[Mapping[str, Any]], mesh: Mesh
+    measure: Measure, variables: Mapping[str, Any], batches: Iterable[Mapping[str, Any]], mesh: Mesh
 ) -> tuple[dict[str, Any], int]:
     """Statistics of the encoder's batch norms on some pictures.
 
     Args:
-      network: see Network.
+      measure: see make_measure.
       variables: the model's, whose encoder has batch norms of models.norm.
       batches: this process's part of each, with 'image' and 'mask', read once and kept.
 
@@ -110,7 +102,6 @@ def calibrate(
     stats = traverse_util.flatten_dict(
         jax.tree.map(np.asarray, variables["batch_stats"][PART]), is_leaf=lambda _, v: "mean" in v
     )
-    measure = make_measure(network, mesh)
     measure.run(_with(variables, stats), kept[0])  # which tells the order
     unseen = ["/".join(layer) for layer in stats if layer not in measure.order]
     if unseen:
@@ -125,8 +116,17 @@ def calibrate(
     return traverse_util.unflatten_dict(stats), count
 
 
-def make_measure(network: Network, mesh: Mesh) -> Measure:
-    """A pass that looks at what goes into the encoder's batch norms, compiled when first called."""
+def make_measure(network: Network | None, mesh: Mesh) -> Measure:
+    """A pass that looks at what goes into the encoder's batch norms, compiled when first called.
+
+    Raises:
+      ConfigError: where the task has no such network.
+    """
+    if network is None:
+        raise ConfigError(
+            "config.transfer.statistics='calibrated': this task has no Task.network to look "
+            "through; set it to ''"
+        )
     order: list[Layer] = []
 
     def run(variables: Any, batch: Mapping[str, jax.Array]) -> dict[Layer, Any]:

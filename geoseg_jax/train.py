@@ -267,12 +267,22 @@ class _Loop:
             state = transfer.put(state, taken)
             self.parents = [transfer.lineage(ancestor, taken)]
             say(f"lineage: {transfer.write_lineage(self.parents)}")
-        if transfer.settings_of(self.config)["statistics"]:
-            batches = self._eval_batches(calibration.pictures(self.data.train))
-            state, self.calibration = calibration.calibrate_state(
-                state, self.task, batches, self.mesh, say
-            )
+        state = self._calibrated(state)
         say(transfer.describe(state, self.parents, self.config, self.optimizer))
+        return state
+
+    def _calibrated(self, state: TrainState) -> TrainState:
+        """With a frozen encoder's batch statistics of the training pictures, where asked for."""
+        given = transfer.settings_of(self.config)
+        if not given["statistics"] or calibration.PART not in given["frozen"]:
+            return state
+        batches = self._eval_batches(calibration.pictures(self.data.train))
+        measure = self.once(
+            "calibration", lambda: calibration.make_measure(self.task.network, self.mesh)
+        )
+        state, self.calibration = calibration.calibrate_state(
+            state, measure, batches, self.mesh, say
+        )
         return state
 
     def _compile(self, like: TrainState, shapes: steps.Shapes) -> None:

@@ -77,7 +77,8 @@ def batches(size):
 def calibrate(size, net=None):
     net = net or Net()
     mesh = sharding.make_mesh(jax.devices()[:1])
-    return calibration.calibrate(network(net), variables_of(net), batches(size), mesh)
+    measure = calibration.make_measure(network(net), mesh)
+    return calibration.calibrate(measure, variables_of(net), batches(size), mesh)
 
 
 def numpys(variables):
@@ -127,11 +128,11 @@ def test_a_layer_that_the_network_never_runs_is_refused():
 
 def test_an_encoder_without_batch_norm_is_told_of():
     state, said = TrainState(0, {}, {"decoder": {}}, ()), []
-    task = tiny.make_task()
+    mesh = sharding.make_mesh(jax.devices()[:1])
     with pytest.raises(settings.ConfigError, match=r"no Task\.network"):
-        calibration.calibrate_state(state, task, [], None, said.append)
-    task = task._replace(network=network(Net()))
-    same, record = calibration.calibrate_state(state, task, [], None, said.append)
+        calibration.make_measure(tiny.make_task().network, mesh)
+    measure = calibration.make_measure(network(Net()), mesh)
+    same, record = calibration.calibrate_state(state, measure, [], mesh, said.append)
     assert (same, record) == (state, {})
     assert "no batch norm, nothing to calibrate" in said[0]
 

@@ -13,7 +13,8 @@ def transfer(parts: tuple[str, ...], frozen: tuple[str, ...] = ()) -> dict[str, 
         "normalisation": "matching",
         "checkpoint": "latest",  # or 'best'
         "prefix": "",  # of the encoder's names in a file that holds several: interop/layouts.py
-        "statistics": "",  # batch norms' as they come; or 'calibrated' on the training pictures
+        # A frozen encoder's batch statistics: as they come, or 'calibrated' on the pictures.
+        "statistics": "",
         # Of config.optimizer.learning_rate.
         "learning_rate_scale": {"encoder": 1.0, "decoder": 1.0, "head": 1.0, "pose": 1.0},
     }
