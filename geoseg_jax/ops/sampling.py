@@ -139,13 +139,13 @@ def warp_with_flow(
 def resize_matrix(size_in: int, size_out: int, align_corners: bool = False) -> np.ndarray:
     """Weights [size_out, size_in] of linear interpolation along one axis, float64.
 
-    Output pixel i sits at (i + 0.5) * size_in / size_out - 0.5 of the input, clamped to it. With
-    align_corners the first and last pixels' centres fall on each other instead, and it sits at
-    i * (size_in - 1) / (size_out - 1).
+    Output pixel i sits at (i + 0.5) * size_in / size_out - 0.5 of the input, clamped to it; with
+    align_corners at i * (size_in - 1) / (size_out - 1).
     """
-    position = (np.arange(size_out) + 0.5) * (size_in / size_out) - 0.5
     if align_corners:
         position = np.arange(size_out) * ((size_in - 1) / max(size_out - 1, 1))
+    else:
+        position = (np.arange(size_out) + 0.5) * (size_in / size_out) - 0.5
     position = np.clip(position, 0, size_in - 1)
     low = np.minimum(np.floor(position).astype(int), max(size_in - 2, 0))
     weight = position - low
@@ -161,15 +161,15 @@ def resize_bilinear(
 ) -> jax.Array:
     """Resizes maps by linear interpolation between pixel centres, without antialiasing.
 
-    The same as torch's interpolate(mode="bilinear") with the same align_corners. Two products with
-    small constant matrices: dense, but on every device faster than gathers, above all backward,
-    where it is two products with their transposes.
+    The same as torch's interpolate(mode="bilinear", align_corners=...). Two products with small
+    constant matrices: dense, but on every device faster than gathers, above all backward, where
+    it is two products with their transposes.
 
     Args:
       maps: [..., h, w, C], finite (a value that is not spreads over its row and column).
       height: rows of the result.
       width: columns of the result.
-      align_corners: see resize_matrix.
+      align_corners: the centres of the corner pixels keep their place, not the picture's borders.
 
     Returns:
       [..., height, width, C] of the same dtype.
