@@ -74,11 +74,12 @@ def paper_numbers(
 ) -> tuple[jax.Array, jax.Array]:
     """Mean IoU and pixel accuracy of each image, as the paper's public code has them for KITTI.
 
-    Read in KITTI/train_utils.py and train_semantic.py of donglao/DepthToSemantic: a chosen class
-    that occurs neither in the image's truth nor in its prediction is left out of the image's mean;
-    one that is only predicted counts as 0. The union holds every pixel predicted as the class, also
-    those whose truth is ignored. Accuracy is the share of correct pixels among those with a true
-    class; a pixel that is unlabelled and predicted so is correct there (above, not below the line).
+    Equal to what KITTI/train_utils.py of donglao/DepthToSemantic returns (recorded in the tests)
+    with the classes that it averages over, LabelTable.paper_classes. A chosen class that occurs
+    neither in the image's truth nor in its prediction is left out of the image's mean; one that is
+    only predicted counts as 0. The union holds every pixel predicted as the class, also those whose
+    truth is ignored. Accuracy is the share of correct pixels among those with a true class; a pixel
+    that is unlabelled and predicted so is correct there (above, not below the line).
 
     Args:
       matrix: [..., C + 1, C], see `confusion_and_ignored`.
