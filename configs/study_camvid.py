@@ -11,6 +11,8 @@ eight subsets of labels with encoders of their own. What you don't have:
 --config.without="('nyu_depth',)". Options behind the colon:
   start         where depth and flow start: random (the default), imagenet (one more arm, the file
                 --config.roots.imagenet), or both, an arm each
+  sweep         first tries learning rates for each arm, on training labels that the result doesn't
+                use
   small         pictures of 120x96 and short runs, for two CPU cores
 Budget in pictures, with :small in floating-point operations. What :small gave in two hours is in
 docs/results.md, with three replicates on one encoder an arm: --config.factors.replicate="(0,1,2)"
@@ -21,11 +23,11 @@ yet run.
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument
-from geoseg_jax.presets.studies import enough, pace, short_cells, starts
+from geoseg_jax.presets.studies import enough, pace, short_cells, starts, sweep
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    known = {"small": False, "start": ("random", "imagenet", "both")}
+    known = {"small": False, "sweep": False, "start": ("random", "imagenet", "both")}
     options = argument.parse(arg, known, "study_camvid.py")
     small, start = options["small"], starts(options["start"])
     arms = _arms(small, start)
@@ -64,6 +66,7 @@ def get_config(arg: str = "") -> ConfigDict:
                 "replicate": enough(compared),
             },
             "panels": 4,
+            **sweep(options["sweep"]),
             "keep_checkpoints": False,
         }
     )

@@ -9,7 +9,8 @@ holds leftImg8bit, rightImg8bit, leftImg8bit_sequence, disparity, camera and gtF
 the colon: preset=controlled (the default) or paper_code, whose ImageNet arm's double normalisation
 is declared and told in the report. Arms that can't be had: --config.without="('imagenet',)".
 start=random, imagenet or both says where depth starts: random is the default of controlled,
-imagenet that of paper_code, whose scripts do so.
+imagenet that of paper_code, whose scripts do so. sweep first tries learning rates for each arm, on
+training labels that the result doesn't use.
 Replicates are as many as the permutation test needs for so many arms, each with a subset of labels
 and encoders of its own; --config.factors.pretraining_seed="(0,)" has one encoder an arm, and says
 nothing of others.
@@ -21,13 +22,14 @@ yet run.
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument
-from geoseg_jax.presets.studies import enough, started, starts
+from geoseg_jax.presets.studies import enough, started, starts, sweep
 
 
 def get_config(arg: str = "") -> ConfigDict:
     known = {
         "preset": ("controlled", "paper_code"),
         "start": ("auto", "random", "imagenet", "both"),
+        "sweep": False,
     }
     options = argument.parse(arg, known, "study_cityscapes.py")
     preset = options["preset"]
@@ -62,6 +64,7 @@ def get_config(arg: str = "") -> ConfigDict:
                 "replicate": enough(compared),
             },
             "panels": 4,
+            **sweep(options["sweep"], (3e-3, 1e-2, 3e-2)),
             "keep_checkpoints": False,
         }
     )

@@ -10,18 +10,20 @@ and inpainting learned from the footage; a file of weights, without which leave 
 --config.without="('weights',)". Choose the labels that you have:
 --config.factors.labels="(8,16,0)", 0 being all. Inpainting wants frames as pictures: with a video
 file, leave it out too. Depth starts from random weights; with :start=weights from that file, and
-with :start=both there is an arm of each.
+with :start=both there is an arm of each. With :sweep learning rates are tried for each arm first,
+on training labels that the result doesn't use.
 Budget in pictures. Hardware: a GPU, or patience; the dry run tells.
 """
 
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument
-from geoseg_jax.presets.studies import enough, starts
+from geoseg_jax.presets.studies import enough, starts, sweep
 
 
 def get_config(arg: str = "") -> ConfigDict:
     known = {"resolution": "320x256", "start": ("random", "weights", "both")}
+    known["sweep"] = False
     options = argument.parse(arg, known, "study_folder.py")
     start = starts(options["start"], "weights")
     height, width = argument.size(options["resolution"], "study_folder.py:resolution")
@@ -68,6 +70,7 @@ def get_config(arg: str = "") -> ConfigDict:
                 "replicate": enough(2 + len(start)),
             },
             "panels": 4,
+            **sweep(options["sweep"]),
             "keep_checkpoints": False,
         }
     )

@@ -16,6 +16,8 @@ Options behind the colon:
                 arm; what its ImageNet arm does otherwise is declared and told in the report
   start         where depth and flow start: random (the default of controlled), imagenet (that of
                 paper_code, whose scripts do so), or both, an arm each
+  sweep         first tries learning rates for each arm, on training labels that the result
+                doesn't use
 There are as many replicates as the permutation test needs for so many arms, nine or ten; the paper
 has four: --config.factors.seed="(0,1,2,3)" with paper_code. Encoders of their own cost controlled
 nine pre-trainings an arm; with --config.factors.pretraining_seed="(0,)" it has one, and all that it
@@ -28,20 +30,22 @@ not yet run. The dry run tells the cost on your machine.
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument
-from geoseg_jax.presets.studies import enough, started, starts
+from geoseg_jax.presets.studies import enough, started, starts, sweep
 
 
 def get_config(arg: str = "") -> ConfigDict:
     known = {
         "preset": ("controlled", "paper_code"),
         "start": ("auto", "random", "imagenet", "both"),
+        "sweep": False,
     }
     options = argument.parse(arg, known, "study_kitti.py")
     faulty = options["preset"] == "paper_code"
     auto = "imagenet" if faulty else "random"
     start = starts(auto if options["start"] == "auto" else options["start"])
     arms = [
-        arm | ({"start": start} if arm["name"][:4] in ("dept", "flow") else {}) for arm in _ARMS
+        arm | ({"start": start} if arm["name"].startswith(("depth", "flow")) else {})
+        for arm in _ARMS
     ]
     if faulty:
         arms[1]["target"] = {"task": {"normalise_twice": True}}
@@ -73,9 +77,13 @@ def get_config(arg: str = "") -> ConfigDict:
                 **({"subset": (-1,), "seed": runs} if faulty else {"replicate": runs}),
             },
             "panels": 4,
+            **sweep(options["sweep"], _RATES[options["preset"]]),
             "keep_checkpoints": False,
         }
     )
+
+
+_RATES = {"controlled": (3e-4, 1e-3, 3e-3), "paper_code": (3e-6, 1e-5, 3e-5)}
 
 
 def _contrasts(start: tuple[str, ...]) -> tuple[tuple[str, str], ...]:

@@ -14,6 +14,8 @@ of the official split 795, fine-tuned and frozen. Options behind the colon:
   start=random           where depth starts: random (the default), imagenet (one more arm, the file
                          --config.roots.imagenet), or both, an arm each. The paper's scripts start
                          from ImageNet
+  sweep                  first tries learning rates for each arm, on training labels that the result
+                         doesn't use
   small                  for two CPU cores: 96x64, 13 classes, short runs,
                          neither inpainting nor frozen encoders
 How the paper fine-tuned on NYUv2 is not in its public code, so that there is no preset=paper_code.
@@ -29,13 +31,13 @@ from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument
 from geoseg_jax.presets.readers import NYU_SPLITS
-from geoseg_jax.presets.studies import enough, pace, short_cells, started, starts
+from geoseg_jax.presets.studies import enough, pace, short_cells, started, starts, sweep
 
 
 def get_config(arg: str = "") -> ConfigDict:
     file = "study_nyu.py"
     known = {"split": tuple(NYU_SPLITS), "resolution": "", "small": False}
-    known["start"] = ("random", "imagenet", "both")
+    known |= {"start": ("random", "imagenet", "both"), "sweep": False}
     options = argument.parse(arg, known, file)
     small = options["small"]
     resolution = options["resolution"] or ("96x64" if small else "448x384")
@@ -84,6 +86,7 @@ def get_config(arg: str = "") -> ConfigDict:
                 "replicate": enough(len(arms) + len(start) - 2 - len(without)),
             },
             "panels": 4,
+            **sweep(options["sweep"]),
             "keep_checkpoints": False,
         }
     )

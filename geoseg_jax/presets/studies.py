@@ -39,6 +39,17 @@ def started(name: str, start: tuple[str, ...]) -> str:
     return name if start[0] == "random" else f"{name}_from_{start[0]}"
 
 
+def sweep(wanted: bool, rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3)) -> dict:
+    """The key `sweep` of a study where it is wanted: see geoseg_jax/study/sweep.py.
+
+    Args:
+      rates: of segmentation; those of pre-trainings are multiples of each arm's own.
+    """
+    spec = {"labels": 16, "replicates": (100, 101), "folds": 4}
+    spec |= {"learning_rate": rates, "pretraining": (0.3, 1.0, 3.0)}
+    return {"sweep": spec} if wanted else {}
+
+
 def enough(arms: int, level: float = 0.95) -> tuple[int, ...]:
     """The fewest replicates with which one of the arms can differ significantly from the reference.
 

@@ -27,7 +27,7 @@ from geoseg_jax.tasks import make_task
 # What changes no operation of a step, or is only where it starts.
 _NO_OPERATIONS = (
     *("seed", "init_from", "data.root", "data.eval_root", "data.cache_dir", "data.workers"),
-    *("data.labels", "data.subset", "data.seed", "optimizer.learning_rate"),
+    *("data.labels", "data.subset", "data.seed", "data.inner_fold", "optimizer.learning_rate"),
     *("optimizer.warmup_steps", "train.steps", "train.log_every", "train.eval_every"),
     *("train.checkpoint_every", "train.pictures_every", "train.eval_batch_size"),
 )
@@ -202,7 +202,7 @@ def smallest(config: ConfigDict) -> ConfigDict:
     if "train_size" in small.data:
         small.data.update({"train_size": 1, "eval_size": 1})
         if "labels" in small.data:
-            small.data.update({"labels": 0, "subset": -1})
+            small.data.update({"labels": 0, "subset": -1, "inner_fold": ()})
     if "constant_frames" in small.data:
         small.data.constant_frames = 1
     return small

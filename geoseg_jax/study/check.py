@@ -17,8 +17,9 @@ NEEDED = ("title", "question", "arms", "reference", "budget", "target", "factors
 OPTIONAL = (
     *("pretraining", "panels", "keep_checkpoints", "roots", "without", "declared", "goal"),
     *("metric", "contrasts", "equivalence"),
-    "spread",
+    *("spread", "sweep"),
 )
+SWEEP_KEYS = ("learning_rate", "labels", "replicates", "folds", "pretraining")
 KEYS = NEEDED + OPTIONAL
 ARM_KEYS = ("name", "label", "config", "set", "root", "eval_root", "weights", "start", "target")
 
@@ -62,6 +63,8 @@ def check(study: Mapping[str, Any]) -> None:
         )
     _check_budget(study["budget"])
     _check_factors(study["factors"])
+    if study.get("sweep"):
+        _check_sweep(study["sweep"], study["factors"])
 
 
 def _check_budget(budget: Mapping[str, Any]) -> None:
@@ -79,6 +82,36 @@ def _check_budget(budget: Mapping[str, Any]) -> None:
     number = isinstance(amount, int | float) and not isinstance(amount, bool)
     if measure != "steps" and not (number and 0 < amount < math.inf):
         raise ConfigError(f"config.budget.amount={amount!r} must be a number above 0")
+
+
+def _check_sweep(sweep: Mapping[str, Any], factors: Mapping[str, Any]) -> None:
+    for key in sweep:
+        if key not in SWEEP_KEYS:
+            hint = did_you_mean(key, SWEEP_KEYS)
+            raise ConfigError(f"config.sweep.{key} is none of {', '.join(SWEEP_KEYS)}{hint}")
+    for key in ("learning_rate", "pretraining"):
+        rates = sweep.get(key, ())
+        numbers = all(isinstance(r, float) and 0 < r < math.inf for r in rates)
+        if not numbers or len(set(rates)) < len(rates) or len(rates) == 1:
+            raise ConfigError(
+                f"config.sweep.{key}={tuple(rates)!r} must be two or more learning rates (of "
+                "pretraining multiples of an arm's own), each once, or () where none is swept"
+            )
+    if not (sweep.get("learning_rate") or sweep.get("pretraining")):
+        raise ConfigError("config.sweep has neither learning_rate nor pretraining; drop it")
+    runs = sweep.get("replicates", ())
+    used = {*factors.get("replicate", ()), *factors.get("subset", ())}
+    if not runs or not all(type(k) is int and k >= 0 for k in runs) or used & set(runs):
+        raise ConfigError(
+            f"config.sweep.replicates={tuple(runs)!r} must be subsets of labels that the result "
+            "doesn't use, as (100, 101)"
+        )
+    labels, folds = sweep.get("labels"), sweep.get("folds", 4)
+    if not (type(labels) is int and type(folds) is int and 2 <= folds <= labels):
+        raise ConfigError(
+            f"config.sweep.labels={labels!r} must be a number of labels, at least as many as "
+            f"config.sweep.folds={folds!r}, of which one judges the others"
+        )
 
 
 def _check_arm(study: Mapping[str, Any], arm: Mapping[str, Any], names: list[str]) -> None:

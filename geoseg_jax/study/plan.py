@@ -62,8 +62,17 @@ class Plan(NamedTuple):
         return [*(self.chain(before) if before else []), job]
 
 
-def make_plan(study: Mapping[str, Any], workdir: pathlib.Path) -> Plan:
+def make_plan(
+    study: Mapping[str, Any],
+    workdir: pathlib.Path,
+    rates: Mapping[str, float] | None = None,
+) -> Plan:
     """The plan; steps of pre-trainings are those of their configs (see budget.py).
+
+    Args:
+      study: its config as plain data.
+      workdir: of the study.
+      rates: learning rates by `rate_of` of a job, in place of those of the configs (see sweep.py).
 
     Raises:
       ConfigError, ValueError, OSError: for what a config file refuses.
@@ -86,7 +95,19 @@ def make_plan(study: Mapping[str, Any], workdir: pathlib.Path) -> Plan:
         factors = dict(zip(FACTORS, (arm, *others, *replicate), strict=True))
         cells.append(_cell(study, arms[arm], factors, workdir))
     _check_distinct(cells)
+    for job in (*pretrainings, *cells):
+        job.config.optimizer.learning_rate = (rates or {}).get(
+            rate_of(job), job.config.optimizer.learning_rate
+        )
     return Plan(pretrainings, cells)
+
+
+def rate_of(job: Pretraining | Cell) -> str:
+    """What a learning rate is chosen for: an arm's encoder, or its training for segmentation."""
+    if isinstance(job, Pretraining):
+        return f"pretraining/{job.arm}/{job.encoder}"
+    kept = ("arm", "training", "encoder", "decoder", "resolution")
+    return "/".join(str(job.factors[name]) for name in kept)
 
 
 def _check_distinct(cells: list[Cell]) -> None:

@@ -2,7 +2,7 @@
 
 import math
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from geoseg_jax import writers
@@ -12,9 +12,22 @@ from geoseg_jax.study.check import CONDITION
 from geoseg_jax.study.plan import Plan
 
 
-def describe(made: Plan, study: Mapping[str, Any], costs: Mapping[str, Cost]) -> str:
-    """The plan for a terminal: cells, what each reuses, what each arm gets, and the time."""
-    lines = [study["title"], "", "pre-trainings, each once:"]
+def describe(
+    made: Plan,
+    study: Mapping[str, Any],
+    costs: Mapping[str, Cost],
+    trials: Sequence[run.Job] = (),
+) -> str:
+    """The plan for a terminal: cells, what each reuses, what each arm gets, and the time.
+
+    trials: of the sweep before it, with what they start from.
+    """
+    lines = [study["title"], ""]
+    if trials:
+        left = sum(not records.read(job.workdir) for job in trials)
+        told = "; until then the configs' own rates stand below" if left else ""
+        lines += [f"sweep of learning rates: {len(trials)} jobs first, {left} left{told}", ""]
+    lines += ["pre-trainings, each once:"]
     for job in made.pretrainings:
         users = sum(cell.pretraining == job.id for cell in made.cells)
         chain = made.chain(job)
@@ -82,7 +95,7 @@ def _power(made: Plan, study: Mapping[str, Any]) -> list[str]:
         smallest = power.detectable(units, count)
         points = f", {100 * smallest * study['spread']:.1f} points" if study.get("spread") else ""
         shown = f"a difference of {smallest:.1f}{points} is found in 80 %"
-        shown = shown if math.isfinite(smallest) else "none can be significant, or only in luck"
+        shown = shown if math.isfinite(smallest) else "none can be significant"
         needed = statistics.pairs_needed(count)
         lines.append(f"  {what}: {count} comparisons, {needed} replicates needed; {shown}")
     return lines
@@ -108,20 +121,27 @@ def families(made: Plan, study: Mapping[str, Any]) -> dict[str, int]:
     return found
 
 
-def commands(made: Plan, part: tuple[int, int], whole: str) -> str:
+def commands(made: Plan, part: tuple[int, int], whole: str, trials: Sequence[run.Job] = ()) -> str:
     """A command for each job, for a job array, in an order in which they can be done; then the
     report's. Lines that begin with # say what must be done before what follows.
 
     Args:
       part: (i, n), which part of the cells, see run.jobs_of.
+      trials: of the sweep before it, with what they start from.
       whole: the command of the whole study.
     """
-    jobs = run.jobs_of(made, part)
+    first = [job.id for job in trials]
+    jobs = [job for job in run.jobs_of(made, part) if job.id not in first]
     pretrainings = [job.id for job in jobs if job in made.pretrainings]
     cells = [job.id for job in jobs if job not in made.pretrainings]
     chained = any(job.config.get("init_from") for job in made.pretrainings)
     order = "; what one starts from stands before it" if chained else ""
+    swept = [
+        f"# {len(first)} jobs of the sweep of learning rates, each after what it starts from",
+        *(f"{whole} --only={name}" for name in first),
+    ]
     lines = [
+        *(swept if first else ()),
         f"# {len(pretrainings)} pre-trainings{order}",
         *(f"{whole} --only={name}" for name in pretrainings),
         f"# {len(cells)} cells, each after its pre-training",

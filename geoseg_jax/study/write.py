@@ -7,7 +7,7 @@ from typing import Any
 
 from geoseg_jax import atomic, manifest
 from geoseg_jax.report import figures, page, tables
-from geoseg_jax.study import budget, gather, inside, panels, plan, records, results
+from geoseg_jax.study import budget, gather, inside, panels, plan, records, results, sweep
 from geoseg_jax.study.budget import Cost
 from geoseg_jax.study.plan import Cell, Plan, Pretraining
 
@@ -79,9 +79,19 @@ def _features(study, made: Plan, lines: list[str]) -> dict[str, Any]:
 
 def _guard(study: Mapping[str, Any], made: Plan) -> str:
     """What the guard, which let the study pass, has seen."""
-    declared = study.get("declared", ())
+    declared = sweep.declared(study)
     more = f", and in what was declared beside them: {', '.join(declared)}" if declared else ""
-    return f"{len(made.cells)} cells differ in nothing but the factors{more}"
+    return f"{len(made.cells)} cells differ in nothing but the factors{more}{_rates(study, made)}"
+
+
+def _rates(study: Mapping[str, Any], made: Plan) -> str:
+    """The learning rates, where a sweep has chosen them."""
+    spec = study.get("sweep") or {}
+    jobs: list[Pretraining | Cell] = list(made.pretrainings) if spec.get("pretraining") else []
+    jobs += made.cells if spec.get("learning_rate") else []
+    rates = {plan.rate_of(job): job.config.optimizer.learning_rate for job in jobs}
+    told = ", ".join(f"{name} {rate:g}" for name, rate in rates.items())
+    return f"; learning rates, chosen without the judged pictures: {told}" if told else ""
 
 
 def _arm(arm, made: Plan, costs) -> dict[str, Any]:
