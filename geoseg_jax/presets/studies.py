@@ -1,7 +1,5 @@
 """What the configs of studies share."""
 
-import math
-
 
 def pace(batch_size: int, learning_rate: float, warmup_steps: int = 40) -> dict:
     """Settings of a short pre-training: small batches, and a rate at which it learns in so few
@@ -59,4 +57,7 @@ def enough(arms: int, level: float = 0.95) -> tuple[int, ...]:
     Args:
       arms: without the reference.
     """
-    return tuple(range(1 + max(math.ceil(math.log2(arms / (1 - level)) - 1e-9), 0)))
+    pairs = 1
+    while arms * 2.0 ** (1 - pairs) > (1 - level) * (1 + 1e-9):
+        pairs += 1
+    return tuple(range(pairs))
