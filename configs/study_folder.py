@@ -8,17 +8,25 @@
 what configs/segment_folder.py takes, images/, labels/ and classes.txt. Arms: random weights; depth
 and inpainting learned from the footage; a file of weights, without which leave the arm out:
 --config.without="('weights',)". Choose the labels that you have:
---config.factors.labels="(8,16,0)", 0 being all.
+--config.factors.labels="(8,16,0)", 0 being all. Options behind the colon:
+  resolution=320x256   that everything is brought to
+  start                where depth starts: random (the default), weights (from that file), or both,
+                       an arm each
+  sweep                first tries learning rates for each arm, on training labels that the result
+                       doesn't use
 Budget in pictures. Hardware: a GPU, or patience; the dry run tells.
 """
 
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument
+from geoseg_jax.presets.studies import enough, starts, sweep
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    options = argument.parse(arg, {"resolution": "320x256"}, "study_folder.py")
+    known = {"resolution": "320x256", "start": ("random", "weights", "both"), "sweep": False}
+    options = argument.parse(arg, known, "study_folder.py")
+    start = starts(options["start"], "weights")
     return ConfigDict(
         {
             "title": "My own footage and labels",
@@ -37,6 +45,7 @@ def get_config(arg: str = "") -> ConfigDict:
                     "label": "Depth from my footage",
                     "config": f"configs/depth_video.py:resolution={options['resolution']}",
                     "root": "video",
+                    "start": start,
                 },
             ),
             "reference": "random",
@@ -56,9 +65,10 @@ def get_config(arg: str = "") -> ConfigDict:
                 "decoder": ("auto",),
                 "resolution": (options["resolution"],),
                 "encoder": ("resnet18",),
-                "replicate": (0, 1, 2),
+                "replicate": enough(2 + len(start)),
             },
             "panels": 4,
+            **sweep(options["sweep"]),
             "keep_checkpoints": False,
         }
     )

@@ -93,6 +93,16 @@ def crop_size(value: Any) -> str | None:
     return "must be (), or height and width in pixels, as in (512, 512)"
 
 
+def inner_fold(value: Any) -> str | None:
+    """A fold and the number of folds, or () for none."""
+    if not value and isinstance(value, tuple | list):
+        return None
+    pair = isinstance(value, tuple | list) and len(value) == 2
+    if pair and not any(whole(least)(v) for v, least in zip(value, (0, 2), strict=True)):
+        return None if value[0] < value[1] else f"must be a fold below {value[1]}"
+    return "must be () or (FOLD, FOLDS), as in (0, 4)"
+
+
 def area_range(value: Any) -> str | None:
     """() for none, or the least and the largest share of an area."""
     good = isinstance(value, tuple | list) and len(value) in (0, 2)
@@ -298,6 +308,7 @@ RULES: dict[str, Rule] = {
     "data.labels": whole(0),
     "data.subset": whole(-1),
     "data.subset_seed": whole(0),
+    "data.inner_fold": inner_fold,
     "data.held_out": number(0.0, 1.0, open_below=True),
     "data.gap": whole(0),
     "data.frame_stride": whole(1),

@@ -43,7 +43,9 @@ def make(data: ConfigDict, *, check: bool = True) -> tuple[Source, Source]:
     """The sources that config.data describes, the first with config.data.labels records only.
 
     config.data.labels, subset, subset_seed: see `subsets.choose`. eval_split 'rest' evaluates on
-    all that was not chosen (the paper's way), 'train' on what was. check: whether all labels are
+    all that was not chosen (the paper's way), 'train' on what was. inner_fold=(k, n) parts what was
+    chosen: the k-th of n folds judges the rest, at the size that labels are trained at, and no
+    picture of the evaluation split is read; settings are chosen so. check: whether all labels are
     looked at, see `check_labels`; of those to train on config.data.bad_share may be unusable.
     Raises DataError where either is empty, and BadRecord for unusable labels.
     """
@@ -59,6 +61,9 @@ def make(data: ConfigDict, *, check: bool = True) -> tuple[Source, Source]:
         names = enumerate(evaluation.names)
         wanted = [i for i, name in names if (name in chosen) == (split == TRAIN)]
         evaluation = Subset(evaluation, wanted)
+    if data.get("inner_fold"):
+        train, evaluation = _inner(train, *data.inner_fold)
+        chosen = set(train.names)
     _need(evaluation, data, "eval_split")
     both = chosen.intersection(evaluation.names)
     if both:
@@ -70,6 +75,18 @@ def make(data: ConfigDict, *, check: bool = True) -> tuple[Source, Source]:
         check_labels(train, "labels to train on", data.get("bad_share", 0.0))
         check_labels(evaluation, "labels to evaluate on")
     return train, evaluation
+
+
+def _inner(train: Source, fold: int, folds: int) -> tuple[Source, Source]:
+    """Every n-th record, from the k-th on, to evaluate on, the others to train on."""
+    if len(train) < folds:
+        raise DataError(
+            f"config.data.inner_fold=({fold}, {folds}) parts {len(train)} labelled pictures; ask "
+            "for as many by config.data.labels, or for fewer folds"
+        )
+    judged = range(fold, len(train), folds)
+    rest = [i for i in range(len(train)) if i not in judged]
+    return Subset(train, rest), Subset(train, judged)
 
 
 def _need(source: Source, data: ConfigDict, key: str) -> None:

@@ -74,7 +74,9 @@ def _frozen(options: Mapping[str, Any], arg: str | None) -> tuple[str, ...]:
 
 
 def _labels(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {"labels": options["labels"], "subset": options["subset"], "subset_seed": 0}
+    chosen = {"labels": options["labels"], "subset": options["subset"], "subset_seed": 0}
+    # (FOLD, FOLDS): that part of the labels to train on judges, in place of the evaluation split.
+    return chosen | {"inner_fold": ()}
 
 
 _TASK = {

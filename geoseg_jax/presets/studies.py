@@ -20,3 +20,44 @@ def short_cells(steps: int, eval_every: int) -> dict:
         "pictures_every": 0,
         "checkpoint_every": 0,
     }
+
+
+def starts(option: str, weights: str = "imagenet") -> tuple[str, ...]:
+    """Where the pre-training of depth and flow starts, for `start` of an arm: one or two.
+
+    Args:
+      option: of a config file: 'random', the name of the arm of weights, or 'both'.
+      weights: that name.
+    """
+    return ("random", weights) if option == "both" else (option,)
+
+
+def started(name: str, start: tuple[str, ...]) -> str:
+    """What the arm of that name is called after it was given these starts: the first of them."""
+    return name if start[0] == "random" else f"{name}_from_{start[0]}"
+
+
+def sweep(wanted: bool, rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3)) -> dict:
+    """The key `sweep` of a study where it is wanted: see geoseg_jax/study/sweep.py.
+
+    Args:
+      rates: of segmentation; those of pre-trainings are multiples of each arm's own.
+    """
+    spec = {"labels": 16, "replicates": (100, 101), "folds": 4}
+    spec |= {"learning_rate": rates, "pretraining": (0.3, 1.0, 3.0)}
+    return {"sweep": spec} if wanted else {}
+
+
+def enough(arms: int, level: float = 0.95) -> tuple[int, ...]:
+    """The fewest replicates with which one of the arms can differ significantly from the reference.
+
+    With n pairs the exact permutation test gives 2^(1-n) at least, which Holm's correction
+    multiplies by the number of comparisons: geoseg_jax.study.statistics.pairs_needed.
+
+    Args:
+      arms: without the reference.
+    """
+    pairs = 1
+    while arms * 2.0 ** (1 - pairs) > (1 - level) * (1 + 1e-9):
+        pairs += 1
+    return tuple(range(pairs))

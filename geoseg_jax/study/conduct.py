@@ -4,7 +4,7 @@ import functools
 import pathlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 from absl import flags, logging
@@ -24,6 +24,8 @@ from geoseg_jax.study import (
     ready,
     records,
     run,
+    starts,
+    sweep,
     write,
 )
 from geoseg_jax.study.budget import Cost
@@ -67,35 +69,128 @@ def conduct(
       ConfigError: for a study that can't be planned, or is not that of the workdir;
       guard.UnfairError: for cells that must not be compared.
     """
-    study, started = settings.plain(config), time.monotonic()
+    study, started = starts.expand(settings.plain(config)), time.monotonic()
     _check_workdir(study, workdir)
-    made = plan.make_plan(study, workdir)
+    only_told, counting = dry_run or commands, (lambda text: None) if commands else say
+    retry = retry and not only_told
+    train = not (only_told or report_only)
+    swept = _Trials(study, workdir, only, count, retry, train, report_only, say).sweep()
+    if swept.code is not None:
+        return swept.code
+    made = plan.make_plan(study, workdir, swept.rates)
     chosen = [] if report_only else _choose(made, part, only)
-    if retry and not (dry_run or commands):
-        forgotten = records.forget_failures([job.workdir for job in chosen])
-        say(f"{forgotten} failed jobs will be tried again")
+    if retry:
+        _forget(chosen, say)
     ready.check(chosen, made, study)
-    counting = (lambda text: None) if commands else say
     made, costs = budget.apply(made, study["budget"], workdir / "costs.json", counting)
-    audit.check(made, study.get("declared", ()))
+    audit.check(made, sweep.declared(study))
     jobs = [] if report_only else _choose(made, part, only)  # as long as the budget lets them be
-    if dry_run or commands:
-        listed = preview.commands(made, part, command)
-        say(preview.describe(made, study, costs) if dry_run else listed)
+    if only_told:
+        listed = preview.commands(made, part, command, swept.jobs)
+        told = preview.describe(made, study, costs, swept.jobs) if dry_run else listed
+        say(told)
         return 0
     workdir.mkdir(parents=True, exist_ok=True)
     manifest.write_json(workdir / STUDY, study)
-    work = functools.partial(_train, made, jobs, study, costs)
-    ended = _share(count, work, jobs) if count > 1 and len(jobs) > 1 else work(say)
+    ended = _work(made, costs, jobs, study, count, say)
     if jobs:
         say(_ending(jobs, ended, started))
     if ended.signal:
         return 128 + ended.signal
     if not only:
-        audit.check(made, study.get("declared", ()))  # others may have worked here too
+        audit.check(made, sweep.declared(study))  # others may have worked here too
         for line in write.report(study, made, costs, workdir, command):
             say(line)
     return FAILED if ended.failed else 0
+
+
+class _Swept(NamedTuple):
+    """How the sweep of learning rates ended."""
+
+    rates: dict[str, float]  # by plan.rate_of
+    jobs: list[Job]  # trials, and what they start from, in an order in which they can be done
+    code: int | None  # the exit code where this process has nothing else to do
+
+
+class _Trials(NamedTuple):
+    """The sweep that comes before a study, where it asks for one."""
+
+    study: Mapping[str, Any]
+    workdir: pathlib.Path
+    only: str
+    count: int
+    retry: bool
+    train: bool  # else nothing is trained
+    reported: bool  # what is there, so that the rates must be
+    say: Callable[[str], None]
+
+    def sweep(self) -> _Swept:
+        """Trains what is left of every stage and chooses, as every process does for itself.
+
+        Raises:
+          ConfigError: for a job that needs rates that aren't chosen yet, and for a report.
+        """
+        rates: dict[str, float] = {}
+        tried: dict[str, Any] = {}
+        listed: dict[str, Job] = {}
+        for number in range(sweep.stages(self.study)):
+            found = sweep.stage(self.study, self.workdir, number, rates)
+            jobs = {job.id: job for job in _jobs(found.plan)}
+            listed |= jobs
+            if self.train and (not self.only or self.only in jobs):
+                code = self._train(found.plan)
+                if code or self.only:
+                    return _Swept(rates, [], code)
+            outcome = sweep.choose(found)
+            if outcome:
+                rates |= outcome[0]
+                tried |= outcome[1]
+            elif self.train or self.reported:
+                raise ConfigError(
+                    f"{self.only or 'a report'} rests on learning rates that are not chosen yet; "
+                    "first all trials of config.sweep, see --commands"
+                )
+        if tried and tried != manifest.read_json(self.workdir / sweep.RATES) and self.train:
+            manifest.write_json(self.workdir / sweep.RATES, tried)
+            self.say("\n".join(sweep.describe(tried)))
+        return _Swept(rates, list(listed.values()), None)
+
+    def _train(self, made: Plan) -> int:
+        """The exit code; a trial that failed is one that isn't chosen."""
+        jobs = [run.job_of(made, self.only)] if self.only else _jobs(made)
+        if self.retry:
+            _forget(jobs, self.say)
+        if all(records.read(job.workdir) for job in jobs):
+            return 0
+        ready.check(jobs, made, self.study)
+        memory = self.workdir / "costs.json"
+        made, costs = budget.apply(made, self.study["budget"], memory, self.say)
+        by_id = {job.id: job for job in (*made.pretrainings, *made.cells)}
+        jobs = [by_id[job.id] for job in jobs]
+        ended = _work(made, costs, jobs, self.study, self.count, self.say)
+        return 128 + ended.signal if ended.signal else 0
+
+
+def _jobs(made: Plan) -> list[Job]:
+    return run.jobs_of(made) if made.cells else list(made.pretrainings)
+
+
+def _forget(jobs: Sequence[Job], say: Callable[[str], None]) -> None:
+    forgotten = records.forget_failures([job.workdir for job in jobs])
+    say(f"{forgotten} failed jobs will be tried again")
+
+
+def _work(
+    made: Plan,
+    costs: Mapping[str, Cost],
+    jobs: Sequence[Job],
+    study: Mapping[str, Any],
+    count: int,
+    say: Callable[[str], None],
+) -> run.Ended:
+    """Trains the jobs, in several processes where there are several of both."""
+    train = functools.partial(_train, made, jobs, study, costs)
+    return _share(count, train, jobs) if count > 1 and len(jobs) > 1 else train(say)
 
 
 def _ending(jobs: Sequence[Job], ended: run.Ended, started: float) -> str:
@@ -172,8 +267,8 @@ def _train_in_child(train: Callable[[Callable[[str], None]], run.Ended]) -> int:
 
 
 def _has_panels(job: Job, study: Mapping[str, Any]) -> bool:
-    """Cells of the first subset and seed alone, which stand for the others."""
-    first = dict(zip(("subset", "seed"), plan.replicates(study)[0], strict=True))
+    """Cells of the first replicate alone, which stand for the others."""
+    first = plan.first_replicate(study)
     return bool(study.get("panels", 0)) and first.items() <= job.factors.items()
 
 

@@ -27,7 +27,9 @@ SETTINGS = {
     "encoder": ("init_from", "model.encoder", "model.dpt_features", "model.decoder", *_RECIPE),
     "subset": ("data.subset",),
     "seed": ("seed",),
+    "pretraining_seed": ("init_from",),
 }
+RATE = "optimizer.learning_rate"
 # Where a cell's data lies and how often it reports changes none of its numbers.
 IRRELEVANT = (
     *("data.root", "data.eval_root", "data.cache_dir", "data.workers", "train.log_every"),
@@ -74,6 +76,8 @@ def differences(
     keys = sorted({key for _, _, flat in flats for key in flat})
     owners = {key: [f for f, owned in SETTINGS.items() if key in owned] for key in keys}
     owners |= {key: [*owners.get(key, []), "arm"] for key in declared}
+    if RATE in declared:  # as where a sweep has chosen it for each of these
+        owners[RATE] += ["training", "encoder", "decoder", "resolution"]
     found = []
     firsts: dict[Any, tuple[str, Any]] = {}
     for name, factors, flat in flats:

@@ -1,18 +1,33 @@
 """What a study would do, told beforehand: the plan and its cost, and its jobs as commands."""
 
+import math
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from geoseg_jax import writers
-from geoseg_jax.study import budget, records, run
+from geoseg_jax.study import budget, power, records, run, statistics
 from geoseg_jax.study.budget import Cost
+from geoseg_jax.study.check import CONDITION
 from geoseg_jax.study.plan import Plan
 
 
-def describe(made: Plan, study: Mapping[str, Any], costs: Mapping[str, Cost]) -> str:
-    """The plan for a terminal: cells, what each reuses, what each arm gets, and the time."""
-    lines = [study["title"], "", "pre-trainings, each once:"]
+def describe(
+    made: Plan,
+    study: Mapping[str, Any],
+    costs: Mapping[str, Cost],
+    trials: Sequence[run.Job] = (),
+) -> str:
+    """The plan for a terminal: cells, what each reuses, what each arm gets, and the time.
+
+    trials: of the sweep before it, with what they start from.
+    """
+    lines = [study["title"], ""]
+    if trials:
+        left = sum(not records.read(job.workdir) for job in trials)
+        told = "; until then the configs' own rates stand below" if left else ""
+        lines += [f"sweep of learning rates: {len(trials)} jobs first, {left} left{told}", ""]
+    lines += ["pre-trainings, each once:"]
     for job in made.pretrainings:
         users = sum(cell.pretraining == job.id for cell in made.cells)
         chain = made.chain(job)
@@ -33,6 +48,9 @@ def describe(made: Plan, study: Mapping[str, Any], costs: Mapping[str, Cost]) ->
     per_cell = _cost(costs[made.cells[0].id])
     lines += [
         "",
+        *_encoders(made, costs),
+        *_power(made, study),
+        "",
         f"a cell: {per_cell}",
         f"budget of every pre-training: {budget.given(study['budget'])}",
         f"left to do: {len(left)} of {len(jobs)} jobs, {sum(c.flops for c in left):.2e} FLOP; at "
@@ -43,20 +61,87 @@ def describe(made: Plan, study: Mapping[str, Any], costs: Mapping[str, Cost]) ->
     return "\n".join(lines)
 
 
-def commands(made: Plan, part: tuple[int, int], whole: str) -> str:
+def _encoders(made: Plan, costs: Mapping[str, Cost]) -> list[str]:
+    """What encoders of their own cost the replicates, and what one for all of them can't say."""
+    seeds = {job.seed for job in made.pretrainings}
+    if not seeds:
+        return []
+    if len(seeds) == 1:
+        return [
+            "one pre-training an arm: its intervals speak of these encoders alone; "
+            "config.factors.replicate gives each replicate one of its own",
+        ]
+    whole = sum(costs[job.id].flops for job in made.pretrainings)
+    one = sum(costs[job.id].flops for job in made.pretrainings if job.seed == min(seeds))
+    return [
+        f"{len(seeds)} pre-training seeds, one for each replicate: {whole:.2e} FLOP of "
+        f"pre-training. With config.factors.pretraining_seed=({min(seeds)},) it is {one:.2e}, and "
+        "all intervals speak of these encoders alone",
+    ]
+
+
+def _power(made: Plan, study: Mapping[str, Any]) -> list[str]:
+    """How many replicates it takes, and what difference those that are planned can show."""
+    units = units_of(made)
+    lines = [
+        f"power of {units} replicates, by the exact permutation test after Holm's correction, in "
+        "standard deviations of paired differences"
+        + (f" (of {100 * study['spread']:g} points)" if study.get("spread") else "")
+        + ":"
+    ]
+    for what, count in families(made, study).items():
+        if not count:
+            continue
+        smallest = power.detectable(units, count)
+        points = f", {100 * smallest * study['spread']:.1f} points" if study.get("spread") else ""
+        shown = f"a difference of {smallest:.1f}{points} is found in 80 %"
+        shown = shown if math.isfinite(smallest) else "none can be significant"
+        needed = statistics.pairs_needed(count)
+        lines.append(f"  {what}: {count} comparisons, {needed} replicates needed; {shown}")
+    return lines
+
+
+def units_of(made: Plan) -> int:
+    """Independent units of the planned cells: subsets where there are several, else seeds."""
+    subsets = {cell.factors["subset"] for cell in made.cells}
+    return len(subsets) if len(subsets) > 1 else len({c.factors["seed"] for c in made.cells})
+
+
+def families(made: Plan, study: Mapping[str, Any]) -> dict[str, int]:
+    """Comparisons that are corrected together: what they are -> how many."""
+    there = {cell.factors["arm"] for cell in made.cells}
+    arms = len(there) - 1
+    conditions = len({tuple(cell.factors[f] for f in CONDITION) for cell in made.cells})
+    found = {
+        "each arm against the reference, over all conditions": arms,
+        "the contrasts": sum(there.issuperset(pair) for pair in study.get("contrasts", ())),
+    }
+    if conditions > 1:
+        found["each arm against the reference, in each condition"] = arms * conditions
+    return found
+
+
+def commands(made: Plan, part: tuple[int, int], whole: str, trials: Sequence[run.Job] = ()) -> str:
     """A command for each job, for a job array, in an order in which they can be done; then the
     report's. Lines that begin with # say what must be done before what follows.
 
     Args:
       part: (i, n), which part of the cells, see run.jobs_of.
+      trials: of the sweep before it, with what they start from.
       whole: the command of the whole study.
     """
-    jobs = run.jobs_of(made, part)
+    first = [job.id for job in trials]
+    jobs = [job for job in run.jobs_of(made, part) if job.id not in first]
     pretrainings = [job.id for job in jobs if job in made.pretrainings]
     cells = [job.id for job in jobs if job not in made.pretrainings]
     chained = any(job.config.get("init_from") for job in made.pretrainings)
     order = "; what one starts from stands before it" if chained else ""
+    swept = [
+        f"# {len(first)} jobs of the sweep of learning rates, each after what it starts from",
+        *(f"{whole} --only={name}" for name in first),
+    ]
     lines = [
+        *(swept if first else ()),
         f"# {len(pretrainings)} pre-trainings{order}",
         *(f"{whole} --only={name}" for name in pretrainings),
         f"# {len(cells)} cells, each after its pre-training",
@@ -73,4 +158,7 @@ def _state(workdir: pathlib.Path) -> str:
 
 
 def _cost(cost: Cost) -> str:
-    return f"{cost.steps:>6} steps, {cost.images:>8} images, {cost.flops:.2e} FLOP"
+    return (
+        f"{cost.steps:>6} steps, {cost.images:>8} images, {cost.encoder_images:>8} through the "
+        f"encoder, {cost.pictures:>6} distinct, {cost.flops:.2e} FLOP"
+    )

@@ -1,0 +1,193 @@
+"""Learning rates: a few are tried for each arm, on training labels alone, before the study.
+
+One rate for all arms favours the arm that it was found for. So each arm has its own: for its
+pre-training by the validation score of that, then for its segmentation, frozen or fine-tuned, by
+labels of subsets that the result doesn't use, of which one fold judges the others. The pictures
+that judge the result are not read. Trials are jobs as all others: locked, resumed, shared.
+"""
+
+import math
+import pathlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from geoseg_jax import manifest
+from geoseg_jax.settings import ConfigError
+from geoseg_jax.study import records
+from geoseg_jax.study.guard import RATE
+from geoseg_jax.study.plan import Cell, Plan, Pretraining, arms_of, make_plan, rate_of, replicates
+
+FOLDER, RATES = "sweep", "rates.json"
+FOLDS = 4
+
+
+class Trial(NamedTuple):
+    """One run with one rate."""
+
+    job: Pretraining | Cell
+    rate: float
+    metric: str  # of its eval.json
+    mode: str  # 'max' or 'min'
+
+
+class Stage(NamedTuple):
+    """Trials that can be run together, and the plan that holds them and what they start from."""
+
+    plan: Plan
+    trials: list[Trial]
+
+
+def stages(study: Mapping[str, Any]) -> int:
+    """How many stages there are: one for each link of the longest chain, and one of cells."""
+    spec = study.get("sweep") or {}
+    links = max(_depths(study).values(), default=-1) + 1 if spec.get("pretraining") else 0
+    return links + bool(spec.get("learning_rate"))
+
+
+def stage(
+    study: Mapping[str, Any], workdir: pathlib.Path, number: int, rates: Mapping[str, float]
+) -> Stage:
+    """The trials of one stage.
+
+    Args:
+      study: its config as plain data, expanded, with `sweep`.
+      workdir: of the study.
+      number: below `stages`.
+      rates: what the stages before have chosen.
+    """
+    spec = study["sweep"]
+    depths = _depths(study)
+    if spec.get("pretraining") and number <= max(depths.values(), default=-1):
+        arms = [arm for arm, depth in depths.items() if depth == number]
+        return _of_pretrainings(study, workdir, arms, rates)
+    return _of_cells(study, workdir, rates)
+
+
+def choose(found: Stage) -> tuple[dict[str, float], dict[str, Any]] | None:
+    """The best rate for each `plan.rate_of`, and what each rate tried had; None while trials last.
+
+    Scores are means over the replicates. A rate of which a trial failed is out, as it may well fail
+    again; of rates that are level the smaller one is taken.
+
+    Raises:
+      ConfigError: where no rate is left.
+    """
+    if not all(records.read(trial.job.workdir) for trial in found.trials):
+        return None
+    scores: dict[str, dict[float, list[float]]] = {}
+    modes = {}
+    for trial in found.trials:
+        key = rate_of(trial.job)
+        scores.setdefault(key, {}).setdefault(trial.rate, []).append(_score(trial))
+        modes[key] = trial.mode
+    chosen, tried = {}, {}
+    for key, by_rate in scores.items():
+        means = {rate: math.fsum(s) / len(s) for rate, s in sorted(by_rate.items())}
+        left = {rate: mean for rate, mean in means.items() if math.isfinite(mean)}
+        if not left:
+            raise ConfigError(
+                f"no learning rate of config.sweep worked for {key}; see {FOLDER}/*.record.json, "
+                "choose others, or try again by --retry"
+            )
+        best = max if modes[key] == "max" else min
+        chosen[key] = best(left, key=left.get)
+        tried[key] = {
+            "chosen": chosen[key],
+            "tried": {f"{rate:g}": mean if rate in left else None for rate, mean in means.items()},
+            "at_the_edge": chosen[key] in (min(means), max(means)),
+        }
+    return chosen, tried
+
+
+def describe(tried: Mapping[str, Any]) -> list[str]:
+    """The rates that were chosen, for people."""
+    return [
+        f"{key}: learning rate {of['chosen']:g}"
+        + (", at the edge of those tried" if of["at_the_edge"] else "")
+        for key, of in tried.items()
+    ]
+
+
+def declared(study: Mapping[str, Any]) -> tuple[str, ...]:
+    """config.declared, with the learning rate where it is chosen for each arm."""
+    more = (RATE,) if (study.get("sweep") or {}).get("learning_rate") else ()
+    return (*study.get("declared", ()), *more)
+
+
+def _depths(study: Mapping[str, Any]) -> dict[str, int]:
+    """Arms that are pre-trained -> how many pre-trainings theirs rests on."""
+    arms, found = arms_of(study), {}
+    for name, arm in arms.items():  # what one starts from stands before it
+        if arm.get("config"):
+            found[name] = found.get(arm.get("start", ""), -1) + 1
+    return found
+
+
+def _of_pretrainings(study, workdir, arms, rates) -> Stage:
+    """From the first seed of the sweep; a chain's link from the best trial of the one before.
+
+    Optimisers differ from arm to arm, so that the rates are multiples of an arm's own. One of 0,
+    by which nothing is learned, stays.
+    """
+    spec = study["sweep"]
+    seed = spec["replicates"][0]
+    planned = make_plan(_with(study, (seed,), seed), workdir, rates)
+    starts, trials = {}, []
+    for job in planned.pretrainings:
+        own = job.config.optimizer.learning_rate
+        if job.arm not in arms or not own:
+            continue
+        metric = job.config.train.get("best_metric", "")
+        if not metric:
+            raise ConfigError(
+                f"arm {job.arm!r} has no config.train.best_metric, by which "
+                "config.sweep.pretraining chooses; set it"
+            )
+        mode = job.config.train.get("best_mode", "min")
+        before = planned.start(job)
+        for factor in spec["pretraining"]:
+            trial = _trial(job, own * factor, workdir)
+            if before:
+                best = _trial(before, before.config.optimizer.learning_rate, workdir)
+                trial.config.init_from = str(best.workdir)
+                starts[best.id] = best
+            trials.append(Trial(trial, own * factor, metric, mode))
+    return Stage(Plan([*starts.values(), *(trial.job for trial in trials)], []), trials)
+
+
+def _of_cells(study, workdir, rates) -> Stage:
+    """From the encoders of the study's first pre-training seed."""
+    spec = study["sweep"]
+    first = replicates(study)[0][2]
+    planned = make_plan(_with(study, spec["replicates"], first), workdir, rates)
+    trials = []
+    for rate in spec["learning_rate"]:
+        for cell in planned.cells:
+            trial = _trial(cell, rate, workdir)
+            trial.config.data.inner_fold = (0, spec.get("folds", FOLDS))
+            trials.append(Trial(trial, rate, study.get("metric", "miou"), "max"))
+    return Stage(planned._replace(cells=[trial.job for trial in trials]), trials)
+
+
+def _with(study, runs, pretraining_seed) -> dict[str, Any]:
+    """The study of the sweep's labels and replicates."""
+    kept = {k: v for k, v in study["factors"].items() if k not in ("subset", "seed")}
+    kept |= {"labels": (study["sweep"]["labels"],), "replicate": tuple(runs)}
+    return {**study, "sweep": None, "factors": kept | {"pretraining_seed": (pretraining_seed,)}}
+
+
+def _trial(job: Pretraining | Cell, rate: float, workdir: pathlib.Path) -> Pretraining | Cell:
+    """The job with that rate, in a folder of its own."""
+    name = f"{FOLDER}-{job.id}-rate{rate:g}"
+    config = job.config.copy_and_resolve_references()
+    config.optimizer.learning_rate = rate
+    return job._replace(id=name, config=config, workdir=workdir / FOLDER / name)
+
+
+def _score(trial: Trial) -> float:
+    """nan for a trial that failed."""
+    record = records.read(trial.job.workdir)
+    found = manifest.read_json(trial.job.workdir / "eval.json")
+    if record.state != records.DONE or not found or found.get(trial.metric) is None:
+        return math.nan
+    return float(found[trial.metric])

@@ -1,0 +1,153 @@
+"""The sweep of learning rates, its training faked: what is tried, on what, and what is chosen."""
+
+import functools
+import json
+import math
+
+import pytest
+from ml_collections import ConfigDict
+
+from geoseg_jax.settings import ConfigError
+from geoseg_jax.study import budget, conduct, run, starts, sweep
+from geoseg_jax.study.plan import make_plan
+from geoseg_jax.train import Result
+from tests.study.tiny_study import FACTORS, study
+
+SPEC = {"learning_rate": (1e-3, 3e-3), "pretraining": (0.5, 1.0, 2.0), "labels": 8}
+SPEC |= {"replicates": (100, 101), "folds": 4}
+FEW = FACTORS | {"labels": (8,), "seed": (0,)}
+# The best rate of segmentation: that of the chain is larger where it is fine-tuned.
+BEST = {("chain", False): 3e-3}
+
+
+def fake(config, workdir):
+    """Trains nothing; the score tells how far the rate is from the best one."""
+    workdir.mkdir(parents=True, exist_ok=True)
+    with (workdir.parent.parent / "noted").open("a") as file:
+        file.write(f"{workdir.name}\n")
+    rate = config.optimizer.learning_rate
+    if config.task.name == "segmentation":
+        arm = "chain" if "chain" in config.init_from else ""
+        best = BEST.get((arm, bool(config.transfer.frozen)), 1e-3)
+        found = {"miou": 1 / (1 + abs(math.log(rate / best)))}
+    else:
+        best = 6e-4 if config.task.name == "selfsup_depth" else 2e-4
+        found = {config.train.best_metric: abs(math.log(rate / best))}
+    (workdir / "eval.json").write_text(json.dumps(found))
+    (workdir / "config.json").write_text(config.to_json())
+    return Result(3, found, 0)
+
+
+@pytest.fixture
+def conducted(monkeypatch):
+    monkeypatch.setattr(budget, "_counted", lambda config: 7e6)
+    monkeypatch.setattr(run, "work", functools.partial(run.work, run=fake))
+
+    def start(workdir, given, **options):
+        lines = []
+        code = conduct.conduct(ConfigDict(given), workdir, say=lines.append, **options)
+        return code, "\n".join(lines)
+
+    return start
+
+
+def test_rates_are_tried_chosen_told_and_used(conducted, tmp_path):
+    given = study(factors=FEW, sweep=SPEC)
+    code, text = conducted(tmp_path, given)
+    assert code == 0
+    found = json.loads((tmp_path / "rates.json").read_text())
+    assert {key: of["chosen"] for key, of in found.items()} == {
+        "pretraining/inpainting/tiny": 2e-4,  # half of 4e-4
+        "pretraining/chain/tiny": 6e-4,  # twice 3e-4
+        "random/fine_tuned/tiny/auto/96x32": 1e-3,
+        "random/frozen/tiny/auto/96x32": 1e-3,
+        "inpainting/fine_tuned/tiny/auto/96x32": 1e-3,
+        "inpainting/frozen/tiny/auto/96x32": 1e-3,
+        "chain/fine_tuned/tiny/auto/96x32": 3e-3,
+        "chain/frozen/tiny/auto/96x32": 1e-3,
+    }
+    assert "chain/fine_tuned/tiny/auto/96x32: learning rate 0.003, at the edge" in text
+    for path in tmp_path.glob("cells/*/config.json"):
+        config = json.loads(path.read_text())
+        mine = "chain-fine_tuned" in path.parent.name
+        assert config["optimizer"]["learning_rate"] == (3e-3 if mine else 1e-3)
+        assert config["data"]["inner_fold"] == []
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert (
+        "chosen without the judged pictures: pretraining/inpainting/tiny 0.0002"
+        in (results["guard"])
+    )
+    jobs = (tmp_path / "noted").read_text().split()
+    trials = [name for name in jobs if name.startswith("sweep-")]
+    assert len(trials) == len(set(trials)) == 2 * 3 + 2 * 2 * 3 * 2
+    assert conducted(tmp_path, given)[0] == 0  # whose jobs are all done
+    assert (tmp_path / "noted").read_text().split() == jobs
+
+
+def test_trials_see_no_picture_of_the_result(tmp_path):
+    given = starts.expand(study(factors=FEW, sweep=SPEC))
+    assert sweep.stages(given) == 3
+    found = sweep.stage(given, tmp_path, 2, {})
+    made = make_plan(given, tmp_path)
+    used = {cell.config.data.subset for cell in made.cells}
+    for trial in found.trials:
+        data = trial.job.config.data
+        assert tuple(data.inner_fold) == (0, 4)
+        assert data.subset in (100, 101)
+        assert data.subset not in used
+        assert trial.job.config.optimizer.learning_rate == trial.rate
+    # From the very encoders of the study, which are trained but once.
+    assert {p.id for p in found.plan.pretrainings} == {p.id for p in made.pretrainings}
+
+
+def test_a_chains_trial_starts_from_the_best_one_before(tmp_path):
+    given = starts.expand(study(factors=FEW, sweep=SPEC))
+    found = sweep.stage(given, tmp_path, 1, {"pretraining/inpainting/tiny": 5e-5})
+    folders = {trial.job.config.init_from for trial in found.trials}
+    assert folders == {str(tmp_path / "sweep" / "sweep-inpainting-tiny-seed100-rate5e-05")}
+
+
+def test_a_rate_that_fails_is_out(conducted, tmp_path, monkeypatch):
+    def failing(config, workdir):
+        if workdir.name.startswith("sweep-") and config.optimizer.learning_rate == failing.rate:
+            raise ValueError("diverged")
+        return fake(config, workdir)
+
+    monkeypatch.setattr(run, "work", functools.partial(run.work.func, run=failing))
+    failing.rate = 1e-3
+    given = study(arms=({"name": "random"},), factors=FEW, sweep=SPEC | {"pretraining": ()})
+    assert conducted(tmp_path, given)[0] == 0
+    found = json.loads((tmp_path / "rates.json").read_text())
+    assert {of["chosen"] for of in found.values()} == {3e-3}
+    assert found["random/frozen/tiny/auto/96x32"]["tried"]["0.001"] is None
+
+
+def test_commands_do_the_sweep_first(conducted, tmp_path):
+    given = study(arms=({"name": "random"},), factors=FEW, sweep=SPEC | {"pretraining": ()})
+    _, text = conducted(tmp_path, given, commands=True, command="study")
+    jobs = [line.removeprefix("study --only=") for line in text.splitlines() if "--only" in line]
+    assert len(jobs) == 2 * 2 * 2 + 2
+    with pytest.raises(ConfigError, match="rests on learning rates that are not chosen yet"):
+        conducted(tmp_path, given, only=jobs[-1])
+    with pytest.raises(ConfigError, match="a report rests on learning rates"):
+        conducted(tmp_path, given, report_only=True)
+    _, text = conducted(tmp_path, given, dry_run=True)
+    assert "sweep of learning rates: 8 jobs first, 8 left" in text
+    for job in jobs:
+        assert conducted(tmp_path, given, only=job)[0] == 0
+    assert conducted(tmp_path, given, report_only=True)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rates": ()}, "config.sweep.rates is none of learning_rate"),
+        ({"learning_rate": (1e-3,)}, "must be two or more learning rates"),
+        ({"learning_rate": (), "pretraining": ()}, "drop it"),
+        ({"replicates": (0, 100)}, "the result doesn't use"),
+        ({"labels": 3}, "at least as many as config.sweep.folds=4"),
+    ],
+)
+def test_what_cannot_be_swept_is_refused(changes, message, tmp_path):
+    with pytest.raises(ConfigError, match=message):
+        make_plan(study(factors=FEW, sweep=SPEC | changes), tmp_path)
