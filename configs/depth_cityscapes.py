@@ -52,7 +52,7 @@ def get_config(arg: str = "") -> ConfigDict:
     config.train.update({"steps": steps, "batch_size": 8, "eval_batch_size": 4})
     config.train.update({"eval_every": steps // 10, "pictures_every": steps // 10})
     if options["preset"] == "paper_code" and options["views"] != supervised_depth.SUPERVISED:
-        config.task.update({"smoothness": 6.0, "automask": False})
+        config.task.update({"smoothness": 6.0, "automask": False, "automask_start": 0.0})
         config.task.jitter.update({"hue": 0.0, "probability": 1.0})
         config.optimizer.update({"name": "adam", "learning_rate": 5e-5, "schedule": "constant"})
         config.optimizer.update({"weight_decay": 0.0, "clip_norm": 0.0, "layer_decay": 1.0})

@@ -42,6 +42,8 @@ def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str,
         train=TRAIN,
     )
     suit_vit(config)
+    if options["views"] == "stereo":  # no motion is learned
+        config.task.automask_start = 0.0
     # The true baseline gives metres; without stereo the scale is unknown.
     config.task.eval.median_scaling = options["views"] == "mono"
     return config, options
@@ -59,6 +61,9 @@ _TASK = {
     "name": "selfsup_depth",
     "ssim_weight": 0.85,
     "automask": True,
+    # The share of the training after which the auto-mask counts; monodepth2 has 0. Before it the
+    # motion is learned, which the mask would let run off sideways, see ops/reprojection.py.
+    "automask_start": 0.1,
     "scales": 4,
     "smoothness": 1e-3,
     "smoothness_order": 1,
