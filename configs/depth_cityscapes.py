@@ -11,15 +11,24 @@ only annotated frames have a partner). Options behind the colon: geoseg_jax/pres
 `supervised` geoseg_jax/presets/supervised_depth.py, and
   extra        trains on train and train_extra, 22,973 pairs; there are no sequences of the latter
   preset       controlled (the default), or paper_code: what the public code of Lao et al. (ECCV
-               2024) sets, smoothness 6, no auto-mask, Adam at 5e-5
+               2024) sets. By views: smoothness 6, no auto-mask, depth = 5.4 / disparity, depth
+               enlarged with the corners aligned, one encoder for depth and pose, no flips, Adam at
+               5e-5. Supervised: L1, flips left to right and upside down, see
+               presets/supervised_depth.py
 
 Pictures are 800x320 of the upper four fifths: the rest shows the car's own bonnet. Neighbours are
-two frames away, 8.5 in a second, about KITTI's rate. paper_code does not bring back the public
-code's neighbours (of the annotated pictures, which are seconds to minutes apart, the one before
-and the one after in the folder), its windows (out of the middle of the full picture), its mean
-over both neighbours' errors (here the smaller one counts), and what its 6 weighs: the smoothness
-of depth enlarged to the picture, where here it is of disparity at each scale's own size, so that 6
-is stronger.
+two frames away, 8.5 in a second, about KITTI's rate.
+The public code's depth starts from ImageNet's weights (`--encoder_type ... pretrained`): paper_code
+as it was run is paper_code,init=resnet18.pth. Without init= the encoder starts from random weights,
+so that all it knows it has from depth.
+paper_code by views does not bring back the public code's neighbours (of the annotated pictures,
+which are seconds to minutes apart, the one before and the one after in the folder), its windows
+(out of the middle of the full picture), its mean over both neighbours' errors (here the smaller one
+counts), what its 6 weighs (the smoothness of depth enlarged to the picture, where here it is of
+disparity at each scale's own size, so that 6 is stronger), the encoder's input, (x - .45) / .225
+there, and its motion: of the target and a neighbour in this order (here the earlier frame comes
+first, and the motion is inverted where that is the neighbour), and 5.4 times smaller against the
+depth at the start.
 Papers: Godard et al. (monodepth2), ICCV 2019; for supervision by disparity, which is that of
 semi-global matching and no measurement, Lee et al., arXiv:1907.10326.
 What to expect: an absolute relative error of about .129 for monodepth2's mono training, as reported
@@ -53,9 +62,18 @@ def get_config(arg: str = "") -> ConfigDict:
     config.train.update({"eval_every": steps // 10, "pictures_every": steps // 10})
     if options["preset"] == "paper_code" and options["views"] != supervised_depth.SUPERVISED:
         config.task.update({"smoothness": 6.0, "automask": False, "automask_start": 0.0})
+        # 5.4 / disparity, with the disparity of monodepth2's range of 0.1 to 100.
+        config.task.update({"min_depth": 0.54, "max_depth": 540.0})
+        if options["views"] == "mono":  # the sigmoid's middle, too near for a known baseline
+            config.task.initial_depth = 5.4 / 5.005
+        config.task.update({"enlarged": "depth", "align_corners": True})
+        config.data.flip = False
+        if config.data.frames and "pose_encoder" in config.model:
+            config.model.pose_encoder = "shared"
         config.task.jitter.update({"hue": 0.0, "probability": 1.0})
         config.optimizer.update({"name": "adam", "learning_rate": 5e-5, "schedule": "constant"})
         config.optimizer.update({"weight_decay": 0.0, "clip_norm": 0.0, "layer_decay": 1.0})
     elif options["preset"] == "paper_code":
         config.optimizer.decay_at = 0.4
+        config.data.flip_vertical = True
     return supervised_depth.finish(config, options)

@@ -6,7 +6,9 @@
         --workdir=W --config.data.root=/data/kitti_raw
 
 Options behind the colon: geoseg_jax/presets/depth.py, with `supervised`
-geoseg_jax/presets/supervised_depth.py.
+geoseg_jax/presets/supervised_depth.py. `mono,poses=given` takes the car's motion from the GPS/IMU
+(the drives' folders oxts, calib_imu_to_velo.txt) in the pose network's place: depth is in metres,
+and is judged without median scaling.
 Papers: Godard et al., "Digging into Self-Supervised Monocular Depth Estimation", ICCV 2019; Lee et
 al., "From Big to Small" (BTS), arXiv:1907.10326.
 What to expect: monodepth2's absolute relative error on the Eigen test split at 640x192, without
@@ -17,9 +19,16 @@ was run. Supervision takes the improved ground truth (data_depth_annotated) wher
 frames have it, else single scans, which are full of the scanner's own parallax.
 Those numbers are of Eigen's 697 test frames. Here eval_split=eigen_test is every left frame with
 true depth of the same 28 drives, and eigen_train every frame of the others, where monodepth2 leaves
-out those in which the car stands still. To be held beside published numbers, a run needs the
-community's files of frames, a line `DRIVE FRAME l|r` each: --config.data.train_split=FILE and
---config.data.eval_split=FILE (geoseg_jax/data/splits.py).
+out those in which the car stands still. To be held beside published numbers, a run needs
+  the community's lists of frames, a line `DRIVE FRAME l|r` each: --config.data.train_split=FILE and
+    --config.data.eval_split=FILE; python -m geoseg_jax.data.kitti_frames FILE --root=ROOT tells
+    which of them are missing, and writes a split of the others;
+  the option eigen, the truth that they were made on: its depths are the scanner's forward
+    coordinate, 0.28 m more than the camera's, a pixel up and left. Without it (velodyne) ours are
+    depths of the camera at the nearest pixel;
+  or the option improved, for numbers on improved truth, all of whose pixels then count: no crop, no
+    cap but that of predictions. The default, auto, is improved where it is there, else velodyne;
+  and --config.task.eval.flip=True where "pp" stands beside them: the mean with the mirror image.
 Hardware: any, not timed here at full length; on a CPU, try it with --config.data.width=416
 --config.data.height=128 first.
 """
@@ -30,9 +39,13 @@ from geoseg_jax.presets import supervised_depth
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    config, options = supervised_depth.make_any(arg, "depth_kitti.py")
-    config.task.eval.crop = "garg"
-    config.data.update({"name": "kitti", "root": "", "ground_truth": "auto"})
+    shared = {"ground_truth": ("auto", "velodyne", "eigen", "improved")}
+    config, options = supervised_depth.make_any(arg, "depth_kitti.py", shared)
+    truth = options["ground_truth"]
+    # On improved truth the literature counts every measured pixel, also those beyond 80 m.
+    whole = truth == "improved"
+    config.task.eval.update({"crop": "none" if whole else "garg", "cap_truth": not whole})
+    config.data.update({"name": "kitti", "root": "", "ground_truth": truth})
     config.data.train_split = "eigen_train"  # or a file: DRIVE FRAME l|r a line
     config.data.eval_split = "eigen_test"  # or a file, or train
     # 20 epochs of 39,810 frames at batch 12, for either arm

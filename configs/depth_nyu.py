@@ -10,6 +10,8 @@ nyu_depth.py). Options behind the colon: geoseg_jax/presets/supervised_depth.py,
 Pictures are 512x384, training looks at random windows of 448x384, the size of Lao et al. (ECCV
 2024), zoomed by 1 to 1.5 with their depth (Eigen et al., NIPS 2014). Depth is predicted from 0.1 m
 to 10 m, and judged up to 10 m within Eigen's window.
+preset=paper_code: what the public code of Lao et al. sets, see supervised_depth.paper_code. It
+starts from ImageNet's weights, which are an option here: paper_code,init=resnet18.pth.
 Papers: Lee et al., "From Big to Small", arXiv:1907.10326, for the loss; Li and Snavely,
 "MegaDepth", CVPR 2018, for gradient matching.
 What to expect: an absolute relative error of about .21, that of Liu et al. (Deep Convolutional
@@ -37,5 +39,5 @@ def get_config(arg: str = "") -> ConfigDict:
     config.data.ground_truth = "filled"  # or raw, where the file has it
     if options["preset"] == "paper_code":
         config.task.gradient_weight = 0.0
-        config.data.scale = ()
+        config.data.update({"scale": (), "flip": False})
     return supervised_depth.finish(config, options)

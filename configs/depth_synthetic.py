@@ -4,7 +4,8 @@
     python -m geoseg_jax.main --config=configs/depth_synthetic.py:supervised --workdir=W
 
 Options behind the colon: geoseg_jax/presets/depth.py, with `supervised`
-geoseg_jax/presets/supervised_depth.py, and world: street (the default) or room. The world is
+geoseg_jax/presets/supervised_depth.py, and world: street (the default) or room; with poses=given
+views come with the exact motion of the camera. The world is
 rendered once and kept in config.data.cache_dir.
 Papers, networks, losses and picture size are those of depth_kitti.py, hence comparable in cost:
 Godard et al. (monodepth2), ICCV 2019; Lee et al. (BTS), arXiv:1907.10326.

@@ -21,6 +21,11 @@ FIELDS = {
     "stereo_pose": Field(
         "float32", ("B", "4", "4"), "stereo partner <- target, metres; identity without stereo"
     ),
+    "source_poses": Field(
+        "float32",
+        ("B", "S", "4", "4"),
+        "source <- target, metres; the identity for a view that the target itself stands in for",
+    ),
     "depth": Field(
         "float32",
         ("B", "D_H", "D_W"),

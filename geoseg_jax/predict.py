@@ -159,8 +159,10 @@ def _label_files(table: LabelTable) -> _Files:
 
 
 def _depth_files(config: ConfigDict) -> _Files:
-    # Truth and a stereo pair's baseline are in metres; a single moving camera knows no scale.
+    # Truth, a stereo pair's baseline and given poses are in metres; else a moving camera knows no
+    # scale.
     metric = config.task.name != "selfsup_depth" or config.data.stereo
+    metric = metric or config.task.get("poses") == "given"
     unit = "metres" if metric else "metres, up to a common factor"
     what = f"{unit}, times 256, 16 bits,"
     return _Files("inverse_depth", write_depth, DEPTHS, what, {"unit": unit})

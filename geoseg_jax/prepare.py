@@ -45,7 +45,10 @@ QUALITY = 95
 # Their pictures are of any size, and random windows are cut out of them.
 _ANY_SIZE = ("class_folder", "tfds", "pictures")
 # Where the data lies and how it is read says nothing of what it is.
-_NOT_IN_PLAN = ("root", "eval_root", "cache_dir", "workers", "crop_views", "crop_area", "flip")
+_NOT_IN_PLAN = (
+    *("root", "eval_root", "cache_dir", "workers", "crop_views", "crop_area"),
+    *("flip", "flip_vertical"),
+)
 
 
 def load_config(argument: str, changes: Sequence[str] = ()) -> ConfigDict:

@@ -61,6 +61,9 @@ NEEDED = {
     )
 }
 
+# Data sets whose records can tell how the camera moved.
+WITH_POSES = ("kitti", "synthetic", "packed")
+
 # Tasks that need neither neighbours nor a truth.
 SINGLE_PICTURES = ("reconstruction", "mae", "moco")
 
@@ -166,6 +169,7 @@ def _check_pairs(flat: Mapping[str, Any]) -> None:
                 f"config.{section}.min_depth={least} must be below max_depth={most} beside it"
             )
     _check_depth(flat)
+    _check_poses(flat)
     if flat.get("task.name") in DEPTH_TASKS and flat.get("transfer.frozen"):
         raise ConfigError(
             f"config.transfer.frozen={flat['transfer.frozen']}: depth trains all of its parts; "
@@ -202,10 +206,16 @@ def _check_depth(flat: Mapping[str, Any]) -> None:
             "config.data.frames=() and config.data.stereo=False leave no source view; use "
             "frames=(-1, 1), or stereo=True, or both"
         )
-    if alone and flat.get("data.stereo") is False and flat.get("task.eval.median_scaling") is False:
+    metric = flat.get("data.stereo") is not False or flat.get("task.poses") == "given"
+    if alone and not metric and flat.get("task.eval.median_scaling") is False:
         raise ConfigError(
             "config.task.eval.median_scaling=False needs metres, which config.data.stereo=False "
-            "cannot learn; set config.task.eval.median_scaling=True"
+            "cannot learn; set config.task.eval.median_scaling=True, or start from poses=given"
+        )
+    if alone and flat.get("data.truth") == "none" and flat.get("task.eval.flip"):
+        raise ConfigError(
+            "config.task.eval.flip=True has no effect with config.data.truth='none', which is "
+            "judged by views; set it to False"
         )
     if flat.get("task.automask") is False and flat.get("task.automask_start", 0.0) > 0:
         raise ConfigError(
@@ -224,10 +234,45 @@ def _check_depth(flat: Mapping[str, Any]) -> None:
                 f"config.{key}={size} must be a multiple of 32, the encoder's largest stride; use "
                 f"{max(32, size // 32 * 32)} or {-(-size // 32) * 32}"
             )
+    for key, off in (("task.enlarged", "disparity"), ("task.align_corners", False)):
+        if flat.get("task.scales") == 1 and flat.get(key, off) != off:
+            raise ConfigError(
+                f"config.{key}={flat[key]!r} has no effect with config.task.scales=1, which is of "
+                f"the pictures' size; set it to {off!r}"
+            )
     if len(flat.get("model.decoder_channels", range(5))) != 5:
         raise ConfigError(
             f"config.model.decoder_channels={flat['model.decoder_channels']} must be five numbers, "
             "for strides 1, 2, 4, 8 and 16"
+        )
+
+
+def _check_poses(flat: Mapping[str, Any]) -> None:
+    """Poses that are given need data that has them, views that move, and no network beside."""
+    given = flat.get("task.poses") == "given"
+    remedy = "; start from the config's option poses=given or poses=learned"
+    if flat.get("data.poses", False) != given:
+        raise ConfigError(
+            f"config.data.poses={flat.get('data.poses', False)} does not go with "
+            f"config.task.poses={flat.get('task.poses', 'learned')!r}, which alone reads them"
+            + remedy
+        )
+    if not given:
+        return
+    if flat.get("data.name") not in WITH_POSES:
+        raise ConfigError(
+            f"config.task.poses='given': config.data.name={flat.get('data.name')!r} has none; "
+            f"those of {', '.join(WITH_POSES)} have; use poses=learned"
+        )
+    if not flat.get("data.frames"):
+        raise ConfigError(
+            "config.task.poses='given' has no effect with config.data.frames=(): a stereo pair's "
+            "pose is always given; use poses=learned, or frames=(-1, 1)"
+        )
+    if "model.pose_encoder" in flat:
+        raise ConfigError(
+            f"config.model.pose_encoder={flat['model.pose_encoder']!r} has no effect with "
+            "config.task.poses='given'" + remedy
         )
 
 
@@ -256,6 +301,11 @@ def _check_cameras(flat: Mapping[str, Any]) -> None:
             "config.data.frames=(-1, 1)"
         )
     learned = flat.get("task.intrinsics", "given")
+    if learned != "given" and flat.get("data.flip_vertical"):
+        raise ConfigError(
+            f"config.data.flip_vertical=True: config.task.intrinsics={learned!r} knows of pictures "
+            "mirrored left to right alone; set it to False"
+        )
     if learned != "given" and not flat.get("data.frames"):
         raise ConfigError(
             f"config.task.intrinsics={learned!r} needs a camera that turns, which a stereo pair "
@@ -453,9 +503,10 @@ def _check_crop_area(flat: Mapping[str, Any]) -> None:
                 "set it, as in (0.08, 1.0)"
             )
         return
-    for key in ("data.scale", "data.crop", "data.frames"):
+    for key in ("data.scale", "data.crop", "data.frames", "data.flip_vertical"):
         if flat.get(key):
+            off = False if flat[key] is True else ()
             raise ConfigError(
                 f"config.{key}={flat[key]} does not go with config.data.crop_area="
-                f"{flat['data.crop_area']}; set one of them to ()"
+                f"{flat['data.crop_area']}; set it to {off}, or crop_area to ()"
             )

@@ -12,6 +12,7 @@ import pytest
 
 from geoseg_jax.batch import FIELDS
 from geoseg_jax.data.labels import LabelTable, label_table
+from geoseg_jax.ops.disparity import disparity_to_depth
 from geoseg_jax.settings import check, check_warm_up
 from geoseg_jax.tasks import make_task
 
@@ -22,7 +23,7 @@ ARGUMENTS = {
     "classify_imagenet": ["class_folder,resnet50,init=W", "vit_tiny"],
     "classify_synthetic": ["smoke,tiny"],
     "depth_cityscapes": ["mono,preset=paper_code,tiny", "supervised,extra,tiny"],
-    "depth_kitti": ["mono,init=W", "stereo", "resnet50", "supervised,smoke,tiny"],
+    "depth_kitti": ["mono,init=W", "stereo,improved", "mono,poses=given", "supervised,smoke,tiny"],
     "depth_nyu": ["held_out,paper_code,tiny", "vit_tiny,smoke"],
     "depth_synthetic": ["mono", "room", "stereo,vit_tiny", "supervised,room,berhu,tiny"],
     "depth_video": ["learned,fov=90,tiny", "smoke,tiny"],
@@ -94,13 +95,15 @@ def abstract_batch(config):
         shape = tuple(sizes[axis] if axis in sizes else int(axis) for axis in field.axes)
         return jax.ShapeDtypeStruct(shape, field.dtype)
 
-    return {key: struct(FIELDS[key]) for key in KINDS[kind(config)][0] | {"id", "mask"}}
+    keys = KINDS[kind(config)][0] | {"id", "mask"}
+    keys |= {"source_poses"} if config.data.get("poses") else set()
+    return {key: struct(FIELDS[key]) for key in keys}
 
 
 def with_small_encoders(config):
     """In place: a trace takes seconds a config less, and settings and shapes are the same."""
     for key in ("encoder", "pose_encoder"):
-        if config.model.get(key):
+        if config.model.get(key) not in (None, "", "shared"):
             vit = config.model[key].startswith("vit")
             config.model[key] = "vit_tiny" if vit else "tiny"
     if "flow_layers" in config.model:
@@ -220,6 +223,25 @@ def test_who_knows_the_camera_of_a_video():
 def test_stereo_is_judged_in_metres():
     assert get_config("depth_kitti", "mono").task.eval.median_scaling
     assert not get_config("depth_kitti", "mono_stereo").task.eval.median_scaling
+    assert not get_config("depth_kitti", "mono,poses=given").task.eval.median_scaling
+
+
+def test_depth_of_the_papers_code_on_cityscapes_is_5_4_over_disparity():
+    """Of disparities 1 / 100 + (1 / 0.1 - 1 / 100) sigmoid."""
+    task = get_config("depth_cityscapes", "mono,paper_code").task
+    for sigmoid in (0.0, 0.3, 1.0):
+        depth = 5.4 / (0.01 + 9.99 * sigmoid)
+        assert disparity_to_depth(sigmoid, task.min_depth, task.max_depth) == pytest.approx(depth)
+    middle = disparity_to_depth(0.5, task.min_depth, task.max_depth)
+    assert task.initial_depth == pytest.approx(middle)  # where a network starts that is told none
+
+
+def test_improved_truth_is_judged_whole_as_the_literature_does():
+    for arm in ("mono", "supervised"):
+        for truth, crop, capped in (("eigen", "garg", True), ("improved", "none", False)):
+            config = get_config("depth_kitti", f"{arm},{truth}")
+            assert config.data.ground_truth == truth
+            assert (config.task.eval.crop, config.task.eval.cap_truth) == (crop, capped)
 
 
 def test_an_argument_reads_like_the_row_that_it_makes():

@@ -156,6 +156,26 @@ def test_fewer_views_than_were_packed(folders):
     assert len(prints) == 2
 
 
+def test_poses_follow_the_views_of_a_pack(folders, tmp_path):
+    root = tmp_path / "kitti"
+    fabricate.write_drive(root, frames=range(4), scans=(1, 2))
+    fabricate.write_fixes(root, {n: fabricate.fix(longitude=n * 1e-5) for n in range(4)})
+    views = "mono_stereo,poses=given"
+    assert prepare.prepare(kitti_config(root, views, eval_split="train"), tmp_path / "pack")
+    given = make_data(kitti_config(root, views, eval_split="train")).train[0]["source_poses"]
+    both, mono = (
+        make_data(pack_of(tmp_path / "pack", f"{v},poses=given")).train[0]["source_poses"]
+        for v in ("mono_stereo", "mono")
+    )
+    np.testing.assert_array_equal(both, given)
+    np.testing.assert_array_equal(mono, given[:2])
+    assert np.abs(given[:, :3, 3]).max(axis=1).tolist() == pytest.approx(
+        [1.11, 1.11, 0.53], rel=0.01
+    )
+    with pytest.raises(DataError, match=r"poses=True: the records of .* were packed without poses"):
+        make_data(pack_of(folders[1], "mono_stereo,poses=given"))
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -96,6 +96,51 @@ def test_supervised_depth_needs_a_truth_and_a_window_that_fits():
         settings.check(supervised(height=200))
 
 
+def posed(data=None, **task):
+    config = tiny.make_config().to_dict()
+    config["task"] = {"name": "selfsup_depth", "poses": "given"} | task
+    usual = {"name": "synthetic", "world": "street", "train_size": 1, "eval_size": 1, "seed": 0}
+    usual |= {"height": 32, "width": 96, "frames": (-1, 1), "stereo": False, "poses": True}
+    config["data"] |= usual | (data or {})
+    return config
+
+
+def test_given_poses_need_data_that_has_them_and_no_network():
+    settings.check(posed(eval={"median_scaling": False}))
+    with pytest.raises(ConfigError, match=r"poses=False does not go with .*poses='given'"):
+        settings.check(posed({"poses": False}))
+    with pytest.raises(ConfigError, match=r"poses=True does not go with .*poses='learned'"):
+        settings.check(posed(poses="learned"))
+    with pytest.raises(ConfigError, match=r"no effect with config.data.frames=\(\)"):
+        settings.check(posed({"frames": (), "stereo": True}))
+    video = {"root": "", "frame_stride": 1, "min_motion": 0.0, "held_out": 0.1, "gap": 1}
+    with pytest.raises(ConfigError, match=r"data.name='video' has none; those of kitti, "):
+        settings.check(posed({"name": "video", "intrinsics": "fov", "fov": 60.0} | video))
+    config = posed()
+    config["model"] = {"pose_encoder": "resnet18"}
+    with pytest.raises(ConfigError, match=r"pose_encoder='resnet18' has no effect .*poses=given"):
+        settings.check(config)
+
+
+def test_flips_and_scales_without_an_effect_are_refused():
+    video = {"frames": (-1, 1), "flip_vertical": True, "crop": (), "scale": ()}
+    config = cropped(**video) | {"task": {"name": "selfsup_depth", "intrinsics": "focal"}}
+    with pytest.raises(ConfigError, match=r"flip_vertical=True: config.task.intrinsics='focal'"):
+        settings.check(config)
+    config["task"] = {"name": "selfsup_depth", "scales": 1, "enlarged": "depth"}
+    with pytest.raises(ConfigError, match=r"enlarged='depth' has no effect .*set it to 'disparity"):
+        settings.check(config)
+    windows = {"scale": (), "crop": (), "crop_area": (0.08, 1.0), "flip_vertical": True}
+    with pytest.raises(ConfigError, match=r"flip_vertical=True does not go .*set it to False"):
+        settings.check(cropped(**windows))
+
+
+def test_flip_is_for_depth_that_is_judged_by_depth():
+    settings.check(posed(eval={"flip": True}))
+    with pytest.raises(ConfigError, match=r"eval.flip=True has no effect .*truth='none'"):
+        settings.check(posed({"truth": "none"}, eval={"flip": True}))
+
+
 def test_random_windows_are_the_only_scaling():
     windows = {"scale": (), "crop": (), "crop_area": (0.08, 1.0)}
     settings.check(cropped(**windows, crop_views=2))
@@ -138,3 +183,18 @@ def test_configs_are_found_from_anywhere(tmp_path, monkeypatch):
     assert settings.find_config("mine.py:a") == "mine.py:a"
     with pytest.raises(FileNotFoundError, match=r"did you mean 'configs/quickstart.py'"):
         settings.find_config("configs/quikstart.py")
+
+
+def test_what_learning_motion_needs():
+    base = {"seed": 0, "optimizer": {"name": "adam", "learning_rate": 1e-3}}
+    base["train"] = {"steps": 1, "batch_size": 1, "eval_batch_size": 1}
+    task = {"name": "selfsup_depth", "automask": True, "automask_start": 0.1}
+    settings.check(base | {"task": task})
+    with pytest.raises(ConfigError, match=r"automask_start=0.1 has no effect with .*automask=Fal"):
+        settings.check(base | {"task": task | {"automask": False}})
+    with pytest.raises(ConfigError, match=r"automask_start=1\.5 must"):
+        settings.check(base | {"task": task | {"automask_start": 1.5}})
+    shared = {"task": task, "model": {"pose_encoder": "shared"}}
+    settings.check(base | shared | {"data": {"frames": (-1, 1), "stereo": True}})
+    with pytest.raises(ConfigError, match=r"pose_encoder='shared' has no effect .*frames=\(\)"):
+        settings.check(base | shared | {"data": {"frames": (), "stereo": True}})

@@ -11,17 +11,18 @@ from ml_collections import ConfigDict
 
 from geoseg_jax.data import depth_maps, pictures
 from geoseg_jax.data.kitti_calibration import Cameras, read_cameras, read_velodyne
-from geoseg_jax.data.kitti_depth import project_scan, read_scan
+from geoseg_jax.data.kitti_depth import project_scan, project_scan_as_published, read_scan
+from geoseg_jax.data.kitti_poses import DrivePoses
 from geoseg_jax.data.kitti_tree import HOW_TO_GET, LAYOUT, Frame, KittiTree
 from geoseg_jax.data.source import BadRecord, DataError, Record, Source, left_out
 from geoseg_jax.data.splits import split_frames
 
-GROUND_TRUTH = ("auto", "improved", "velodyne")
+GROUND_TRUTH = ("auto", "improved", "velodyne", "eigen")
 _SIZES_IN_FINGERPRINT = 1000
 
 
 def resolve_ground_truth(tree: KittiTree, targets: Sequence[Frame], wanted: str) -> str:
-    """'improved' or 'velodyne'; 'auto' is improved where any target has it, so as never to mix.
+    """The truth itself for 'auto': improved where any target has it, else velodyne; never a mix.
 
     Raises DataError for another word.
     """
@@ -29,14 +30,21 @@ def resolve_ground_truth(tree: KittiTree, targets: Sequence[Frame], wanted: str)
         raise DataError(f"config.data.ground_truth={wanted!r} is none of {GROUND_TRUTH}")
     if wanted != "auto":
         return wanted
-    improved = any(t.number in tree.improved(t.drive, t.side) for t in targets)
-    return "improved" if improved else "velodyne"
+    if not any(t.number in tree.improved(t.drive, t.side) for t in targets):
+        return "velodyne"
+    logging.warning(
+        "config.data.ground_truth=auto found improved ground truth, which is judged with the crop "
+        "and cap of config.task.eval; published numbers take neither: choose the config's option "
+        "ground_truth=improved"
+    )
+    return "improved"
 
 
 def make(data: ConfigDict) -> tuple[Source, Source]:
     """Sources to train and to evaluate on.
 
     config.data: root, train_split, eval_split, height, width, frames, stereo, ground_truth;
+    poses: records carry source_poses, of the GPS/IMU;
     truth: 'depth', or 'none' for an evaluation that needs no ground truth; truth_in_training:
     records to train on carry depth of the pictures' size, and those without any are left out.
     Raises DataError for a folder, split or calibration that can't be used.
@@ -55,6 +63,7 @@ def make(data: ConfigDict) -> tuple[Source, Source]:
         "width": data.width,
         "frames": tuple(data.frames),
         "stereo": data.stereo,
+        "poses": data.get("poses", False),
         # One kind for the evaluation and for the constant map that it is compared with.
         "ground_truth": resolve_ground_truth(tree, judged, data.get("ground_truth", "auto")),
     }
@@ -65,6 +74,7 @@ def make(data: ConfigDict) -> tuple[Source, Source]:
             f"config.data.train_split={data.train_split!r}: no frame to train on under "
             f"{tree.root}; left out: {left_out(train)}; get more drives, or ask for fewer views "
             "by config.data.frames and config.data.stereo"
+            + (", or the drives' folders oxts" if settings["poses"] else "")
         )
     if data.eval_split == "train":
         logging.warning(
@@ -97,8 +107,11 @@ class KittiSource:
     it has the pictures', see `depth_maps.nearest_to_camera`.
     needs_neighbours: leave frames out whose neighbours are missing; otherwise the frame itself
     stands in for a missing view, which is right where views are only looked at (evaluation).
+    poses: records carry source_poses, from the drives' GPS/IMU; a view without a record of it is
+    missing.
     ground_truth: `improved` (Uhrig et al., Sparsity Invariant CNNs, 3DV 2017), `velodyne` (one
-    raw scan), or `auto`: improved where any of the targets has it, else velodyne; never a mix.
+    raw scan), `eigen` (one raw scan as published numbers take it, `project_scan_as_published`), or
+    `auto`: improved where any of the targets has it, else velodyne; never a mix.
 
     Raises DataError where a calibration that is needed is missing or malformed.
     """
@@ -112,6 +125,7 @@ class KittiSource:
         width: int,
         frames: Sequence[int] = (-1, 1),
         stereo: bool = True,
+        poses: bool = False,
         with_depth: bool = False,
         full_depth: bool = True,
         needs_neighbours: bool = True,
@@ -120,7 +134,9 @@ class KittiSource:
         self._tree, self._size = tree, (height, width)
         self._offsets, self._stereo, self._with_depth = tuple(frames), stereo, with_depth
         self._full_depth = full_depth
-        self._improved = resolve_ground_truth(tree, targets, ground_truth) == "improved"
+        self._poses = DrivePoses(tree) if poses else None
+        kind = resolve_ground_truth(tree, targets, ground_truth)
+        self._improved, self._as_published = kind == "improved", kind == "eigen"
         left_out: Counter[str] = Counter()
         self.targets: list[Frame] = []
         for target in targets:
@@ -140,7 +156,8 @@ class KittiSource:
         target = self.targets[index]
         cameras = self._cameras[_date(target)]
         image = self._picture(target)
-        sources = [self._picture(v) if v in self._tree else image for v in self._views(target)]
+        views = [view if self._has_view(target, view) else target for view in self._views(target)]
+        sources = [image if view == target else self._picture(view) for view in views]
         pose = cameras.pose(target.side) if self._stereo else np.eye(4)
         record = {
             "image": image,
@@ -150,6 +167,8 @@ class KittiSource:
             ).astype(np.float32),
             "stereo_pose": pose.astype(np.float32),
         }
+        if self._poses:
+            record["source_poses"] = self._source_poses(target, views, cameras)
         if self._with_depth:
             depth, size = self._read_depth(target), self._depth_size
             if not self._full_depth:
@@ -196,6 +215,10 @@ class KittiSource:
         digest.update(repr(settings).encode())
         if self._with_depth and not self._full_depth:
             digest.update(b"depth of the pictures' size")
+        if self._poses:
+            digest.update(b"poses")
+        if self._with_depth and self._as_published:
+            digest.update(b"eigen")
         for target in self.targets:
             digest.update(f"{target}\n".encode())
         for date, cameras in sorted(self._cameras.items()):
@@ -203,11 +226,14 @@ class KittiSource:
                 cameras.intrinsics,
                 cameras.pose("l"),
                 *self._velodyne.get(date, {}).values(),
+                *self._mounts.get(date, {}).values(),
             ]
             digest.update(date.encode() + b"".join(n.astype("<f8").tobytes() for n in numbers))
         # All sizes would take minutes on a network file system.
         for target in self.targets[:: max(1, len(self) // _SIZES_IN_FINGERPRINT)]:
             digest.update(str(self._tree.path(target).stat().st_size).encode())
+            if self._poses and target in self._poses:
+                digest.update(self._poses.path(target).read_bytes())
         return digest.hexdigest()
 
     def _views(self, target: Frame) -> list[Frame]:
@@ -225,7 +251,26 @@ class KittiSource:
                 if view not in self._tree:
                     offset = view.number - target.number
                     return f"no frame at offset {offset:+d}" if offset else "no stereo partner"
+                if not self._has_view(target, view):
+                    return "no GPS/IMU record"
         return ""
+
+    def _has_view(self, target: Frame, view: Frame) -> bool:
+        """Whether its picture is there, and its pose where poses are asked for."""
+        moved = view.number != target.number
+        if self._poses and moved and not (target in self._poses and view in self._poses):
+            return False
+        return view in self._tree
+
+    def _source_poses(self, target: Frame, views: Sequence[Frame], cameras: Cameras) -> np.ndarray:
+        """float32 [S, 4, 4] metres, view <- target."""
+        poses = [np.eye(4)] * len(views)
+        for i, view in enumerate(views):
+            if view.number != target.number:
+                poses[i] = self._poses.between(target, view)
+            elif view.side != target.side:
+                poses[i] = cameras.pose(target.side)
+        return np.asarray(poses, np.float32).reshape(-1, 4, 4)
 
     def _has_depth(self, target: Frame) -> bool:
         if self._improved:
@@ -237,6 +282,9 @@ class KittiSource:
         self._velodyne: dict[str, dict[str, np.ndarray]] = {}
         for date in sorted({_date(target) for target in self.targets}):
             self._cameras[date] = read_cameras(self._tree.root / date)
+        # Of those days alone that have records: the others' frames stand still in evaluation.
+        posed = [target for target in self.targets if self._poses and target in self._poses]
+        self._mounts = {date: self._poses.mount(date) for date in sorted(set(map(_date, posed)))}
         if not self._improved:
             # A training source needs the scans' calibration only for those frames that have scans.
             for date in sorted({_date(t) for t in self.targets if self._has_depth(t)}):
@@ -261,7 +309,8 @@ class KittiSource:
             self._check_size(path, depth, target)
             return depth
         points = read_scan(self._tree.root / self._tree.scans(target.drive)[target.number])
-        return project_scan(points, self._velodyne[date][target.side], self._cameras[date].size)
+        project = project_scan_as_published if self._as_published else project_scan
+        return project(points, self._velodyne[date][target.side], self._cameras[date].size)
 
     def _check_size(self, path: pathlib.Path, picture: np.ndarray, frame: Frame) -> None:
         expected = self._cameras[_date(frame)].size

@@ -20,6 +20,7 @@ from geoseg_jax.data.source import DataError
 
 CAM_TO_CAM = "calib_cam_to_cam.txt"
 VELO_TO_CAM = "calib_velo_to_cam.txt"
+IMU_TO_VELO = "calib_imu_to_velo.txt"
 SIDES = {"l": "02", "r": "03"}  # the colour cameras
 _REMEDY = "unpack DATE_calib.zip of KITTI raw again so that it lies in the folder of the date"
 
@@ -72,16 +73,37 @@ def read_velodyne(folder: pathlib.Path, cameras: Cameras) -> dict[str, np.ndarra
 
     z is metres along the optical axis of that camera. Raises DataError as `read_cameras` does.
     """
-    path = folder / VELO_TO_CAM
-    lines = _read_lines(path)
-    to_camera = np.eye(4)
-    to_camera[:3, :3] = _numbers(path, lines, "R", 9).reshape(3, 3)
-    to_camera[:3, 3] = _numbers(path, lines, "T", 3)
-    to_rectified = (cameras.rectify @ to_camera)[:3]
     return {
-        side: cameras.intrinsics @ (to_rectified + np.c_[np.zeros((3, 3)), position])
-        for side, position in cameras.positions.items()
+        side: cameras.intrinsics @ pose[:3]
+        for side, pose in _from_rigid(cameras, _read_rigid(folder / VELO_TO_CAM)).items()
     }
+
+
+def read_imu(folder: pathlib.Path, cameras: Cameras) -> dict[str, np.ndarray]:
+    """Per side the pose [4, 4] float64 metres: rectified camera <- GPS/IMU.
+
+    Raises DataError as `read_cameras` does, of `calib_imu_to_velo.txt` and `calib_velo_to_cam.txt`.
+    """
+    velodyne = _read_rigid(folder / IMU_TO_VELO)
+    return _from_rigid(cameras, _read_rigid(folder / VELO_TO_CAM) @ velodyne)
+
+
+def _from_rigid(cameras: Cameras, to_reference: np.ndarray) -> dict[str, np.ndarray]:
+    """Per side rectified camera <- x [4, 4], where unrectified reference camera <- x is given."""
+    poses = {}
+    for side, position in cameras.positions.items():
+        poses[side] = cameras.rectify @ to_reference
+        poses[side][:3, 3] += position
+    return poses
+
+
+def _read_rigid(path: pathlib.Path) -> np.ndarray:
+    """The pose [4, 4] that a file of R and T holds."""
+    lines = _read_lines(path)
+    pose = np.eye(4)
+    pose[:3, :3] = _numbers(path, lines, "R", 9).reshape(3, 3)
+    pose[:3, 3] = _numbers(path, lines, "T", 3)
+    return pose
 
 
 def _read_lines(path: pathlib.Path) -> dict[str, tuple[int, str]]:

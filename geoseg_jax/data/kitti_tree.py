@@ -40,10 +40,11 @@ class Frame(NamedTuple):
 class KittiTree:
     """The files below one root. Folders are listed when first asked for and then remembered.
 
+    key: the setting to name in errors.
     Raises DataError where the root isn't there or holds no drive.
     """
 
-    def __init__(self, root: str | pathlib.Path):
+    def __init__(self, root: str | pathlib.Path, key: str = "config.data.root"):
         self.root = pathlib.Path(root).expanduser()
         self._listed: dict[str, dict[int, str]] = {}
         self.drives = sorted(
@@ -53,7 +54,7 @@ class KittiTree:
         )
         if not self.drives:
             state = "holds no drive" if self.root.is_dir() else "is not there"
-            where = f"config.data.root={str(root)!r}"
+            where = f"{key}={str(root)!r}"
             raise DataError(f"{where} {state}; looked for {LAYOUT}; {HOW_TO_GET}")
 
     def pictures(self, drive: str, side: str) -> dict[int, str]:
@@ -63,6 +64,10 @@ class KittiTree:
     def scans(self, drive: str) -> dict[int, str]:
         """Frame number -> velodyne scan, relative to the root."""
         return self._list(f"{drive}/velodyne_points/data", (".bin",))
+
+    def fixes(self, drive: str) -> dict[int, str]:
+        """Frame number -> record of the GPS/IMU, relative to the root."""
+        return self._list(f"{drive}/oxts/data", (".txt",))
 
     def improved(self, drive: str, side: str) -> dict[int, str]:
         """Frame number -> improved ground truth (data_depth_annotated), relative to the root."""

@@ -42,6 +42,7 @@ def make(data: ConfigDict) -> tuple["PackedSource", "PackedSource"]:
     root = pathlib.Path(data.root).expanduser() if data.root else pathlib.Path()
     pack = read_pack(root)
     _check_truth(data, pack, root)
+    _check_poses(data, pack, root)
     train, judged = fits(data)
     if pack["fit"] != "cover":
         size = (pack["height"], pack["width"])
@@ -117,6 +118,8 @@ class PackedSource:
         record |= {key: np.array(value)[()] for key, value in example.get("fields", {}).items()}
         for key, place in example.get("arrays", {}).items():
             record[key] = array_from(self._open("arrays")[int(place)]["npy"])
+        if self._views is not None and "source_poses" in record:
+            record["source_poses"] = record["source_poses"][list(self._views)]
         if self._no_stereo and "stereo_pose" in record:
             record["stereo_pose"] = np.eye(4, dtype=np.float32)
         return record
@@ -237,6 +240,15 @@ def _views(data: ConfigDict, pack: dict[str, Any], root: pathlib.Path) -> tuple[
             f"was packed {packed}; prepare it with the config that you train with"
         )
     return tuple(map(pack["views"].index, wanted)) if wanted != pack["views"] else None
+
+
+def _check_poses(data: ConfigDict, pack: dict[str, Any], root: pathlib.Path) -> None:
+    """Records must carry the poses that training asks for."""
+    if data.get("poses") and "source_poses" not in pack["splits"]["train"]["fields"]:
+        raise DataError(
+            f"config.data.poses=True: the records of {root} were packed without poses; prepare it "
+            "with the config that you train with"
+        )
 
 
 def _check_truth(data: ConfigDict, pack: dict[str, Any], root: pathlib.Path) -> None:

@@ -79,9 +79,12 @@ def _find_drive(tree: KittiTree, name: str, key: str) -> str:
     raise DataError(f"{key}: no drive {name!r} under {tree.root}{hint}")
 
 
-def _read_file(tree: KittiTree, path: pathlib.Path) -> list[Frame]:
+def read_frames(path: pathlib.Path) -> list[tuple[int, Frame]]:
+    """The frames that a file names, `DRIVE FRAME l|r` a line, each with the number of its line.
+
+    What follows a # is a comment. Raises DataError for a malformed line and a file without any.
+    """
     frames = []
-    drives = set(tree.drives)
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         text = line.partition("#")[0].strip()
         if not text:
@@ -92,13 +95,19 @@ def _read_file(tree: KittiTree, path: pathlib.Path) -> list[Frame]:
                 f"{path}:{number}: {line.strip()!r} is not `DRIVE FRAME l|r`, for example "
                 "`2011_09_26/2011_09_26_drive_0001_sync 5 l`; correct the line"
             )
-        frame = Frame(match[1].strip("/"), int(match[2]), match[3])
-        if frame.drive not in drives or frame not in tree:
-            raise DataError(
-                f"{path}:{number}: {line.strip()!r} names no frame under {tree.root}; "
-                "get the drive, or take the line out"
-            )
-        frames.append(frame)
+        frames.append((number, Frame(match[1].strip("/"), int(match[2]), match[3])))
     if not frames:
         raise DataError(f"{path}: the split file names no frame; add lines `DRIVE FRAME l|r`")
     return frames
+
+
+def _read_file(tree: KittiTree, path: pathlib.Path) -> list[Frame]:
+    frames = read_frames(path)
+    drives = set(tree.drives)
+    for number, frame in frames:
+        if frame.drive not in drives or frame not in tree:
+            raise DataError(
+                f"{path}:{number}: '{frame}' names no frame under {tree.root}; get the drive, or "
+                "make a split of what is there by python -m geoseg_jax.data.kitti_frames FILE"
+            )
+    return [frame for _, frame in frames]

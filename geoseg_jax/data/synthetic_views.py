@@ -1,16 +1,21 @@
 """The synthetic world as a set of views: pictures with neighbours, depth, flow and labels."""
 
+import hashlib
+from typing import Any
+
+import numpy as np
 from ml_collections import ConfigDict
 
-from geoseg_jax.data.source import Source
+from geoseg_jax.data.source import Record, Source
 from geoseg_jax.data.synthetic import EVAL_SEED, SyntheticSource, cached_source
 
 
 def make(data: ConfigDict) -> tuple[Source, Source]:
     """Sources to train and to evaluate on; the evaluation's worlds have a seed of their own.
 
-    config.data: world, train_size, eval_size, seed, height, width, frames, stereo, cache_dir. All
-    records carry the whole truth whatever config.data.truth_in_training says: it costs nothing.
+    config.data: world, train_size, eval_size, seed, height, width, frames, stereo, cache_dir;
+    poses: records carry source_poses. All records carry the whole truth otherwise, whatever
+    config.data.truth_in_training says: it costs nothing.
     Raises DataError for an unknown world or a folder that can't be written.
     """
     settings = {
@@ -25,4 +30,42 @@ def make(data: ConfigDict) -> tuple[Source, Source]:
         cached_source(SyntheticSource(size=size, seed=seed, **settings), data.get("cache_dir", ""))
         for size, seed in sets
     )
+    if data.get("poses", False):
+        return WithPoses(train), WithPoses(evaluation)
     return train, evaluation
+
+
+class WithPoses:
+    """The records of a synthetic source with the exact `source_poses` of their views.
+
+    Beside the rendered set, not in it: pictures are not rendered again for them. They are worked
+    out when first asked for and then remembered. Everything else is the source's own.
+    """
+
+    def __init__(self, source: Any):
+        self.source = source
+        self.left_out: dict[str, int] = dict(source.left_out)
+        self._poses: dict[int, np.ndarray] = {}
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> Record:
+        index = int(index)
+        record = self.source[index]
+        if index not in self._poses:
+            self._poses[index] = self.source.poses(index).astype(np.float32)
+        return record | {"source_poses": self._poses[index]}
+
+    def describe(self, index: int) -> str:
+        return self.source.describe(index)
+
+    def fingerprint(self) -> str:
+        """Of the source, and that poses are there."""
+        return hashlib.sha256(f"{self.source.fingerprint()} poses".encode()).hexdigest()
+
+    def __getattr__(self, name: str) -> Any:
+        # Its cheap ways to depth, flow and labels, its name and its files.
+        if name.startswith("_") or name == "source":
+            raise AttributeError(name)
+        return getattr(self.source, name)

@@ -10,25 +10,28 @@ from geoseg_jax.data.crops import random_resized_crop
 from geoseg_jax.data.labels import IGNORE
 from geoseg_jax.data.source import DataError, Record
 
+# What mirroring left to right, or upside down, does to a camera's axes.
 _MIRROR = np.diag([-1.0, 1.0, 1.0, 1.0]).astype(np.float32)
+_UPEND = np.diag([1.0, -1.0, 1.0, 1.0]).astype(np.float32)
 # What surrounds a picture that is smaller than its crop: the mean colour of ImageNet, which an
 # encoder's normalisation turns into 0, as the padding of its convolutions is.
 PADDING = (124, 116, 104)
 # What may be scaled and cropped, or is not of the picture's geometry at all.
 _SCALABLE = (
     *("image", "sources", "label", "label_size", "depth", "depth_size", *flow_maps.KEYS),
-    *("intrinsics", "stereo_pose", "category", "video", "id", "replaced"),
+    *("intrinsics", "stereo_pose", "source_poses", "category", "video", "id", "replaced"),
 )
 
 
 class Augmentation(NamedTuple):
     """What is done at random to each training record; a plain value, so that workers can have it.
 
-    flip: mirror with probability one half. scale: () or (least, most), a factor for both sides,
-    drawn uniformly. crop: () or (height, width) of the window that is cut out at random; () with a
-    scale means the picture's own size. All views have the same factor and window. A picture that is
-    smaller than the window lies in it at a random place, with PADDING around it, 255 around its
-    label, and no flow or depth known there.
+    flip: mirror left to right with probability one half; flip_vertical: upside down likewise.
+    scale: () or (least, most), a factor for both sides, drawn uniformly. crop: () or (height,
+    width) of the window that is cut out at random; () with a scale means the picture's own size.
+    All views have the same factor and window. A picture that is smaller than the window lies in it
+    at a random place, with PADDING around it, 255 around its label, and no flow or depth known
+    there.
 
     crop_area: () or (least, most), shares of the picture's area: a random window of it is brought
     to `size` (height, width), see `crops.random_resized_crop`; pictures may be of any size. views:
@@ -41,10 +44,11 @@ class Augmentation(NamedTuple):
     crop_area: tuple[float, ...] = ()
     size: tuple[int, ...] = ()
     views: int = 1
+    flip_vertical: bool = False
 
     def __bool__(self) -> bool:
         """Whether it changes anything."""
-        return bool(self.flip or self.scale or self.crop or self.crop_area)
+        return bool(self.flip or self.flip_vertical or self.scale or self.crop or self.crop_area)
 
     def __call__(self, record: Record, generator: np.random.Generator) -> Record:
         """The record, changed as the generator wills.
@@ -61,13 +65,19 @@ class Augmentation(NamedTuple):
             )
         if self.scale or self.crop:
             record = scale_and_crop(record, generator, self.scale, self.crop)
-        return random_flip(record, generator) if self.flip else record
+        record = random_flip(record, generator) if self.flip else record
+        upend = self.flip_vertical and generator.random() < 0.5
+        return flip(record, vertical=True) if upend else record
 
 
 def augmentation(data: Mapping[str, Any]) -> Augmentation:
-    """What config.data asks for with flip, scale, crop, crop_area and crop_views, if anything."""
+    """What config.data asks for, if anything.
+
+    By flip, flip_vertical, scale, crop, crop_area and crop_views.
+    """
     scale, crop = tuple(data.get("scale", ())), tuple(data.get("crop", ()))
     plain = Augmentation(bool(data.get("flip", False)), scale, crop)
+    plain = plain._replace(flip_vertical=bool(data.get("flip_vertical", False)))
     if not data.get("crop_area", ()):
         return plain
     return plain._replace(
@@ -247,25 +257,32 @@ def random_flip(record: Record, generator: np.random.Generator) -> Record:
     return record | {"flipped": np.array(flipped)} if "intrinsics" in record else record
 
 
-def flip(record: Record) -> Record:
-    """The record as a camera would see it in a world mirrored at x = 0.
+def flip(record: Record, *, vertical: bool = False) -> Record:
+    """The record as a camera would see it in a world mirrored at x = 0, or at y = 0.
 
     Pixel x becomes W - 1 - x, so c_x becomes W - 1 - c_x; with F = diag(-1, 1, 1, 1) a pose T
-    becomes F T F, which turns the stereo direction round; flow changes the sign of u. Applying it
-    twice gives the record back.
+    becomes F T F, which turns the stereo direction round; flow changes the sign of u. With
+    `vertical` the same goes for y, H, c_y and v. Applying it twice gives the record back.
     """
-    width = record["image"].shape[-2]
+    axis, mirror = (0, _UPEND) if vertical else (1, _MIRROR)
+    sign = (1, -1) if vertical else (-1, 1)
+    side = record["image"].shape[axis]
+
+    def turn(values: np.ndarray) -> np.ndarray:
+        return np.flip(values, axis)
+
     change = {
-        "image": lambda image: image[:, ::-1],
-        "sources": lambda images: images[:, :, ::-1],
-        "intrinsics": lambda matrix: _flip_intrinsics(matrix, width),
-        "stereo_pose": lambda pose: _MIRROR @ pose @ _MIRROR,
-        "depth": lambda depth: _flip_depth(depth, record.get("depth_size", depth.shape)),
-        "constant_depth": lambda depth: depth[:, ::-1],
-        "flow": lambda flow: flow[:, ::-1] * np.array([-1, 1], flow.dtype),
-        "flow_valid": lambda valid: valid[:, ::-1],
-        "flow_visible": lambda visible: visible[:, ::-1],
-        "label": lambda label: label[:, ::-1],
+        "image": turn,
+        "sources": lambda images: np.flip(images, axis + 1),
+        "intrinsics": lambda matrix: _flip_intrinsics(matrix, side, 1 - axis),
+        "stereo_pose": lambda pose: mirror @ pose @ mirror,
+        "source_poses": lambda poses: mirror @ poses @ mirror,
+        "depth": lambda depth: _flip_depth(depth, record.get("depth_size", depth.shape), axis),
+        "constant_depth": turn,
+        "flow": lambda flow: turn(flow) * np.array(sign, flow.dtype),
+        "flow_valid": turn,
+        "flow_visible": turn,
+        "label": turn,
     }
     return {
         key: np.ascontiguousarray(change[key](value)) if key in change else value
@@ -273,16 +290,17 @@ def flip(record: Record) -> Record:
     }
 
 
-def _flip_intrinsics(matrix: np.ndarray, width: int) -> np.ndarray:
+def _flip_intrinsics(matrix: np.ndarray, side: int, row: int) -> np.ndarray:
+    """Of a picture whose x (row 0) or y (row 1) is mirrored, `side` pixels long."""
     matrix = matrix.copy()
-    matrix[0, 2] = width - 1 - matrix[0, 2]
+    matrix[row, 2] = side - 1 - matrix[row, 2]
     matrix[0, 1] = -matrix[0, 1]  # skew
     return matrix
 
 
-def _flip_depth(depth: np.ndarray, size: np.ndarray) -> np.ndarray:
+def _flip_depth(depth: np.ndarray, size: np.ndarray, axis: int) -> np.ndarray:
     """Mirrors the map within its true size; the padding stays at the bottom and right."""
     height, width = size
     flipped = depth.copy()
-    flipped[:height, :width] = depth[:height, :width][:, ::-1]
+    flipped[:height, :width] = np.flip(depth[:height, :width], axis)
     return flipped

@@ -37,12 +37,15 @@ def reprojection_loss(
     smoothness_order: int = 1,
     automask: bool = True,
     mask_counts: jax.Array | bool = True,
+    enlarged: str = "disparity",
+    align_corners: bool = False,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Minimum reprojection error and smoothness, mean over scales, batch and pixels.
 
-    Every scale's disparity is up-sampled to the picture's size, turned to depth, and the sources
-    are warped by it. A pixel's error is the smallest over the sources that see it (over all where
-    none does), and with automask not above that of the best unwarped source, the identity error.
+    Every scale's disparity (or its depth, see `enlarged`) is up-sampled to the picture's size,
+    turned to depth, and the sources are warped by it. A pixel's error is the smallest over the
+    sources that see it (over all where none does), and with automask not above that of the best
+    unwarped source, the identity error.
 
     That bound lets a wrong motion lower the error: pixels that it makes worse cost no more than
     before, those that it happens to make better cost less. So `mask_counts` can hold the bound
@@ -66,21 +69,28 @@ def reprojection_loss(
       automask: see photometric.automask.
       mask_counts: bool scalar, which may be traced; False holds the auto-mask back, see above. It
         has no effect without automask.
+      enlarged: 'disparity' or 'depth', what is up-sampled: which of the two is linear in between.
+      align_corners: how, see sampling.resize_matrix.
 
     Returns:
       The loss, and its terms, each a mean over scales: "photometric", "smoothness" (weighted), and
       "reprojected", the share of pixels where a warped source won, whether or not the mask counts.
 
     Raises:
-      ValueError: on shapes that don't fit, an empty depth range or an unknown order.
+      ValueError: on shapes that don't fit, an empty depth range, an unknown order or `enlarged`.
     """
+    if enlarged not in ("disparity", "depth"):
+        raise ValueError(f"enlarged is {enlarged!r}; use 'disparity' or 'depth'")
     _check(disparities, poses, target, sources, intrinsics)
     target, sources = map(lax.stop_gradient, (target, sources))
     views = _prepare(target, sources, ssim_weight, automask, mask_counts)
     size = target.shape[1:3]
-    inverse_depths = jnp.stack(
-        [_framed_inverse_depth(level, size, min_depth, max_depth) for level in disparities]
-    )
+    # Inverse depth is linear in disparity, so that it can be taken before up-sampling.
+    depths = [disparity.disparity_to_depth(level, min_depth, max_depth) for level in disparities]
+    if enlarged == "depth":
+        inverse_depths = jnp.stack([1 / _framed(depth, size, align_corners) for depth in depths])
+    else:
+        inverse_depths = jnp.stack([_framed(1 / depth, size, align_corners) for depth in depths])
     projections = _projections(poses, intrinsics)
     errors, shares = _reprojection(inverse_depths, projections, views, ssim_weight)
     smoothing = _smoothness(disparities, target, smoothness, smoothness_order)
@@ -211,12 +221,13 @@ def _projections(poses: jax.Array, intrinsics: jax.Array) -> jax.Array:
     return jnp.concatenate([direction, offset], axis=-1)
 
 
-def _framed_inverse_depth(level, size, min_depth: float, max_depth: float) -> jax.Array:
-    """Disparity [B, h, w] -> 1 / metres, up-sampled and framed [B, H+6, W+6]."""
-    # Inverse depth is linear in disparity, so that it can be taken before up-sampling.
-    level = 1 / disparity.disparity_to_depth(level, min_depth, max_depth)
+def _framed(level: jax.Array, size: tuple[int, int], align_corners: bool) -> jax.Array:
+    """A map [B, h, w], up-sampled and framed [B, H+6, W+6]."""
     rows, columns = (
-        jnp.asarray(sampling.resize_matrix(small, large)[framed.frame_indices(large)], level.dtype)
+        jnp.asarray(
+            sampling.resize_matrix(small, large, align_corners)[framed.frame_indices(large)],
+            level.dtype,
+        )
         for small, large in zip(level.shape[1:], size, strict=True)
     )
     high = lax.Precision.HIGHEST

@@ -136,12 +136,16 @@ def warp_with_flow(
 
 
 @functools.lru_cache(maxsize=64)
-def resize_matrix(size_in: int, size_out: int) -> np.ndarray:
+def resize_matrix(size_in: int, size_out: int, align_corners: bool = False) -> np.ndarray:
     """Weights [size_out, size_in] of linear interpolation along one axis, float64.
 
-    Output pixel i sits at (i + 0.5) * size_in / size_out - 0.5 of the input, clamped to it.
+    Output pixel i sits at (i + 0.5) * size_in / size_out - 0.5 of the input, clamped to it. With
+    align_corners the first and last pixels' centres fall on each other instead, and it sits at
+    i * (size_in - 1) / (size_out - 1).
     """
     position = (np.arange(size_out) + 0.5) * (size_in / size_out) - 0.5
+    if align_corners:
+        position = np.arange(size_out) * ((size_in - 1) / max(size_out - 1, 1))
     position = np.clip(position, 0, size_in - 1)
     low = np.minimum(np.floor(position).astype(int), max(size_in - 2, 0))
     weight = position - low
@@ -152,17 +156,20 @@ def resize_matrix(size_in: int, size_out: int) -> np.ndarray:
     return matrix
 
 
-def resize_bilinear(maps: jax.Array, height: int, width: int) -> jax.Array:
+def resize_bilinear(
+    maps: jax.Array, height: int, width: int, *, align_corners: bool = False
+) -> jax.Array:
     """Resizes maps by linear interpolation between pixel centres, without antialiasing.
 
-    The same as torch's interpolate(mode="bilinear", align_corners=False). Two products with small
-    constant matrices: dense, but on every device faster than gathers, above all backward, where
-    it is two products with their transposes.
+    The same as torch's interpolate(mode="bilinear") with the same align_corners. Two products with
+    small constant matrices: dense, but on every device faster than gathers, above all backward,
+    where it is two products with their transposes.
 
     Args:
       maps: [..., h, w, C], finite (a value that is not spreads over its row and column).
       height: rows of the result.
       width: columns of the result.
+      align_corners: see resize_matrix.
 
     Returns:
       [..., height, width, C] of the same dtype.
@@ -170,10 +177,10 @@ def resize_bilinear(maps: jax.Array, height: int, width: int) -> jax.Array:
     rows, columns = maps.shape[-3:-1]
     high = lax.Precision.HIGHEST
     if rows != height:
-        matrix = jnp.asarray(resize_matrix(rows, height), maps.dtype)
+        matrix = jnp.asarray(resize_matrix(rows, height, align_corners), maps.dtype)
         maps = jnp.einsum("yh,...hwc->...ywc", matrix, maps, precision=high)
     if columns != width:
-        matrix = jnp.asarray(resize_matrix(columns, width), maps.dtype)
+        matrix = jnp.asarray(resize_matrix(columns, width, align_corners), maps.dtype)
         maps = jnp.einsum("xw,...ywc->...yxc", matrix, maps, precision=high)
     return maps
 

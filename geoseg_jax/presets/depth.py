@@ -18,6 +18,9 @@ VIEWS = {
 OPTIONS = sections.OPTIONS | {
     "views": ("mono_stereo", "mono", "stereo"),
     "decoder": DECODERS,
+    # Or given, by the records (KITTI's GPS/IMU, the synthetic world): no network learns them. Not
+    # among choices, since both words say something of a video's camera as well.
+    "poses": "learned",
 }
 
 
@@ -33,19 +36,21 @@ def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str,
       ValueError: for an unknown option or a bad value, see argument.parse.
     """
     options = argument.parse(arg, argument.override(OPTIONS, more), file)
+    given = options["poses"] == "given"
+    model = {k: v for k, v in MODEL.items() if not (given and k == "pose_encoder")}
     config = sections.assemble(
         options,
-        task=_TASK,
-        model=MODEL | decoder_of(options["encoder"], options["decoder"]),
-        data=DATA | VIEWS[options["views"]],
+        task=_TASK | {"poses": options["poses"]},
+        model=model | decoder_of(options["encoder"], options["decoder"]),
+        data=DATA | VIEWS[options["views"]] | {"poses": given},
         optimizer=OPTIMIZER,
         train=TRAIN,
     )
     suit_vit(config)
-    if options["views"] == "stereo":  # no motion is learned
+    if options["views"] == "stereo" or given:  # no motion is learned
         config.task.automask_start = 0.0
-    # The true baseline gives metres; without stereo the scale is unknown.
-    config.task.eval.median_scaling = options["views"] == "mono"
+    # The true baseline and given poses tell metres; without them the scale is unknown.
+    config.task.eval.median_scaling = options["views"] == "mono" and not given
     return config, options
 
 
@@ -65,6 +70,9 @@ _TASK = {
     # motion is learned, which the mask would let run off sideways, see ops/reprojection.py.
     "automask_start": 0.1,
     "scales": 4,
+    # What is enlarged of the smaller scales, disparity or depth, and how.
+    "enlarged": "disparity",
+    "align_corners": False,
     "smoothness": 1e-3,
     "smoothness_order": 1,
     "min_depth": 0.1,  # metres, the range of the sigmoid
@@ -79,7 +87,9 @@ _TASK = {
         "hue": 0.1,
         "probability": 0.5,
     },
-    "eval": {"min_depth": 1e-3, "max_depth": 80.0, "crop": "none", "median_scaling": False},
+    # cap_truth: truth beyond max_depth does not count; flip: blended with the mirror image's.
+    "eval": {"min_depth": 1e-3, "max_depth": 80.0, "cap_truth": True, "crop": "none"}
+    | {"median_scaling": False, "flip": False},
 }
 MODEL = {
     "encoder": "resnet18",

@@ -68,7 +68,8 @@ def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str,
         options,
         task=TASK | {"loss": options["loss"]},
         model=model | decoder_of(options["encoder"], options["decoder"]),
-        data=depth.DATA | {"truth_in_training": True, "frames": (), "stereo": False},
+        data=depth.DATA
+        | {"truth_in_training": True, "frames": (), "stereo": False, "flip_vertical": False},
         optimizer=depth.OPTIMIZER | {"schedule": "cosine"},
         train=depth.TRAIN | {"batch_size": 8},
     )
@@ -92,11 +93,14 @@ def finish(config: ConfigDict, options: Mapping[str, Any]) -> ConfigDict:
 def paper_code(config: ConfigDict) -> None:
     """Sets what the public code of Lao et al. (ECCV 2024) trains supervised depth by.
 
-    L1 in metres, summed over four scales by halves; Adam at 1e-4, then half of it. Two things are
-    not brought back: depth beyond the range is left out rather than set to its end, and the mean is
-    over what was measured, not over all pixels.
+    L1 in metres, summed over four scales by halves, of depth that is enlarged with the corners
+    aligned; Adam at 1e-4, then half of it. Not brought back: there depth is 5.4 / disparity, so
+    that the sigmoid ranges over 5.4 times these metres; depth beyond the range is left out here
+    rather than set to its end; and the mean is over what was measured, not over all pixels. Theirs
+    starts from ImageNet's weights, ours from those that `init` names, or from none.
     """
     config.task.update({"loss": "l1", "gradient_weight": 0.0, "scales": 4})
+    config.task.update({"enlarged": "depth", "align_corners": True})
     config.task.jitter.update({"contrast": 0.2, "hue": 0.0, "probability": 1.0})
     config.optimizer.update({"name": "adam", "learning_rate": 1e-4, "schedule": "step"})
     config.optimizer.update({"decay_at": 0.5, "decay_factor": 0.5})
@@ -110,6 +114,9 @@ TASK = {
     "variance_focus": 0.85,  # of silog and silog_root: how much of the scale's error is forgiven
     "gradient_weight": 0.0,  # of gradient_matching; 0.5 in MegaDepth, for truth without gaps
     "scales": 4,
+    # What is enlarged of the smaller scales, disparity or depth, and how.
+    "enlarged": "disparity",
+    "align_corners": False,
     "min_depth": 0.1,  # metres, the range of the sigmoid
     "max_depth": 100.0,
     "initial_depth": 10.0,  # metres, where the head starts
@@ -120,5 +127,7 @@ TASK = {
         "hue": 0.1,
         "probability": 0.5,
     },
-    "eval": {"min_depth": 1e-3, "max_depth": 80.0, "crop": "none", "median_scaling": False},
+    # cap_truth: truth beyond max_depth does not count; flip: blended with the mirror image's.
+    "eval": {"min_depth": 1e-3, "max_depth": 80.0, "cap_truth": True, "crop": "none"}
+    | {"median_scaling": False, "flip": False},
 }

@@ -19,7 +19,7 @@ _NO_RECORDS = frozenset(
     f"data.{name}"
     for name in (
         *("flip", "scale", "crop", "crop_area", "crop_views", "central_share", "bad_share"),
-        *("workers", "cache_dir"),
+        *("flip_vertical", "workers", "cache_dir"),
     )
 )
 # And those that choose the records of one split alone.

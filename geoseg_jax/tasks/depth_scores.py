@@ -27,10 +27,11 @@ def judge(inverse_depth: jax.Array, batch: Batch, settings: Any) -> Sums:
         depth: across a plane it is linear, as in monodepth2's evaluation.
       batch: with depth, depth_size, constant_depth, mask and, not in packs of old, constant_shape,
         the constant answer where it is scaled.
-      settings: config.task.eval: min_depth, max_depth, crop (see metrics.evaluation_mask) and
-        median_scaling. With median_scaling the plain names are of scaled depth, as the literature
-        reports what has no scale (Zhou et al., CVPR 2017); without it they are of metres, and
-        those with SCALED are there as well.
+      settings: config.task.eval: min_depth, max_depth, crop (see metrics.evaluation_mask),
+        cap_truth (True unless told otherwise: truth from max_depth on doesn't count; predictions
+        are brought to it either way) and median_scaling. With median_scaling the plain names are
+        of scaled depth, as the literature reports what has no scale (Zhou et al., CVPR 2017);
+        without it they are of metres, and those with SCALED are there as well.
 
     Returns:
       {name: float32 scalar}: metrics.METRICS with their suffixes, log_scale and its square (of the
@@ -52,8 +53,9 @@ def _judge(
         return 1 / sampling.resize_each(inverse[..., None], size, *truth.shape[1:])[..., 0]
 
     lowest, highest = settings.min_depth, settings.max_depth
+    farthest = highest if settings.get("cap_truth", True) else jnp.inf
     valid = metrics.evaluation_mask(
-        truth, size, min_depth=lowest, max_depth=highest, crop=settings.crop
+        truth, size, min_depth=lowest, max_depth=farthest, crop=settings.crop
     )
     valid &= batch["mask"][:, None, None]
     shape = resized(inverse_shape)

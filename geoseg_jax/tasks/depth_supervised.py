@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from geoseg_jax.models.depth import SelfSupDepthNet
 from geoseg_jax.ops import depth_losses, disparity, sampling
-from geoseg_jax.tasks import depth_scores, pictures
+from geoseg_jax.tasks import depth_scores, inference, pictures
 from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, Variables
 from geoseg_jax.tasks.examples import unit
 from geoseg_jax.tasks.jitter import jitter_views
@@ -105,13 +105,23 @@ class _SupervisedDepth:
 
     def predict(self, variables: Variables, batch: Batch) -> dict[str, jax.Array]:
         """Of the pictures alone, whatever else the batch holds."""
-        levels = self.net.apply(variables, unit(batch["image"]), train=False, method="disparities")
-        return {"inverse_depth": 1 / disparity.disparity_to_depth(levels[0], **self.range)}
+
+        def network(images: jax.Array) -> jax.Array:
+            levels = self.net.apply(variables, images, train=False, method="disparities")
+            return 1 / disparity.disparity_to_depth(levels[0], **self.range)
+
+        flip = self.task.eval.get("flip", False)
+        return {"inverse_depth": inference.inverse_depth(network, unit(batch["image"]), flip=flip)}
 
     def _depth(self, level: jax.Array, height: int, width: int) -> jax.Array:
-        """Metres [B, height, width] of one scale's disparity, which is what is interpolated."""
-        full = sampling.resize_bilinear(level[..., None], height, width)[..., 0]
-        return disparity.disparity_to_depth(full, **self.range)
+        """Metres [B, height, width] of one scale; config.task.enlarged is what is interpolated."""
+        by_depth = self.task.get("enlarged", "disparity") == "depth"
+        maps = disparity.disparity_to_depth(level, **self.range) if by_depth else level
+        aligned = self.task.get("align_corners", False)
+        full = sampling.resize_bilinear(maps[..., None], height, width, align_corners=aligned)
+        return (
+            full[..., 0] if by_depth else disparity.disparity_to_depth(full[..., 0], **self.range)
+        )
 
 
 def _loss_of(task: Any) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Array]:

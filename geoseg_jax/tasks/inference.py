@@ -1,4 +1,4 @@
-"""Class scores of whole pictures: plain, mirrored, or window by window."""
+"""What is predicted of whole pictures: plain, mirrored, or window by window."""
 
 import math
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from geoseg_jax.ops import sampling
+from geoseg_jax.ops import disparity, sampling
 
 # Pictures [B, H, W, 3] in [0, 1] -> logits [B, h, w, C] at a stride of the network's own.
 Network = Callable[[jax.Array], jax.Array]
@@ -37,6 +37,20 @@ def class_scores(
     if window:
         return _sliding(lambda part: _probabilities(network, part, flip), images, window)
     return _probabilities(network, images, flip)
+
+
+def inverse_depth(network: Network, images: jax.Array, *, flip: bool = False) -> jax.Array:
+    """Inverse depth [B, H, W].
+
+    Args:
+      network: pictures to inverse depth.
+      images: float [B, H, W, 3] in [0, 1].
+      flip: blend it with that of the mirror image, see disparity.blend_mirrored.
+    """
+    plain = network(images)
+    if not flip:
+        return plain
+    return disparity.blend_mirrored(plain, network(images[:, :, ::-1])[:, :, ::-1])
 
 
 def _probabilities(network: Network, images: jax.Array, flip: bool) -> jax.Array:

@@ -4,6 +4,8 @@ Godard, Mac Aodha, Firman, Brostow, "Digging into Self-Supervised Monocular Dept
 ICCV 2019 (monodepth2): a depth network and a pose network are trained to re-synthesise the target
 view from its source views. With a stereo partner the pose between the two is known in metres, and
 so is the depth. Cameras that nobody calibrated are learned with the rest (models/intrinsics.py).
+Where the records tell how the camera moved (GPS/IMU, a renderer), config.task.poses='given' takes
+that in the pose network's place, and depth is in metres.
 """
 
 from typing import Any
@@ -13,7 +15,14 @@ import jax.numpy as jnp
 
 from geoseg_jax.models.depth import SelfSupDepthNet
 from geoseg_jax.ops import camera, disparity, reprojection
-from geoseg_jax.tasks import depth_scores, motion_scores, pictures, training_progress, view_scores
+from geoseg_jax.tasks import (
+    depth_scores,
+    inference,
+    motion_scores,
+    pictures,
+    training_progress,
+    view_scores,
+)
 from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, Variables
 from geoseg_jax.tasks.examples import unit
 from geoseg_jax.tasks.jitter import jitter_views
@@ -22,6 +31,7 @@ from geoseg_jax.tasks.jitter import jitter_views
 MONODEPTH2_INITIAL_DEPTH = 0.2
 # What config.task.intrinsics asks for: those of the records, one focal length for each video, or
 # two and a principal point.
+# Of config.task.poses GIVEN and LEARNED: the records' or a network's.
 GIVEN, FOCAL, LEARNED = "given", "focal", "learned"
 
 
@@ -48,7 +58,7 @@ def make_net(config: Any, videos: int) -> SelfSupDepthNet:
         decoder_padding=model.decoder_padding,
         decoder_name=model.get("decoder", SelfSupDepthNet.decoder_name),
         dpt_features=model.get("dpt_features", SelfSupDepthNet.dpt_features),
-        pose_encoder=model.pose_encoder,
+        pose_encoder=model.get("pose_encoder", ""),
         offsets=tuple(config.data.frames),
         scales=task.scales,
         normalisation=model.get("normalisation", "imagenet"),
@@ -66,6 +76,7 @@ class _SelfSupDepth:
     def __init__(self, config: Any, videos: tuple[str, ...]):
         self.task, self.videos = config.task, videos
         self.offsets = tuple(config.data.frames)
+        self.given_poses = config.task.get("poses", LEARNED) == GIVEN
         self.unit = config.task.initial_depth / MONODEPTH2_INITIAL_DEPTH
         self.net = make_net(config, len(videos))
         self.steps = config.train.steps
@@ -76,8 +87,7 @@ class _SelfSupDepth:
 
     def init(self, key: jax.Array, batch: Batch) -> Variables:
         target, sources = _views(batch)
-        pairs = temporal_pairs(target, sources, self.offsets)
-        variables = dict(self.net.init(key, target, pairs, False))
+        variables = dict(self.net.init(key, target, self._pairs(target, sources), False))
         if self.timed:
             stats = training_progress.begin(variables.get("batch_stats", {}))
             variables["batch_stats"] = stats
@@ -101,6 +111,8 @@ class _SelfSupDepth:
             smoothness_order=task.smoothness_order,
             automask=task.automask,
             mask_counts=share >= self.automask_start,
+            enlarged=task.get("enlarged", "disparity"),
+            align_corners=task.get("align_corners", False),
         )
         cameras = {name: v.mean() for name, v in self._camera_numbers(variables).items()}
         stats = updated.get("batch_stats", {})
@@ -116,7 +128,7 @@ class _SelfSupDepth:
             sums = depth_scores.judge(inverse, batch, self.task.eval)
         else:
             sums = self._judge_by_views(variables, batch)
-        if self.offsets:
+        if self.offsets and not self.given_poses:
             sums |= self._judge_motion(variables, batch)
         numbers = self._camera_numbers(variables)
         if not numbers:
@@ -154,13 +166,17 @@ class _SelfSupDepth:
 
     def predict(self, variables: Variables, batch: Batch) -> dict[str, jax.Array]:
         """Of the pictures alone, whatever else the batch holds."""
-        target = unit(batch["image"])
-        levels = self.net.apply(variables, target, train=False, method="disparities")
-        return {"inverse_depth": self._inverse_depth(levels[0].astype(jnp.float32))}
+
+        def network(images: jax.Array) -> jax.Array:
+            levels = self.net.apply(variables, images, train=False, method="disparities")
+            return self._inverse_depth(levels[0].astype(jnp.float32))
+
+        flip = self.task.eval.get("flip", False)
+        return {"inverse_depth": inference.inverse_depth(network, unit(batch["image"]), flip=flip)}
 
     def _predict(self, variables, target, sources, batch, *, train: bool):
         """(disparities, finest first, and poses [B, S, 4, 4]), and the changed collections."""
-        pairs = temporal_pairs(target, sources, self.offsets)
+        pairs = self._pairs(target, sources)
         own, _ = training_progress.split(variables.get("batch_stats", {}))
         (disparities, twists), updated = self.net.apply(
             {**variables, "batch_stats": own},
@@ -169,6 +185,8 @@ class _SelfSupDepth:
             train=train,
             mutable=["batch_stats"] if train else [],
         )
+        if self.given_poses:
+            return (disparities, batch["source_poses"]), updated
         stereo = batch["stereo_pose"] if sources.shape[1] > len(self.offsets) else None
         return (disparities, source_poses(twists, stereo, self.offsets, self.unit)), updated
 
@@ -176,6 +194,10 @@ class _SelfSupDepth:
         target, sources = _views(batch)
         _, poses = self._predict(variables, target, sources, batch, train=False)[0]
         return motion_scores.judge(poses[:, : len(self.offsets)], batch["mask"])
+
+    def _pairs(self, target: jax.Array, sources: jax.Array) -> jax.Array:
+        """What the pose network sees; nothing where poses are given."""
+        return temporal_pairs(target, sources, () if self.given_poses else self.offsets)
 
     def _inverse_depth(self, level: jax.Array) -> jax.Array:
         return 1 / disparity.disparity_to_depth(level, **self.range)

@@ -42,6 +42,26 @@ def velo_to_cam() -> str:
     )
 
 
+def imu_to_velo() -> str:
+    """A GPS/IMU one metre behind the scanner and turned as it is."""
+    return f"calib_time: 25-May-2012 16:47:16\nR: {numbers(np.eye(3))}\nT: {numbers((-1, 0, 0))}\n"
+
+
+def fix(**values: float) -> str:
+    """A record of the GPS/IMU: 30 numbers of which the first six are place and attitude."""
+    first = {"latitude": 0, "longitude": 0, "altitude": 0, "roll": 0, "pitch": 0, "yaw": 0} | values
+    return " ".join(f"{value:.15g}" for value in (*first.values(), *range(24))) + "\n"
+
+
+def write_fixes(root: pathlib.Path, fixes: dict[int, str], number: int = 1) -> None:
+    """Records of the GPS/IMU of a drive, and their calibration."""
+    (root / DATE / "calib_imu_to_velo.txt").write_text(imu_to_velo())
+    folder = root / drive_name(number) / "oxts" / "data"
+    folder.mkdir(parents=True)
+    for frame, text in fixes.items():
+        (folder / f"{frame:010d}.txt").write_text(text)
+
+
 def drive_name(number: int, date: str = DATE) -> str:
     return f"{date}/{date}_drive_{number:04d}_sync"
 

@@ -125,6 +125,11 @@ def test_improved_ground_truth_where_present(tmp_path, place):
     assert np.count_nonzero(some[0]["depth"]) == 1
     scans = source(tmp_path, with_depth=True, ground_truth="velodyne")
     assert [scans.describe(i)[-1] for i in range(len(scans))] == ["l", "r"] * 2
+    published = source(tmp_path, with_depth=True, ground_truth="eigen")
+    assert [published.describe(i) for i in range(4)] == [scans.describe(i) for i in range(4)]
+    assert published.fingerprint() != scans.fingerprint()
+    points = fabricate.scan(400, 1)
+    assert np.isin(published[0]["depth"], np.append(points[:, 0], 0)).all()
     with pytest.raises(DataError, match=r"config.data.ground_truth='velodine' is none of"):
         source(tmp_path, ground_truth="velodine")
 

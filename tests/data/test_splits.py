@@ -51,7 +51,7 @@ def test_community_file(tree, tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{drive} 17 l", r"files.txt:2: '.* 17 l' names no frame under"),
+        ("{drive} 17 l", r"files.txt:2: '.* 0000000017 l' names no frame under"),
         ("2011_09_26/2011_09_26_drive_0009_sync 1 l", r"files.txt:2: .* names no frame"),
         ("{drive} 1", r"files.txt:2: .* is not `DRIVE FRAME l\|r`"),
         ("{drive} one l", r"files.txt:2: .* is not"),

@@ -31,6 +31,7 @@ def record(seed=0):
         "sources": g.integers(0, 256, (2, H, W, 3), np.uint8),
         "intrinsics": np.array([[5, 0, 2.2], [0, 5, 1.4], [0, 0, 1]], np.float32),
         "stereo_pose": pose,
+        "source_poses": np.stack([pose @ pose, np.linalg.inv(pose)]),
         "depth": depth,
         "depth_size": np.array((5, 7), np.int32),
         "constant_depth": g.uniform(1, 9, (H, W)).astype(np.float32),
@@ -42,30 +43,34 @@ def record(seed=0):
     }
 
 
-def test_twice_is_the_identity():
+@pytest.mark.parametrize("vertical", [False, True])
+def test_twice_is_the_identity(vertical):
     before = record()
-    once = flip(before)
+    once = flip(before, vertical=vertical)
     check_record(once, "flipped")
-    twice = flip(once)
+    twice = flip(once, vertical=vertical)
     for key, value in before.items():
         np.testing.assert_allclose(twice[key], value, atol=1e-6, err_msg=key)
         if key not in ("depth_size", "id"):
             assert not np.array_equal(once[key], value), key
 
 
-def test_a_point_appears_at_the_mirrored_pixel():
-    """In the target and, by the pose, in the stereo partner."""
+@pytest.mark.parametrize("vertical", [False, True])
+def test_a_point_appears_at_the_mirrored_pixel(vertical):
+    """In the target and, by the poses, in the stereo partner and the source views."""
     before = record()
-    after = flip(before)
+    before["intrinsics"][0, 1] = 0.3  # skew
+    after = flip(before, vertical=vertical)
     point = np.array([0.7, -0.4, 6.0, 1.0])
-    mirrored = point * [-1, 1, 1, 1]
+    mirrored = point * ([1, -1, 1, 1] if vertical else [-1, 1, 1, 1])
 
     def pixels(r, p):
-        seen = (p[:3], (r["stereo_pose"] @ p)[:3])
+        seen = (p[:3], *((pose @ p)[:3] for pose in (r["stereo_pose"], *r["source_poses"])))
         return np.array([(r["intrinsics"] @ s / s[2])[:2] for s in seen])
 
     expected = pixels(before, point)
-    expected[:, 0] = W - 1 - expected[:, 0]
+    axis = int(vertical)
+    expected[:, axis] = (W, H)[axis] - 1 - expected[:, axis]
     np.testing.assert_allclose(pixels(after, mirrored), expected, atol=1e-5)
 
 
@@ -76,6 +81,25 @@ def test_flow_leads_to_the_mirrored_place():
     target = np.array([x, y]) + before["flow"][y, x]
     there = np.array([W - 1 - x, y]) + after["flow"][y, W - 1 - x]
     np.testing.assert_allclose(there, [W - 1 - target[0], target[1]], atol=1e-6)
+
+
+def test_upside_down_everything_is_at_the_mirrored_row():
+    before = record()
+    after = flip(before, vertical=True)
+    for key in ("image", "label", "constant_depth", "flow_valid"):
+        np.testing.assert_array_equal(after[key], before[key][::-1])
+    np.testing.assert_array_equal(after["sources"], before["sources"][:, ::-1])
+    np.testing.assert_array_equal(after["depth"][:5], before["depth"][4::-1])
+    np.testing.assert_array_equal(after["flow"], before["flow"][::-1] * np.float32([1, -1]))
+
+
+def test_each_flip_has_its_own_draw():
+    change = Augmentation(flip=True, flip_vertical=True)
+    before = labelled()
+    found = {change(before, np.random.default_rng(s))["image"].tobytes() for s in range(40)}
+    ways = [before["image"][::a, ::b] for a in (1, -1) for b in (1, -1)]
+    assert found == {way.tobytes() for way in ways}
+    assert augmentation({"flip_vertical": True}) == Augmentation(flip_vertical=True)
 
 
 def test_depth_is_mirrored_within_its_true_size():

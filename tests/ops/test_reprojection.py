@@ -12,7 +12,8 @@ HEIGHT, WIDTH = 12, 16
 INTRINSICS = np.array([[10, 0, 7.5], [0, 11, 5.5], [0, 0, 1]], np.float32)
 RANGE = {"min_depth": 0.5, "max_depth": 20.0}
 STATIC = (
-    "min_depth", "max_depth", "ssim_weight", "smoothness", "smoothness_order", "automask"
+    "min_depth", "max_depth", "ssim_weight", "smoothness", "smoothness_order", "automask",
+    "enlarged", "align_corners",
 )  # fmt: skip
 # Compiled once for all tests that share shapes and options: most of their time is compilation.
 fused_loss = jax.jit(reprojection.reprojection_loss, static_argnames=STATIC)
@@ -43,13 +44,14 @@ def make(seed=0, batch=2, views=2, scales=2, motion=0.1):
 
 def plain_loss(
     disparities, poses, target, sources, intrinsics,
-    *, ssim_weight=0.85, weight=1e-3, order=1, automask=True, mask_counts=True,
+    *, ssim_weight=0.85, weight=1e-3, order=1, automask=True, mask_counts=True, depths=(),
 ):  # fmt: skip
-    """The composition of the plain kernels, as the paper says it."""
+    """The composition of the plain kernels, as the paper says it; depths: in place of its own."""
     total, views, matrix = 0.0, target[:, None], intrinsics[:, None]
     for scale, level in enumerate(disparities):
         up = sampling.resize_bilinear(level[..., None], HEIGHT, WIDTH)[..., 0]
-        depth = disparity.disparity_to_depth(up, **RANGE)[:, None]
+        depth = depths[scale] if depths else disparity.disparity_to_depth(up, **RANGE)
+        depth = depth[:, None]
         warped, valid = camera.warp_with_depth(sources, depth, matrix, matrix, poses)
         errors = photometric.photometric_error(warped, views, ssim_weight)
         error, any_valid = photometric.minimum_reprojection(errors, valid)
@@ -63,6 +65,25 @@ def plain_loss(
         maps = smoothness.edge_aware_smoothness(level, picture, order)
         total += error.mean() + weight / 2**scale * sum(m.mean() for m in maps)
     return total / len(disparities)
+
+
+def test_depth_enlarged_with_its_corners_aligned_is_torchs():
+    torch = pytest.importorskip("torch")
+    arguments = make()
+    settings = {"mode": "bilinear", "align_corners": True}
+    depths = []
+    for level in arguments[0]:
+        depth = torch.tensor(np.asarray(disparity.disparity_to_depth(level, **RANGE)))[:, None]
+        up = torch.nn.functional.interpolate(depth, (HEIGHT, WIDTH), **settings)[:, 0]
+        depths.append(jnp.asarray(up.numpy()))
+    expected = plain_loss(*arguments, depths=depths)
+    options = {"enlarged": "depth", "align_corners": True}
+    found, _ = fused_loss(*arguments, **RANGE, **options)
+    assert found == pytest.approx(float(expected), rel=1e-5)
+    usual, _ = fused_loss(*arguments, **RANGE)
+    assert abs(usual - found) > 1e-4
+    with pytest.raises(ValueError, match="enlarged is 'dept'"):
+        reprojection.reprojection_loss(*arguments, enlarged="dept")
 
 
 @pytest.mark.parametrize(

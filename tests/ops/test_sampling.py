@@ -139,6 +139,17 @@ def test_same_under_transformations():
     transforms.check_transforms(lambda i: sampling.resize_bilinear(i, 5, 13), images)
 
 
+@pytest.mark.parametrize(("height", "width"), [(9, 20), (3, 5), (1, 7)])
+def test_aligned_corners_are_torchs(height, width):
+    torch = pytest.importorskip("torch")
+    small = IMAGE[:4, :6]
+    got = sampling.resize_bilinear(small, height, width, align_corners=True)
+    planes = torch.tensor(np.moveaxis(np.asarray(small), -1, 0))[None]
+    settings = {"mode": "bilinear", "align_corners": True}
+    wanted = torch.nn.functional.interpolate(planes, (height, width), **settings)[0].numpy()
+    np.testing.assert_allclose(got, np.moveaxis(wanted, 0, -1), atol=1e-5)
+
+
 def test_resize_each_gives_every_map_its_own_size():
     generator = np.random.default_rng(3)
     maps = generator.normal(size=(3, 5, 7, 2)).astype(np.float32)

@@ -154,8 +154,8 @@ def test_the_mask_counts_after_its_share_of_the_steps(batch):
         # The same networks at each step: what changes is the share alone.
         progress = {"progress": aux.batch_stats["progress"]}
         variables = variables | {"batch_stats": variables["batch_stats"] | progress}
-    assert values[0] == values[1] > 1.1 * values[2]
-    assert values[2] == values[3]
+    # Hardly any motion yet, and so little to mask.
+    assert values[0] == values[1] > values[2] == values[3]
     assert 0 < aux.terms["reprojected"] < 1
     assert aux.terms["translation"] > 0
     assert math.isfinite(aux.terms["rotation"])

@@ -42,6 +42,17 @@ def batch(count=8, seed=0):
     }
 
 
+@pytest.mark.parametrize("enlarged", ["disparity", "depth"])
+def test_what_is_enlarged_is_linear_in_between(enlarged):
+    """Two columns, 2 m and 10 m at the outer pixels of five: by hand."""
+    config = make_config(task__enlarged=enlarged, task__align_corners=True)
+    arm = depth_supervised._SupervisedDepth(config)
+    low, high = 1 / config.task.max_depth, 1 / config.task.min_depth
+    level = jnp.asarray([[[(1 / z - low) / (high - low) for z in (2.0, 10.0)]]])
+    expected = {"depth": [2, 4, 6, 8, 10], "disparity": [2, 2.5, 10 / 3, 5, 10]}[enlarged]
+    np.testing.assert_allclose(arm._depth(level, 1, 5)[0, 0], expected, rtol=1e-4)
+
+
 @pytest.fixture(scope="module")
 def trained():
     """A tiny network after some steps of Adam, and the loss before and after."""

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from geoseg_jax.tasks.inference import class_scores, window_starts
+from geoseg_jax.tasks.inference import class_scores, inverse_depth, window_starts
 
 IMAGES = np.random.default_rng(0).random((2, 10, 14, 3)).astype(np.float32)
 
@@ -35,6 +35,23 @@ def test_flipping_takes_the_mean_of_both_directions():
     scores = class_scores(leftmost, IMAGES, flip=True)
     np.testing.assert_allclose(scores, scores[:, :, ::-1], atol=1e-6)
     np.testing.assert_allclose(scores.sum(axis=-1), 1, rtol=1e-6)
+
+
+def test_inverse_depth_of_mirror_images_is_mirrored_back():
+    def by_colour(images):
+        return images[..., 0]
+
+    def by_place(images):  # 1 at the left border of whatever it is given
+        return jnp.broadcast_to(jnp.linspace(1, 0, images.shape[2]), images.shape[:3])
+
+    for flip in (False, True):
+        found = inverse_depth(by_colour, IMAGES, flip=flip)
+        np.testing.assert_allclose(found, IMAGES[..., 0], rtol=1e-6)
+    found = inverse_depth(by_place, IMAGES, flip=True)
+    np.testing.assert_allclose(found[:, :, 2:-2], 0.5, rtol=1e-5)
+    # By the other one, for which a border lies at the other side.
+    np.testing.assert_allclose(found[:, :, 0], 0, atol=1e-6)
+    np.testing.assert_allclose(found[:, :, -1], 0, atol=1e-6)
 
 
 def test_overlapping_windows_are_averaged():

@@ -3,9 +3,14 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from geoseg_jax.ops import camera
-from geoseg_jax.tasks import pictures, selfsup_depth
+from geoseg_jax.data.synthetic import SyntheticSource
+from geoseg_jax.data.synthetic_views import WithPoses
+from geoseg_jax.data.transforms import flip
+from geoseg_jax.ops import camera, photometric
+from geoseg_jax.tasks import make_task, pictures, selfsup_depth
+from tests.test_configs import get_config
 
 
 def test_pairs_are_in_temporal_order():
@@ -49,6 +54,68 @@ def test_jitter_follows_the_id_and_not_the_place():
     np.testing.assert_allclose(a, b[::-1], atol=1e-6)
     np.testing.assert_allclose(seen[:, 0], a, atol=1e-6)  # one draw for all views
     assert np.abs(a[0] - a[1]).max() > 1e-3
+
+
+@pytest.fixture(scope="module")
+def street():
+    return WithPoses(SyntheticSource("street", 2, 5, 64, 192, (-1, 1), False))
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_given_poses_and_true_depth_explain_the_target(street, mirrored):
+    record = flip(street[1]) if mirrored else street[1]
+    target, sources = record["image"] / 255.0, record["sources"] / 255.0
+    depth = np.where(record["depth"] > 0, record["depth"], 1e3)  # the sky
+
+    def error(poses):
+        warped, seen = camera.warp_with_depth(
+            sources, depth[None], record["intrinsics"], record["intrinsics"], poses
+        )
+        return np.median(np.abs(warped - target).mean(-1)[np.asarray(seen)])
+
+    right = error(record["source_poses"])
+    assert right < 0.015
+    for wrong in (np.linalg.inv(record["source_poses"]), np.eye(4)[None].repeat(2, 0)):
+        assert right < 0.4 * error(wrong)
+
+
+def test_given_poses_take_the_pose_networks_place(street):
+    config = get_config("depth_synthetic", "mono,poses=given,tiny,smoke")
+    config.task.automask = False
+    task = make_task(config)
+    batch = {key: jnp.asarray(value)[None] for key, value in street[0].items()}
+    variables = jax.jit(task.init)(jax.random.key(0), batch)
+    assert "pose" not in variables["params"]
+    still = jnp.broadcast_to(jnp.eye(4), batch["source_poses"].shape)
+    loss = jax.jit(task.loss)
+    true, stood = (
+        loss(variables, jax.random.key(1), batch | {"source_poses": poses})[1].terms["photometric"]
+        for poses in (batch["source_poses"], still)
+    )
+    # What stands still sees the sources as they are, whatever the depth.
+    target, sources = batch["image"] / 255, batch["sources"] / 255
+    unmoved = photometric.photometric_error(sources, target[:, None], config.task.ssim_weight)
+    np.testing.assert_allclose(stood, unmoved.min(axis=1).mean(), rtol=1e-4)
+    assert abs(true - stood) > 0.1 * stood
+
+
+@pytest.mark.parametrize("arm", ["stereo", "supervised"])
+def test_flip_in_evaluation_makes_a_picture_and_its_mirror_image_mirror_images(street, arm):
+    config = get_config("depth_synthetic", f"{arm},tiny,smoke")
+    batch = {key: jnp.asarray(value)[None] for key, value in street[0].items()}
+    mirrored = {key: jnp.asarray(value)[None] for key, value in flip(street[0]).items()}
+    batch |= {"sources": batch["sources"][:, :1]}
+    variables = jax.jit(make_task(config).init)(jax.random.key(0), batch)
+
+    def difference():
+        predict = jax.jit(make_task(config).predict)
+        one, other = (predict(variables, b)["inverse_depth"] for b in (batch, mirrored))
+        # Border columns apart, where each takes the other's one.
+        return np.abs(one / other[:, :, ::-1] - 1)[:, :, 20:-20].max()
+
+    assert difference() > 1e-3
+    config.task.eval.flip = True
+    assert difference() < 1e-4
 
 
 def test_near_is_bright_and_unknown_is_black():
