@@ -12,8 +12,9 @@ only annotated frames have a partner). Options behind the colon: geoseg_jax/pres
   extra        trains on train and train_extra, 22,973 pairs; there are no sequences of the latter
   preset       controlled (the default), or paper_code: what the public code of Lao et al. (ECCV
                2024) sets. By views: smoothness 6, no auto-mask, depth = 5.4 / disparity, depth
-               enlarged with the corners aligned, no flips, Adam at 5e-5. Supervised: L1, flips left
-               to right and upside down, see presets/supervised_depth.py
+               enlarged with the corners aligned, one encoder for depth and pose, no flips, Adam at
+               5e-5. Supervised: L1, flips left to right and upside down, see
+               presets/supervised_depth.py
 
 Pictures are 800x320 of the upper four fifths: the rest shows the car's own bonnet. Neighbours are
 two frames away, 8.5 in a second, about KITTI's rate.
@@ -60,13 +61,15 @@ def get_config(arg: str = "") -> ConfigDict:
     config.train.update({"steps": steps, "batch_size": 8, "eval_batch_size": 4})
     config.train.update({"eval_every": steps // 10, "pictures_every": steps // 10})
     if options["preset"] == "paper_code" and options["views"] != supervised_depth.SUPERVISED:
-        config.task.update({"smoothness": 6.0, "automask": False})
+        config.task.update({"smoothness": 6.0, "automask": False, "automask_start": 0.0})
         # 5.4 / disparity, with the disparity of monodepth2's range of 0.1 to 100.
         config.task.update({"min_depth": 0.54, "max_depth": 540.0})
         if options["views"] == "mono":  # the sigmoid's middle, too near for a known baseline
             config.task.initial_depth = 5.4 / 5.005
         config.task.update({"enlarged": "depth", "align_corners": True})
         config.data.flip = False
+        if config.data.frames and "pose_encoder" in config.model:
+            config.model.pose_encoder = "shared"
         config.task.jitter.update({"hue": 0.0, "probability": 1.0})
         config.optimizer.update({"name": "adam", "learning_rate": 5e-5, "schedule": "constant"})
         config.optimizer.update({"weight_decay": 0.0, "clip_norm": 0.0, "layer_decay": 1.0})

@@ -234,6 +234,16 @@ def _check_depth(flat: Mapping[str, Any]) -> None:
             "config.task.eval.flip=True has no effect with config.data.truth='none', which is "
             "judged by views; set it to False"
         )
+    if flat.get("task.automask") is False and flat.get("task.automask_start", 0.0) > 0:
+        raise ConfigError(
+            f"config.task.automask_start={flat['task.automask_start']} has no effect with "
+            "config.task.automask=False; set it to 0"
+        )
+    if flat.get("model.pose_encoder") == "shared" and not flat.get("data.frames", True):
+        raise ConfigError(
+            "config.model.pose_encoder='shared' has no effect with config.data.frames=(), which "
+            "leaves no motion to learn; use frames=(-1, 1), or an encoder's name"
+        )
     for key in ("data.height", "data.width"):
         size = flat.get(key, 32)
         if size % 32 and flat.get("task.name") in DEPTH_TASKS:

@@ -104,7 +104,7 @@ def abstract_batch(config):
 def with_small_encoders(config):
     """In place: a trace takes seconds a config less, and settings and shapes are the same."""
     for key in ("encoder", "pose_encoder"):
-        if config.model.get(key):
+        if config.model.get(key) not in (None, "", "shared"):
             vit = config.model[key].startswith("vit")
             config.model[key] = "vit_tiny" if vit else "tiny"
     if "flow_layers" in config.model:

@@ -209,3 +209,18 @@ def test_configs_are_found_from_anywhere(tmp_path, monkeypatch):
     assert settings.find_config("mine.py:a") == "mine.py:a"
     with pytest.raises(FileNotFoundError, match=r"did you mean 'configs/quickstart.py'"):
         settings.find_config("configs/quikstart.py")
+
+
+def test_what_learning_motion_needs():
+    base = {"seed": 0, "optimizer": {"name": "adam", "learning_rate": 1e-3}}
+    base["train"] = {"steps": 1, "batch_size": 1, "eval_batch_size": 1}
+    task = {"name": "selfsup_depth", "automask": True, "automask_start": 0.1}
+    settings.check(base | {"task": task})
+    with pytest.raises(ConfigError, match=r"automask_start=0.1 has no effect with .*automask=Fal"):
+        settings.check(base | {"task": task | {"automask": False}})
+    with pytest.raises(ConfigError, match=r"automask_start=1\.5 must"):
+        settings.check(base | {"task": task | {"automask_start": 1.5}})
+    shared = {"task": task, "model": {"pose_encoder": "shared"}}
+    settings.check(base | shared | {"data": {"frames": (-1, 1), "stereo": True}})
+    with pytest.raises(ConfigError, match=r"pose_encoder='shared' has no effect .*frames=\(\)"):
+        settings.check(base | shared | {"data": {"frames": (), "stereo": True}})

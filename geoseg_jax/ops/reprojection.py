@@ -36,6 +36,7 @@ def reprojection_loss(
     smoothness: float = 1e-3,
     smoothness_order: int = 1,
     automask: bool = True,
+    mask_counts: jax.Array | bool = True,
     enlarged: str = "disparity",
     align_corners: bool = False,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
@@ -44,8 +45,15 @@ def reprojection_loss(
     Every scale's disparity (or its depth, see `enlarged`) is up-sampled to the picture's size,
     turned to depth, and the sources are warped by it. A pixel's error is the smallest over the
     sources that see it (over all where none does), and with automask not above that of the best
-    unwarped source. The mean is over all pixels. Smoothness is taken at the disparity's own size,
-    on the disparity over its mean, weighted by smoothness / 2^s for scale s = 0, 1, ...
+    unwarped source, the identity error.
+
+    That bound lets a wrong motion lower the error: pixels that it makes worse cost no more than
+    before, those that it happens to make better cost less. So `mask_counts` can hold the bound
+    back until the motion is about right. Until then a pixel that no source sees costs at least its
+    identity error: else points pushed out of view would be another way to a low error.
+
+    The mean is over all pixels. Smoothness is taken at the disparity's own size, on the disparity
+    over its mean, weighted by smoothness / 2^s for scale s = 0, 1, ...
 
     Args:
       disparities: sigmoid outputs [B, h_s, w_s] in [0, 1], finest first.
@@ -59,12 +67,14 @@ def reprojection_loss(
       smoothness: weight at the finest scale.
       smoothness_order: 1 or 2, see smoothness.edge_aware_smoothness.
       automask: see photometric.automask.
+      mask_counts: bool scalar, which may be traced; False holds the auto-mask back, see above. It
+        has no effect without automask.
       enlarged: 'disparity' or 'depth', what is up-sampled: which of the two is linear in between.
       align_corners: how, see sampling.resize_matrix.
 
     Returns:
       The loss, and its terms, each a mean over scales: "photometric", "smoothness" (weighted), and
-      "reprojected", the share of pixels where a warped source won.
+      "reprojected", the share of pixels where a warped source won, whether or not the mask counts.
 
     Raises:
       ValueError: on shapes that don't fit, an empty depth range, an unknown order or `enlarged`.
@@ -73,7 +83,7 @@ def reprojection_loss(
         raise ValueError(f"enlarged is {enlarged!r}; use 'disparity' or 'depth'")
     _check(disparities, poses, target, sources, intrinsics)
     target, sources = map(lax.stop_gradient, (target, sources))
-    views = _prepare(target, sources, ssim_weight, automask)
+    views = _prepare(target, sources, ssim_weight, automask, mask_counts)
     size = target.shape[1:3]
     # Inverse depth is linear in disparity, so that it can be taken before up-sampling.
     depths = [disparity.disparity_to_depth(level, min_depth, max_depth) for level in disparities]
@@ -120,12 +130,13 @@ class Views(NamedTuple):
 
     sources: jax.Array  # [B, S, H * W * C]
     target: framed.Target
-    identity: jax.Array | None  # the best unwarped source's error, [B, H, W]
+    identity: jax.Array | None  # the best unwarped source's error, [B, H, W]; None: no auto-mask
+    mask_counts: jax.Array  # float scalar: 0 while the auto-mask is held back
 
 
-def _prepare(target, sources, ssim_weight: float, automask: bool) -> Views:
+def _prepare(target, sources, ssim_weight: float, automask: bool, mask_counts) -> Views:
     flat = sources.reshape(*sources.shape[:2], -1)
-    views = Views(flat, framed.prepare_target(target), None)
+    views = Views(flat, framed.prepare_target(target), None, jnp.asarray(mask_counts, flat.dtype))
     if not automask:
         return views
     unwarped = framed.add_frame(jnp.moveaxis(sources, -1, -3))
@@ -281,6 +292,19 @@ def _moments(maps: jax.Array, rows: jax.Array, columns: jax.Array, near: jax.Arr
     )
 
 
+def _masked(error, any_valid, views: Views):
+    """Each pixel's error under the auto-mask, where its derivative counts, where reprojection won.
+
+    While the mask is held back the error counts as it is, and where no source sees the point, the
+    larger of it (there the source's border) and the identity error.
+    """
+    if views.identity is None:
+        return error, jnp.ones_like(any_valid), any_valid
+    won = any_valid & (error < views.identity)
+    counts = won | (views.mask_counts == 0) & (any_valid | (error > views.identity))
+    return jnp.where(counts, error, views.identity), counts, won
+
+
 def _scale_error(inverse_depth, projections, views: Views, ssim_weight: float, slopes: bool):
     """One scale's error, mean over batch and pixels, the share of pixels where a warped source
     won, and, if asked for, the derivative of the error with respect to the first two arguments.
@@ -295,13 +319,10 @@ def _scale_error(inverse_depth, projections, views: Views, ssim_weight: float, s
     valid = framed.inside(taps.inside_x & taps.inside_y, FRAME)
     view, any_valid = photometric.best_view(errors, valid)
     error = photometric.take_view(errors, view)
-    mask = any_valid if views.identity is None else any_valid & (error < views.identity)
-    if views.identity is not None:
-        error = jnp.where(mask, error, views.identity)
+    error, counts, mask = _masked(error, any_valid, views)
     outputs = error.mean(), mask.mean(dtype=error.dtype)
     if not slopes:
         return outputs, None
-    counts = True if views.identity is None else mask
     wins = jnp.stack([counts & (view == s) for s in range(errors.shape[1])], axis=1)
     wins = wins.astype(error.dtype) / error.size
     wins = framed.apart(jnp.pad(wins, [(0, 0), (0, 0), (FRAME, FRAME), (FRAME, FRAME)]))

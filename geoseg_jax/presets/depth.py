@@ -47,6 +47,8 @@ def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str,
         train=TRAIN,
     )
     suit_vit(config)
+    if options["views"] == "stereo" or given:  # no motion is learned
+        config.task.automask_start = 0.0
     # The true baseline and given poses tell metres; without them the scale is unknown.
     config.task.eval.median_scaling = options["views"] == "mono" and not given
     return config, options
@@ -64,6 +66,9 @@ _TASK = {
     "name": "selfsup_depth",
     "ssim_weight": 0.85,
     "automask": True,
+    # The share of the training after which the auto-mask counts; monodepth2 has 0. Before it the
+    # motion is learned, which the mask would let run off sideways, see ops/reprojection.py.
+    "automask_start": 0.1,
     "scales": 4,
     # What is enlarged of the smaller scales, disparity or depth, and how.
     "enlarged": "disparity",

@@ -15,7 +15,14 @@ import jax.numpy as jnp
 
 from geoseg_jax.models.depth import SelfSupDepthNet
 from geoseg_jax.ops import camera, disparity, reprojection
-from geoseg_jax.tasks import depth_scores, inference, pictures, view_scores
+from geoseg_jax.tasks import (
+    depth_scores,
+    inference,
+    motion_scores,
+    pictures,
+    training_progress,
+    view_scores,
+)
 from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, Variables
 from geoseg_jax.tasks.examples import unit
 from geoseg_jax.tasks.jitter import jitter_views
@@ -54,6 +61,7 @@ def make_net(config: Any, videos: int) -> SelfSupDepthNet:
         decoder_name=model.get("decoder", SelfSupDepthNet.decoder_name),
         dpt_features=model.get("dpt_features", SelfSupDepthNet.dpt_features),
         pose_encoder=model.get("pose_encoder", ""),
+        offsets=tuple(config.data.frames),
         scales=task.scales,
         normalisation=model.get("normalisation", "imagenet"),
         initial_disparity=float(start),
@@ -73,17 +81,26 @@ class _SelfSupDepth:
         self.given_poses = config.task.get("poses", LEARNED) == GIVEN
         self.unit = config.task.initial_depth / MONODEPTH2_INITIAL_DEPTH
         self.net = make_net(config, len(videos))
+        self.steps = config.train.steps
+        # Whether anything depends on how far the training is.
+        self.automask_start = self.task.get("automask_start", 0.0)
+        self.timed = self.task.automask and self.automask_start > 0
         self.range = {"min_depth": self.task.min_depth, "max_depth": self.task.max_depth}
 
     def init(self, key: jax.Array, batch: Batch) -> Variables:
         target, sources = _views(batch)
-        return self.net.init(key, target, self._pairs(target, sources), False)
+        variables = dict(self.net.init(key, target, self._pairs(target, sources), False))
+        if self.timed:
+            stats = training_progress.begin(variables.get("batch_stats", {}))
+            variables["batch_stats"] = stats
+        return variables
 
     def loss(self, variables: Variables, key: jax.Array, batch: Batch) -> tuple[jax.Array, Aux]:
         task = self.task
         target, sources = _views(batch)
         seen = _jitter(key, batch["id"], target, sources, task.jitter)
         (disparities, poses), updated = self._predict(variables, *seen, batch, train=True)
+        _, share = training_progress.split(variables.get("batch_stats", {}))
         value, terms = reprojection.reprojection_loss(
             disparities,
             poses,
@@ -95,11 +112,16 @@ class _SelfSupDepth:
             smoothness=task.smoothness,
             smoothness_order=task.smoothness_order,
             automask=task.automask,
+            mask_counts=share >= self.automask_start,
             enlarged=task.get("enlarged", "disparity"),
             align_corners=task.get("align_corners", False),
         )
         cameras = {name: v.mean() for name, v in self._camera_numbers(variables).items()}
-        return value, Aux(updated.get("batch_stats", {}), terms | cameras)
+        stats = updated.get("batch_stats", {})
+        if self.timed:
+            stats = training_progress.advance(stats, share, self.steps)
+        motion = motion_scores.mean_motion(poses[:, : len(self.offsets)])
+        return value, Aux(stats, terms | cameras | motion)
 
     def evaluate(self, variables: Variables, batch: Batch) -> Sums:
         """Against true depth where the records have it, else by the views that it explains."""
@@ -108,6 +130,8 @@ class _SelfSupDepth:
             sums = depth_scores.judge(inverse, batch, self.task.eval)
         else:
             sums = self._judge_by_views(variables, batch)
+        if self.offsets and not self.given_poses:
+            sums |= self._judge_motion(variables, batch)
         numbers = self._camera_numbers(variables)
         if not numbers:
             return sums
@@ -115,7 +139,8 @@ class _SelfSupDepth:
 
     def summarise(self, sums: dict[str, Any]) -> dict[str, float]:
         judged = view_scores if view_scores.PREDICTED in sums else depth_scores
-        return judged.summarise(sums) | view_scores.summarise_cameras(sums, self.videos)
+        found = judged.summarise(sums) | motion_scores.summarise(sums)
+        return found | view_scores.summarise_cameras(sums, self.videos)
 
     def visualise(self, variables: Variables, batch: Batch) -> dict[str, jax.Array]:
         target, sources = _views(batch)
@@ -154,13 +179,23 @@ class _SelfSupDepth:
     def _predict(self, variables, target, sources, batch, *, train: bool):
         """(disparities, finest first, and poses [B, S, 4, 4]), and the changed collections."""
         pairs = self._pairs(target, sources)
+        own, _ = training_progress.split(variables.get("batch_stats", {}))
         (disparities, twists), updated = self.net.apply(
-            variables, target, pairs, train=train, mutable=["batch_stats"] if train else []
+            {**variables, "batch_stats": own},
+            target,
+            pairs,
+            train=train,
+            mutable=["batch_stats"] if train else [],
         )
         if self.given_poses:
             return (disparities, batch["source_poses"]), updated
         stereo = batch["stereo_pose"] if sources.shape[1] > len(self.offsets) else None
         return (disparities, source_poses(twists, stereo, self.offsets, self.unit)), updated
+
+    def _judge_motion(self, variables: Variables, batch: Batch) -> Sums:
+        target, sources = _views(batch)
+        _, poses = self._predict(variables, target, sources, batch, train=False)[0]
+        return motion_scores.judge(poses[:, : len(self.offsets)], batch["mask"])
 
     def _pairs(self, target: jax.Array, sources: jax.Array) -> jax.Array:
         """What the pose network sees; nothing where poses are given."""

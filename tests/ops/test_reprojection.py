@@ -44,7 +44,7 @@ def make(seed=0, batch=2, views=2, scales=2, motion=0.1):
 
 def plain_loss(
     disparities, poses, target, sources, intrinsics,
-    *, ssim_weight=0.85, weight=1e-3, order=1, automask=True, depths=(),
+    *, ssim_weight=0.85, weight=1e-3, order=1, automask=True, mask_counts=True, depths=(),
 ):  # fmt: skip
     """The composition of the plain kernels, as the paper says it; depths: in place of its own."""
     total, views, matrix = 0.0, target[:, None], intrinsics[:, None]
@@ -55,8 +55,10 @@ def plain_loss(
         warped, valid = camera.warp_with_depth(sources, depth, matrix, matrix, poses)
         errors = photometric.photometric_error(warped, views, ssim_weight)
         error, any_valid = photometric.minimum_reprojection(errors, valid)
-        if automask:
-            identity = photometric.photometric_error(sources, views, ssim_weight)
+        identity = photometric.photometric_error(sources, views, ssim_weight)
+        if automask and not mask_counts:
+            error = jnp.where(any_valid, error, jnp.maximum(error, identity.min(axis=1)))
+        elif automask:
             error, _ = photometric.automask(error, any_valid, identity)
         picture = sampling.resize_bilinear(target, *level.shape[1:])
         level = smoothness.mean_normalised(level)
@@ -85,11 +87,14 @@ def test_depth_enlarged_with_its_corners_aligned_is_torchs():
 
 
 @pytest.mark.parametrize(
-    ("automask", "views", "order", "ssim_weight", "weight"),
-    [(True, 2, 1, 0.85, 1e-3), (False, 3, 2, 0.7, 0.1)],
+    ("automask", "mask_counts", "views", "order", "ssim_weight", "weight"),
+    [
+        (True, True, 2, 1, 0.85, 1e-3), (False, True, 3, 2, 0.7, 0.1),
+        (True, False, 2, 1, 0.85, 1e-3),
+    ],
 )  # fmt: skip
 def test_equals_the_plain_composition_in_value_and_derivative(
-    automask, views, order, ssim_weight, weight
+    automask, mask_counts, views, order, ssim_weight, weight
 ):
     with jax.enable_x64(True):
         arguments = make(views=views)
@@ -97,11 +102,12 @@ def test_equals_the_plain_composition_in_value_and_derivative(
         def plain(disparities, poses, intrinsics):
             return plain_loss(
                 disparities, poses, *arguments[2:4], intrinsics, automask=automask,
-                ssim_weight=ssim_weight, weight=weight, order=order,
+                mask_counts=mask_counts, ssim_weight=ssim_weight, weight=weight, order=order,
             )  # fmt: skip
 
         options = {"ssim_weight": ssim_weight, "smoothness": weight, "smoothness_order": order}
-        got = fused_gradients(*arguments, **RANGE, **options, automask=automask)
+        options |= {"automask": automask, "mask_counts": jnp.asarray(mask_counts)}
+        got = fused_gradients(*arguments, **RANGE, **options)
         wanted = jax.jit(jax.value_and_grad(plain, argnums=(0, 1, 2)))(*arguments[:2], arguments[4])
     np.testing.assert_allclose(got[0], wanted[0], rtol=1e-12)
     for picture in got[1][2:4]:
@@ -171,6 +177,21 @@ def test_where_nothing_is_seen_the_loss_is_the_identity_error():
             np.testing.assert_allclose(loss, identity, rtol=1e-5)
         for gradient in jax.tree.leaves(gradients):
             np.testing.assert_array_equal(gradient, 0)
+
+
+def test_while_the_mask_is_held_back_points_out_of_view_are_no_way_out():
+    disparities, poses, target, sources, intrinsics = make()
+    away = jnp.asarray(poses).at[..., 0, 3].set(1000.0)  # all points lie beside the sources
+    rest = target, sources, intrinsics
+    options = RANGE | {"smoothness": 0.0, "automask": True}
+    held, terms = fused_loss(disparities, away, *rest, **options, mask_counts=jnp.asarray(False))
+    identity = photometric.photometric_error(sources, target[:, None]).min(axis=1)
+    border = fused_loss(disparities, away, *rest, **options | {"automask": False})[0]
+    assert held > identity.mean()
+    assert held > border
+    assert terms["reprojected"] == 0
+    counted = fused_loss(disparities, away, *rest, **options, mask_counts=jnp.asarray(True))[0]
+    np.testing.assert_allclose(counted, identity.mean(), rtol=1e-5)
 
 
 def test_gradients_are_finite_at_rest_and_at_the_ends_of_the_range():
