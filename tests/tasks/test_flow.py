@@ -428,3 +428,8 @@ def test_raw_drives_have_no_flow_to_learn_from():
     spec.loader.exec_module(module)
     with pytest.raises(ValueError, match="no true flow; use pairs"):
         module.get_config("supervised,raw")
+
+
+def test_paper_swaps_cameras_and_mirrors_nothing():
+    assert not make_config("paper").data.flip
+    assert make_config("strong").data.flip
