@@ -12,6 +12,8 @@ What to expect: UFlow (Jonschkowski et al., ECCV 2020), which `strong` follows, 
 at 640x640, trained on the multi-view extension of the test set: EPE 2.71, Fl-all 9.05 % on the 200
 training pairs. PWC-Net (Sun et al., CVPR 2018) without KITTI: 10.35 and 33.67 %. Lao et al. (ECCV
 2024) publish no flow metric for `paper`. None reproduced here yet; docs tell what was run.
+Lao et al.'s public code pre-trains on flow from ImageNet weights (paper,init=W), so that what it
+transfers is ImageNet and flow; without init= it is flow alone. What else differs: presets/flow.py.
 Supervised sees windows of 960x288 out of pictures of 1248x384, enlarged by 0.87 to 1.32, as RAFT is
 tuned on KITTI (Teed and Deng, ECCV 2020, public code: by 2^-0.2 to 2^0.4; PWC-Net's takes 896x320
 and zooms by e^-0.2 to e^0.6). What differs: both are tuned from Chairs and Things on, where weights

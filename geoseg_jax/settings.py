@@ -161,7 +161,12 @@ def check_warm_up(config: Mapping[str, Any]) -> None:
 
 
 def _check_pairs(flat: Mapping[str, Any]) -> None:
-    """Settings that are good alone and not together."""
+    """Settings that are good alone and not together.
+
+    A weight above zero that would change no loss, and a switch that is on and would do nothing, are
+    refused. The parameters of something that is off (the jitter's strengths where its probability
+    is 0, ssim_weight beside a census) stay, so that it can be switched on by itself.
+    """
     for section in ("task", "task.eval"):
         least, most = (flat.get(f"{section}.{end}_depth") for end in ("min", "max"))
         if least is not None and most is not None and least >= most:
@@ -186,6 +191,7 @@ def _check_pairs(flat: Mapping[str, Any]) -> None:
     _check_mae(flat)
     _check_moco(flat)
     _check_crop_area(flat)
+    _check_jitter(flat)
     if flat.get("optimizer.weight_decay", 0.0) > 0 and flat["optimizer.name"] == "adam":
         raise ConfigError(
             f"config.optimizer.weight_decay={flat['optimizer.weight_decay']} has no effect with "
@@ -335,8 +341,6 @@ def _check_flow(flat: Mapping[str, Any]) -> None:
     if flat.get("task.name") != "flow":
         return
     photometric = flat.get("task.supervision") == "photometric"
-    distils = photometric and flat.get("task.distillation.weight", 0.0) > 0
-    hides = photometric and flat.get("task.occlusion", "none") != "none"
     odd = [key for key in ("data.height", "data.width") if flat.get(key, 32) % 32]
     odd += ["data.crop"] if any(side % 32 for side in flat.get("data.crop", ())) else []
     for key, wrong, remedy in (
@@ -351,26 +355,12 @@ def _check_flow(flat: Mapping[str, Any]) -> None:
             "task.supervision='truth' learns from it; set it to True",
         ),
         (
-            "task.bidirectional",
-            (hides or distils) and not flat.get("task.bidirectional"),
-            "occlusion and distillation compare both directions; set it to True",
-        ),
-        (
-            "task.coarse_weights",
-            not photometric and bool(flat.get("task.coarse_weights")),
-            "has no effect with config.task.supervision='truth'; set it to ()",
-        ),
-        (
-            "task.coarse_zoom",
-            flat.get("task.coarse_zoom", 1) > 1 and not flat.get("task.coarse_weights"),
-            "has no effect without config.task.coarse_weights; set it to 1",
-        ),
-        (
-            "task.matches.weight",
-            not photometric and flat.get("task.matches.weight", 0.0) > 0,
-            "has no effect with config.task.supervision='truth'; set it to 0",
+            "task.scale_weights",
+            not any((*flat.get("task.scale_weights", (1,)), *flat.get("task.coarse_weights", ()))),
+            "no flow is trained; have a weight above 0 there or in config.task.coarse_weights",
         ),
         ("transfer.frozen", bool(flat.get("transfer.frozen")), "flow trains all; set it to ()"),
+        *(_photometric_flow(flat) if photometric else _flow_from_truth(flat)),
         *_flow_against_network(flat),
         *((key, True, "use multiples of 32, the largest stride") for key in odd),
     ):
@@ -378,45 +368,92 @@ def _check_flow(flat: Mapping[str, Any]) -> None:
             raise ConfigError(f"config.{key}={flat.get(key)}: {remedy}")
 
 
+def _photometric_flow(flat: Mapping[str, Any]) -> tuple[tuple[str, bool, str], ...]:
+    """What flow from pictures alone would do nothing with: (key, wrong, remedy)."""
+    hides = flat.get("task.occlusion", "none") != "none"
+    distils = flat.get("task.distillation.weight", 0.0) > 0
+    return (
+        (
+            "task.bidirectional",
+            (hides or distils) and not flat.get("task.bidirectional"),
+            "occlusion and distillation compare both directions; set it to True",
+        ),
+        (
+            "task.occlusion_start",
+            not hides and flat.get("task.occlusion_start", 0.0) > 0,
+            "has no effect with config.task.occlusion='none'; set it to 0",
+        ),
+        (
+            "task.occlusion_start",
+            hides and flat.get("task.occlusion_start", 0.0) == 1,
+            "config.task.occlusion would never begin; set it below 1, or occlusion to 'none'",
+        ),
+        (
+            "task.distillation.start",
+            distils and flat.get("task.distillation.start", 0.0) == 1,
+            "it would never begin; set it below 1, or config.task.distillation.weight to 0",
+        ),
+        (
+            "task.coarse_zoom",
+            flat.get("task.coarse_zoom", 1) > 1 and not any(flat.get("task.coarse_weights", ())),
+            "has no effect without config.task.coarse_weights; set it to 1",
+        ),
+    )
+
+
+def _flow_from_truth(flat: Mapping[str, Any]) -> tuple[tuple[str, bool, str], ...]:
+    """What flow from truth does nothing with: (key, wrong, remedy)."""
+    off = {
+        "task.smoothness": 0,
+        "task.occlusion": "none",
+        "task.occlusion_start": 0,
+        "task.bidirectional": False,
+        "task.distillation.weight": 0,
+        "task.coarse_weights": [],
+        "task.coarse_zoom": 1,
+    }
+    return tuple(
+        (
+            key,
+            flat.get(key, none) != none,
+            "has no effect with config.task.supervision='truth'; set it to "
+            f"{() if none == [] else none!r}",
+        )
+        for key, none in off.items()
+    )
+
+
 def _flow_against_network(flat: Mapping[str, Any]) -> tuple[tuple[str, bool, str], ...]:
     """What the flow network's design leaves without effect, or can't do: (key, wrong, remedy)."""
     concat, levels = flat.get("model.flow") == "concat", len(flat.get("task.scale_weights", ()))
-    convex = flat.get("model.flow_upsampling") == "convex"
-    most = 5 if convex and not concat else 4
     return (
-        (
-            "task.coarse_weights",
-            convex and any(flat.get("task.coarse_weights", ())[:1]),
-            "with config.model.flow_upsampling='convex' the first flow is of the picture's size, "
-            "which is not coarse; put a 0 first",
-        ),
-        (
-            "model.flow_upsampling",
-            concat and convex,
-            "has no effect with config.model.flow='concat'; set it to 'bilinear'",
-        ),
-        (
-            "task.matches.weight",
-            concat and flat.get("task.matches.weight", 0.0) > 0,
-            "matches may lie beyond the reach of config.model.flow='concat'; set it to 0",
-        ),
-        (
-            "task.displacement",
-            concat and flat.get("task.displacement", 0.0) > 0,
-            "config.model.flow='concat' has no search for matches, and displaced ones would lie "
-            "beyond its reach; set it to 0",
-        ),
         (
             "task.level_dropout",
             concat and flat.get("task.level_dropout", 0.0) > 0,
             "has no effect with config.model.flow='concat'; set it to 0",
         ),
-        ("task.scale_weights", levels > most, f"there are {most} scales at most; drop some"),
+        ("task.scale_weights", levels > 4, "there are 4 scales at most; drop some"),
     )
 
 
+def _check_jitter(flat: Mapping[str, Any]) -> None:
+    """Colours that are changed now and then, but by nothing."""
+    strengths = [f"task.jitter.{of}" for of in ("brightness", "contrast", "saturation", "hue")]
+    often = flat.get("task.jitter.probability", 0.0)
+    if often > 0 and not any(flat.get(key) for key in strengths):
+        raise ConfigError(
+            f"config.task.jitter.probability={often} has no effect where brightness, contrast, "
+            "saturation and hue are 0; set it to 0 too"
+        )
+
+
 def _check_single_pictures(flat: Mapping[str, Any]) -> None:
-    """Tasks on pictures alone train all that they have."""
+    """Tasks on pictures alone train all that they have, and must be told to train something."""
+    if flat.get("task.name") == "reconstruction" and not any(flat.get("task.scale_weights", (1,))):
+        raise ConfigError(
+            f"config.task.scale_weights={flat['task.scale_weights']}: nothing is trained; have one "
+            "above 0"
+        )
     if flat.get("task.name") in SINGLE_PICTURES and flat.get("transfer.frozen"):
         raise ConfigError(
             f"config.transfer.frozen={flat['transfer.frozen']}: config.task.name="

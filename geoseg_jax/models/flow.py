@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from geoseg_jax.models import conv, decoders, dpt, encoders, unet
-from geoseg_jax.models.flow_pyramid import UPSAMPLINGS, FlowPyramid
+from geoseg_jax.models.flow_pyramid import FlowPyramid
 
 DESIGNS = ("concat", "pyramid")
 # The most that a concat network's flow can be, as a share of the picture's sides.
@@ -32,7 +32,7 @@ class FlowNet(nn.Module):
       decoder_padding: of concat's U-Net and head, 'reflect' or 'zero'.
       dpt_features: of concat's DPT, see dpt.DPTDecoder.
       scales: number of concat's flow maps, each half the size of the one before.
-      width, radius, layers, context_layers, upsampling: of the pyramid, see there.
+      width, radius, layers, context_layers: of the pyramid, see there.
       normalisation: what the encoder's weights expect, a key of resnet.NORMALISATIONS.
       dtype: what to compute in; parameters, batch statistics and flows are float32.
     """
@@ -48,7 +48,6 @@ class FlowNet(nn.Module):
     radius: int = 4
     layers: tuple[int, ...] = (128, 128, 96, 64, 32)
     context_layers: int = 6
-    upsampling: str = "bilinear"
     normalisation: str = "imagenet"
     dtype: jnp.dtype = jnp.float32
 
@@ -73,8 +72,7 @@ class FlowNet(nn.Module):
           map): D = 0 from the first frame to the second, and with `both` D = 1 the way back.
 
         Raises:
-          ValueError: for an unknown design, upsampling, decoder or encoder, or sizes that don't
-            fit.
+          ValueError: for an unknown design, decoder or encoder, or sizes that don't fit.
         """
         self._check(frames)
         b, _, height, width, _ = frames.shape
@@ -89,7 +87,6 @@ class FlowNet(nn.Module):
                 self.radius,
                 self.layers,
                 self.context_layers,
-                self.upsampling,
                 self.dtype,
                 name="flow",
             )
@@ -120,10 +117,6 @@ class FlowNet(nn.Module):
     def _check(self, frames: jax.Array) -> None:
         if self.design not in DESIGNS:
             raise ValueError(f"flow design {self.design!r} is not one of {', '.join(DESIGNS)}")
-        if self.upsampling not in UPSAMPLINGS:
-            raise ValueError(
-                f"flow upsampling {self.upsampling!r} is not one of {', '.join(UPSAMPLINGS)}"
-            )
         if frames.ndim != 5 or frames.shape[1] != 2 or any(n % 32 for n in frames.shape[2:4]):
             raise ValueError(
                 f"frames have shape {list(frames.shape)}; expected [B, 2, H, W, 3] with H and W "

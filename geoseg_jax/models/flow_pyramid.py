@@ -16,14 +16,10 @@ from flax import linen as nn
 
 from geoseg_jax.models import conv
 from geoseg_jax.models.reassemble import Reassemble
-from geoseg_jax.ops.convex import NEIGHBOURS, convex_upsample
 from geoseg_jax.ops.cost_volume import cost_volume, normalise_pair
 from geoseg_jax.ops.sampling import resize_bilinear, warp_with_flow
 
 STRIDES = (32, 16, 8, 4)  # from coarse to fine
-# How the flow of the finest level comes to the picture's size: outside, or by RAFT's learned
-# weights, which keep the outlines of what moves by itself sharp.
-UPSAMPLINGS = ("bilinear", "convex")
 # Random numbers that drop residuals: one for each level, one for the context network.
 DROPS = len(STRIDES) + 1
 # Features and dilations of PWC-Net's context network.
@@ -49,7 +45,6 @@ class FlowPyramid(nn.Module):
       layers: features of the densely connected convolutions of the decoder.
       context_layers: how many of the context network's convolutions there are, the last among
         them; 0 for no context network.
-      upsampling: one of UPSAMPLINGS; convex adds a flow of the picture's size.
       dtype: what to compute in; flows are float32.
     """
 
@@ -57,7 +52,6 @@ class FlowPyramid(nn.Module):
     radius: int = 4
     layers: tuple[int, ...] = (128, 128, 96, 64, 32)
     context_layers: int = len(_CONTEXT)
-    upsampling: str = "bilinear"
     dtype: jnp.dtype = jnp.float32
 
     def setup(self):
@@ -67,8 +61,6 @@ class FlowPyramid(nn.Module):
         if self.context_layers:
             chosen = (*_CONTEXT[: self.context_layers - 1], _CONTEXT[-1])
             self.context = ContextNetwork(chosen, self.dtype)
-        if self.upsampling == "convex":
-            self.enlarge = ConvexEnlargement(STRIDES[-1], dtype=self.dtype)
 
     def features(
         self, stages: Mapping[int, jax.Array], height: int, width: int
@@ -92,8 +84,7 @@ class FlowPyramid(nn.Module):
             network's; None for all.
 
         Returns:
-          For each stride, 4 first, [N, h, w, 2] float32 in pixels of that map; with convex
-          upsampling one of stride 1 before them.
+          For each stride, 4 first, [N, h, w, 2] float32 in pixels of that map.
         """
         flow = context = None
         maps = []
@@ -111,8 +102,6 @@ class FlowPyramid(nn.Module):
         if self.context_layers:
             refinement = self.context(jnp.concatenate((context, flow.astype(self.dtype)), axis=-1))
             maps[0] = flow + (refinement if keep is None else refinement * keep[-1])
-        if self.upsampling == "convex":
-            maps.insert(0, self.enlarge(maps[0], jnp.concatenate((a, context), axis=-1)))
         return tuple(maps)
 
     def _enlarged(self, flow, context, like):
@@ -154,34 +143,3 @@ class ContextNetwork(nn.Module):
             layer = _conv(features, dilation=dilation, dtype=self.dtype, name=f"conv_{i}")
             x = _leaky_relu(layer(x))
         return _to_flow(dtype=self.dtype, name="flow")(x).astype(jnp.float32)
-
-
-class ConvexEnlargement(nn.Module):
-    """Flow at the picture's size, by weights that the finest level's features choose.
-
-    Attributes:
-      factor: of the enlargement.
-      hidden: features between the two convolutions.
-      dtype: what to compute the weights in.
-    """
-
-    factor: int
-    hidden: int = 64
-    dtype: jnp.dtype = jnp.float32
-
-    @nn.compact
-    def __call__(self, flow: jax.Array, features: jax.Array) -> jax.Array:
-        """[N, h, w, 2] in its pixels, [N, h, w, C] -> [N, factor h, factor w, 2] in its pixels.
-
-        It begins with the mean of the 3x3 vectors around.
-        """
-        x = _leaky_relu(_conv(self.hidden, dtype=self.dtype, name="conv_0")(features))
-        weights = conv.Conv(
-            self.factor**2 * NEIGHBOURS,
-            1,
-            kernel_init=nn.initializers.zeros,
-            bias_init=nn.initializers.zeros,
-            dtype=self.dtype,
-            name="weights",
-        )(x)
-        return self.factor * convex_upsample(flow, weights, self.factor)

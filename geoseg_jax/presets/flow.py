@@ -3,12 +3,17 @@
 strong: the choices that Jonschkowski et al., "What Matters in Unsupervised Optical Flow", ECCV 2020
 (UFlow), found to matter on KITTI, on any encoder: cost volumes from coarse to fine on normalised
 features, census, forward-backward occlusion, second-order smoothness on the flow's own map,
-dropped residuals, self-distillation in the second half.
+dropped residuals, self-distillation in the second half. It sees as many pairs as UFlow, a million,
+in 125,000 updates of 8 where UFlow's public code has a million updates of 1, at the same rate of
+1e-4: an eighth of the updates, and a rate that by the rule of the square root would be 2.8e-4 here.
+Which is better was not tried; the rate then falls to a tenth for the last quarter, theirs stays.
 paper: the pre-training that Lao et al., ECCV 2024, compare with, as their public code has it:
 features concatenated, SSIM + L1 at four scales, no occlusion, Adam at 5e-5 for 50 epochs of
-batches of 8 without colour jitter. Theirs starts from ImageNet weights (init= takes some), here it
-doesn't unless told; from random flows, here from none (see models/flow.py); it leads to the frame
-before, here to the next, as true flow does; and its list of frames is of moving ones alone.
+batches of 8, without colour jitter and never mirrored: left and right camera take turns, as they do
+in KITTI's list here. Where it differs: theirs starts from ImageNet weights (init= takes some), here
+it starts from random ones unless told; from random flows, here from none (see models/flow.py); it
+leads to the frame before, here to the next, as true flow does; flows are enlarged there with
+corners aligned; and its list of frames is of moving ones alone.
 supervised: PWC-Net's robust end-point error (Sun et al., CVPR 2018) on the network of `strong`.
 """
 
@@ -94,6 +99,8 @@ def _supervised(config: ConfigDict, options: dict[str, Any]) -> None:
     config.model.update(_PYRAMID)
     config.data.truth_in_training = True
     config.task.supervision = "truth"
+    # What is for pictures alone.
+    config.task.update({"smoothness": 0.0, "occlusion": "none", "occlusion_start": 0.0})
     config.task.bidirectional = False
     config.task.distillation.weight = 0.0
     # PWC-Net's weights .005, .01, .02, .08, .32 are of sums over ever fewer pixels; of means over
@@ -124,6 +131,7 @@ def _paper(config: ConfigDict, options: dict[str, Any]) -> None:
     )
     config.task.distillation.weight = 0.0
     config.task.jitter.probability = 0.0
+    config.data.flip = False
     config.optimizer.update({"learning_rate": 5e-5, "schedule": "constant"})
     config.train.steps = 50 * _EPOCH // config.train.batch_size
 
@@ -134,9 +142,6 @@ _PYRAMID = {
     "flow_radius": 4,
     "flow_layers": (128, 128, 96, 64, 32),
     "flow_context_layers": 6,
-    # convex: RAFT's, which adds a flow of the picture's size before all others. It is part of what
-    # is trained: weights of a bilinear run have nothing for it.
-    "flow_upsampling": "bilinear",
 }
 _TASK = {
     "name": "flow",
@@ -147,7 +152,8 @@ _TASK = {
     # The share of the training after which hidden pixels are left out.
     "occlusion_start": 0.1,
     "bidirectional": True,
-    # UFlow's 2.0 is of the mean over u, v and both directions, ours of the sum.
+    # Beside scale_weights and coarse_weights of 1, of every flow as often as they count it. UFlow's
+    # 2.0 is of the mean over u and v, along x and along y, ours of the sum.
     "smoothness": 0.5,
     "smoothness_order": 2,
     # map: in its own pixels, of stride 4 at the finest; picture: enlarged, in shares of the sides
@@ -156,16 +162,10 @@ _TASK = {
     "scale_weights": (1.0,),  # of flows enlarged to the picture, the finest first
     "coarse_weights": (),  # of the same flows on reduced pictures
     "coarse_zoom": 1,  # how many times their own size those pictures are
-    # The most by which the network sees the frames displaced, as a share of the sides: a help for
-    # few pairs and motions beyond the loss's reach, once it can compare at all (docs/arms.md).
-    "displacement": 0.0,
-    # Drawn to what a search over pictures `reduction` times smaller finds; ever less, until `end`
-    # of the training. For things that move by more than their size.
-    "matches": {"weight": 0.0, "end": 0.5, "reduction": 4},
     "level_dropout": 0.1,
     # From `start` of the training on, at full weight after another `ramp`; `crop` of each side is
     # cut off, 64 pixels of UFlow's 640.
-    "distillation": {"weight": 0.3, "start": 0.5, "ramp": 0.1, "crop": 0.1},
+    "distillation": {"weight": 0.6, "start": 0.5, "ramp": 0.1, "crop": 0.1},
     "robust_epsilon": 0.01,  # of supervision 'truth'
     "robust_power": 0.4,
     "jitter": {

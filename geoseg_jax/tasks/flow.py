@@ -19,11 +19,10 @@ from geoseg_jax.models.flow_pyramid import DROPS, STRIDES
 from geoseg_jax.ops import flow_losses, occlusion
 from geoseg_jax.ops.flow_color import flow_to_color
 from geoseg_jax.ops.sampling import resize_bilinear, warp_with_flow
-from geoseg_jax.tasks import displacement, flow_scores, pictures
+from geoseg_jax.tasks import flow_scores, pictures
 from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, Variables
 from geoseg_jax.tasks.examples import unit
 from geoseg_jax.tasks.flow_distillation import distillation_loss, ramp
-from geoseg_jax.tasks.flow_matching import matching_loss
 from geoseg_jax.tasks.flow_photometric import photometric_loss
 from geoseg_jax.tasks.jitter import jitter_views
 
@@ -60,11 +59,9 @@ class _Flow:
         self.both = self.task.supervision == "photometric" and self.task.bidirectional
         self.distils = self.both and self.task.distillation.weight > 0
         self.bounded = config.model.flow == "concat"
-        searches = self.task.get("matches", {}).get("weight", 0.0) > 0
-        self.matches = searches and self.task.supervision == "photometric"
         # Whether anything depends on how far the training is.
         hides = self.both and self.task.occlusion_start > 0
-        self.timed = self.distils or hides or self.matches
+        self.timed = self.distils or hides
 
         # Compiled for itself, so that the three runs of self-distillation are traced but once.
         @functools.partial(jax.jit, static_argnames=("train", "both"))
@@ -88,18 +85,15 @@ class _Flow:
         seen = jitter_views(of_jitter, batch["id"], frames, task.jitter)
         kept = jax.random.bernoulli(of_levels, 1 - task.level_dropout, (DROPS,))
         keep = kept.astype(jnp.float32)
-        flows, stats, shift = self._displaced(variables, of_levels, batch["id"], seen, keep)
+        flows, stats = self._apply(variables, seen, train=True, both=self.both, keep=keep)
         if task.supervision == "truth":
             value = _against_truth(flows, batch, task)
             return value, Aux(stats, {"robust_error": value})
         progress = variables["batch_stats"][PROGRESS]["share"] if self.timed else 1.0
         judge = progress >= task.occlusion_start
-        value, terms = photometric_loss(flows, frames, task, judge, shift)
+        value, terms = photometric_loss(flows, frames, task, judge)
         if self.bounded:
             terms["at_reach"] = _share_at_reach(flows, *frames.shape[2:4])
-        if self.matches:
-            terms["matches"] = self._matched(flows, frames, progress, shift)
-            value = value + terms["matches"]
         if self.distils:
             terms["distillation"] = self._distilled(variables, frames, seen, keep, progress)
             value = value + terms["distillation"]
@@ -114,20 +108,6 @@ class _Flow:
         frames = _frames(batch)
         flows = self._finest(variables, frames, both=True)
         return _pictures(flows[:, 0], flows[:, 1], frames, batch)
-
-    def _displaced(self, variables, key, ids, seen, keep):
-        """Flows of all scales between the frames as they are, batch statistics, and how far the
-        network saw them displaced, [B, 2] in pixels; None where they never are.
-        """
-        share = self.task.displacement
-        if not share:
-            return *self._apply(variables, seen, train=True, both=self.both, keep=keep), None
-        height, width = seen.shape[2:4]
-        shift = displacement.draw(jax.random.fold_in(key, 1), ids, share, height, width)
-        moved = displacement.displace(seen, shift)
-        flows, stats = self._apply(variables, moved, train=True, both=self.both, keep=keep)
-        flows = tuple(displacement.undo(flow, shift, height, width) for flow in flows)
-        return flows, stats, shift
 
     def _apply(
         self,
@@ -149,18 +129,6 @@ class _Flow:
         """[B, D, H, W, 2] in pixels of the picture."""
         flow = self._apply(variables, frames, train=False, both=both)[0][0]
         return resize_bilinear(flow, *frames.shape[2:4])
-
-    def _matched(self, flows, frames, progress, shift) -> jax.Array:
-        """Distance from matches with its weight, which falls to 0 at `end` of the training."""
-        settings = self.task.matches
-        weight = settings.weight * (1 - ramp(progress, 0.0, settings.end))
-        # When it counts no more it is not computed at all.
-        value = jax.lax.cond(
-            weight > 0,
-            lambda: matching_loss(flows, frames, settings, shift),
-            lambda: jnp.zeros(()),
-        )
-        return weight * value
 
     def _distilled(self, variables, frames, seen, keep, progress) -> jax.Array:
         """Self-distillation with its weight."""
@@ -211,7 +179,6 @@ def _network(model: Any, task: Any) -> FlowNet:
         radius=model.get("flow_radius", 4),
         layers=tuple(model.get("flow_layers", FlowNet.layers)),
         context_layers=model.get("flow_context_layers", FlowNet.context_layers),
-        upsampling=model.get("flow_upsampling", FlowNet.upsampling),
         normalisation=model.get("normalisation", "imagenet"),
         dtype=jnp.dtype(model.compute_dtype),
         **options,
@@ -220,9 +187,7 @@ def _network(model: Any, task: Any) -> FlowNet:
 
 def _scales(model: Any, task: Any) -> int:
     """How many flows the network has."""
-    if model.flow == "concat":
-        return len(task.scale_weights)
-    return len(STRIDES) + (model.get("flow_upsampling", FlowNet.upsampling) == "convex")
+    return len(task.scale_weights) if model.flow == "concat" else len(STRIDES)
 
 
 def _frames(batch: Batch) -> jax.Array:

@@ -39,10 +39,10 @@ def distillation_loss(
       share: of each side that is cut off at either end.
 
     Returns:
-      A scalar: the mean over pixels of the difference, in pixels of the flow's own map, of stride
-      4 at the finest, weighted by
-      how much the teacher's flow agrees there and back, and the student's doesn't. The gradient
-      goes to the student alone.
+      A scalar: the difference, |du| + |dv| in pixels of the flow's own map (of stride 4 at the
+      finest), weighted by how much the teacher's flow agrees there and back and the student's
+      doesn't; the mean over all pixels, both directions and all examples. So UFlow's public code
+      counts it. The gradient goes to the student alone.
     """
     height, width = frames.shape[2:4]
     margins = round(share * height), round(share * width)
@@ -57,7 +57,7 @@ def distillation_loss(
     answer = resize_bilinear(student(_middle(seen, margins)), height, width)
     unsure = 1 - _agreement(answer, STUDENT_SIGMA)
     weight = jax.lax.stop_gradient(sure * unsure)
-    error = jnp.sqrt(((answer - truth) * ratio) ** 2 + _ROUNDING**2).mean(axis=-1)
+    error = jnp.sqrt(((answer - truth) * ratio) ** 2 + _ROUNDING**2).sum(axis=-1)
     return jnp.mean(weight * error)
 
 

@@ -1,5 +1,6 @@
 """Flow from pictures alone: a frame should look like the other one, seen along the flow."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,7 +9,6 @@ import jax.numpy as jnp
 
 from geoseg_jax.ops import flow_losses, occlusion
 from geoseg_jax.ops.sampling import reduce_mean, resize_bilinear, warp_with_flow
-from geoseg_jax.tasks import displacement
 
 # What stands for the length of a difference in smoothness on a flow's own map, in its pixels
 # (Jonschkowski et al., ECCV 2020). In shares of a picture it would hide all but the steepest edges.
@@ -23,7 +23,6 @@ def photometric_loss(
     frames: jax.Array,
     settings: Mapping[str, Any],
     judge_occlusion: jax.Array | bool = True,
-    shift: jax.Array | None = None,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """The loss and its terms.
 
@@ -40,36 +39,57 @@ def photometric_loss(
       judge_occlusion: bool scalar; where it is False, all counts. Flows that were never trained
         agree nowhere, and where all is hidden nothing is learned; nor must leaving the picture be a
         way to lower the error of what remains.
-      shift: [B, 2] in pixels, how far the network saw frame 1 displaced (see displacement.undo,
-        which gave these flows); what it didn't see of frame 1 doesn't count. None: not at all.
 
     Returns:
       A scalar, and the terms: data, smoothness (before its weight), both summed over scales, and
       visible, the share of pixels that count at the finest scale.
     """
-    directions = flows[0].shape[1]
     height, width = frames.shape[2:4]
-    targets = frames[:, :directions]
+    targets = frames[:, : flows[0].shape[1]]
     data = smooth = jnp.zeros(())
     visible = []
-    for flow, weight in zip(flows, settings["scale_weights"], strict=False):
+    for flow, on_picture, on_reduced in _weighted(flows, settings):
         full = resize_bilinear(flow, height, width)
-        error, seen = _data(full, frames, settings, judge_occlusion, shift)
-        data += weight * error
-        smooth += weight * _smoothness(flow, full, targets, settings)
-        visible.append(seen)
-    for flow, weight in zip(flows, settings["coarse_weights"], strict=False):
-        zoom = min(settings["coarse_zoom"], height // flow.shape[2])
-        h, w = zoom * flow.shape[2], zoom * flow.shape[3]
-        ratio = jnp.asarray([w / width, h / height], flow.dtype)
-        own, moved = resize_bilinear(flow, h, w) * ratio, None if shift is None else shift * ratio
-        data += weight * _data(own, reduce_mean(frames, h, w), settings, judge_occlusion, moved)[0]
+        if on_picture:
+            error, seen = _data(full, frames, settings, judge_occlusion)
+            data += on_picture * error
+            visible.append(seen)
+        if on_reduced:
+            own, reduced = _reduced(flow, frames, settings["coarse_zoom"])
+            error, seen = _data(own, reduced, settings, judge_occlusion)
+            data += on_reduced * error
+            visible.append(seen)
+        # As strong beside both errors of a flow as beside either of them alone.
+        smooth += (on_picture + on_reduced) * _smoothness(flow, full, targets, settings)
     terms = {"data": data, "smoothness": smooth, "visible": visible[0]}
     return data + settings["smoothness"] * smooth, terms
 
 
-def _data(flow, frames, settings, judge_occlusion, shift) -> tuple[jax.Array, jax.Array]:
-    """Mean error over what is seen, and the share of that; flow, shift in pixels of the frames."""
+def _weighted(flows, settings) -> list[tuple[jax.Array, float, float]]:
+    """The flows that count, each with its weight of scale_weights and of coarse_weights."""
+    weights = itertools.zip_longest(
+        settings["scale_weights"], settings["coarse_weights"], fillvalue=0.0
+    )
+    counting = [(flow, *pair) for flow, pair in zip(flows, weights, strict=False) if any(pair)]
+    if not counting:
+        raise ValueError(
+            f"config.task.scale_weights={tuple(settings['scale_weights'])} and coarse_weights="
+            f"{tuple(settings['coarse_weights'])} train no flow; have one of them above 0"
+        )
+    return counting
+
+
+def _reduced(flow, frames, zoom: int) -> tuple[jax.Array, jax.Array]:
+    """A flow and the frames at `zoom` times the size of its map, at most the picture's own."""
+    height, width = frames.shape[2:4]
+    zoom = min(zoom, height // flow.shape[2])
+    h, w = zoom * flow.shape[2], zoom * flow.shape[3]
+    ratio = jnp.asarray([w / width, h / height], flow.dtype)
+    return resize_bilinear(flow, h, w) * ratio, reduce_mean(frames, h, w)
+
+
+def _data(flow, frames, settings, judge_occlusion) -> tuple[jax.Array, jax.Array]:
+    """Mean error over what is seen, and the share of that; flow in pixels of the frames."""
     directions = flow.shape[1]
     targets, sources = frames[:, :directions], frames[:, ::-1][:, :directions]
     fixed = jax.lax.stop_gradient(flow)
@@ -82,8 +102,6 @@ def _data(flow, frames, settings, judge_occlusion, shift) -> tuple[jax.Array, ja
     kind = settings["data_term"]
     error = flow_losses.data_term(warped, targets, kind, ssim_weight=settings["ssim_weight"])
     counts = seen * flow_losses.whole_patches(*frames.shape[2:4], kind)
-    if shift is not None:
-        counts *= displacement.known(shift, directions, *frames.shape[2:4])
     return flow_losses.masked_mean(error, counts), seen.mean()
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from geoseg_jax.models.flow import REACH, FlowHead, FlowNet
-from geoseg_jax.models.flow_pyramid import DROPS, ContextNetwork, ConvexEnlargement, DenseDecoder
+from geoseg_jax.models.flow_pyramid import DROPS, ContextNetwork, DenseDecoder
 
 KEY = jax.random.key(0)
 FRAMES = np.random.default_rng(0).random((2, 2, 32, 64, 3), np.float32)
@@ -103,46 +103,6 @@ def test_dropped_residuals_leave_the_coarser_flow(pyramid):
     assert np.abs(flows[0]).max() > 1e-4
 
 
-def test_convex_flow_lies_between_the_vectors_around():
-    net = FlowNet("tiny", **SMALL, upsampling="convex")
-    apply = jax.jit(lambda v, **options: net.apply(v, FRAMES, False, both=True, **options))
-    variables = filled(net)
-    fine, *coarse = apply(variables)
-    assert fine.shape == (2, 2, 32, 64, 2)
-    edges = [(0, 0), (0, 0), (1, 1), (1, 1), (0, 0)]
-    around = np.pad(np.asarray(coarse[0]), edges, mode="edge")
-    around = np.stack([around[:, :, y : y + 8, x : x + 16] for y in range(3) for x in range(3)])
-    least, most = (
-        bound.repeat(4, axis=2).repeat(4, axis=3) for bound in (around.min(0), around.max(0))
-    )
-    assert ((fine >= least - 1e-4) & (fine <= most + 1e-4)).all()
-    assert np.abs(fine - around[4].repeat(4, axis=2).repeat(4, axis=3)).max() > 1e-3
-    # The rest is as without.
-    params = {**variables["params"]}
-    params["flow"] = {k: v for k, v in params["flow"].items() if k != "enlarge"}
-    plain = FlowNet("tiny", **SMALL)
-    others = jax.jit(lambda v: plain.apply(v, FRAMES, False, both=True))(
-        {**variables, "params": params}
-    )
-    for a, b in zip(coarse, others, strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-5)
-
-
-def test_convex_weights_are_learned_from_the_first_step_on():
-    rng = np.random.default_rng(2)
-    flow = jnp.asarray(rng.normal(0, 3, (1, 3, 5, 2)), jnp.float32)
-    features = jnp.asarray(rng.random((1, 3, 5, 7)), jnp.float32)
-    part = ConvexEnlargement(4, hidden=6)
-    enlarged, variables = part.init_with_output(KEY, flow, features)
-    # It begins with the mean of the 3x3 vectors around, in pixels that are four times smaller.
-    around = np.pad(flow, [(0, 0), (1, 1), (1, 1), (0, 0)], mode="edge")
-    mean = sum(around[:, y : y + 3, x : x + 5] for y in range(3) for x in range(3)) / 9
-    np.testing.assert_allclose(enlarged, 4 * mean.repeat(4, 1).repeat(4, 2), rtol=1e-5, atol=1e-5)
-    target = jnp.asarray(rng.normal(0, 3, enlarged.shape), jnp.float32)
-    slopes = jax.grad(lambda v: jnp.sum(target * part.apply(v, flow, features)))(variables)
-    assert np.abs(slopes["params"]["weights"]["kernel"]).min(axis=(0, 1, 2)).all()
-
-
 def test_concatenated_flow_is_a_share_of_the_sides():
     net = FlowNet("tiny", "concat", decoder_channels=(4, 4, 4, 4, 4), scales=2)
     variables = filled(net)
@@ -160,7 +120,6 @@ def test_concatenated_flow_is_a_share_of_the_sides():
     ("options", "shape", "message"),
     [
         ({"design": "raft"}, (1, 2, 32, 32, 3), "'raft' is not one of concat, pyramid"),
-        ({"upsampling": "cubic"}, (1, 2, 32, 32, 3), "'cubic' is not one of bilinear, convex"),
         ({}, (1, 2, 48, 64, 3), "multiples of 32"),
         ({}, (1, 3, 32, 32, 3), r"expected \[B, 2"),
     ],

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from geoseg_jax.ops.sampling import reduce_mean
 from geoseg_jax.presets import flow as preset
 from geoseg_jax.settings import ConfigError, check
 from geoseg_jax.tasks import flow as task_flow
@@ -137,6 +138,31 @@ def test_coarse_flows_are_seen_on_pictures_of_any_size_up_to_the_whole():
 
 
 @pytest.mark.parametrize(
+    ("scale", "coarse", "times"),
+    [((1.0,), (), 1.0), ((0.0,), (1.0,), 1.0), ((), (0.5,), 0.5), ((0.25,), (0.5,), 0.75)],
+)
+def test_a_flow_is_as_smooth_as_it_is_counted(scale, coarse, times):
+    """By hand: u = x^2 / 8 of the map's pixels has second differences of 1/4."""
+    changes = {"task__scale_weights": scale, "task__coarse_weights": coarse}
+    config = make_config("strong,tiny", task__occlusion="none", **changes)
+    frames = jnp.full((1, 2, *SIZE, 3), 0.5)
+    _, x = np.mgrid[:8, :16].astype(np.float32)
+    flow = jnp.asarray(np.stack((4 * x**2 / 8, 0 * x), axis=-1))[None, None]
+    both = jnp.concatenate((flow, flow), axis=1)
+    value, terms = photometric(config, frames)(both)
+    assert float(terms["smoothness"]) == pytest.approx(times * (0.25 + 0.003), rel=1e-3)
+    weighted = config.task.smoothness * float(terms["smoothness"])
+    assert float(value) == pytest.approx(float(terms["data"]) + weighted, rel=1e-6)
+
+
+def test_no_flow_trained_is_an_error():
+    config = make_config("strong,tiny", task__scale_weights=(0.0,))
+    frames = jnp.full((1, 2, *SIZE, 3), 0.5)
+    with pytest.raises(ValueError, match="train no flow; have one of them above 0"):
+        photometric_loss((constant_flows((1.0, 0.0)),), frames, config.task)
+
+
+@pytest.mark.parametrize(
     ("arg", "scales", "coarse", "flows"),
     [("paper,tiny", 2, 2, 2), ("paper,tiny", 2, 3, 2), ("strong,tiny", 1, 4, 4),
      ("strong,tiny", 1, 5, 4)],
@@ -213,6 +239,54 @@ def test_what_the_window_cannot_know_is_taught():
     assert (of_teacher == 0).all()
     # Who is unsure of itself teaches nothing.
     assert float(loss(moved, teacher.at[:, 1].set(5.0))) < 1e-6
+
+
+def test_distillation_counts_as_in_uflow():
+    """By hand: nobody is sure but the teacher, and the student is off by 8 and 4 pixels.
+
+    UFlow's public code sums sqrt(d^2 + 0.001^2) of u and v of the map at a quarter of the size,
+    takes the mean over pixels, then over the two directions, and weighs it by 0.6.
+    """
+    frames = jnp.zeros((1, 2, 32, 64, 3))
+    still = jnp.zeros((1, 2, 8, 16, 2))
+    student = jnp.full_like(still, 0.0) + jnp.asarray([8.0, 4.0])
+    loss = jax.jit(lambda s: distillation_loss(lambda _: still, lambda _: s, frames, frames, 0.1))
+    # There and back are 16 and 8 apart, which nobody is sure of: exp(-(320 / (0.03^2 * 5120))).
+    assert float(loss(student)) == pytest.approx(8 / 4 + 4 / 4, rel=1e-4)
+    assert make_config("strong").task.distillation.weight == 0.6
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_finer_flow_is_as_smooth_as_at_a_quarter(stride):
+    config = make_config("strong,tiny", task__occlusion="none")
+    rng = np.random.default_rng(0)
+    frames = jnp.asarray(rng.random((1, 2, *SIZE, 3)), jnp.float32)
+    size = SIZE[0] // stride, SIZE[1] // stride
+    fine = jnp.asarray(rng.normal(0, 3, (1, 2, *size, 2)), jnp.float32)
+    quarter = reduce_mean(fine, SIZE[0] // 4, SIZE[1] // 4)
+
+    def smoothness(flow):
+        return float(photometric_loss((flow,), frames, config.task)[1]["smoothness"])
+
+    assert smoothness(fine) == pytest.approx(smoothness(quarter), rel=1e-5)
+
+
+def test_a_finer_teacher_weighs_as_much_as_one_at_a_quarter():
+    frames = jnp.zeros((1, 2, *SIZE, 3))
+
+    def distilled(stride):
+        shape = (1, 2, SIZE[0] // stride, SIZE[1] // stride, 2)
+
+        def teacher(_):
+            return jnp.zeros(shape)
+
+        def student(_):  # away from there and back, so that the teacher is believed
+            return jnp.full(shape, 30.0)
+
+        return float(distillation_loss(teacher, student, frames, frames, 0.1))
+
+    assert distilled(1) == pytest.approx(distilled(4), rel=1e-5)
+    assert distilled(4) == pytest.approx(2 * 30 / 4, rel=1e-2)
 
 
 def test_flows_at_the_end_of_their_reach_are_told():
@@ -318,15 +392,31 @@ def test_contradictory_settings_are_refused():
         ({"model__flow": "concat"}, "task.level_dropout=0.1: has no effect"),
         ({"task__coarse_zoom": 2}, "task.coarse_zoom=2: has no effect"),
         ({"task__coarse_zoom": 3}, "task.coarse_zoom=3 must be 1, 2, 4 or 8"),
-        ({"task__displacement": 0.6}, "task.displacement=0.6"),
+        ({"task__occlusion": "none"}, "task.occlusion_start=0.1: has no effect"),
+        ({"task__occlusion_start": 1.0}, "task.occlusion_start=1.0: .*never begin"),
+        ({"task__distillation__start": 1.0}, "distillation.start=1.0: .*never begin"),
+        ({"task__scale_weights": (0.0, 0.0)}, r"scale_weights=\[0.0, 0.0\]: no flow is trained"),
+        ({"task__scale_weights": ()}, "task.scale_weights"),
+        ({"task__scale_weights": (1.0,) * 5}, "there are 4 scales at most"),
+        ({"task__coarse_zoom": 2, "task__coarse_weights": (0.0,)}, "coarse_zoom=2: has no effect"),
     ):
         with pytest.raises(ConfigError, match=message):
             check(make_config("strong", **changes))
-    with pytest.raises(ConfigError, match=r"coarse_weights=.*: has no effect"):
-        check(make_config("supervised", task__coarse_weights=(1.0,)))
-    with pytest.raises(ConfigError, match=r"displacement=0.2: .*'concat' has no search"):
-        check(make_config("paper", task__displacement=0.2))
-    check(make_config("supervised", task__displacement=0.2))
+    check(make_config("supervised"))
+    check(make_config("strong", task__scale_weights=(0.0,), task__coarse_weights=(1.0,)))
+    for changes in (
+        {"task__coarse_weights": (1.0,)},
+        {"task__coarse_zoom": 2},
+        {"task__smoothness": 0.1},
+        {"task__bidirectional": True},
+        {"task__occlusion": "range_map"},
+        {"task__occlusion_start": 0.1},
+        {"task__distillation__weight": 0.6},
+    ):
+        (key,) = changes
+        key = key.replace("__", r"\.")
+        with pytest.raises(ConfigError, match=rf"{key}=.*: has no effect with config.task.superv"):
+            check(make_config("supervised", **changes))
     with pytest.raises(ValueError, match="decoder=dpt has no effect on strong"):
         preset.make("strong,decoder=dpt", "flow_kitti.py")
 
@@ -338,3 +428,8 @@ def test_raw_drives_have_no_flow_to_learn_from():
     spec.loader.exec_module(module)
     with pytest.raises(ValueError, match="no true flow; use pairs"):
         module.get_config("supervised,raw")
+
+
+def test_paper_swaps_cameras_and_mirrors_nothing():
+    assert not make_config("paper").data.flip
+    assert make_config("strong").data.flip
