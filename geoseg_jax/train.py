@@ -15,7 +15,7 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from geoseg_jax import manifest, resume, settings, sharding, steps, transfer, writers
+from geoseg_jax import judged, manifest, resume, settings, sharding, steps, transfer, writers
 from geoseg_jax import tasks as all_tasks
 from geoseg_jax.checkpoints import Checkpoints
 from geoseg_jax.data import leakage, make_data, pipeline
@@ -330,6 +330,8 @@ class _Loop:
             self.signal = self.interrupts.received or signal.SIGTERM
             return
         self.evaluation = self.task.summarise(totals)
+        if self.step == self.train.steps and sharding.is_first_process():
+            judged.keep(self.workdir, totals, self.data.eval)
         mode = self.train.get("best_mode", "min")
         self.best = better(self.best, self.step, self.evaluation, self.best_metric, mode)
         self.writer.write_scalars(self.step, self.evaluation)

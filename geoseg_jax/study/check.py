@@ -8,12 +8,19 @@ from typing import Any
 from geoseg_jax import settings
 from geoseg_jax.near_miss import did_you_mean
 from geoseg_jax.settings import ConfigError
+from geoseg_jax.study import metrics
 
-FACTORS = ("arm", "labels", "training", "decoder", "resolution", "encoder", "subset", "seed")
+FACTORS = (
+    *("arm", "labels", "training", "decoder", "resolution", "encoder", "subset", "seed"),
+    "pretraining_seed",
+)
 TRAININGS = ("fine_tuned", "frozen")
 MEASURES = ("images", "flops", "steps")
 NEEDED = ("title", "question", "arms", "reference", "budget", "target", "factors")
-OPTIONAL = ("pretraining", "panels", "keep_checkpoints", "roots", "without", "declared", "goal")
+OPTIONAL = (
+    *("pretraining", "panels", "keep_checkpoints", "roots", "without", "declared", "goal"),
+    *("metric", "contrasts", "equivalence"),
+)
 KEYS = NEEDED + OPTIONAL
 ARM_KEYS = ("name", "label", "config", "set", "root", "eval_root", "weights", "start", "target")
 
@@ -49,8 +56,35 @@ def check(study: Mapping[str, Any]) -> None:
     goal = study.get("goal", 0.0)
     if not (isinstance(goal, float) and 0 <= goal < 1):
         raise ConfigError(f"config.goal={goal!r} must be an mIoU below 1, as 0.3, or 0.0 for none")
+    _check_comparisons(study, names)
     _check_budget(study["budget"])
     _check_factors(study["factors"])
+
+
+def _check_comparisons(study: Mapping[str, Any], names: list[str]) -> None:
+    metric, bound = study.get("metric", "miou"), study.get("equivalence", 0.0)
+    if not metrics.known(metric):
+        raise ConfigError(
+            f"config.metric={metric!r} is no score of segmentation"
+            f"{did_you_mean(metric, metrics.NAMES)}; known are {', '.join(metrics.NAMES)}, "
+            "iou/CLASS and category_iou/CATEGORY"
+        )
+    if not (isinstance(bound, float) and 0 <= bound < 1):
+        raise ConfigError(
+            f"config.equivalence={bound!r} must be a difference of the metric below 1, as 0.01 for "
+            "one point, or 0.0 for none"
+        )
+    seen = set()
+    for pair in study.get("contrasts", ()):
+        if not isinstance(pair, tuple | list) or len(pair) != 2 or pair[0] == pair[1]:
+            raise ConfigError(f"config.contrasts holds {pair!r}, which is no pair of two arms")
+        for name in pair:
+            if name not in names:
+                hint = did_you_mean(name, names)
+                raise ConfigError(f"config.contrasts names {name!r}, which is no arm{hint}")
+        if frozenset(pair) in seen:
+            raise ConfigError(f"config.contrasts has {tuple(pair)!r} twice")
+        seen.add(frozenset(pair))
 
 
 def _check_budget(budget: Mapping[str, Any]) -> None:
@@ -109,7 +143,7 @@ def _check_start(study: Mapping[str, Any], arm: Mapping[str, Any], names: list[s
 
 def _check_factors(factors: Mapping[str, Any]) -> None:
     pairs = ("replicate",) if "replicate" in factors else ("subset", "seed")
-    known = (*FACTORS[1:-2], *pairs)
+    known = (*FACTORS[1:-3], *pairs)
     for factor in factors:
         if factor not in known:
             hint = did_you_mean(factor, known)

@@ -26,6 +26,7 @@ SETTINGS = {
     "encoder": ("init_from", "model.encoder", "model.dpt_features", "model.decoder", *_RECIPE),
     "subset": ("data.subset",),
     "seed": ("seed",),
+    "pretraining_seed": ("init_from",),
 }
 # Where a cell's data lies and how often it reports changes none of its numbers.
 IRRELEVANT = (

@@ -73,10 +73,10 @@ def make_plan(study: Mapping[str, Any], workdir: pathlib.Path) -> Plan:
             made = _pretraining(study, arm, encoder, workdir)
             pretrainings[arm["name"], encoder] = made
     # Arm by arm last: what is done of a study that isn't finished can be compared.
-    values = [*(study["factors"][name] for name in FACTORS[1:-2]), replicates(study), arms]
+    values = [*(study["factors"][name] for name in FACTORS[1:-3]), replicates(study), arms]
     cells = []
     for *others, (subset, seed), arm in itertools.product(*values):
-        factors = dict(zip(FACTORS, (arm, *others, subset, seed), strict=True))
+        factors = dict(zip(FACTORS, (arm, *others, subset, seed, 0), strict=True))
         cells.append(_cell(study, arms[arm], factors, workdir))
     _check_distinct(cells)
     return Plan(list(pretrainings.values()), cells)

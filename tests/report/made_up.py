@@ -123,7 +123,8 @@ def _rows(names: list[str], replicates: int, generator: np.random.Generator) -> 
             values = _classes(curve[-1], gain, generator)
             cell = "-".join([name, *map(str, condition.values()), "0", str(seed)])
             rows.append(
-                dict(cell=cell, arm=name, **condition, subset=0, seed=seed, status="done")
+                dict(cell=cell, arm=name, **condition, subset=0, seed=seed, pretraining_seed=0)
+                | dict(status="done")
                 | dict(miou=float(curve[-1]), pixel_accuracy=float(0.55 + curve[-1] / 2))
                 | {f"iou/{name}": value for name, value in zip(CLASSES, values, strict=True)}
                 | dict(seconds=float(generator.uniform(11, 17)), error="")
