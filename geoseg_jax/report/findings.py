@@ -282,7 +282,7 @@ def times(found: Group | None) -> str:
     """'0.5 × [0.3, 0.8]', 'not shown (...)' where p or the interval doesn't exclude 1."""
     if not found or found["ratio"] is None:
         return "–"
-    text = f"{found['ratio']:.2g} ×"
+    text = f"{found['sign']}{found['ratio']:.2g} ×"
     if found["ratio_low"] is not None:
         text += f" [{found['ratio_low']:.2g}, {found['ratio_high']:.2g}]"
     return text if found["shown"] else f"not shown ({text})"

@@ -11,17 +11,18 @@ Found = Mapping[str, Any]
 def answer(study: Found) -> list[str]:
     """Sentences for the top of a report.
 
-    The first is the verdict on the best arm, with one number, that of the table of arms. The second
-    tells its interval, how far ahead of the next it is, and over which units arms were ranked where
-    some lack runs; the third how sure that is. Never more than the numbers allow: where the
-    permutation test can't reach significance with so few units, it says so and how many it takes.
-    Then a verdict for each contrast, and which of the arms named failed at their own task.
+    First the verdict on the best arm, with one number, that of the table of arms; then one on each
+    contrast, and which of the arms named failed at their own task. Then the best arm's interval,
+    how far ahead of the next it is, and on which units arms were ranked where some lack runs; then
+    how sure that is. Never more than the numbers allow: where the permutation test can't reach
+    significance with so few units, that is said, and how many it takes.
 
     Args:
       study: what geoseg_jax.study.results.assemble gives, where None stands for no number.
 
     Returns:
-      [verdict, what, how sure, ...]; without anything to compare [that, progress].
+      [verdict, one for each contrast, ..., what, how sure]; without anything to compare [that,
+      progress].
     """
     standing = study["standing"]
     if not standing["arms"]:
@@ -32,9 +33,9 @@ def answer(study: Found) -> list[str]:
         ]
     ranked = standing["arms"][0]
     best = next(o for o in study["overall"] if o["arm"] == ranked["arm"])
-    said = [_headline(study, best), _what(study, best, ranked), _how_sure(study, best)]
-    said += [_contrast(study, contrast) for contrast in study["contrasts"]]
-    return [*said, *_failed(study, _named(study, best))]
+    said = [_headline(study, best), *(_contrast(study, c) for c in study["contrasts"])]
+    said += _failed(study, _named(study, best))
+    return [*said, _what(study, best, ranked), _how_sure(study, best)]
 
 
 def label(study: Found, name: str) -> str:
@@ -98,9 +99,8 @@ def _headline(study: Found, best: Found) -> str:
         return f"{name} is better than {reference}: {number}."
     if best["verdict"] == "level":
         first = "" if alone else "The best arm is level: "
-        return (
-            f"{first}{name} and {reference} differ by less than {points(study['bound'])}: {number}."
-        )
+        within = f"±{points(study['bound'])}"
+        return f"{first}{name} is level within {within} with {reference}: {number}."
     if alone:
         what = "is worse than" if best["verdict"] == "worse" else "is not shown to differ from"
         return f"{name} {what} {reference}: {number}."
@@ -112,32 +112,36 @@ def _headline(study: Found, best: Found) -> str:
 
 def _what(study: Found, best: Found, ranked: Found) -> str:
     """The interval of the headline's number, and where the arm stands among the others."""
-    where, arms = _count(best["conditions"], "condition"), len(study["standing"]["arms"])
-    parts = [f"Over {where} and {_units(study, best['units'])}{_interval(best)}"]
-    if best.get("pictures_low") is not None:
-        ends = f"{points(best['pictures_low'], True)} to {points(best['pictures_high'], True)}"
-        parts += [f"over other test pictures ({_drawn(study)}), of these very runs, {ends}"]
-    if arms > 1 or study["standing"]["left_out"]:
-        parts += [_rank(study, best, ranked)]
-    return f"{'; '.join(filter(None, parts))}."
+    over = _units(study, best["units"])
+    over += f" and {best['conditions']} conditions" if best["conditions"] > 1 else ""
+    if best["difference_low"] is None:
+        text = f"There is no interval over {over}{_by_training(best)}"
+    else:
+        text = f"The 95 % interval over {over} is {_ends(best)}{_by_training(best)}"
+    if best["pictures_low"] is not None:
+        drawn = f"{study['resampled']['count']} {study['resampled']['what']}"
+        text += f"; that over test pictures ({drawn} drawn anew, the same runs) is "
+        text += _ends(best, "pictures")
+    return f"{text}.{_rank(study, best, ranked)}"
 
 
 def _rank(study: Found, best: Found, ranked: Found) -> str:
-    """Before the next arm, which a best one among many may well owe to chance."""
-    left_out = [label(study, other) for other in study["standing"]["left_out"]]
-    arms, lead = len(study["standing"]["arms"]), study["standing"]["lead"]
-    text = ""
+    """How far before the next arm, which a best one among many may well owe to chance."""
+    name, text = label(study, best["arm"]), ""
+    lead, arms = study["standing"]["lead"], len(study["standing"]["arms"])
     if lead is not None and lead["difference"] is not None:
-        ahead, following = points(lead["difference"]), label(study, lead["next"])
-        text = f"{ahead} above the next of {arms} arms, {following} ({_span(lead)})"
+        following, behind = label(study, lead["next"]), points(lead["difference"])
+        text = f" The next of {arms} arms, {following}, is {behind} points behind ({_span(lead)})"
         if best["conditions"] > 1:
-            text += f", its mean the highest in {ranked['best']} of {best['conditions']} conditions"
-        if any(o["units"] != ranked["units"] for o in study["overall"]):
-            units = _units(study, ranked["units"])
-            text += f" (arms are ranked by the {units} that all of them have, where it lies "
-            text += f"{points(ranked['difference'], True)}; numbers are of all that an arm has)"
-    out = f"not ranked, for want of runs: {', '.join(left_out)}" if left_out else ""
-    return "; ".join(filter(None, (text, out)))
+            where = _count(best["conditions"], "condition")
+            text += f"; {name} has the highest mean in {ranked['best']} of {where}"
+        text += "."
+    if any(o["units"] != ranked["units"] for o in study["overall"]):
+        text += f" Arms are ranked on the {_units(study, ranked['units'])} that all of them have, "
+        text += f"where {name} is at {points(ranked['difference'], True)}; every number is of all "
+        text += "that its arm has."
+    left_out = [label(study, other) for other in study["standing"]["left_out"]]
+    return text + (f" Not ranked, for want of runs: {', '.join(left_out)}." if left_out else "")
 
 
 def _how_sure(study: Found, best: Found) -> str:
@@ -177,19 +181,18 @@ def _one_each(study: Found) -> str:
 
 
 def _contrast(study: Found, found: Found) -> str:
-    """'Depth against Classification: better, +3.1 points of mIoU (95 % interval ...), p = 0.01.'"""
-    who = f"{label(study, found['arm'])} against {label(study, found['other'])}"
+    """'Depth is better than Classification: +3.1 points of mIoU.'"""
+    names = label(study, found["arm"]), label(study, found["other"])
     if not found["units"]:
-        return f"{who}: no pair of runs is complete."
-    bound = f" points of {study['metric']}" if found["verdict"] == "level" else ""
+        return f"{names[0]} and {names[1]} have no pair of runs to compare."
+    what = {
+        "better": "is better than",
+        "worse": "is worse than",
+        "level": f"is level within ±{points(study['bound'])} with",
+        "not shown": "is not shown to differ from",
+    }[found["verdict"]]
     number = f"{points(found['difference'], True)} points of {study['metric']}"
-    p = f", p {_equals(found['p_corrected'])}, corrected for " if found["p"] is not None else ""
-    p += _count(sum(c["units"] > 0 for c in study["contrasts"]), "contrast")
-    level = ""
-    if found["level_p_corrected"] is not None:
-        level = f"; p {_equals(found['level_p_corrected'])} of lying within the bound"
-    verdict = verdict_name(study, found["verdict"]) + bound
-    return f"{who}: {verdict}, {number} ({_span(found)}){p}{level}."
+    return f"{names[0]} {what} {names[1]}: {number}."
 
 
 def _named(study: Found, best: Found) -> list[str]:
@@ -251,28 +254,23 @@ def _warned(study: Found, arms: Sequence[str]) -> list[str]:
     return said
 
 
-def _interval(best: Found) -> str:
-    """With the parts of a mean over frozen and fine-tuned runs, which hides them."""
+def _by_training(best: Found) -> str:
+    """The parts of a mean over frozen and fine-tuned runs, which hides them."""
     parts = best["by_training"]
-    said = f": {_span(best)}"
-    if len(parts) > 1:
-        each = (f"{t.replace('_', '-')} {points(parts[t], True)}" for t in parts)
-        said += f" ({', '.join(each)})"
-    return said
+    each = (f"{name.replace('_', '-')} {points(parts[name], True)}" for name in parts)
+    return f" ({', '.join(each)})" if len(parts) > 1 else ""
 
 
 def _span(found: Found) -> str:
     """The interval of a difference."""
     if found["difference_low"] is None:
         return "one replicate, no interval"
-    low, high = points(found["difference_low"], True), points(found["difference_high"], True)
     crosses = found["difference_low"] <= 0 <= found["difference_high"]
-    return f"95 % interval {low} to {high}{', which holds 0' if crosses else ''}"
+    return f"95 % interval {_ends(found)}{', which holds 0' if crosses else ''}"
 
 
-def _drawn(study: Found) -> str:
-    """'64 pictures', '12 recordings'."""
-    return f"{study['resampled']['count']} {study['resampled']['what']} drawn anew"
+def _ends(found: Found, name: str = "difference") -> str:
+    return " to ".join(points(found[f"{name}_{end}"], True) for end in ("low", "high"))
 
 
 def _progress(study: Found) -> str:

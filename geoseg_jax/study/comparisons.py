@@ -300,7 +300,7 @@ def _over_pictures(
             {
                 replicate: resampled.scores[row["cell"]]
                 for replicate, row in tables[place, arm].items()
-                if row["cell"] in resampled.scores
+                if row["status"] == "done" and row["cell"] in resampled.scores
             }
             for arm in (found["arm"], found["other"])
         )

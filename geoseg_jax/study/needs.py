@@ -14,24 +14,35 @@ is asked at once, is at most 0.05 and the interval excludes 1.
 
 import math
 import statistics as plain
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from geoseg_jax.study import statistics
 from geoseg_jax.study.comparisons import check
-from geoseg_jax.study.units import CONDITION, Replicate, Row, mean, scores, tables, units
+from geoseg_jax.study.units import CONDITION, Replicate, Row, Units, mean, scores, tables, units
 
 Curve = list[tuple[float, float]]
+
+
+class _Pair(NamedTuple):
+    """log2 of what the arm needs over what the other does; nan where one never gets there.
+
+    early, other_early: whether it is there at the first place of its curve already, or before.
+    """
+
+    octaves: float
+    early: bool = False
+    other_early: bool = False
 
 
 def labels(rows: Sequence[Row], reference: str, metric: str = "miou") -> list[dict[str, Any]]:
     """How many labels each arm needs, beside the reference, on a line over log2(labels).
 
     Returns:
-      dicts with CONDITION without labels, 'arm', 'labels_tried' (the most that both have), and of
-      'ratio', 'ratio_low', 'ratio_high', 'units', 'units_missing', 'p', 'p_corrected' and 'shown'
-      what `_ratio` says; for conditions with two or more numbers of labels and all arms but the
-      reference. Labels of 0, all there are, count as the rows' 'labelled', and are left out where
+      dicts with CONDITION without labels, 'arm', 'labels_tried' (the most that both have), 'sign'
+      ('≤' or '≥' where the ratio is a bound), and 'ratio', 'ratio_low', 'ratio_high', 'units',
+      'units_missing', 'p', 'p_corrected' and 'shown'; for conditions with two or more numbers of
+      labels and all arms but the reference. Labels of 0, all there are, count as the rows' 'labelled', and are left out where
       no row has it. Nothing where it can't be asked: the reference has a better score with fewer
       labels, or other pictures judge these.
 
@@ -59,9 +70,10 @@ def labels(rows: Sequence[Row], reference: str, metric: str = "miou") -> list[di
             if arm == reference or len(tried) < 2:
                 continue
             planned = set.union(*(set(by_arm[arm][n]) | set(own[n]) for n in tried))
-            pairs = {u: _octaves(by_arm[arm], own, tried, u) for u in planned}
+            pairs = {u: _of_unit(by_arm[arm], own, tried, u) for u in planned}
             told = dict(zip(CONDITION[1:], rest, strict=True)) | {"arm": arm}
-            found.append(told | {"labels_tried": tried[-1]} | _ratio(pairs))
+            told |= {"labels_tried": tried[-1], "sign": _sign(pairs.values())}
+            found.append(told | _ratio({u: pair.octaves for u, pair in pairs.items()}))
     return _shown(found)
 
 
@@ -71,16 +83,15 @@ def _helps(curve: Mapping[int, Mapping[Any, float]]) -> bool:
     return len(means) > 1 and means[max(means)] == max(means.values())
 
 
-def _octaves(arm: Mapping, other: Mapping, tried: Sequence[int], unit: Any) -> float:
-    """log2 of the labels that the arm needs over those that the other does; nan where one lacks."""
-    curves = [
+def _of_unit(arm: Mapping, other: Mapping, tried: Sequence[int], unit: Any) -> _Pair:
+    """What the two need in one unit, which must have every number of labels in both."""
+    first, second = (
         statistics.rising((math.log2(n), of[n].get(unit, math.nan)) for n in tried)
         for of in (arm, other)
-    ]
-    if any(len(curve) < len(tried) for curve in curves):
-        return math.nan
-    first, second = (statistics.reached(curve, _lower_end(*curves)) for curve in curves)
-    return first - second
+    )
+    if len(first) < len(tried) or len(second) < len(tried):
+        return _Pair(math.nan)
+    return _pair(first, second, _lower_end(first, second), lambda log2: log2)
 
 
 def _all_labels(cells: Mapping[Replicate, Row]) -> int:
@@ -98,10 +109,10 @@ def steps(
       goal: a score, where it is asked how long it takes to get there.
 
     Returns:
-      (condition, arm) -> 'steps', what `_ratio` says of the steps to the score that both the run
+      (condition, arm) -> 'steps', the same of the steps to the score that both the run
       and the reference's in its pair come to, or None where no pair has both curves; and
       'steps_to_goal', the median over runs of the steps to `goal`, None where half or more never
-      get there, with 'goal', what `_ratio` says of it where all pairs get there, else None.
+      get there, with 'goal', the same of it where all pairs get there, else None.
     """
     check(rows, [reference], metric)
     by_place, independent = tables(rows), units(rows)
@@ -110,15 +121,15 @@ def steps(
     for (place, arm), own in curves.items():
         beside = {} if arm == reference else curves.get((place, reference), {})
         paired = {r: (own[r], beside[r]) for r in own if r in beside}
-        both = {r: _times(*pair, _lower_end(*pair)) for r, pair in paired.items()}
+        both = {r: _pair(*pair, _lower_end(*pair), _log_steps) for r, pair in paired.items()}
         told = {"steps": _of_pairs(both, independent), "steps_to_goal": None, "goal": None}
         if goal is not None:
             ends = [statistics.reached(curve, goal) for curve in own.values()]
             middle = plain.median([math.inf if e is None else e for e in ends] or [math.inf])
-            times = {r: _times(*pair, goal) for r, pair in paired.items()}
-            all_there = not any(math.isnan(t) for t in times.values())
+            there = {r: _pair(*pair, goal, _log_steps) for r, pair in paired.items()}
+            all_there = not any(math.isnan(pair.octaves) for pair in there.values())
             told["steps_to_goal"] = middle if math.isfinite(middle) else None
-            told["goal"] = _of_pairs(times, independent) if all_there else None
+            told["goal"] = _of_pairs(there, independent) if all_there else None
         found[place, arm] = told
     for name in ("steps", "goal"):
         asked = [told for told in found.values() if told[name]]
@@ -127,8 +138,11 @@ def steps(
     return found
 
 
-def _of_pairs(octaves: Mapping[Replicate, float], independent: Any) -> dict[str, Any] | None:
-    return _ratio(independent.average(octaves)) if octaves else None
+def _of_pairs(pairs: Mapping[Replicate, _Pair], independent: Units) -> dict[str, Any] | None:
+    if not pairs:
+        return None
+    octaves = independent.average({r: pair.octaves for r, pair in pairs.items()})
+    return {"sign": _sign(pairs.values())} | _ratio(octaves)
 
 
 def _curves(cells: Mapping[Replicate, Row]) -> dict[Replicate, Curve]:
@@ -138,12 +152,23 @@ def _curves(cells: Mapping[Replicate, Row]) -> dict[Replicate, Curve]:
     return {r: curve for r, curve in found.items() if curve}
 
 
-def _times(arm: Curve, other: Curve, target: float) -> float:
-    """log2 of the arm's steps to a score over the other's; nan where one never gets there."""
+def _pair(arm: Curve, other: Curve, target: float, log2: Callable[[float], float]) -> _Pair:
     first, second = (statistics.reached(curve, target) for curve in (arm, other))
     if first is None or second is None:
-        return math.nan
-    return math.log2(max(first, 1) / max(second, 1))
+        return _Pair(math.nan)
+    return _Pair(log2(first) - log2(second), first == arm[0][0], second == other[0][0])
+
+
+def _log_steps(steps: float) -> float:
+    return math.log2(max(steps, 1))
+
+
+def _sign(pairs: Iterable[_Pair]) -> str:
+    """'≤' where the ratio is at most what it says: the arm may have got there before it was asked;
+    '≥' where it is at least that, '≈' where there are such pairs of both kinds.
+    """
+    one_sided = {(p.early, p.other_early) for p in pairs if p.early != p.other_early}
+    return {0: "", 2: "≈"}.get(len(one_sided), "≤" if (True, False) in one_sided else "≥")
 
 
 def _lower_end(arm: Curve, other: Curve) -> float:

@@ -233,31 +233,35 @@ def residual_stds(scores: Mapping[Any, Mapping[Any, float]]) -> dict[Any, float]
     """The spread of each arm's scores, without what all arms share by subset and seed.
 
     A hard subset is hard for all arms, and is no part of what a paired comparison is uncertain by.
-    From each score the arm's mean is taken off, and then what the arms' deviations with the same
-    replicate have in common, their mean; of A arms this leaves 1 - 1/A of the variance, which is
-    made up for. So where all arms scatter alike, it is unbiased. Replicates that one arm alone has
-    tell nothing; a single arm keeps its whole spread.
+    So a score is taken as the sum of its arm's and its replicate's effect, by least squares, and
+    the spread is that of the residuals, over their degrees of freedom (1 less the leverage of
+    each). Where all arms scatter alike it is unbiased, with runs missing too. A single arm keeps
+    its whole spread.
 
     Args:
       scores: arm -> replicate -> score.
 
     Returns:
-      Arm -> standard deviation; nan below two replicates.
+      Arm -> standard deviation; nan where no residual is left.
     """
-    means = {arm: math.fsum(of.values()) / len(of) for arm, of in scores.items() if of}
-    away = {arm: {r: v - means[arm] for r, v in of.items()} for arm, of in scores.items()}
-    if len(means) < 2:
+    if sum(map(bool, scores.values())) < 2:
         return {arm: _std(np.array(list(of.values()))) for arm, of in scores.items()}
-    beside: dict[Any, list[float]] = {}
-    for of in away.values():
-        for replicate, deviation in of.items():
-            beside.setdefault(replicate, []).append(deviation)
+    places = [(arm, replicate) for arm, of in scores.items() for replicate in of]
+    effects = [("arm", arm) for arm in scores] + [
+        ("replicate", r) for r in dict.fromkeys(r for _, r in places)
+    ]
+    design = np.array(
+        [[("arm", a) == e or ("replicate", r) == e for e in effects] for a, r in places]
+    )
+    hat = design @ np.linalg.pinv(design.astype(float))
+    values = np.array([scores[arm][replicate] for arm, replicate in places])
+    residuals, freedom = values - hat @ values, 1 - np.diag(hat)
     found = {}
-    for arm, of in away.items():
-        shares = {r: len(beside[r]) for r in of if len(beside[r]) > 1}
-        squares = [(of[r] - math.fsum(beside[r]) / n) ** 2 * n / (n - 1) for r, n in shares.items()]
-        few = len(squares) < 2
-        found[arm] = math.nan if few else math.sqrt(math.fsum(squares) / (len(squares) - 1))
+    for arm in scores:
+        own = np.array([a == arm for a, _ in places])
+        left = float(freedom[own].sum())
+        known = left > 1e-9
+        found[arm] = math.sqrt(float((residuals[own] ** 2).sum()) / left) if known else math.nan
     return found
 
 
