@@ -58,7 +58,8 @@ def tables(study: Study, notes: Notes, columns: int) -> list[Table]:
         found += [_scores(study, block, notes)]
         found += [_differences(study, block, notes)] if study["overall"] else []
     found += [_efficiency(study)] if study["efficiency"] else []
-    if any(group["steps"] for group in study["groups"]):
+    if study["steps"]:
+        found += [_steps_overall(study)] if len(places) > 1 else []
         found += [_steps(study, block) for block in blocks]
     if study.get("goal"):  # that nobody gets there is told too
         found += [_goal(study, block) for block in blocks]
@@ -286,6 +287,15 @@ def times(found: Group | None) -> str:
     if found["ratio_low"] is not None:
         text += f" [{found['ratio_low']:.2g}, {found['ratio_high']:.2g}]"
     return text if found["shown"] else f"not shown ({text})"
+
+
+def _steps_overall(study: Study) -> Table:
+    caption = (
+        f"Steps to the {study['metric']} that both runs of a pair come to, over all conditions, as "
+        f"a multiple of what {label(study, study['reference'])} needs [95 % interval]"
+    )
+    rows = [[Cell(label(study, told["arm"])), Cell(times(told))] for told in study["steps"]]
+    return Table(caption, ["arm", "steps"], rows)
 
 
 def _steps(study: Study, places: list[Condition]) -> Table:

@@ -42,9 +42,9 @@ def labels(rows: Sequence[Row], reference: str, metric: str = "miou") -> list[di
       dicts with CONDITION without labels, 'arm', 'labels_tried' (the most that both have), 'sign'
       ('≤' or '≥' where the ratio is a bound), and 'ratio', 'ratio_low', 'ratio_high', 'units',
       'units_missing', 'p', 'p_corrected' and 'shown'; for conditions with two or more numbers of
-      labels and all arms but the reference. Labels of 0, all there are, count as the rows' 'labelled', and are left out where
-      no row has it. Nothing where it can't be asked: the reference has a better score with fewer
-      labels, or other pictures judge these.
+      labels and all arms but the reference. Labels of 0, all there are, count as the rows'
+      'labelled', and are left out where no row has it. Nothing where it can't be asked: the
+      reference has a better score with fewer labels, or other pictures judge these.
 
     Raises:
       ValueError: as comparisons.groups.
@@ -136,6 +136,38 @@ def steps(
         for told, ratio in zip(asked, _shown([t[name] for t in asked]), strict=True):
             told[name] = ratio
     return found
+
+
+def steps_overall(
+    rows: Sequence[Row], reference: str, metric: str = "miou"
+) -> list[dict[str, Any]]:
+    """As 'steps' of `steps`, over all conditions: each unit's mean of its octaves, of whole units.
+
+    Returns:
+      dicts with 'arm' and what `steps` says; of arms that have curves beside the reference's. A
+      family of their own, of one comparison for each arm.
+    """
+    check(rows, [reference], metric)
+    by_place, independent = tables(rows), units(rows)
+    curves = {key: _curves(cells) for key, cells in by_place.items()}
+    by_arm: dict[str, list[dict[Replicate, _Pair]]] = {}
+    for (place, arm), own in curves.items():
+        beside = curves.get((place, reference), {})
+        pairs = {
+            r: _pair(own[r], beside[r], _lower_end(own[r], beside[r]), _log_steps)
+            for r in own
+            if r in beside and arm != reference
+        }
+        if pairs:
+            by_arm.setdefault(arm, []).append(pairs)
+    found = []
+    for arm, parts in by_arm.items():
+        octaves = [independent.average({r: p.octaves for r, p in of.items()}) for of in parts]
+        everyone = set().union(*octaves)
+        together = {u: mean(part.get(u, math.nan) for part in octaves) for u in everyone}
+        sign = _sign(pair for pairs in parts for pair in pairs.values())
+        found.append({"arm": arm, "sign": sign} | _ratio(together))
+    return _shown(found)
 
 
 def _of_pairs(pairs: Mapping[Replicate, _Pair], independent: Units) -> dict[str, Any] | None:

@@ -95,8 +95,8 @@ def assemble(
       'encoders' (arm -> how many), 'bound', 'resampled' ('count' and 'what' was drawn, or None),
       'rows', 'groups' (see comparisons, with 'steps', 'goal' and 'steps_to_goal' of needs.steps),
       'overall', 'contrasts', 'standing', 'class_gains' (see comparisons), 'efficiency' (see
-      needs.labels), 'caution' (what all groups are warned of, which then no single one says),
-      'classes' and 'answer', sentences. None stands for nan.
+      needs.labels), 'steps' (see needs.steps_overall), 'caution' (what all groups are warned of,
+      which then no single one says), 'classes' and 'answer', sentences. None stands for nan.
 
     Raises:
       ValueError: for a name that ABOUT doesn't have, and as comparisons.groups.
@@ -129,6 +129,7 @@ def assemble(
         "contrasts": comparisons.contrasts(rows, contrasts, metric, bound, resampled),
         "standing": comparisons.standing(rows, reference, metric),
         "efficiency": needs.labels(rows, reference, metric),
+        "steps": needs.steps_overall(rows, reference, metric),
         "caution": caution,
         "classes": list(classes),
         "class_gains": comparisons.class_gains(rows, reference, list(classes)),

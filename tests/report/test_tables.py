@@ -198,15 +198,16 @@ def test_the_caption_says_what_all_cells_share():
 def test_labels_and_steps():
     effects = {"random": 0.0, "depth": 0.05, "far": 0.5, "bad": -0.1}
     rows = made_up.study(effects, noise=0.0, seeds=7, labels=(8, 16, 64))
-    labels, steps = parsed(tables.markdown(results.assemble(rows, "random")))[3:]
+    labels, overall, steps = parsed(tables.markdown(results.assemble(rows, "random")))[3:]
     needed = {arm: cells["labels"] for arm, cells in labels.items()}
     assert needed == {
         "depth": "0.5 × [0.5, 0.5]",
         "far": "≤0.12 × [0.12, 0.12]",
         "bad": "4 × [4, 4]",
     }
-    # Curves are lines to the end, so that steps go with the score; made of 12 comparisons, none of
-    # which seven pairs can show.
+    # Curves are lines to the end, so that steps go with the score. Seven pairs can show three
+    # arms' steps over all conditions, and none of the nine single ones.
+    assert all(re.match(r"[\d.]+ × \[", of["steps"]) for of in overall.values())
     assert all("not shown (" in text for of in steps.values() for text in of.values())
     assert "random" not in "".join(steps)
 

@@ -152,6 +152,21 @@ def test_steps_to_the_lower_of_both_ends():
     assert math.isnan(worse["ratio_low"])
 
 
+def test_steps_over_all_conditions():
+    """The geometric mean of 2 / 3 and 1 / 2, of the one seed that both conditions have."""
+    few = lines((60, 0.4), (80, 0.8), (60, 0.4), (80, 0.8))
+    many = [r | {"labels": 64} for r in lines((100, 0.2), (100, 0.4))]
+    (found,) = needs.steps_overall(few + many, "random")
+    assert (found["arm"], found["units"], found["units_missing"]) == ("depth", 1, 1)
+    assert found["ratio"] == pytest.approx(math.sqrt(2 / 3 * 0.5))
+    assert not found["shown"]
+    seven = [r | {"seed": s} for r in few[:2] + many for s in range(7)]
+    (found,) = needs.steps_overall(seven, "random")
+    assert found["p"] == 2**-6
+    assert found["shown"]
+    assert needs.steps_overall([row("random", 0.4), row("depth", 0.4)], "random") == []
+
+
 def test_steps_without_curves():
     rows = [row(arm, 0.4) for arm in ("random", "depth")]
     assert told(rows)["depth"] == {"steps": None, "steps_to_goal": None, "goal": None}

@@ -225,7 +225,7 @@ function differenceOf(g) {
 }
 
 function goalOf(g) {
-  const beside = g.goal ? ["; ", times(g.goal)] : null;
+  const beside = g.goal && g.goal.shown ? ["; ", times(g.goal)] : null;
   return known(g.steps_to_goal) ? [count(g.steps_to_goal), beside] : NONE;
 }
 

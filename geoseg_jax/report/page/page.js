@@ -66,7 +66,7 @@ const SECTIONS = [
   },
   {
     id: "efficiency",
-    heading: "How many labels an arm saves",
+    heading: "How many labels an arm needs",
     draw: efficiency,
     about: () =>
       [
@@ -82,7 +82,7 @@ const SECTIONS = [
     about: () =>
       [
         "Learning curves: the mean of the runs at each evaluation. Hover or tap for the least and",
-        "the most of them.",
+        `the most of them. ${stepsNeeded()}`,
       ].join(" "),
   },
   {
@@ -130,7 +130,7 @@ const SECTIONS = [
     about: () =>
       [
         "The score of each pre-training on its own task, beside the best answer that ignores the",
-        "picture. An arm that does not beat it owes whatever it gains to something else than its task.",
+        "picture. An arm that does not beat it owes whatever it gains to something other than its task.",
       ].join(" "),
   },
   {
@@ -162,6 +162,19 @@ function rule() {
   const within = `±${percent(study.bound)}`;
   const level = study.bound > 0 ? `; level where it is shown to lie within ${within}` : "";
   return `Better or worse: corrected p at most 0.05 (filled marks)${level}; else nothing is shown.`;
+}
+
+// Which arms are shown to need more or fewer steps than the reference, over all conditions.
+function stepsNeeded() {
+  const shown = (study.steps || []).filter((told) => told.shown);
+  if (!(study.steps || []).length) return "";
+  const what = `the steps of ${referenceLabel} to the ${metric} that both come to`;
+  if (!shown.length) return `No arm is shown to need more or fewer than ${what}.`;
+  const ends = (told) => `${short(told.ratio_low)} to ${short(told.ratio_high)}`;
+  const each = shown.map((told) => {
+    return `${armOf[told.arm].label} ${told.sign}${short(told.ratio)} × (${ends(told)})`;
+  });
+  return `Over all conditions, as a multiple of ${what}, with 95 % intervals: ${each.join("; ")}.`;
 }
 
 function overPictures() {
