@@ -7,32 +7,42 @@
 No arm sees CamVid before the labels. Arms: random weights; self-supervised depth from a drive of an
 unknown camera (video); supervised depth indoors (NYUv2); classification of a folder per class;
 stereo depth and strong flow of the embedded street and room. 16, 64 and 367 (0) labels, fine-tuned,
-three subsets of labels. With :small, pictures of 120x96 and short runs, for two CPU cores and two
-hours. What you don't have: --config.without="('nyu_depth',)".
-Budget in pictures, with :small in floating-point operations. What :small gave is in
-docs/results.md; the whole was planned and checked by the tests, and not yet run.
+eight subsets of labels with encoders of their own. What you don't have:
+--config.without="('nyu_depth',)". Options behind the colon:
+  start         where depth and flow start: random (the default), imagenet (one more arm, the file
+                --config.roots.imagenet), or both, an arm each
+  small         pictures of 120x96 and short runs, for two CPU cores
+Budget in pictures, with :small in floating-point operations. What :small gave in two hours is in
+docs/results.md, with three replicates on one encoder an arm: --config.factors.replicate="(0,1,2)"
+--config.factors.pretraining_seed="(0,)"; the whole was planned and checked by the tests, and not
+yet run.
 """
 
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument
-from geoseg_jax.presets.studies import pace, short_cells
+from geoseg_jax.presets.studies import enough, pace, short_cells, starts
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    small = argument.parse(arg, {"small": False}, "study_camvid.py")["small"]
+    known = {"small": False, "start": ("random", "imagenet", "both")}
+    options = argument.parse(arg, known, "study_camvid.py")
+    small, start = options["small"], starts(options["start"])
+    arms = _arms(small, start)
+    compared = len(arms) - 1 + sum("start" in arm for arm in arms) * (len(start) - 1)
+    weights = {"imagenet": ""} if "imagenet" in start else {}
     train = short_cells(240, 80) if small else {}
     data = {"crop": (64, 96)} if small else {}
     return ConfigDict(
         {
             "title": "CamVid",
             "question": "Which pre-training on other data helps segmentation of CamVid the most?",
-            "arms": _arms(small),
+            "arms": arms,
             "reference": "random",
             "goal": 0.0,  # an mIoU: how many steps it takes is told; 0: not asked
             "without": (),
             "declared": (),
-            "roots": {"camvid": "", "video": "", "nyu": "", "classes": ""},
+            "roots": {"camvid": "", "video": "", "nyu": "", "classes": ""} | weights,
             "pretraining": {
                 "train": {"eval_every": 0, "pictures_every": 0}
                 | ({"checkpoint_every": 100} if small else {})
@@ -51,7 +61,7 @@ def get_config(arg: str = "") -> ConfigDict:
                 "decoder": ("auto",),
                 "resolution": ("120x96",) if small else ("240x180",),
                 "encoder": ("resnet18",),
-                "replicate": (0, 1, 2),
+                "replicate": enough(compared),
             },
             "panels": 4,
             "keep_checkpoints": False,
@@ -59,19 +69,22 @@ def get_config(arg: str = "") -> ConfigDict:
     )
 
 
-def _arms(small: bool) -> tuple[dict, ...]:
+def _arms(small: bool, start: tuple[str, ...]) -> tuple[dict, ...]:
     size = {"height": 64, "width": 128} if small else {"height": 128, "width": 256}
     video = "128x64" if small else "256x128"
     depth = pace(4, 2e-4) if small else {}
     classes = pace(32, 0.02) if small else {}
+    imagenet = {"name": "imagenet", "label": "ImageNet", "weights": "imagenet"}
     return (
         {"name": "random", "label": "Random weights"},
+        *((imagenet,) if "imagenet" in start else ()),
         {
             "name": "video_depth",
             "label": "Depth from a drive",
             "config": f"configs/depth_video.py:resolution={video}",
             "set": depth,
             "root": "video",
+            "start": start,
         },
         {
             "name": "nyu_depth",
@@ -79,6 +92,7 @@ def _arms(small: bool) -> tuple[dict, ...]:
             "config": "configs/depth_nyu.py:held_out",
             "set": {"data": size | {"scale": (), "crop": ()}} | (pace(8, 4e-4) if small else {}),
             "root": "nyu",
+            "start": start,
         },
         {
             "name": "classification",
@@ -92,11 +106,13 @@ def _arms(small: bool) -> tuple[dict, ...]:
             "label": "Depth of rendered streets, stereo",
             "config": "configs/depth_synthetic.py:stereo",
             "set": {"data": size | {"train_size": 1_000, "eval_size": 64}} | depth,
+            "start": start,
         },
         {
             "name": "room_flow",
             "label": "Flow of rendered rooms",
             "config": "configs/flow_synthetic.py:strong,room",
             "set": {"data": size},
+            "start": start,
         },
     )

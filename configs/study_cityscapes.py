@@ -8,6 +8,11 @@ ImageNet, inpainting and random weights, with 16 to 2,975 labels (0 is all), fin
 holds leftImg8bit, rightImg8bit, leftImg8bit_sequence, disparity, camera and gtFine. Options behind
 the colon: preset=controlled (the default) or paper_code, whose ImageNet arm's double normalisation
 is declared and told in the report. Arms that can't be had: --config.without="('imagenet',)".
+start=random, imagenet or both says where depth starts: random is the default of controlled,
+imagenet that of paper_code, whose scripts do so.
+Replicates are as many as the permutation test needs for so many arms, each with a subset of labels
+and encoders of its own; --config.factors.pretraining_seed="(0,)" has one encoder an arm, and says
+nothing of others.
 Budget: the pictures that 50 epochs of 22,973 stereo pairs hold, 2.3 million.
 Hardware: several GPUs or a job array (--commands, launch/); planned and checked by the tests, not
 yet run.
@@ -16,18 +21,28 @@ yet run.
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument
+from geoseg_jax.presets.studies import enough, started, starts
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    options = argument.parse(arg, {"preset": ("controlled", "paper_code")}, "study_cityscapes.py")
+    known = {
+        "preset": ("controlled", "paper_code"),
+        "start": ("auto", "random", "imagenet", "both"),
+    }
+    options = argument.parse(arg, known, "study_cityscapes.py")
     preset = options["preset"]
     faulty = preset == "paper_code"
+    auto = "imagenet" if faulty else "random"
+    start = starts(auto if options["start"] == "auto" else options["start"])
+    arms = _arms(preset, start)
+    compared = len(arms) - 1 + sum("start" in arm for arm in arms) * (len(start) - 1)
     return ConfigDict(
         {
             "title": f"Cityscapes, {preset}",
             "question": "Which pre-training on Cityscapes helps its segmentation the most?",
-            "arms": _arms(preset),
+            "arms": arms,
             "reference": "random",
+            "contrasts": ((started("depth_mono", start), "imagenet"),),
             "goal": 0.0,  # an mIoU: how many steps it takes is told; 0: not asked
             "without": (),
             "roots": {"cityscapes": "", "imagenet": ""},
@@ -44,7 +59,7 @@ def get_config(arg: str = "") -> ConfigDict:
                 "decoder": ("deeplabv3",),
                 "resolution": ("2048x1024",),
                 "encoder": ("resnet50",),
-                "replicate": (0, 1, 2),
+                "replicate": enough(compared),
             },
             "panels": 4,
             "keep_checkpoints": False,
@@ -52,10 +67,11 @@ def get_config(arg: str = "") -> ConfigDict:
     )
 
 
-def _arms(preset: str) -> tuple[dict, ...]:
+def _arms(preset: str, start: tuple[str, ...]) -> tuple[dict, ...]:
     def depth(name: str, label: str, way: str) -> dict:
         config = f"configs/depth_cityscapes.py:{way},preset={preset}"
-        return {"name": name, "label": label, "config": config, "root": "cityscapes"}
+        arm = {"name": name, "label": label, "config": config, "root": "cityscapes"}
+        return arm | {"start": start}
 
     imagenet = {"name": "imagenet", "label": "ImageNet", "weights": "imagenet"}
     if preset == "paper_code":

@@ -9,17 +9,21 @@ what configs/segment_folder.py takes, images/, labels/ and classes.txt. Arms: ra
 and inpainting learned from the footage; a file of weights, without which leave the arm out:
 --config.without="('weights',)". Choose the labels that you have:
 --config.factors.labels="(8,16,0)", 0 being all. Inpainting wants frames as pictures: with a video
-file, leave it out too.
+file, leave it out too. Depth starts from random weights; with :start=weights from that file, and
+with :start=both there is an arm of each.
 Budget in pictures. Hardware: a GPU, or patience; the dry run tells.
 """
 
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument
+from geoseg_jax.presets.studies import enough, starts
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    options = argument.parse(arg, {"resolution": "320x256"}, "study_folder.py")
+    known = {"resolution": "320x256", "start": ("random", "weights", "both")}
+    options = argument.parse(arg, known, "study_folder.py")
+    start = starts(options["start"], "weights")
     height, width = argument.size(options["resolution"], "study_folder.py:resolution")
     pictures = {"name": "pictures", "train_split": "*", "eval_split": "*"}
     return ConfigDict(
@@ -41,6 +45,7 @@ def get_config(arg: str = "") -> ConfigDict:
                     "label": "Depth from my footage",
                     "config": f"configs/depth_video.py:resolution={options['resolution']}",
                     "root": "video",
+                    "start": start,
                 },
             ),
             "reference": "random",
@@ -60,7 +65,7 @@ def get_config(arg: str = "") -> ConfigDict:
                 "decoder": ("auto",),
                 "resolution": (options["resolution"],),
                 "encoder": ("resnet18",),
-                "replicate": (0, 1, 2),
+                "replicate": enough(2 + len(start)),
             },
             "panels": 4,
             "keep_checkpoints": False,

@@ -7,12 +7,19 @@
 After Lao et al., ECCV 2024: arms pre-trained on KITTI raw at 640x192 and judged on KITTI semantics,
 8 to 128 labels, fine-tuned and frozen, ResNet-18. `imagenet` is a file of weights (torchvision's
 names); without one, or without a data set, leave its arms out: --config.without="('imagenet',)".
-Options behind the colon: preset=controlled (the default), four subsets of labels, each with a seed
-of its own, judged on the 50 pictures of fold 0, whose drives the labels don't share; or paper_code:
-the public code's protocol with its faults (geoseg_jax/presets/segmentation.py), the first labels by
-name and all others judged, so that numbers of unlike label counts don't compare, four seeds; what
-its ImageNet arm does otherwise is declared and told in the report. ResNet-50:
---config.factors.encoder="('resnet50',)".
+Options behind the colon:
+  preset        controlled (the default): subsets of labels, each with a seed and encoders of its
+                own, judged on the 50 pictures of fold 0, whose drives the labels don't share; or
+                paper_code: the public code's protocol with its faults
+                (geoseg_jax/presets/segmentation.py), the first labels by name and all others
+                judged, so that numbers of unlike label counts don't compare, and one encoder an
+                arm; what its ImageNet arm does otherwise is declared and told in the report
+  start         where depth and flow start: random (the default of controlled), imagenet (that of
+                paper_code, whose scripts do so), or both, an arm each
+There are as many replicates as the permutation test needs for so many arms, nine or ten; the paper
+has four: --config.factors.seed="(0,1,2,3)" with paper_code. Encoders of their own cost controlled
+nine pre-trainings an arm; with --config.factors.pretraining_seed="(0,)" it has one, and all that it
+says is of that one. ResNet-50: --config.factors.encoder="('resnet50',)".
 Budget: as many pictures as 20 epochs of mono depth look at, 2.4 million, source views counted.
 Hardware: a GPU for weeks or a job array (--commands, launch/); planned and checked by the tests,
 not yet run. The dry run tells the cost on your machine.
@@ -21,20 +28,32 @@ not yet run. The dry run tells the cost on your machine.
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument
+from geoseg_jax.presets.studies import enough, started, starts
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    options = argument.parse(arg, {"preset": ("controlled", "paper_code")}, "study_kitti.py")
+    known = {
+        "preset": ("controlled", "paper_code"),
+        "start": ("auto", "random", "imagenet", "both"),
+    }
+    options = argument.parse(arg, known, "study_kitti.py")
     faulty = options["preset"] == "paper_code"
-    arms = [dict(arm) for arm in _ARMS]
+    auto = "imagenet" if faulty else "random"
+    start = starts(auto if options["start"] == "auto" else options["start"])
+    arms = [
+        arm | ({"start": start} if arm["name"][:4] in ("dept", "flow") else {}) for arm in _ARMS
+    ]
     if faulty:
         arms[1]["target"] = {"task": {"normalise_twice": True}}
+    twice = sum("start" in arm for arm in arms) * (len(start) - 1)
+    runs = enough(len(arms) + twice - 1)
     return ConfigDict(
         {
             "title": f"KITTI, {options['preset']}",
             "question": "Which pre-training on KITTI helps its segmentation the most?",
             "arms": tuple(arms),
             "reference": "random",
+            "contrasts": _contrasts(start),
             "goal": 0.0,  # an mIoU: how many steps it takes is told; 0: not asked
             "without": (),
             "roots": {"kitti_raw": "", "kitti_semantics": "", "kitti_flow": "", "imagenet": ""},
@@ -51,7 +70,7 @@ def get_config(arg: str = "") -> ConfigDict:
                 "decoder": ("auto",),
                 "resolution": ("640x192",),
                 "encoder": ("resnet18",),
-                **({"subset": (-1,), "seed": _FOUR} if faulty else {"replicate": _FOUR}),
+                **({"subset": (-1,), "seed": runs} if faulty else {"replicate": runs}),
             },
             "panels": 4,
             "keep_checkpoints": False,
@@ -59,7 +78,14 @@ def get_config(arg: str = "") -> ConfigDict:
     )
 
 
-_FOUR = (0, 1, 2, 3)
+def _contrasts(start: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """The paper's claim: depth beats ImageNet, and flow, which has the same photometric error.
+
+    And where both starts are there, whether depth adds to ImageNet.
+    """
+    mono = started("depth_mono", start)
+    more = (("depth_mono_from_imagenet", "imagenet"),) if len(start) > 1 else ()
+    return ((mono, "imagenet"), (mono, started("flow_strong", start)), *more)
 
 
 def _raw(name: str, label: str, config: str, **more) -> dict:

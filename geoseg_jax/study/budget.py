@@ -1,4 +1,8 @@
-"""What each arm may use up: the same number of pictures, or of floating-point operations."""
+"""What each arm may use up: the same number of pictures, or of floating-point operations.
+
+Four numbers tell what an arm was given, and no two of them are the same: distinct pictures of data,
+pictures through the encoder, steps, and operations.
+"""
 
 import hashlib
 import json
@@ -14,6 +18,7 @@ from ml_collections import ConfigDict
 
 from geoseg_jax import manifest, settings, sharding, steps
 from geoseg_jax.data import make_data, pipeline
+from geoseg_jax.data.source import LABEL, Source, files_of
 from geoseg_jax.data.transforms import augmentation
 from geoseg_jax.study import operations
 from geoseg_jax.study.plan import Plan
@@ -27,6 +32,14 @@ _NO_OPERATIONS = (
     *("train.checkpoint_every", "train.pictures_every", "train.eval_batch_size"),
 )
 
+# What of config.data changes no picture that is read.
+_NO_PICTURES = frozenset(
+    (
+        *("height", "width", "workers", "cache_dir", "flip", "scale", "crop", "crop_area"),
+        *("crop_views", "central_share", "bad_share", "constant_frames", "eval_root", "eval_name"),
+    )
+)
+
 # Seconds that a job takes beside its steps: reading, tracing, saving.
 STARTING = 8.0
 _RATE = 4e10  # FLOP a second of a laptop's CPU
@@ -38,6 +51,8 @@ class Cost(NamedTuple):
     steps: int
     images: int  # pictures that the loss looks at, each source view and each second view counted
     flops: float  # of training steps alone
+    pictures: int = 0  # distinct ones of the data among them
+    encoder_images: int = 0  # those of them that pass the encoder that is transferred
 
 
 def size(cost: Cost) -> float:
@@ -47,10 +62,33 @@ def size(cost: Cost) -> float:
 
 def pictures_in_a_step(config: Mapping[str, Any]) -> int:
     """Pictures that a training step looks at: every example's own and its source views."""
-    data = config["data"]
-    views = len(data.get("frames", ())) + int(bool(data.get("stereo"))) * ("frames" in data)
-    views += max(data.get("crop_views", 1), 1) - 1
-    return config["train"]["batch_size"] * (1 + views)
+    windows = max(config["data"].get("crop_views", 1), 1) - 1
+    return config["train"]["batch_size"] * (views_of_a_record(config["data"]) + windows)
+
+
+def views_of_a_record(data: Mapping[str, Any]) -> int:
+    """Pictures of a record: its own, its neighbours in time and its stereo partner.
+
+    Args:
+      data: config.data.
+    """
+    return 1 + len(data.get("frames", ())) + int(bool(data.get("stereo"))) * ("frames" in data)
+
+
+def encoder_pictures_in_a_step(config: Mapping[str, Any]) -> int:
+    """Pictures of a training step that pass the encoder that is transferred, with a gradient.
+
+    Source views of self-supervised depth pass the pose network, and the encoder alone where
+    config.model.pose_encoder is 'shared'; both frames of flow pass it. MoCo's keys pass the
+    encoder that follows. What a loss looks at once more, as distillation does, is not counted
+    again.
+    """
+    task, data = config["task"]["name"], config["data"]
+    passing = 1
+    shared = task == "selfsup_depth" and config["model"].get("pose_encoder") == "shared"
+    if task == "flow" or shared:
+        passing += len(data.get("frames", ()))
+    return config["train"]["batch_size"] * passing
 
 
 def steps_for(config: Mapping[str, Any], budget: Mapping[str, Any], flops: float) -> int:
@@ -63,7 +101,12 @@ def steps_for(config: Mapping[str, Any], budget: Mapping[str, Any], flops: float
     measure = budget["measure"]
     if measure == "steps":
         return config["train"]["steps"]
-    each = flops if measure == "flops" else pictures_in_a_step(config)
+    if measure == "flops":
+        each = flops
+    elif measure == "encoder_images":
+        each = encoder_pictures_in_a_step(config)
+    else:
+        each = pictures_in_a_step(config)
     return max(1, math.ceil(budget["amount"] / each))
 
 
@@ -71,6 +114,7 @@ def given(budget: Mapping[str, Any]) -> str:
     """What every pre-training gets, for people."""
     return {
         "images": "{amount:,} pictures, source views counted",
+        "encoder_images": "{amount:,} pictures through the encoder",
         "flops": "{amount:.3g} floating-point operations",
         "steps": "the steps of its own config, which need not be fair",
     }[budget["measure"]].format(amount=budget.get("amount", 0))
@@ -104,10 +148,12 @@ def apply(
         config = ConfigDict(job.config.to_dict())
         config.train.steps = steps_for(settings.plain(config), budget, flops)
         _shorten(config)
-        costs[job.id] = _cost(config, flops)
+        costs[job.id] = _cost(config, flops, _pictures(config, known, say))
         pretrainings.append(job._replace(config=config))
     for cell in plan.cells:
-        costs[cell.id] = _cost(cell.config, _flops(cell.config, known, say))
+        # Of all labels, the data has to be opened to know how many there are: 0 is not told.
+        labels = cell.config.data.get("labels", 0)
+        costs[cell.id] = _cost(cell.config, _flops(cell.config, known, say), labels)
     memory.parent.mkdir(parents=True, exist_ok=True)
     manifest.write_json(memory, known)
     return plan._replace(pretrainings=pretrainings), costs
@@ -119,12 +165,15 @@ def _shorten(config: ConfigDict) -> None:
     config.optimizer.warmup_steps = min(config.optimizer.warmup_steps, most)
 
 
-def _cost(config: ConfigDict, flops: float) -> Cost:
-    steps_ = config.train.steps
-    return Cost(steps_, steps_ * pictures_in_a_step(settings.plain(config)), steps_ * flops)
+def _cost(config: ConfigDict, flops: float, pictures: int) -> Cost:
+    """pictures: distinct ones in the data, of which a short run sees a part."""
+    plain, count = settings.plain(config), config.train.steps
+    images = count * pictures_in_a_step(plain)
+    seen = min(pictures, images)
+    return Cost(count, images, count * flops, seen, count * encoder_pictures_in_a_step(plain))
 
 
-def _flops(config: ConfigDict, known: dict[str, float], say: Callable[[str], None]) -> float:
+def _flops(config: ConfigDict, known: dict[str, Any], say: Callable[[str], None]) -> float:
     """Operations of a step, by all that can change them."""
     flat = settings.flatten(config)
     relevant = {k: v for k, v in flat.items() if k not in _NO_OPERATIONS}
@@ -137,18 +186,67 @@ def _flops(config: ConfigDict, known: dict[str, float], say: Callable[[str], Non
 
 
 def _counted(config: ConfigDict) -> float:
-    """Operations of a step on the data that the config names, of which one batch is read."""
-    data = make_data(config)
-    batches = pipeline.train_batches(
-        data.train,
-        batch_size=config.train.batch_size,
+    """Operations of a step on the data that the config names, of which one record is read."""
+    config = smallest(config)
+    data = make_data(config, check_labels=False)
+    shapes = batch_shapes(config, data.train)
+    return flops_of_a_step(config, make_task(config, data), shapes)
+
+
+def smallest(config: ConfigDict) -> ConfigDict:
+    """The config with no more data than shows the shapes: of a world that is rendered, a record.
+
+    A constant answer, beside which evaluation puts its numbers, is made of one frame.
+    """
+    small = ConfigDict(config.to_dict())
+    if "train_size" in small.data:
+        small.data.update({"train_size": 1, "eval_size": 1})
+        if "labels" in small.data:
+            small.data.update({"labels": 0, "subset": -1})
+    if "constant_frames" in small.data:
+        small.data.constant_frames = 1
+    return small
+
+
+def batch_shapes(config: ConfigDict, source: Source) -> dict[str, jax.ShapeDtypeStruct]:
+    """Shapes and types of a training batch, from a record of the source."""
+    one = pipeline.train_batches(
+        source,
+        batch_size=1,
         seed=0,
         augment=augmentation(config.data),
         bad_share=config.data.get("bad_share", 0.0),
     )
-    batch = next(iter(batches))
-    shapes = {k: jax.ShapeDtypeStruct(v.shape, v.dtype) for k, v in batch.items()}
-    return flops_of_a_step(config, make_task(config, data), shapes)
+    size = config.train.batch_size
+    record = next(iter(one))
+    return {k: jax.ShapeDtypeStruct((size, *v.shape[1:]), v.dtype) for k, v in record.items()}
+
+
+def _pictures(config: ConfigDict, known: dict[str, Any], say: Callable[[str], None]) -> int:
+    """Distinct pictures in the data that a pre-training is given; kept by what names the data."""
+    data = settings.plain(config)["data"]
+    if "train_size" in data:  # each record is a world of its own
+        return data["train_size"] * views_of_a_record(data)
+    chosen = {k: v for k, v in data.items() if k not in _NO_PICTURES}
+    key = "pictures " + hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:16]
+    if key not in known:
+        say(f"counting the pictures of {data['name']}…")
+        known[key] = distinct_pictures(make_data(smallest(config), check_labels=False).train)
+    return known[key]
+
+
+def name_of_data(config: ConfigDict) -> str:
+    """Equal for pre-trainings whose pictures are of the same data set and place."""
+    data = settings.plain(config)["data"]
+    return repr([data.get(key) for key in ("name", "root", "world", "seed", "train_split")])
+
+
+def distinct_pictures(source: Source) -> int:
+    """Pictures that a source's records are made of, each once, by their published names; one a
+    record where the source tells no names.
+    """
+    named = (files_of(source, i) or {f"record {i}": None} for i in range(len(source)))
+    return len({name for files in named for name in files if not name.endswith(LABEL)})
 
 
 def measured_rate() -> float:

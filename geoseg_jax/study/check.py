@@ -10,16 +10,15 @@ from geoseg_jax.near_miss import did_you_mean
 from geoseg_jax.settings import ConfigError
 from geoseg_jax.study import metrics
 
-FACTORS = (
-    *("arm", "labels", "training", "decoder", "resolution", "encoder", "subset", "seed"),
-    "pretraining_seed",
-)
+CONDITION = ("labels", "training", "decoder", "resolution", "encoder")
+FACTORS = ("arm", *CONDITION, "subset", "seed", "pretraining_seed")
 TRAININGS = ("fine_tuned", "frozen")
-MEASURES = ("images", "flops", "steps")
+MEASURES = ("images", "encoder_images", "flops", "steps")
 NEEDED = ("title", "question", "arms", "reference", "budget", "target", "factors")
 OPTIONAL = (
     *("pretraining", "panels", "keep_checkpoints", "roots", "without", "declared", "goal"),
     *("metric", "contrasts", "equivalence"),
+    "spread",
 )
 KEYS = NEEDED + OPTIONAL
 ARM_KEYS = ("name", "label", "config", "set", "root", "eval_root", "weights", "start", "target")
@@ -29,7 +28,7 @@ def check(study: Mapping[str, Any]) -> None:
     """Refuses a study that can't be planned.
 
     Args:
-      study: its config as plain data.
+      study: its config as plain data, each arm with one start (see starts.expand).
 
     Raises:
       ConfigError: naming the key, its value and the remedy.
@@ -56,6 +55,12 @@ def check(study: Mapping[str, Any]) -> None:
     goal = study.get("goal", 0.0)
     if not (isinstance(goal, float) and 0 <= goal < 1):
         raise ConfigError(f"config.goal={goal!r} must be an mIoU below 1, as 0.3, or 0.0 for none")
+    spread = study.get("spread", 0.0)
+    if not (isinstance(spread, float) and 0 <= spread < 1):
+        raise ConfigError(
+            f"config.spread={spread!r} must be the expected standard deviation of paired "
+            "differences, as 0.02 for two points, or 0.0 where it isn't known"
+        )
     _check_comparisons(study, names)
     _check_budget(study["budget"])
     _check_factors(study["factors"])
@@ -120,6 +125,8 @@ def _check_arm(study: Mapping[str, Any], arm: Mapping[str, Any], names: list[str
         raise ConfigError(f"{who} has neither config nor weights, and yet more than a label")
     if arm.get("config") and arm.get("weights"):
         raise ConfigError(f"{who} has both config and weights; give one")
+    if arm.get("start") and arm.get("weights"):
+        raise ConfigError(f"{who} has both weights and start; weights start from nothing")
     for key in settings.flatten(arm.get("target", {})):
         if key not in study.get("declared", ()):
             raise ConfigError(
@@ -133,32 +140,47 @@ def _check_start(study: Mapping[str, Any], arm: Mapping[str, Any], names: list[s
     if not arm.get("start") or arm["name"] in left_out:
         return
     before = study["arms"][: names.index(arm["name"])]
-    trained = [a["name"] for a in before if a.get("config") and a["name"] not in left_out]
-    if arm["start"] not in trained:
+    there = [a["name"] for a in before if a["name"] not in left_out and not is_random(a)]
+    if arm["start"] not in there:
         raise ConfigError(
             f"arm {arm['name']!r} starts from {arm['start']!r}, which is no arm before it that is "
-            "trained; put it there, or leave this one out too, --config.without"
+            "trained or has weights; put it there, or leave this one out too, --config.without"
         )
+
+
+def is_random(arm: Mapping[str, Any]) -> bool:
+    """Whether an arm has neither a pre-training nor weights from elsewhere."""
+    return not (arm.get("config") or arm.get("weights"))
 
 
 def _check_factors(factors: Mapping[str, Any]) -> None:
     pairs = ("replicate",) if "replicate" in factors else ("subset", "seed")
-    known = (*FACTORS[1:-3], *pairs)
+    needed = (*CONDITION, *pairs)
+    given = (*needed, *(f for f in ("pretraining_seed",) if f in factors))
+    known = (*needed, "pretraining_seed")
     for factor in factors:
         if factor not in known:
             hint = did_you_mean(factor, known)
             raise ConfigError(f"config.factors.{factor} is none of {', '.join(known)}{hint}")
-    for factor in known:
+    for factor in given:
         values = factors.get(factor, ())
         if not isinstance(values, tuple | list) or not values or len(set(values)) < len(values):
             raise ConfigError(
                 f"config.factors.{factor}={values!r} must be a tuple of one or more values, each "
                 "once"
             )
-    for factor in ("labels", *pairs):
+    for factor in given:
+        if factor in CONDITION[1:]:
+            continue
         for value in factors[factor]:
             if isinstance(value, bool) or not isinstance(value, int):
                 raise ConfigError(f"config.factors.{factor} holds {value!r}, no whole number")
+    encoders, runs = factors.get("pretraining_seed", (0,)), factors.get("replicate", (0,))
+    if len(encoders) not in (1, len(runs)):
+        raise ConfigError(
+            f"config.factors.pretraining_seed={encoders!r}: give one value, by which all runs of "
+            "an arm share an encoder, or one for each of config.factors.replicate"
+        )
     for training in factors["training"]:
         if training not in TRAININGS:
             hint = did_you_mean(training, TRAININGS)

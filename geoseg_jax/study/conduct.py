@@ -23,6 +23,7 @@ from geoseg_jax.study import (
     ready,
     records,
     run,
+    starts,
     write,
 )
 from geoseg_jax.study.budget import Cost
@@ -65,7 +66,7 @@ def conduct(
       ConfigError: for a study that can't be planned, or is not that of the workdir;
       guard.UnfairError: for cells that must not be compared.
     """
-    study, started = settings.plain(config), time.monotonic()
+    study, started = starts.expand(settings.plain(config)), time.monotonic()
     _check_workdir(study, workdir)
     made = plan.make_plan(study, workdir)
     chosen = [] if report_only else _choose(made, part, only)
@@ -162,8 +163,8 @@ def _train_in_child(train: Callable[[Callable[[str], None]], run.Ended]) -> int:
 
 
 def _keep_panels(job: Job, study: Mapping[str, Any], say: Callable[[str], None]) -> None:
-    """Of the first subset and seed alone, which stand for the others."""
-    first = dict(zip(("subset", "seed"), plan.replicates(study)[0], strict=True))
+    """Of the first replicate alone, which stands for the others."""
+    first = plan.first_replicate(study)
     count = study.get("panels", 0)
     if not count or not isinstance(job, Cell) or not first.items() <= job.factors.items():
         return

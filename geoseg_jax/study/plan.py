@@ -1,7 +1,9 @@
 """What a study trains: every pre-training once, and a cell for each combination of the factors.
 
 A cell is one segmentation run. Its factors name it: arm, labels, training (fine_tuned or frozen),
-decoder, resolution, encoder, subset and seed. Cells of one arm and encoder share a pre-training.
+decoder, resolution, encoder, subset, seed and pretraining_seed. Cells of one arm, encoder and
+pre-training seed share a pre-training; replicates have one each, unless a study says otherwise: one
+encoder an arm is a sample of one, however often it is fine-tuned.
 """
 
 import hashlib
@@ -16,15 +18,17 @@ from ml_collections import ConfigDict
 
 from geoseg_jax import config_files, settings
 from geoseg_jax.settings import ConfigError
-from geoseg_jax.study.check import FACTORS, check
+from geoseg_jax.study import starts
+from geoseg_jax.study.check import CONDITION, FACTORS, check
 
 
 class Pretraining(NamedTuple):
-    """One arm's training of one encoder."""
+    """One arm's training of one encoder from one seed."""
 
     id: str
     arm: str
     encoder: str
+    seed: int  # of initialisation, data order and augmentation
     argument: str  # FILE.py:OPTIONS
     config: ConfigDict
     workdir: pathlib.Path
@@ -64,22 +68,25 @@ def make_plan(study: Mapping[str, Any], workdir: pathlib.Path) -> Plan:
     Raises:
       ConfigError, ValueError, OSError: for what a config file refuses.
     """
+    study = starts.expand(study)
     check(study)
     arms = arms_of(study)
     encoders = study["factors"]["encoder"]
-    pretrainings: dict[tuple[str, str], Pretraining] = {}
-    for arm, encoder in itertools.product(arms.values(), encoders):
-        if arm.get("config"):
-            made = _pretraining(study, arm, encoder, workdir)
-            pretrainings[arm["name"], encoder] = made
+    # Seed by seed: the first replicate of every arm is there before the second of any.
+    seeds = dict.fromkeys(pretraining_seed for *_, pretraining_seed in replicates(study))
+    pretrainings = [
+        _pretraining(study, arm, encoder, seed, workdir)
+        for seed, arm, encoder in itertools.product(seeds, arms.values(), encoders)
+        if arm.get("config")
+    ]
     # Arm by arm last: what is done of a study that isn't finished can be compared.
-    values = [*(study["factors"][name] for name in FACTORS[1:-3]), replicates(study), arms]
+    values = [*(study["factors"][name] for name in CONDITION), replicates(study), arms]
     cells = []
-    for *others, (subset, seed), arm in itertools.product(*values):
-        factors = dict(zip(FACTORS, (arm, *others, subset, seed, 0), strict=True))
+    for *others, replicate, arm in itertools.product(*values):
+        factors = dict(zip(FACTORS, (arm, *others, *replicate), strict=True))
         cells.append(_cell(study, arms[arm], factors, workdir))
     _check_distinct(cells)
-    return Plan(list(pretrainings.values()), cells)
+    return Plan(pretrainings, cells)
 
 
 def _check_distinct(cells: list[Cell]) -> None:
@@ -116,22 +123,40 @@ def _root(study: Mapping[str, Any], name: str, who: str) -> str:
     return roots[name]
 
 
-def replicates(study: Mapping[str, Any]) -> list[tuple[int, int]]:
-    """The pairs of subset and seed: every combination, or with config.factors.replicate=(0, 1, ...)
-    subset 0 with seed 0, 1 with 1, and so on, which varies both at the cost of one.
+def replicates(study: Mapping[str, Any]) -> list[tuple[int, int, int]]:
+    """Subset, seed and pre-training seed of every replicate.
+
+    With config.factors.replicate=(0, 1, ...) subset 0, seed 0 and pre-training seed 0, then 1, 1
+    and 1, and so on, which varies all three at the cost of one; else every combination of
+    config.factors.subset and seed. config.factors.pretraining_seed says otherwise: one value, of
+    which there is one encoder an arm (the default beside subset and seed), or one for each
+    replicate.
     """
     factors = study["factors"]
     if "replicate" in factors:
-        return [(k, k) for k in factors["replicate"]]
-    return list(itertools.product(factors["subset"], factors["seed"]))
+        runs = factors["replicate"]
+        seeds = factors.get("pretraining_seed", runs)
+        seeds = list(seeds) * (len(runs) if len(seeds) == 1 else 1)
+        return [(k, k, seed) for k, seed in zip(runs, seeds, strict=True)]
+    (seed,) = factors.get("pretraining_seed", (0,))
+    return [(*pair, seed) for pair in itertools.product(factors["subset"], factors["seed"])]
 
 
-def _pretraining(study, arm, encoder, workdir) -> Pretraining:
-    name = f"{arm['name']}-{encoder}"
-    options = f"{encoder}"
+def first_replicate(study: Mapping[str, Any]) -> dict[str, int]:
+    """The factors of the replicate that stands for the others where pictures are shown."""
+    return dict(zip(("subset", "seed", "pretraining_seed"), replicates(study)[0], strict=True))
+
+
+def _name(arm: str, encoder: str, seed: int) -> str:
+    """A pre-training's folder. Seed 0 is not told: so those were called that had no other."""
+    return f"{arm}-{encoder}" + (f"-seed{seed}" if seed else "")
+
+
+def _pretraining(study, arm, encoder, seed, workdir) -> Pretraining:
+    name = _name(arm["name"], encoder, seed)
     what = f"arm {arm['name']!r}"
-    if arm.get("start"):
-        options += f",init={_path(workdir / 'pretraining' / (arm['start'] + '-' + encoder), what)}"
+    start = _start(study, arm, encoder, seed, workdir)
+    options = f"{encoder},init={_path(start, what)}" if start else encoder
     argument = _with_options(arm["config"], options)
     config = config_files.load(argument)
     known = settings.flatten(config)
@@ -142,7 +167,24 @@ def _pretraining(study, arm, encoder, workdir) -> Pretraining:
     for key in ("root", "eval_root"):
         if arm.get(key):
             config.data[key] = _root(study, arm[key], what)
-    return Pretraining(name, arm["name"], encoder, argument, config, workdir / "pretraining" / name)
+    if config.seed:
+        raise ConfigError(
+            f"{what} has a seed of its own, {config.seed}; say it by "
+            "config.factors.pretraining_seed, so that all arms have the same"
+        )
+    config.seed = seed
+    workdir = workdir / "pretraining" / name
+    return Pretraining(name, arm["name"], encoder, seed, argument, config, workdir)
+
+
+def _start(study, arm, encoder, seed, workdir) -> pathlib.Path | str:
+    """What a pre-training starts from: that of another arm with the same seed, a file, or ''."""
+    if not arm.get("start"):
+        return ""
+    other = arms_of(study)[arm["start"]]
+    if other.get("config"):
+        return workdir / "pretraining" / _name(other["name"], encoder, seed)
+    return _weights(study, other)
 
 
 def _path(path: pathlib.Path | str, what: str) -> str:
@@ -157,7 +199,8 @@ def _path(path: pathlib.Path | str, what: str) -> str:
 
 
 def _cell(study, arm, factors, workdir) -> Cell:
-    pretraining = f"{arm['name']}-{factors['encoder']}" if arm.get("config") else ""
+    trained = arm["name"], factors["encoder"], factors["pretraining_seed"]
+    pretraining = _name(*trained) if arm.get("config") else ""
     start = str(workdir / "pretraining" / pretraining) if pretraining else _weights(study, arm)
     options = {
         **{name: factors[name] for name in ("labels", "seed", "encoder", "decoder")},
@@ -201,6 +244,8 @@ def cell_id(factors: Mapping[str, Any]) -> str:
             f"seed{factors['seed']}",
         )
     )
+    if factors["pretraining_seed"]:  # 0 is not told: so cells were called that had no other
+        readable += f"-pretraining{factors['pretraining_seed']}"
     others = [str(factors[name]) for name in ("decoder", "resolution", "encoder")]
     return f"{readable}-{hashlib.sha256(json.dumps(others).encode()).hexdigest()[:6]}"
 

@@ -1,12 +1,14 @@
 """What a study would do, told beforehand: the plan and its cost, and its jobs as commands."""
 
+import math
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 from geoseg_jax import writers
-from geoseg_jax.study import budget, records, run
+from geoseg_jax.study import budget, power, records, run, statistics
 from geoseg_jax.study.budget import Cost
+from geoseg_jax.study.check import CONDITION
 from geoseg_jax.study.plan import Plan
 
 
@@ -33,6 +35,9 @@ def describe(made: Plan, study: Mapping[str, Any], costs: Mapping[str, Cost]) ->
     per_cell = _cost(costs[made.cells[0].id])
     lines += [
         "",
+        *_encoders(made, costs),
+        *_power(made, study),
+        "",
         f"a cell: {per_cell}",
         f"budget of every pre-training: {budget.given(study['budget'])}",
         f"left to do: {len(left)} of {len(jobs)} jobs, {sum(c.flops for c in left):.2e} FLOP; at "
@@ -41,6 +46,66 @@ def describe(made: Plan, study: Mapping[str, Any], costs: Mapping[str, Cost]) ->
         "evaluation, without compiling each program once, and for one process that does it all",
     ]
     return "\n".join(lines)
+
+
+def _encoders(made: Plan, costs: Mapping[str, Cost]) -> list[str]:
+    """What encoders of their own cost the replicates, and what one for all of them can't say."""
+    seeds = {job.seed for job in made.pretrainings}
+    if not seeds:
+        return []
+    if len(seeds) == 1:
+        return [
+            "one pre-training an arm: its intervals speak of these encoders alone; "
+            "config.factors.replicate gives each replicate one of its own",
+        ]
+    whole = sum(costs[job.id].flops for job in made.pretrainings)
+    one = sum(costs[job.id].flops for job in made.pretrainings if job.seed == min(seeds))
+    return [
+        f"{len(seeds)} pre-training seeds, one for each replicate: {whole:.2e} FLOP of "
+        f"pre-training. With config.factors.pretraining_seed=({min(seeds)},) it is {one:.2e}, and "
+        "all intervals speak of these encoders alone",
+    ]
+
+
+def _power(made: Plan, study: Mapping[str, Any]) -> list[str]:
+    """How many replicates it takes, and what difference those that are planned can show."""
+    units = units_of(made)
+    lines = [
+        f"power of {units} replicates, by the exact permutation test after Holm's correction, in "
+        "standard deviations of paired differences"
+        + (f" (of {100 * study['spread']:g} points)" if study.get("spread") else "")
+        + ":"
+    ]
+    for what, count in families(made, study).items():
+        if not count:
+            continue
+        smallest = power.detectable(units, count)
+        points = f", {100 * smallest * study['spread']:.1f} points" if study.get("spread") else ""
+        shown = f"a difference of {smallest:.1f}{points} is found in 80 %"
+        shown = shown if math.isfinite(smallest) else "none can be significant, or only in luck"
+        needed = statistics.pairs_needed(count)
+        lines.append(f"  {what}: {count} comparisons, {needed} replicates needed; {shown}")
+    return lines
+
+
+def units_of(made: Plan) -> int:
+    """Independent units of the planned cells: subsets where there are several, else seeds."""
+    subsets = {cell.factors["subset"] for cell in made.cells}
+    return len(subsets) if len(subsets) > 1 else len({c.factors["seed"] for c in made.cells})
+
+
+def families(made: Plan, study: Mapping[str, Any]) -> dict[str, int]:
+    """Comparisons that are corrected together: what they are -> how many."""
+    there = {cell.factors["arm"] for cell in made.cells}
+    arms = len(there) - 1
+    conditions = len({tuple(cell.factors[f] for f in CONDITION) for cell in made.cells})
+    found = {
+        "each arm against the reference, over all conditions": arms,
+        "the contrasts": sum(there.issuperset(pair) for pair in study.get("contrasts", ())),
+    }
+    if conditions > 1:
+        found["each arm against the reference, in each condition"] = arms * conditions
+    return found
 
 
 def commands(made: Plan, part: tuple[int, int], whole: str) -> str:
@@ -73,4 +138,7 @@ def _state(workdir: pathlib.Path) -> str:
 
 
 def _cost(cost: Cost) -> str:
-    return f"{cost.steps:>6} steps, {cost.images:>8} images, {cost.flops:.2e} FLOP"
+    return (
+        f"{cost.steps:>6} steps, {cost.images:>8} images, {cost.encoder_images:>8} through the "
+        f"encoder, {cost.pictures:>6} distinct, {cost.flops:.2e} FLOP"
+    )

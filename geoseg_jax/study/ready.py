@@ -9,7 +9,7 @@ from geoseg_jax import settings, transfer
 from geoseg_jax.data import make_data
 from geoseg_jax.data.source import DataError
 from geoseg_jax.settings import ConfigError
-from geoseg_jax.study import records
+from geoseg_jax.study import budget, records
 from geoseg_jax.study.plan import Cell, Plan
 from geoseg_jax.study.run import Job
 
@@ -30,7 +30,7 @@ def check(jobs: Sequence[Job], made: Plan, study: Mapping[str, Any]) -> None:
         start = str(job.config.get("init_from") or "")
         try:
             if job.config.data.get("root") and (key := _data(job.config)) not in data:
-                make_data(job.config, check_labels=False)
+                make_data(budget.smallest(job.config), check_labels=False)
                 data.add(key)
             if start and start not in weights:
                 transfer.read(start, job.config)
@@ -46,10 +46,11 @@ def _data(config: ConfigDict) -> str:
 
 
 def _remedy(job: Job, study: Mapping[str, Any]) -> str:
-    """How to leave the arm out, where that is what lacks something."""
+    """How to leave out the arm, and those that start from it, where that lacks something."""
     arm = job.factors["arm"] if isinstance(job, Cell) else job.arm
     own = not isinstance(job, Cell) or (job.config.get("init_from") and not job.pretraining)
     if not own or arm == study["reference"]:
         return ""
-    without = (*study.get("without", ()), arm)
-    return f'. Without this arm: --config.without="{without}"'
+    without = [*study.get("without", ()), arm]
+    without += [a["name"] for a in study["arms"] if a.get("start") in without]
+    return f'. Without this arm: --config.without="{tuple(dict.fromkeys(without))}"'

@@ -105,10 +105,15 @@ def _guard(study: Mapping[str, Any], made: Plan) -> str:
 
 
 def _arm(arm, made: Plan, costs) -> dict[str, Any]:
-    """What the report tells of an arm: what it was trained on, at what cost, and from what."""
+    """What the report tells of an arm: what it was trained on, at what cost, and from what.
+
+    The command is that of the first pre-training seed; others differ in config.seed.
+    """
     own = [job for job in made.pretrainings if job.arm == arm["name"]]
-    chains = {job.encoder: made.chain(job) for job in own}
-    jobs = [job for chain in chains.values() for job in chain]
+    chains: dict[str, list[list[Pretraining]]] = {}  # of every seed, by encoder
+    for job in own:
+        chains.setdefault(job.encoder, []).append(made.chain(job))
+    jobs = [job for by_seed in chains.values() for job in by_seed[0]]
     encoders = dict.fromkeys(cell.factors["encoder"] for cell in made.cells)
     known = not arm.get("weights")
     return {
@@ -141,16 +146,28 @@ def _weights(job: Pretraining | Cell) -> str:
     return pathlib.Path(job.config.init_from).name + digest
 
 
-def _spent(chain: Sequence[Pretraining], costs, known: bool) -> dict[str, float]:
+def _spent(chains: Sequence[Sequence[Pretraining]], costs, known: bool) -> dict[str, float]:
     """What one encoder of an arm has looked at and used up, with what it starts from.
 
-    nan for weights from elsewhere, and for the seconds of a chain that has not ended.
+    Distinct pictures of the same data count once for a chain. The seconds are the mean over the
+    pre-training seeds that have ended; nan where none has, and for weights from elsewhere, of
+    which nothing is known.
+
+    Args:
+      chains: of every seed of the encoder, the first link first.
     """
-    names, seconds = ("images", "steps", "flops"), _seconds(chain)
+    names = ("images", "encoder_images", "steps", "flops")
     if not known:
-        return dict.fromkeys((*names, "seconds"), math.nan)
+        return dict.fromkeys((*names, "pictures", "seconds"), math.nan)
+    chain = chains[0] if chains else ()
     spent = {name: sum(getattr(costs[job.id], name) for job in chain) for name in names}
-    return spent | {"seconds": sum(seconds) if len(seconds) == len(chain) > 0 else math.nan}
+    pictures: dict[str, int] = {}
+    for job in chain:
+        data = budget.name_of_data(job.config)
+        pictures[data] = max(pictures.get(data, 0), costs[job.id].pictures)
+    ended = [seconds for c in chains if len(seconds := _seconds(c)) == len(c)]
+    mean = math.fsum(map(sum, ended)) / len(ended) if ended else math.nan
+    return spent | {"pictures": sum(pictures.values()), "seconds": mean}
 
 
 def _seconds(jobs: Sequence[Pretraining]) -> list[float]:
@@ -163,18 +180,20 @@ def _budget(study, made: Plan, costs) -> str:
     arms = plan.arms_of(study).values()
     cell = costs[made.cells[0].id]
     pretraining = f"each pre-training {budget.given(study['budget'])}"
-    chains = [a.get("label", a["name"]) for a in arms if a.get("start")]
+    weights = [a["name"] for a in arms if a.get("weights")]
+    chains = [a.get("label", a["name"]) for a in arms if a.get("start", "") not in ("", *weights)]
     if chains:
         pretraining += f" ({', '.join(chains)}: that for each of the pre-trainings in its chain)"
-    weights = [a.get("label", a["name"]) for a in arms if a.get("weights")]
-    if weights:
-        pretraining += f" ({', '.join(weights)}: weights from elsewhere, at a cost unknown here)"
+    unknown = [a for a in arms if a.get("weights") or a.get("start", "-") in weights]
+    if unknown:
+        told = ", ".join(a.get("label", a["name"]) for a in unknown)
+        pretraining += f" ({told}: weights from elsewhere too, at a cost unknown here)"
     return f"{pretraining}; each cell {cell.steps:,} steps of segmentation"
 
 
 def _panels(study, made: Plan) -> list[dict[str, Any]]:
-    """The same pictures for every arm, at each condition, of the first subset and seed."""
-    first = dict(zip(("subset", "seed"), plan.replicates(study)[0], strict=True))
+    """The same pictures for every arm, at each condition, of the first replicate."""
+    first = plan.first_replicate(study)
     labels = {arm["name"]: arm.get("label", arm["name"]) for arm in study["arms"]}
     shown: dict[str, dict[int, list[tuple[str, pathlib.Path]]]] = {}
     for cell in made.cells:

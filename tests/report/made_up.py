@@ -161,11 +161,12 @@ def _arm(name: str) -> dict:
     label, _, _ = ARMS[name]
     arm = dict(name=name, label=label, config="", command="", ancestors=[])
     if name == "random":
-        nothing = dict(images=0, steps=0, flops=0.0, seconds=None)
+        nothing = dict(pictures=0, encoder_images=0, images=0, steps=0, flops=0.0, seconds=None)
         return arm | dict(spent=[dict(encoder="resnet18") | nothing])
     config = f"configs/{name.split('_')[0]}_synthetic.py"
     command = f"python -m geoseg_jax.main --config={config} --workdir=W/arms/{name}"
-    spent = dict(encoder="resnet18", images=24000, steps=1500, flops=7.3e14, seconds=212.0)
+    spent = dict(encoder="resnet18", pictures=500, encoder_images=12000, images=24000)
+    spent |= dict(steps=1500, flops=7.3e14, seconds=212.0)
     own = dict(encoder="resnet18", number="AbsRel", score=0.21, constant=0.307, runs=1, beaten=1)
     if name == "depth_mono":
         own |= dict(score=0.3128, beaten=0)

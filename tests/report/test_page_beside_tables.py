@@ -108,10 +108,11 @@ def test_arms_by_encoder_and_all_time(chromium, tmp_path):
     table = [
         [" ".join(cell.split()) for cell in row.split("\t")] for row in words(chromium, "#arms tr")
     ]
-    assert table[0][2:6] == ["Encoder", "Pictures seen", "Steps", "FLOP"]
-    assert [row[2:7] for row in table[2:]] == [
-        ["vit_s16", "24 000", "1 500", "730 TFLOP", "3 min 32 s"],
-        ["resnet18", "24 000", "7", "730 TFLOP", "1 min 0 s"],
+    four = ["Distinct pictures", "Through the encoder", "Steps", "FLOP"]
+    assert table[0][2:7] == ["Encoder", *four]
+    assert [row[2:8] for row in table[2:]] == [
+        ["vit_s16", "500", "12 000", "1 500", "730 TFLOP", "3 min 32 s"],
+        ["resnet18", "500", "12 000", "7", "730 TFLOP", "1 min 0 s"],
     ]
     assert [row[0] for row in table[1:]] == ["Random", "Classificationa", "Classificationb"]
     assert words(chromium, "#arms .notes li") == ["vit_s16 saw", "resnet18 saw"]

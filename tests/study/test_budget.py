@@ -4,9 +4,11 @@ import pytest
 from ml_collections import ConfigDict
 
 from geoseg_jax import settings
+from geoseg_jax.data import make_data
 from geoseg_jax.study import budget
 from geoseg_jax.tasks.base import Aux, Task
 from tests.study.tiny_study import plan, study
+from tests.test_configs import get_config
 
 
 @pytest.mark.parametrize(
@@ -24,6 +26,72 @@ from tests.study.tiny_study import plan, study
 def test_pictures_in_a_step(data, pictures):
     config = {"data": data, "train": {"batch_size": 4}}
     assert budget.pictures_in_a_step(config) == pictures
+
+
+@pytest.mark.parametrize(
+    ("config", "pictures"),
+    [
+        ({"task": {"name": "reconstruction"}, "data": {}}, 4),
+        ({"task": {"name": "depth_supervised"}, "data": {"frames": ()}}, 4),
+        ({"task": {"name": "flow"}, "data": {"frames": (1,), "stereo": False}}, 8),
+        ({"task": {"name": "selfsup_depth"}, "data": {"frames": (-1, 1), "stereo": True}}, 4),
+        ({"task": {"name": "moco"}, "data": {"crop_views": 2}}, 4),
+    ],
+)
+def test_pictures_through_the_encoder(config, pictures):
+    config = config | {"train": {"batch_size": 4}, "model": {"pose_encoder": "resnet18"}}
+    assert budget.encoder_pictures_in_a_step(config) == pictures
+    config["model"]["pose_encoder"] = "shared"
+    shared = 12 if config["task"]["name"] == "selfsup_depth" else pictures
+    assert budget.encoder_pictures_in_a_step(config) == shared
+    steps = budget.steps_for(config, {"measure": "encoder_images", "amount": 240}, 1.0)
+    assert steps == 240 / shared
+
+
+class Named:
+    """A source of so many records, each of a frame and the next two."""
+
+    def __init__(self, count):
+        self.count = count
+
+    def __len__(self):
+        return self.count
+
+    def files(self, index):
+        return [(f"frame {i}", None) for i in range(index, index + 3)] + [("frame 0 label", None)]
+
+
+def test_distinct_pictures_are_counted_once_and_labels_not():
+    assert budget.distinct_pictures(Named(150)) == 152
+    assert budget.distinct_pictures([None] * 7) == 7
+
+
+@pytest.mark.parametrize("name", ["depth_synthetic", "segment_synthetic"])
+def test_of_a_world_one_record_is_rendered(name, tmp_path, monkeypatch):
+    """And its shapes are those of a batch as it is trained on."""
+    made, read = make_data, []
+    config = get_config(name)
+    config.data.update({"cache_dir": str(tmp_path), "height": 16, "width": 32})
+    if "labels" in config.data:
+        config.data.labels = 8
+    config.train.batch_size = 3
+
+    def noting(config, **options):
+        read.append((config.data.train_size, config.data.eval_size))
+        return made(config, **options)
+
+    monkeypatch.setattr(budget, "make_data", noting)
+    monkeypatch.setattr(budget, "make_task", lambda config, data: None)
+    monkeypatch.setattr(budget, "flops_of_a_step", lambda config, task, shapes: shapes)
+    shapes = budget._counted(config)
+    assert read == [(1, 1)]
+    assert shapes["image"] == jax.ShapeDtypeStruct((3, 16, 32, 3), jnp.uint8)
+    assert shapes["id"] == jax.ShapeDtypeStruct((3,), jnp.int32)
+    if "depth" in name:  # two neighbours and a stereo partner
+        assert shapes["sources"].shape == (3, 3, 16, 32, 3)
+        assert shapes["intrinsics"].shape == (3, 3, 3)
+    else:
+        assert shapes["label"].shape == (3, 16, 32)
 
 
 def test_steps_use_the_budget_up_and_no_more_than_a_step_beyond():
@@ -75,7 +143,10 @@ def test_pretrainings_get_the_budget_and_cells_keep_their_steps(tmp_path, monkey
     # Batches of 2: 12 pictures are 6 steps of inpainting, and 2 of depth from 3 frames each.
     assert [costs[p.id][:2] for p in made.pretrainings] == [(6, 12), (2, 12)]
     assert [p.config.train.steps for p in made.pretrainings] == [6, 2]
-    assert costs[made.cells[0].id] == (3, 3 * 8, 21.0)
+    # Each picture of the world once: all 12 of inpainting's; depth looks at 6 + 6 of 12 others.
+    assert [costs[p.id].pictures for p in made.pretrainings] == [12, 12]
+    assert [costs[p.id].encoder_images for p in made.pretrainings] == [12, 4]
+    assert costs[made.cells[0].id] == (3, 3 * 8, 21.0, 8, 3 * 8)
     for job in made.pretrainings:
         settings.check(job.config)
         assert job.config.optimizer.warmup_steps < job.config.train.steps

@@ -11,9 +11,20 @@ import pytest
 from ml_collections import ConfigDict
 
 from geoseg_jax.settings import ConfigError
-from geoseg_jax.study import audit, budget, conduct, guard, inside, panels, run, write
+from geoseg_jax.study import (
+    audit,
+    budget,
+    conduct,
+    guard,
+    inside,
+    panels,
+    plan,
+    preview,
+    run,
+    write,
+)
 from geoseg_jax.train import Result
-from tests.study.tiny_study import ARMS, plan, study
+from tests.study.tiny_study import ARMS, FACTORS, study
 
 
 def fake(config, workdir):
@@ -67,7 +78,7 @@ def test_what_an_arm_comes_from_is_told_to_the_end(tmp_path):
         ARMS[1] | {"set": {"init_from": str(file)}},
         ARMS[2],
     )
-    made = plan(tmp_path, arms=arms)
+    made = plan.make_plan(study(arms=arms), tmp_path)
     first = made.pretrainings[0]
     first.workdir.mkdir(parents=True)
     papers = {"parents": [{"sha256": "0123456789abcdef"}]}
@@ -88,6 +99,26 @@ def test_a_dry_run_trains_nothing_and_tells_all(conducted, tmp_path):
     assert not (tmp_path / "cells").exists()
     for told in ("inpainting-tiny", "for 8 cells", "cells (24)", "12 images", "FLOP", "about"):
         assert told in text
+    assert "4 through the encoder" in text
+    assert "one pre-training an arm: its intervals speak of these encoders alone" in text
+    # Two seeds can show nothing: two arms need seven pairs, eight comparisons nine.
+    assert "conditions: 2 comparisons, 7 replicates needed; none can be significant" in text
+    assert "each condition: 8 comparisons, 9 replicates needed" in text
+
+
+def test_a_dry_run_tells_what_replicates_cost_and_show(conducted, tmp_path):
+    factors = {k: v for k, v in FACTORS.items() if k not in ("subset", "seed")}
+    factors |= {"replicate": tuple(range(7)), "labels": (8,), "training": ("fine_tuned",)}
+    given = study(factors=factors, spread=0.02) | {"contrasts": [["chain", "inpainting"]]}
+    made = plan.make_plan(study(factors=factors), tmp_path)
+    costs = {job.id: budget.Cost(1, 1, 1e9) for job in (*made.pretrainings, *made.cells)}
+    text = preview.describe(made, given, costs)
+    assert "7 pre-training seeds, one for each replicate: 1.40e+10 FLOP" in text
+    assert "(0,) it is 2.00e+09" in text
+    assert "power of 7 replicates" in text
+    # All of seven pairs must be above 0: Phi(d)^7 = 0.8.
+    assert "2 comparisons, 7 replicates needed; a difference of 1.9, 3.7 points is found" in text
+    assert "the contrasts: 1 comparisons, 6 replicates needed" in text
 
 
 def test_commands_do_one_job_each_and_then_the_report(conducted, tmp_path):
@@ -199,7 +230,7 @@ def train_faked(made, train, say):
 
 
 def test_processes_share_the_jobs_and_do_none_twice(tmp_path):
-    made = plan(tmp_path)
+    made = plan.make_plan(study(), tmp_path)
     jobs = run.jobs_of(made)
     ended = conduct._share(2, functools.partial(train_faked, made, noting), jobs)
     assert ended == run.Ended(0, [])
@@ -208,6 +239,6 @@ def test_processes_share_the_jobs_and_do_none_twice(tmp_path):
 
 
 def test_processes_that_end_without_a_word_are_told_of(tmp_path):
-    made = plan(tmp_path)
+    made = plan.make_plan(study(), tmp_path)
     with pytest.raises(OSError, match=r"ended with \[7, 7\] and left 26 jobs, the first is inpain"):
         conduct._share(2, functools.partial(train_faked, made, ending), run.jobs_of(made))

@@ -6,8 +6,9 @@ from ml_collections import config_flags
 
 from geoseg_jax import settings
 from geoseg_jax.settings import ConfigError
-from geoseg_jax.study import audit
+from geoseg_jax.study import audit, guard, preview, statistics
 from geoseg_jax.study.plan import command, make_plan
+from geoseg_jax.study.starts import expand
 from tests.study.tiny_study import ARMS, FACTORS, plan, study
 from tests.test_configs import FOLDER, get_config
 
@@ -42,6 +43,79 @@ def test_pretrainings_share_settings_that_they_have_and_chains_start_from_each_o
     ) * 2
     assert second.config.optimizer.learning_rate == 3e-4
     assert (first.config.init_from, second.config.init_from) == ("", str(first.workdir))
+
+
+REPLICATES = {k: v for k, v in FACTORS.items() if k not in ("subset", "seed")}
+REPLICATES |= {"replicate": (0, 1, 4), "labels": (8,), "training": ("fine_tuned",)}
+
+
+def test_every_replicate_has_encoders_of_its_own(tmp_path):
+    made = plan(tmp_path, factors=REPLICATES)
+    assert [(p.arm, p.seed) for p in made.pretrainings] == [
+        (arm, seed) for seed in (0, 1, 4) for arm in ("inpainting", "chain")
+    ]
+    assert len({p.workdir for p in made.pretrainings}) == 6
+    for job in made.pretrainings:
+        assert job.config.seed == job.seed
+        assert [link.seed for link in made.chain(job)] == [job.seed] * (1 + (job.arm == "chain"))
+    for cell in made.cells:
+        factors, start = cell.factors, made.start(cell)
+        assert factors["subset"] == factors["seed"] == factors["pretraining_seed"]
+        if factors["arm"] == "random":
+            assert (start, cell.config.init_from) == (None, "")
+        else:
+            assert (start.arm, start.seed) == (factors["arm"], factors["seed"])
+    audit.check_fair(made)
+
+
+def test_a_cell_of_another_replicates_encoder_is_unfair(tmp_path):
+    made = plan(tmp_path, factors=REPLICATES)
+    audit.check_fair(made)
+    cell = next(c for c in made.cells if c.pretraining == "inpainting-tiny-seed4")
+    cell.config.data.flip = not cell.config.data.flip
+    with pytest.raises(guard.UnfairError):
+        audit.check_fair(made)
+
+
+def test_one_encoder_an_arm_may_serve_all_replicates(tmp_path):
+    made = plan(tmp_path, factors=REPLICATES | {"pretraining_seed": (3,)})
+    assert [(p.id, p.config.seed) for p in made.pretrainings] == [
+        ("inpainting-tiny-seed3", 3),
+        ("chain-tiny-seed3", 3),
+    ]
+    assert {c.factors["pretraining_seed"] for c in made.cells} == {3}
+    given = plan(tmp_path, factors=REPLICATES | {"pretraining_seed": (5, 6, 7)})
+    pairs = {(c.factors["seed"], c.factors["pretraining_seed"]) for c in given.cells}
+    assert pairs == {(0, 5), (1, 6), (4, 7)}
+    # Beside subset and seed there is one, unless told of seed 0.
+    assert {c.factors["pretraining_seed"] for c in plan(tmp_path).cells} == {0}
+
+
+def test_several_starts_are_an_arm_each(tmp_path):
+    depth = {"name": "depth", "label": "Depth", "config": "configs/depth_synthetic.py:mono"}
+    arms = (
+        {"name": "random"},
+        {"name": "imagenet", "label": "ImageNet", "weights": "r18.pth"},
+        ARMS[1],
+        depth | {"start": ("random", "imagenet", "inpainting")},
+    )
+    made = plan(tmp_path, arms=arms, factors=REPLICATES | {"replicate": (0, 1)})
+    starts = {p.arm: p.config.init_from for p in made.pretrainings if p.seed == 1}
+    assert starts == {
+        "inpainting": "",
+        "depth": "",
+        "depth_from_imagenet": "r18.pth",
+        "depth_from_inpainting": str(tmp_path / "pretraining" / "inpainting-tiny-seed1"),
+    }
+    expanded = expand(study(arms=arms))
+    assert [arm.get("label") for arm in expanded["arms"][3:]] == [
+        "Depth",
+        "Depth, from ImageNet",
+        "Depth, from inpainting",
+    ]
+    assert expand(expanded) == expanded
+    with pytest.raises(ConfigError, match="'imagenet', which is no arm before it"):
+        plan(tmp_path, arms=arms, without=("imagenet",))
 
 
 def test_a_chain_is_what_a_pretraining_starts_from_and_itself(tmp_path):
@@ -94,13 +168,28 @@ def test_a_command_gives_the_very_config(tmp_path):
             "'later', which is no arm before it that is trained",
         ),
         ({"arms": ({"name": "random"}, {"name": "b", "set": {}})}, "neither config nor weights"),
+        ({"arms": ({"name": "random"}, {**ARMS[2], "start": ()})}, "needed are one or more"),
+        (
+            {"arms": (*ARMS[:2], {"name": "b", "weights": "w.pth", "start": "inpainting"})},
+            "both weights and start",
+        ),
+        (
+            {"arms": ({"name": "random"}, {**ARMS[1], "set": {"seed": 3}})},
+            "has a seed of its own, 3; say it by config.factors.pretraining_seed",
+        ),
+        ({"factors": FACTORS | {"pretraining_seed": (0, 1)}}, "give one value, by which all runs"),
+        ({"factors": FACTORS | {"pretraining_seed": ("a",)}}, "holds 'a', no whole number"),
+        ({"spread": 2}, "spread=2 must be the expected standard deviation"),
         ({"factors": FACTORS | {"label": (8,)}}, "config.factors.label is none of"),
         ({"factors": FACTORS | {"labels": ("8",)}}, "holds '8', no whole number"),
         ({"factors": FACTORS | {"labels": (0,), "subset": (0, 1)}}, "are the same run: subset"),
         ({"factors": FACTORS | {"decoder": ("auto", "unet")}}, "are the same run: decoder"),
         ({"budget": {"measure": "images", "amount": -5}}, "amount=-5 must be a number above 0"),
         ({"budget": {"measure": "images"}}, "amount=None must be a number"),
-        ({"budget": {"measure": "image", "amount": 5}}, "'image' is none of images, flops, steps"),
+        (
+            {"budget": {"measure": "image", "amount": 5}},
+            "'image' is none of images, encoder_images, flops, steps",
+        ),
         ({"budget": {"amount": 5}}, "measure=None is none of"),
         ({"budget": {"measure": "steps", "amount": 5}}, "amount=5 says nothing beside"),
         ({"goal": 30}, "goal=30 must be an mIoU below 1"),
@@ -138,11 +227,11 @@ def test_what_cannot_be_planned_is_refused(changes, message, tmp_path):
 
 # A study's config -> the arguments to try beside none.
 STUDIES = {
-    "study_camvid": ["small"],
+    "study_camvid": ["small,both"],
     "study_cityscapes": ["preset=paper_code"],
-    "study_folder": ["resolution=64x32"],
-    "study_kitti": ["preset=paper_code"],
-    "study_nyu": ["resolution=160x128,held_out", "small,held_out"],
+    "study_folder": ["resolution=64x32,both"],
+    "study_kitti": ["preset=paper_code", "both"],
+    "study_nyu": ["resolution=160x128,held_out,both", "small,held_out"],
     "study_quick": ["smoke", "statistics"],
 }
 CASES = [(name, argument) for name, others in STUDIES.items() for argument in ["", *others]]
@@ -161,12 +250,27 @@ def test_studies_can_be_planned_and_are_fair(name, argument, tmp_path):
         config["roots"][root] = f"/data/{root}"
     made = make_plan(config, tmp_path)
     audit.check_fair(made, config.get("declared", ()))
+    if name != "study_quick":
+        arms = {cell.factors["arm"] for cell in made.cells}
+        assert preview.units_of(made) == statistics.pairs_needed(len(arms) - 1)
+        assert arms.issuperset(arm for pair in config.get("contrasts", ()) for arm in pair)
     for job in (*made.pretrainings, *made.cells[::7]):
         settings.check(job.config)
     seen = {job.config.data.get("root") for job in (*made.pretrainings, *made.cells)}
     assert seen >= {f"/data/{root}" for root in config.get("roots", ()) if "eval" not in root} - {
         f"/data/{name}" for name in ("imagenet", "weights", "kitti_flow")
     }
+
+
+@pytest.mark.parametrize("name", ["study_kitti", "study_cityscapes"])
+def test_the_papers_depth_and_flow_start_from_imagenet_and_inpainting_does_not(name, tmp_path):
+    config = settings.plain(get_config(name, "preset=paper_code"))
+    config["roots"] = {root: f"/data/{root}" for root in config["roots"]}
+    made = make_plan(config, tmp_path)
+    starts = {p.arm: p.config.init_from for p in made.pretrainings}
+    assert starts.pop("reconstruction") == ""
+    assert set(starts.values()) == {"/data/imagenet"}
+    assert all(arm.endswith("_from_imagenet") for arm in starts)
 
 
 def test_replicates_pair_subset_and_seed_and_all_labels_have_no_subset(tmp_path):

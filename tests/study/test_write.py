@@ -14,7 +14,7 @@ def reported(workdir, seconds=SECONDS, **changes):
     """results.json of a study whose pre-trainings of those arms took so long."""
     study = tiny_study.study(**changes)
     made = plan.make_plan(study, workdir)
-    costs = {job.id: Cost(10, 40, 1e9) for job in (*made.pretrainings, *made.cells)}
+    costs = {job.id: Cost(10, 40, 1e9, 30, 20) for job in (*made.pretrainings, *made.cells)}
     for job in made.pretrainings:
         if job.arm in seconds:
             job.workdir.mkdir(parents=True)
@@ -25,7 +25,7 @@ def reported(workdir, seconds=SECONDS, **changes):
 
 def spent(found):
     """Arm -> encoder -> what was spent on it."""
-    kept = ("images", "steps", "flops", "seconds")
+    kept = ("images", "encoder_images", "pictures", "steps", "flops", "seconds")
     return {
         arm["name"]: {s["encoder"]: tuple(s[name] for name in kept) for s in arm["spent"]}
         for arm in found["arms"]
@@ -36,9 +36,9 @@ def test_every_encoder_of_an_arm_has_its_own_budget(tmp_path):
     found = reported(tmp_path, factors=tiny_study.FACTORS | {"encoder": ("tiny", "resnet18")})
     encoders = ("tiny", "resnet18")
     assert spent(found) == {
-        "random": dict.fromkeys(encoders, (0, 0, 0, None)),
-        "inpainting": dict.fromkeys(encoders, (40, 10, 1e9, 100.0)),
-        "chain": dict.fromkeys(encoders, (80, 20, 2e9, 110.0)),
+        "random": dict.fromkeys(encoders, (0, 0, 0, 0, 0, None)),
+        "inpainting": dict.fromkeys(encoders, (40, 20, 30, 10, 1e9, 100.0)),
+        "chain": dict.fromkeys(encoders, (80, 40, 30, 20, 2e9, 110.0)),
     }
 
 
@@ -52,8 +52,8 @@ def test_what_is_not_known_is_not_told(tmp_path):
     weights = {"name": "imagenet", "weights": str(tmp_path / "r18.pth")}
     found = reported(tmp_path, {"inpainting": 100.0}, arms=(*tiny_study.ARMS, weights))
     arms = spent(found)
-    assert arms["imagenet"]["tiny"] == (None, None, None, None)
-    assert arms["chain"]["tiny"] == (80, 20, 2e9, None)
+    assert arms["imagenet"]["tiny"] == (None,) * 6
+    assert arms["chain"]["tiny"] == (80, 40, 30, 20, 2e9, None)
     assert found["pretraining_seconds"] == 100.0
     assert reported(tmp_path / "new", {})["pretraining_seconds"] is None
 

@@ -5,7 +5,8 @@ function armsTable() {
   if (!of.length) return null;
   const notes = footnotes();
   const several = (values.encoder || []).length > 1;
-  const heads = ["Arm", "Config", several ? "Encoder" : null, "Pictures seen", "Steps", "FLOP"];
+  const four = ["Distinct pictures", "Through the encoder", "Steps", "FLOP"];
+  const heads = ["Arm", "Config", several ? "Encoder" : null, ...four];
   const body = of.flatMap(({ name }) =>
     (armOf[name].spent || [{}]).map((spent) => armRow(armOf[name], spent, several, notes)),
   );
@@ -24,7 +25,8 @@ function armRow(arm, spent, several, notes) {
     h("th", { scope: "row" }, armName(arm, notes.flag(spent.marks))),
     h("td", { class: "text" }, arm.config ? h("code", {}, arm.config) : NONE),
     several ? h("td", { class: "text" }, spent.encoder ?? NONE) : null,
-    h("td", {}, count(spent.images)),
+    h("td", {}, count(spent.pictures)),
+    h("td", {}, count(spent.encoder_images)),
     h("td", {}, count(spent.steps)),
     h("td", {}, withPrefix(spent.flops, "FLOP")),
     h("td", {}, duration(spent.seconds)),
