@@ -42,6 +42,9 @@ def get_config(arg: str = "") -> ConfigDict:
             "arms": arms,
             "reference": "random",
             "goal": 0.0,  # an mIoU: how many steps it takes is told; 0: not asked
+            "metric": "miou",  # or another score of eval.json, as "paper_miou" or "iou/car"
+            "contrasts": (("video_depth", "classification"), ("video_depth", "room_flow")),
+            "equivalence": 0.01,  # arms are level where they differ by less; 0: not asked
             "without": (),
             "declared": (),
             "roots": {"camvid": "", "video": "", "nyu": "", "classes": ""} | weights,

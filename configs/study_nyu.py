@@ -57,6 +57,8 @@ def get_config(arg: str = "") -> ConfigDict:
             "reference": "random",
             "contrasts": ((depth, "classification"), ("classification_depth", "classification")),
             "goal": 0.0,  # an mIoU: how many steps it takes is told; 0: not asked
+            "metric": "miou",  # or another score of eval.json, as "paper_miou" or "iou/car"
+            "equivalence": 0.01,  # arms are level where they differ by less; 0: not asked
             "without": without,
             "declared": (),
             "roots": {"nyu": "", "classes": ""} | weights,

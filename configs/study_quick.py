@@ -34,6 +34,9 @@ def get_config(arg: str = "") -> ConfigDict:
             "arms": _ARMS,
             "reference": "random",
             "goal": 0.0,  # an mIoU: how many steps it takes is told; 0: not asked
+            "metric": "miou",  # or another score of eval.json, as "paper_miou" or "iou/car"
+            "contrasts": (("depth_stereo", "classification"), ("depth_stereo", "flow_strong")),
+            "equivalence": 0.01,  # arms are level where they differ by less; 0: not asked
             # Of every pre-training that has such a setting; classification is of 64x64 objects.
             "pretraining": {
                 "data": {"cache_dir": "", "train_size": 500, "eval_size": 32},
@@ -68,6 +71,7 @@ def get_config(arg: str = "") -> ConfigDict:
         config.arms = (_ARMS[0], _STATISTICS, *_ARMS[1:])
     if options["smoke"]:
         config.arms = tuple(a for a in config.arms if a["name"] in _SMOKE)
+        config.contrasts = ()
         config.budget.amount = 16
         config.target.set.train.update({"steps": 2, "eval_every": 1})
         config.target.set.data.update({"train_size": 8, "eval_size": 8})

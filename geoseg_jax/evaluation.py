@@ -15,6 +15,7 @@ from geoseg_jax.monitor import LAG
 from geoseg_jax.near_miss import did_you_mean
 from geoseg_jax.settings import ConfigError
 from geoseg_jax.steps import EvalStep
+from geoseg_jax.tasks.base import EACH
 
 Totals = dict[str, Any]  # float, int, or an array of float64 or int64
 
@@ -28,6 +29,8 @@ def evaluate(
     say: Callable[[str], None],
 ) -> Totals | None:
     """Adds up a task's sums over all batches, the same for every batch size and device count.
+
+    What is of each example (names that begin with tasks.base.EACH) is put one under the other.
 
     Args:
       batches: this process's part of every batch; all processes have the same number of them.
@@ -60,7 +63,10 @@ def _add(totals: Totals, sums: dict[str, jax.Array], stop: jax.Array) -> bool:
     for name, value in sums.items():
         value = np.asarray(value)
         wide = value.astype(np.int64 if np.issubdtype(value.dtype, np.integer) else np.float64)
-        totals[name] = totals[name] + wide if name in totals else wide
+        if name in totals:
+            whole = name.startswith(EACH)
+            wide = np.concatenate([totals[name], wide]) if whole else totals[name] + wide
+        totals[name] = wide
     return True
 
 

@@ -18,6 +18,7 @@ from ml_collections import ConfigDict
 
 from geoseg_jax import (
     calibration,
+    judged,
     manifest,
     resume,
     settings,
@@ -398,6 +399,8 @@ class _Loop:
             self.signal = self.interrupts.received or signal.SIGTERM
             return
         self.evaluation = self.task.summarise(totals)
+        if self.step == self.train.steps and sharding.is_first_process():
+            judged.keep(self.workdir, totals, self.data.eval)
         mode = self.train.get("best_mode", "min")
         self.best = better(self.best, self.step, self.evaluation, self.best_metric, mode)
         self.writer.write_scalars(self.step, self.evaluation)

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from geoseg_jax import train, transfer
+from geoseg_jax import judged, scores, train, transfer
 from geoseg_jax.checkpoints import CheckpointError
 from geoseg_jax.data import make_data
 from geoseg_jax.interop import Weights, write_torchvision, write_weights
@@ -111,6 +111,14 @@ def test_one_device_and_eight_agree_and_going_on_is_exact(depth, cache, tmp_path
     run(half, tmp_path / "broken", data=data)
     _, _, continued = run(config, tmp_path / "broken", data=data)
     assert continued["parameters_sha256"] == papers["parameters_sha256"]
+    kept = judged.read(tmp_path / "one")
+    assert kept.pictures.tolist() == [data.eval.describe(i) for i in range(3)]
+    found = scores.scores(kept.matrices.sum(0), data.eval.table)
+    numbers = json.loads((tmp_path / "one/eval.json").read_text())
+    assert found["miou"] == pytest.approx(numbers["miou"], abs=1e-12)
+    for other in ("eight", "broken"):  # the matrices of pictures, each a row
+        matrices = judged.read(tmp_path / other).matrices
+        assert matrices.sum((1, 2)).tolist() == kept.matrices.sum((1, 2)).tolist()
 
 
 def test_another_architecture_stops_with_one_message(depth, cache, tmp_path):

@@ -1,18 +1,26 @@
 """A study's findings as tables of text, whatever they are written in: arms are rows.
 
-First the scores with their standard deviation, the best of each condition in bold; then differences
-to the reference arm with intervals and corrected p values; each arm over all conditions; what it
-takes to reach the reference's score. What one must know of a number is a footnote.
+First the verdict on each arm over all conditions, with one number, and that of each contrast; then
+the scores of every condition, the best in bold; differences to the reference arm with intervals and
+corrected p values; how many labels and steps an arm needs beside the reference; how each did its
+own task. What one must know of a number is a footnote.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from geoseg_jax.report import naming
 from geoseg_jax.report.naming import Condition, Study
 from geoseg_jax.report.notes import Group, Notes, of_difference, of_overall, of_score
 from geoseg_jax.study import statistics
-from geoseg_jax.study.answer import label, points, probability
+from geoseg_jax.study.answer import (
+    label,
+    of_encoders,
+    points,
+    probability,
+    short_number,
+    verdict_name,
+)
 
 
 class Cell(NamedTuple):
@@ -44,17 +52,18 @@ def tables(study: Study, notes: Notes, columns: int) -> list[Table]:
     blocks = [places]
     if len(places) > columns:
         blocks = [[place for place in places if place[1:] == kind] for kind in kinds]
-    against = len(naming.arms(study)) > 1
-    found = []
+    found = [_overall(study, notes)] if study["overall"] else []
+    found += [_contrasts(study)] if study["contrasts"] else []
     for block in blocks:
         found += [_scores(study, block, notes)]
-        found += [_differences(study, block, notes)] if against else []
-    found += [_overall(study, notes)] if study["overall"] else []
+        found += [_differences(study, block, notes)] if study["overall"] else []
     found += [_efficiency(study)] if study["efficiency"] else []
-    for name in ("steps_to_reference", "steps_to_goal"):
-        asked = name == "steps_to_goal" and study.get("goal")  # that nobody gets there is told too
-        if asked or any(group[name] is not None for group in study["groups"]):
-            found += [_steps(study, block, name) for block in blocks]
+    if study["steps"]:
+        found += [_steps_overall(study)] if len(places) > 1 else []
+        found += [_steps(study, block) for block in blocks]
+    if study.get("goal"):  # that nobody gets there is told too
+        found += [_goal(study, block) for block in blocks]
+    found += [_own_tasks(study)] if any(arm.get("own_task") for arm in study["arms"]) else []
     return found
 
 
@@ -66,12 +75,12 @@ def explanation(study: Study) -> str:
     compared, most = len(units), max(units)
     missed = f", here about {compared / 20:.0f} of {compared}" if compared >= 10 else ""
     text = (
-        f"Intervals are Student's t over {most} paired differences, one of each {study['unit']}, "
-        f"and assume normal noise{_bootstrap(most)}. They speak of {_scope(study)}, of these test "
-        "pictures and of one pre-training of each arm. One in 20 misses the truth by chance"
+        f"Intervals are Student's t over {most} paired differences, one of each {study['unit']}"
+        f"{_unit(study)}, and assume normal noise{_bootstrap(most)}. They speak of "
+        f"{_listed(_scope(study))}. One in 20 misses the truth by chance"
         f"{missed}; that of the best arm, which is chosen afterwards, more often. p is of the "
         "exact permutation test on the signs of paired differences, corrected by Holm for the "
-        f"{compared} single comparisons."
+        f"{compared} single comparisons. {_verdicts(study)}"
     )
     if compared * statistics.smallest_p(most) > 1 - statistics.LEVEL:
         text += (
@@ -83,17 +92,56 @@ def explanation(study: Study) -> str:
     return " ".join(filter(None, (text, _untrained(study), caution, _budget(study))))
 
 
-def _scope(study: Study) -> str:
-    """What varies between the runs, so that an interval can tell of it."""
-    if study["unit"] == "seed":
-        return "this one subset of labels"
-    runs = {(row["subset"], row["seed"]) for row in study["rows"]}
-    crossed = len(runs) > len({subset for subset, _ in runs})
-    said = "labels drawn as these subsets were"
-    said += (
-        " (with all labels, of the chance in training)" if 0 in study["factors"]["labels"] else ""
+def _listed(phrases: list[str]) -> str:
+    *first, last = phrases
+    return f"{', '.join(first)} and {last}"
+
+
+def _unit(study: Study) -> str:
+    """What a unit is, where its name doesn't tell."""
+    return {
+        "replicate": " (its own subset of labels, seed and pre-training)",
+        "block": " (all runs that are linked by a shared subset of labels or pre-training)",
+    }.get(study["unit"], "")
+
+
+def _scope(study: Study) -> list[str]:
+    """What varies between units, which an interval can tell of, and what is the same in all."""
+    subsets = {row["subset"] for row in study["rows"]}
+    found = [
+        "labels drawn as these subsets were" if len(subsets) > 1 else "this one subset of labels"
+    ]
+    if study["crossed"]:
+        found = ["these subsets of labels, which all pre-trainings share"]
+    if len(subsets) > 1 and not study["crossed"]:
+        if 0 in study["factors"]["labels"]:
+            found[0] += " (with all labels, of the chance in training)"
+        runs = {(row["subset"], row["seed"]) for row in study["rows"]}
+        if study["unit"] == "subset" and len(runs) > len(subsets):
+            found.append("of these seeds, which all subsets share")
+    found += [scope] if (scope := of_encoders(study)) else ["of other pre-trainings like these"]
+    return [*found, f"of these test pictures{_pictures(study)}"]
+
+
+def _pictures(study: Study) -> str:
+    """That an interval over pictures stands beside those over runs."""
+    if not study["resampled"]:
+        return ""
+    what, count = study["resampled"]["what"], study["resampled"]["count"]
+    return (
+        f" (for others, the interval over {count} {what}, of these very runs, stands beside them)"
     )
-    return said + (", of these seeds, which all subsets share" if crossed else "")
+
+
+def _verdicts(study: Study) -> str:
+    """By what rule each is found."""
+    text = "A verdict is better or worse where the p corrected for all arms is at most 0.05"
+    if study["bound"]:
+        bound = f"±{points(study['bound'])} points"
+        text += f"; level within {bound}, the bound set beforehand, where two one-sided t tests"
+        text += " (the same as the 90 % interval within it), corrected by Holm, show that,"
+        text += " whatever p is"
+    return f"{text}; else nothing is shown."
 
 
 def _untrained(study: Study) -> str:
@@ -139,7 +187,8 @@ def _scores(study: Study, places: list[Condition], notes: Notes) -> Table:
 
     runs = max(group["n_planned"] for group in study["groups"])
     over = f" over {runs} runs" if runs > 1 else " of one run"
-    caption = f"{study['metric']} in %: mean ± standard deviation{over}, best in bold"
+    less = ", less what all arms share by subset and seed" if runs > 1 and study["overall"] else ""
+    caption = f"{study['metric']} in %: mean ± standard deviation{over}{less}, best in bold"
     return _by_condition(study, caption, places, cell, naming.arms(study))
 
 
@@ -160,25 +209,56 @@ def _differences(study: Study, places: list[Condition], notes: Notes) -> Table:
 
 
 def _overall(study: Study, notes: Notes) -> Table:
-    trainings = study["factors"]["training"]
-    trainings = trainings if len(trainings) > 1 else []
-    bootstrap = any(result["bootstrap_low"] is not None for result in study["overall"])
-    header = ["arm", "ahead in", "difference"]
-    header += ["studentised bootstrap"] if bootstrap else []
-    header += [naming.value_name("training", training) for training in trainings]
     rows = []
     for result in study["overall"]:
-        texts = [f"{result['ahead']} of {result['conditions']}", _interval(result, "difference")]
-        texts += [_interval(result, "bootstrap")] if bootstrap else []
-        texts += [points(result["by_training"].get(t), sign=True) for t in trainings]
-        texts += [probability(result["p"]), probability(result["p_corrected"])]
         marks = notes.marks(*of_overall(study, result))
+        ahead = f"{result['ahead']} of {result['conditions']}"
+        texts = [*_compared(study, study["overall"], result), ahead]
         rows.append([Cell(label(study, result["arm"]), marks), *map(Cell, texts)])
     caption = (
-        f"Over all conditions: mean difference to {label(study, study['reference'])} in points of "
-        f"{study['metric']} [95 % intervals], p corrected for the number of arms"
+        f"Over all conditions: verdict, and mean difference to {label(study, study['reference'])} "
+        f"in points of {study['metric']} [95 % intervals], p corrected for the number of arms"
     )
-    return Table(caption, [*header, "p", "corrected p"], rows)
+    return Table(caption, ["arm", *_headings(study, study["overall"]), "ahead in"], rows)
+
+
+def _contrasts(study: Study) -> Table:
+    rows = []
+    for result in study["contrasts"]:
+        name = f"{label(study, result['arm'])} − {label(study, result['other'])}"
+        texts = _compared(study, study["contrasts"], result)
+        rows.append([Cell(name), *map(Cell, texts)])
+    caption = (
+        f"Contrasts over all conditions: verdict, and mean difference in points of "
+        f"{study['metric']} [95 % intervals], p corrected for the number of contrasts"
+    )
+    return Table(caption, ["contrast", *_headings(study, study["contrasts"])], rows)
+
+
+def _headings(study: Study, results: list[Group]) -> list[str]:
+    """Of what `_compared` gives."""
+    trainings = study["factors"]["training"]
+    heads = ["verdict", "difference"]
+    heads += ["studentised bootstrap"] if _any(results, "bootstrap_low") else []
+    heads += ["over test pictures"] if _any(results, "pictures_low") else []
+    heads += [naming.value_name("training", t) for t in trainings] if len(trainings) > 1 else []
+    return [*heads, "p", "corrected p", *(["p of level"] if study["bound"] else [])]
+
+
+def _compared(study: Study, results: list[Group], result: Group) -> list[str]:
+    """What is said of two arms, as texts under `_headings`."""
+    trainings = study["factors"]["training"]
+    texts = [verdict_name(study, result["verdict"]), _interval(result, "difference")]
+    texts += [_interval(result, "bootstrap")] if _any(results, "bootstrap_low") else []
+    texts += [_interval(result, "pictures")] if _any(results, "pictures_low") else []
+    if len(trainings) > 1:
+        texts += [points(result["by_training"].get(t), sign=True) for t in trainings]
+    texts += [probability(result["p"]), probability(result["p_corrected"])]
+    return [*texts, *([probability(result["level_p_corrected"])] if study["bound"] else [])]
+
+
+def _any(results: list[Group], name: str) -> bool:
+    return any(result[name] is not None for result in results)
 
 
 def _efficiency(study: Study) -> Table:
@@ -187,33 +267,75 @@ def _efficiency(study: Study) -> Table:
     places = list(dict.fromkeys(tuple(e[f] for f in factors) for e in study["efficiency"]))
     by_place = {(tuple(e[f] for f in factors), e["arm"]): e for e in study["efficiency"]}
     names = [naming.condition_name(study, (0, *place), ["labels"]) for place in places]
-
-    def cell(found: Mapping[str, Any] | None) -> Cell:
-        if not found:
-            return Cell("–")
-        return Cell(found["text"] + (f" ({found['spread']})" if found["spread"] else ""))
-
     rows = [
-        [Cell(label(study, arm)), *(cell(by_place.get((place, arm))) for place in places)]
+        [Cell(label(study, arm)), *(Cell(times(by_place.get((place, arm)))) for place in places)]
         for arm in naming.arms(study)
+        if arm != study["reference"]
     ]
-    most = sorted({e["reference_labels"] for e in study["efficiency"]})
     caption = (
-        f"Labels needed for the {study['metric']} that {label(study, study['reference'])} has with "
-        f"{' or '.join(map(str, most))}, on a line over log2(labels)"
+        f"Labels needed for the {study['metric']} that both come to, as a multiple of what "
+        f"{label(study, study['reference'])} needs [95 % interval], on a line over log2(labels)"
     )
     return Table(caption, ["arm", *(name or "labels" for name in names)], rows)
 
 
-def _steps(study: Study, places: list[Condition], name: str) -> Table:
-    def cell(group: Group) -> Cell:
-        return Cell("–" if group[name] is None else f"{group[name]:,.0f}")
+def times(found: Group | None) -> str:
+    """'0.5 × [0.3, 0.8]', 'not shown (...)' where p or the interval doesn't exclude 1."""
+    if not found or found["ratio"] is None:
+        return "–"
+    text = f"{found['sign']}{found['ratio']:.2g} ×"
+    if found["ratio_low"] is not None:
+        text += f" [{found['ratio_low']:.2g}, {found['ratio_high']:.2g}]"
+    return text if found["shown"] else f"not shown ({text})"
 
-    target = f"that the paired run of {label(study, study['reference'])} ends with"
-    if name == "steps_to_goal":
-        target = f"of {points(study['goal'])} %"
-    caption = f"Steps to the {study['metric']} {target}: median, – where half never get there"
+
+def _steps_overall(study: Study) -> Table:
+    caption = (
+        f"Steps to the {study['metric']} that both runs of a pair come to, over all conditions, as "
+        f"a multiple of what {label(study, study['reference'])} needs [95 % interval]"
+    )
+    rows = [[Cell(label(study, told["arm"])), Cell(times(told))] for told in study["steps"]]
+    return Table(caption, ["arm", "steps"], rows)
+
+
+def _steps(study: Study, places: list[Condition]) -> Table:
+    caption = (
+        f"Steps to the {study['metric']} that both runs of a pair come to, as a multiple of what "
+        f"{label(study, study['reference'])} needs [95 % interval]"
+    )
+    others = [arm for arm in naming.arms(study) if arm != study["reference"]]
+    return _by_condition(study, caption, places, lambda g: Cell(times(g["steps"])), others)
+
+
+def _goal(study: Study, places: list[Condition]) -> Table:
+    def cell(group: Group) -> Cell:
+        if group["steps_to_goal"] is None:
+            return Cell("–")
+        beside = f" ({times(group['goal'])})" if group["goal"] else ""
+        return Cell(f"{group['steps_to_goal']:,.0f}{beside}")
+
+    caption = (
+        f"Steps to the {study['metric']} of {points(study['goal'])} %: median, – where half never "
+        f"get there; in brackets as a multiple of what {label(study, study['reference'])} needs "
+        "[95 % interval], where all pairs get there"
+    )
     return _by_condition(study, caption, places, cell, naming.arms(study))
+
+
+def _own_tasks(study: Study) -> Table:
+    rows = []
+    for arm in study["arms"]:
+        for told in arm.get("own_task") or ():
+            beaten = "yes" if told["beaten"] == told["runs"] else "NO"
+            beaten += f", in {told['beaten']} of {told['runs']} runs" if told["runs"] > 1 else ""
+            several = len(study["factors"]["encoder"]) > 1
+            name = label(study, arm["name"]) + (f", {told['encoder']}" if several else "")
+            numbers = [short_number(told[key]) for key in ("score", "constant")]
+            rows.append([Cell(name), Cell(told["number"]), *map(Cell, numbers), Cell(beaten)])
+    caption = (
+        "Each arm's own task: its score beside that of the best answer that ignores the picture"
+    )
+    return Table(caption, ["arm", "number", "score", "constant answer", "beaten"], rows)
 
 
 def _by_condition(

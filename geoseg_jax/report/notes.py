@@ -5,7 +5,7 @@ from typing import Any
 
 from geoseg_jax.report import naming
 from geoseg_jax.report.naming import Study
-from geoseg_jax.study.answer import label
+from geoseg_jax.study.answer import failures, label
 
 Group = Mapping[str, Any]
 
@@ -38,11 +38,10 @@ def of_score(group: Group) -> list[str]:
     if group["mean"] is None:
         return [f"none of {group['n_planned']} runs is done"]
     few = group["n"] < group["n_planned"]
-    same = group["n"] > 1 and group["std"] < 1e-9  # but for rounding
     return [
         group["warning"],
         f"{group['n']} of {group['n_planned']} runs are done" if few else "",
-        "all runs gave the very same number, as if the seed did nothing" if same else "",
+        "all runs gave the very same number, as if the seed did nothing" if group["same"] else "",
     ]
 
 
@@ -78,9 +77,13 @@ def of_overall(study: Study, result: Mapping[str, Any]) -> list[str]:
 
 
 def of_arm(study: Study, arm: str, encoder: str | None = None) -> list[str]:
-    """What must be known of any of an arm's scores, or of those with one encoder."""
+    """What must be known of any of an arm's scores, or of those with one encoder.
+
+    Whether its pre-training failed at its own task comes first.
+    """
     groups = _of_arm(study, arm)
-    return [g["warning"] for g in groups if encoder in (None, g["encoder"])]
+    failed = [f"{label(study, arm)} {text}" for text in failures(study, arm, encoder)]
+    return [*failed, *(g["warning"] for g in groups if encoder in (None, g["encoder"]))]
 
 
 def _of_arm(study: Study, arm: str) -> list[Group]:

@@ -1,4 +1,4 @@
-"""What a study found, in two sentences: what, and how sure."""
+"""What a study found, in a few sentences: a verdict, then what lies behind it, and how sure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,18 +9,20 @@ Found = Mapping[str, Any]
 
 
 def answer(study: Found) -> list[str]:
-    """Two sentences for the top of a report.
+    """Sentences for the top of a report.
 
-    The first tells which arm is best over all conditions, by how much, and how far ahead of the
-    next, the second how sure that is. Never more than the numbers allow: where the permutation
-    test can't reach significance with so many replicates, whatever came out, the second says so and
-    how many it would take.
+    First the verdict on the best arm, with one number, that of the table of arms; then one on each
+    contrast, and which of the arms named failed at their own task. Then the best arm's interval,
+    how far ahead of the next it is, and on which units arms were ranked where some lack runs; then
+    how sure that is. Never more than the numbers allow: where the permutation test can't reach
+    significance with so few units, that is said, and how many it takes.
 
     Args:
       study: what geoseg_jax.study.results.assemble gives, where None stands for no number.
 
     Returns:
-      [what, how sure].
+      [verdict, one for each contrast, ..., what, how sure]; without anything to compare [that,
+      progress].
     """
     standing = study["standing"]
     if not standing["arms"]:
@@ -29,9 +31,11 @@ def answer(study: Found) -> list[str]:
             "same labels and seed in every condition.",
             f"{_sentence(_progress(study) or 'All cells are done')}.",
         ]
-    compared = len(standing["arms"]) + len(standing["left_out"])
-    best = standing["arms"][0]
-    return [_what(study, best), _how_sure(study, best, compared)]
+    ranked = standing["arms"][0]
+    best = next(o for o in study["overall"] if o["arm"] == ranked["arm"])
+    said = [_headline(study, best), *(_contrast(study, c) for c in study["contrasts"])]
+    said += _failed(study, _named(study, best))
+    return [*said, _what(study, best, ranked), _how_sure(study, best)]
 
 
 def label(study: Found, name: str) -> str:
@@ -60,48 +64,96 @@ def probability(p: float | None) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.2g}"
 
 
-def _what(study: Found, best: Found) -> str:
-    name, reference, metric = label(study, best["arm"]), _label(study), study["metric"]
-    where, arms = _count(best["conditions"], "condition"), len(study["standing"]["arms"])
-    left_out = [label(study, other) for other in study["standing"]["left_out"]]
-    out = f"; not ranked, for want of runs: {', '.join(left_out)}" if left_out else ""
-    rank = f"; its mean is the highest of {'these' if out else 'all'} in {best['best']} of {where}"
-    rank = rank if best["conditions"] > 1 else ""
-    if best["difference"] > 0:
-        by = f"{points(best['difference'])} points of {metric} above {reference}"
-        name += f", the best of {arms} arms," if arms > 1 else ""
-        return f"{name} lies {by} on average{_interval(best)}{_lead(study)}{rank}{out}."
-    none = f"No {'ranked ' if out else ''}arm is"
-    by = points(-best["difference"])
-    lies = f"lies {by} points of {metric} below" if float(by) else "is level with it"
+def verdict_name(study: Found, verdict: str) -> str:
+    """A verdict for people: 'level within ±1.0 points' tells the bound."""
+    if verdict == "level":
+        return f"level within ±{points(study['bound'])}"
+    return verdict or "no runs"
+
+
+def of_encoders(study: Found) -> str:
+    """'of these encoders' where a study has but one of each arm; else '', or which arms have one.
+
+    A result of one pre-training is that of the pre-training, and may be another with a new seed.
+    """
+    counts = {arm: n for arm, n in study["encoders"].items() if n}
+    single = [arm for arm, n in counts.items() if n == 1]
+    if not single:
+        return ""
+    if len(single) == len(counts):
+        return "of these encoders"
+    names = " and ".join(label(study, arm) for arm in single)
     return (
-        f"{none} better than {reference} on average over {where}; the nearest, {name}, {lies}"
-        f"{_interval(best)}{out}."
+        f"of the one encoder of {names}" if len(single) == 1 else f"of one encoder each of {names}"
     )
 
 
-def _lead(study: Found) -> str:
-    """Before the next arm, which a best one among many may well owe to chance."""
-    lead = study["standing"]["lead"]
-    if lead is None or lead["difference"] is None:
-        return ""
-    text = f" and {points(lead['difference'])} above the next, {label(study, lead['next'])}"
-    return f"{text} ({_span(lead)})"
+def _headline(study: Found, best: Found) -> str:
+    """One verdict and one number."""
+    name, reference, metric = label(study, best["arm"]), _label(study), study["metric"]
+    alone = sum(o["units"] > 0 for o in study["overall"]) == 1
+    scope = of_encoders(study)
+    number = f"{points(best['difference'], True)} points of {metric}"
+    number += f" ({scope})" if scope else ""
+    if best["verdict"] == "better":
+        return f"{name} is better than {reference}: {number}."
+    if best["verdict"] == "level":
+        first = "" if alone else "The best arm is level: "
+        within = f"±{points(study['bound'])}"
+        return f"{first}{name} is level within {within} with {reference}: {number}."
+    if alone:
+        what = "is worse than" if best["verdict"] == "worse" else "is not shown to differ from"
+        return f"{name} {what} {reference}: {number}."
+    if best["verdict"] == "worse":
+        return f"No arm is better than {reference}; the nearest, {name}, is worse: {number}."
+    ahead = "the first" if best["difference"] > 0 else "the nearest"
+    return f"No arm is shown to be better than {reference}; {ahead} is {name}: {number}."
 
 
-def _how_sure(study: Found, best: Found, comparisons: int) -> str:
+def _what(study: Found, best: Found, ranked: Found) -> str:
+    """The interval of the headline's number, and where the arm stands among the others."""
+    over = _units(study, best["units"])
+    over += f" and {best['conditions']} conditions" if best["conditions"] > 1 else ""
+    if best["difference_low"] is None:
+        text = f"There is no interval over {over}{_by_training(best)}"
+    else:
+        text = f"The 95 % interval over {over} is {_ends(best)}{_by_training(best)}"
+    if best["pictures_low"] is not None:
+        drawn = f"{study['resampled']['count']} {study['resampled']['what']}"
+        text += f"; that over test pictures ({drawn} drawn anew, the same runs) is "
+        text += _ends(best, "pictures")
+    return f"{text}.{_rank(study, best, ranked)}"
+
+
+def _rank(study: Found, best: Found, ranked: Found) -> str:
+    """How far before the next arm, which a best one among many may well owe to chance."""
+    name, text = label(study, best["arm"]), ""
+    lead, arms = study["standing"]["lead"], len(study["standing"]["arms"])
+    if lead is not None and lead["difference"] is not None:
+        following, behind = label(study, lead["next"]), points(lead["difference"])
+        text = f" The next of {arms} arms, {following}, is {behind} points behind ({_span(lead)})"
+        if best["conditions"] > 1:
+            where = _count(best["conditions"], "condition")
+            text += f"; {name} has the highest mean in {ranked['best']} of {where}"
+        text += "."
+    if any(o["units"] != ranked["units"] for o in study["overall"]):
+        text += f" Arms are ranked on the {_units(study, ranked['units'])} that all of them have, "
+        text += f"where {name} is at {points(ranked['difference'], True)}; every number is of all "
+        text += "that its arm has."
+    left_out = [label(study, other) for other in study["standing"]["left_out"]]
+    return text + (f" Not ranked, for want of runs: {', '.join(left_out)}." if left_out else "")
+
+
+def _how_sure(study: Found, best: Found) -> str:
     """By the p corrected for all arms, which pays for choosing the best one afterwards."""
     units, level, reference = best["units"], 1 - statistics.LEVEL, study["reference"]
-    runs, arms = _count(units, study["unit"]), _count(comparisons, "arm")
-    if units == 0:
-        text = "nothing is known of chance"
-    elif best["p_corrected"] <= level:
-        p = _equals(best["p_corrected"])
-        of = "the choice of labels" if study["unit"] == "subset" else "seeds"
-        text = f"chance in {of} hardly does this: p {p} in the permutation test over {runs}, "
-        text += f"corrected for {arms}; each arm was pre-trained but once"
+    comparisons = sum(o["units"] > 0 for o in study["overall"])
+    runs, arms = _units(study, units), _count(comparisons, "arm")
+    p = _equals(best["p_corrected"]) if best["p_corrected"] is not None else ""
+    if best["p_corrected"] <= level:
+        text = f"chance in {_chance(study)} hardly does this: p {p} in the permutation test over "
+        text += f"{runs}, corrected for {arms}{_one_each(study)}"
     elif comparisons * best["p_smallest"] <= level:
-        p = _equals(best["p_corrected"])
         text = f"it may be chance: p {p} in the permutation test over {runs}, corrected for {arms}"
     else:
         needed = f"{statistics.pairs_needed(comparisons)} {study['unit']}s"
@@ -112,6 +164,82 @@ def _how_sure(study: Found, best: Found, comparisons: int) -> str:
     notes = [text, _progress(study), *_warned(study, [best["arm"], reference])]
     notes += [f"mind that {study['caution']}"] if study["caution"] else []
     return f"{_sentence('; '.join(filter(None, notes)))}."
+
+
+def _chance(study: Found) -> str:
+    """What varies between units."""
+    return {
+        "seed": "seeds",
+        "subset": "the choice of labels",
+        "pre-training": "pre-training",
+    }.get(study["unit"], "labels, seeds and pre-training")
+
+
+def _one_each(study: Found) -> str:
+    scope = of_encoders(study)
+    return f"; it speaks {scope}, and says nothing of another pre-training" if scope else ""
+
+
+def _contrast(study: Found, found: Found) -> str:
+    """'Depth is better than Classification: +3.1 points of mIoU.'"""
+    names = label(study, found["arm"]), label(study, found["other"])
+    if not found["units"]:
+        return f"{names[0]} and {names[1]} have no pair of runs to compare."
+    what = {
+        "better": "is better than",
+        "worse": "is worse than",
+        "level": f"is level within ±{points(study['bound'])} with",
+        "not shown": "is not shown to differ from",
+    }[found["verdict"]]
+    number = f"{points(found['difference'], True)} points of {study['metric']}"
+    return f"{names[0]} {what} {names[1]}: {number}."
+
+
+def _named(study: Found, best: Found) -> list[str]:
+    """The arms that the sentences name."""
+    lead = study["standing"]["lead"]
+    names = [best["arm"], *([lead["next"]] if lead else []), study["reference"]]
+    return list(
+        dict.fromkeys([*names, *(c[k] for c in study["contrasts"] for k in ("arm", "other"))])
+    )
+
+
+def _failed(study: Found, names: Sequence[str]) -> list[str]:
+    """One sentence for each of the arms that is no better at its own task than a constant."""
+    return [
+        f"Mind that {label(study, name)} {text}."
+        for name in names
+        for text in failures(study, name)
+    ]
+
+
+def failures(study: Found, name: str, encoder: str | None = None) -> list[str]:
+    """'did not beat the constant answer of its own task (AbsRel 0.39, constant 0.31)', if so.
+
+    Args:
+      encoder: an architecture, None for all.
+    """
+    own = [t for arm in study["arms"] if arm["name"] == name for t in arm.get("own_task") or ()]
+    texts = []
+    for told in own:
+        if told["beaten"] == told["runs"] or encoder not in (None, told["encoder"]):
+            continue
+        of = (
+            ""
+            if told["runs"] == 1
+            else f" in {told['runs'] - told['beaten']} of {told['runs']} runs"
+        )
+        score, constant = (short_number(told[key]) for key in ("score", "constant"))
+        texts.append(
+            f"did not beat the constant answer of its own task{of} "
+            f"({told['number']} {score}, constant {constant})"
+        )
+    return texts
+
+
+def short_number(value: float | None) -> str:
+    """Four digits that count; '–' where there is none."""
+    return "–" if value is None else f"{value:.4g}"
 
 
 def _warned(study: Found, arms: Sequence[str]) -> list[str]:
@@ -126,22 +254,23 @@ def _warned(study: Found, arms: Sequence[str]) -> list[str]:
     return said
 
 
-def _interval(best: Found) -> str:
-    """In brackets, with the parts of a mean over frozen and fine-tuned runs, which hides them."""
-    said = _span(best)
+def _by_training(best: Found) -> str:
+    """The parts of a mean over frozen and fine-tuned runs, which hides them."""
     parts = best["by_training"]
-    if len(parts) > 1:
-        said += "; " + ", ".join(f"{t.replace('_', '-')} {points(parts[t], True)}" for t in parts)
-    return f" ({said})"
+    each = (f"{name.replace('_', '-')} {points(parts[name], True)}" for name in parts)
+    return f" ({', '.join(each)})" if len(parts) > 1 else ""
 
 
 def _span(found: Found) -> str:
     """The interval of a difference."""
     if found["difference_low"] is None:
         return "one replicate, no interval"
-    low, high = points(found["difference_low"], True), points(found["difference_high"], True)
     crosses = found["difference_low"] <= 0 <= found["difference_high"]
-    return f"95 % interval {low} to {high}{', which holds 0' if crosses else ''}"
+    return f"95 % interval {_ends(found)}{', which holds 0' if crosses else ''}"
+
+
+def _ends(found: Found, name: str = "difference") -> str:
+    return " to ".join(points(found[f"{name}_{end}"], True) for end in ("low", "high"))
 
 
 def _progress(study: Found) -> str:
@@ -154,6 +283,10 @@ def _progress(study: Found) -> str:
 
 def _label(study: Found) -> str:
     return label(study, study["reference"])
+
+
+def _units(study: Found, number: int) -> str:
+    return _count(number, study["unit"])
 
 
 def _equals(p: float) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from geoseg_jax import settings
 from geoseg_jax.near_miss import did_you_mean
 from geoseg_jax.settings import ConfigError
+from geoseg_jax.study import metrics
 
 CONDITION = ("labels", "training", "decoder", "resolution", "encoder")
 FACTORS = ("arm", *CONDITION, "subset", "seed", "pretraining_seed")
@@ -61,10 +62,37 @@ def check(study: Mapping[str, Any]) -> None:
             f"config.spread={spread!r} must be the expected standard deviation of paired "
             "differences, as 0.02 for two points, or 0.0 where it isn't known"
         )
+    _check_comparisons(study, names)
     _check_budget(study["budget"])
     _check_factors(study["factors"])
     if study.get("sweep"):
         _check_sweep(study["sweep"], study["factors"])
+
+
+def _check_comparisons(study: Mapping[str, Any], names: list[str]) -> None:
+    metric, bound = study.get("metric", "miou"), study.get("equivalence", 0.0)
+    if not metrics.known(metric):
+        raise ConfigError(
+            f"config.metric={metric!r} is no score of segmentation"
+            f"{did_you_mean(metric, metrics.NAMES)}; known are {', '.join(metrics.NAMES)}, "
+            "iou/CLASS and category_iou/CATEGORY"
+        )
+    if not (isinstance(bound, float) and 0 <= bound < 1):
+        raise ConfigError(
+            f"config.equivalence={bound!r} must be a difference of the metric below 1, as 0.01 for "
+            "one point, or 0.0 for none"
+        )
+    seen = set()
+    for pair in study.get("contrasts", ()):
+        if not isinstance(pair, tuple | list) or len(pair) != 2 or pair[0] == pair[1]:
+            raise ConfigError(f"config.contrasts holds {pair!r}, which is no pair of two arms")
+        for name in pair:
+            if name not in names:
+                hint = did_you_mean(name, names)
+                raise ConfigError(f"config.contrasts names {name!r}, which is no arm{hint}")
+        if frozenset(pair) in seen:
+            raise ConfigError(f"config.contrasts has {tuple(pair)!r} twice")
+        seen.add(frozenset(pair))
 
 
 def _check_budget(budget: Mapping[str, Any]) -> None:

@@ -10,26 +10,25 @@ from typing import Any
 from geoseg_jax import manifest
 from geoseg_jax.data import leakage, reads
 from geoseg_jax.data.source import DataError
-from geoseg_jax.study import records
+from geoseg_jax.study import metrics, records
 from geoseg_jax.study.check import FACTORS
 from geoseg_jax.study.plan import Cell, Plan
 
-# Of eval.json, what the study compares by, and what it tells beside it.
-METRIC = "miou"
-_METRICS = (METRIC, "pixel_accuracy", "mean_accuracy", "frequency_weighted_iou")
-_CLASS = "iou/"
 
-
-def rows(plan: Plan, reference: str) -> list[dict[str, Any]]:
+def rows(plan: Plan, reference: str, metric: str = "miou") -> list[dict[str, Any]]:
     """For each cell: its id, factors, status, metrics (nan where there is none), seconds, error,
-    warning, revision (of the code), curve, the (step, miou) of each evaluation, and, where done,
-    labelled, the number of pictures that it was trained on, and judged, the hash of the data that
-    it was judged on.
+    warning, revision (of the code), curve, the (step, metric) of each evaluation, start, what it
+    started from, and, where done, labelled, the number of pictures that it was trained on, and
+    judged, the hash of the data that it was judged on.
 
     Args:
       reference: the arm whose runs others are paired with; a run by other code is warned of.
+      metric: what the study compares by.
+
+    Raises:
+      ValueError: for a finished run that has no such metric.
     """
-    found = [_row(cell) for cell in plan.cells]
+    found = [_row(cell, metric) for cell in plan.cells]
     beside = {_pair(row): row["revision"] for row in found if row["arm"] == reference}
     for row in found:
         other = beside.get(_pair(row), "")
@@ -44,21 +43,24 @@ def _pair(row: Mapping[str, Any]) -> tuple:
     return tuple(row[name] for name in FACTORS if name != "arm")
 
 
-def _row(cell: Cell) -> dict[str, Any]:
+def _row(cell: Cell, metric: str) -> dict[str, Any]:
     record = records.read(cell.workdir)
     row: dict[str, Any] = {"cell": cell.id, **cell.factors, "status": "missing"}
-    row |= {name: math.nan for name in (*_METRICS, "seconds")}
+    row |= {name: math.nan for name in (*metrics.ALWAYS, metric, "seconds")}
     row |= {"error": "", "warning": "", "revision": ""}
+    row["start"] = cell.pretraining or str(cell.config.get("init_from") or "")
     if record is None:
         return row | {"curve": []}
     row |= {"status": record.state, "seconds": record.seconds, "error": record.error}
     found = manifest.read_json(cell.workdir / "eval.json") if record.state == records.DONE else None
     if found:
-        row |= {k: _number(found.get(k)) for k in _METRICS}
-        row |= {k: _number(v) for k, v in found.items() if k.startswith(_CLASS)}
+        if metric not in found:
+            raise ValueError(metrics.missing(metric, found, f"{cell.workdir / 'eval.json'}"))
+        row |= {k: _number(v) for k, v in found.items() if k in metrics.NAMES or k == metric}
+        row |= {k: _number(v) for k, v in found.items() if k.startswith(metrics.CLASS)}
         row["warning"] = leakage_warning(cell.workdir)
         row |= _papers(cell.workdir)
-    return row | {"curve": curve(cell.workdir)}
+    return row | {"curve": curve(cell.workdir, metric)}
 
 
 def _papers(workdir: pathlib.Path) -> dict[str, Any]:
@@ -121,8 +123,8 @@ def _seen(shared: leakage.Shared) -> list[str]:
     return [f"{n} {what}{'' if n == 1 else 's'}" for n, what in counts if n]
 
 
-def curve(workdir: pathlib.Path) -> list[tuple[int, float]]:
-    """(step, miou) of every evaluation of a run, from its metrics.jsonl."""
+def curve(workdir: pathlib.Path, metric: str) -> list[tuple[int, float]]:
+    """(step, metric) of every evaluation of a run, from its metrics.jsonl."""
     path = workdir / "metrics.jsonl"
     if not path.exists():
         return []
@@ -132,8 +134,8 @@ def curve(workdir: pathlib.Path) -> list[tuple[int, float]]:
             values = json.loads(line)
         except ValueError:  # the last one, of a run that was killed while writing it
             continue
-        if METRIC in values and values[METRIC] is not None:
-            found[int(values["step"])] = float(values[METRIC])
+        if values.get(metric) is not None:
+            found[int(values["step"])] = float(values[metric])
     return sorted(found.items())
 
 

@@ -9,23 +9,15 @@ from typing import Any
 
 from geoseg_jax import atomic
 from geoseg_jax.near_miss import did_you_mean
-from geoseg_jax.study import comparisons
+from geoseg_jax.study import comparisons, metrics, needs, units
 from geoseg_jax.study.answer import answer
-from geoseg_jax.study.comparisons import FACTORS, Row
+from geoseg_jax.study.units import CONDITION, FACTORS, REPLICATE, Row
 
-METRIC_NAMES = {
-    "miou": "mIoU",
-    "miou_all_classes": "mIoU over all classes",
-    "pixel_accuracy": "pixel accuracy",
-    "mean_accuracy": "mean accuracy",
-    "frequency_weighted_iou": "frequency-weighted IoU",
-    "category_miou": "category mIoU",
-}
 STATUS = ("done", "failed", "missing")
-_WHOLE = ("labels", "subset", "seed")
+_WHOLE = ("labels", *REPLICATE)
 _TEXT = ("cell", "arm", "training", "decoder", "resolution", "encoder", "status")
 _LAST_TEXT = ("revision", "warning", "error")
-_NOT_IN_FILE = ("curve", "command", "labelled", "judged")
+_NOT_IN_FILE = ("curve", "command", "labelled", "judged", "start")
 # What a study has beside its rows, and what stands there if nothing is given.
 ABOUT = {
     **{"title": "", "question": "", "arms": [], "panels": [], "features": {}, "budget": ""},
@@ -77,7 +69,14 @@ def read_csv(path: str | os.PathLike) -> list[dict[str, Any]]:
 
 
 def assemble(
-    rows: Sequence[Row], reference: str, metric: str = "miou", **about: Any
+    rows: Sequence[Row],
+    reference: str,
+    metric: str = "miou",
+    *,
+    contrasts: Sequence[tuple[str, str]] = (),
+    bound: float = 0.0,
+    resampled: Any = None,
+    **about: Any,
 ) -> dict[str, Any]:
     """Everything that a study found, for geoseg_jax.report; JSON can hold it.
 
@@ -85,13 +84,19 @@ def assemble(
       rows: one of each cell, done or not, in the order that they are to be shown in.
       reference: the arm that the others are compared with.
       metric: what they are compared by; higher is better.
+      contrasts: pairs of arms that are compared beside that.
+      bound: arms that differ by less are level; 0 for none.
+      resampled: a geoseg_jax.study.pictures.Resampled of the cells, where there is one.
       **about: of ABOUT what there is.
 
     Returns:
       ABOUT, and 'metric' (for people), 'metric_key', 'reference', 'factors' (values of each),
-      'unit' ('subset' or 'seed'), 'rows', 'groups', 'overall', 'standing', 'efficiency',
-      'class_gains' (see geoseg_jax.study.comparisons), 'caution' (what all groups are warned of,
-      which then no single one says), 'classes' and 'answer', two sentences. None stands for nan.
+      'unit' (what intervals count, for people), 'crossed' (whether all units share the subsets),
+      'encoders' (arm -> how many), 'bound', 'resampled' ('count' and 'what' was drawn, or None),
+      'rows', 'groups' (see comparisons, with 'steps', 'goal' and 'steps_to_goal' of needs.steps),
+      'overall', 'contrasts', 'standing', 'class_gains' (see comparisons), 'efficiency' (see
+      needs.labels), 'steps' (see needs.steps_overall), 'caution' (what all groups are warned of,
+      which then no single one says), 'classes' and 'answer', sentences. None stands for nan.
 
     Raises:
       ValueError: for a name that ABOUT doesn't have, and as comparisons.groups.
@@ -100,30 +105,44 @@ def assemble(
         if name not in ABOUT:
             raise ValueError(f"{name}= is nothing of a study{did_you_mean(name, ABOUT)}")
     classes = dict.fromkeys(k[4:] for row in rows for k in row if k.startswith("iou/"))
-    groups = comparisons.groups(rows, reference, metric, about.get("goal"))
-    overall = comparisons.overall(rows, reference, metric)
     study = ABOUT | about
     study["arms"] = [dict(arm) for arm in study["arms"]]
+    groups = _groups(rows, reference, metric, about.get("goal"))
     caution = _caution(groups)
     for group in groups:
         group["warning"] = _without(group["warning"], caution)
+    independent = units.units(rows)
+    drawn = resampled and {"count": resampled.count, "what": resampled.what}
     study |= {
-        "metric": METRIC_NAMES.get(metric, metric),
+        "metric": metrics.name(metric),
         "metric_key": metric,
         "reference": reference,
-        "factors": {name: _values(rows, name) for name in comparisons.CONDITION},
-        "unit": comparisons.unit(rows),
+        "factors": {name: _values(rows, name) for name in CONDITION},
+        "unit": independent.name,
+        "crossed": independent.crossed,
+        "encoders": units.encoders(rows),
+        "bound": bound,
+        "resampled": drawn,
         "rows": [dict(row) for row in rows],
         "groups": groups,
-        "overall": overall,
+        "overall": comparisons.overall(rows, reference, metric, bound, resampled),
+        "contrasts": comparisons.contrasts(rows, contrasts, metric, bound, resampled),
         "standing": comparisons.standing(rows, reference, metric),
-        "efficiency": comparisons.efficiency(rows, reference, metric),
+        "efficiency": needs.labels(rows, reference, metric),
+        "steps": needs.steps_overall(rows, reference, metric),
         "caution": caution,
         "classes": list(classes),
         "class_gains": comparisons.class_gains(rows, reference, list(classes)),
     }
     study = plain(study)
     return study | {"answer": answer(study)}
+
+
+def _groups(rows, reference: str, metric: str, goal: float | None) -> list[dict[str, Any]]:
+    """With what each needs of steps."""
+    steps = needs.steps(rows, reference, metric, goal)
+    found = comparisons.groups(rows, reference, metric)
+    return [g | steps[units.condition(g), g["arm"]] for g in found]
 
 
 def plain(value: Any) -> Any:

@@ -20,17 +20,20 @@ studentised one (`bootstrap_interval`), which doesn't need normal noise and is n
 mislead.
 """
 
+import functools
 import math
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.optimize
 import scipy.stats
 
 LEVEL = 0.95
 EXACT_PAIRS = 14  # up to here all 2^n signs are tried
 BOOTSTRAP_PAIRS = 4  # of fewer, resamples without spread are more than a tail
 RESAMPLES = 9999
+DRAWN_LEAST = 5  # pictures or recordings, of which a bootstrap tells anything
 
 
 class Summary(NamedTuple):
@@ -197,62 +200,136 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected.tolist()
 
 
-def steps_to_reach(curve: Iterable[tuple[float, float]], target: float) -> float | None:
-    """The step at which a learning curve first reaches a score, by a line between evaluations.
+def level_p(differences: Iterable[float], bound: float) -> float:
+    """p of equivalence: that the mean lies within -bound to bound, by two one-sided t tests.
 
-    Where the first evaluation has it already, that step: it may have been reached earlier.
-
-    Args:
-      curve: (step, score) in any order; scores that are nan are passed over.
-      target: the score to reach.
-
-    Returns:
-      A step, rarely a whole number; None where it is never reached, or the target is nan.
-    """
-    points = sorted((float(s), float(v)) for s, v in curve if not math.isnan(v))
-    before = None
-    for step, score in points:
-        if score >= target:
-            if before is None:
-                return step
-            share = (target - before[1]) / (score - before[1])
-            return before[0] + share * (step - before[0])
-        before = step, score
-    return None
-
-
-class Needed(NamedTuple):
-    """How many labelled pictures a score takes. at_most: the smallest number tried had it."""
-
-    labels: float | None
-    at_most: bool = False
-
-
-def labels_to_reach(labels: Sequence[float], means: Sequence[float], target: float) -> Needed:
-    """How many labelled pictures reach a score, by a line over log2(labels).
+    Schuirmann (1987). The larger of the two p: that of "the mean is -bound or less" and that of "it
+    is bound or more". It is 0.05 or less just where the 90 % Student interval lies within the
+    bound, which has to be set before the result is known. That an arm's difference is not
+    significant shows no such thing.
 
     Args:
-      labels: numbers of labelled pictures from 1 on, in any order, each once.
-      means: the mean score with each; nan where there is none, which is passed over.
-      target: the score to reach.
+      differences: [n] arm minus the other.
+      bound: above 0, in the units of the differences.
 
     Returns:
-      The smallest number of labels at which the line has the target. Where the smallest number
-      tried has it, that number with at_most True; Needed(None) where none has it.
+      p in [0, 1]; nan for n < 2.
 
     Raises:
-      ValueError: for labels below 1 or given twice, or lengths that differ.
+      ValueError: for a value that is not finite, or a bound that is not above 0.
     """
-    if len(labels) != len(means) or len(set(labels)) != len(labels):
-        raise ValueError(f"each number of labels once with its score, got {labels} and {means}")
-    if any(count < 1 for count in labels):
-        raise ValueError(f"labels must be counts from 1 on ('all' as its count), got {labels}")
-    logs = [math.log2(count) for count in labels]
-    reached = steps_to_reach(zip(logs, means, strict=True), target)
-    if reached is None:
-        return Needed(None)
-    tried = [log for log, mean in zip(logs, means, strict=True) if not math.isnan(mean)]
-    return Needed(2.0**reached, reached == min(tried))
+    x = _checked(differences)
+    if not 0 < bound < math.inf:
+        raise ValueError(f"a bound must be above 0, got {bound}")
+    if x.size < 2:
+        return math.nan
+    error = _std(x) / math.sqrt(x.size)
+    if _spreadless(error, x):
+        return 0.0 if abs(x.mean()) < bound else 1.0
+    return float(scipy.stats.t.sf((bound - abs(x.mean())) / error, x.size - 1))
+
+
+def residual_stds(scores: Mapping[Any, Mapping[Any, float]]) -> dict[Any, float]:
+    """The spread of each arm's scores, without what all arms share by subset and seed.
+
+    A hard subset is hard for all arms, and is no part of what a paired comparison is uncertain by.
+    So a score is taken as the sum of its arm's and its replicate's effect, by least squares, and
+    the spread is that of the residuals, over their degrees of freedom (1 less the leverage of
+    each). Where all arms scatter alike it is unbiased, with runs missing too. A single arm keeps
+    its whole spread.
+
+    Args:
+      scores: arm -> replicate -> score.
+
+    Returns:
+      Arm -> standard deviation; nan where no residual is left.
+    """
+    if sum(map(bool, scores.values())) < 2:
+        return {arm: _std(np.array(list(of.values()))) for arm, of in scores.items()}
+    places = [(arm, replicate) for arm, of in scores.items() for replicate in of]
+    effects = [("arm", arm) for arm in scores] + [
+        ("replicate", r) for r in dict.fromkeys(r for _, r in places)
+    ]
+    design = np.array(
+        [[("arm", a) == e or ("replicate", r) == e for e in effects] for a, r in places]
+    )
+    hat = design @ np.linalg.pinv(design.astype(float))
+    values = np.array([scores[arm][replicate] for arm, replicate in places])
+    residuals, freedom = values - hat @ values, 1 - np.diag(hat)
+    found = {}
+    for arm in scores:
+        own = np.array([a == arm for a, _ in places])
+        left = float(freedom[own].sum())
+        known = left > 1e-9
+        found[arm] = math.sqrt(float((residuals[own] ** 2).sum()) / left) if known else math.nan
+    return found
+
+
+def resampled_interval(
+    middle: float, resamples: np.ndarray, count: int, level: float = LEVEL
+) -> tuple[float, float]:
+    """An interval from a bootstrap: middle -+ t(level, count - 1) times its standard error.
+
+    For what is no mean of independent numbers, as a difference of mIoU over pictures. A bootstrap's
+    spread is too small by sqrt((count - 1) / count), which is put right, and Student's quantile
+    pays for few pictures.
+
+    Args:
+      middle: the number itself.
+      resamples: [R] the number of each resample; those that are nan are passed over.
+      count: of what was drawn with replacement, as pictures or recordings.
+
+    Returns:
+      The lower and the upper bound; (nan, nan) for fewer than DRAWN_LEAST.
+    """
+    known = resamples[np.isfinite(resamples)]
+    if count < DRAWN_LEAST or known.size < 2:
+        _check_level(level)
+        return math.nan, math.nan
+    error = float(known.std(ddof=1)) * math.sqrt(count / (count - 1))
+    half = _quantile(level, count - 1) * error
+    return middle - half, middle + half
+
+
+def rising(curve: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The nearest curve that never falls, by squares: isotonic regression (Barlow et al., 1972).
+
+    Args:
+      curve: (place, score) in any order; scores that are nan are passed over.
+
+    Returns:
+      The same places in order, each with its fitted score.
+    """
+    points = sorted((float(x), float(y)) for x, y in curve if not math.isnan(y))
+    if not points:
+        return []
+    fitted = scipy.optimize.isotonic_regression([y for _, y in points]).x
+    return [(x, float(y)) for (x, _), y in zip(points, fitted, strict=True)]
+
+
+def reached(curve: Sequence[tuple[float, float]], target: float) -> float | None:
+    """Where a rising curve comes to a score, by a line between its places.
+
+    Of a noisy curve the first place above a score comes too early: it is the luckiest of many. Of
+    `rising` it doesn't.
+
+    Args:
+      curve: as `rising` gives.
+      target: the score to reach.
+
+    Returns:
+      A place; the first where that has it already, though it may have been reached before; None
+      where it is never reached, or the target is nan.
+    """
+    before = None
+    for place, score in curve:
+        if score >= target:
+            if before is None:
+                return place
+            share = (target - before[1]) / (score - before[1])
+            return before[0] + share * (place - before[0])
+        before = place, score
+    return None
 
 
 def _checked(values: Iterable[float]) -> np.ndarray:
@@ -267,6 +344,7 @@ def _check_level(level: float) -> None:
         raise ValueError(f"level must lie within (0, 1), as 0.95, got {level}")
 
 
+@functools.cache
 def _quantile(level: float, freedom: int) -> float:
     _check_level(level)
     return float(scipy.stats.t.ppf((1 + level) / 2, freedom))

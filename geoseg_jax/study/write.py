@@ -7,7 +7,18 @@ from typing import Any
 
 from geoseg_jax import atomic, manifest
 from geoseg_jax.report import figures, page, tables
-from geoseg_jax.study import budget, gather, inside, panels, plan, records, results, sweep
+from geoseg_jax.study import (
+    budget,
+    gather,
+    inside,
+    own_task,
+    panels,
+    pictures,
+    plan,
+    records,
+    results,
+    sweep,
+)
 from geoseg_jax.study.budget import Cost
 from geoseg_jax.study.plan import Cell, Plan, Pretraining
 
@@ -29,7 +40,8 @@ def report(
       costs: of each job, by its id.
       command: that made the study, for whoever wants to make it again.
     """
-    rows = gather.rows(made, study["reference"])
+    metric = study.get("metric", "miou")
+    rows = gather.rows(made, study["reference"], metric)
     for row, cell in zip(rows, made.cells, strict=True):
         row["command"] = plan.command("geoseg_jax.main", cell.argument, cell.config, cell.workdir)
     versions, hardware = gather.machines(made)
@@ -40,7 +52,10 @@ def report(
     found = results.assemble(
         rows,
         study["reference"],
-        gather.METRIC,
+        metric,
+        contrasts=_contrasts(study, made),
+        bound=study.get("equivalence", 0.0),
+        resampled=pictures.resample({cell.id: cell.workdir for cell in made.cells}, metric),
         title=study["title"],
         question=study["question"],
         arms=[_arm(arm, made, costs) for arm in plan.arms_of(study).values()],
@@ -75,6 +90,12 @@ def _features(study, made: Plan, lines: list[str]) -> dict[str, Any]:
     except Exception as error:  # out of memory, data gone: the numbers are there all the same
         lines.append(f"no look inside the encoders: {type(error).__name__}: {error}")
         return {}
+
+
+def _contrasts(study: Mapping[str, Any], made: Plan) -> list[tuple[str, str]]:
+    """Those of arms that were not left out."""
+    there = {cell.factors["arm"] for cell in made.cells}
+    return [tuple(pair) for pair in study.get("contrasts", ()) if there.issuperset(pair)]
 
 
 def _guard(study: Mapping[str, Any], made: Plan) -> str:
@@ -114,6 +135,7 @@ def _arm(arm, made: Plan, costs) -> dict[str, Any]:
             plan.command("geoseg_jax.main", job.argument, job.config, job.workdir) for job in jobs
         ),
         "spent": [{"encoder": e} | _spent(chains.get(e, ()), costs, known) for e in encoders],
+        "own_task": own_task.scores(own),
         "ancestors": _ancestors(arm, own, made),
     }
 

@@ -9,7 +9,10 @@ Batch = dict[str, jax.Array]
 # {'params': {part: ...}, 'batch_stats': {part: ...}}; parts: encoder, decoder, head, pose, flow.
 Variables = dict[str, Any]
 # Additive: sums over examples and their counts, never means, so that any batching gives the same.
+# Names that begin with EACH are not added: they hold a row for each example, [B, ...], and the rows
+# of all batches are kept, one under the other.
 Sums = dict[str, jax.Array]
+EACH = "each/"
 
 
 class Aux(NamedTuple):

@@ -12,7 +12,7 @@ from geoseg_jax.models import deeplab, resnet
 from geoseg_jax.models.segmentation import SegmentationNet
 from geoseg_jax.ops import confusion, cross_entropy, sampling
 from geoseg_jax.tasks import label_pictures
-from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, Variables
+from geoseg_jax.tasks.base import EACH, Aux, Batch, Sums, Task, Variables
 from geoseg_jax.tasks.examples import unit
 from geoseg_jax.tasks.inference import class_scores
 from geoseg_jax.tasks.jitter import jitter_views
@@ -82,6 +82,9 @@ class _Segmentation:
         sums: Sums = {
             "confusion": jnp.sum(matrices[:, :classes], axis=0),
             "images": jnp.sum(mask, dtype=jnp.int32),
+            # Of every picture by itself, padding marked: geoseg_jax.judged keeps them.
+            f"{EACH}confusion": matrices[:, :classes],
+            f"{EACH}id": jnp.where(mask, batch["id"], -1),
         }
         if table.paper_classes:
             sums |= confusion.paper_sums(matrices, mask, table.paper_classes, self.unlabelled)

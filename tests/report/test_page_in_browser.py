@@ -2,8 +2,11 @@
 
 import itertools
 import json
+import math
 import re
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from geoseg_jax.report import findings, page
@@ -48,7 +51,8 @@ def test_it_opens_with_every_section(opened):
     )
     assert sections[:5] == ["overall", "glance", "labels", "comparisons", "efficiency"]
     assert sections[5] == "learning"
-    assert sections[6:] == ["classes", "panels", "cka", "pca", "arms", "unfinished", "repeat"]
+    last = ["classes", "panels", "cka", "pca", "own", "arms", "unfinished", "repeat"]
+    assert sections[6:] == last
     box = opened.run("document.querySelector('.answer').getBoundingClientRect().bottom")
     assert box < 450
     assert "190 runs, 2 more failed or missing" in words(opened, "#facts")[0]
@@ -110,8 +114,11 @@ def test_over_all_conditions(opened):
         assert text.startswith(label)
         assert f"{numbers[0]} ({numbers[1]} to {numbers[2]})" in text
         low = result["bootstrap_low"]
-        assert ("no interval" if low is None else f"{shown(low, True)} to ") in text
-        assert text.endswith(f"{result['ahead']} of 6")
+        assert text.endswith(
+            "no interval" if low is None else shown(result["bootstrap_high"], True)
+        )
+        assert f" not shown {numbers[0]} " in text
+        assert f" {result['ahead']} of 6 " in text
 
 
 def test_all_labels_stand_at_the_end(chromium, tmp_path):
@@ -130,11 +137,75 @@ def test_all_labels_stand_at_the_end(chromium, tmp_path):
         "[...document.querySelectorAll('#labels .tick.middle')].map((t) => t.textContent)"
     )
     assert ticks == ["8", "16", "all"] * 2
-    ticks = chromium.run(
-        "[...document.querySelectorAll('#efficiency .tick.middle')].map((t) => t.textContent)"
-    )
-    assert ticks == ["8", "16"] * 2
     assert "encoder vit_s16" in words(chromium, "#repeat")[0]
+
+
+def rich() -> dict:
+    """Replicates with pre-trainings of their own, contrasts, a bound, and test pictures drawn."""
+    made = made_up.study(arms=4, replicates=9, pictures=False)
+    rows = [
+        {k: math.nan if v is None else v for k, v in row.items()}
+        | {"subset": row["seed"], "pretraining_seed": row["seed"]}
+        for row in made["rows"]
+    ]
+    draws = np.random.default_rng(0).normal(0, 0.02, (len(rows), 99))
+    scores = {row["cell"]: draw for row, draw in zip(rows, draws, strict=True)}
+    return results.assemble(
+        rows,
+        "random",
+        arms=made["arms"],
+        contrasts=[("depth_mono", "reconstruction"), ("classification", "depth_mono")],
+        bound=0.04,
+        resampled=SimpleNamespace(scores=scores, count=64, what="pictures"),
+    )
+
+
+def test_verdicts_contrasts_and_what_is_needed(chromium, tmp_path):
+    """Every verdict with one number; what isn't shown is not claimed."""
+    study, path = rich(), tmp_path / "rich.html"
+    path.write_text(page.render(study), encoding="utf-8")
+    chromium.open(path)
+    assert chromium.errors == []
+    assert " replicates and 6 conditions is " in words(chromium, ".answer")[0]
+    steps = [f"{made_up.ARMS[told['arm']][0]} {told['sign']}" for told in study["steps"]]
+    about = words(chromium, "#learning .about")[0]
+    for told, text in zip(study["steps"], steps, strict=True):
+        assert (text in about) == told["shown"]
+    assert "one over 64 test pictures drawn anew" in words(chromium, "#overall .about")[0]
+    heads = ["Verdict", "Test pictures", "p, corrected", "p, level", "Ahead in", "Bootstrap"]
+    assert [h for h in words(chromium, "#overall thead th")[1:] if "Diff" not in h] == heads
+    named = {"better": "better", "worse": "worse", "level": "level within ±4.0"}
+    named |= {"not shown": "not shown"}
+    for section, found in (("overall", study["overall"]), ("contrasts", study["contrasts"])):
+        told = words(chromium, f"#{section} .verdict")
+        order = found
+        if section == "overall":
+            order = sorted(found, key=lambda o: -o["difference"])
+        assert told == [named[o["verdict"]] for o in order]
+        texts = [" ".join(row.split()) for row in words(chromium, f"#{section} tbody tr")]
+        for text, o in zip(texts, order, strict=True):
+            ends = [shown(o[f"pictures_{end}"], True) for end in ("low", "high")]
+            assert " to ".join(ends) in text
+    assert {o["verdict"] for o in study["overall"]} == {"better", "level"}
+    assert words(chromium, "#contrasts tbody th")[0].startswith("Depth, mono")
+    assert words(chromium, "#contrasts tbody th")[0].endswith("− Reconstruction")
+    efficient = {e["ratio"]: e for e in study["efficiency"]}
+    values = words(chromium, "#efficiency .value")
+    texts = chromium.run(
+        "[...document.querySelectorAll('#efficiency .value')].map((t) => t.textContent)"
+    )
+    order = sorted(efficient.values(), key=lambda e: (e["training"] == "frozen", e["ratio"]))
+    assert len(values) == len(order) == 6
+    for text, told in zip(texts, order, strict=True):
+        assert text.endswith(" ×") if told["shown"] else text == "not shown"
+    assert {bool(e["shown"]) for e in order} == {True, False}
+    rows = [" ".join(row.split()) for row in words(chromium, "#own tbody tr")]
+    assert rows[-1] == "Depth, mono AbsRel 0.3128 0.307 no"
+    assert words(chromium, "#own .bad") == ["no"]
+    notes = words(chromium, "#overall .notes li")
+    assert any(note.startswith("Depth, mono did not beat the constant answer") for note in notes)
+    chromium.resize(390)
+    assert chromium.run("document.documentElement.scrollWidth") == 390
 
 
 def test_filters_by_mouse_and_keyboard(opened):

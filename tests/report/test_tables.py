@@ -1,7 +1,9 @@
 """What readers see of made-up studies, as text that a Markdown reader takes apart again."""
 
 import re
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from geoseg_jax.report import tables
@@ -38,40 +40,47 @@ def by_hand() -> dict:
 
 def test_the_markdown_by_hand():
     text = tables.markdown(by_hand())
-    assert text.startswith("# By hand\n\nDepth lies ")
-    scores, differences, overall, *_ = parsed(text)
-    assert scores["random (reference)"] == {"8 labels": "40.0 ± 2.0", "16 labels": "40.0 ± 2.8 [a]"}
+    assert text.startswith("# By hand\n\nDepth is not shown to differ from random: +5.0 points ")
+    overall, scores, differences, *_ = parsed(text)
+    # Of differences 3, 1 and 5 the deviation is 2, which two arms share: over the square root of 2.
+    # With 16 labels one pair is left, and so no residual.
+    assert scores["random (reference)"] == {"8 labels": "40.0 ± 1.4", "16 labels": "40.0 [c]"}
     assert scores["Depth"] == {
-        "8 labels": "**43.0 ± 0.0** [b, c]",
-        "16 labels": "**43.0 ± 0.0** [a, b, c]",
+        "8 labels": "**43.0 ± 1.4** [a, d]",
+        "16 labels": "**43.0** [a, c, d]",
     }
-    assert differences["Depth"]["8 labels"] == "+3.0 [−2.0, +8.0], p 0.5 [b]"
-    assert differences["Depth"]["16 labels"] == "+5.0, p 1 [b, d]"
+    assert differences["Depth"]["8 labels"] == "+3.0 [−2.0, +8.0], p 0.5 [a]"
+    assert differences["Depth"]["16 labels"] == "+5.0, p 1 [a, e]"
     assert "random (reference)" not in differences
-    assert overall["Depth [b, e]"]["ahead in"] == "2 of 2"
+    told = overall["Depth [a, b]"]
+    assert (told["verdict"], told["difference"], told["ahead in"]) == (
+        "not shown",
+        "+5.0",
+        "2 of 2",
+    )
     notes = dict(re.findall(r"^- \[(\w)\] (.*)$", text, re.MULTILINE))
     assert notes == {
-        "a": "2 of 3 runs are done",
-        "b": "has seen 3 test drives",
-        "c": "all runs gave the very same number, as if the seed did nothing",
-        "d": "1 of 3 pairs: the others lack a side",
-        "e": "1 of 3 seeds: the others lack a pair in some condition",
+        "a": "has seen 3 test drives",
+        "b": "1 of 3 seeds: the others lack a pair in some condition",
+        "c": "2 of 3 runs are done",
+        "d": "all runs gave the very same number, as if the seed did nothing",
+        "e": "1 of 3 pairs: the others lack a side",
     }
 
 
 def test_a_difference_tells_what_its_other_side_has_seen():
     rows = [row("random", 0.4, warning="seen"), row("depth", 0.5)]
     text = tables.markdown(results.assemble(rows, "random"))
-    scores, differences, overall, *_ = parsed(text)
+    overall, scores, differences, *_ = parsed(text)
     assert scores["depth"]["mIoU"] == "**50.0**"
-    assert differences["depth"]["mIoU"].endswith("[b]")
-    assert "depth [b]" in overall
-    assert "- [b] random: seen" in text
+    assert differences["depth"]["mIoU"].endswith("[a]")
+    assert "depth [a]" in overall
+    assert "- [a] random: seen" in text
 
 
 def test_the_reader_is_told_what_cannot_be_found():
     text = tables.markdown(by_hand())
-    assert "one pre-training of each arm" in text
+    assert "They speak of this one subset of labels, of these encoders and of these test" in text
     assert "no single comparison can be significant by this test" in text
     many = made_up.study({"random": 0.0, "depth": 0.1}, seeds=8)
     assert "no single comparison" not in tables.markdown(results.assemble(many, "random"))
@@ -84,9 +93,9 @@ def test_what_intervals_speak_of():
         rows = made_up.study({"random": 0.0, "depth": 0.1}, **made)
         return tables.markdown(results.assemble(rows, "random", arms=list(arms), budget=budget))
 
-    assert "speak of this one subset of labels, of these test pictures" in told()
-    assert "subsets were, of these seeds, which all subsets share, of these" in told(subsets=3)
-    assert "subsets were, of these test pictures" in told(subsets=3, seeds=1)
+    assert "speak of this one subset of labels, of these encoders and of these test" in told()
+    assert "subsets were, of these seeds, which all subsets share, of these enc" in told(subsets=3)
+    assert "subsets were, of these encoders and of these test" in told(subsets=3, seeds=1)
     assert "(with all labels, of the chance in training)" in told(subsets=3, labels=(8, 0))
     random = {"name": "random", "label": "Random weights", "config": "random weights"}
     both = {"trainings": ("fine_tuned", "frozen")}
@@ -96,21 +105,81 @@ def test_what_intervals_speak_of():
     assert told(budget="12 pictures").endswith("Budget: 12 pictures.\n")
 
 
+def paired(rows):
+    """Each seed with a subset and a pre-training of its own."""
+    return [r | {"subset": r["seed"], "pretraining_seed": r["seed"]} for r in rows]
+
+
+def test_intervals_that_speak_of_pretraining():
+    rows = paired(made_up.study({"random": 0.0, "depth": 0.1}))
+    text = tables.markdown(results.assemble(rows, "random"))
+    assert "one of each replicate (its own subset of labels, seed and pre-training), and" in text
+    assert "labels drawn as these subsets were, of other pre-trainings like these and of th" in text
+    assert "these encoders" not in text
+    crossed = [r | {"subset": k} for r in rows for k in (0, 1)]
+    text = tables.markdown(results.assemble(crossed, "random"))
+    assert "one of each pre-training, and" in text
+    assert "speak of these subsets of labels, which all pre-trainings share, of other" in text
+
+
 def test_over_all_conditions():
     """The bootstrap where there are enough pairs for one; frozen and fine-tuned where both are."""
     rows = made_up.study({"random": 0.0, "depth": 0.1}, trainings=("fine_tuned", "frozen"))
     study = results.assemble(rows, "random")
-    overall = parsed(tables.markdown(study))[2]["depth"]
+    overall = parsed(tables.markdown(study))[0]["depth"]
     parts = ["fine-tuned", "frozen"]
-    assert list(overall) == ["ahead in", "difference", *parts, "p", "corrected p"]
+    assert list(overall) == ["verdict", "difference", *parts, "p", "corrected p", "ahead in"]
     found = study["overall"][0]["by_training"]
     assert float(overall["frozen"]) == pytest.approx(100 * found["frozen"], abs=0.051)
     rows = made_up.study({"random": 0.0, "depth": 0.1}, seeds=5)
     text = tables.markdown(results.assemble(rows, "random"))
-    overall = parsed(text)[2]["depth"]
+    overall = parsed(text)[0]["depth"]
     assert list(overall)[2] == "studentised bootstrap"
     assert re.fullmatch(r"\[\+\d+\.\d, \+\d+\.\d\]", overall["studentised bootstrap"])
     assert "the studentised bootstrap of pairs beside them does not" in text
+
+
+def test_verdicts_and_contrasts():
+    rows = made_up.study({"random": 0.0, "depth": 0.1, "flow": 0.001}, seeds=9, noise=0.005)
+    draws = np.random.default_rng(0).normal(0, 0.01, (len(rows), 99))
+    cells = [r["cell"] for r in rows]
+    drawn = SimpleNamespace(scores=dict(zip(cells, draws, strict=True)), count=64, what="pictures")
+    about = {"contrasts": [("depth", "flow"), ("flow", "random")], "bound": 0.02}
+    study = results.assemble(rows, "random", resampled=drawn, **about)
+    text = tables.markdown(study)
+    overall, contrasts, *_ = parsed(text)
+    assert [row["verdict"] for row in overall.values()] == ["better", "level within ±2.0"]
+    assert list(contrasts) == ["depth − flow", "flow − random"]
+    assert [row["verdict"] for row in contrasts.values()] == ["better", "level within ±2.0"]
+    heads = ["verdict", "difference", "studentised bootstrap", "over test pictures"]
+    assert list(contrasts["depth − flow"]) == [*heads, "p", "corrected p", "p of level"]
+    for told, found in zip(contrasts.values(), study["contrasts"], strict=True):
+        numbers = re.findall(r"[-+]?\d+\.\d", told["over test pictures"].replace("−", "-"))
+        ends = [100 * found[f"pictures_{end}"] for end in ("low", "high")]
+        assert [float(n) for n in numbers] == pytest.approx(ends, abs=0.051)
+    assert "(for others, the interval over 64 pictures, of these very runs, stands" in text
+    assert "level within ±2.0 points, the bound set beforehand, where two one-sided t tests" in text
+    assert r"level within $\pm$2.0" in tables.latex(study)
+
+
+def test_own_tasks():
+    own = {"encoder": "resnet18", "number": "AbsRel", "score": 0.39, "constant": 0.30712}
+    own |= {"runs": 3, "beaten": 1}
+    arms = [{"name": "depth", "label": "Depth", "own_task": [own]}, {"name": "random"}]
+    rows = made_up.study({"random": 0.0, "depth": 0.1})
+    text = tables.markdown(results.assemble(rows, "random", arms=arms))
+    overall, *_, table = parsed(text)
+    assert table == {
+        "Depth": {
+            "number": "AbsRel",
+            "score": "0.39",
+            "constant answer": "0.3071",
+            "beaten": "NO, in 1 of 3 runs",
+        }
+    }
+    assert list(overall) == ["Depth [a]"]
+    told = "- [a] Depth did not beat the constant answer of its own task in 2 of 3 runs (AbsRel"
+    assert told in text.replace("\\", "")
 
 
 def test_a_resolution_that_is_the_configs():
@@ -121,24 +190,26 @@ def test_a_resolution_that_is_the_configs():
 
 def test_the_caption_says_what_all_cells_share():
     text = tables.markdown(by_hand())
-    shared = "best in bold; fine-tuned, unet, 96x32, resnet18**"
-    assert f"**mIoU in %: mean ± standard deviation over 3 runs, {shared}" in text
+    shared = "less what all arms share by subset and seed, best in bold; fine-tuned, unet, 96x32"
+    assert f"**mIoU in %: mean ± standard deviation over 3 runs, {shared}, resnet18**" in text
     assert "**Difference to random in points of mIoU" in text
 
 
 def test_labels_and_steps():
-    rows = made_up.study({"random": 0.0, "depth": 0.05, "far": 0.5, "bad": -0.1}, noise=0.0)
-    found = parsed(tables.markdown(results.assemble(rows, "random")))
-    labels, steps = found[3:]
+    effects = {"random": 0.0, "depth": 0.05, "far": 0.5, "bad": -0.1}
+    rows = made_up.study(effects, noise=0.0, seeds=7, labels=(8, 16, 64))
+    labels, overall, steps = parsed(tables.markdown(results.assemble(rows, "random")))[3:]
     needed = {arm: cells["labels"] for arm, cells in labels.items()}
     assert needed == {
-        "random": "16 (16 by seed)",
-        "depth": "≤8 (≤8 by seed)",
-        "far": "≤8 (≤8 by seed)",
-        "bad": ">16 (>16 by seed)",
+        "depth": "0.5 × [0.5, 0.5]",
+        "far": "≤0.12 × [0.12, 0.12]",
+        "bad": "4 × [4, 4]",
     }
-    assert steps["bad"] == {"8 labels": "–", "16 labels": "–"}
-    assert steps["random (reference)"]["8 labels"] == "60"
+    # Curves are lines to the end, so that steps go with the score. Seven pairs can show three
+    # arms' steps over all conditions, and none of the nine single ones.
+    assert all(re.match(r"[\d.]+ × \[", of["steps"]) for of in overall.values())
+    assert all("not shown (" in text for of in steps.values() for text in of.values())
+    assert "random" not in "".join(steps)
 
 
 def test_many_conditions_are_split_and_sorted():
@@ -146,7 +217,7 @@ def test_many_conditions_are_split_and_sorted():
         {"random": 0.0, "depth": 0.1}, labels=(64, 0, 8, 16), trainings=("fine_tuned", "frozen")
     )
     text = tables.markdown(results.assemble(rows, "random"))
-    scores, _, frozen, *_ = parsed(text)
+    _, scores, _, frozen, *_ = parsed(text)
     expected = ["8 labels", "16 labels", "64 labels", "all labels"]
     assert list(scores["depth"]) == list(frozen["depth"]) == expected
     assert "best in bold; fine-tuned; unet" in text
@@ -157,7 +228,7 @@ def test_every_number_is_the_groups():
     study = results.assemble(
         made_up.study({"a": 0.0, "b": 0.1, "c": 0.02}, labels=(8, 16, 64)), "a"
     )
-    scores, differences, *_ = parsed(tables.markdown(study))
+    _, scores, differences, *_ = parsed(tables.markdown(study))
     for group in study["groups"]:
         column = f"{group['labels']} labels"
         name = group["arm"] + (" (reference)" if group["arm"] == "a" else "")
@@ -174,10 +245,11 @@ def test_every_number_is_the_groups():
 def test_nothing_is_done():
     rows = [failed(arm=arm) for arm in ("random", "depth")]
     text = tables.markdown(results.assemble(rows, "random"))
-    (scores, differences, overall) = parsed(text)
-    assert scores["depth"] == {"mIoU": "– [a]"}
-    assert differences["depth"] == {"mIoU": "– [b]"}
-    assert overall["depth [c]"]["difference"] == "–"
+    (overall, scores, differences) = parsed(text)
+    assert overall["depth [a]"]["difference"] == "–"
+    assert overall["depth [a]"]["verdict"] == "no runs"
+    assert scores["depth"] == {"mIoU": "– [b]"}
+    assert differences["depth"] == {"mIoU": "– [c]"}
     assert "No arm can be compared" in text
     assert "nan" not in text
     assert "None" not in text
@@ -240,7 +312,7 @@ def test_latex():
     for body in re.findall(r"\\begin\{tabular\}\{(.*?)\}\n(.*?)\\end\{tabular\}", text, re.DOTALL):
         rows = [line for line in body[1].splitlines() if line.endswith(r"\\")]
         assert {len(re.findall(r"(?<!\\)&", line)) + 1 for line in rows} == {len(body[0])}
-    assert r"Depth & \textbf{43.0 $\pm$ 0.0}$^{b,c}$ & " in text
-    assert r"\noindent$^{d}$ 1 of 3 pairs" in text
+    assert r"Depth & \textbf{43.0 $\pm$ 1.4}$^{a,d}$ & " in text
+    assert r"\noindent$^{e}$ 1 of 3 pairs" in text
     # Where a row begins with a bracket, LaTeX would read it as the height of the row before.
     assert not re.search(r"\\\\\s*\[", text)

@@ -11,10 +11,10 @@ CLASSES = ("road", "sky")
 
 def row(arm: str, miou: float, labels: int = 8, subset: int = 0, seed: int = 0, **others) -> dict:
     """One run that is done."""
-    training = others.pop("training", "fine_tuned")
-    cell = f"{arm}-{training}-{labels}-{subset}-{seed}"
+    training, pretraining = others.pop("training", "fine_tuned"), others.pop("pretraining_seed", 0)
+    cell = f"{arm}-{training}-{labels}-{subset}-{seed}-{pretraining}"
     factors = {"arm": arm, "labels": labels, "training": training, **CONDITION}
-    factors |= {"subset": subset, "seed": seed}
+    factors |= {"subset": subset, "seed": seed, "pretraining_seed": pretraining}
     ending = {"status": "done", "miou": miou, "seconds": 12.5, "error": ""}
     return {"cell": cell, **factors, **ending} | others
 

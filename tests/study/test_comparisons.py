@@ -1,6 +1,7 @@
 """Made-up studies with known effects, what is missing, and numbers by hand."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -28,7 +29,9 @@ def by_hand() -> list[dict]:
 def test_by_hand():
     random, depth = comparisons.groups(by_hand(), "random")
     assert (random["arm"], random["n"], random["units"], random["n_planned"]) == ("random", 3, 3, 3)
-    assert (random["mean"], random["std"]) == pytest.approx((0.40, 0.02))
+    # Of two arms, what they share taken off: the differences' 0.02 over the square root of 2.
+    assert (random["mean"], random["std"]) == pytest.approx((0.40, 0.02 / 2**0.5))
+    assert (random["same"], depth["same"]) == (False, True)
     assert math.isnan(random["difference"])
     assert math.isnan(random["p_corrected"])
     expected = scipy.stats.ttest_rel((0.43, 0.43, 0.43), (0.40, 0.42, 0.38)).confidence_interval()
@@ -73,7 +76,6 @@ def test_nothing_at_all():
     assert math.isnan(depth["p"])
     (result,) = comparisons.overall(rows, "random")
     assert (result["units"], result["units_missing"]) == (0, 3)
-    assert comparisons.efficiency(rows, "random") == []
 
 
 def test_holm_is_over_all_conditions():
@@ -122,7 +124,6 @@ def test_subsets_are_the_units_and_weigh_the_same():
     assert (depth["n"], depth["units"], depth["n_pairs"], depth["pair_units"]) == (3, 2, 3, 2)
     assert (depth["mean"], depth["difference"]) == pytest.approx((0.44, 0.04))
     assert (depth["p"], depth["n_missing"]) == (0.5, 1)
-    assert comparisons.unit(rows) == "subset"
 
 
 def test_over_conditions_by_hand():
@@ -151,90 +152,101 @@ def test_over_conditions_by_training():
     assert sum(parts.values()) / 2 == pytest.approx(result["difference"])
 
 
-def test_steps_to_the_references_score():
-    rows = by_hand()
-    ends = {"random": (60, 60, 60), "depth": (30, 90, None)}
-    for r in rows:
-        target = rows[r["seed"]]["miou"]
-        end = ends[r["arm"]][r["seed"]]
-        r["curve"] = [(0, 0.0), (end, target)] if end else [(0, 0.0), (90, target - 0.01)]
-    random, depth = comparisons.groups(rows, "random")
-    assert random["steps_to_reference"] == pytest.approx(60)
-    assert depth["steps_to_reference"] == pytest.approx(90)
-    rows[4]["curve"] = rows[5]["curve"]
-    assert comparisons.groups(rows, "random")[1]["steps_to_reference"] is None
-    assert comparisons.groups(by_hand(), "random")[1]["steps_to_reference"] is None
+THREE_ARMS = {"random": (0.1, 0.1, 0.1), "depth": (0.4, 0.5, 0.6), "flow": (0.41, 0.47, 0.59)}
 
 
-def test_steps_to_a_given_score():
-    """A line from 0 to the score at its end: half of 0.4 after 30 of 60 steps."""
-    rows = [r | {"curve": [(0, 0.0), (60, 0.4)]} for r in by_hand()]
-    assert [g["steps_to_goal"] for g in comparisons.groups(rows, "random", goal=0.2)] == [30, 30]
-    assert [g["steps_to_goal"] for g in comparisons.groups(rows, "random", goal=0.5)] == [None] * 2
-    assert comparisons.groups(rows, "random")[0]["steps_to_goal"] is None
-
-
-def test_label_efficiency():
-    """0.05 an octave without noise: 0.05 better is half the labels, 0.05 worse never gets there."""
-    effects = {"random": 0.0, "depth": 0.05, "flow": -0.05, "far": 0.5}
-    rows = made_up.study(effects, labels=(8, 16, 64), noise=0.0)
-    found = {e["arm"]: e for e in comparisons.efficiency(rows, "random")}
-    assert found["depth"]["labels_needed"] == pytest.approx(32)
-    assert found["random"]["labels_needed"] == pytest.approx(64)
-    assert found["flow"]["labels_needed"] is None
-    assert {arm: (e["text"], e["spread"]) for arm, e in found.items()} == {
-        "random": ("64", "64 by seed"),
-        "depth": ("32", "32 by seed"),
-        "flow": (">64", ">64 by seed"),
-        "far": ("≤8", "≤8 by seed"),
-    }
-    assert found["far"]["labels_needed"] == 8
-    assert found["depth"]["reference_labels"] == 64
-    assert "labels" not in found["depth"]
-
-
-def test_label_efficiency_differs_between_seeds():
-    rows = [row("random", 0.4, labels, seed=s) for labels in (8, 16, 64) for s in (0, 1, 2)]
-    scores = {8: (0.3, 0.4, 0.1), 16: (0.4, 0.5, 0.2), 64: (0.5, 0.6, 0.3)}
-    rows += [
-        row("depth", v, n, seed=s) for n, values in scores.items() for s, v in enumerate(values)
+def three_arms(labels=8, training="fine_tuned") -> list[dict]:
+    return [
+        row(arm, v, labels, seed=s, training=training)
+        for arm, values in THREE_ARMS.items()
+        for s, v in enumerate(values)
     ]
-    depth = comparisons.efficiency(rows, "random")[1]
-    # Means 0.267, 0.367 and 0.467: a third of the way from 16 to 64.
-    assert depth["labels_needed"] == pytest.approx(16 * 4 ** (1 / 3))
-    assert (depth["text"], depth["spread"]) == ("25", "≤8 to >64 by seed")
 
 
-def test_label_efficiency_is_not_asked_where_labels_do_not_help():
-    rows = [row("random", v, labels=n) for n, v in ((8, 0.3), (16, 0.4), (64, 0.39))]
-    rows += [row("depth", 0.5, labels=n) for n in (8, 16, 64)]
-    assert comparisons.efficiency(rows, "random") == []
-    rows[2] |= {"miou": 0.41}
-    assert [e["arm"] for e in comparisons.efficiency(rows, "random")] == ["random", "depth"]
+def test_a_contrast_by_hand():
+    """Depth less flow: -0.01, 0.03, 0.01; two of the eight patterns of signs are as far from 0."""
+    (found,) = comparisons.contrasts(three_arms(), [("depth", "flow")])
+    assert (found["arm"], found["other"], found["conditions"]) == ("depth", "flow", 1)
+    expected = scipy.stats.ttest_rel(*(THREE_ARMS[a] for a in ("depth", "flow")))
+    low, high = expected.confidence_interval()
+    assert found["difference"] == pytest.approx(0.01)
+    assert (found["difference_low"], found["difference_high"]) == pytest.approx((low, high))
+    signs = np.array(np.meshgrid(*[(-1, 1)] * 3)).reshape(3, -1).T @ np.array([-0.01, 0.03, 0.01])
+    assert found["p"] == found["p_corrected"] == np.mean(np.abs(signs) >= 0.03 - 1e-12)
+    assert math.isnan(found["level_p"])
+    assert (found["units"], found["units_missing"], found["verdict"]) == (3, 0, "not shown")
 
 
-def test_label_efficiency_is_not_asked_where_other_pictures_judge():
-    """As in the paper's code, where all that is not trained on is judged."""
-    rows = [row(arm, 0.4, labels=n) for arm in ("random", "depth") for n in (8, 16)]
-    assert comparisons.efficiency([r | {"judged": "all"} for r in rows], "random")
-    left = [r | {"judged": f"all but {r['labels']}"} for r in rows]
-    assert comparisons.efficiency(left, "random") == []
+def test_contrasts_are_a_family_of_their_own():
+    """Two of them are corrected for two, whatever else is compared; and as others are."""
+    effects = {"random": 0.0, "depth": 0.1, "flow": 0.04, "far": 0.2, "near": 0.15}
+    rows = made_up.study(effects, seeds=7, labels=(8,))
+    pairs = [("depth", "flow"), ("flow", "far")]
+    found = comparisons.contrasts(rows, pairs)
+    assert [c["p"] for c in found] == [2**-6] * 2
+    assert [c["p_corrected"] for c in found] == [2**-5] * 2
+    assert [c["verdict"] for c in found] == ["better", "worse"]
+    (turned,) = comparisons.contrasts(rows, [("flow", "depth")])
+    assert turned["difference"] == pytest.approx(-found[0]["difference"])
+    against = comparisons.contrasts(rows, [(a, "random") for a in effects if a != "random"])
+    for one_way, other in zip(against, comparisons.overall(rows, "random"), strict=True):
+        numbers = {k: v for k, v in one_way.items() if k != "by_training"}
+        assert {k: other[k] for k in numbers} == pytest.approx(numbers, nan_ok=True)
 
 
-def test_label_efficiency_needs_two_numbers_of_labels():
-    assert comparisons.efficiency(by_hand(), "random") == []
-    rows = made_up.study({"random": 0.0, "depth": 0.1}, labels=(8,))
-    everything = [r | {"labels": 0, "cell": r["cell"] + "-all"} for r in rows]
-    assert comparisons.efficiency(rows + everything, "random") == []
+def test_contrasts_of_what_is_not_there():
+    with pytest.raises(ValueError, match="'dept' has no row; did you mean 'depth'"):
+        comparisons.contrasts(three_arms(), [("flow", "dept")])
+    rows = [r | {"status": "failed"} if r["arm"] == "flow" else r for r in three_arms()]
+    (found,) = comparisons.contrasts(rows, [("depth", "flow")], bound=0.01)
+    assert (found["units"], found["verdict"]) == (0, "")
 
 
-def test_all_labels_count_as_many_as_they_are():
-    effects = {"random": 0.0, "depth": 0.05}
-    rows = made_up.study(effects, labels=(32, 0), noise=0.0)
-    rows = [r | {"labelled": r["labels"] or 367} for r in rows]
-    random, depth = comparisons.efficiency(rows, "random")
-    assert (random["reference_labels"], depth["labels_tried"]) == (367, 367)
-    assert depth["labels_needed"] == pytest.approx(367 / 2)
+@pytest.mark.parametrize(
+    ("effect", "bound", "seeds", "expected"),
+    [
+        (0.1, 0.0, 8, "better"),
+        (-0.1, 0.0, 8, "worse"),
+        (0.1, 0.03, 8, "better"),
+        (0.0, 0.0, 8, "not shown"),
+        (0.0, 0.03, 8, "level"),
+        # Sure to be above 0, and below the bound: what was set beforehand decides.
+        (0.015, 0.04, 8, "level"),
+        # Of three runs no p is small enough; that a difference is not shown makes it not level.
+        (0.1, 0.001, 3, "not shown"),
+    ],
+)
+def test_verdicts(effect, bound, seeds, expected):
+    rows = made_up.study({"random": 0.0, "depth": effect}, seeds=seeds, noise=0.008)
+    (found,) = comparisons.overall(rows, "random", bound=bound)
+    assert found["verdict"] == expected
+    assert bool(bound) != math.isnan(found["level_p_corrected"])
+
+
+def test_under_the_null_verdicts_say_nothing():
+    """Three arms, seven seeds: one of them better or worse in 5 % of studies at most."""
+    said = []
+    for seed in range(100):
+        rows = made_up.study(dict.fromkeys(("random", "a", "b", "c"), 0.0), seed, (8,), seeds=7)
+        said.append(any(o["verdict"] != "not shown" for o in comparisons.overall(rows, "random")))
+    assert np.mean(said) <= 0.1
+
+
+def test_the_interval_over_pictures():
+    """Two arms that differ by what each picture adds: drawn anew, by the mean of the draws."""
+    generator = np.random.default_rng(0)
+    rows = three_arms()
+    shared, gains = generator.normal(0, 0.1, 500), 0.3 + generator.normal(0, 0.02, (3, 500))
+    scores = {r["cell"]: shared for r in rows if r["arm"] == "random"}
+    depth = [r["cell"] for r in rows if r["arm"] == "depth"]
+    scores |= {cell: shared + gain for cell, gain in zip(depth, gains, strict=True)}
+    drawn = SimpleNamespace(scores=scores, count=20)
+    found, flow = comparisons.overall(rows, "random", resampled=drawn)
+    half = scipy.stats.t.ppf(0.975, 19) * gains.mean(0).std(ddof=1) * math.sqrt(20 / 19)
+    middle = found["difference"]
+    ends = found["pictures_low"], found["pictures_high"]
+    assert ends == pytest.approx((middle - half, middle + half))
+    assert math.isnan(flow["pictures_low"])  # flow's pictures were not kept
 
 
 def test_class_gains():

@@ -1,6 +1,7 @@
 """What a finished cell tells of the data that it and its pre-training have seen."""
 
 import json
+import math
 
 import pytest
 
@@ -87,11 +88,42 @@ def test_a_run_by_other_code_than_the_references_is_warned_of(tmp_path):
     assert rows[0]["revision"] == f"{'a' * 12}, jax 1"
 
 
-def _finish(cell, revision):
+def _finish(cell, revision, **scores):
     cell.workdir.mkdir(parents=True)
     split = {"size": 8, "sha256": "s"}
     papers = {"data": {"train": split, "eval": split}, "git_revision": revision}
     papers |= {"versions": {"jax": "1", "geoseg_jax": "0.1"}}
     (cell.workdir / "manifest.json").write_text(json.dumps(papers))
-    (cell.workdir / "eval.json").write_text(json.dumps({"miou": 0.5}))
+    (cell.workdir / "eval.json").write_text(json.dumps({"miou": 0.5} | scores))
+    curve = [{"step": s, "miou": s / 10, **scores} for s in (1, 2)]
+    lines = [json.dumps(line) for line in (*curve, {"step": 3, "loss": 1.0})]
+    (cell.workdir / "metrics.jsonl").write_text("".join(f"{line}\n" for line in lines))
     records.write(cell.workdir, records.Record(records.DONE, 1.0, ""))
+
+
+def test_every_score_reaches_the_rows_and_the_curve_is_the_metrics(tmp_path):
+    made = plan(tmp_path)
+    paper = {"paper_miou": 0.4, "paper_pixel_accuracy": 0.6, "miou_all_classes": 0.3}
+    for cell in made.cells:
+        _finish(cell, "a" * 40, **paper, category_miou=0.7, eval_images=9, **{"iou/road": None})
+    rows = gather.rows(made, "random", "paper_miou")
+    for row in rows:
+        assert paper.items() <= row.items()
+        assert (row["category_miou"], row["miou"]) == (0.7, 0.5)
+        assert math.isnan(row["iou/road"])
+        assert "eval_images" not in row
+        assert row["curve"] == [(1, 0.4), (2, 0.4)]
+    assert gather.rows(made, "random")[0]["curve"] == [(1, 0.1), (2, 0.2)]
+
+
+def test_a_metric_that_no_run_has(tmp_path):
+    made = plan(tmp_path)
+    _finish(made.cells[0], "a" * 40, paper_pixel_accuracy=0.5)
+    with pytest.raises(ValueError, match=r"eval\.json: miou, paper_pixel_accuracy; did you mean"):
+        gather.rows(made, "random", "pixel_accuracy")
+
+
+def test_what_a_cell_started_from(tmp_path):
+    starts = {r["arm"]: r["start"] for r in gather.rows(plan(tmp_path), "random")}
+    assert starts["random"] == ""
+    assert starts["inpainting"].startswith("inpainting-tiny")

@@ -193,6 +193,16 @@ def test_a_command_gives_the_very_config(tmp_path):
         ({"budget": {"amount": 5}}, "measure=None is none of"),
         ({"budget": {"measure": "steps", "amount": 5}}, "amount=5 says nothing beside"),
         ({"goal": 30}, "goal=30 must be an mIoU below 1"),
+        ({"metric": "mIoU"}, "metric='mIoU' is no score of segmentation; did you mean 'miou'"),
+        ({"metric": "iou/"}, "is no score of segmentation"),
+        ({"equivalence": 1}, "equivalence=1 must be a difference of the metric below 1"),
+        ({"contrasts": ("chain",)}, "contrasts holds 'chain', which is no pair"),
+        ({"contrasts": (("chain", "chain"),)}, "which is no pair of two arms"),
+        ({"contrasts": (("chain", "rando"),)}, "'rando', which is no arm; did you mean 'random'"),
+        (
+            {"contrasts": (("chain", "random"), ("random", "chain"))},
+            "has .'random', 'chain'. twice",
+        ),
         ({"arms": ({"name": "random"}, {"label": "x"})}, r"config.arms\[1\] has no name"),
         (
             {"arms": ({"name": "random"}, {**ARMS[1], "label": "random"})},

@@ -41,10 +41,10 @@ def test_the_columns(tmp_path):
     results.write_csv(path, [extra, failed(arm="random")])
     header, first, second = path.read_text().splitlines()
     assert header == (
-        "cell,arm,labels,training,decoder,resolution,encoder,subset,seed,status,"
+        "cell,arm,labels,training,decoder,resolution,encoder,subset,seed,pretraining_seed,status,"
         "miou,pixel_accuracy,iou/sky,seconds,revision,warning,error"
     )
-    start = "depth-fine_tuned-8-0-0,depth,8,fine_tuned,unet,96x32,resnet18,0,0,done"
+    start = "depth-fine_tuned-8-0-0-0,depth,8,fine_tuned,unet,96x32,resnet18,0,0,0,done"
     assert first == f"{start},0.5,0.5,0.25,12.5,,,"
     assert second.endswith("failed,,,,12.5,,,loss is nan at step 7")
 
@@ -79,7 +79,7 @@ def test_a_file_is_replaced_whole(tmp_path, monkeypatch):
         (("seed,", "sede,"), "no column 'seed'; did you mean 'sede'"),
         (("done", "finished"), "line 2: status 'finished'"),
         (("12.5", "soon"), "line 2: seconds must be a number, got 'soon'"),
-        (("12.5,", "12.5,,"), "line 2: 16 fields for 15 columns"),
+        (("12.5,", "12.5,,"), "line 2: 17 fields for 16 columns"),
     ],
 )
 def test_files_that_are_refused(tmp_path, change, message):
@@ -112,7 +112,11 @@ def test_the_study():
     assert warnings == {"random": "", "depth": "seen"}
     assert {g["arm"] for g in study["class_gains"]} == {"depth"}
     assert study["panels"] == []
-    assert len(study["answer"]) == 2
+    assert len(study["answer"]) == 3
+    assert (study["contrasts"], study["bound"], study["resampled"]) == ([], 0.0, None)
+    assert study["encoders"] == {"random": 1, "depth": 1}
+    depth = next(g for g in study["groups"] if g["arm"] == "depth")
+    assert depth["steps"]["units"] == depth["n_pairs"]
 
 
 def test_what_several_rows_say_is_said_once():
@@ -138,12 +142,29 @@ def test_what_is_true_of_all_is_said_once():
     found = results.assemble(rows, "random")
     assert found["caution"] == "of 1 test drive"
     assert [g["warning"] for g in found["groups"]] == ["", "", "", "2 test pictures seen"]
-    assert found["answer"][1].endswith("2 test pictures seen; mind that of 1 test drive.")
+    assert found["answer"][-1].endswith("2 test pictures seen; mind that of 1 test drive.")
 
 
 def test_all_labels_come_last():
     found = [row("random", 0.4, labels) for labels in (0, 64, 8)]
     assert results.assemble(found, "random")["factors"]["labels"] == [8, 64, 0]
+
+
+def test_another_metric_and_contrasts():
+    made = [r | {"paper_miou": r["miou"] / 2, "iou/road": 0.5} for r in made_up_whole()]
+    study = results.assemble(made, "random", "paper_miou", contrasts=[("depth", "flow")], bound=0.1)
+    assert study["metric"] == "mIoU per picture (the paper's)"
+    assert study["overall"][0]["difference"] == pytest.approx(0.05, abs=0.01)
+    (contrast,) = study["contrasts"]
+    assert (contrast["arm"], contrast["other"]) == ("depth", "flow")
+    assert contrast["difference"] == pytest.approx(0.03, abs=0.01)
+    assert results.assemble(made, "random", "iou/road")["metric"] == "IoU of road"
+    with pytest.raises(ValueError, match="did you mean 'paper_miou'"):
+        results.assemble(made, "random", "paper_miuo")
+
+
+def made_up_whole() -> list[dict]:
+    return made_up.study({"random": 0.0, "depth": 0.1, "flow": 0.04}, seeds=5)
 
 
 def test_a_study_has_nothing_else():

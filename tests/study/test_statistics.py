@@ -8,7 +8,6 @@ import pytest
 import scipy.stats
 
 from geoseg_jax.study import statistics
-from geoseg_jax.study.statistics import Needed, labels_to_reach, steps_to_reach
 
 THREE = [0.031, 0.012, 0.044]
 FIVE = [0.031, 0.012, 0.044, -0.006, 0.020]
@@ -207,55 +206,110 @@ def test_pairs_needed(comparisons, expected):
         assert comparisons * statistics.smallest_p(expected - 1) > 0.05
 
 
+@pytest.mark.parametrize("values", [THREE, FIVE, [-0.004, 0.001, 0.002, -0.001]])
+@pytest.mark.parametrize("bound", [0.01, 0.03])
+def test_equivalence_is_two_one_sided_tests(values, bound):
+    """SciPy's one-sided t tests against either end; and the 90 % interval within the bound."""
+    lower = scipy.stats.ttest_1samp(values, -bound, alternative="greater").pvalue
+    upper = scipy.stats.ttest_1samp(values, bound, alternative="less").pvalue
+    p = statistics.level_p(values, bound)
+    assert p == pytest.approx(max(lower, upper))
+    low, high = statistics.interval(values, 0.9)
+    assert (p <= 0.05) == (-bound < low and high < bound)
+
+
+def test_equivalence_without_spread_or_number():
+    assert statistics.level_p([0.004] * 3, 0.01) == 0
+    assert statistics.level_p([0.02] * 3, 0.01) == 1
+    assert math.isnan(statistics.level_p([0.02], 0.01))
+    with pytest.raises(ValueError, match="bound"):
+        statistics.level_p(THREE, 0.0)
+
+
+def test_equivalence_errs_in_one_of_twenty():
+    """At the very bound, 4,000 studies of five pairs: level in 5 % of them at most."""
+    sets = 0.01 + 0.004 * np.random.default_rng(1).standard_normal((4000, 5))
+    wrong = np.mean([statistics.level_p(x, 0.01) <= 0.05 for x in sets])
+    assert wrong == pytest.approx(0.05, abs=0.012)
+
+
+def test_the_spread_without_what_arms_share():
+    """Of two arms the standard deviation of differences over the square root of two."""
+    generator = np.random.default_rng(0)
+    subsets = generator.normal(0, 1.0, 9)
+    scores = {arm: subsets + generator.normal(0, 0.1, 9) for arm in "ab"}
+    found = statistics.residual_stds({a: dict(enumerate(v)) for a, v in scores.items()})
+    expected = np.std(scores["a"] - scores["b"], ddof=1) / math.sqrt(2)
+    assert found == pytest.approx({"a": expected, "b": expected})
+    alone = statistics.residual_stds({"a": dict(enumerate(scores["a"])), "b": {}})  # nothing shared
+    assert alone["a"] == pytest.approx(scores["a"].std(ddof=1))
+    assert math.isnan(alone["b"])
+
+
+def test_the_spread_is_that_of_runs():
+    """Made-up studies of four arms with runs missing: 0.1 on average, whatever subsets add."""
+    generator, found = np.random.default_rng(3), []
+    for _ in range(400):
+        runs = generator.normal(0, 1.0, 6) + generator.normal(0, 0.1, (4, 6))
+        scores = {arm: dict(enumerate(of)) for arm, of in enumerate(runs)}
+        del scores[1][2], scores[3][5]
+        found += [np.square(list(statistics.residual_stds(scores).values()))]
+    assert math.sqrt(np.mean(found)) == pytest.approx(0.1, abs=0.004)
+
+
+@pytest.mark.parametrize("count", [6, 40])
+def test_the_interval_of_resamples_covers(count):
+    """Of a mean, which has a known truth: a standard error of 0.011 about 0.95."""
+    generator, held = np.random.default_rng(7), []
+    for _ in range(400):
+        x = generator.normal(0.3, 1.0, count)
+        drawn = x[generator.integers(0, count, (300, count))].mean(1)
+        low, high = statistics.resampled_interval(x.mean(), drawn, count)
+        held.append(low <= 0.3 <= high)
+    assert np.mean(held) == pytest.approx(0.95, abs=0.03)
+
+
+def test_too_few_to_resample():
+    drawn = np.array([0.1, 0.2, np.nan])
+    assert math.isnan(statistics.resampled_interval(0.1, drawn, 4)[0])
+    assert statistics.resampled_interval(0.15, drawn, 5)[0] < 0.15
+
+
 CURVE = [(0, 0.1), (100, 0.3), (200, 0.2), (300, 0.6)]
 
 
-@pytest.mark.parametrize(
-    ("target", "expected"),
-    [(0.2, 50), (0.3, 100), (0.4, 250), (0.1, 0), (0.05, 0), (0.6, 300), (0.61, None)],
-)
-def test_steps_to_reach(target, expected):
-    assert steps_to_reach(CURVE, target) == pytest.approx(expected)
-    assert steps_to_reach(CURVE[::-1], target) == pytest.approx(expected)
-
-
-def test_steps_to_reach_of_curves_with_gaps():
-    gap = [(0, 0.1), (100, math.nan), (200, 0.3)]
-    assert steps_to_reach(gap, 0.2) == pytest.approx(100)
-    assert steps_to_reach([], 0.1) is None
-    assert steps_to_reach(CURVE, math.nan) is None
+def test_a_curve_is_made_to_rise():
+    """The two that fall become their mean; nan is no point."""
+    wanted = [(0, 0.1), (100, 0.25), (200, 0.25), (300, 0.6)]
+    assert statistics.rising(CURVE[::-1]) == [pytest.approx(p) for p in wanted]
+    assert statistics.rising([(100, math.nan), (50, 0.2)]) == [(50, 0.2)]
+    assert statistics.rising([]) == []
 
 
 @pytest.mark.parametrize(
     ("target", "expected"),
-    [
-        (0.45, Needed(8 * math.sqrt(2))),  # half way from 8 to 16 in octaves
-        (0.5, Needed(16.0)),
-        (0.55, Needed(32.0)),  # half way from 16 to 64
-        (0.4, Needed(8.0, at_most=True)),
-        (0.1, Needed(8.0, at_most=True)),
-        (0.7, Needed(None)),
-    ],
+    [(0.25, 100), (0.175, 50), (0.425, 250), (0.1, 0), (0.05, 0), (0.6, 300), (0.61, None)],
 )
-def test_labels_to_reach(target, expected):
-    for order in ((0, 1, 2), (2, 0, 1)):
-        labels, means = np.array([8, 16, 64])[list(order)], np.array([0.4, 0.5, 0.6])[list(order)]
-        found = labels_to_reach(labels.tolist(), means.tolist(), target)
-        assert found.at_most == expected.at_most
-        assert found.labels == pytest.approx(expected.labels)
+def test_where_a_rising_curve_reaches_a_score(target, expected):
+    assert statistics.reached(statistics.rising(CURVE), target) == pytest.approx(expected)
 
 
-def test_labels_to_reach_with_a_gap():
-    found = labels_to_reach([8, 16, 64], [math.nan, 0.5, 0.6], 0.3)
-    assert found.labels == pytest.approx(16)
-    assert found.at_most
-    assert labels_to_reach([8], [math.nan], 0.3) == Needed(None)
+def test_nothing_is_reached():
+    assert statistics.reached([], 0.1) is None
+    assert statistics.reached(statistics.rising(CURVE), math.nan) is None
 
 
-@pytest.mark.parametrize("labels", [[0, 8], [8, 8], [8, 16, 32]])
-def test_labels_that_are_refused(labels):
-    with pytest.raises(ValueError, match="labels"):
-        labels_to_reach(labels, [0.1, 0.2], 0.15)
+def test_first_crossings_are_early_and_rising_ones_are_not():
+    """A curve that comes to 0.3 at step 200 of 400, with noise of runs in every evaluation."""
+    generator, steps = np.random.default_rng(2), np.arange(10, 401, 10)
+    truth = 0.3 + 0.1 * np.log2(steps / 200)
+    first, rising = [], []
+    for _ in range(300):
+        curve = list(zip(steps, truth + generator.normal(0, 0.03, len(steps)), strict=True))
+        first.append(next(step for step, score in curve if score >= 0.3))
+        rising.append(statistics.reached(statistics.rising(curve), 0.3))
+    assert np.mean(first) < 0.92 * 200
+    assert np.mean(rising) == pytest.approx(200, rel=0.05)
 
 
 @pytest.mark.parametrize("function", ["interval", "bootstrap_interval", "sign_flip_p", "summary"])

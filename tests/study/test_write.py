@@ -65,3 +65,26 @@ def test_the_page_holds_the_lines_of_the_file(tmp_path):
     lines = json.loads(data)["csv"]
     assert len(lines) == 1 + 24
     assert "".join(f"{line}\n" for line in lines) == (tmp_path / "results.csv").read_text("utf-8")
+
+
+def test_contrasts_own_tasks_and_the_metric(tmp_path):
+    """Contrasts of an arm that is left out are left out; a pre-training tells its own score."""
+    pairs = (("inpainting", "chain"), ("chain", "random"))
+    study = tiny_study.study(contrasts=pairs, equivalence=0.01, metric="mean_accuracy")
+    made = plan.make_plan(study, tmp_path)
+    for job in made.pretrainings:
+        job.workdir.mkdir(parents=True)
+        numbers = {"l1": 0.2, "l1_constant": 0.1}
+        (job.workdir / "eval.json").write_text(json.dumps(numbers if job.arm != "chain" else {}))
+    found = reported(tmp_path, {}, contrasts=pairs, equivalence=0.01, metric="mean_accuracy")
+    assert [(c["arm"], c["other"], c["verdict"]) for c in found["contrasts"]] == [
+        (*pairs[0], ""),
+        (*pairs[1], ""),
+    ]
+    assert (found["bound"], found["metric_key"]) == (0.01, "mean_accuracy")
+    own = {arm["name"]: arm["own_task"] for arm in found["arms"]}
+    assert (own["random"], own["chain"]) == ([], [])
+    (told,) = own["inpainting"]
+    assert (told["score"], told["constant"], told["beaten"], told["runs"]) == (0.2, 0.1, 0, 1)
+    found = reported(tmp_path / "less", {}, contrasts=pairs, without=("chain",))
+    assert found["contrasts"] == []

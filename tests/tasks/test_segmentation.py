@@ -87,6 +87,9 @@ def test_evaluation_counts_what_prediction_says(unet):
     np.add.at(expected, (examples["label"][known], answer[known]), 1)
     np.testing.assert_array_equal(sums["confusion"], expected)
     assert sums["images"] == 2
+    each = np.asarray(sums["each/confusion"])
+    np.testing.assert_array_equal(each[:2].sum(0), expected)
+    assert np.asarray(sums["each/id"]).tolist() == [0, 1, -1]
     numbers = task.summarise({k: np.asarray(v) for k, v in sums.items()})
     accuracy = np.trace(expected) / expected.sum()
     np.testing.assert_allclose(numbers["pixel_accuracy"], accuracy)

@@ -6,7 +6,7 @@ const COLUMNS = [
   { by: "difference", name: `Difference to ${referenceLabel}, points`, value: (g) => g.difference },
   { by: "p_corrected", name: "p, corrected", value: (g) => g.p_corrected },
   { by: "n", name: "Runs", value: (g) => g.n },
-  { by: "steps_to_reference", name: "Steps to equal it", value: (g) => g.steps_to_reference },
+  { by: "steps", name: `Steps, × ${referenceLabel}`, value: (g) => (g.steps || {}).ratio },
 ];
 if (known(study.goal)) {
   const name = `Steps to ${percent(study.goal)} %`;
@@ -32,48 +32,78 @@ function axis(of) {
   return [bounds, scale("linear", [bounds[0], bounds[bounds.length - 1]], [18, 222])];
 }
 
-// Every arm's mean difference over its conditions: as the study has it, filtered by arms alone.
+// The verdict on every arm over its conditions: as the study has it, filtered by arms alone.
 function overall() {
   const of = (study.overall || []).filter((o) => known(o.difference) && shows({ arm: o.arm }));
-  if (!of.length || lots(groups, factors).length < 2) return null;
+  const order = [...of].sort((a, b) => b.difference - a.difference);
+  return pairsTable(order, "Arm", `Difference to ${referenceLabel}, points`, "Verdicts on arms");
+}
+
+// The contrasts that the study was asked for: two arms each.
+function contrasts() {
+  const of = (study.contrasts || []).filter(
+    (o) => known(o.difference) && shows({ arm: o.arm }) && shows({ arm: o.other }),
+  );
+  return pairsTable(of, "Contrast", "Difference, points", "Verdicts on contrasts");
+}
+
+function pairsTable(of, first, difference, label) {
+  if (!of.length) return null;
   const [bounds, x] = axis(of);
-  const heads = ["Arm", `Difference to ${referenceLabel}, points`];
-  heads.push(h("td", { class: "ruler" }, ruler(bounds, x)));
-  if (bootstrapped()) heads.push("Studentised bootstrap");
-  heads.push("p, corrected", "Ahead in");
+  const has = (name) => of.some((o) => known(o[name]));
+  const columns = {
+    bootstrap: has("bootstrap_low"),
+    pictures: has("pictures_low"),
+    ahead: has("ahead"),
+    level: study.bound > 0,
+  };
+  const heads = [first, "Verdict", difference, h("td", { class: "ruler" }, ruler(bounds, x))];
+  if (columns.pictures) heads.push("Test pictures");
+  heads.push("p, corrected");
+  if (columns.level) heads.push("p, level");
+  if (columns.ahead) heads.push("Ahead in");
+  if (columns.bootstrap) heads.push("Bootstrap");
   const notes = footnotes();
-  const body = [...of]
-    .sort((a, b) => b.difference - a.difference)
-    .map((o) => overallRow(o, bounds, x, notes));
-  const table = tableOf(heads, body, "comparisons overall");
-  return h("div", {}, wide(table, "Over all conditions"), notes.list());
+  const body = of.map((o) => pairRow(o, bounds, x, notes, columns));
+  return h("div", {}, wide(tableOf(heads, body, "comparisons overall"), label), notes.list());
 }
 
-// Few pairs have no interval by bootstrap.
-function bootstrapped() {
-  return (study.overall || []).some((o) => known(o.bootstrap_low));
+function verdictOf(o) {
+  return o.verdict === "level" ? `level within ±${percent(study.bound)}` : o.verdict || NONE;
 }
 
-function overallRow(o, bounds, x, notes) {
+function pairRow(o, bounds, x, notes, columns) {
   const arm = armOf[o.arm];
+  const name = armName(arm, notes.flag(o.marks));
+  const against = ` − ${(armOf[o.other] || {}).label ?? o.other}`;
+  const aside = (low, high) =>
+    h("td", {}, h("span", { class: "soft" }, interval(low, high, signed)));
+  const firm = o.verdict && o.verdict !== "not shown";
   return ofArm(
     arm,
     h,
     "tr",
     {},
-    h("th", { scope: "row" }, armName(arm, notes.flag(o.marks))),
+    h("th", { scope: "row" }, name, columns.ahead ? null : against),
+    h("td", { class: firm ? "verdict best" : "verdict soft" }, verdictOf(o)),
     h("td", {}, differenceOf(o)),
     h("td", { class: "ruler" }, forest(o, arm, bounds, x)),
-    bootstrapped()
-      ? h(
-          "td",
-          {},
-          h("span", { class: "soft" }, interval(o.bootstrap_low, o.bootstrap_high, signed)),
-        )
-      : null,
+    columns.pictures ? aside(o.pictures_low, o.pictures_high) : null,
     h("td", { class: certain(o) ? "best" : null }, chance(o.p_corrected)),
-    h("td", {}, `${count(o.ahead)} of ${count(o.conditions)}`),
+    columns.level ? h("td", {}, chance(o.level_p_corrected)) : null,
+    columns.ahead ? h("td", {}, `${count(o.ahead)} of ${count(o.conditions)}`) : null,
+    columns.bootstrap ? aside(o.bootstrap_low, o.bootstrap_high) : null,
   );
+}
+
+// "0.39 × (0.35 to 0.42)"; without a claim where neither p nor the interval excludes 1.
+function times(found) {
+  if (!found || !known(found.ratio)) return h("span", { class: "soft" }, NONE);
+  const ends = known(found.ratio_low)
+    ? ` (${short(found.ratio_low)} to ${short(found.ratio_high)})`
+    : "";
+  const text = `${found.sign}${short(found.ratio)} ×${ends}`;
+  return found.shown ? h("b", {}, text) : h("span", { class: "soft", title: text }, "not shown");
 }
 
 function comparisons() {
@@ -166,8 +196,8 @@ function comparison(g, of, bounds, x, notes) {
     h("td", { class: "ruler" }, forest(g, arm, bounds, x)),
     h("td", { class: certain(g) ? "best" : null }, chance(g.p_corrected)),
     h("td", {}, runsDone(g)),
-    h("td", {}, count(g.steps_to_reference)),
-    known(study.goal) ? h("td", {}, count(g.steps_to_goal)) : null,
+    h("td", {}, g.arm === reference ? NONE : times(g.steps)),
+    known(study.goal) ? h("td", {}, goalOf(g)) : null,
   );
   const runs = h(
     "tr",
@@ -192,6 +222,11 @@ function differenceOf(g) {
   if (!known(g.difference_low)) return signed(g.difference);
   const ends = interval(g.difference_low, g.difference_high, signed);
   return [signed(g.difference), h("span", { class: "soft" }, ` (${ends})`)];
+}
+
+function goalOf(g) {
+  const beside = g.goal && g.goal.shown ? ["; ", times(g.goal)] : null;
+  return known(g.steps_to_goal) ? [count(g.steps_to_goal), beside] : NONE;
 }
 
 function forest(g, arm, bounds, x) {
@@ -250,6 +285,7 @@ function runsTable(g) {
   const names = [
     "Subset",
     "Seed",
+    "Pre-training seed",
     `${metric}, %`,
     accuracy ? "Pixel accuracy, %" : null,
     "Time",
@@ -262,6 +298,7 @@ function runsTable(g) {
       {},
       h("td", {}, r.subset ?? NONE),
       h("td", {}, r.seed ?? NONE),
+      h("td", {}, r.pretraining_seed ?? NONE),
       h("td", {}, percent(r[metricKey], 2)),
       accuracy ? h("td", {}, percent(r.pixel_accuracy, 2)) : null,
       h("td", {}, duration(r.seconds)),

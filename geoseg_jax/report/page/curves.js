@@ -221,29 +221,30 @@ function learning(box) {
   );
 }
 
-// How many labels an arm needs for the reference's metric: one row an arm, few labels to the left.
+// How many labels an arm needs as a multiple of the reference's: one row an arm, few to the left.
 function efficiency(box) {
-  const shown = (study.efficiency || []).filter(shows);
+  const shown = (study.efficiency || []).filter((item) => shows(item) && known(item.ratio));
   const panels = lots(shown, besides);
   if (!panels.length) return null;
-  const width = columns(box, 400).of(panels.length);
-  return small(panels.map((panel) => [named(panel[0], besides), labelRows(panel, width)]));
+  const width = columns(box, 460).of(panels.length);
+  const most = shown
+    .flatMap((item) => [item.ratio, item.ratio_low, item.ratio_high])
+    .filter(known)
+    .map((v) => Math.abs(Math.log2(v)));
+  const octaves = Math.max(1, Math.min(5, Math.ceil(Math.max(...most))));
+  return small(panels.map((panel) => [named(panel[0], besides), labelRows(panel, width, octaves)]));
 }
 
-function labelRows(panel, width) {
-  // All labels there are, 0 in the factors, are among these as their number.
-  const most = panel.map((item) => item.labels_tried).filter(known);
-  const tried = [...new Set([...(values.labels || []), ...most])].filter((n) => n > 0);
-  tried.sort((a, b) => a - b);
-  const ends = [Math.min(...tried), Math.max(...tried)];
+function labelRows(panel, width, octaves) {
   const found = shownArms()
     .map((arm) => panel.find((item) => item.arm === arm.name))
-    .filter(Boolean);
-  const least = (item) => (known(item.labels_needed) ? item.labels_needed : Infinity);
-  found.sort((a, b) => least(a) - least(b));
-  const margin = { left: 132, right: 58, top: 6, bottom: 40 };
+    .filter(Boolean)
+    .sort((a, b) => a.ratio - b.ratio);
+  const margin = { left: 132, right: 84, top: 6, bottom: 40 };
   const height = margin.top + margin.bottom + 27 * found.length;
+  const ends = [2 ** -octaves, 2 ** octaves];
   const x = scale("log2", ends, [margin.left + 8, width - margin.right]);
+  const at = (v) => x(Math.max(ends[0], Math.min(ends[1], v)));
   const row = (i) => margin.top + 27 * (i + 0.5);
   const picture = frame({
     width,
@@ -251,41 +252,36 @@ function labelRows(panel, width) {
     margin: { ...margin, right: margin.right - 8 },
     x,
     y: row,
-    xTicks: tried,
+    xTicks: Array.from({ length: 2 * octaves + 1 }, (_, k) => 2 ** (k - octaves)),
     yTicks: [],
-    xWord: count,
+    xWord: (v) => (v < 1 ? `1/${Math.round(1 / v)}` : String(v)),
     yWord: String,
-    xTitle: "labelled pictures",
+    xTitle: `times the labels of ${cut(referenceLabel, 24)}`,
     yTitle: "",
     label: chartLabel("Labels needed", named(panel[0], besides)),
   });
+  const upright = { y1: margin.top, y2: height - margin.bottom, class: "zero" };
+  picture.append(s("line", { x1: x(1), x2: x(1), ...upright }));
   const points = found.map((item, i) => {
     const arm = armOf[item.arm];
-    const there = known(item.labels_needed);
-    const place = x(there ? Math.max(ends[0], Math.min(ends[1], item.labels_needed)) : ends[1]);
+    const line = { y1: row(i), y2: row(i), class: "whisker" };
+    const text = { x: width - margin.right + 14, y: row(i), dy: "0.34em", class: "direct value" };
     picture.append(
       ofArm(arm, s, "g", { class: "series" }, [
         s("text", { x: 0, y: row(i), dy: "0.34em", class: "direct" }, cut(arm.label, 19)),
-        s("line", {
-          x1: x(ends[0]),
-          x2: place,
-          y1: row(i),
-          y2: row(i),
-          class: there ? "stem" : "stem open",
-        }),
-        there ? mark(arm, place, row(i)) : null,
-        s(
-          "text",
-          { x: width - margin.right + 14, y: row(i), dy: "0.34em", class: "direct value" },
-          item.text,
-        ),
+        known(item.ratio_low)
+          ? s("line", { x1: at(item.ratio_low), x2: at(item.ratio_high), ...line })
+          : null,
+        mark(arm, at(item.ratio), row(i), { hollow: !item.shown }),
+        s("text", text, item.shown ? `${item.sign}${short(item.ratio)} ×` : "not shown"),
       ]),
     );
     const facts = [
-      ["labels needed", item.text],
-      ...(item.spread ? [["over runs", item.spread]] : []),
+      ["times the labels", item.sign + short(item.ratio)],
+      ["95 % interval", interval(item.ratio_low, item.ratio_high, short)],
+      ["p, corrected", chance(item.p_corrected)],
     ];
-    return { x: place, y: row(i), arm, column: 0, heading: arm.label, facts };
+    return { x: at(item.ratio), y: row(i), arm, column: 0, heading: arm.label, facts };
   });
   return explore(picture, points);
 }

@@ -1,7 +1,7 @@
 // The table of arms by conditions; and what all tables share.
 
 // Columns of words, which stand to the left.
-const TEXTS = new Set(["Config", "Encoder", "Comes from", "Condition", "Status", "Error"]);
+const TEXTS = new Set(["Config", "Encoder", "Number", "Comes from", "Condition", "Status", "Error"]);
 
 const strongest = (items) => Math.max(0.001, ...items.map((x) => Math.abs(x)).filter(known));
 

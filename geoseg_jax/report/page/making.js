@@ -34,10 +34,38 @@ function armRow(arm, spent, several, notes) {
   );
 }
 
+// Each arm's own task beside the best answer that ignores the picture.
+function ownTasks() {
+  const of = (study.arms || []).flatMap(({ name }) =>
+    (armOf[name].own_task || []).map((told) => [armOf[name], told]),
+  );
+  if (!of.length) return null;
+  const several = (values.encoder || []).length > 1;
+  const heads = ["Arm", several ? "Encoder" : null, "Number", "Score", "Constant answer", "Beaten"];
+  const digits = (v) => (known(v) ? String(Number(v.toPrecision(4))) : NONE);
+  const body = of.map(([arm, told]) => {
+    const all = told.beaten === told.runs;
+    const runs = told.runs > 1 ? ` in ${count(told.beaten)} of ${count(told.runs)} runs` : "";
+    return ofArm(
+      arm,
+      h,
+      "tr",
+      {},
+      h("th", { scope: "row" }, armName(arm)),
+      several ? h("td", { class: "text" }, told.encoder) : null,
+      h("td", { class: "text" }, told.number),
+      h("td", {}, digits(told.score)),
+      h("td", {}, digits(told.constant)),
+      h("td", { class: all ? null : "bad best" }, `${told.beaten ? "yes" : "no"}${runs}`),
+    );
+  });
+  return wide(tableOf(heads.filter(Boolean), body, "making"), "How each arm did its own task");
+}
+
 function unfinished() {
   const lost = rows.filter((row) => row.status && row.status !== "done");
   if (!lost.length) return null;
-  const heads = ["Arm", "Condition", "Subset", "Seed", "Status", "Error"];
+  const heads = ["Arm", "Condition", "Subset", "Seed", "Pre-training seed", "Status", "Error"];
   const body = lost.map((r) =>
     h(
       "tr",
@@ -46,6 +74,7 @@ function unfinished() {
       h("td", { class: "text" }, named(r, varying.length ? varying : factors)),
       h("td", {}, r.subset ?? NONE),
       h("td", {}, r.seed ?? NONE),
+      h("td", {}, r.pretraining_seed ?? NONE),
       h("td", { class: "text bad" }, r.status),
       h("td", { class: "text" }, r.error || NONE),
     ),

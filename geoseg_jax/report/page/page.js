@@ -4,14 +4,24 @@
 const SECTIONS = [
   {
     id: "overall",
-    heading: "Over all conditions",
+    heading: "Verdicts",
     draw: overall,
     about: () =>
       [
         `Mean difference to ${referenceLabel} over all conditions that an arm has, in points of`,
-        `${metric}, with Student's 95 % interval${bootstrapped() ? " and one by bootstrap" : ""};`,
-        "p is corrected for the number of arms. Filled marks: corrected p below 0.05. “Ahead in”: conditions with a mean",
-        "difference above 0. Of the filters only arms are heeded here.",
+        `${metric}, with Student's 95 % interval over ${units()}${overPictures()}${bootstrapped()};`,
+        `p is corrected for the number of arms. ${rule()} “Ahead in”: conditions with a mean`,
+        "difference above 0. Of the filters, only the arms apply here.",
+      ].join(" "),
+  },
+  {
+    id: "contrasts",
+    heading: "Contrasts",
+    draw: contrasts,
+    about: () =>
+      [
+        "Two arms against each other, as the study was asked to compare them, over all conditions",
+        "that both have; p is corrected for the number of contrasts. Verdicts follow the same rule.",
       ].join(" "),
   },
   {
@@ -20,8 +30,8 @@ const SECTIONS = [
     draw: () => (groups.length ? glance() : null),
     about: () =>
       [
-        `${metric} in percent: mean ± standard deviation of the runs, the best of a column in`,
-        `bold. Below: the paired difference to ${referenceLabel} in points with its 95 %`,
+        `${metric} in percent: mean ± standard deviation of the runs, less what all arms share by`,
+        `subset and seed; the best of a column in bold. Below: the paired difference to ${referenceLabel} in points with its 95 %`,
         "interval; blue is more, orange less, ● a corrected p below 0.05.",
       ].join(" "),
   },
@@ -46,21 +56,23 @@ const SECTIONS = [
     draw: () => (groups.length ? comparisons() : null),
     about: () =>
       [
-        "Differences are paired by subset and seed, with their 95 % intervals; p is of the",
+        "Differences are paired by subset and seeds, with their 95 % intervals; p is of the",
         "paired permutation test, corrected for all comparisons (Holm). Filled marks: corrected",
-        `p below 0.05. “Steps to equal it”: when an arm first reaches what ${referenceLabel}`,
-        "reaches at the end. Open a row for its runs and commands.",
+        `p below 0.05. “Steps, × ${referenceLabel}”: how many times the steps of that an arm`,
+        `needs for the ${metric} that both come to, where the corrected p and the interval exclude 1.`,
+        "Open a row for its runs and commands.",
       ].join(" "),
     note: () => study.explanation || "",
   },
   {
     id: "efficiency",
-    heading: "How many labels an arm saves",
+    heading: "How many labels an arm needs",
     draw: efficiency,
     about: () =>
       [
-        `Labels that an arm needs for the ${metric} that ${referenceLabel} has with the most, on`,
-        "a line over the logarithm of labels; the shorter the better. Dotted: not reached.",
+        `Labels that an arm needs for the ${metric} that both it and ${referenceLabel} come to, as a`,
+        `multiple of what ${referenceLabel} needs, with the 95 % interval over ${units()}; left of 1`,
+        "is fewer. Filled marks: the corrected p and the interval exclude 1; else nothing is shown.",
       ].join(" "),
   },
   {
@@ -70,7 +82,7 @@ const SECTIONS = [
     about: () =>
       [
         "Learning curves: the mean of the runs at each evaluation. Hover or tap for the least and",
-        "the most of them.",
+        `the most of them. ${stepsNeeded()}`,
       ].join(" "),
   },
   {
@@ -112,6 +124,16 @@ const SECTIONS = [
       ].join(" "),
   },
   {
+    id: "own",
+    heading: "How each arm did its own task",
+    draw: ownTasks,
+    about: () =>
+      [
+        "The score of each pre-training on its own task, beside the best answer that ignores the",
+        "picture. An arm that does not beat it owes whatever it gains to something other than its task.",
+      ].join(" "),
+  },
+  {
     id: "arms",
     heading: "What each arm was given",
     draw: armsTable,
@@ -134,6 +156,39 @@ const SECTIONS = [
       commands() || circumstances() ? h("div", {}, commands(), circumstances(), download()) : null,
   },
 ];
+
+// By what rule a verdict is found.
+function rule() {
+  const within = `±${percent(study.bound)}`;
+  const level = study.bound > 0 ? `; level where it is shown to lie within ${within}` : "";
+  return `Better or worse: corrected p at most 0.05 (filled marks)${level}; else nothing is shown.`;
+}
+
+// Which arms are shown to need more or fewer steps than the reference, over all conditions.
+function stepsNeeded() {
+  const shown = (study.steps || []).filter((told) => told.shown);
+  if (!(study.steps || []).length) return "";
+  const what = `the steps of ${referenceLabel} to the ${metric} that both come to`;
+  if (!shown.length) return `No arm is shown to need more or fewer than ${what}.`;
+  const ends = (told) => `${short(told.ratio_low)} to ${short(told.ratio_high)}`;
+  const each = shown.map((told) => {
+    return `${armOf[told.arm].label} ${told.sign}${short(told.ratio)} × (${ends(told)})`;
+  });
+  return `Over all conditions, as a multiple of ${what}, with 95 % intervals: ${each.join("; ")}.`;
+}
+
+function overPictures() {
+  const drawn = study.resampled;
+  return drawn ? `, one over ${count(drawn.count)} test ${drawn.what} drawn anew` : "";
+}
+
+// Few units have no interval by bootstrap.
+function bootstrapped() {
+  const there = (study.overall || []).some((o) => known(o.bootstrap_low));
+  return there ? ` and a studentised bootstrap of ${units()}` : "";
+}
+
+const units = () => `${study.unit || "seed"}s`;
 
 // What encoders are looked into with: of each factor the first value, where the study says one.
 function firsts() {

@@ -1,0 +1,86 @@
+"""Scores on resampled pictures: as if the very pictures had judged; recordings stay together."""
+
+import math
+
+import numpy as np
+import pytest
+
+from geoseg_jax import judged, scores
+from geoseg_jax.data.labels import label_table
+from geoseg_jax.study import pictures
+
+TABLE = label_table("synthetic_street")
+CLASSES = len(TABLE.classes)
+
+
+def keep(folder, matrices, recordings=None):
+    """A run's file with these matrices."""
+    names = [f"picture {i}" for i in range(len(matrices))]
+    folder.mkdir()
+    with open(folder / judged.FILE, "wb") as file:
+        np.savez_compressed(
+            file,
+            pictures=np.array(names, str),
+            recordings=np.array(recordings or [""] * len(names), str),
+            matrices=matrices,
+            classes=np.array(scores.judged_classes(TABLE)),
+        )
+    return folder
+
+
+def matrices(seed, count=6):
+    """Some classes are in some pictures alone."""
+    generator = np.random.default_rng(seed)
+    made = generator.integers(0, 50, (count, CLASSES, CLASSES))
+    return made * (generator.random((count, CLASSES, 1)) < 0.7)
+
+
+@pytest.mark.parametrize("metric", pictures.METRICS)
+def test_numbers_are_those_of_scores(metric):
+    """With a class that is in neither truth nor prediction, and pictures of nothing."""
+    made = matrices(0)
+    made[:, 2], made[:, :, 2] = 0, 0
+    made[1] = 0
+    found = pictures.METRICS[metric](made, np.array(scores.judged_classes(TABLE)))
+    expected = [scores.scores(matrix, TABLE)[metric] for matrix in made]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert math.isnan(found[1]) or metric == "miou_all_classes"
+
+
+def test_draws_are_of_whole_pictures_and_the_same_for_all(tmp_path):
+    one, two = matrices(1), matrices(2)
+    folders = {"a": keep(tmp_path / "a", one), "b": keep(tmp_path / "b", two)}
+    found = pictures.resample(folders | {"gone": tmp_path / "gone"}, "miou", draws=5, seed=3)
+    assert (set(found.scores), found.count, found.what) == ({"a", "b"}, 6, "pictures")
+    times = np.random.default_rng(3).multinomial(6, np.full(6, 1 / 6), 5)
+    for name, made in (("a", one), ("b", two)):
+        for draw, chosen in enumerate(times):
+            whole = made[np.repeat(np.arange(6), chosen)].sum(0)
+            assert found.scores[name][draw] == pytest.approx(scores.scores(whole, TABLE)["miou"])
+
+
+def test_frames_of_a_recording_are_drawn_together(tmp_path):
+    made = matrices(4)
+    folders = {"a": keep(tmp_path / "a", made, ["x", "x", "x", "y", "y", ""])}
+    found = pictures.resample(folders, "pixel_accuracy", draws=400)
+    assert (found.count, found.what) == (3, "recordings, pictures where unknown")
+    parts = [made[:3].sum(0), made[3:5].sum(0), made[5]]
+    possible = {
+        round(scores.scores(a * parts[0] + b * parts[1] + c * parts[2], TABLE)["pixel_accuracy"], 9)
+        for a in range(4)
+        for b in range(4 - a)
+        for c in [3 - a - b]
+    }
+    assert {round(float(v), 9) for v in found.scores["a"]} == possible
+
+
+def test_recordings_that_are_all_known(tmp_path):
+    folders = {"a": keep(tmp_path / "a", matrices(4), ["x", "x", "y", "y", "z", "z"])}
+    found = pictures.resample(folders, "miou", draws=2)
+    assert (found.count, found.what) == (3, "recordings")
+
+
+def test_what_can_not_be_resampled(tmp_path):
+    folders = {"a": keep(tmp_path / "a", matrices(4))}
+    assert pictures.resample(folders, "paper_miou") is None
+    assert pictures.resample({"a": tmp_path / "nothing"}, "miou") is None
