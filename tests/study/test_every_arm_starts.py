@@ -16,6 +16,7 @@ import pytest
 from geoseg_jax import settings, train
 from geoseg_jax.data import make_data, pipeline
 from geoseg_jax.data.transforms import augmentation
+from geoseg_jax.study import starts
 from geoseg_jax.study.plan import make_plan
 from geoseg_jax.tasks import make_task
 from tests.study.layouts import LAYOUTS
@@ -23,17 +24,28 @@ from tests.test_configs import FOLDER, get_config, with_small_encoders
 
 SLOW = "GEOSEG_JAX_SLOW_TESTS"
 NAMES = sorted(path.stem for path in FOLDER.glob("study_*.py"))
+# Arguments that bring further arms, or others.
+ARGUMENTS = {
+    "study_cityscapes": "preset=paper_code",
+    "study_folder": "start=weights",
+    "study_kitti": "preset=paper_code",
+    "study_nyu": "start=both",
+    "study_quick": "more",
+}
+# What such an argument leaves as it was.
+LEFT_OUT = {"more": ("classification", "depth_mono", "flow_strong")}
 
 
 class Case(NamedTuple):
-    """A study, and the number of the layout that each of its roots has."""
+    """A study, its argument, and the number of the layout that each of its roots has."""
 
     study: str
+    argument: str
     layouts: tuple[tuple[str, int], ...]
 
     def __str__(self) -> str:
         kinds = (LAYOUTS[root][n].__name__ for root, n in self.layouts if len(LAYOUTS[root]) > 1)
-        return "-".join((self.study, *kinds))
+        return "-".join(filter(None, (self.study, self.argument, *kinds)))
 
 
 def cases() -> list[Case]:
@@ -44,7 +56,10 @@ def cases() -> list[Case]:
         longest = max((len(LAYOUTS[root]) for root in roots), default=1)
         for number in range(longest):
             chosen = [(root, min(number, len(LAYOUTS[root]) - 1)) for root in roots]
-            found.append(Case(name, tuple(chosen)))
+            found.append(Case(name, "", tuple(chosen)))
+    for name, argument in ARGUMENTS.items():
+        roots = get_config(name, argument).get("roots", {})
+        found.append(Case(name, argument, tuple((root, 0) for root in roots)))
     return found
 
 
@@ -65,10 +80,11 @@ def data(tmp_path_factory):
 
 def _plan(case, data, workdir):
     """The study's plan with one cell an arm, of the fewest labels."""
-    config = settings.plain(get_config(case.study))
+    config = starts.expand(settings.plain(get_config(case.study, case.argument)))
     config["roots"] = {root: data(root, number) for root, number in case.layouts}
     config["factors"] = {k: list(values)[:1] for k, values in config["factors"].items()}
     config["factors"]["encoder"] = ["tiny"]
+    config["without"] = LEFT_OUT.get(case.argument, ())
     return make_plan(config, workdir)
 
 

@@ -232,7 +232,7 @@ STUDIES = {
     "study_folder": ["resolution=64x32,both,sweep"],
     "study_kitti": ["preset=paper_code,sweep", "both"],
     "study_nyu": ["resolution=160x128,held_out,both", "small,held_out,sweep"],
-    "study_quick": ["smoke", "statistics"],
+    "study_quick": ["smoke", "more"],
 }
 CASES = [(name, argument) for name, others in STUDIES.items() for argument in ["", *others]]
 
