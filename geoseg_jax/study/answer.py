@@ -11,8 +11,9 @@ Found = Mapping[str, Any]
 def answer(study: Found) -> list[str]:
     """Sentences for the top of a report.
 
-    First the verdict on the best arm, with one number, that of the table of arms; then one on each
-    contrast, and which of the arms named failed at their own task. Then the best arm's interval,
+    First the verdict on the best arm, with one number, that of the table of arms; where the first
+    arm isn't shown to be better than the reference and others are, on the best of these. Then one
+    on each contrast, and which of the arms named failed at their own task. Then the arm's interval,
     how far ahead of the next it is, and on which units arms were ranked where some lack runs; then
     how sure that is. Never more than the numbers allow: where the permutation test can't reach
     significance with so few units, that is said, and how many it takes.
@@ -26,16 +27,29 @@ def answer(study: Found) -> list[str]:
     """
     standing = study["standing"]
     if not standing["arms"]:
-        return [
-            f"Nothing can be compared yet: no arm has a run beside one of {_label(study)} with the "
-            "same labels and seed in every condition.",
-            f"{_sentence(_progress(study) or 'All cells are done')}.",
-        ]
-    ranked = standing["arms"][0]
-    best = next(o for o in study["overall"] if o["arm"] == ranked["arm"])
+        return [_nothing(study), f"{_sentence(_progress(study) or 'All cells are done')}."]
+    best = _first(study)
+    better = [o for o in study["overall"] if o["verdict"] == "better"]
+    if better and best not in better:
+        best = max(better, key=lambda o: o["difference"])
     said = [_headline(study, best), *(_contrast(study, c) for c in study["contrasts"])]
     said += _failed(study, _named(study, best))
-    return [*said, _what(study, best, ranked), _how_sure(study, best)]
+    return [*said, _what(study, best), _how_sure(study, best)]
+
+
+def _nothing(study: Found) -> str:
+    if not study["overall"]:
+        return f"Nothing can be compared: {_label(study)} is the only arm in its conditions."
+    return (
+        f"Nothing can be compared yet: no arm has a run beside one of {_label(study)} with the "
+        "same labels and seed in every condition."
+    )
+
+
+def _first(study: Found) -> Found:
+    """The arm that is furthest ahead, of those that can be ranked."""
+    name = study["standing"]["arms"][0]["arm"]
+    return next(o for o in study["overall"] if o["arm"] == name)
 
 
 def label(study: Found, name: str) -> str:
@@ -71,17 +85,21 @@ def verdict_name(study: Found, verdict: str) -> str:
     return verdict or "no runs"
 
 
-def of_encoders(study: Found) -> str:
+def of_encoders(study: Found, arms: Sequence[str] | None = None) -> str:
     """'of these encoders' where a study has but one of each arm; else '', or which arms have one.
 
     A result of one pre-training is that of the pre-training, and may be another with a new seed.
+
+    Args:
+      arms: those that something is said of, None for all.
     """
     counts = {arm: n for arm, n in study["encoders"].items() if n}
     single = [arm for arm, n in counts.items() if n == 1]
+    if single and len(single) == len(counts):
+        return "of these encoders"
+    single = [arm for arm in single if arms is None or arm in arms]
     if not single:
         return ""
-    if len(single) == len(counts):
-        return "of these encoders"
     names = " and ".join(label(study, arm) for arm in single)
     return (
         f"of the one encoder of {names}" if len(single) == 1 else f"of one encoder each of {names}"
@@ -92,25 +110,29 @@ def _headline(study: Found, best: Found) -> str:
     """One verdict and one number."""
     name, reference, metric = label(study, best["arm"]), _label(study), study["metric"]
     alone = sum(o["units"] > 0 for o in study["overall"]) == 1
-    scope = of_encoders(study)
+    scope = of_encoders(study, [best["arm"], study["reference"]])
     number = f"{points(best['difference'], True)} points of {metric}"
     number += f" ({scope})" if scope else ""
-    if best["verdict"] == "better":
-        return f"{name} is better than {reference}: {number}."
-    if best["verdict"] == "level":
-        first = "" if alone else "The best arm is level: "
-        within = f"±{points(study['bound'])}"
-        return f"{first}{name} is level within {within} with {reference}: {number}."
-    if alone:
-        what = "is worse than" if best["verdict"] == "worse" else "is not shown to differ from"
-        return f"{name} {what} {reference}: {number}."
+    if alone or best["verdict"] in ("better", "level"):
+        first = "" if alone or best["verdict"] == "better" else "The best arm is level: "
+        return f"{first}{name} {_stands(study, best)} {reference}: {number}."
     if best["verdict"] == "worse":
         return f"No arm is better than {reference}; the nearest, {name}, is worse: {number}."
     ahead = "the first" if best["difference"] > 0 else "the nearest"
     return f"No arm is shown to be better than {reference}; {ahead} is {name}: {number}."
 
 
-def _what(study: Found, best: Found, ranked: Found) -> str:
+def _stands(study: Found, found: Found) -> str:
+    """What follows the first arm's name in a verdict, before the second's."""
+    return {
+        "better": "is better than",
+        "worse": "is worse than",
+        "level": f"is level within ±{points(study['bound'])} with",
+        "not shown": "is not shown to differ from",
+    }[found["verdict"]]
+
+
+def _what(study: Found, best: Found) -> str:
     """The interval of the headline's number, and where the arm stands among the others."""
     over = _units(study, best["units"])
     over += f" and {best['conditions']} conditions" if best["conditions"] > 1 else ""
@@ -122,14 +144,18 @@ def _what(study: Found, best: Found, ranked: Found) -> str:
         drawn = f"{study['resampled']['count']} {study['resampled']['what']}"
         text += f"; that over test pictures ({drawn} drawn anew, the same runs) is "
         text += _ends(best, "pictures")
-    return f"{text}.{_rank(study, best, ranked)}"
+    return f"{text}.{_rank(study, best)}"
 
 
-def _rank(study: Found, best: Found, ranked: Found) -> str:
+def _rank(study: Found, best: Found) -> str:
     """How far before the next arm, which a best one among many may well owe to chance."""
-    name, text = label(study, best["arm"]), ""
+    first, ranked = _first(study), study["standing"]["arms"][0]
+    name, text = label(study, first["arm"]), ""
     lead, arms = study["standing"]["lead"], len(study["standing"]["arms"])
-    if lead is not None and lead["difference"] is not None:
+    if first["arm"] != best["arm"]:
+        text = f" {name} is further ahead at {points(first['difference'], True)}"
+        text += f" ({_span(first)}), but {_stands(study, first)} {_label(study)}."
+    elif lead is not None and lead["difference"] is not None:
         following, behind = label(study, lead["next"]), points(lead["difference"])
         text = f" The next of {arms} arms, {following}, is {behind} points behind ({_span(lead)})"
         if best["conditions"] > 1:
@@ -150,9 +176,13 @@ def _how_sure(study: Found, best: Found) -> str:
     comparisons = sum(o["units"] > 0 for o in study["overall"])
     runs, arms = _units(study, units), _count(comparisons, "arm")
     p = _equals(best["p_corrected"]) if best["p_corrected"] is not None else ""
-    if best["p_corrected"] <= level:
+    if best["verdict"] == "level":
+        text = f"two one-sided t tests over {runs}, which assume normal noise, give p "
+        text += f"{_equals(best['level_p_corrected'])} for a difference beyond the bound, "
+        text += f"corrected for {arms}{_one_each(study, best)}"
+    elif best["p_corrected"] <= level:
         text = f"chance in {_chance(study)} hardly does this: p {p} in the permutation test over "
-        text += f"{runs}, corrected for {arms}{_one_each(study)}"
+        text += f"{runs}, corrected for {arms}{_one_each(study, best)}"
     elif comparisons * best["p_smallest"] <= level:
         text = f"it may be chance: p {p} in the permutation test over {runs}, corrected for {arms}"
     else:
@@ -175,8 +205,8 @@ def _chance(study: Found) -> str:
     }.get(study["unit"], "labels, seeds and pre-training")
 
 
-def _one_each(study: Found) -> str:
-    scope = of_encoders(study)
+def _one_each(study: Found, best: Found) -> str:
+    scope = of_encoders(study, [best["arm"], study["reference"]])
     return f"; it speaks {scope}, and says nothing of another pre-training" if scope else ""
 
 
@@ -185,20 +215,15 @@ def _contrast(study: Found, found: Found) -> str:
     names = label(study, found["arm"]), label(study, found["other"])
     if not found["units"]:
         return f"{names[0]} and {names[1]} have no pair of runs to compare."
-    what = {
-        "better": "is better than",
-        "worse": "is worse than",
-        "level": f"is level within ±{points(study['bound'])} with",
-        "not shown": "is not shown to differ from",
-    }[found["verdict"]]
     number = f"{points(found['difference'], True)} points of {study['metric']}"
-    return f"{names[0]} {what} {names[1]}: {number}."
+    return f"{names[0]} {_stands(study, found)} {names[1]}: {number}."
 
 
 def _named(study: Found, best: Found) -> list[str]:
     """The arms that the sentences name."""
     lead = study["standing"]["lead"]
-    names = [best["arm"], *([lead["next"]] if lead else []), study["reference"]]
+    names = [best["arm"], _first(study)["arm"], *([lead["next"]] if lead else [])]
+    names += [study["reference"]]
     return list(
         dict.fromkeys([*names, *(c[k] for c in study["contrasts"] for k in ("arm", "other"))])
     )

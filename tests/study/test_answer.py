@@ -73,12 +73,16 @@ def test_one_encoder_of_some_arms_is_said():
     assert answer(rows)[0].endswith("(of these encoders).")
     more = [r | {"arm": "flow", "start": f"flow-{r['seed']}"} for r in rows if r["arm"] == "depth"]
     assert answer(rows + more)[0].endswith("(of the one encoder of Depth).")
+    ahead = [r | {"miou": r["miou"] + 0.1} for r in more]
+    assert "encoder" not in " ".join(answer(rows + ahead))  # speaks of flow, which has eight
 
 
 def test_a_level_arm():
     rows = made_up.study({"random": 0.0, "depth": 0.002}, seeds=8)
-    verdict, *_ = answer(rows, bound=0.02)
+    verdict, _, how_sure = answer(rows, bound=0.02)
     assert verdict.startswith("Depth is level within ±2.0 with Random weights: ")
+    assert how_sure.startswith("Two one-sided t tests over 8 seeds, which assume normal noise, gi")
+    assert "chance" not in how_sure
 
 
 def test_contrasts_have_a_verdict_each():
@@ -184,7 +188,10 @@ def test_nothing_to_compare():
     _, what, how_sure = answer(rows)
     assert what.startswith("Nothing can be compared yet")
     assert how_sure == "Of 2 cells 1 failed."
-    assert answer(rows[:1])[-1] == "All cells are done."
+    assert answer(rows[:1])[1:] == (
+        "Nothing can be compared: Random weights is the only arm in its conditions.",
+        "All cells are done.",
+    )
 
 
 def test_one_replicate():
@@ -208,6 +215,19 @@ def test_an_arm_of_fewer_subsets_is_not_the_best():
     rows += [row("far", 0.9, labels=n) for n in (8, 16)]
     rows += [failed(arm="far", labels=n, subset=s) for n in (8, 16) for s in (1, 2)]
     assert "is Depth: +10.0 points" in answer(rows)[0]
+
+
+def test_an_arm_that_is_shown_to_be_better_goes_before_one_that_is_further_ahead():
+    rows = [row("random", 0.4, seed=s) for s in range(7)]
+    rows += [row("depth", 0.35 if s in (3, 5) else 0.8, seed=s) for s in range(7)]
+    rows += [row("flow", 0.5 + 0.001 * s, seed=s) for s in range(7)]
+    verdict, what, how_sure = answer(rows)
+    assert verdict.startswith("flow is better than Random weights: +10.3 points")
+    assert what.endswith(
+        " Depth is further ahead at +27.1 (95 % interval +6.8 to +47.5), but is not shown to differ "
+        "from Random weights."
+    )
+    assert how_sure.startswith("Chance in seeds hardly does this: p = 0.031 ")
 
 
 def test_the_number_is_that_of_the_table_and_the_order_of_what_all_have():
