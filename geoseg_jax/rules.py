@@ -324,7 +324,7 @@ RULES: dict[str, Rule] = {
     "data.eval_size": whole(1),
     "data.seed": whole(0),
     "optimizer.name": choice("adam", "adamw", "sgd"),
-    "optimizer.learning_rate": number(0.0),  # 0: batch statistics alone, study_quick.py's control
+    "optimizer.learning_rate": number(0.0),  # 0: batch statistics alone
     "optimizer.schedule": choice("constant", "cosine", "step", "poly"),
     "optimizer.power": POSITIVE,
     "optimizer.accumulate_gradients": flag,

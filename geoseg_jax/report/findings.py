@@ -89,12 +89,34 @@ def explanation(study: Study) -> str:
             f"that would take {statistics.pairs_needed(compared)} pairs."
         )
     caution = f"Mind that {study['caution']}." if study.get("caution") else ""
-    return " ".join(filter(None, (text, _untrained(study), caution, _budget(study))))
+    parts = (text, _ratios(study), _frozen(study), caution, _budget(study))
+    return " ".join(filter(None, parts))
+
+
+def _ratios(study: Study) -> str:
+    """By what rule a multiple of labels or steps is shown, and of what none can be."""
+    single = [group["steps"] for group in study["groups"] if group["steps"]]
+    kinds = {"labels": study["efficiency"], "steps over all conditions": study["steps"]}
+    kinds["steps in each condition"] = single
+    if not any(kinds.values()):
+        return ""
+    text = (
+        "Multiples of labels or steps are shown where p, corrected for all of their kind, is at "
+        "most 0.05 and the interval excludes 1."
+    )
+    few = [what for what, found in kinds.items() if found and not _can_be_shown(found)]
+    return text + (f" With so few pairs there can be none of {_listed(few)}." if few else "")
+
+
+def _can_be_shown(found: list[Group]) -> bool:
+    """Whether one of these multiples can be, however they come out."""
+    most = max(told["units"] for told in found)
+    return len(found) * statistics.smallest_p(most) <= 1 - statistics.LEVEL
 
 
 def _listed(phrases: list[str]) -> str:
     *first, last = phrases
-    return f"{', '.join(first)} and {last}"
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _unit(study: Study) -> str:
@@ -144,19 +166,25 @@ def _verdicts(study: Study) -> str:
     return f"{text}; else nothing is shown."
 
 
-def _untrained(study: Study) -> str:
-    """What a frozen encoder of random weights is no measure of."""
+def _frozen(study: Study) -> str:
+    """Of what data the batch statistics of frozen encoders are."""
     own = [a.get("config") for a in study["arms"] if a["name"] == study["reference"]]
     factors = study["factors"]
     with_statistics = not all(str(e).startswith("vit") for e in factors["encoder"])
-    told = any(arm["name"] == "statistics" for arm in study["arms"])
-    frozen = "frozen" in factors["training"] and with_statistics
-    if not frozen or told or own != ["random weights"]:
+    if "frozen" not in factors["training"] or not with_statistics:
+        return ""
+    if study["calibrated"]:
+        return (
+            "Frozen encoders, of all arms alike, have their batch statistics from the labelled "
+            "pictures."
+        )
+    if own != ["random weights"]:
         return ""
     return (
         f"A frozen encoder of {label(study, study['reference'])} normalises by batch statistics of "
-        "no data; where an arm is above it, part of that may be statistics alone, which an arm "
-        "trained at a learning rate of 0 tells (configs/study_quick.py:statistics)."
+        "no data; where an arm is above it, part of that may be statistics alone. With "
+        "config.target.set.transfer.statistics='calibrated' all arms have those of the labelled "
+        "pictures."
     )
 
 

@@ -22,6 +22,7 @@ _NOT_IN_FILE = ("curve", "command", "labelled", "judged", "start")
 ABOUT = {
     **{"title": "", "question": "", "arms": [], "panels": [], "features": {}, "budget": ""},
     **{"goal": None, "guard": "", "versions": {}, "hardware": "", "date": "", "commands": []},
+    "calibrated": False,  # whether frozen encoders have the labelled pictures' batch statistics
 }
 
 

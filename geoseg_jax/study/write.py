@@ -64,6 +64,7 @@ def report(
         budget=_budget(study, made, costs),
         goal=study.get("goal") or None,
         guard=_guard(study, made),
+        calibrated=made.cells[0].config.transfer.get("statistics") == "calibrated",
         versions=versions,
         hardware=hardware,
         date=manifest.now(),

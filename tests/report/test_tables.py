@@ -89,9 +89,10 @@ def test_the_reader_is_told_what_cannot_be_found():
 def test_what_intervals_speak_of():
     """Seeds that all subsets share are no part of what varies between subsets."""
 
-    def told(arms=(), budget="", **made):
+    def told(arms=(), budget="", calibrated=False, **made):
         rows = made_up.study({"random": 0.0, "depth": 0.1}, **made)
-        return tables.markdown(results.assemble(rows, "random", arms=list(arms), budget=budget))
+        about = {"arms": list(arms), "budget": budget, "calibrated": calibrated}
+        return tables.markdown(results.assemble(rows, "random", **about))
 
     assert "speak of this one subset of labels, of these encoders and of these test" in told()
     assert "subsets were, of these seeds, which all subsets share, of these enc" in told(subsets=3)
@@ -100,9 +101,23 @@ def test_what_intervals_speak_of():
     random = {"name": "random", "label": "Random weights", "config": "random weights"}
     both = {"trainings": ("fine_tuned", "frozen")}
     assert "A frozen encoder of Random weights normalises" in told([random], **both)
+    assert "all arms alike, have their" in told([random], calibrated=True, **both)
+    assert "have their batch" not in told([random], calibrated=True)
     assert "A frozen encoder" not in told([random])
     assert "A frozen encoder" not in told([random | {"config": "imagenet.pth"}], **both)
     assert told(budget="12 pictures").endswith("Budget: 12 pictures.\n")
+
+
+def test_which_multiples_can_not_be_shown():
+    effects = {"random": 0.0, "depth": 0.1, "flow": 0.05}
+    told = [
+        tables.markdown(results.assemble(made_up.study(effects, seeds=n), "random"))
+        for n in (4, 7, 8)
+    ]
+    assert all("p, corrected for all of their kind, is at most 0.05 and the" in t for t in told)
+    assert "none of labels, steps over all conditions and steps in each condition." in told[0]
+    assert "With so few pairs there can be none of steps in each condition." in told[1]
+    assert "With so few pairs" not in told[2]
 
 
 def paired(rows):
