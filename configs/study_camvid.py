@@ -11,8 +11,7 @@ eight subsets of labels with encoders of their own. What you don't have:
 --config.without="('nyu_depth',)". Options behind the colon:
   start         where depth and flow start: random (the default), imagenet (one more arm, the file
                 --config.roots.imagenet), or both, an arm each
-  sweep         first tries learning rates for each arm, on training labels that the result doesn't
-                use
+  sweep         first tries learning rates for each arm, on other subsets of the training labels
   small         pictures of 120x96 and short runs, for two CPU cores
 Budget in pictures, with :small in floating-point operations. What :small gave in two hours is in
 docs/results.md, with three replicates on one encoder an arm: --config.factors.replicate="(0,1,2)"
@@ -23,7 +22,7 @@ yet run.
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument
-from geoseg_jax.presets.studies import enough, pace, short_cells, starts, sweep
+from geoseg_jax.presets.studies import enough, pace, short_cells, started, starts, sweep
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -43,7 +42,10 @@ def get_config(arg: str = "") -> ConfigDict:
             "reference": "random",
             "goal": 0.0,  # an mIoU: how many steps it takes is told; 0: not asked
             "metric": "miou",  # or another score of eval.json, as "paper_miou" or "iou/car"
-            "contrasts": (("video_depth", "classification"), ("video_depth", "room_flow")),
+            "contrasts": (
+                (started("video_depth", start), "classification"),
+                (started("video_depth", start), started("room_flow", start)),
+            ),
             "equivalence": 0.01,  # arms are level where they differ by less; 0: not asked
             "without": (),
             "declared": (),

@@ -11,8 +11,7 @@ the colon:
                 monodepth2's normalisation and fine-tuned with ImageNet's, as in the public code
   start         where depth starts: random (the default of controlled), imagenet (that of
                 paper_code, whose scripts do so), or both, an arm each
-  sweep         first tries learning rates for each arm, on training labels that the result
-                doesn't use
+  sweep         first tries learning rates for each arm, on other subsets of the training labels
 Arms that can't be had: --config.without="('imagenet',)". Replicates are as many as the permutation
 test needs for so many arms, each with a subset of labels and encoders of its own;
 --config.factors.pretraining_seed="(0,)" has one encoder an arm, and says nothing of others.

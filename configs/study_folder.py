@@ -12,8 +12,8 @@ and inpainting learned from the footage; a file of weights, without which leave 
   resolution=320x256   that everything is brought to
   start                where depth starts: random (the default), weights (from that file), or both,
                        an arm each
-  sweep                first tries learning rates for each arm, on training labels that the result
-                       doesn't use
+  sweep                first tries learning rates for each arm, on other subsets of the training
+                       labels
 Budget in pictures. Hardware: a GPU, or patience; the dry run tells.
 """
 

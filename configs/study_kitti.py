@@ -16,8 +16,8 @@ Options behind the colon:
                 arm; what its ImageNet arm does otherwise is declared and told in the report
   start         where depth and flow start: random (the default of controlled), imagenet (that of
                 paper_code, whose scripts do so), or both, an arm each
-  sweep         first tries learning rates for each arm, on training labels that the result
-                doesn't use
+  sweep         first tries learning rates for each arm, on other subsets of the training labels;
+                with paper_code those of the pre-trainings alone, as all other labels judge there
 There are as many replicates as the permutation test needs for so many arms, nine or ten; the paper
 has four: --config.factors.seed="(0,1,2,3)" with paper_code. Encoders of their own cost controlled
 nine pre-trainings an arm; with --config.factors.pretraining_seed="(0,)" it has one, and all that it
@@ -80,13 +80,10 @@ def get_config(arg: str = "") -> ConfigDict:
                 **({"subset": (-1,), "seed": runs} if faulty else {"replicate": runs}),
             },
             "panels": 4,
-            **sweep(options["sweep"], _RATES[options["preset"]]),
+            **sweep(options["sweep"], () if faulty else (3e-4, 1e-3, 3e-3)),
             "keep_checkpoints": False,
         }
     )
-
-
-_RATES = {"controlled": (3e-4, 1e-3, 3e-3), "paper_code": (3e-6, 1e-5, 3e-5)}
 
 
 def _contrasts(start: tuple[str, ...]) -> tuple[tuple[str, str], ...]:

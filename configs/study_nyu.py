@@ -14,8 +14,8 @@ of the official split 795, fine-tuned and frozen. Options behind the colon:
   start=random           where depth starts: random (the default), imagenet (one more arm, the file
                          --config.roots.imagenet), or both, an arm each. The paper's scripts start
                          from ImageNet
-  sweep                  first tries learning rates for each arm, on training labels that the result
-                         doesn't use
+  sweep                  first tries learning rates for each arm, on other subsets of the training
+                         labels
   small                  for two CPU cores: 96x64, 13 classes, short runs,
                          neither inpainting nor frozen encoders
 How the paper fine-tuned on NYUv2 is not in its public code, so that there is no preset=paper_code.

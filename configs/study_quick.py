@@ -10,8 +10,7 @@ CPU cores, is in the README. Settings are changed as on the main command:
   smoke         two arms and four cells of a few steps, a minute or two, nothing learned
   more          inpainting, stereo and supervised depth, and the flow of Lao et al.'s public code
                 too, with as many replicates as these need: three times the time
-  sweep         first tries learning rates for each arm, on training labels that the result doesn't
-                use
+  sweep         first tries learning rates for each arm, on other subsets of the training labels
 Mono depth is given the camera's motion (poses=given): with so few steps of pictures so small a pose
 network gives all streets one speed, and depth stays above its constant error (docs/arms.md).
 Every pre-training has the same number of floating-point operations, and so about the same time.

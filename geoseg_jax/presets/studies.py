@@ -41,7 +41,7 @@ def sweep(wanted: bool, rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3)) -> dict:
     """The key `sweep` of a study where it is wanted: see geoseg_jax/study/sweep.py.
 
     Args:
-      rates: of segmentation; those of pre-trainings are multiples of each arm's own.
+      rates: of segmentation, () for none; those of pre-trainings are multiples of each arm's own.
     """
     spec = {"labels": 16, "replicates": (100, 101), "folds": 4}
     spec |= {"learning_rate": rates, "pretraining": (0.3, 1.0, 3.0)}

@@ -55,7 +55,9 @@ def check(study: Mapping[str, Any]) -> None:
         raise ConfigError(f"config.reference={study['reference']!r} is no arm{hint}")
     goal = study.get("goal", 0.0)
     if not (isinstance(goal, float) and 0 <= goal < 1):
-        raise ConfigError(f"config.goal={goal!r} must be an mIoU below 1, as 0.3, or 0.0 for none")
+        raise ConfigError(
+            f"config.goal={goal!r} must be a score below 1, as 0.3, or 0.0 where none is asked"
+        )
     spread = study.get("spread", 0.0)
     if not (isinstance(spread, float) and 0 <= spread < 1):
         raise ConfigError(
@@ -131,8 +133,8 @@ def _check_sweep(sweep: Mapping[str, Any], factors: Mapping[str, Any]) -> None:
     used = {*factors.get("replicate", ()), *factors.get("subset", ())}
     if not runs or not all(type(k) is int and k >= 0 for k in runs) or used & set(runs):
         raise ConfigError(
-            f"config.sweep.replicates={tuple(runs)!r} must be subsets of labels that the result "
-            "doesn't use, as (100, 101)"
+            f"config.sweep.replicates={tuple(runs)!r} must be subsets that "
+            "config.factors doesn't have, as (100, 101)"
         )
     labels, folds = sweep.get("labels"), sweep.get("folds", 4)
     if not (type(labels) is int and type(folds) is int and 2 <= folds <= labels):

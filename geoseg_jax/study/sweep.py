@@ -2,8 +2,10 @@
 
 One rate for all arms favours the arm that it was found for. So each arm has its own: for its
 pre-training by the validation score of that, then for its segmentation, frozen or fine-tuned, by
-labels of subsets that the result doesn't use, of which one fold judges the others. The pictures
-that judge the result are not read. Trials are jobs as all others: locked, resumed, shared.
+other subsets of the training labels, of which one fold judges the others. No label that judges the
+result is read: a study whose cells are judged on all that they weren't trained on is refused here.
+(A pre-training may validate on those pictures, without their labels.) Trials are jobs as all
+others: locked, resumed, shared.
 """
 
 import math
@@ -12,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from geoseg_jax import manifest
+from geoseg_jax.data.name_splits import REST, TRAIN
 from geoseg_jax.settings import ConfigError
 from geoseg_jax.study import records
 from geoseg_jax.study.guard import RATE
@@ -131,7 +134,7 @@ def _of_pretrainings(study, workdir, arms, rates) -> Stage:
     """
     spec = study["sweep"]
     seed = spec["replicates"][0]
-    planned = make_plan(_with(study, (seed,), seed), workdir, rates)
+    planned = _planned(study, workdir, (seed,), seed, rates)
     starts, trials = {}, []
     for job in planned.pretrainings:
         own = job.config.optimizer.learning_rate
@@ -159,7 +162,7 @@ def _of_cells(study, workdir, rates) -> Stage:
     """From the encoders of the study's first pre-training seed."""
     spec = study["sweep"]
     first = replicates(study)[0][2]
-    planned = make_plan(_with(study, spec["replicates"], first), workdir, rates)
+    planned = _planned(study, workdir, spec["replicates"], first, rates)
     trials = []
     for rate in spec["learning_rate"]:
         for cell in planned.cells:
@@ -169,11 +172,24 @@ def _of_cells(study, workdir, rates) -> Stage:
     return Stage(planned._replace(cells=[trial.job for trial in trials]), trials)
 
 
-def _with(study, runs, pretraining_seed) -> dict[str, Any]:
-    """The study of the sweep's labels and replicates."""
+def _planned(study, workdir, runs, pretraining_seed, rates) -> Plan:
+    """The plan of the sweep's labels and replicates.
+
+    Raises:
+      ConfigError: where the labels of these are among those that judge the result.
+    """
     kept = {k: v for k, v in study["factors"].items() if k not in ("subset", "seed")}
     kept |= {"labels": (study["sweep"]["labels"],), "replicate": tuple(runs)}
-    return {**study, "sweep": None, "factors": kept | {"pretraining_seed": (pretraining_seed,)}}
+    kept["pretraining_seed"] = (pretraining_seed,)
+    planned = make_plan({**study, "sweep": None, "factors": kept}, workdir, rates)
+    judged = planned.cells[0].config.data.get("eval_split", "")
+    if study["sweep"].get("learning_rate") and judged in (REST, TRAIN):
+        raise ConfigError(
+            "config.sweep.learning_rate would be chosen by labels that judge the result, as "
+            f"config.data.eval_split={judged!r} has no pictures of its own; set it to () or choose "
+            "another split"
+        )
+    return planned
 
 
 def _trial(job: Pretraining | Cell, rate: float, workdir: pathlib.Path) -> Pretraining | Cell:

@@ -113,7 +113,7 @@ def _rates(study: Mapping[str, Any], made: Plan) -> str:
     jobs += made.cells if spec.get("learning_rate") else []
     rates = {plan.rate_of(job): job.config.optimizer.learning_rate for job in jobs}
     told = ", ".join(f"{name} {rate:g}" for name, rate in rates.items())
-    return f"; learning rates, chosen without the judged pictures: {told}" if told else ""
+    return f"; learning rates, chosen without the labels that judge: {told}" if told else ""
 
 
 def _arm(arm, made: Plan, costs) -> dict[str, Any]:

@@ -192,7 +192,7 @@ def test_a_command_gives_the_very_config(tmp_path):
         ),
         ({"budget": {"amount": 5}}, "measure=None is none of"),
         ({"budget": {"measure": "steps", "amount": 5}}, "amount=5 says nothing beside"),
-        ({"goal": 30}, "goal=30 must be an mIoU below 1"),
+        ({"goal": 30}, "goal=30 must be a score below 1"),
         ({"metric": "mIoU"}, "metric='mIoU' is no score of segmentation; did you mean 'miou'"),
         ({"metric": "iou/"}, "is no score of segmentation"),
         ({"equivalence": 1}, "equivalence=1 must be a difference of the metric below 1"),
@@ -227,12 +227,12 @@ def test_what_cannot_be_planned_is_refused(changes, message, tmp_path):
 
 # A study's config -> the arguments to try beside none.
 STUDIES = {
-    "study_camvid": ["small,both,sweep"],
+    "study_camvid": ["small,both,sweep", "imagenet"],
     "study_cityscapes": ["preset=paper_code,sweep"],
     "study_folder": ["resolution=64x32,both,sweep"],
     "study_kitti": ["preset=paper_code,sweep", "both"],
     "study_nyu": ["resolution=160x128,held_out,both", "small,held_out,sweep"],
-    "study_quick": ["smoke", "more"],
+    "study_quick": ["smoke", "more,sweep"],
 }
 CASES = [(name, argument) for name, others in STUDIES.items() for argument in ["", *others]]
 

@@ -74,7 +74,7 @@ def test_rates_are_tried_chosen_told_and_used(conducted, tmp_path):
         assert config["data"]["inner_fold"] == []
     results = json.loads((tmp_path / "results.json").read_text())
     assert (
-        "chosen without the judged pictures: pretraining/inpainting/tiny 0.0002"
+        "chosen without the labels that judge: pretraining/inpainting/tiny 0.0002"
         in (results["guard"])
     )
     jobs = (tmp_path / "noted").read_text().split()
@@ -98,6 +98,17 @@ def test_trials_see_no_picture_of_the_result(tmp_path):
         assert trial.job.config.optimizer.learning_rate == trial.rate
     # From the very encoders of the study, which are trained but once.
     assert {p.id for p in found.plan.pretrainings} == {p.id for p in made.pretrainings}
+
+
+def test_labels_that_judge_the_result_choose_no_rate(tmp_path):
+    target = {"config": "configs/segment_folder.py", "set": {"data": {"eval_split": "rest"}}}
+    given = starts.expand(study(factors=FEW, target=target, sweep=SPEC))
+    for number in range(3):  # before anything is trained
+        with pytest.raises(ConfigError, match="would be chosen by labels that judge the result"):
+            sweep.stage(given, tmp_path, number, {})
+    alone = given | {"sweep": SPEC | {"learning_rate": ()}}
+    assert sweep.stages(alone) == 2
+    assert len(sweep.stage(alone, tmp_path, 0, {}).trials) == 3
 
 
 def test_a_chains_trial_starts_from_the_best_one_before(tmp_path):
@@ -144,7 +155,7 @@ def test_commands_do_the_sweep_first(conducted, tmp_path):
         ({"rates": ()}, "config.sweep.rates is none of learning_rate"),
         ({"learning_rate": (1e-3,)}, "must be two or more learning rates"),
         ({"learning_rate": (), "pretraining": ()}, "drop it"),
-        ({"replicates": (0, 100)}, "the result doesn't use"),
+        ({"replicates": (0, 100)}, "subsets that config.factors doesn't have"),
         ({"labels": 3}, "at least as many as config.sweep.folds=4"),
     ],
 )
