@@ -5,6 +5,7 @@ of each one a study can tell how far its differences rest on the very pictures t
 """
 
 import pathlib
+import zipfile
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -77,6 +78,6 @@ def read(workdir: pathlib.Path) -> Judged | None:
     try:
         with np.load(path) as found:
             kept = Judged(*(found[name] for name in Judged._fields))
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: it can't be read ({error}); remove it") from error
     return kept._replace(matrices=kept.matrices.astype(np.int64))

@@ -73,7 +73,8 @@ def test_other_tasks_keep_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_is_broken(tmp_path):
-    (tmp_path / judged.FILE).write_bytes(b"no such thing")
+@pytest.mark.parametrize("content", [b"", b"no such thing", b"PK\x03\x04 cut off"])
+def test_a_file_that_is_broken(tmp_path, content):
+    (tmp_path / judged.FILE).write_bytes(content)
     with pytest.raises(DataError, match=r"judged\.npz: it can't be read"):
         judged.read(tmp_path)

@@ -90,8 +90,7 @@ def conduct(
         told = preview.describe(made, study, costs, swept.jobs) if dry_run else listed
         say(told)
         return 0
-    workdir.mkdir(parents=True, exist_ok=True)
-    manifest.write_json(workdir / STUDY, study)
+    _keep_study(study, workdir)
     ended = _work(made, costs, jobs, study, count, say)
     if jobs:
         say(_ending(jobs, ended, started))
@@ -163,6 +162,7 @@ class _Trials(NamedTuple):
         if all(records.read(job.workdir) for job in jobs):
             return 0
         ready.check(jobs, made, self.study)
+        _keep_study(self.study, self.workdir)
         memory = self.workdir / "costs.json"
         made, costs = budget.apply(made, self.study["budget"], memory, self.say)
         by_id = {job.id: job for job in (*made.pretrainings, *made.cells)}
@@ -177,7 +177,7 @@ def _jobs(made: Plan) -> list[Job]:
 
 def _forget(jobs: Sequence[Job], say: Callable[[str], None]) -> None:
     forgotten = records.forget_failures([job.workdir for job in jobs])
-    say(f"{forgotten} failed jobs will be tried again")
+    say(f"{forgotten} failed job{'' if forgotten == 1 else 's'} will be tried again")
 
 
 def _work(
@@ -286,6 +286,12 @@ def _keep_panels(
         panels.keep(job, study["panels"], programs)
     except Exception as error:  # of a picture for the report; the cell's numbers are there
         say(f"{job.id}: no panels for the report: {type(error).__name__}: {error}")
+
+
+def _keep_study(study: Mapping[str, Any], workdir: pathlib.Path) -> None:
+    """Says what the folder holds, before anything is trained in it."""
+    workdir.mkdir(parents=True, exist_ok=True)
+    manifest.write_json(workdir / STUDY, study)
 
 
 def _check_workdir(study: Mapping[str, Any], workdir: pathlib.Path) -> None:

@@ -64,12 +64,10 @@ def _drawn(kept: judged.Judged) -> list[str]:
 
 
 def _what(kept: list[judged.Judged]) -> str:
-    known = [
-        bool(r) and r != p for k in kept for r, p in zip(k.recordings, k.pictures, strict=True)
-    ]
-    if all(known):
-        return "recordings"
-    return "recordings, pictures where unknown" if any(known) else "pictures"
+    pairs = [(r, p) for k in kept for r, p in zip(k.recordings, k.pictures, strict=True)]
+    if not any(r and r != p for r, p in pairs):
+        return "pictures"
+    return "recordings" if all(r for r, _ in pairs) else "recordings, pictures where unknown"
 
 
 def _ious(matrices: np.ndarray, classes: np.ndarray) -> np.ndarray:

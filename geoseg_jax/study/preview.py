@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from geoseg_jax import writers
-from geoseg_jax.study import budget, power, records, run, statistics
+from geoseg_jax.study import budget, power, records, run, statistics, units
 from geoseg_jax.study.budget import Cost
 from geoseg_jax.study.check import CONDITION
 from geoseg_jax.study.plan import Plan
@@ -82,9 +82,9 @@ def _encoders(made: Plan, costs: Mapping[str, Cost]) -> list[str]:
 
 def _power(made: Plan, study: Mapping[str, Any]) -> list[str]:
     """How many replicates it takes, and what difference those that are planned can show."""
-    units = units_of(made)
+    pairs = units_of(made)
     lines = [
-        f"power of {units} replicates, by the exact permutation test after Holm's correction, in "
+        f"power of {pairs} replicates, by the exact permutation test after Holm's correction, in "
         "standard deviations of paired differences"
         + (f" (of {100 * study['spread']:g} points)" if study.get("spread") else "")
         + ":"
@@ -92,19 +92,19 @@ def _power(made: Plan, study: Mapping[str, Any]) -> list[str]:
     for what, count in families(made, study).items():
         if not count:
             continue
-        smallest = power.detectable(units, count)
+        smallest = power.detectable(pairs, count)
         points = f", {100 * smallest * study['spread']:.1f} points" if study.get("spread") else ""
         shown = f"a difference of {smallest:.1f}{points} is found in 80 %"
         shown = shown if math.isfinite(smallest) else "none can be significant"
         needed = statistics.pairs_needed(count)
-        lines.append(f"  {what}: {count} comparisons, {needed} replicates needed; {shown}")
+        number = f"{count} comparison{'' if count == 1 else 's'}"
+        lines.append(f"  {what}: {number}, {needed} replicates needed; {shown}")
     return lines
 
 
 def units_of(made: Plan) -> int:
-    """Independent units of the planned cells: subsets where there are several, else seeds."""
-    subsets = {cell.factors["subset"] for cell in made.cells}
-    return len(subsets) if len(subsets) > 1 else len({c.factors["seed"] for c in made.cells})
+    """How many independent units the planned cells have: what the report's intervals count."""
+    return len(set(units.units(cell.factors for cell in made.cells).of.values()))
 
 
 def families(made: Plan, study: Mapping[str, Any]) -> dict[str, int]:
@@ -158,7 +158,8 @@ def _state(workdir: pathlib.Path) -> str:
 
 
 def _cost(cost: Cost) -> str:
+    distinct = f"{cost.pictures:>6} distinct" if cost.pictures else "all labelled"
     return (
         f"{cost.steps:>6} steps, {cost.images:>8} images, {cost.encoder_images:>8} through the "
-        f"encoder, {cost.pictures:>6} distinct, {cost.flops:.2e} FLOP"
+        f"encoder, {distinct}, {cost.flops:.2e} FLOP"
     )

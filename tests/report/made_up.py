@@ -91,7 +91,7 @@ def hostile(text: str) -> dict:
     for group in made["groups"]:
         group["warning"] = text
     for item in made["efficiency"]:
-        item["text"] = item["spread"] = text
+        item["sign"], item["shown"] = text, True
     for cka in made["features"]["cka"]:
         cka["stage"] = text
     for panel in [*made["panels"], *made["features"]["pca"]]:

@@ -120,7 +120,7 @@ def test_a_dry_run_tells_what_replicates_cost_and_show(conducted, tmp_path):
     assert "power of 7 replicates" in text
     # All of seven pairs must be above 0: Phi(d)^7 = 0.8.
     assert "2 comparisons, 7 replicates needed; a difference of 1.9, 3.7 points is found" in text
-    assert "the contrasts: 1 comparisons, 6 replicates needed" in text
+    assert "the contrasts: 1 comparison, 6 replicates needed" in text
 
 
 def test_commands_do_one_job_each_and_then_the_report(conducted, tmp_path):

@@ -78,6 +78,9 @@ def test_recordings_that_are_all_known(tmp_path):
     folders = {"a": keep(tmp_path / "a", matrices(4), ["x", "x", "y", "y", "z", "z"])}
     found = pictures.resample(folders, "miou", draws=2)
     assert (found.count, found.what) == (3, "recordings")
+    (own, *_) = judged.read(tmp_path / "a").pictures
+    folders = {"b": keep(tmp_path / "b", matrices(4), [own, "y", "y", "z", "z", "z"])}
+    assert pictures.resample(folders, "miou", draws=2).what == "recordings"
 
 
 def test_what_can_not_be_resampled(tmp_path):
