@@ -25,6 +25,7 @@ _NO_RECORDS = frozenset(
 # And those that choose the records of one split alone.
 _TRAINED = frozenset(f"data.{n}" for n in ("train_split", "labels", "subset", "subset_seed"))
 _JUDGED = frozenset(f"data.{name}" for name in ("eval_split", "eval_name", "eval_root"))
+_OF_BUDGET = ("train.steps", "optimizer.warmup_steps")
 
 
 def check(plan: Plan, declared: Sequence[str] = ()) -> None:
@@ -37,7 +38,21 @@ def check(plan: Plan, declared: Sequence[str] = ()) -> None:
       guard.UnfairError: with a table of all differences of a kind.
     """
     check_fair(plan, declared)
-    found = [*_unplanned(plan), *_other_data(plan, declared), *_other_parents(plan)]
+    jobs = (*plan.pretrainings, *plan.cells)
+    found = [*_unplanned(jobs), *_other_data(plan, declared), *_other_parents(plan)]
+    if found:
+        raise StaleError(found)
+
+
+def check_trials(jobs: Sequence[Pretraining | Cell]) -> None:
+    """Refuses trials of a sweep that were run by other settings than planned now.
+
+    What a budget decides is passed over: it is the same for all that a folder holds.
+
+    Raises:
+      StaleError: with a table of all differences.
+    """
+    found = [d for d in _unplanned(jobs) if d.key not in _OF_BUDGET]
     if found:
         raise StaleError(found)
 
@@ -71,9 +86,9 @@ def _trained(workdir: pathlib.Path) -> dict[str, Any] | None:
     return manifest.read_json(workdir / "config.json")
 
 
-def _unplanned(plan: Plan) -> Iterator[Difference]:
-    """Settings of what was trained, pre-trainings included, that the plan has otherwise."""
-    for job in (*plan.pretrainings, *plan.cells):
+def _unplanned(jobs: Sequence[Pretraining | Cell]) -> Iterator[Difference]:
+    """Settings of what was trained that the plan has otherwise."""
+    for job in jobs:
         trained = _trained(job.workdir)
         if trained is None:
             continue

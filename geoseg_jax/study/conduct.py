@@ -127,7 +127,8 @@ class _Trials(NamedTuple):
         """Trains what is left of every stage and chooses, as every process does for itself.
 
         Raises:
-          ConfigError: for a job that needs rates that aren't chosen yet, and for a report.
+          ConfigError: for a job that needs rates that aren't chosen yet, and for a report;
+          audit.StaleError: for trials that were run by other settings.
         """
         rates: dict[str, float] = {}
         tried: dict[str, Any] = {}
@@ -136,6 +137,8 @@ class _Trials(NamedTuple):
             found = sweep.stage(self.study, self.workdir, number, rates)
             jobs = {job.id: job for job in _jobs(found.plan)}
             listed |= jobs
+            if self.train or self.reported:  # else stages before may have chosen nothing yet
+                audit.check_trials([trial.job for trial in found.trials])
             if self.train and (not self.only or self.only in jobs):
                 code = self._train(found.plan)
                 if code or self.only:
@@ -147,7 +150,7 @@ class _Trials(NamedTuple):
             elif self.train or self.reported:
                 raise ConfigError(
                     f"{self.only or 'a report'} rests on learning rates that are not chosen yet; "
-                    "first all trials of config.sweep, see --commands"
+                    "run all trials of config.sweep first, see --commands"
                 )
         if tried and tried != manifest.read_json(self.workdir / sweep.RATES) and self.train:
             manifest.write_json(self.workdir / sweep.RATES, tried)

@@ -8,7 +8,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from geoseg_jax.settings import ConfigError
-from geoseg_jax.study import budget, conduct, run, starts, sweep
+from geoseg_jax.study import audit, budget, conduct, run, starts, sweep
 from geoseg_jax.study.plan import make_plan
 from geoseg_jax.train import Result
 from tests.study.tiny_study import FACTORS, study
@@ -116,6 +116,15 @@ def test_a_chains_trial_starts_from_the_best_one_before(tmp_path):
     found = sweep.stage(given, tmp_path, 1, {"pretraining/inpainting/tiny": 5e-5})
     folders = {trial.job.config.init_from for trial in found.trials}
     assert folders == {str(tmp_path / "sweep" / "sweep-inpainting-tiny-seed100-rate5e-05")}
+
+
+def test_trials_by_other_settings_are_not_taken(conducted, tmp_path):
+    given = study(arms=({"name": "random"},), factors=FEW, sweep=SPEC | {"pretraining": ()})
+    assert conducted(tmp_path, given)[0] == 0
+    with pytest.raises(audit.StaleError, match="8 jobs were done before something changed"):
+        conducted(tmp_path, given | {"sweep": given["sweep"] | {"folds": 2}})
+    with pytest.raises(ConfigError, match=r"a study with another config\.budget"):
+        conducted(tmp_path, given | {"budget": {"measure": "images", "amount": 24}})
 
 
 def test_a_rate_that_fails_is_out(conducted, tmp_path, monkeypatch):
