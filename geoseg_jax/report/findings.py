@@ -354,8 +354,9 @@ def _own_tasks(study: Study) -> Table:
     rows = []
     for arm in study["arms"]:
         for told in arm.get("own_task") or ():
-            beaten = "yes" if told["beaten"] == told["runs"] else "NO"
-            beaten += f", in {told['beaten']} of {told['runs']} runs" if told["runs"] > 1 else ""
+            beaten = {0: "NO", told["runs"]: "yes"}.get(
+                told["beaten"], f"in {told['beaten']} of {told['runs']} runs"
+            )
             several = len(study["factors"]["encoder"]) > 1
             name = label(study, arm["name"]) + (f", {told['encoder']}" if several else "")
             numbers = [short_number(told[key]) for key in ("score", "constant")]

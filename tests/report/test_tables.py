@@ -189,7 +189,7 @@ def test_own_tasks():
             "number": "AbsRel",
             "score": "0.39",
             "constant answer": "0.3071",
-            "beaten": "NO, in 1 of 3 runs",
+            "beaten": "in 1 of 3 runs",
         }
     }
     assert list(overall) == ["Depth [a]"]

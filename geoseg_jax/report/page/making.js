@@ -45,7 +45,7 @@ function ownTasks() {
   const digits = (v) => (known(v) ? String(Number(v.toPrecision(4))) : NONE);
   const body = of.map(([arm, told]) => {
     const all = told.beaten === told.runs;
-    const runs = told.runs > 1 ? ` in ${count(told.beaten)} of ${count(told.runs)} runs` : "";
+    const some = told.beaten ? `in ${count(told.beaten)} of ${count(told.runs)} runs` : "no";
     return ofArm(
       arm,
       h,
@@ -56,7 +56,7 @@ function ownTasks() {
       h("td", { class: "text" }, told.number),
       h("td", {}, digits(told.score)),
       h("td", {}, digits(told.constant)),
-      h("td", { class: all ? null : "bad best" }, `${told.beaten ? "yes" : "no"}${runs}`),
+      h("td", { class: all ? null : "bad best" }, all ? "yes" : some),
     );
   });
   return wide(tableOf(heads.filter(Boolean), body, "making"), "How each arm did its own task");
