@@ -188,8 +188,8 @@ def _how_sure(study: Found, best: Found) -> str:
     else:
         needed = f"{statistics.pairs_needed(comparisons)} {study['unit']}s"
         text = f"{runs} can't settle whether that is chance: the permutation test, which assumes "
-        text += f"but symmetric noise, gives p = {best['p_smallest']:.2g} at least with so few and "
-        text += f"needs {needed} for significance after correction for {arms}"
+        text += f"only symmetric noise, gives p = {best['p_smallest']:.2g} at least with so few "
+        text += f"and needs {needed} for significance after correction for {arms}"
         text += " (the interval assumes normal noise)" if units > 1 else ""
     notes = [text, _progress(study), *_warned(study, [best["arm"], reference])]
     notes += [f"mind that {study['caution']}"] if study["caution"] else []
@@ -301,9 +301,10 @@ def _ends(found: Found, name: str = "difference") -> str:
 def _progress(study: Found) -> str:
     """'' where all cells are done."""
     rows: Sequence[Found] = study["rows"]
-    counts = {s: sum(row["status"] == s for row in rows) for s in ("failed", "missing")}
-    left = " and ".join(f"{n} {status}" for status, n in counts.items() if n)
-    return f"of {_count(len(rows), 'cell')} {left}" if left else ""
+    failed, missing = (sum(r["status"] == s for r in rows) for s in ("failed", "missing"))
+    left = [f"{failed} failed"] if failed else []
+    left += [f"{missing} {'is' if missing == 1 else 'are'} missing"] if missing else []
+    return f"of {_count(len(rows), 'cell')} {' and '.join(left)}" if left else ""
 
 
 def _label(study: Found) -> str:

@@ -29,7 +29,7 @@ def test_three_seeds_never_prove_anything():
     # The differences are 0.20, 0.21, 0.22; Student's 4.3027 times 0.01 / sqrt(3) is 0.0248.
     assert what == "The 95 % interval over 3 seeds is +18.5 to +23.5."
     assert how_sure == (
-        "3 seeds can't settle whether that is chance: the permutation test, which assumes but "
+        "3 seeds can't settle whether that is chance: the permutation test, which assumes only "
         "symmetric noise, gives p = 0.25 at least with so few and needs 6 seeds for significance "
         "after correction for 1 arm (the interval assumes normal noise)."
     )
