@@ -153,7 +153,7 @@ def _rank(study: Found, best: Found) -> str:
     name, text = label(study, first["arm"]), ""
     lead, arms = study["standing"]["lead"], len(study["standing"]["arms"])
     if first["arm"] != best["arm"]:
-        text = f" {name} is further ahead at {points(first['difference'], True)}"
+        text = f" {name} is ranked first, at {points(first['difference'], True)}"
         text += f" ({_span(first)}), but {_stands(study, first)} {_label(study)}."
     elif lead is not None and lead["difference"] is not None:
         following, behind = label(study, lead["next"]), points(lead["difference"])

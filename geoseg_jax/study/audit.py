@@ -25,6 +25,7 @@ _NO_RECORDS = frozenset(
 # And those that choose the records of one split alone.
 _TRAINED = frozenset(f"data.{n}" for n in ("train_split", "labels", "subset", "subset_seed"))
 _JUDGED = frozenset(f"data.{name}" for name in ("eval_split", "eval_name", "eval_root"))
+# What the budget of a study decides.
 _OF_BUDGET = ("train.steps", "optimizer.warmup_steps")
 
 

@@ -224,7 +224,7 @@ def test_an_arm_that_is_shown_to_be_better_goes_before_one_that_is_further_ahead
     verdict, what, how_sure = answer(rows)
     assert verdict.startswith("flow is better than Random weights: +10.3 points")
     assert what.endswith(
-        " Depth is further ahead at +27.1 (95 % interval +6.8 to +47.5), but is not shown to "
+        " Depth is ranked first, at +27.1 (95 % interval +6.8 to +47.5), but is not shown to "
         "differ from Random weights."
     )
     assert how_sure.startswith("Chance in seeds hardly does this: p = 0.031 ")
