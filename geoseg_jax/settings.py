@@ -549,7 +549,7 @@ def _check_decoder(flat: Mapping[str, Any]) -> None:
 
 
 def _check_segmentation(flat: Mapping[str, Any]) -> None:
-    """Versions of a decoder, an encoder and a reader that are not there."""
+    """Refuses settings of a decoder, an encoder or a reader that this run does not have."""
     plain = {"convolution": True, "align_corners": False, "init": "torch", "norm_momentum": 0.1}
     encoder = flat.get("model.encoder", "")
     still = encoder.startswith("vit") or "encoder" in flat.get("transfer.frozen", ())

@@ -202,7 +202,7 @@ class _Loop:
     def _make_programs(
         self, shapes: steps.Shapes
     ) -> tuple[Callable[[int], TrainState], TrainState]:
-        """All but the training step; returns what steps.make_state does."""
+        """Makes all programs but the training step; returns what steps.make_state does."""
         task, config, mesh = self.task, self.config, self.mesh
         key = key_of(config, task, shapes, mesh)
         self.once = functools.partial(self.programs.once, key)
