@@ -23,6 +23,7 @@ from flax import traverse_util
 from jax.sharding import Mesh
 
 from geoseg_jax import sharding, transfer
+from geoseg_jax.data.pipeline import Reader
 from geoseg_jax.data.source import Source
 from geoseg_jax.data.subsets import Subset
 from geoseg_jax.models.norm import BatchNorm
@@ -50,10 +51,14 @@ class Measure(NamedTuple):
     run: Callable[..., dict[Layer, tuple[jax.Array, jax.Array, jax.Array]]]
 
 
-def pictures(source: Source) -> Subset:
-    """The pictures of a training set that statistics are computed on: all, or some of every part
-    where it has more than PICTURES, or than PIXELS allow.
+def pictures(source: Source, bad_share: float = 0.0) -> Subset:
+    """The pictures of a training set that statistics are computed on.
+
+    All, or some of every part where it has more than PICTURES, or than PIXELS allow. With
+    config.data.bad_share above 0 the next picture stands in for one that can't be read, as in
+    training.
     """
+    source = Reader(source, replace=bad_share > 0)
     height, width = source[0]["image"].shape[:2]
     count = max(1, min(len(source), PICTURES, PIXELS // (height * width)))
     return Subset(source, [i * len(source) // count for i in range(count)])

@@ -30,7 +30,7 @@ def evaluate(
 ) -> Totals | None:
     """Adds up a task's sums over all batches, the same for every batch size and device count.
 
-    What is of each example (names that begin with tasks.base.EACH) is put one under the other.
+    Rows of single examples (names that begin with tasks.base.EACH) are kept, one under the other.
 
     Args:
       batches: this process's part of every batch; all processes have the same number of them.

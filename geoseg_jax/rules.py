@@ -180,6 +180,9 @@ RULES: dict[str, Rule] = {
     "transfer.normalisation": choice("matching", "any"),
     "transfer.checkpoint": choice("latest", "best"),
     "transfer.prefix": text,
+    "transfer.pose_encoder": lambda v: (
+        None if v in ("", "repeated") else "must be '' (random weights) or 'repeated'"
+    ),
     "transfer.statistics": lambda v: (
         None if v in ("", "calibrated") else "must be '' (as they come) or 'calibrated'"
     ),

@@ -206,12 +206,35 @@ def _check_transfer(flat: Mapping[str, Any]) -> None:
             f"config.transfer.prefix={flat['transfer.prefix']!r} has no effect without "
             "config.init_from, the file that it is a prefix in; set it to ''"
         )
+    _check_pose_start(flat)
     task = flat.get("task.name", "segmentation")
     if flat.get("transfer.statistics") and task != "segmentation":
         raise ConfigError(
             f"config.transfer.statistics={flat['transfer.statistics']!r} has no effect with "
             f"config.task.name={task!r}, which trains its encoder; set it to ''"
         )
+
+
+def _check_pose_start(flat: Mapping[str, Any]) -> None:
+    """A pose network's encoder can start only from a like one that is taken, and but once."""
+    if not flat.get("transfer.pose_encoder"):
+        return
+    parts = flat.get("transfer.parts", ("encoder",))
+    encoder = flat.get("model.encoder")
+    for wrong, remedy in (
+        (not flat.get("init_from"), "has no effect without config.init_from; set it to ''"),
+        ("encoder" not in parts, "repeats the encoder, which config.transfer.parts must name"),
+        ("pose" in parts, "is taken as part of 'pose' already; set it to ''"),
+        (
+            flat.get("model.pose_encoder") != encoder or not flat.get("data.frames"),
+            f"needs a pose network on an encoder like config.model.encoder={encoder!r}; set "
+            "config.model.pose_encoder to that and config.data.frames to (-1, 1), or it to ''",
+        ),
+    ):
+        if wrong:
+            raise ConfigError(
+                f"config.transfer.pose_encoder={flat['transfer.pose_encoder']!r} {remedy}"
+            )
 
 
 def _check_depth(flat: Mapping[str, Any]) -> None:
@@ -526,7 +549,7 @@ def _check_decoder(flat: Mapping[str, Any]) -> None:
 
 
 def _check_segmentation(flat: Mapping[str, Any]) -> None:
-    """Versions of a decoder, an encoder and a reader that are not there."""
+    """Refuses settings of a decoder, an encoder or a reader that this run does not have."""
     plain = {"convolution": True, "align_corners": False, "init": "torch", "norm_momentum": 0.1}
     encoder = flat.get("model.encoder", "")
     still = encoder.startswith("vit") or "encoder" in flat.get("transfer.frozen", ())

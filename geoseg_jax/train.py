@@ -202,7 +202,7 @@ class _Loop:
     def _make_programs(
         self, shapes: steps.Shapes
     ) -> tuple[Callable[[int], TrainState], TrainState]:
-        """All but the training step; returns what steps.make_state does."""
+        """Makes all programs but the training step; returns what steps.make_state does."""
         task, config, mesh = self.task, self.config, self.mesh
         key = key_of(config, task, shapes, mesh)
         self.once = functools.partial(self.programs.once, key)
@@ -277,7 +277,8 @@ class _Loop:
         given = transfer.settings_of(self.config)
         if not given["statistics"] or calibration.PART not in given["frozen"]:
             return state
-        batches = self._eval_batches(calibration.pictures(self.data.train))
+        bad_share = self._data_setting("bad_share", 0.0)
+        batches = self._eval_batches(calibration.pictures(self.data.train, bad_share))
         measure = self.once(
             "calibration", lambda: calibration.make_measure(self.task.network, self.mesh)
         )

@@ -2,6 +2,8 @@
 
 config.init_from names the source, config.transfer.parts what is taken of it, config.transfer.frozen
 what stays bitwise as it is, and config.transfer.learning_rate_scale how fast each part learns.
+config.transfer.pose_encoder='repeated' starts the encoder of a pose network, which sees two
+pictures at once, from the encoder that is taken.
 """
 
 import pathlib
@@ -19,6 +21,8 @@ from geoseg_jax.optimizers import Optimizer
 from geoseg_jax.state import TrainState, sha256_of
 
 COLLECTIONS = ("params", "batch_stats")
+# What of a pose network can be taken by itself.
+POSE, POSE_ENCODER = "pose", "pose/encoder"
 
 
 def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -32,6 +36,7 @@ def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
         "checkpoint": given.get("checkpoint", "latest"),
         "prefix": given.get("prefix") or "",
         "statistics": given.get("statistics") or "",
+        "pose_encoder": given.get("pose_encoder") or "",
         "learning_rate_scale": dict(given.get("learning_rate_scale", {})),
     }
 
@@ -127,13 +132,14 @@ def read(source: str, config: ConfigDict) -> Ancestor:
 
 
 def take(ancestor: Ancestor, like: TrainState, config: ConfigDict) -> dict[str, Any]:
-    """The parts that config.transfer.parts asks for, each array found with its shape.
+    """The parts that config.transfer asks for, each array found with its shape.
 
     Args:
       like: the shapes of this model's state.
 
     Returns:
-      {'params': {part: ...}, 'batch_stats': {part: ...}} of numpy arrays.
+      {'params': {part: ...}, 'batch_stats': {part: ...}} of numpy arrays; POSE_ENCODER is there as
+      a part too where config.transfer.pose_encoder asks for it.
 
     Raises:
       CheckpointError: where an array is missing, superfluous or of another shape, with both sides.
@@ -164,7 +170,43 @@ def take(ancestor: Ancestor, like: TrainState, config: ConfigDict) -> dict[str, 
         for collection in COLLECTIONS:
             if there[collection]:
                 taken.setdefault(collection, {})[part] = there[collection]
+    if settings_of(config)["pose_encoder"]:
+        repeated = _encoder_of_pairs(taken, like, f"config.init_from={source}")
+        for collection, tree in repeated.items():
+            taken[collection][POSE_ENCODER] = tree
     return taken
+
+
+def _encoder_of_pairs(
+    taken: Mapping[str, Any], like: TrainState, what: str
+) -> dict[str, dict[str, Any]]:
+    """The encoder that was taken, as the pose network's encoder of two stacked pictures.
+
+    The kernel that sees the pictures is repeated for the second one and halved, all else is copied:
+    a pair of equal pictures has the features of that picture. So monodepth2's public code starts
+    its pose network (resnet_encoder.py; Godard et al., ICCV 2019).
+
+    Raises:
+      CheckpointError: where the pose network has no such encoder.
+    """
+    own = {c: taken[c]["encoder"] for c in COLLECTIONS if "encoder" in taken.get(c, {})}
+    here = {c: getattr(like, c).get(POSE, {}).get("encoder", {}) for c in own}
+    wanted = _structs(here)
+
+    def fit(path: Any, array: np.ndarray) -> np.ndarray:
+        place = wanted.get(_name(path), array)
+        twice = array.ndim > 1 and place.shape[-2:-1] == (2 * array.shape[-2],)
+        return np.concatenate([array, array], axis=-2) / 2 if twice else array
+
+    repeated = jax.tree_util.tree_map_with_path(fit, own)
+    checkpoints.compare_shapes(
+        _structs(repeated),
+        wanted,
+        f"{what}: its encoder, repeated for config.transfer.pose_encoder,",
+        "set config.model.pose_encoder to config.model.encoder, or config.transfer.pose_encoder "
+        "to ''",
+    )
+    return repeated
 
 
 def _check_habits(ancestor: Ancestor, parts: Sequence[str], config: ConfigDict) -> None:
@@ -172,6 +214,7 @@ def _check_habits(ancestor: Ancestor, parts: Sequence[str], config: ConfigDict) 
     model, may_differ = config.get("model", {}), settings_of(config)["normalisation"] == "any"
     for part, key, usual in (
         ("encoder", "normalisation", "imagenet"),
+        ("pose", "normalisation", "imagenet"),
         ("decoder", "decoder_padding", None),
     ):
         there, here = ancestor.habits.get(key), model.get(key, usual)
@@ -187,7 +230,11 @@ def _check_habits(ancestor: Ancestor, parts: Sequence[str], config: ConfigDict) 
 
 def _structs(tree: Any) -> dict[str, Any]:
     leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {"/".join(str(getattr(p, "key", p)) for p in path): leaf for path, leaf in leaves}
+    return {_name(path): leaf for path, leaf in leaves}
+
+
+def _name(path: Sequence[Any]) -> str:
+    return "/".join(str(getattr(p, "key", p)) for p in path)
 
 
 def _describe(encoder: str, tree: Any) -> str:
@@ -200,16 +247,15 @@ def put(state: TrainState, taken: Mapping[str, Any]) -> TrainState:
     def place(new: np.ndarray, old: jax.Array) -> jax.Array:
         return jax.make_array_from_callback(old.shape, old.sharding, lambda index: new[index])
 
-    replaced = {
-        collection: {
-            **getattr(state, collection),
-            **{
-                part: jax.tree.map(place, tree, getattr(state, collection)[part])
-                for part, tree in taken.get(collection, {}).items()
-            },
-        }
-        for collection in COLLECTIONS
-    }
+    replaced = {collection: dict(getattr(state, collection)) for collection in COLLECTIONS}
+    for collection, parts in taken.items():
+        for name, tree in parts.items():
+            part, _, inner = name.partition("/")
+            old = replaced[collection][part]
+            if inner:
+                replaced[collection][part] = {**old, inner: jax.tree.map(place, tree, old[inner])}
+            else:
+                replaced[collection][part] = jax.tree.map(place, tree, old)
     return state.replace(**replaced)
 
 
@@ -241,6 +287,8 @@ def describe(
         if part in origin:
             parent = origin[part]
             start = f"from {parent['source']} (sha256 {parent['taken'][part][:12]})"
+        elif part == POSE and POSE_ENCODER in origin:
+            start = f"its encoder as that of {origin[POSE_ENCODER]['source']}, for two pictures"
         how = _how_it_learns(part, optimizer, settings_of(config))
         if part == "encoder" and part in origin and how.startswith("learning"):
             # Set by a config's init= for transformers, and not where --config.init_from is given.

@@ -7,6 +7,7 @@ import pytest
 from flax import linen as nn
 
 from geoseg_jax import calibration, settings, sharding
+from geoseg_jax.data.source import BadRecord
 from geoseg_jax.models.norm import BatchNorm
 from geoseg_jax.state import TrainState
 from geoseg_jax.study import guard
@@ -142,6 +143,14 @@ def test_a_large_training_set_is_sampled_from_all_over(monkeypatch):
     assert len(calibration.pictures(source)) == 20
     monkeypatch.setattr(calibration, "PIXELS", 5 * tiny.HEIGHT * tiny.WIDTH)
     assert calibration.pictures(source).indices == (0, 4, 8, 12, 16)
+
+
+def test_the_next_picture_stands_in_for_one_that_cannot_be_read_where_training_allows_it():
+    source = tiny.Source(4, 1, broken=(0, 2))
+    with pytest.raises(BadRecord):
+        calibration.pictures(source)
+    chosen = calibration.pictures(source, bad_share=0.5)
+    assert [int(chosen[i]["id"]) for i in range(4)] == [1, 1, 3, 3]
 
 
 def test_settings_without_effect_are_refused():

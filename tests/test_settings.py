@@ -5,7 +5,7 @@ import pathlib
 import pytest
 
 from geoseg_jax import settings
-from geoseg_jax.presets import segmentation
+from geoseg_jax.presets import depth, segmentation
 from geoseg_jax.settings import ConfigError
 from tests import tiny
 
@@ -209,6 +209,30 @@ def test_configs_are_found_from_anywhere(tmp_path, monkeypatch):
     assert settings.find_config("mine.py:a") == "mine.py:a"
     with pytest.raises(FileNotFoundError, match=r"did you mean 'configs/quickstart.py'"):
         settings.find_config("configs/quikstart.py")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"init_from": ""}, "has no effect without config.init_from"),
+        ({"transfer.parts": ("decoder",)}, "config.transfer.parts must name"),
+        ({"transfer.parts": ("encoder", "pose")}, "as part of 'pose' already"),
+        ({"model.encoder": "resnet50"}, "config.model.encoder='resnet50'; set"),
+        ({"model.pose_encoder": "shared"}, "needs a pose network on an encoder like"),
+        ({"data.frames": (), "data.stereo": True}, "config.data.frames to (-1, 1)"),
+        ({"transfer.pose_encoder": "encoder"}, "must be '' (random weights) or 'repeated'"),
+    ],
+)
+def test_what_a_pose_network_that_starts_from_the_encoder_needs(changes, said):
+    config, _ = depth.make("mono,init=W", "test.py")
+    config.data.name = "synthetic_objects"
+    config.data.update({"train_size": 1, "eval_size": 1, "seed": 0})
+    config.transfer.pose_encoder = "repeated"
+    settings.check(config)
+    config.update_from_flattened_dict(changes)
+    with pytest.raises(ConfigError) as error:
+        settings.check(config)
+    assert said in str(error.value)
 
 
 def test_what_learning_motion_needs():

@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from geoseg_jax import interop, train, transfer
+from geoseg_jax import interop, models, train, transfer
+from geoseg_jax.ancestors import Ancestor
 from geoseg_jax.checkpoints import CheckpointError, read_variables, steps_in
+from geoseg_jax.optimizers import make_optimizer
 from geoseg_jax.settings import ConfigError
 from geoseg_jax.state import TrainState, flat_arrays
 from tests import tiny
 from tests.interop import fabricate, resnets
+from tests.models.weights import randomise
 
 
 def run(workdir, task=None, **changes):
@@ -231,3 +234,76 @@ def test_the_lineage_names_the_run_that_a_file_was_exported_from(tmp_path):
         record = transfer.read(str(path), ConfigDict()).record
         assert record["converted_from"] == source
         assert transfer.write_lineage([record]) == chain
+
+
+def depth_net(pose_encoder="tiny"):
+    """A depth network, its first state, and a picture."""
+    net = models.SelfSupDepthNet(
+        "tiny", (4,) * 5, pose_encoder=pose_encoder, scales=1, normalisation="monodepth2"
+    )
+    picture = np.random.default_rng(0).random((1, 32, 64, 3)).astype(np.float32)
+    pair = np.concatenate([picture, picture], axis=-1)
+    shapes = jax.eval_shape(lambda: net.init(jax.random.key(0), picture, pair, False))
+    variables = jax.device_put(randomise(shapes, seed=1))
+    return net, TrainState(0, variables["params"], variables["batch_stats"], ()), picture
+
+
+def other_encoder(state):
+    """A source of weights for it, by the name of W."""
+    own = {c: {"encoder": getattr(state, c)["encoder"]} for c in transfer.COLLECTIONS}
+    return Ancestor(randomise(own, seed=2), "tiny", {}, {"source": "W", "parents": []})
+
+
+REPEATED = {
+    "init_from": "W",
+    "model": {"encoder": "tiny"},
+    "optimizer": {"name": "sgd", "learning_rate": 0.1},
+    "transfer": {"pose_encoder": "repeated"},
+}
+
+
+def test_a_pose_network_started_from_the_encoder_sees_equal_pictures_as_it_sees_one():
+    net, state, picture = depth_net()
+    ancestor, config = other_encoder(state), ConfigDict(REPEATED)
+    taken = transfer.take(ancestor, state, config)
+    started = transfer.put(state, taken)
+    variables = {c: getattr(started, c) for c in transfer.COLLECTIONS}
+    pair = np.concatenate([picture, picture], axis=-1)
+
+    @jax.jit
+    def features_of_both(variables):
+        def wanted(module, method):
+            return (module.name, method) == ("encoder", "__call__")
+
+        options = {"capture_intermediates": wanted, "mutable": ["intermediates"]}
+        return net.apply(variables, picture, pair, False, **options)[1]
+
+    caught = features_of_both(variables)
+    (of_picture,) = caught["intermediates"]["encoder"]["__call__"]
+    (of_pair,) = caught["intermediates"]["pose"]["encoder"]["__call__"]
+    for stride, features in of_picture.items():
+        assert np.ptp(features) > 0.1
+        np.testing.assert_allclose(of_pair[stride], features, rtol=1e-4, atol=1e-5)
+    # The encoder is the one that was given, and the rest of the pose network its own.
+    given = ancestor.variables["params"]["encoder"]
+    jax.tree.map(np.testing.assert_array_equal, started.params["encoder"], given)
+    pose = started.params["pose"]
+    for layer in pose.keys() - {"encoder"}:
+        jax.tree.map(np.testing.assert_array_equal, pose[layer], state.params["pose"][layer])
+
+    parents = [transfer.lineage(ancestor, taken)]
+    assert set(parents[0]["taken"]) == {"encoder", "pose/encoder"}
+    optimizer = make_optimizer(config.optimizer, 1, state.params, state.batch_stats)
+    told = transfer.describe(started, parents, config, optimizer)
+    assert "its encoder as that of W, for two pictures" in told
+
+
+@pytest.mark.parametrize(
+    ("pose_encoder", "message"),
+    [("resnet18", "bn1/mean: float32[8] there, float32[64] here"), ("", "absent here")],
+)
+def test_a_pose_network_on_another_encoder_is_refused(pose_encoder, message):
+    _, state, _ = depth_net(pose_encoder)
+    with pytest.raises(CheckpointError, match=r"repeated for config\.transfer\.pose") as caught:
+        transfer.take(other_encoder(state), state, ConfigDict(REPEATED))
+    assert message in str(caught.value)

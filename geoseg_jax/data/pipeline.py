@@ -52,7 +52,7 @@ def train_batches(
     Raises DataError for an empty source and ValueError for sizes that don't fit, both at once.
     """
     local_size = _check(source, batch_size, process_index, process_count, workers)
-    records = grain.MapDataset.source(_Reader(source, replace=bad_share > 0)).seed(seed)
+    records = grain.MapDataset.source(Reader(source, replace=bad_share > 0)).seed(seed)
     records = records.shuffle().repeat()
     if augment:
         records = records.random_map(augment)
@@ -81,11 +81,12 @@ def eval_batches(
     return _iterate(blocks, workers)
 
 
-class _Reader:
+class Reader:
     """Adds id and replaced to the records of a source, and replaces unreadable ones if asked."""
 
     def __init__(self, source: Source, replace: bool):
         self._source = source
+        self.left_out: dict[str, int] = dict(source.left_out)
         self._tries = min(_REPLACEMENT_TRIES, len(source)) if replace else 1
 
     def __len__(self) -> int:

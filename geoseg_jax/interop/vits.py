@@ -166,7 +166,9 @@ def convert(tensors: Mapping[str, Tensor]) -> Converted:
 
 
 def _without_pooling(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Fine-tuned on the mean of tokens, fc_norm normalises it where norm does each token."""
+    """Calls fc_norm norm: where a ViT was fine-tuned on the mean of its tokens, that is normalised
+    in place of each token.
+    """
     if "norm.weight" in tensors:
         return dict(tensors)
     return {n.removeprefix("fc_") if n.startswith("fc_norm.") else n: t for n, t in tensors.items()}

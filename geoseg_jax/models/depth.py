@@ -27,7 +27,7 @@ class SelfSupDepthNet(nn.Module):
       dtype: what to compute in, float32 or bfloat16. Parameters, batch statistics, disparities and
         twists are float32 either way.
       initial_disparity: where the head starts, see unet.DisparityHead.
-      normalisation: what the depth encoder's weights expect, a key of resnet.NORMALISATIONS.
+      normalisation: what the encoders expect of their input, a key of resnet.NORMALISATIONS.
       decoder_name: 'unet' or 'dpt' (decoders.DECODERS); a ViT goes with 'dpt' alone.
       dpt_features: of the DPT, see dpt.DPTDecoder.
       videos: how many cameras are to be learned; 0 for none. initial_fov, principal_point: how,
@@ -68,7 +68,7 @@ class SelfSupDepthNet(nn.Module):
         if self.pose_encoder == SHARED:
             self.pose = pose.PoseHead(self.dtype)
         elif self.pose_encoder:
-            self.pose = pose.PoseNet(self.pose_encoder, self.dtype)
+            self.pose = pose.PoseNet(self.pose_encoder, self.dtype, self.normalisation)
         if self.videos:
             self.intrinsics = LearnedIntrinsics(self.videos, self.initial_fov, self.principal_point)
 

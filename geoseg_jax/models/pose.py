@@ -16,10 +16,12 @@ class PoseNet(nn.Module):
     Attributes:
       encoder_name: which encoder (`encoders.ENCODERS`).
       dtype: what to compute in.
+      normalisation: of either frame, a key of resnet.NORMALISATIONS.
     """
 
     encoder_name: str = "resnet18"
     dtype: jnp.dtype = jnp.float32
+    normalisation: str = "imagenet"
 
     @nn.compact
     def __call__(self, frames: jax.Array, train: bool) -> jax.Array:
@@ -32,7 +34,13 @@ class PoseNet(nn.Module):
         Returns:
           [N, 6], see twists.
         """
-        stages = encoders.make_encoder(self.encoder_name, self.dtype, frames=2, name="encoder")
+        stages = encoders.make_encoder(
+            self.encoder_name,
+            self.dtype,
+            frames=2,
+            normalisation=self.normalisation,
+            name="encoder",
+        )
         return twists([stages(frames, train)[32]], self.dtype)
 
 

@@ -46,6 +46,10 @@ def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str,
         optimizer=OPTIMIZER,
         train=TRAIN,
     )
+    if not given:
+        # Or 'repeated': the encoder that is taken, its first convolution repeated for the two
+        # frames and halved, as in monodepth2; wants model.pose_encoder to be model.encoder.
+        config.transfer.pose_encoder = ""
     suit_vit(config)
     if options["views"] == "stereo" or given:  # no motion is learned
         config.task.automask_start = 0.0

@@ -19,17 +19,12 @@ from geoseg_jax.models.flow_pyramid import DROPS, STRIDES
 from geoseg_jax.ops import flow_losses, occlusion
 from geoseg_jax.ops.flow_color import flow_to_color
 from geoseg_jax.ops.sampling import resize_bilinear, warp_with_flow
-from geoseg_jax.tasks import flow_scores, pictures
+from geoseg_jax.tasks import flow_scores, pictures, training_progress
 from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, Variables
 from geoseg_jax.tasks.examples import unit
 from geoseg_jax.tasks.flow_distillation import distillation_loss, ramp
 from geoseg_jax.tasks.flow_photometric import photometric_loss
 from geoseg_jax.tasks.jitter import jitter_views
-
-# The part of batch_stats that tells which share of the training is done. A loss sees neither the
-# step nor the number of steps, and neither self-distillation nor occlusion must begin before there
-# are flows to go by.
-PROGRESS = "progress"
 
 
 def make(config: Any, data: Any = None) -> Task:
@@ -59,7 +54,8 @@ class _Flow:
         self.both = self.task.supervision == "photometric" and self.task.bidirectional
         self.distils = self.both and self.task.distillation.weight > 0
         self.bounded = config.model.flow == "concat"
-        # Whether anything depends on how far the training is.
+        # Whether anything depends on how far the training is: neither self-distillation nor
+        # occlusion must begin before there are flows to go by.
         hides = self.both and self.task.occlusion_start > 0
         self.timed = self.distils or hides
 
@@ -74,8 +70,8 @@ class _Flow:
     def init(self, key: jax.Array, batch: Batch) -> Variables:
         variables = dict(self.net.init(key, _frames(batch), train=False))
         if self.timed:
-            progress = {PROGRESS: {"share": jnp.zeros((), jnp.float32)}}
-            variables["batch_stats"] = {**variables.get("batch_stats", {}), **progress}
+            stats = training_progress.begin(variables.get("batch_stats", {}))
+            variables["batch_stats"] = stats
         return variables
 
     def loss(self, variables: Variables, key: jax.Array, batch: Batch) -> tuple[jax.Array, Aux]:
@@ -89,16 +85,16 @@ class _Flow:
         if task.supervision == "truth":
             value = _against_truth(flows, batch, task)
             return value, Aux(stats, {"robust_error": value})
-        progress = variables["batch_stats"][PROGRESS]["share"] if self.timed else 1.0
-        judge = progress >= task.occlusion_start
+        _, share = training_progress.split(variables.get("batch_stats", {}))
+        judge = share >= task.occlusion_start
         value, terms = photometric_loss(flows, frames, task, judge)
         if self.bounded:
             terms["at_reach"] = _share_at_reach(flows, *frames.shape[2:4])
         if self.distils:
-            terms["distillation"] = self._distilled(variables, frames, seen, keep, progress)
+            terms["distillation"] = self._distilled(variables, frames, seen, keep, share)
             value = value + terms["distillation"]
         if self.timed:
-            stats = {**stats, PROGRESS: {"share": progress + 1 / self.steps}}
+            stats = training_progress.advance(stats, share, self.steps)
         return value, Aux(stats, terms)
 
     def evaluate(self, variables: Variables, batch: Batch) -> Sums:
@@ -119,9 +115,8 @@ class _Flow:
         keep: jax.Array | None = None,
     ) -> tuple[tuple[jax.Array, ...], Any]:
         """Flows of all scales, and the network's own batch statistics after them."""
-        stats = variables.get("batch_stats", {})
-        own = {part: value for part, value in stats.items() if part != PROGRESS}
-        own = {"params": variables["params"], "batch_stats": own}
+        stats, _ = training_progress.split(variables.get("batch_stats", {}))
+        own = {"params": variables["params"], "batch_stats": stats}
         flows, updated = self._run(own, frames, keep, train=train, both=both)
         return flows, updated.get("batch_stats", {})
 
@@ -130,10 +125,10 @@ class _Flow:
         flow = self._apply(variables, frames, train=False, both=both)[0][0]
         return resize_bilinear(flow, *frames.shape[2:4])
 
-    def _distilled(self, variables, frames, seen, keep, progress) -> jax.Array:
+    def _distilled(self, variables, frames, seen, keep, share) -> jax.Array:
         """Self-distillation with its weight."""
         settings = self.task.distillation
-        weight = settings.weight * ramp(progress, settings.start, settings.ramp)
+        weight = settings.weight * ramp(share, settings.start, settings.ramp)
 
         # Both are normalised by the batch, as in training; the running statistics remain those of
         # whole pictures.

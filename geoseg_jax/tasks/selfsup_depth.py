@@ -30,8 +30,7 @@ from geoseg_jax.tasks.jitter import jitter_views
 # The sigmoid's middle in monodepth2's range, the depth that its pose network's outputs suit.
 MONODEPTH2_INITIAL_DEPTH = 0.2
 # What config.task.intrinsics asks for: those of the records, one focal length for each video, or
-# two and a principal point.
-# Of config.task.poses GIVEN and LEARNED: the records' or a network's.
+# two and a principal point. config.task.poses asks for those of the records or of a network.
 GIVEN, FOCAL, LEARNED = "given", "focal", "learned"
 
 

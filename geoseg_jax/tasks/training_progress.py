@@ -12,16 +12,16 @@ PROGRESS = "progress"
 
 
 def begin(batch_stats: dict[str, Any]) -> dict[str, Any]:
-    """Batch statistics [{part: ...}] with the share 0."""
+    """Adds the share 0 to batch statistics, {part: ...}."""
     return {**batch_stats, PROGRESS: {"share": jnp.zeros((), jnp.float32)}}
 
 
 def split(batch_stats: dict[str, Any]) -> tuple[dict[str, Any], Any]:
-    """The networks' own batch statistics, and the share; 1, all of it, where there is none."""
+    """Parts the networks' own batch statistics from the share, which is 1 where there is none."""
     own = {part: value for part, value in batch_stats.items() if part != PROGRESS}
     return own, batch_stats.get(PROGRESS, {"share": 1.0})["share"]
 
 
 def advance(batch_stats: dict[str, Any], share: Any, steps: int) -> dict[str, Any]:
-    """The networks' batch statistics with the share after one more of `steps` steps."""
+    """Adds the share after one more of `steps` steps to the networks' batch statistics."""
     return {**batch_stats, PROGRESS: {"share": share + 1 / steps}}

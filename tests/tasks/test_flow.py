@@ -13,7 +13,7 @@ from geoseg_jax.ops.sampling import reduce_mean
 from geoseg_jax.presets import flow as preset
 from geoseg_jax.settings import ConfigError, check
 from geoseg_jax.tasks import flow as task_flow
-from geoseg_jax.tasks import flow_scores, make_task
+from geoseg_jax.tasks import flow_scores, make_task, training_progress
 from geoseg_jax.tasks.flow_distillation import distillation_loss, ramp
 from geoseg_jax.tasks.flow_photometric import photometric_loss
 from tests.one_step import assert_equal_on_eight_devices
@@ -349,7 +349,7 @@ def test_everything_without_labels_is_equal_on_eight_devices():
 
     def late(variables):
         # As in the second half of a training: self-distillation runs.
-        stats = {**variables["batch_stats"], task_flow.PROGRESS: {"share": np.ones((), "f4")}}
+        stats = training_progress.advance(variables["batch_stats"], np.zeros((), "f4"), 1)
         return {**variables, "batch_stats": stats}
 
     assert_equal_on_eight_devices(task, make_batch(8), change=late)
