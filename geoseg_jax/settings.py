@@ -55,6 +55,7 @@ NEEDED = {
         "class_folder",
         "nyu_depth",
         "kitti_flow",
+        "kitti_odometry",
         "middlebury",
         "flying_chairs",
         "cityscapes_depth",
@@ -62,7 +63,7 @@ NEEDED = {
 }
 
 # Data sets whose records can tell how the camera moved.
-WITH_POSES = ("kitti", "synthetic", "packed")
+WITH_POSES = ("kitti", "kitti_odometry", "synthetic", "packed")
 
 # Tasks that need neither neighbours nor a truth.
 SINGLE_PICTURES = ("reconstruction", "mae", "moco")

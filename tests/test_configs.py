@@ -25,6 +25,7 @@ ARGUMENTS = {
     "depth_cityscapes": ["mono,preset=paper_code,tiny", "supervised,extra,tiny"],
     "depth_kitti": ["mono,init=W", "stereo,improved", "mono,poses=given", "supervised,smoke,tiny"],
     "depth_nyu": ["held_out,paper_code,tiny", "vit_tiny,smoke"],
+    "depth_odometry": ["stereo,tiny", "mono_stereo,poses=learned,init=W", "vit_tiny,smoke"],
     "depth_synthetic": ["mono", "room", "stereo,vit_tiny", "supervised,room,berhu,tiny"],
     "depth_video": ["learned,fov=90,tiny", "smoke,tiny"],
     "flow_chairs": ["strong,tiny", "smoke,tiny"],
@@ -46,11 +47,13 @@ ARGUMENTS = {
 TRUE_DEPTH = {"depth", "depth_size", "constant_depth", "constant_shape"}
 DEPTH = {"image", "sources", "intrinsics", "stereo_pose"} | TRUE_DEPTH
 VIDEO = {"image", "sources", "intrinsics", "stereo_pose", "video", "flipped"}
+VIEWS_JUDGED = {"photometric", "photometric_identity", "photometric_flat"}
 FLOW = {"image", "sources", "flow", "flow_valid", "flow_visible", "constant_flow"}
 # A task -> what its batches hold, and some of what it sums up in evaluation.
 KINDS = {
     "selfsup_depth": (DEPTH, {"abs_rel", "abs_rel_constant"}),
-    "video": (VIDEO, {"photometric", "photometric_identity", "photometric_flat"}),
+    "video": (VIDEO, VIEWS_JUDGED),
+    "views": (DEPTH - TRUE_DEPTH, VIEWS_JUDGED),
     "depth_supervised": (
         {"image"} | TRUE_DEPTH,
         {"abs_rel", "abs_rel_scaled", "abs_rel_constant"},
@@ -80,7 +83,9 @@ def get_config(name, arg=""):
 def kind(config):
     """A key of KINDS: the task, and whether it is judged without any truth."""
     name = config.task.name
-    return "video" if name == "selfsup_depth" and config.data.get("truth") == "none" else name
+    if name == "selfsup_depth" and config.data.get("truth") == "none":
+        return "video" if "intrinsics" in config.data else "views"
+    return name
 
 
 def abstract_batch(config):

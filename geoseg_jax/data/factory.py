@@ -12,6 +12,7 @@ from geoseg_jax.data import (
     flying_chairs,
     kitti,
     kitti_flow,
+    kitti_odometry,
     middlebury,
     nyu_depth,
     packed,
@@ -41,6 +42,7 @@ class Data(NamedTuple):
 # 'flow' or 'none'. Those of segmentation: labelled.MAKERS.
 MAKERS: Mapping[str, Callable[[ConfigDict], tuple[Source, Source]]] = {
     "kitti": kitti.make,
+    "kitti_odometry": kitti_odometry.make,
     "cityscapes_depth": cityscapes_depth.make,
     "nyu_depth": nyu_depth.make,
     "kitti_flow": kitti_flow.make,
@@ -55,7 +57,7 @@ MAKERS: Mapping[str, Callable[[ConfigDict], tuple[Source, Source]]] = {
     "packed": packed.make,
 }
 # Those whose splits are folders or drives.
-_BY_FOLDER = ("kitti", "cityscapes_depth")
+_BY_FOLDER = ("kitti", "kitti_odometry", "cityscapes_depth")
 
 
 def make_data(config: ConfigDict, *, check_labels: bool = True) -> Data:

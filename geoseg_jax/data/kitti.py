@@ -3,14 +3,14 @@
 import hashlib
 import pathlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
 from geoseg_jax.data import depth_maps, pictures
-from geoseg_jax.data.kitti_calibration import Cameras, read_cameras, read_velodyne
+from geoseg_jax.data.kitti_calibration import Cameras, read_velodyne
 from geoseg_jax.data.kitti_depth import project_scan, project_scan_as_published, read_scan
 from geoseg_jax.data.kitti_poses import DrivePoses
 from geoseg_jax.data.kitti_tree import HOW_TO_GET, LAYOUT, Frame, KittiTree
@@ -107,8 +107,8 @@ class KittiSource:
     it has the pictures', see `depth_maps.nearest_to_camera`.
     needs_neighbours: leave frames out whose neighbours are missing; otherwise the frame itself
     stands in for a missing view, which is right where views are only looked at (evaluation).
-    poses: records carry source_poses, from the drives' GPS/IMU; a view without a record of it is
-    missing.
+    poses: records carry source_poses; a view without one is missing. motion: who knows them, of a
+    tree; here the drives' GPS/IMU.
     ground_truth: `improved` (Uhrig et al., Sparsity Invariant CNNs, 3DV 2017), `velodyne` (one
     raw scan), `eigen` (one raw scan as published numbers take it, `project_scan_as_published`), or
     `auto`: improved where any of the targets has it, else velodyne; never a mix.
@@ -126,6 +126,7 @@ class KittiSource:
         frames: Sequence[int] = (-1, 1),
         stereo: bool = True,
         poses: bool = False,
+        motion: Callable[[KittiTree], DrivePoses] = DrivePoses,
         with_depth: bool = False,
         full_depth: bool = True,
         needs_neighbours: bool = True,
@@ -134,7 +135,7 @@ class KittiSource:
         self._tree, self._size = tree, (height, width)
         self._offsets, self._stereo, self._with_depth = tuple(frames), stereo, with_depth
         self._full_depth = full_depth
-        self._poses = DrivePoses(tree) if poses else None
+        self._poses = motion(tree) if poses else None
         kind = resolve_ground_truth(tree, targets, ground_truth)
         self._improved, self._as_published = kind == "improved", kind == "eigen"
         left_out: Counter[str] = Counter()
@@ -198,8 +199,8 @@ class KittiSource:
         return str(self.targets[index])
 
     def drive(self, index: int) -> str:
-        """The drive without its date's folder, e.g. `2011_09_26_drive_0001`."""
-        return self.targets[index].drive.split("/")[-1].removesuffix("_sync")
+        """The recording as KITTI raw names it, e.g. `2011_09_26_drive_0001`; '' where unknown."""
+        return self._tree.recording(self.targets[index].drive)
 
     def files(self, index: int) -> tuple[tuple[str, pathlib.Path], ...]:
         """The pictures of the frame and its source views, named as they lie under the root."""
@@ -233,7 +234,7 @@ class KittiSource:
         for target in self.targets[:: max(1, len(self) // _SIZES_IN_FINGERPRINT)]:
             digest.update(str(self._tree.path(target).stat().st_size).encode())
             if self._poses and target in self._poses:
-                digest.update(self._poses.path(target).read_bytes())
+                digest.update(self._poses.content(target))
         return digest.hexdigest()
 
     def _views(self, target: Frame) -> list[Frame]:
@@ -281,7 +282,7 @@ class KittiSource:
         self._cameras: dict[str, Cameras] = {}
         self._velodyne: dict[str, dict[str, np.ndarray]] = {}
         for date in sorted({_date(target) for target in self.targets}):
-            self._cameras[date] = read_cameras(self._tree.root / date)
+            self._cameras[date] = self._tree.cameras(date)
         # Of those days alone that have records: the others' frames stand still in evaluation.
         posed = [target for target in self.targets if self._poses and target in self._poses]
         self._mounts = {date: self._poses.mount(date) for date in sorted(set(map(_date, posed)))}
@@ -317,7 +318,8 @@ class KittiSource:
         if picture.shape[:2] != expected:
             raise BadRecord(
                 f"{path}: the picture is {picture.shape[1]}x{picture.shape[0]}, S_rect of the "
-                f"calibration says {expected[1]}x{expected[0]}; get the original file again"
+                "calibration (of the odometry benchmark, the sequence's first picture) says "
+                f"{expected[1]}x{expected[0]}; get the original file again"
             )
 
 

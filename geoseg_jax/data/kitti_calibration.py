@@ -46,26 +46,35 @@ def read_cameras(folder: pathlib.Path) -> Cameras:
 
     Raises DataError where the file or a key is missing or a line has the wrong count of numbers.
     """
-    path = folder / CAM_TO_CAM
-    lines = _read_lines(path)
-    sizes, intrinsics, positions = {}, {}, {}
-    for side, camera in SIDES.items():
-        width, height = _numbers(path, lines, f"S_rect_{camera}", 2)
-        projection = _numbers(path, lines, f"P_rect_{camera}", 12).reshape(3, 4)
+    file = CalibrationFile(folder / CAM_TO_CAM)
+    sizes = {side: file.numbers(f"S_rect_{camera}", 2) for side, camera in SIDES.items()}
+    if any(sizes["l"] != sizes["r"]):
+        raise file.error("S_rect of cameras 02 and 03 differ, so the pair isn't rectified")
+    rectify = np.eye(4)
+    rectify[:3, :3] = file.numbers("R_rect_00", 9).reshape(3, 3)
+    width, height = map(int, sizes["l"])
+    keys = {side: f"P_rect_{camera}" for side, camera in SIDES.items()}
+    return rectified_pair(file, keys, (height, width), rectify)
+
+
+def rectified_pair(
+    file: "CalibrationFile", keys: dict[str, str], size: tuple[int, int], rectify: np.ndarray
+) -> Cameras:
+    """The pair whose projections [3, 4] stand under `keys`, those of the sides 'l' and 'r'.
+
+    size, rectify: see Cameras. Raises DataError as `read_cameras` does.
+    """
+    intrinsics, positions = {}, {}
+    for side, key in keys.items():
+        projection = file.numbers(key, 12).reshape(3, 4)
         if projection[0, 0] <= 0 or projection[1, 1] <= 0:
-            raise DataError(f"{path}: P_rect_{camera} has no positive focal length; {_REMEDY}")
-        sizes[side] = (int(height), int(width))
+            raise file.error(f"{key} has no positive focal length")
         intrinsics[side] = projection[:, :3]
         # The whole of K^-1 p, not p_x / f_x alone: the third entry of p isn't quite zero.
         positions[side] = np.linalg.solve(projection[:, :3], projection[:, 3])
-    if sizes["l"] != sizes["r"] or not np.allclose(intrinsics["l"], intrinsics["r"], atol=1e-3):
-        raise DataError(
-            f"{path}: S_rect or P_rect of cameras 02 and 03 differ, so the pair isn't rectified; "
-            + _REMEDY
-        )
-    rectify = np.eye(4)
-    rectify[:3, :3] = _numbers(path, lines, "R_rect_00", 9).reshape(3, 3)
-    return Cameras(sizes["l"], intrinsics["l"], positions, rectify)
+    if not np.allclose(intrinsics["l"], intrinsics["r"], atol=1e-3):
+        raise file.error(f"{keys['l']} and {keys['r']} differ, so the pair isn't rectified")
+    return Cameras(size, intrinsics["l"], positions, rectify)
 
 
 def read_velodyne(folder: pathlib.Path, cameras: Cameras) -> dict[str, np.ndarray]:
@@ -99,41 +108,48 @@ def _from_rigid(cameras: Cameras, to_reference: np.ndarray) -> dict[str, np.ndar
 
 def _read_rigid(path: pathlib.Path) -> np.ndarray:
     """The pose [4, 4] that a file of R and T holds."""
-    lines = _read_lines(path)
+    file = CalibrationFile(path)
     pose = np.eye(4)
-    pose[:3, :3] = _numbers(path, lines, "R", 9).reshape(3, 3)
-    pose[:3, 3] = _numbers(path, lines, "T", 3)
+    pose[:3, :3] = file.numbers("R", 9).reshape(3, 3)
+    pose[:3, 3] = file.numbers("T", 3)
     return pose
 
 
-def _read_lines(path: pathlib.Path) -> dict[str, tuple[int, str]]:
-    """Key -> (line number, what stands behind the colon)."""
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise DataError(f"{path}: calibration is missing ({error.strerror}); {_REMEDY}") from error
-    lines = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        key, colon, value = line.partition(":")
-        if colon:  # calib_time has colons of its own; nothing asks for it
-            lines[key.strip()] = (number, value)
-    return lines
+class CalibrationFile:
+    """A text file of lines `KEY: NUMBERS`; `remedy` ends what is said of its faults.
 
+    Raises DataError where it is missing.
+    """
 
-def _numbers(
-    path: pathlib.Path, lines: dict[str, tuple[int, str]], key: str, count: int
-) -> np.ndarray:
-    if key not in lines:
-        raise DataError(f"{path}: no line `{key}:`; {_REMEDY}")
-    number, text = lines[key]
-    words = text.split()
-    try:
-        values = np.array([float(word) for word in words])
-    except ValueError as error:
-        raise DataError(f"{path}:{number}: {key}: {error}; {_REMEDY}") from error
-    if len(words) != count or not np.isfinite(values).all():
-        raise DataError(
-            f"{path}:{number}: {key} has {len(words)} numbers, expected {count} finite ones; "
-            + _REMEDY
-        )
-    return values
+    def __init__(self, path: pathlib.Path, remedy: str = _REMEDY):
+        self._path, self._remedy = path, remedy
+        try:
+            text = path.read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise self.error(f"calibration is missing ({error.strerror})") from error
+        self._lines: dict[str, tuple[int, str]] = {}  # key -> (line number, what follows the colon)
+        for number, line in enumerate(text.splitlines(), start=1):
+            key, colon, value = line.partition(":")
+            if colon:  # calib_time has colons of its own; nothing asks for it
+                self._lines[key.strip()] = (number, value)
+
+    def numbers(self, key: str, count: int) -> np.ndarray:
+        """The float64 [count] of a key. Raises DataError where it is missing or has others."""
+        if key not in self._lines:
+            raise self.error(f"no line `{key}:`")
+        number, text = self._lines[key]
+        words = text.split()
+        try:
+            values = np.array([float(word) for word in words])
+        except ValueError as error:
+            raise self.error(f"{key}: {error}", number) from error
+        if len(words) != count or not np.isfinite(values).all():
+            raise self.error(
+                f"{key} has {len(words)} numbers, expected {count} finite ones", number
+            )
+        return values
+
+    def error(self, what: str, line: int | None = None) -> DataError:
+        """What is wrong with the file, or with a line of it, and the remedy."""
+        place = f"{self._path}:{line}" if line else str(self._path)
+        return DataError(f"{place}: {what}; {self._remedy}")

@@ -91,7 +91,11 @@ class DrivePoses:
         """Whether the frame has a record of the GPS/IMU."""
         return frame.number in self._tree.fixes(frame.drive)
 
-    def path(self, frame: Frame) -> pathlib.Path:
+    def content(self, frame: Frame) -> bytes:
+        """What a frame's pose is known from. Raises KeyError where there is none."""
+        return self._path(frame).read_bytes()
+
+    def _path(self, frame: Frame) -> pathlib.Path:
         """The GPS/IMU record of a frame. Raises KeyError where there is none."""
         return self._tree.root / self._tree.fixes(frame.drive)[frame.number]
 
@@ -111,5 +115,8 @@ class DrivePoses:
         Raises BadRecord for a record that can't be read.
         """
         mount = self.mount(target.drive.split("/")[0])[target.side]
-        moved = unit_motion(read_fix(self.path(target)), read_fix(self.path(source)))
-        return mount @ moved @ np.linalg.inv(mount)
+        return mount @ self._moved(target, source) @ np.linalg.inv(mount)
+
+    def _moved(self, target: Frame, source: Frame) -> np.ndarray:
+        """As `between`, of what the cameras are mounted on."""
+        return unit_motion(read_fix(self._path(target)), read_fix(self._path(source)))

@@ -5,7 +5,7 @@ import pathlib
 import re
 from typing import NamedTuple
 
-from geoseg_jax.data.kitti_calibration import SIDES
+from geoseg_jax.data.kitti_calibration import SIDES, Cameras, read_cameras
 from geoseg_jax.data.source import DataError
 
 LAYOUT = "ROOT/2011_09_26/2011_09_26_drive_0001_sync/image_02/data/0000000000.png (or .jpg)"
@@ -44,18 +44,24 @@ class KittiTree:
     Raises DataError where the root isn't there or holds no drive.
     """
 
+    layout, how_to_get = LAYOUT, HOW_TO_GET
+
     def __init__(self, root: str | pathlib.Path, key: str = "config.data.root"):
         self.root = pathlib.Path(root).expanduser()
         self._listed: dict[str, dict[int, str]] = {}
-        self.drives = sorted(
-            f"{date}/{drive}"
-            for date in _folders(self.root, _DATE)
-            for drive in _folders(self.root / date, _DRIVE)
-        )
+        self.drives = sorted(self._find_drives())
         if not self.drives:
             state = "holds no drive" if self.root.is_dir() else "is not there"
             where = f"{key}={str(root)!r}"
-            raise DataError(f"{where} {state}; looked for {LAYOUT}; {HOW_TO_GET}")
+            raise DataError(f"{where} {state}; looked for {self.layout}; {self.how_to_get}")
+
+    def cameras(self, date: str) -> Cameras:
+        """The pair of a day, the first folder of its drives' names. Raises as `read_cameras`."""
+        return read_cameras(self.root / date)
+
+    def recording(self, drive: str) -> str:
+        """The drive without its date's folder, e.g. `2011_09_26_drive_0001`."""
+        return drive.split("/")[-1].removesuffix("_sync")
 
     def pictures(self, drive: str, side: str) -> dict[int, str]:
         """Frame number -> file name relative to the root; PNG where there is also a JPEG."""
@@ -86,6 +92,13 @@ class KittiTree:
     def __contains__(self, frame: Frame) -> bool:
         return frame.number in self.pictures(frame.drive, frame.side)
 
+    def _find_drives(self) -> list[str]:
+        return [
+            f"{date}/{drive}"
+            for date in folders(self.root, _DATE)
+            for drive in folders(self.root / date, _DRIVE)
+        ]
+
     def _list(self, folder: str, endings: tuple[str, ...]) -> dict[int, str]:
         if folder in self._listed:
             return self._listed[folder]
@@ -99,7 +112,8 @@ class KittiTree:
         return found
 
 
-def _folders(parent: pathlib.Path, pattern: re.Pattern[str]) -> list[str]:
+def folders(parent: pathlib.Path, pattern: re.Pattern[str]) -> list[str]:
+    """Names of the folders in `parent` that match; none where it isn't there."""
     return [n for n in _names(parent) if pattern.fullmatch(n) and (parent / n).is_dir()]
 
 

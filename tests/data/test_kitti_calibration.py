@@ -88,7 +88,7 @@ def test_scaled_intrinsics_by_hand():
         ("S_rect_03: ", "S_rect_09: ", r"no line `S_rect_03:`"),
         ("P_rect_03: 7.000000e+01", "P_rect_03: seventy", r"txt:14: P_rect_03: .*'seventy'"),
         ("P_rect_03: 7.000000e+01", "P_rect_03: nan", r"expected 12 finite"),
-        ("P_rect_03: 7.000000e+01", "P_rect_03: 7.100000e+01", r"02 and 03 differ"),
+        ("P_rect_03: 7.000000e+01", "P_rect_03: 7.100000e+01", r"P_rect_02 and P_rect_03 differ"),
         ("P_rect_02: 7.000000e+01", "P_rect_02: 0.000000e+00", r"no positive focal length"),
     ],
 )
