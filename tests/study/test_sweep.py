@@ -1,14 +1,14 @@
 """The sweep of learning rates, its training faked: what is tried, on what, and what is chosen."""
 
-import functools
 import json
 import math
 
 import pytest
 from ml_collections import ConfigDict
 
+from geoseg_jax import train
 from geoseg_jax.settings import ConfigError
-from geoseg_jax.study import audit, budget, conduct, run, starts, sweep
+from geoseg_jax.study import audit, budget, conduct, starts, sweep
 from geoseg_jax.study.plan import make_plan
 from geoseg_jax.train import Result
 from tests.study.tiny_study import FACTORS, study
@@ -20,7 +20,7 @@ FEW = FACTORS | {"labels": (8,), "seed": (0,)}
 BEST = {("chain", False): 3e-3}
 
 
-def fake(config, workdir):
+def fake(config, workdir, **_):
     """Trains nothing; the score tells how far the rate is from the best one."""
     workdir.mkdir(parents=True, exist_ok=True)
     with (workdir.parent.parent / "noted").open("a") as file:
@@ -41,7 +41,7 @@ def fake(config, workdir):
 @pytest.fixture
 def conducted(monkeypatch):
     monkeypatch.setattr(budget, "_counted", lambda config: 7e6)
-    monkeypatch.setattr(run, "work", functools.partial(run.work, run=fake))
+    monkeypatch.setattr(train, "run", fake)
 
     def start(workdir, given, **options):
         lines = []
@@ -128,12 +128,12 @@ def test_trials_by_other_settings_are_not_taken(conducted, tmp_path):
 
 
 def test_a_rate_that_fails_is_out(conducted, tmp_path, monkeypatch):
-    def failing(config, workdir):
+    def failing(config, workdir, **_):
         if workdir.name.startswith("sweep-") and config.optimizer.learning_rate == failing.rate:
             raise ValueError("diverged")
         return fake(config, workdir)
 
-    monkeypatch.setattr(run, "work", functools.partial(run.work.func, run=failing))
+    monkeypatch.setattr(train, "run", failing)
     failing.rate = 1e-3
     given = study(arms=({"name": "random"},), factors=FEW, sweep=SPEC | {"pretraining": ()})
     assert conducted(tmp_path, given)[0] == 0
