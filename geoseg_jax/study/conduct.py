@@ -17,6 +17,7 @@ from geoseg_jax.settings import ConfigError
 from geoseg_jax.study import (
     audit,
     budget,
+    check,
     panels,
     plan,
     preview,
@@ -70,6 +71,7 @@ def conduct(
       guard.UnfairError: for cells that must not be compared.
     """
     study, started = starts.expand(settings.plain(config)), time.monotonic()
+    check.check(study)  # before a sweep has trained anything
     _check_workdir(study, workdir)
     only_told, counting = dry_run or commands, (lambda text: None) if commands else say
     retry = retry and not only_told

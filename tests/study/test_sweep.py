@@ -171,3 +171,9 @@ def test_commands_do_the_sweep_first(conducted, tmp_path):
 def test_what_cannot_be_swept_is_refused(changes, message, tmp_path):
     with pytest.raises(ConfigError, match=message):
         make_plan(study(factors=FEW, sweep=SPEC | changes), tmp_path)
+
+
+def test_it_is_refused_before_anything_is_tried(conducted, tmp_path):
+    with pytest.raises(ConfigError, match="must be two or more learning rates"):
+        conducted(tmp_path, study(factors=FEW, sweep=SPEC | {"pretraining": (1.0,)}))
+    assert not (tmp_path / "sweep").exists()
