@@ -30,13 +30,7 @@ not yet run. The dry run tells the cost on your machine.
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument
-from geoseg_jax.presets.studies import enough, started, starts, sweep
-
-# The public code's (x - .45) / .225, with ImageNet's weights too, which were trained otherwise.
-_PAPER_PRETRAINING = {
-    "model": {"normalisation": "monodepth2"},
-    "transfer": {"normalisation": "any"},
-}
+from geoseg_jax.presets.studies import PAPER_PRETRAINING, enough, started, starts, sweep
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -69,7 +63,7 @@ def get_config(arg: str = "") -> ConfigDict:
             "equivalence": 0.01,  # arms are level where they differ by less; 0: not asked
             "without": (),
             "roots": {"kitti_raw": "", "kitti_semantics": "", "kitti_flow": "", "imagenet": ""},
-            "pretraining": _PAPER_PRETRAINING if faulty else {},
+            "pretraining": PAPER_PRETRAINING if faulty else {},
             "budget": {"measure": "images", "amount": 2_400_000},
             "target": {
                 "config": f"configs/segment_kitti.py:preset={options['preset']}",

@@ -1,5 +1,11 @@
 """What the configs of studies share."""
 
+# The public code's (x - .45) / .225, with ImageNet's weights too, which were trained otherwise.
+PAPER_PRETRAINING = {
+    "model": {"normalisation": "monodepth2"},
+    "transfer": {"normalisation": "any"},
+}
+
 
 def pace(batch_size: int, learning_rate: float, warmup_steps: int = 40) -> dict:
     """Settings of a short pre-training: small batches, and a rate at which it learns in so few
