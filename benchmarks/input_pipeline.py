@@ -27,12 +27,12 @@ from absl import app, flags
 
 from geoseg_jax import prepare
 from geoseg_jax.data import pictures
-from geoseg_jax.data.kitti import KittiSource
-from geoseg_jax.data.kitti_tree import KittiTree
-from geoseg_jax.data.packed import PackedSource
+from geoseg_jax.data.kitti.raw import KittiSource
+from geoseg_jax.data.kitti.splits import split_frames
+from geoseg_jax.data.kitti.tree import KittiTree
+from geoseg_jax.data.packs.packed import PackedSource
 from geoseg_jax.data.pipeline import train_batches
 from geoseg_jax.data.source import Source
-from geoseg_jax.data.splits import split_frames
 from geoseg_jax.data.synthetic import SyntheticSource, cached_source
 from geoseg_jax.data.transforms import Augmentation
 

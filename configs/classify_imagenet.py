@@ -5,7 +5,7 @@
 
 Options behind the colon: geoseg_jax/presets/classification.py, and
   reader=tfds (default): imagenet2012 as tensorflow-datasets prepares it, in array_record; how to
-    prepare it once says geoseg_jax/data/tfds_classification.py; no TensorFlow is needed to train;
+    prepare it once says geoseg_jax/data/classes/tfds.py; no TensorFlow is needed to train;
   class_folder: train/WNID/*.JPEG and val/WNID/*.JPEG, or val/*.JPEG with val.txt (`NAME WNID`).
 A ResNet: batch 256, 90 epochs, SGD 0.1, smoothing 0.1; with another --config.train.batch_size scale
 the learning rate alike and divide the steps. A ViT: batch 1024, 90 epochs, AdamW 1e-3.

@@ -21,7 +21,7 @@ Those numbers are of Eigen's 697 test frames. Here eval_split=eigen_test is ever
 true depth of the same 28 drives, and eigen_train every frame of the others, where monodepth2 leaves
 out those in which the car stands still. To be held beside published numbers, a run needs
   the community's lists of frames, a line `DRIVE FRAME l|r` each: --config.data.train_split=FILE and
-    --config.data.eval_split=FILE; python -m geoseg_jax.data.kitti_frames FILE --root=ROOT tells
+    --config.data.eval_split=FILE; python -m geoseg_jax.data.kitti.frames FILE --root=ROOT tells
     which of them are missing, and writes a split of the others;
   the option eigen, the truth that they were made on: its depths are the scanner's forward
     coordinate, 0.28 m more than the camera's, a pixel up and left. Without it (velodyne) ours are

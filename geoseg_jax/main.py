@@ -11,8 +11,8 @@ import sys
 
 from absl import app, flags
 
-from geoseg_jax.command_line import CONFIG, WORKDIR, fail, parse, quieten
-from geoseg_jax.settings import check_warm_up
+from geoseg_jax.config.command_line import CONFIG, WORKDIR, fail, parse, quieten
+from geoseg_jax.config.settings import check_warm_up
 
 COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, or 'auto'")
 NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "processes of this run")
@@ -22,7 +22,9 @@ PROCESS_ID = flags.DEFINE_integer("process_id", None, "number of this process, f
 def main(_: list[str]) -> None:
     """Runs, and ends the process with the exit code."""
     # Imported here, since every worker process that reads data imports this file.
-    from geoseg_jax import checkpoints, data, monitor, sharding, train
+    from geoseg_jax import data
+    from geoseg_jax.training import checkpoints, monitor, sharding
+    from geoseg_jax.training import loop as train
 
     quieten()
     expected = (data.source.DataError, checkpoints.CheckpointError, monitor.TrainingError)

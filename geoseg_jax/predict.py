@@ -22,16 +22,20 @@ import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
-from geoseg_jax import checkpoints, manifest, settings
-from geoseg_jax.data import clips, make_data, nyu_folder, pipeline
-from geoseg_jax.data.labels import IGNORE, USUAL, LabelTable, label_table
+from geoseg_jax.config import settings
+from geoseg_jax.core import manifest
+from geoseg_jax.data import make_data, pipeline
+from geoseg_jax.data.labels.table import IGNORE, USUAL, LabelTable, label_table
+from geoseg_jax.data.nyu import folder as nyu_folder
 from geoseg_jax.data.own_pictures import OwnPictures
 from geoseg_jax.data.source import DataError
-from geoseg_jax.depth_files import DEPTHS, write_depth
-from geoseg_jax.state import sha256_of
-from geoseg_jax.submission import COLOURS, LABELS, write_prediction
+from geoseg_jax.data.video import clips
+from geoseg_jax.scoring.depth_files import DEPTHS, write_depth
+from geoseg_jax.scoring.label_files import COLOURS, LABELS, write_prediction
 from geoseg_jax.tasks import make_task
 from geoseg_jax.tasks.base import Batch, Task
+from geoseg_jax.training import checkpoints
+from geoseg_jax.training.state import sha256_of
 
 PAPERS = "predictions.json"
 # Maps are predicted on canvases of multiples of this, so that pictures of nearly equal sizes, as

@@ -32,13 +32,17 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from geoseg_jax import changes, config_files, settings
-from geoseg_jax.data import factory, pack_merge, pack_parts, packed
+from geoseg_jax.config import changes, settings
+from geoseg_jax.config import files as config_files
+from geoseg_jax.config.settings import ConfigError
+from geoseg_jax.data import factory
 from geoseg_jax.data.made_once import made_once
-from geoseg_jax.data.pack_parts import NAMES, RECORDS, SPLITS, part_path
+from geoseg_jax.data.packs import merge as pack_merge
+from geoseg_jax.data.packs import packed
+from geoseg_jax.data.packs import parts as pack_parts
+from geoseg_jax.data.packs.parts import NAMES, RECORDS, SPLITS, part_path
 from geoseg_jax.data.progress import track
 from geoseg_jax.data.source import DataError
-from geoseg_jax.settings import ConfigError
 
 PLAN = "plan.json"
 QUALITY = 95

@@ -4,7 +4,7 @@
 
 Both folders hold label ids of the table (cityscapes and kitti: Cityscapes label ids, as a
 submission does; train ids would score next to nothing), one channel of 8 bits a file, any sizes.
-See geoseg_jax.matching for which files belong together, geoseg_jax.scores for the numbers. Exit
+See geoseg_jax.scoring.matching for which files belong together, geoseg_jax.scoring.scores for the numbers. Exit
 code 1, and no FILE, where anything is wrong.
 """
 
@@ -21,9 +21,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from geoseg_jax.data.class_list import read_class_list
-from geoseg_jax.data.label_pictures import read_ids
-from geoseg_jax.data.labels import (
+from geoseg_jax.core.manifest import write_json
+from geoseg_jax.data.labels.class_list import read_class_list
+from geoseg_jax.data.labels.pictures import read_ids
+from geoseg_jax.data.labels.table import (
     IGNORE,
     TABLES,
     USUAL,
@@ -33,10 +34,9 @@ from geoseg_jax.data.labels import (
     void_id,
 )
 from geoseg_jax.data.source import BadRecord, DataError
-from geoseg_jax.manifest import write_json
-from geoseg_jax.matching import Pair, match
-from geoseg_jax.scores import judged_classes, scores
-from geoseg_jax.writers import finite
+from geoseg_jax.scoring.matching import Pair, match
+from geoseg_jax.scoring.scores import judged_classes, scores
+from geoseg_jax.training.writers import finite
 
 # Above this share of predictions without a class the ids are probably of another kind.
 _SUSPICIOUS = 0.25

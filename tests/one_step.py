@@ -7,9 +7,9 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from geoseg_jax import sharding, steps
-from geoseg_jax.state import TrainState
 from geoseg_jax.tasks.base import Task
+from geoseg_jax.training import sharding, steps
+from geoseg_jax.training.state import TrainState
 from tests.models.weights import randomise
 
 # Constant learning rate of plain SGD, so that updates are proportional to gradients: Adam's first

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from geoseg_jax.batch import FIELDS
-from geoseg_jax.data.labels import LabelTable, label_table
+from geoseg_jax.config.settings import check, check_warm_up
+from geoseg_jax.core.batch import FIELDS
+from geoseg_jax.data.labels.table import LabelTable, label_table
 from geoseg_jax.ops.disparity import disparity_to_depth
-from geoseg_jax.settings import check, check_warm_up
 from geoseg_jax.tasks import make_task
 
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "configs"

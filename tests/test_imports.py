@@ -15,25 +15,30 @@ FORBIDDEN = {
         "geoseg_jax.models",
         "geoseg_jax.tasks",
         "geoseg_jax.data",
-        "geoseg_jax.train",
+        "geoseg_jax.training.loop",
     ),
-    "geoseg_jax/models": ("optax", "geoseg_jax.tasks", "geoseg_jax.data", "geoseg_jax.train"),
+    "geoseg_jax/models": (
+        "optax",
+        "geoseg_jax.tasks",
+        "geoseg_jax.data",
+        "geoseg_jax.training.loop",
+    ),
     "geoseg_jax/interop": (
         "optax",
         "geoseg_jax.tasks",
         "geoseg_jax.data",
-        "geoseg_jax.transfer",
-        "geoseg_jax.train",
+        "geoseg_jax.training.transfer",
+        "geoseg_jax.training.loop",
         "geoseg_jax.main",
     ),
-    "geoseg_jax/transfer.py": (
+    "geoseg_jax/training/transfer.py": (
         "geoseg_jax.models",
         "geoseg_jax.tasks",
         "geoseg_jax.data",
-        "geoseg_jax.train",
+        "geoseg_jax.training.loop",
         "geoseg_jax.main",
     ),
-    "geoseg_jax/tasks": ("optax", "geoseg_jax.data", "geoseg_jax.train", "geoseg_jax.main"),
+    "geoseg_jax/tasks": ("optax", "geoseg_jax.data", "geoseg_jax.training.loop", "geoseg_jax.main"),
     "geoseg_jax/data": (
         "jax",
         "flax",
@@ -42,17 +47,17 @@ FORBIDDEN = {
         "geoseg_jax.ops",
         "geoseg_jax.models",
         "geoseg_jax.tasks",
-        "geoseg_jax.train",
+        "geoseg_jax.training.loop",
     ),
-    "geoseg_jax/batch.py": ("jax", "flax", "geoseg_jax"),
+    "geoseg_jax/core/batch.py": ("jax", "flax", "geoseg_jax"),
     "geoseg_jax/__init__.py": ("jax", "flax", "geoseg_jax"),
-    "geoseg_jax/train.py": ("geoseg_jax.main",),
+    "geoseg_jax/training/loop.py": ("geoseg_jax.main",),
     **dict.fromkeys(
         (
             "geoseg_jax/report",
-            "geoseg_jax/study/statistics.py",
-            "geoseg_jax/study/comparisons.py",
-            "geoseg_jax/study/results.py",
+            "geoseg_jax/analysis/statistics.py",
+            "geoseg_jax/analysis/comparisons.py",
+            "geoseg_jax/analysis/results.py",
         ),
         (
             *("jax", "flax", "optax", "clu"),
@@ -98,7 +103,7 @@ def test_layers(where):
 def test_configs_are_plain_data():
     # What they share is as light as they are: a config must load without jax.
     light = {"collections", "typing", "ml_collections"}
-    ours = ("geoseg_jax.presets", "geoseg_jax.near_miss")
+    ours = ("geoseg_jax.presets", "geoseg_jax.core.near_miss")
     for path in files("geoseg_jax/presets"):
         others = {n for n in imported(path) if not n.startswith(ours)}
         assert {n.split(".")[0] for n in others} <= light, path.name

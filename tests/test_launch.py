@@ -13,7 +13,7 @@ import jax
 import numpy as np
 import pytest
 
-from geoseg_jax import train
+from geoseg_jax.training import loop as train
 from tests import tiny
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent

@@ -6,9 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from geoseg_jax import train
+from geoseg_jax.config.settings import ConfigError
 from geoseg_jax.data import make_data
-from geoseg_jax.settings import ConfigError
+from geoseg_jax.training import loop as train
 from tests.test_configs import get_config
 
 STEPS = 4

@@ -8,11 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from geoseg_jax import checkpoints, manifest, predict, score, settings
+from geoseg_jax import predict, score
+from geoseg_jax.config import settings
+from geoseg_jax.core import manifest
 from geoseg_jax.data import make_data, pipeline
-from geoseg_jax.data.labels import label_table
-from geoseg_jax.state import TrainState
+from geoseg_jax.data.labels.table import label_table
 from geoseg_jax.tasks import make_task
+from geoseg_jax.training import checkpoints
+from geoseg_jax.training.state import TrainState
 from tests.data.fabricate import picture
 from tests.test_configs import get_config
 

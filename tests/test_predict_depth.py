@@ -7,10 +7,14 @@ import jax
 import numpy as np
 import pytest
 
-from geoseg_jax import checkpoints, depth_files, manifest, predict, settings
+from geoseg_jax import predict
+from geoseg_jax.config import settings
+from geoseg_jax.core import manifest
 from geoseg_jax.data import pictures
-from geoseg_jax.state import TrainState
+from geoseg_jax.scoring import depth_files
 from geoseg_jax.tasks import make_task
+from geoseg_jax.training import checkpoints
+from geoseg_jax.training.state import TrainState
 from tests.data.fabricate_video import HEIGHT, WIDTH, write_file, write_folder
 from tests.test_configs import abstract_batch, get_config
 from tests.test_predict import random_variables

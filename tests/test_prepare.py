@@ -10,12 +10,13 @@ import pytest
 from ml_collections import ConfigDict
 
 from geoseg_jax import prepare
-from geoseg_jax.batch import check_record
-from geoseg_jax.data import make_data, packed, pictures
-from geoseg_jax.data.kitti import KittiSource
-from geoseg_jax.data.kitti_tree import KittiTree
+from geoseg_jax.core.batch import check_record
+from geoseg_jax.data import make_data, pictures
+from geoseg_jax.data.kitti.raw import KittiSource
+from geoseg_jax.data.kitti.tree import KittiTree
+from geoseg_jax.data.packs import packed
 from geoseg_jax.data.pipeline import train_batches
-from geoseg_jax.data.reads import reads_of
+from geoseg_jax.data.provenance.reads import reads_of
 from geoseg_jax.data.source import BadRecord, DataError
 from geoseg_jax.data.transforms import augmentation
 from tests.data import fabricate, fabricate_classes, fabricate_flow

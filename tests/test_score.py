@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from geoseg_jax import score
-from geoseg_jax.data.labels import TABLES, label_table, to_file_ids
+from geoseg_jax.data.labels.table import TABLES, label_table, to_file_ids
 
 KNOWN = np.arange(34)  # label ids of Cityscapes that pictures hold
 FRAMES = ("aachen_000000_000019", "aachen_000001_000019", "ulm_000003_000019")

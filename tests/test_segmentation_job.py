@@ -6,11 +6,13 @@ import jax
 import numpy as np
 import pytest
 
-from geoseg_jax import judged, scores, train, transfer
-from geoseg_jax.checkpoints import CheckpointError
 from geoseg_jax.data import make_data
 from geoseg_jax.interop import Weights, write_torchvision, write_weights
 from geoseg_jax.models import make_encoder
+from geoseg_jax.scoring import scores
+from geoseg_jax.training import judged, transfer
+from geoseg_jax.training import loop as train
+from geoseg_jax.training.checkpoints import CheckpointError
 from tests.test_configs import get_config
 
 CHANNELS = (4, 4, 8, 8, 8)

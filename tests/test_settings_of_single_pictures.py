@@ -2,8 +2,8 @@
 
 import pytest
 
+from geoseg_jax.config.settings import ConfigError, check
 from geoseg_jax.presets import mae, moco, reconstruction
-from geoseg_jax.settings import ConfigError, check
 
 
 def make(preset, **changes):

@@ -19,9 +19,10 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from geoseg_jax import sharding, train
 from geoseg_jax.data.source import BadRecord
 from geoseg_jax.tasks.base import Aux, Task
+from geoseg_jax.training import loop as train
+from geoseg_jax.training import sharding
 
 HEIGHT, WIDTH = 6, 8
 

@@ -6,28 +6,25 @@ from typing import Any, NamedTuple
 from absl import logging
 from ml_collections import ConfigDict
 
-from geoseg_jax.data import (
-    cityscapes_depth,
-    class_folder,
-    flying_chairs,
-    kitti,
-    kitti_flow,
-    kitti_odometry,
-    middlebury,
-    nyu_depth,
-    packed,
-    picture_folder,
-    synthetic_objects,
-    synthetic_views,
-    tfds_classification,
-    video,
-)
+from geoseg_jax.core.near_miss import did_you_mean
+from geoseg_jax.data import picture_folder
+from geoseg_jax.data.cityscapes import depth as cityscapes_depth
+from geoseg_jax.data.classes import folder as class_folder
+from geoseg_jax.data.classes import tfds as tfds_classification
 from geoseg_jax.data.constant import WithConstantDepth
-from geoseg_jax.data.constant_flow import WithConstantFlow
 from geoseg_jax.data.fixed_views import FixedViews
+from geoseg_jax.data.flow import flying_chairs, middlebury
+from geoseg_jax.data.flow.constant import WithConstantFlow
+from geoseg_jax.data.kitti import flow as kitti_flow
+from geoseg_jax.data.kitti import odometry as kitti_odometry
+from geoseg_jax.data.kitti import raw as kitti
+from geoseg_jax.data.nyu import depth as nyu_depth
+from geoseg_jax.data.packs import packed
 from geoseg_jax.data.source import DataError, Source, left_out
+from geoseg_jax.data.synthetic import classification as synthetic_objects
+from geoseg_jax.data.synthetic import views as synthetic_views
 from geoseg_jax.data.transforms import augmentation
-from geoseg_jax.near_miss import did_you_mean
+from geoseg_jax.data.video import source as video
 
 
 class Data(NamedTuple):

@@ -5,24 +5,21 @@ from collections.abc import Callable, Mapping
 from absl import logging
 from ml_collections import ConfigDict
 
-from geoseg_jax.data import (
-    camvid,
-    cityscapes,
-    folder,
-    kitti_semantics,
-    nyu_folder,
-    synthetic_segmentation,
-)
-from geoseg_jax.data.label_check import check_labels
+from geoseg_jax.data.cityscapes import semantics as cityscapes
+from geoseg_jax.data.kitti import semantics as kitti_semantics
+from geoseg_jax.data.labels import camvid, folder
+from geoseg_jax.data.labels.check import check_labels
+from geoseg_jax.data.labels.subsets import FIRST, Subset, choose
 from geoseg_jax.data.name_splits import REST, TRAIN
+from geoseg_jax.data.nyu import folder as nyu_folder
 from geoseg_jax.data.source import DataError, Source
-from geoseg_jax.data.subsets import FIRST, Subset, choose
+from geoseg_jax.data.synthetic import segmentation as synthetic_segmentation
 
 
 def _nyu(data: ConfigDict) -> tuple[Source, Source]:
     if nyu_folder.is_one(data.root):
         return nyu_folder.make(data)
-    from geoseg_jax.data import nyu  # needs h5py, which no other data set does
+    from geoseg_jax.data.nyu import semantics as nyu  # needs h5py, which no other data set does
 
     return nyu.make(data)
 

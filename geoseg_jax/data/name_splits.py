@@ -5,8 +5,8 @@ import os
 import pathlib
 from collections.abc import Mapping, Sequence
 
+from geoseg_jax.core.near_miss import did_you_mean
 from geoseg_jax.data.source import DataError
-from geoseg_jax.near_miss import did_you_mean
 
 # What an evaluation split may be for every data set: all that was not chosen to train on, and the
 # pictures trained on themselves. Both depend on the choice, see `labelled.make`.

@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 
 from geoseg_jax.data import pictures
-from geoseg_jax.data.segmentation import PICTURE_ENDINGS
+from geoseg_jax.data.labels.segmentation import PICTURE_ENDINGS
 from geoseg_jax.data.source import DataError, Record
 
 

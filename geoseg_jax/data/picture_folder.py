@@ -17,8 +17,8 @@ from ml_collections import ConfigDict
 
 from geoseg_jax.data import pictures
 from geoseg_jax.data.fit import Fit, fits
+from geoseg_jax.data.labels.segmentation import PICTURE_ENDINGS, need_root
 from geoseg_jax.data.name_splits import held_out
-from geoseg_jax.data.segmentation import PICTURE_ENDINGS, need_root
 from geoseg_jax.data.source import DataError, Record
 
 LAYOUT = "ROOT/.../*.jpg (or .jpeg, .png), in any folders"

@@ -47,7 +47,7 @@ def train_batches(
     generator of its own, a function of (seed, place in the sequence); it travels to the workers.
     bad_share: where it is above 0, an unreadable record is replaced by the next readable one and
     counted in `replaced` (the caller holds the sum against the share); at 0 it raises BadRecord.
-    Beside the source's keys a batch has `id` and `replaced`, see geoseg_jax.batch.
+    Beside the source's keys a batch has `id` and `replaced`, see geoseg_jax.core.batch.
 
     Raises DataError for an empty source and ValueError for sizes that don't fit, both at once.
     """

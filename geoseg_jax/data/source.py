@@ -5,7 +5,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-# One example: the keys of geoseg_jax.batch.FIELDS without the leading B.
+# One example: the keys of geoseg_jax.core.batch.FIELDS without the leading B.
 Record = dict[str, np.ndarray]
 LABEL = " label"  # a label's file has its picture's name with this at its end, see Source
 

@@ -5,9 +5,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from geoseg_jax.data import flow_maps, pictures
+from geoseg_jax.data import pictures
 from geoseg_jax.data.crops import random_resized_crop
-from geoseg_jax.data.labels import IGNORE
+from geoseg_jax.data.flow import maps as flow_maps
+from geoseg_jax.data.labels.table import IGNORE
 from geoseg_jax.data.source import DataError, Record
 
 # What mirroring left to right, or upside down, does to a camera's axes.

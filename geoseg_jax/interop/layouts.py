@@ -132,7 +132,7 @@ def choose(found: Sequence[Place], prefix: str) -> Place:
         return left[0]
     raise WeightsError(
         f"has a whole encoder under each of {_listed(left)}; say which one you mean: convert it "
-        f"with python -m geoseg_jax.interop and --prefix={left[0].prefix or '.'}, or set "
+        f"with python -m geoseg_jax.weights and --prefix={left[0].prefix or '.'}, or set "
         f"config.transfer.prefix={left[0].prefix or '.'!r} where a run starts from it"
     )
 

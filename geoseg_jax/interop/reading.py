@@ -80,7 +80,7 @@ def read_weights(path: str | pathlib.Path, normalisation: str = "", prefix: str 
     Args:
       path: a .pth or .safetensors file (see the package's docstring for what is known), a folder
         with monodepth2's encoder.pth and depth.pth (or one of them), or a folder that
-        `python -m geoseg_jax.interop` wrote.
+        `python -m geoseg_jax.weights` wrote.
       normalisation: what its encoder expects of the input, where the user knows better than what
         the file or its kind tells; '' otherwise.
       prefix: of the encoder's names, where a file holds several encoders; see `layouts.at`. '' to

@@ -96,7 +96,7 @@ def normalisation_of(
     raise WeightsError(
         f"is a ViT with{'' if last else 'out'} a classifier, whose input may be "
         "normalised by ImageNet's mean (DeiT, DINO) or to -1 to 1 (Google's); convert it with "
-        "python -m geoseg_jax.interop and --normalisation=imagenet or --normalisation=half"
+        "python -m geoseg_jax.weights and --normalisation=imagenet or --normalisation=half"
     )
 
 

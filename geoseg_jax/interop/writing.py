@@ -9,7 +9,7 @@ import numpy as np
 import safetensors.numpy
 from flax import traverse_util
 
-from geoseg_jax import atomic, manifest
+from geoseg_jax.core import atomic, manifest
 from geoseg_jax.interop import names, vits
 from geoseg_jax.interop.errors import WeightsError
 from geoseg_jax.interop.reading import (

@@ -5,8 +5,8 @@ from functools import partial
 
 import jax.numpy as jnp
 
+from geoseg_jax.core.near_miss import did_you_mean
 from geoseg_jax.models import resnet, vit
-from geoseg_jax.near_miss import did_you_mean
 
 OUTPUT_STRIDES = (32, 16, 8)
 _VIT = {"s": vit.ViTS, "b": vit.ViTB, "l": vit.ViTL}

@@ -1,7 +1,7 @@
 """Confusion matrices of label maps, exact, and the numbers per image of Lao et al. (ECCV 2024).
 
 A matrix has the true class as its row and the predicted class as its column. Add matrices over
-images and divide once (geoseg_jax.scores); only the paper's numbers are means over images.
+images and divide once (geoseg_jax.scoring.scores); only the paper's numbers are means over images.
 """
 
 from collections.abc import Sequence
@@ -107,7 +107,7 @@ def paper_numbers(
 def paper_sums(
     matrix: jax.Array, mask: jax.Array, chosen: Sequence[int], unlabelled: int | None = None
 ) -> dict[str, jax.Array]:
-    """The paper's numbers added over images: see `paper_numbers`, `geoseg_jax.scores.paper_means`.
+    """The paper's numbers added over images: see `paper_numbers`, `geoseg_jax.scoring.scores.paper_means`.
 
     The paper's code leaves images without a chosen class out of the mean IoU; images without any
     labelled pixel, for which its accuracy is no number, are left out of the accuracy here.

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from geoseg_jax.near_miss import did_you_mean
+from geoseg_jax.core.near_miss import did_you_mean
 
 
 def parse(arg: str | None, defaults: Mapping[str, Any], file: str) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def enough(arms: int, level: float = 0.95) -> tuple[int, ...]:
     """The fewest replicates with which one of the arms can differ significantly from the reference.
 
     With n pairs the exact permutation test gives 2^(1-n) at least, which Holm's correction
-    multiplies by the number of comparisons: geoseg_jax.study.statistics.pairs_needed.
+    multiplies by the number of comparisons: geoseg_jax.analysis.statistics.pairs_needed.
 
     Args:
       arms: without the reference.

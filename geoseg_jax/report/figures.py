@@ -16,10 +16,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from geoseg_jax import atomic
+from geoseg_jax.analysis.answer import label, points
+from geoseg_jax.core import atomic
 from geoseg_jax.report import naming
 from geoseg_jax.report.naming import Condition, Study
-from geoseg_jax.study.answer import label, points
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D31", "#7F7F7F")
 MARKERS = ("s", "^", "v", "D", "P", "X", "<", ">")
@@ -40,7 +40,7 @@ def write_all(study: Study, folder: str | os.PathLike) -> list[pathlib.Path]:
     Names: labels, differences, curves, classes, cka.
 
     Args:
-      study: what geoseg_jax.study.results.assemble gives.
+      study: what geoseg_jax.analysis.results.assemble gives.
       folder: made where it isn't there.
 
     Returns:

@@ -9,11 +9,8 @@ own task. What one must know of a number is a footnote.
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from geoseg_jax.report import naming
-from geoseg_jax.report.naming import Condition, Study
-from geoseg_jax.report.notes import Group, Notes, of_difference, of_overall, of_score
-from geoseg_jax.study import statistics
-from geoseg_jax.study.answer import (
+from geoseg_jax.analysis import statistics
+from geoseg_jax.analysis.answer import (
     label,
     of_encoders,
     points,
@@ -21,6 +18,9 @@ from geoseg_jax.study.answer import (
     short_number,
     verdict_name,
 )
+from geoseg_jax.report import naming
+from geoseg_jax.report.naming import Condition, Study
+from geoseg_jax.report.notes import Group, Notes, of_difference, of_overall, of_score
 
 
 class Cell(NamedTuple):
@@ -43,7 +43,7 @@ def tables(study: Study, notes: Notes, columns: int) -> list[Table]:
     """All tables that the study has something for.
 
     Args:
-      study: what geoseg_jax.study.results.assemble gives.
+      study: what geoseg_jax.analysis.results.assemble gives.
       notes: where footnotes go.
       columns: with more conditions, tables are split by everything but the labels.
     """

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from geoseg_jax.study.units import CONDITION
+from geoseg_jax.analysis.units import CONDITION
 
 Study = Mapping[str, Any]
 Condition = tuple  # values in the order of CONDITION

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from geoseg_jax.analysis.answer import failures, label
 from geoseg_jax.report import naming
 from geoseg_jax.report.naming import Study
-from geoseg_jax.study.answer import failures, label
 
 Group = Mapping[str, Any]
 

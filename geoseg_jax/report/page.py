@@ -15,10 +15,10 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
+from geoseg_jax.analysis.results import plain
 from geoseg_jax.report.findings import explanation, tables
 from geoseg_jax.report.notes import Notes, of_arm, of_difference, of_overall, of_score
 from geoseg_jax.report.tables import MARKDOWN_COLUMNS
-from geoseg_jax.study.results import plain
 
 SCRIPTS = (
     "words.js",
@@ -38,7 +38,7 @@ def render(study: Mapping[str, Any], csv: str = "") -> str:
     """The page of a study.
 
     Args:
-      study: what geoseg_jax.study.results.assemble gives. Lists may be empty and numbers None or
+      study: what geoseg_jax.analysis.results.assemble gives. Lists may be empty and numbers None or
         not finite; the page then leaves the section out or says what is missing. Where there are
         no 'groups' every other key may lack too. Beside that, 'pretraining_seconds' of all arms.
       csv: the text of results.csv, of the same rows; the page offers those lines of it that its

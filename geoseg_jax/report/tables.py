@@ -13,7 +13,7 @@ MARKDOWN_COLUMNS, LATEX_COLUMNS = 6, 3
 def markdown(study: Study) -> str:
     """All tables of a study, with its answer above and how to read them below.
 
-    study: what geoseg_jax.study.results.assemble gives.
+    study: what geoseg_jax.analysis.results.assemble gives.
     """
     notes = Notes()
     parts = [f"# {_escaped(study['title']) or 'Study'}"]

@@ -20,8 +20,8 @@ import sys
 
 from absl import app, flags
 
-from geoseg_jax.command_line import CONFIG, WORKDIR, fail, parse, quieten
-from geoseg_jax.settings import ConfigError
+from geoseg_jax.config.command_line import CONFIG, WORKDIR, fail, parse, quieten
+from geoseg_jax.config.settings import ConfigError
 
 CELLS = flags.DEFINE_string("cells", "0/1", "I/N: part I (from 0) of N of the cells")
 PROCESSES = flags.DEFINE_integer("processes", 1, "at once, on cores of their own", lower_bound=1)
@@ -69,8 +69,9 @@ def main(_: list[str]) -> None:
     # Most cells run the same program: compiled once for all of them, unless told otherwise.
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(workdir / "compiled"))
     # Here, since jax reads this when it is imported.
-    from geoseg_jax import checkpoints, data, monitor
+    from geoseg_jax import data
     from geoseg_jax.study import conduct, guard
+    from geoseg_jax.training import checkpoints, monitor
 
     quieten()
     expected = (data.source.DataError, checkpoints.CheckpointError, monitor.TrainingError)

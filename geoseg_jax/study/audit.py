@@ -8,7 +8,8 @@ import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from geoseg_jax import changes, manifest, settings
+from geoseg_jax.config import changes, settings
+from geoseg_jax.core import manifest
 from geoseg_jax.data.name_splits import REST, TRAIN
 from geoseg_jax.study import guard
 from geoseg_jax.study.guard import Difference

@@ -16,13 +16,15 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from geoseg_jax import manifest, settings, sharding, steps
+from geoseg_jax.config import settings
+from geoseg_jax.core import manifest
 from geoseg_jax.data import make_data, pipeline
 from geoseg_jax.data.source import LABEL, Source, files_of
 from geoseg_jax.data.transforms import augmentation
 from geoseg_jax.study import operations
 from geoseg_jax.study.plan import Plan
 from geoseg_jax.tasks import make_task
+from geoseg_jax.training import sharding, steps
 
 # What changes no operation of a step, or is only where it starts.
 _NO_OPERATIONS = (

@@ -5,10 +5,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from geoseg_jax import settings
-from geoseg_jax.near_miss import did_you_mean
-from geoseg_jax.settings import ConfigError
-from geoseg_jax.study import metrics
+from geoseg_jax.analysis import metrics
+from geoseg_jax.config import settings
+from geoseg_jax.config.settings import ConfigError
+from geoseg_jax.core.near_miss import did_you_mean
 
 CONDITION = ("labels", "training", "decoder", "resolution", "encoder")
 FACTORS = ("arm", *CONDITION, "subset", "seed", "pretraining_seed")

@@ -10,10 +10,11 @@ import jax
 from absl import flags, logging
 from ml_collections import ConfigDict
 
-from geoseg_jax import manifest, settings, train, writers
-from geoseg_jax.command_line import quieten
-from geoseg_jax.programs import Programs
-from geoseg_jax.settings import ConfigError
+from geoseg_jax.config import settings
+from geoseg_jax.config.command_line import quieten
+from geoseg_jax.config.settings import ConfigError
+from geoseg_jax.core import manifest
+from geoseg_jax.core.tell import tell
 from geoseg_jax.study import (
     audit,
     budget,
@@ -32,8 +33,10 @@ from geoseg_jax.study import (
 from geoseg_jax.study.budget import Cost
 from geoseg_jax.study.plan import Cell, Plan
 from geoseg_jax.study.run import Job
-from geoseg_jax.tell import tell
-from geoseg_jax.train import Result
+from geoseg_jax.training import loop as train
+from geoseg_jax.training import writers
+from geoseg_jax.training.loop import Result
+from geoseg_jax.training.programs import Programs
 
 FAILED = 2  # exit code
 STUDY = "study.json"

@@ -7,10 +7,11 @@ import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from geoseg_jax import manifest
-from geoseg_jax.data import leakage, reads
+from geoseg_jax.analysis import metrics
+from geoseg_jax.core import manifest
+from geoseg_jax.data.provenance import leakage, reads
 from geoseg_jax.data.source import DataError
-from geoseg_jax.study import metrics, records
+from geoseg_jax.study import records
 from geoseg_jax.study.check import FACTORS
 from geoseg_jax.study.plan import Cell, Plan
 

@@ -8,8 +8,8 @@ through is the same in all cells in which these factors are; every other is the 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from geoseg_jax import changes, settings
-from geoseg_jax.settings import ConfigError
+from geoseg_jax.config import changes, settings
+from geoseg_jax.config.settings import ConfigError
 
 # A transformer that learns is trained by another optimiser: presets/encoders.suit_vit.
 _RECIPE = tuple(

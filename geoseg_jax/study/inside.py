@@ -11,13 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from geoseg_jax import transfer
-from geoseg_jax.checkpoints import steps_in
 from geoseg_jax.data import make_data
 from geoseg_jax.models import encoders
 from geoseg_jax.report import features
 from geoseg_jax.study import panels, records
 from geoseg_jax.study.plan import Cell, Plan
+from geoseg_jax.training import transfer
+from geoseg_jax.training.checkpoints import steps_in
 
 PICTURES = 32  # at most; from all over the evaluation split
 PIXELS = 2_500_000  # of all pictures at most, whose maps take half a GB with a ResNet-50

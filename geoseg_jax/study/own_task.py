@@ -8,9 +8,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from geoseg_jax import manifest
+from geoseg_jax.analysis.units import mean
+from geoseg_jax.core import manifest
 from geoseg_jax.study.plan import Pretraining
-from geoseg_jax.study.units import mean
 
 # The number of eval.json that tells -> its answers that ignore the picture, and whether more is
 # better. A run has one of these numbers.

@@ -7,12 +7,12 @@ import jax
 import numpy as np
 from PIL import Image
 
-from geoseg_jax import checkpoints, sharding
 from geoseg_jax.data import make_data, pipeline
-from geoseg_jax.data.subsets import Subset
-from geoseg_jax.programs import Programs, key_of
+from geoseg_jax.data.labels.subsets import Subset
 from geoseg_jax.study.plan import Cell
 from geoseg_jax.tasks import make_task
+from geoseg_jax.training import checkpoints, sharding
+from geoseg_jax.training.programs import Programs, key_of
 
 FOLDER = "panels"
 

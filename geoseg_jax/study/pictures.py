@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from geoseg_jax import judged
+from geoseg_jax.training import judged
 
 RESAMPLES = 999
 

@@ -5,11 +5,12 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from geoseg_jax import writers
-from geoseg_jax.study import budget, power, records, run, statistics, units
+from geoseg_jax.analysis import power, statistics, units
+from geoseg_jax.study import budget, records, run
 from geoseg_jax.study.budget import Cost
 from geoseg_jax.study.check import CONDITION
 from geoseg_jax.study.plan import Plan
+from geoseg_jax.training import writers
 
 
 def describe(

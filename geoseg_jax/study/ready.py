@@ -5,13 +5,14 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from geoseg_jax import settings, transfer
+from geoseg_jax.config import settings
+from geoseg_jax.config.settings import ConfigError
 from geoseg_jax.data import make_data
 from geoseg_jax.data.source import DataError
-from geoseg_jax.settings import ConfigError
 from geoseg_jax.study import budget, records
 from geoseg_jax.study.plan import Cell, Plan
 from geoseg_jax.study.run import Job
+from geoseg_jax.training import transfer
 
 
 def check(jobs: Sequence[Job], made: Plan, study: Mapping[str, Any]) -> None:

@@ -14,8 +14,8 @@ import socket
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from geoseg_jax import manifest
-from geoseg_jax.checkpoints import steps_in
+from geoseg_jax.core import manifest
+from geoseg_jax.training.checkpoints import steps_in
 
 DONE, FAILED = "done", "failed"
 # Times that a job may end its process without a word at the same checkpoint, which is what running

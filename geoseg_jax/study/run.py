@@ -6,14 +6,16 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from geoseg_jax import manifest, train, writers
-from geoseg_jax.checkpoints import steps_in
-from geoseg_jax.interrupts import noted
-from geoseg_jax.near_miss import did_you_mean
-from geoseg_jax.settings import ConfigError
+from geoseg_jax.config.settings import ConfigError
+from geoseg_jax.core import manifest
+from geoseg_jax.core.near_miss import did_you_mean
 from geoseg_jax.study import records
 from geoseg_jax.study.plan import Cell, Plan, Pretraining
 from geoseg_jax.study.records import DONE, FAILED, Record
+from geoseg_jax.training import loop as train
+from geoseg_jax.training import writers
+from geoseg_jax.training.checkpoints import steps_in
+from geoseg_jax.training.interrupts import noted
 
 # Between two looks at what others are working on.
 PATIENCE = 5.0  # seconds

@@ -7,7 +7,7 @@ that it started from. So the start is a factor: an arm's `start` names one, or s
 from collections.abc import Mapping
 from typing import Any
 
-from geoseg_jax.settings import ConfigError
+from geoseg_jax.config.settings import ConfigError
 from geoseg_jax.study.check import is_random
 
 RANDOM = "random"  # no start at all, as is an arm that has neither a pre-training nor weights

@@ -13,9 +13,9 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from geoseg_jax import manifest
+from geoseg_jax.config.settings import ConfigError
+from geoseg_jax.core import manifest
 from geoseg_jax.data.name_splits import REST, TRAIN
-from geoseg_jax.settings import ConfigError
 from geoseg_jax.study import records
 from geoseg_jax.study.guard import RATE
 from geoseg_jax.study.plan import Cell, Plan, Pretraining, arms_of, make_plan, rate_of, replicates

@@ -5,7 +5,8 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from geoseg_jax import atomic, manifest
+from geoseg_jax.analysis import results
+from geoseg_jax.core import atomic, manifest
 from geoseg_jax.report import figures, page, tables
 from geoseg_jax.study import (
     budget,
@@ -16,7 +17,6 @@ from geoseg_jax.study import (
     pictures,
     plan,
     records,
-    results,
     sweep,
 )
 from geoseg_jax.study.budget import Cost

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from geoseg_jax.near_miss import did_you_mean
+from geoseg_jax.core.near_miss import did_you_mean
 from geoseg_jax.tasks import (
     classification,
     depth_supervised,

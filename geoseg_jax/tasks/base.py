@@ -23,7 +23,7 @@ class Aux(NamedTuple):
 
 
 class Task(NamedTuple):
-    """A pre-training or transfer task. Batches follow geoseg_jax.batch.FIELDS.
+    """A pre-training or transfer task. Batches follow geoseg_jax.core.batch.FIELDS.
 
     init(key, batch) -> variables; may be traced.
     loss(variables, key, batch) -> (float32 scalar, Aux); batch norm in training mode.

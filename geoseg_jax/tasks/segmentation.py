@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from absl import logging
 
-from geoseg_jax import scores
 from geoseg_jax.models import deeplab, resnet
 from geoseg_jax.models.segmentation import SegmentationNet
 from geoseg_jax.ops import confusion, cross_entropy, sampling
+from geoseg_jax.scoring import scores
 from geoseg_jax.tasks import label_pictures
 from geoseg_jax.tasks.base import EACH, Aux, Batch, Sums, Task, Variables
 from geoseg_jax.tasks.examples import unit
@@ -82,7 +82,7 @@ class _Segmentation:
         sums: Sums = {
             "confusion": jnp.sum(matrices[:, :classes], axis=0),
             "images": jnp.sum(mask, dtype=jnp.int32),
-            # Of every picture by itself, padding marked: geoseg_jax.judged keeps them.
+            # Of every picture by itself, padding marked: geoseg_jax.training.judged keeps them.
             f"{EACH}confusion": matrices[:, :classes],
             f"{EACH}id": jnp.where(mask, batch["id"], -1),
         }

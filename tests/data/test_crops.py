@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from geoseg_jax.batch import check_record
+from geoseg_jax.core.batch import check_record
 from geoseg_jax.data import crops
 from geoseg_jax.data.source import DataError
 from geoseg_jax.data.transforms import Augmentation, augmentation

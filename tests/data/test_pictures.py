@@ -3,13 +3,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from geoseg_jax.data.pictures import (
-    picture_size,
-    read_picture,
-    resize,
-    scale_intrinsics,
-    to_rgb,
-)
+from geoseg_jax.data.pictures import picture_size, read_picture, resize, scale_intrinsics, to_rgb
 from geoseg_jax.data.source import BadRecord
 from tests.data import fabricate
 

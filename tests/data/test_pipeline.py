@@ -9,7 +9,7 @@ import time
 import numpy as np
 import pytest
 
-from geoseg_jax.batch import FIELDS
+from geoseg_jax.core.batch import FIELDS
 from geoseg_jax.data.pipeline import eval_batches, train_batches
 from geoseg_jax.data.source import BadRecord, DataError
 from geoseg_jax.data.transforms import Augmentation, flip

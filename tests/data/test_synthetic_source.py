@@ -8,15 +8,10 @@ import sys
 import numpy as np
 import pytest
 
-from geoseg_jax.batch import check_record
+from geoseg_jax.core.batch import check_record
+from geoseg_jax.data.labels.tables.synthetic import class_index
 from geoseg_jax.data.source import DataError, Source
-from geoseg_jax.data.synthetic import (
-    CLASSES,
-    OBJECT_CATEGORIES,
-    ObjectSource,
-    SyntheticSource,
-)
-from geoseg_jax.data.synthetic.classes import class_index
+from geoseg_jax.data.synthetic import CLASSES, OBJECT_CATEGORIES, ObjectSource, SyntheticSource
 from geoseg_jax.data.synthetic.materials import PATTERNS
 from geoseg_jax.data.synthetic.objects import make_object
 from geoseg_jax.data.synthetic.scene import PATTERN_NAMES

@@ -4,16 +4,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from geoseg_jax.batch import check_record
+from geoseg_jax.core.batch import check_record
 from geoseg_jax.data import transforms
 from geoseg_jax.data.source import DataError
-from geoseg_jax.data.transforms import (
-    Augmentation,
-    augmentation,
-    flip,
-    random_flip,
-    scale_and_crop,
-)
+from geoseg_jax.data.transforms import Augmentation, augmentation, flip, random_flip, scale_and_crop
 from geoseg_jax.ops.sampling import warp_with_flow
 
 H, W = 4, 6

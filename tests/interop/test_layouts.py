@@ -9,7 +9,8 @@ import jax
 import numpy as np
 import pytest
 
-from geoseg_jax.interop import WeightsError, __main__, layouts, read_weights
+from geoseg_jax import weights as __main__
+from geoseg_jax.interop import WeightsError, layouts, read_weights
 from tests.interop import fabricate, resnets, test_vits
 from tests.interop.test_vits import mini  # noqa: F401
 

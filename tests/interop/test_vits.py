@@ -10,7 +10,8 @@ import pytest
 import safetensors.numpy
 
 from geoseg_jax import models
-from geoseg_jax.interop import WeightsError, __main__, read_weights, vits, write_timm
+from geoseg_jax import weights as __main__
+from geoseg_jax.interop import WeightsError, read_weights, vits, write_timm
 from geoseg_jax.models import encoders, vit
 from geoseg_jax.ops.sampling import resize_matrix
 from tests.interop import fabricate

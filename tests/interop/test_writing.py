@@ -11,11 +11,12 @@ import pytest
 import safetensors
 import safetensors.numpy
 
-from geoseg_jax import sharding
-from geoseg_jax.checkpoints import Checkpoints
-from geoseg_jax.interop import WeightsError, __main__, read_weights, write_torchvision
+from geoseg_jax import weights as __main__
+from geoseg_jax.interop import WeightsError, read_weights, write_torchvision
 from geoseg_jax.models import encoders, resnet
-from geoseg_jax.state import TrainState, sha256_of
+from geoseg_jax.training import sharding
+from geoseg_jax.training.checkpoints import Checkpoints
+from geoseg_jax.training.state import TrainState, sha256_of
 from tests.interop import fabricate, resnets
 
 
@@ -185,5 +186,5 @@ def test_help_tells_what_is_read(capsys):
     with pytest.raises(SystemExit):
         __main__.main(["--help"])
     said = capsys.readouterr().out
-    assert "python -m geoseg_jax.interop WORKDIR --to=torchvision" in said
+    assert "python -m geoseg_jax.weights WORKDIR --to=torchvision" in said
     assert "MoCo v2 checkpoints" in said

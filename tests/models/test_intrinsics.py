@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from geoseg_jax import sharding
 from geoseg_jax.data.transforms import flip
 from geoseg_jax.models.intrinsics import LearnedIntrinsics, inverse_softplus
 from geoseg_jax.ops import camera, reprojection, sampling
+from geoseg_jax.training import sharding
 
 HEIGHT, WIDTH = 32, 48
 

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from geoseg_jax import sharding
 from geoseg_jax.models.norm import BatchNorm
+from geoseg_jax.training import sharding
 
 X = np.random.default_rng(0).normal(1.5, 2.0, (6, 2, 3, 4)).astype(np.float32)
 

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from geoseg_jax import sharding
-from geoseg_jax.data.labels import label_table
+from geoseg_jax.data.labels.table import label_table
 from geoseg_jax.ops import confusion
+from geoseg_jax.training import sharding
 from tests import paper_code
 
 

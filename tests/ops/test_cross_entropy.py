@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.special
 
-from geoseg_jax.data.labels import label_table
+from geoseg_jax.data.labels.table import label_table
 from geoseg_jax.ops import cross_entropy as ce
 from tests import paper_code
 

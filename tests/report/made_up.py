@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import PIL.Image
 
-from geoseg_jax.study import results
+from geoseg_jax.analysis import results
 
 ARMS = {  # name: (label, gain over the reference in mIoU, how many times as fast it learns)
     "random": ("Random", 0.0, 1.0),

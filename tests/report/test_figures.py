@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from geoseg_jax.analysis import results
 from geoseg_jax.report import figures
-from geoseg_jax.study import results
 from tests.study import made_up
 from tests.study.made_up import failed, row
 

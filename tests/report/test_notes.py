@@ -2,8 +2,8 @@
 
 import pytest
 
+from geoseg_jax.analysis import results
 from geoseg_jax.report import notes
-from geoseg_jax.study import results
 from tests.study.made_up import failed, row
 
 

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from geoseg_jax.analysis import results
 from geoseg_jax.report import page, tables
-from geoseg_jax.study import results
 from tests.report import made_up, test_tables
 from tests.report.test_page_in_browser import words
 

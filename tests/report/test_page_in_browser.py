@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from geoseg_jax.analysis import results
 from geoseg_jax.report import findings, page
-from geoseg_jax.study import results
 from tests.report import browser, made_up
 from tests.report.test_page import HOSTILE
 

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from geoseg_jax.analysis import results
 from geoseg_jax.report import tables
-from geoseg_jax.study import results
 from tests.study import made_up
 from tests.study.made_up import failed, row
 

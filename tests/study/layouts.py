@@ -6,7 +6,7 @@ import cv2
 import jax
 import numpy as np
 
-from geoseg_jax.data.label_tables import nyu_split
+from geoseg_jax.data.nyu import split as nyu_split
 from geoseg_jax.interop import Weights, write_weights
 from geoseg_jax.models.encoders import make_encoder
 from tests.data import (

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from geoseg_jax import settings
+from geoseg_jax.config import settings
 from geoseg_jax.study import audit
 from tests.study.tiny_study import FACTORS, plan
 

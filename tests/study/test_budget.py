@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import pytest
 from ml_collections import ConfigDict
 
-from geoseg_jax import settings
+from geoseg_jax.config import settings
 from geoseg_jax.data import make_data
 from geoseg_jax.study import budget
 from geoseg_jax.tasks.base import Aux, Task

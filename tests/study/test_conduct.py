@@ -10,8 +10,7 @@ import shutil
 import pytest
 from ml_collections import ConfigDict
 
-from geoseg_jax import train
-from geoseg_jax.settings import ConfigError
+from geoseg_jax.config.settings import ConfigError
 from geoseg_jax.study import (
     audit,
     budget,
@@ -24,7 +23,8 @@ from geoseg_jax.study import (
     run,
     write,
 )
-from geoseg_jax.train import Result
+from geoseg_jax.training import loop as train
+from geoseg_jax.training.loop import Result
 from tests.study.tiny_study import ARMS, FACTORS, study
 
 

@@ -13,12 +13,13 @@ import jax
 import numpy as np
 import pytest
 
-from geoseg_jax import settings, train
+from geoseg_jax.config import settings
 from geoseg_jax.data import make_data, pipeline
 from geoseg_jax.data.transforms import augmentation
 from geoseg_jax.study import starts
 from geoseg_jax.study.plan import make_plan
 from geoseg_jax.tasks import make_task
+from geoseg_jax.training import loop as train
 from tests.study.layouts import LAYOUTS
 from tests.test_configs import FOLDER, get_config, with_small_encoders
 

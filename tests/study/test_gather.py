@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from geoseg_jax.data.reads import FILE, Reads, RunReads
+from geoseg_jax.data.provenance.reads import FILE, Reads, RunReads
 from geoseg_jax.study import gather, records
 from tests.study.tiny_study import plan
 

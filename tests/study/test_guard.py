@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from geoseg_jax import settings
-from geoseg_jax.settings import ConfigError
+from geoseg_jax.config import settings
+from geoseg_jax.config.settings import ConfigError
 from geoseg_jax.study import audit, guard
 from tests.study.tiny_study import ARMS, FACTORS, plan, study
 

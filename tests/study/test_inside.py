@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from geoseg_jax import checkpoints, settings
+from geoseg_jax.config import settings
 from geoseg_jax.data import make_data
 from geoseg_jax.interop import Weights, write_weights
 from geoseg_jax.models.encoders import make_encoder
-from geoseg_jax.state import TrainState
 from geoseg_jax.study import inside, panels
 from geoseg_jax.study.plan import make_plan
 from geoseg_jax.tasks import make_task
+from geoseg_jax.training import checkpoints
+from geoseg_jax.training.state import TrainState
 from tests.models.weights import randomise
 from tests.study.tiny_study import FACTORS, study
 

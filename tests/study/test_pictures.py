@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from geoseg_jax import judged, scores
-from geoseg_jax.data.labels import label_table
+from geoseg_jax.data.labels.table import label_table
+from geoseg_jax.scoring import scores
 from geoseg_jax.study import pictures
+from geoseg_jax.training import judged
 
 TABLE = label_table("synthetic_street")
 CLASSES = len(TABLE.classes)

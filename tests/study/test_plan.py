@@ -4,9 +4,10 @@ import pytest
 from absl import flags
 from ml_collections import config_flags
 
-from geoseg_jax import settings
-from geoseg_jax.settings import ConfigError
-from geoseg_jax.study import audit, guard, preview, statistics
+from geoseg_jax.analysis import statistics
+from geoseg_jax.config import settings
+from geoseg_jax.config.settings import ConfigError
+from geoseg_jax.study import audit, guard, preview
 from geoseg_jax.study.plan import command, make_plan
 from geoseg_jax.study.starts import expand
 from tests.study.tiny_study import ARMS, FACTORS, plan, study

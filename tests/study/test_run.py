@@ -10,9 +10,9 @@ import socket
 
 import pytest
 
-from geoseg_jax.interrupts import Interrupts
 from geoseg_jax.study import gather, records, run
-from geoseg_jax.train import Result
+from geoseg_jax.training.interrupts import Interrupts
+from geoseg_jax.training.loop import Result
 from tests.study.tiny_study import plan
 
 QUIET = {"say": lambda text: None}

@@ -6,11 +6,11 @@ import math
 import pytest
 from ml_collections import ConfigDict
 
-from geoseg_jax import train
-from geoseg_jax.settings import ConfigError
+from geoseg_jax.config.settings import ConfigError
 from geoseg_jax.study import audit, budget, conduct, starts, sweep
 from geoseg_jax.study.plan import make_plan
-from geoseg_jax.train import Result
+from geoseg_jax.training import loop as train
+from geoseg_jax.training.loop import Result
 from tests.study.tiny_study import FACTORS, study
 
 SPEC = {"learning_rate": (1e-3, 3e-3), "pretraining": (0.5, 1.0, 2.0), "labels": 8}

@@ -1,6 +1,6 @@
 """A study of a few cells that is planned as any other; whoever uses it trains nothing, or fakes."""
 
-from geoseg_jax import settings
+from geoseg_jax.config import settings
 from geoseg_jax.study.plan import make_plan
 
 FACTORS = {

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from geoseg_jax.config.settings import ConfigError, check
 from geoseg_jax.ops.sampling import reduce_mean
 from geoseg_jax.presets import flow as preset
-from geoseg_jax.settings import ConfigError, check
 from geoseg_jax.tasks import flow as task_flow
 from geoseg_jax.tasks import flow_scores, make_task, training_progress
 from geoseg_jax.tasks.flow_distillation import distillation_loss, ramp

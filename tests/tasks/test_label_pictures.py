@@ -4,9 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from geoseg_jax import writers
-from geoseg_jax.data.labels import label_table
+from geoseg_jax.data.labels.table import label_table
 from geoseg_jax.tasks import label_pictures
+from geoseg_jax.training import writers
 
 TABLE = label_table("camvid11")
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from geoseg_jax.data.labels import label_table
+from geoseg_jax.data.labels.table import label_table
 from geoseg_jax.presets import segmentation as presets
 from geoseg_jax.tasks import segmentation
 from tests import test_configs as configs

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from geoseg_jax.data.synthetic import SyntheticSource
-from geoseg_jax.data.synthetic_views import WithPoses
+from geoseg_jax.data.synthetic.views import WithPoses
 from geoseg_jax.data.transforms import flip
 from geoseg_jax.ops import camera, photometric
 from geoseg_jax.tasks import make_task, pictures, selfsup_depth

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from geoseg_jax import settings
-from geoseg_jax.data.labels import label_table
+from geoseg_jax.config import settings
+from geoseg_jax.data.labels.table import label_table
 from geoseg_jax.presets import depth as depth_presets
 from geoseg_jax.presets import segmentation as segmentation_presets
 from geoseg_jax.tasks import segmentation, selfsup_depth

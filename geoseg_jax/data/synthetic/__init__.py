@@ -1,13 +1,8 @@
 """The embedded synthetic world: streets, rooms and single objects, ray-cast, with exact truth."""
 
+from geoseg_jax.data.labels.tables.synthetic import CLASSES, OBJECT_CATEGORIES
 from geoseg_jax.data.synthetic.cache import CachedSource, cached_source
-from geoseg_jax.data.synthetic.classes import CLASSES, OBJECT_CATEGORIES
-from geoseg_jax.data.synthetic.source import (
-    EVAL_SEED,
-    WORLD_VERSION,
-    ObjectSource,
-    SyntheticSource,
-)
+from geoseg_jax.data.synthetic.source import EVAL_SEED, WORLD_VERSION, ObjectSource, SyntheticSource
 
 __all__ = [
     "CLASSES",

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from geoseg_jax.data.labels.tables.synthetic import OBJECT_CATEGORIES
 from geoseg_jax.data.synthetic import parts
-from geoseg_jax.data.synthetic.classes import OBJECT_CATEGORIES
 from geoseg_jax.data.synthetic.parts import Spot, pick
 from geoseg_jax.data.synthetic.raycast import View
 from geoseg_jax.data.synthetic.scene import (

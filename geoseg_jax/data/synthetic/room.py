@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from geoseg_jax.data.labels.tables.synthetic import class_index
 from geoseg_jax.data.synthetic import parts
-from geoseg_jax.data.synthetic.classes import class_index
 from geoseg_jax.data.synthetic.parts import Spot, ground, pick
 from geoseg_jax.data.synthetic.scene import (
     Light,

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from geoseg_jax.data.labels.tables.synthetic import CLASSES, OBJECT_CATEGORIES
 from geoseg_jax.data.source import DataError
 from geoseg_jax.data.synthetic import objects, room, street
-from geoseg_jax.data.synthetic.classes import CLASSES, OBJECT_CATEGORIES
 from geoseg_jax.data.synthetic.raycast import View
 from geoseg_jax.data.synthetic.render import render
 from geoseg_jax.data.synthetic.scene import Scene
@@ -37,7 +37,7 @@ def _fingerprint(parameters: dict) -> str:
 
 
 class SyntheticSource:
-    """Street or room sequences with exact truth; the keys are those of geoseg_jax/batch.py.
+    """Street or room sequences with exact truth; the keys are those of geoseg_jax/core/batch.py.
 
     Each record is a world of its own: the target at time 0 and its neighbours. `frames` are offsets
     in steps of a tenth of a second, `stereo` adds the right-hand camera (0.54 m in the street,

@@ -1,0 +1,230 @@
+"""How many labels, and how many steps, an arm needs for a score: as a multiple of the reference's.
+
+The score is the lower of the two that the arm and its pair end with, so that both reach it and
+neither is favoured: asking for the score that the reference ends with, an arm that is no better
+seems to need less as soon as chance lifts its end, and more than a part of studies says so. Curves
+are made to rise first (statistics.rising): the first place at which a noisy curve is above a score
+is the luckiest of many, and too early.
+
+Each unit gives one number, the logarithm to base 2 of what the arm needs over what the reference
+needs. Under no difference it is symmetric about 0, so that the t interval and the exact permutation
+test of `comparisons` hold. Less is said to be needed only where p, corrected by Holm for all that
+is asked at once, is at most 0.05 and the interval excludes 1.
+"""
+
+import math
+import statistics as plain
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from geoseg_jax.analysis import statistics
+from geoseg_jax.analysis.comparisons import check
+from geoseg_jax.analysis.units import CONDITION, Replicate, Row, Units, mean, scores, tables, units
+
+Curve = list[tuple[float, float]]
+
+
+class _Pair(NamedTuple):
+    """log2 of what the arm needs over what the other does; nan where one never gets there.
+
+    early, other_early: whether it is there at the first place of its curve already, or before.
+    """
+
+    octaves: float
+    early: bool = False
+    other_early: bool = False
+
+
+def labels(rows: Sequence[Row], reference: str, metric: str = "miou") -> list[dict[str, Any]]:
+    """How many labels each arm needs, beside the reference, on a line over log2(labels).
+
+    Returns:
+      dicts with CONDITION without labels, 'arm', 'labels_tried' (the most that both have), 'sign'
+      ('≤' or '≥' where the ratio is a bound), and 'ratio', 'ratio_low', 'ratio_high', 'units',
+      'units_missing', 'p', 'p_corrected' and 'shown'; for conditions with two or more numbers of
+      labels and all arms but the reference. Labels of 0, all there are, count as the rows'
+      'labelled', and are left out where no row has it. Nothing where it can't be asked: the
+      reference has a better score with fewer labels, or other pictures judge these.
+
+    Raises:
+      ValueError: as comparisons.groups.
+    """
+    check(rows, [reference], metric)
+    independent = units(rows)
+    curves: dict[tuple, dict[str, dict[int, dict]]] = {}
+    judged: dict[tuple, set] = {}
+    for (place, arm), cells in tables(rows).items():
+        count, rest = place[0] or _all_labels(cells), place[1:]
+        judged.setdefault(rest, set()).update(r["judged"] for r in cells.values() if "judged" in r)
+        if count > 0:
+            # Where all labels are as many as a subset, the subsets count.
+            by_unit = independent.average(scores(cells, metric))
+            curves.setdefault(rest, {}).setdefault(arm, {}).setdefault(count, by_unit)
+    found = []
+    for rest, by_arm in curves.items():
+        own = by_arm.get(reference, {})
+        if len(judged[rest]) > 1 or not _helps(own):
+            continue
+        for arm in by_arm:
+            tried = sorted(by_arm[arm].keys() & own.keys())
+            if arm == reference or len(tried) < 2:
+                continue
+            planned = set.union(*(set(by_arm[arm][n]) | set(own[n]) for n in tried))
+            pairs = {u: _of_unit(by_arm[arm], own, tried, u) for u in planned}
+            told = dict(zip(CONDITION[1:], rest, strict=True)) | {"arm": arm}
+            told |= {"labels_tried": tried[-1], "sign": _sign(pairs.values())}
+            found.append(told | _ratio({u: pair.octaves for u, pair in pairs.items()}))
+    return _shown(found)
+
+
+def _helps(curve: Mapping[int, Mapping[Any, float]]) -> bool:
+    """Whether the most labels give the best score."""
+    means = {count: mean(of.values()) for count, of in curve.items() if of}
+    return len(means) > 1 and means[max(means)] == max(means.values())
+
+
+def _of_unit(arm: Mapping, other: Mapping, tried: Sequence[int], unit: Any) -> _Pair:
+    """What the two need in one unit, which must have every number of labels in both."""
+    first, second = (
+        statistics.rising((math.log2(n), of[n].get(unit, math.nan)) for n in tried)
+        for of in (arm, other)
+    )
+    if len(first) < len(tried) or len(second) < len(tried):
+        return _Pair(math.nan)
+    return _pair(first, second, _lower_end(first, second), lambda log2: log2)
+
+
+def _all_labels(cells: Mapping[Replicate, Row]) -> int:
+    """How many there are, 0 where no run has told."""
+    return int(max((row.get("labelled") or 0 for row in cells.values()), default=0))
+
+
+def steps(
+    rows: Sequence[Row], reference: str, metric: str = "miou", goal: float | None = None
+) -> dict[tuple[tuple, str], dict[str, Any]]:
+    """How many steps each arm needs in each condition, beside the reference.
+
+    Args:
+      rows: those with a 'curve' are asked.
+      goal: a score, where it is asked how long it takes to get there.
+
+    Returns:
+      (condition, arm) -> 'steps', the same of the steps to the score that both the run
+      and the reference's in its pair come to, or None where no pair has both curves; and
+      'steps_to_goal', the median over runs of the steps to `goal`, None where half or more never
+      get there, with 'goal', the same of it where all pairs get there, else None.
+    """
+    check(rows, [reference], metric)
+    by_place, independent = tables(rows), units(rows)
+    curves = {key: _curves(cells) for key, cells in by_place.items()}
+    found = {}
+    for (place, arm), own in curves.items():
+        beside = {} if arm == reference else curves.get((place, reference), {})
+        paired = {r: (own[r], beside[r]) for r in own if r in beside}
+        both = {r: _pair(*pair, _lower_end(*pair), _log_steps) for r, pair in paired.items()}
+        told = {"steps": _of_pairs(both, independent), "steps_to_goal": None, "goal": None}
+        if goal is not None:
+            ends = [statistics.reached(curve, goal) for curve in own.values()]
+            middle = plain.median([math.inf if e is None else e for e in ends] or [math.inf])
+            there = {r: _pair(*pair, goal, _log_steps) for r, pair in paired.items()}
+            all_there = not any(math.isnan(pair.octaves) for pair in there.values())
+            told["steps_to_goal"] = middle if math.isfinite(middle) else None
+            told["goal"] = _of_pairs(there, independent) if all_there else None
+        found[place, arm] = told
+    for name in ("steps", "goal"):
+        asked = [told for told in found.values() if told[name]]
+        for told, ratio in zip(asked, _shown([t[name] for t in asked]), strict=True):
+            told[name] = ratio
+    return found
+
+
+def steps_overall(
+    rows: Sequence[Row], reference: str, metric: str = "miou"
+) -> list[dict[str, Any]]:
+    """As 'steps' of `steps`, over all conditions: each unit's mean of its octaves, of whole units.
+
+    Returns:
+      dicts with 'arm' and what `steps` says; of arms that have curves beside the reference's. A
+      family of their own, of one comparison for each arm.
+    """
+    check(rows, [reference], metric)
+    by_place, independent = tables(rows), units(rows)
+    curves = {key: _curves(cells) for key, cells in by_place.items()}
+    by_arm: dict[str, list[dict[Replicate, _Pair]]] = {}
+    for (place, arm), own in curves.items():
+        beside = curves.get((place, reference), {})
+        pairs = {
+            r: _pair(own[r], beside[r], _lower_end(own[r], beside[r]), _log_steps)
+            for r in own
+            if r in beside and arm != reference
+        }
+        if pairs:
+            by_arm.setdefault(arm, []).append(pairs)
+    found = []
+    for arm, parts in by_arm.items():
+        octaves = [independent.average({r: p.octaves for r, p in of.items()}) for of in parts]
+        everyone = set().union(*octaves)
+        together = {u: mean(part.get(u, math.nan) for part in octaves) for u in everyone}
+        sign = _sign(pair for pairs in parts for pair in pairs.values())
+        found.append({"arm": arm, "sign": sign} | _ratio(together))
+    return _shown(found)
+
+
+def _of_pairs(pairs: Mapping[Replicate, _Pair], independent: Units) -> dict[str, Any] | None:
+    if not pairs:
+        return None
+    octaves = independent.average({r: pair.octaves for r, pair in pairs.items()})
+    return {"sign": _sign(pairs.values())} | _ratio(octaves)
+
+
+def _curves(cells: Mapping[Replicate, Row]) -> dict[Replicate, Curve]:
+    """Of the runs that are done and have one."""
+    done = {r: row for r, row in cells.items() if row["status"] == "done" and row.get("curve")}
+    found = {r: statistics.rising(row["curve"]) for r, row in done.items()}
+    return {r: curve for r, curve in found.items() if curve}
+
+
+def _pair(arm: Curve, other: Curve, target: float, log2: Callable[[float], float]) -> _Pair:
+    first, second = (statistics.reached(curve, target) for curve in (arm, other))
+    if first is None or second is None:
+        return _Pair(math.nan)
+    return _Pair(log2(first) - log2(second), first == arm[0][0], second == other[0][0])
+
+
+def _log_steps(steps: float) -> float:
+    return math.log2(max(steps, 1))
+
+
+def _sign(pairs: Iterable[_Pair]) -> str:
+    """'≤' where the ratio is at most what it says: the arm may have got there before it was asked;
+    '≥' where it is at least that, '≈' where there are such pairs of both kinds.
+    """
+    one_sided = {(p.early, p.other_early) for p in pairs if p.early != p.other_early}
+    return {0: "", 2: "≈"}.get(len(one_sided), "≤" if (True, False) in one_sided else "≥")
+
+
+def _lower_end(arm: Curve, other: Curve) -> float:
+    """The score that both come to."""
+    return min(arm[-1][1], other[-1][1])
+
+
+def _ratio(octaves: Mapping[Any, float]) -> dict[str, Any]:
+    """How many times as much an arm needs: the geometric mean of units, with its 95 % interval."""
+    known = [value for value in octaves.values() if not math.isnan(value)]
+    short = statistics.summary(known)
+    names = {"ratio": short.mean, "ratio_low": short.low, "ratio_high": short.high}
+    return {name: 2.0**value for name, value in names.items()} | {
+        "units": len(known),
+        "units_missing": len(octaves) - len(known),
+        "p": statistics.sign_flip_p(known),
+    }
+
+
+def _shown(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """With corrected p, and whether anything may be said."""
+    corrected = statistics.holm([f["p"] for f in found])
+    most = 1 - statistics.LEVEL + 1e-9
+    return [
+        f | {"p_corrected": p, "shown": p <= most and not f["ratio_low"] <= 1 <= f["ratio_high"]}
+        for f, p in zip(found, corrected, strict=True)
+    ]

@@ -1,0 +1,65 @@
+"""What the commands that take --config and --workdir have in common: flags, errors, the log."""
+
+import os
+import sys
+from collections.abc import Callable
+from logging import ERROR, Formatter
+
+from absl import flags, logging
+from ml_collections import config_flags
+
+from geoseg_jax.config.settings import ConfigError, find_config
+
+CONFIG = config_flags.DEFINE_config_file("config", help_string="config file, FILE.py[:ARGUMENT]")
+WORKDIR = flags.DEFINE_string(
+    "workdir", None, "the folder of what is made, continued if it has some"
+)
+DEBUG = flags.DEFINE_bool("debug", False, "show the traceback of an error")
+
+
+def parse(argv: list[str], check: Callable[[], object] = lambda: None) -> list[str]:
+    """absl's flag parser, with configs found from anywhere and errors in one line.
+
+    check: looks at further flags and raises what is wrong with them.
+    """
+    try:
+        # config_flags reads sys.argv again to learn which settings are overridden.
+        sys.argv = argv = [
+            f"--config={find_config(a.partition('=')[2])}" if a.startswith("--config=") else a
+            for a in argv
+        ]
+        rest = flags.FLAGS(argv)[1:]
+        if rest or not CONFIG.value or not WORKDIR.value:
+            unknown = f"; unknown: {' '.join(rest)}" if rest else ""
+            raise ConfigError(f"needed are --config=FILE.py and --workdir=FOLDER{unknown}")
+        check()
+    except Exception as error:
+        fail(error)
+    return argv[:1]
+
+
+def fail(error: Exception, table: str = "") -> None:
+    """One line on standard error, and exit code 1; with --debug, the traceback.
+
+    table: lines that follow.
+    """
+    if "--debug" in sys.argv:
+        raise error
+    text = str(error)
+    if isinstance(error, AttributeError) and isinstance(error.args[0], KeyError):
+        text = f"no such setting: {error.args[0].args[0]}"  # ml_collections, with a near miss
+    if "Traceback" in text:  # of the config file
+        text = text.strip().splitlines()[-1].removeprefix("ValueError: ")
+    print(f"error: {' '.join(text.split())}", *filter(None, [table]), sep="\n", file=sys.stderr)
+    sys.stderr.flush()
+    # Among several processes, the usual end would wait for the others, which wait for us.
+    many = "jax" in sys.modules and sys.modules["jax"].distributed.is_initialized()
+    os._exit(1) if many else sys.exit(1)
+
+
+def quieten() -> None:
+    """Logs our own remarks, and of others' what is serious."""
+    logging.use_absl_handler()  # which app.run does, but not a process started by another
+    handler, here = logging.get_absl_handler().python_handler, os.path.dirname(os.path.dirname(__file__)) + os.sep
+    handler.addFilter(lambda r: r.pathname.startswith(here) or r.levelno >= ERROR)
+    handler.setFormatter(Formatter("%(message)s"))

@@ -1,0 +1,63 @@
+"""Config files read outside of the main command, and changes of single settings."""
+
+import ast
+import importlib.util
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from geoseg_jax.config import settings
+from geoseg_jax.config.settings import ConfigError
+from geoseg_jax.core.near_miss import did_you_mean
+
+
+def load(argument: str) -> ConfigDict:
+    """The config of FILE.py[:ARGUMENT], found as the main command finds it.
+
+    Raises:
+      ValueError, OSError: for a file or an argument that isn't known.
+    """
+    file, _, rest = settings.find_config(argument).partition(":")
+    spec = importlib.util.spec_from_file_location("config_file", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config(rest)
+
+
+def change(config: ConfigDict, key: str, value: Any, what: str) -> None:
+    """Sets config.KEY, which must be there; text becomes a value of the kind that was there.
+
+    Args:
+      config: changed in place.
+      key: with dots, 'train.steps'.
+      value: of the right kind, or text as on a command line.
+      what: whose change it is, for messages.
+
+    Raises:
+      ConfigError: where there is no such key.
+    """
+    known = settings.flatten(config)
+    if key not in known:
+        raise ConfigError(f"{what}: {key!r} is no setting of this config{did_you_mean(key, known)}")
+    *sections, name = key.split(".")
+    section = config
+    for part in sections:
+        section = section[part]
+    if isinstance(value, str) and not isinstance(section[name], str):
+        value = _literal(value)
+    with config.unlocked():
+        section[name] = value
+
+
+def change_all(config: ConfigDict, changes: Mapping[str, Any], what: str) -> None:
+    """`change` for each leaf of nested mappings."""
+    for key, value in settings.flatten(changes).items():
+        change(config, key, tuple(value) if isinstance(value, list) else value, what)
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text  # a word

@@ -1,0 +1,73 @@
+"""Cityscapes with fine labels, in its original layout; label ids are mapped to train ids by us."""
+
+import pathlib
+
+from ml_collections import ConfigDict
+
+from geoseg_jax.core.near_miss import did_you_mean
+from geoseg_jax.data.labels.segmentation import (
+    Item,
+    LabelledPictures,
+    find_items,
+    list_files,
+    make_pair,
+    need_root,
+    no_pairs,
+)
+from geoseg_jax.data.labels.table import label_table
+from geoseg_jax.data.name_splits import REST, TRAIN
+from geoseg_jax.data.source import DataError
+
+LAYOUT = (
+    "ROOT/leftImg8bit/train/aachen/aachen_000000_000019_leftImg8bit.png with "
+    "ROOT/gtFine/train/aachen/aachen_000000_000019_gtFine_labelIds.png"
+)
+HOW_TO_GET = (
+    "get leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip from "
+    "https://www.cityscapes-dataset.com/downloads/ and unpack both into one folder"
+)
+
+
+def make(data: ConfigDict) -> tuple[LabelledPictures, LabelledPictures]:
+    """Sources to train and to evaluate on.
+
+    config.data.train_split and eval_split: folders of leftImg8bit, usually 'train' and 'val';
+    eval_split may also be 'rest' (of the training split) or 'train' (what was trained on).
+    config.data.cities: to train on, () = all. Names are CITY/CITY_SEQUENCE_FRAME.
+    Raises DataError where nothing is there or a city isn't known.
+    """
+    root = need_root(data, LAYOUT, HOW_TO_GET)
+    table = label_table(data.get("classes", "") or "cityscapes19")
+    items, left_out = _items(root, data.train_split, "config.data.train_split")
+    items = _of_cities(items, tuple(data.get("cities", ())))
+    if data.eval_split in (REST, TRAIN):
+        return make_pair(data, table, items, items, left_out)
+    judged, judged_left_out = _items(root, data.eval_split, "config.data.eval_split")
+    return make_pair(data, table, items, judged, left_out, judged_left_out)
+
+
+def _items(root: pathlib.Path, split: str, key: str) -> tuple[list[Item], dict[str, int]]:
+    images = list_files(root / "leftImg8bit" / split, "_leftImg8bit")
+    labels = list_files(root / "gtFine" / split, "_gtFine_labelIds")
+    items, left_out = find_items(images, labels, {name: _drive(name) for name in images})
+    if items:
+        return items, left_out
+    folder = root / "leftImg8bit"
+    splits = sorted(p.name for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
+    if splits and split not in splits:
+        raise DataError(f"{key}={split!r}: {folder} holds {', '.join(splits)}; choose one of them")
+    raise no_pairs(root, left_out, LAYOUT.replace("/train/", f"/{split}/"), HOW_TO_GET)
+
+
+def _of_cities(items: list[Item], cities: tuple[str, ...]) -> list[Item]:
+    known = sorted({item.name.split("/")[0] for item in items})
+    for city in cities:
+        if city not in known:
+            hint = did_you_mean(city, known) or f"; there are {', '.join(known)}"
+            raise DataError(f"config.data.cities: no city {city!r} to train on{hint}")
+    return [item for item in items if not cities or item.name.split("/")[0] in cities]
+
+
+def _drive(name: str) -> str:
+    """The sequence, aachen_000000 for aachen/aachen_000000_000019."""
+    return name.rsplit("/", 1)[-1].rsplit("_", 1)[0]

@@ -1,0 +1,224 @@
+"""Pictures of one thing each, in a folder for each class, as ImageNet comes (Russakovsky et al.).
+
+    ROOT/train/CLASS/*.JPEG     in folders below it if you like
+    ROOT/val/CLASS/*.JPEG, or ROOT/val/*.JPEG whose classes a list names
+    ROOT/words.txt              `CLASS names` a line, for people; LOC_synset_mapping.txt likewise
+
+Classes are numbered in the order of their names, as torchvision and Caffe number ImageNet's.
+"""
+
+import hashlib
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from geoseg_jax.core.near_miss import did_you_mean
+from geoseg_jax.data import pictures
+from geoseg_jax.data.fit import Fit, fits
+from geoseg_jax.data.labels.segmentation import PICTURE_ENDINGS, need_root
+from geoseg_jax.data.name_splits import held_out
+from geoseg_jax.data.source import DataError, Record
+
+LAYOUT = "ROOT/train/CLASS/*.JPEG with ROOT/val/CLASS/*.JPEG, or ROOT/val/*.JPEG and a list"
+HOW_TO_GET = "unpack ILSVRC2012_img_train.tar and its inner archives, a folder for each class"
+HELD_OUT = "held_out"
+LISTS = ("val.txt", "val/val_annotations.txt", "LOC_val_solution.csv")
+WORDS = ("words.txt", "LOC_synset_mapping.txt")
+_SIZES_IN_FINGERPRINT = 1000
+
+
+def make(data: ConfigDict) -> tuple["ClassFolder", "ClassFolder"]:
+    """Sources to train and to evaluate on; those of evaluation have the classes of training.
+
+    config.data: root; train_split, a folder of ROOT with a folder for each class ('.' for ROOT
+    itself); eval_split, likewise, a folder of pictures whose classes eval_list names, or
+    'held_out', a share (held_out) of the training pictures by the hash of their names; eval_list,
+    a file of `NAME CLASS` lines, '' = whichever of LISTS is there, else the classes are what the
+    pictures' names start with (CLASS_...). For the size of pictures see `fit.fits`.
+
+    Raises DataError where folders are missing or empty, or a picture's class is unknown.
+    """
+    root = need_root(data, LAYOUT, HOW_TO_GET)
+    to_train, to_judge = fits(data)
+    train = _by_folder(root, data.train_split)
+    if not train:
+        raise DataError(
+            f"config.data.train_split={data.train_split!r}: no picture in a folder of "
+            f"{root / data.train_split}; looked for {LAYOUT}; {HOW_TO_GET}"
+        )
+    categories = tuple(sorted(set(train.values())))
+    if data.eval_split == HELD_OUT:
+        judged = {name: train[name] for name in held_out(list(train), data.get("held_out", 0.1))}
+        train = {name: category for name, category in train.items() if name not in judged}
+    else:
+        judged = _judged(root, data.eval_split, data.get("eval_list", ""), categories)
+    words = read_words(root)
+    return (
+        ClassFolder(root, train, categories, to_train, words),
+        ClassFolder(root, judged, categories, to_judge, words),
+    )
+
+
+class ClassFolder:
+    """Picture files with a category each, as a Source of {image, category}.
+
+    root: where names begin. classes: published name (a path within root, with its ending) -> name
+    of its class, in the order to serve. categories: the classes' names, in the order of their
+    numbers. fit: what is kept of a picture. words: category -> what people call it.
+    """
+
+    def __init__(
+        self,
+        root: pathlib.Path,
+        classes: Mapping[str, str],
+        categories: Sequence[str],
+        fit: Fit,
+        words: Mapping[str, str] | None = None,
+    ):
+        self.categories = tuple(categories)
+        self.words = tuple((words or {}).get(name, name) for name in self.categories)
+        self.left_out: dict[str, int] = {}
+        self._root, self._fit = root, fit
+        number = {name: i for i, name in enumerate(self.categories)}
+        # Of a million pictures a list of names would take 100 MB in each worker.
+        self._names = np.array([os.fsencode(name) for name in classes], np.bytes_)
+        self._numbers = np.array([number[name] for name in classes.values()], np.int32)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, index: int) -> Record:
+        """Raises BadRecord where the picture can't be read."""
+        picture = self._fit(pictures.read_picture(self._path(index)))
+        return {"image": pictures.to_rgb(picture), "category": self._numbers[index]}
+
+    def category(self, index: int) -> int:
+        """The number of the record's class, without reading its picture."""
+        return int(self._numbers[index])
+
+    def describe(self, index: int) -> str:
+        return os.fsdecode(self._names[index])
+
+    def drive(self, index: int) -> None:
+        """Each picture is taken somewhere else."""
+
+    def files(self, index: int) -> tuple[tuple[str, pathlib.Path], ...]:
+        """(name, path) of the picture."""
+        return ((self.describe(index), self._path(index)),)
+
+    def fingerprint(self) -> str:
+        """Of the names, the classes, the fit and a sample of the pictures' sizes on disk."""
+        digest = hashlib.sha256(repr((self.categories, tuple(self._fit))).encode())
+        digest.update(b"\n".join(self._names.tolist()) + self._numbers.astype("<i4").tobytes())
+        # All sizes would take minutes on a network file system.
+        for index in range(0, len(self), max(1, len(self) // _SIZES_IN_FINGERPRINT)):
+            digest.update(str(self._path(index).stat().st_size).encode())
+        return digest.hexdigest()
+
+    def _path(self, index: int) -> pathlib.Path:
+        return self._root / self.describe(index)
+
+
+def read_words(root: pathlib.Path) -> dict[str, str]:
+    """Class -> its first name for people, from the first of WORDS in root; {} where none is."""
+    path = next((root / name for name in WORDS if (root / name).is_file()), None)
+    if path is None:
+        return {}
+    lines = (line.split(maxsplit=1) for line in path.read_text(encoding="utf-8").splitlines())
+    return {pair[0]: pair[1].split(",")[0].strip() for pair in lines if len(pair) == 2}
+
+
+def _by_folder(root: pathlib.Path, split: str) -> dict[str, str]:
+    """Published name -> class, of the pictures in folders of root / split."""
+    below = list_pictures(root, split)
+    depth = len(pathlib.PurePath(split).parts)
+    return {
+        name: parts[depth]
+        for name in below
+        if len(parts := pathlib.PurePath(name).parts) > depth + 1
+    }
+
+
+def list_pictures(root: pathlib.Path, split: str) -> list[str]:
+    """Published names (paths within root, with endings) of the pictures below root / split."""
+    found = []
+    for place, _, names in os.walk(root / split):  # a path object each would take minutes
+        inside = os.path.relpath(place, root)
+        prefix = "" if inside == "." else f"{inside}/"
+        found += [
+            prefix + name
+            for name in names
+            if name.lower().endswith(PICTURE_ENDINGS) and name[0] != "."
+        ]
+    return sorted(found)
+
+
+def _judged(
+    root: pathlib.Path, split: str, list_file: str, categories: Sequence[str]
+) -> dict[str, str]:
+    """Published name -> class, of the pictures to evaluate on, by folder, list or name."""
+    names = list_pictures(root, split)
+    if not names:
+        raise DataError(
+            f"config.data.eval_split={split!r}: no picture below {root / split}; name a folder of "
+            f"config.data.root, or '{HELD_OUT}' for a share of the training pictures"
+        )
+    by_folder = _by_folder(root, split)
+    strangers = sorted(set(by_folder.values()) - set(categories))
+    # Where no folder is a class at all (val/images), folders don't tell the classes.
+    if by_folder and not list_file and set(strangers) != set(by_folder.values()):
+        if strangers:
+            raise _stranger(f"{root / split / strangers[0]}", strangers[0], categories)
+        return by_folder
+    places = (pathlib.Path(list_file).expanduser(),) if list_file else (root / n for n in LISTS)
+    path = next((place for place in places if place.is_file()), None)
+    if path is None and list_file:
+        raise DataError(f"config.data.eval_list={list_file!r}: no such file")
+    if path is None:
+        return {name: _class_in_name(root, name, categories) for name in names}
+    listed = read_list(path, categories)
+    by_name = {name: listed.get(pathlib.PurePath(name).stem) for name in names}
+    missing = [name for name, category in by_name.items() if category is None]
+    if missing:
+        raise DataError(f"{path}: it has no line for {root / missing[0]}; complete the list")
+    return by_name
+
+
+def read_list(path: pathlib.Path, categories: Sequence[str]) -> dict[str, str]:
+    """Name of a picture without folders and ending -> its class, from lines `NAME CLASS ...`.
+
+    CLASS is a name, or its number from 0 on as in Caffe's val.txt; what follows is passed over, as
+    in the lists of Tiny ImageNet and of Kaggle (NAME,CLASS x y x y). Raises DataError for an
+    unknown class.
+    """
+    known, found = set(categories), {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        words = line.replace(",", " ").split()
+        if len(words) < 2 or line.startswith(("#", "ImageId,")):
+            continue
+        category = words[1]
+        if category not in known and category.isdecimal() and int(category) < len(categories):
+            category = categories[int(category)]
+        if category not in known:
+            raise _stranger(f"{path}:{number}", category, categories)
+        found[pathlib.PurePath(words[0]).stem] = category
+    return found
+
+
+def _class_in_name(root: pathlib.Path, name: str, categories: Sequence[str]) -> str:
+    """The class of `CLASS_more.JPEG`."""
+    category = pathlib.PurePath(name).stem.rpartition("_")[0]
+    if category not in categories:
+        raise DataError(
+            f"{root / name}: its class is unknown; write {root / LISTS[0]} with `NAME CLASS` a "
+            "line, or name such a file by config.data.eval_list"
+        )
+    return category
+
+
+def _stranger(where: str, category: str, categories: Sequence[str]) -> DataError:
+    hint = did_you_mean(category, categories)
+    return DataError(f"{where}: {category!r} is no class of the training pictures{hint}")

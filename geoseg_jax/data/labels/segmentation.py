@@ -1,0 +1,225 @@
+"""Pictures with label pictures beside them, whatever data set they are of, as a Source."""
+
+import hashlib
+import os
+import pathlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from geoseg_jax.data import pictures
+from geoseg_jax.data.labels.pictures import CROPS, RESIZES, read_label
+from geoseg_jax.data.labels.table import IGNORE, LabelTable
+from geoseg_jax.data.source import LABEL, DataError, Record
+
+PICTURE_ENDINGS = (".jpg", ".jpeg", ".png")
+NO_LABEL, NO_PICTURE = "picture without a label", "label without a picture"
+
+
+class Item(NamedTuple):
+    """A picture and its label.
+
+    name: the published one, without a file's ending; unique in its set, with '/' where it has
+    folders. drive: the recording that it comes from, '' where unknown.
+    """
+
+    name: str
+    image: pathlib.Path
+    label: pathlib.Path
+    drive: str = ""
+
+
+class LabelledPictures:
+    """Items as a Source of {image, label, label_size}; `names`, `items` and `table` are public.
+
+    items: what to serve, in this order. table: of the ids in the label files. height, width: that
+    pictures are brought to. full_labels: labels keep their own size and are padded to the largest
+    of the items with 255 at the bottom and right (evaluation); otherwise they have the pictures'.
+    picture_resize: see `pictures.resize`.
+    label_resize: 'nearest'; 'bicubic' reproduces a fault. label_crop: 'none', or 'bottom_right'
+    for whole labels of cropped pictures. For both see `label_pictures`.
+
+    Raises DataError for another word, and BadRecord where full_labels is set and the header of a
+    picture can't be read.
+    """
+
+    def __init__(
+        self,
+        items: Sequence[Item],
+        table: LabelTable,
+        *,
+        height: int,
+        width: int,
+        full_labels: bool = False,
+        picture_resize: str = "area",
+        label_resize: str = "nearest",
+        label_crop: str = "none",
+        left_out: Mapping[str, int] | None = None,
+    ):
+        for key, value, known in (
+            ("picture_resize", picture_resize, pictures.RESIZES),
+            ("label_resize", label_resize, RESIZES),
+            ("label_crop", label_crop, CROPS),
+        ):
+            if value not in known:
+                raise DataError(f"config.data.{key}={value!r} is none of {', '.join(known)}")
+        self.items, self.table = tuple(items), table
+        self.left_out = dict(left_out or {})
+        self._size, self._full = (height, width), full_labels
+        self._picture_resize = picture_resize
+        self._reading = {"resize": label_resize, "crop": label_crop}
+        self._padded = self._size
+        if full_labels:
+            sizes = [pictures.picture_size(item.image) for item in self.items]
+            self._padded = tuple(map(max, zip(*sizes, strict=True))) if sizes else self._size
+
+    @property
+    def names(self) -> list[str]:
+        """The published names of the records, in their order."""
+        return [item.name for item in self.items]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> Record:
+        """Raises BadRecord for files that can't be read or don't belong together."""
+        picture = pictures.read_picture(self.items[index].image)
+        label = self._read_label(index, picture.shape[:2])
+        padded = np.full(self._padded, IGNORE, np.uint8)
+        padded[: label.shape[0], : label.shape[1]] = label
+        return {
+            "image": pictures.to_rgb(pictures.resize(picture, *self._size, self._picture_resize)),
+            "label": padded,
+            "label_size": np.array(label.shape, np.int32),
+        }
+
+    def label(self, index: int) -> np.ndarray:
+        """The record's label alone, uint8 [h, w] train ids, without padding. Raises BadRecord."""
+        return self._read_label(index, self.original(index))
+
+    def check(self, index: int) -> None:
+        """Raises BadRecord where the label can't be used, or is not of the picture's size."""
+        read_label(self.items[index].label, self.table, self.original(index), **self._reading)
+
+    def describe(self, index: int) -> str:
+        return self.items[index].name
+
+    def original(self, index: int) -> tuple[int, int]:
+        """Height and width of the picture before any resizing."""
+        return pictures.picture_size(self.items[index].image)
+
+    def drive(self, index: int) -> str:
+        """The recording that the record comes from, '' where unknown."""
+        return self.items[index].drive
+
+    def files(self, index: int) -> tuple[tuple[str, pathlib.Path], ...]:
+        """(name, path) of the picture and of its label."""
+        item = self.items[index]
+        return (item.name, item.image), (item.name + LABEL, item.label)
+
+    def fingerprint(self) -> str:
+        """Of the names, the classes, the settings, the label files and the pictures' sizes."""
+        digest = hashlib.sha256()
+        reading = (*self._reading.values(), sorted(self.table.train_ids.items()))
+        digest.update(repr((self._size, self._full, self._picture_resize, *reading)).encode())
+        for item in self.items:
+            # Pictures are many gigabytes in some sets: their contents are left to `files`.
+            content = _read(item.label)
+            line = (item.name, _bytes(item.image), hashlib.sha256(content).hexdigest())
+            digest.update(f"{line}\n".encode())
+        return digest.hexdigest()
+
+    def _read_label(self, index: int, picture_size: tuple[int, int]) -> np.ndarray:
+        """Train ids at the size that records have them."""
+        size = None if self._full else self._size
+        return read_label(self.items[index].label, self.table, picture_size, size, **self._reading)
+
+
+def find_items(
+    images: Mapping[str, pathlib.Path],
+    labels: Mapping[str, pathlib.Path],
+    drives: Mapping[str, str] | None = None,
+) -> tuple[list[Item], dict[str, int]]:
+    """Pairs by name, sorted by it, and what was left out: reason -> number of files."""
+    both = sorted(images.keys() & labels.keys())
+    items = [Item(n, images[n], labels[n], (drives or {}).get(n, "")) for n in both]
+    left_out = Counter({NO_LABEL: len(images.keys() - both), NO_PICTURE: len(labels.keys() - both)})
+    return items, {reason: count for reason, count in left_out.items() if count}
+
+
+def list_files(
+    folder: pathlib.Path, suffix: str = "", endings: Sequence[str] = PICTURE_ENDINGS
+) -> dict[str, pathlib.Path]:
+    """Files of a folder and those below it: name without `suffix` and ending -> path.
+
+    Names have '/' between folders. Of one name with several endings the last in order of the
+    alphabet counts (.png before .jpg). Nothing where the folder isn't there.
+    """
+    found = {}
+    for place, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            stem, ending = os.path.splitext(name)
+            key = stem.removesuffix(suffix)
+            if ending.lower() in endings and stem.endswith(suffix) and key and key[0] != ".":
+                path = pathlib.Path(place, name)
+                found[path.relative_to(folder).with_name(key).as_posix()] = path
+    return found
+
+
+def make_pair(
+    data: ConfigDict,
+    table: LabelTable,
+    train: Sequence[Item],
+    judged: Sequence[Item],
+    left_out: Mapping[str, int],
+    judged_left_out: Mapping[str, int] | None = None,
+) -> tuple[LabelledPictures, LabelledPictures]:
+    """The sources of the items to train and to evaluate on, by the settings of config.data."""
+    settings = {
+        "height": data.height,
+        "width": data.width,
+        "picture_resize": data.get("picture_resize", "area"),
+        "label_resize": data.get("label_resize", "nearest"),
+        "label_crop": data.get("label_crop", "none"),
+    }
+    full = data.get("eval_labels", "full") == "full"
+    return (
+        LabelledPictures(train, table, **settings, left_out=left_out),
+        LabelledPictures(judged, table, **settings, full_labels=full, left_out=judged_left_out),
+    )
+
+
+def need_root(data: ConfigDict, layout: str, how_to_get: str) -> pathlib.Path:
+    """config.data.root as a path; DataError, with the layout, where it is empty or not there."""
+    if not data.root:
+        raise DataError(
+            f"config.data.root is empty; set it to the folder ROOT of {layout}; {how_to_get}"
+        )
+    root = pathlib.Path(data.root).expanduser()
+    if not root.is_dir():
+        raise no_pairs(root, {}, layout, how_to_get)
+    return root
+
+
+def no_pairs(
+    root: str | pathlib.Path, left_out: Mapping[str, int], layout: str, how_to_get: str
+) -> DataError:
+    """The error for a root without a single picture that has a label."""
+    state = "holds no picture with a label" if pathlib.Path(root).is_dir() else "is not there"
+    counts = ", ".join(f"{count} x {why}" for why, count in left_out.items())
+    found = f" (found {counts})" if counts else ""
+    return DataError(
+        f"config.data.root={str(root)!r} {state}{found}; looked for {layout}; {how_to_get}"
+    )
+
+
+def _bytes(path: pathlib.Path) -> int:
+    return path.stat().st_size if path.is_file() else -1
+
+
+def _read(path: pathlib.Path) -> bytes:
+    return path.read_bytes() if path.is_file() else b""

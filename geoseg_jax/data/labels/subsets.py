@@ -1,0 +1,140 @@
+"""Few labels: which records of a set are used, as a published list that anyone can make again.
+
+`python -m geoseg_jax.data.labels.subsets NAMES.txt --labels=16 --subset=0 --seed=0` prints the list.
+"""
+
+import argparse
+import hashlib
+import pathlib
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+
+from geoseg_jax.data.labels.table import LabelTable
+from geoseg_jax.data.name_splits import read_names
+from geoseg_jax.data.source import DataError, Record, Source, drive_of, files_of
+
+FIRST = -1  # the subset of the first names in order
+
+
+def choose(names: Sequence[str], count: int, subset: int = FIRST, seed: int = 0) -> tuple[int, ...]:
+    """Which of the names to use, as indices in the order of choice.
+
+    count: how many; 0 = all, in their own order. subset: -1 = the first by name, as Lao et al.
+    (ECCV 2024) do; k from 0 on = the first in the order of sha256 of 'SEED/K/NAME', which depends
+    on nothing but the names. Both are nested: 8 are among 16 are among 32.
+
+    Raises DataError for more than there are, for negative numbers and for names that occur twice.
+    """
+    if count == 0:
+        return tuple(range(len(names)))
+    if not 0 < count <= len(names):
+        raise DataError(
+            f"config.data.labels={count}: there are {len(names)} labelled pictures to train on; "
+            f"ask for 1 to {len(names)}, or 0 = all"
+        )
+    if subset < FIRST:
+        raise DataError(f"config.data.subset={subset} is none of -1 (the first), 0, 1, 2, ...")
+    if len(set(names)) != len(names):
+        raise DataError(f"a name occurs twice among the {len(names)} names to choose from")
+
+    def place(index: int) -> str:
+        key = f"{seed}/{subset}/{names[index]}"
+        return names[index] if subset == FIRST else hashlib.sha256(key.encode()).hexdigest()
+
+    return tuple(sorted(range(len(names)), key=place)[:count])
+
+
+class Subset:
+    """Some records of a source, in the order of `indices`, with what labelled sources have.
+
+    Nothing else of the source is passed on: it would be asked with an index of the subset.
+    """
+
+    def __init__(self, source: Source, indices: Sequence[int]):
+        self.source, self.indices = source, tuple(indices)
+        self.left_out = dict(source.left_out)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Record:
+        return self.source[self.indices[index]]
+
+    @property
+    def table(self) -> LabelTable:
+        """The classes of the labels."""
+        return self.source.table
+
+    @property
+    def names(self) -> list[str]:
+        """The published names of the records, in their order."""
+        names = self.source.names
+        return [names[i] for i in self.indices]
+
+    @property
+    def items(self) -> tuple:
+        """The items of the records, in their order, where the source has items."""
+        items = self.source.items
+        return tuple(items[i] for i in self.indices)
+
+    def describe(self, index: int) -> str:
+        return self.source.describe(self.indices[index])
+
+    def moment(self, index: int) -> str:
+        """A name shared by the records that show the same instant."""
+        return getattr(self.source, "moment", self.source.describe)(self.indices[index])
+
+    def drive(self, index: int) -> str | None:
+        """The recording that the record comes from, see `drive_of`."""
+        return drive_of(self.source, self.indices[index])
+
+    def files(self, index: int) -> tuple[tuple[str, pathlib.Path | None], ...]:
+        """(name, path) of what is read for the record."""
+        return tuple(files_of(self.source, self.indices[index]).items())
+
+    def label(self, index: int) -> np.ndarray:
+        """The record's label alone, uint8 [h, w] train ids."""
+        return self.source.label(self.indices[index])
+
+    def check(self, index: int) -> None:
+        """Raises BadRecord where the record's label can't be used, see `check_labels`."""
+        self.source.check(self.indices[index])
+
+    def original(self, index: int) -> tuple[int, int]:
+        """Height and width of the picture before any resizing."""
+        return self.source.original(self.indices[index])
+
+    def depth(self, index: int) -> np.ndarray | None:
+        """True depth of the record, where the source has it."""
+        return self.source.depth(self.indices[index])
+
+    def fingerprint(self) -> str:
+        """Of the source and the indices."""
+        text = f"{self.source.fingerprint()} {self.indices}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The command; 2 where the names can't be read or chosen from."""
+    parser = argparse.ArgumentParser(
+        prog="python -m geoseg_jax.data.labels.subsets", description="print the names of a subset"
+    )
+    parser.add_argument("names", help="a file with a name a line")
+    parser.add_argument("--labels", type=int, required=True, help="how many; 0 = all")
+    parser.add_argument("--subset", type=int, default=FIRST, help="-1 = the first; 0, 1, ...")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+    try:
+        names = read_names(options.names)
+        chosen = choose(names, options.labels, options.subset, options.seed)
+        print("\n".join(names[i] for i in chosen), flush=True)
+    except (DataError, OSError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

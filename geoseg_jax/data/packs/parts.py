@@ -1,0 +1,159 @@
+"""Packing, first half: records of any source, some hundred to a file, each file whole or not there.
+
+Parts are what makes packing resumable and divisible: whoever packs takes parts that are not there
+yet. A part holds each different picture of its records once, as JPEG, and each different array.
+"""
+
+import hashlib
+import io
+import json
+import os
+import pathlib
+import zipfile
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from geoseg_jax.data.provenance.reads import quick_hash
+from geoseg_jax.data.source import BadRecord, DataError, Source, drive_of, files_of
+
+SPLITS = ("train", "eval")
+RECORDS = 256  # in a part
+# Lists of names that tasks ask a source for, beside its records.
+NAMES = ("categories", "words", "videos")
+# What the pipeline says of a record itself.
+_NOT_KEPT = ("id", "replaced")
+
+
+class Part(NamedTuple):
+    """What a file of a part holds.
+
+    records: one dict each: `index` in its source and either `unreadable`, the reason, or `views`
+    (hashes of the pictures, the target first), `sources` (whether it has such a field), `arrays`
+    (field -> hash) and `origin` (name, drive, files). pictures: hash -> JPEG. arrays: hash -> it.
+    """
+
+    records: list[dict[str, Any]]
+    pictures: dict[str, bytes]
+    arrays: dict[str, np.ndarray]
+
+
+def sha256(content: bytes) -> str:
+    """Hex digest of some bytes."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def array_bytes(array: np.ndarray) -> bytes:
+    """An array as the content of a .npy file: dtype and shape are in it."""
+    buffer = io.BytesIO()
+    np.save(buffer, np.asarray(array), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def array_from(content: bytes) -> np.ndarray:
+    """The array in the content of a .npy file."""
+    return np.load(io.BytesIO(content), allow_pickle=False)
+
+
+def part_path(folder: pathlib.Path, split: str, number: int) -> pathlib.Path:
+    """The file of a part."""
+    return folder / f"{split}-{number:06d}.npz"
+
+
+def make_part(source: Source, number: int, quality: int, size: int = RECORDS) -> Part:
+    """The number-th `size` records of a source, its pictures encoded at that quality.
+
+    A record that can't be read is told as such; the caller decides what becomes of it.
+    """
+    encoder = _Encoder(quality)
+    records, arrays = [], {}
+    for index in range(number * size, min((number + 1) * size, len(source))):
+        try:
+            record = source[index]
+        except BadRecord as error:
+            records.append({"index": index, "unreadable": str(error)})
+            continue
+        views = [encoder(record["image"]), *map(encoder, record.get("sources", ()))]
+        fields = {}
+        for key in sorted(record.keys() - {"image", "sources", *_NOT_KEPT}):
+            content = array_bytes(record[key])
+            fields[key] = sha256(content)
+            arrays[fields[key]] = np.asarray(record[key])
+        known = {"views": views, "sources": "sources" in record, "arrays": fields}
+        records.append({"index": index, **known, "origin": _origin(source, index)})
+    return Part(records, encoder.pictures, arrays)
+
+
+def write_part(path: pathlib.Path, part: Part) -> None:
+    """Writes a part, whole or not at all."""
+    content = {f"picture_{k}": np.frombuffer(v, np.uint8) for k, v in part.pictures.items()}
+    content |= {f"array_{key}": value for key, value in part.arrays.items()}
+    content["records"] = np.frombuffer(json.dumps(part.records).encode(), np.uint8)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with partial.open("wb") as file:
+            np.savez(file, **content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read_part(path: pathlib.Path) -> Part:
+    """A part, all of whose contents have the hashes that they are named by.
+
+    Raises DataError where the file is damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            content = {name: file[name] for name in file.files}
+        records = json.loads(content.pop("records").tobytes())
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise _damaged(path) from error
+    pictures, arrays = {}, {}
+    for name, value in content.items():
+        kind, _, digest = name.partition("_")
+        if kind == "picture":
+            pictures[digest] = value.tobytes()
+            right = sha256(pictures[digest]) == digest
+        else:
+            arrays[digest] = value
+            right = sha256(array_bytes(value)) == digest
+        if not right:
+            raise _damaged(path)
+    return Part(records, pictures, arrays)
+
+
+class _Encoder:
+    """Pictures to JPEG, each different one once."""
+
+    def __init__(self, quality: int):
+        self.pictures: dict[str, bytes] = {}
+        self._settings = [cv2.IMWRITE_JPEG_QUALITY, quality]
+        self._known: dict[bytes, str] = {}
+
+    def __call__(self, picture: np.ndarray) -> str:
+        """The hash of a picture, uint8 [H, W, 3] RGB, as it is kept."""
+        pixels = hashlib.sha256(f"{picture.shape} ".encode() + picture.tobytes()).digest()
+        if pixels not in self._known:
+            good, content = cv2.imencode(".jpg", picture[..., ::-1], self._settings)
+            if not good:
+                raise DataError(f"a picture of {picture.shape} can't be encoded as JPEG")
+            digest = sha256(content.tobytes())
+            self._known[pixels], self.pictures[digest] = digest, content.tobytes()
+        return self._known[pixels]
+
+
+def _origin(source: Source, index: int) -> dict[str, Any]:
+    """Where a record comes from; its files by their hashes, so that leakage is seen in packs."""
+    files = {
+        name: quick_hash(path) if isinstance(path, pathlib.Path) else path
+        for name, path in files_of(source, index).items()
+    }
+    return {"name": source.describe(index), "drive": drive_of(source, index), "files": files}
+
+
+def _damaged(path: pathlib.Path) -> DataError:
+    return DataError(f"{path} is damaged; delete it and run the same command again")

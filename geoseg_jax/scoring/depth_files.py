@@ -1,0 +1,46 @@
+"""Predicted depth as files: 16-bit PNGs in KITTI's format, and colours for people."""
+
+import pathlib
+
+import cv2
+import matplotlib
+import numpy as np
+
+from geoseg_jax.scoring.label_files import COLOURS, file_name, write_png
+
+DEPTHS = "depth"  # the folder beside COLOURS
+# KITTI's depth development kit: uint16 = metres * 256, 0 = nothing known.
+_PER_METRE = 256
+_PALETTE = "magma"
+
+
+def write_depth(
+    folder: str | pathlib.Path, name: str, inverse_depth: np.ndarray, size: tuple[int, int]
+) -> pathlib.Path:
+    """Writes FOLDER/depth/NAME.png and FOLDER/colour/NAME.png, where near is bright.
+
+    Args:
+      name: as published, '/' between folders.
+      inverse_depth: [h, w] in 1 / metres, above zero, of any size: it is what is resized, linear
+        across a plane as it is.
+      size: height and width of the picture that it belongs to.
+
+    Returns:
+      The path of the depth, which ends at 1/256 and at 65535/256 metres.
+
+    Raises:
+      OSError: where it can't be written.
+    """
+    folder = pathlib.Path(folder)
+    own = cv2.resize(inverse_depth, tuple(size[::-1]), interpolation=cv2.INTER_LINEAR)
+    steps = np.round(_PER_METRE / np.maximum(own, 1e-6))
+    path = folder / DEPTHS / file_name(name)
+    write_png(path, np.clip(steps, 1, np.iinfo(np.uint16).max).astype(np.uint16))
+    write_png(folder / COLOURS / file_name(name), cv2.cvtColor(colour(own), cv2.COLOR_RGB2BGR))
+    return path
+
+
+def colour(inverse_depth: np.ndarray) -> np.ndarray:
+    """uint8 [H, W, 3] RGB, bright where near; scaled to the picture's own 95th percentile."""
+    shares = np.clip(inverse_depth / np.percentile(inverse_depth, 95), 0, 1)
+    return (matplotlib.colormaps[_PALETTE](shares)[..., :3] * 255).round().astype(np.uint8)

@@ -1,0 +1,59 @@
+"""Predictions as files: label ids at the pictures' own size, as benchmarks take them, and colours.
+
+Cityscapes wants a PNG of label ids for each picture whose name starts with CITY_SEQUENCE_FRAME and
+is as large as the picture; KITTI wants the picture's own name, 000000_10.png. NAME.png does for
+both, and for every other data set, with NAME as the sources of geoseg_jax.data publish it.
+"""
+
+import os
+import pathlib
+
+import cv2
+import numpy as np
+
+from geoseg_jax.data.labels.table import LabelTable, colour, to_file_ids
+
+LABELS, COLOURS = "labels", "colour"  # the folders of what is written
+_PICTURE = "_leftImg8bit"  # what Cityscapes' pictures have in their names and its labels have not
+
+
+def file_name(name: str) -> str:
+    """NAME.png for a published name or a picture's, less the `_leftImg8bit` of Cityscapes."""
+    return f"{name.removesuffix(_PICTURE)}.png"
+
+
+def write_prediction(
+    folder: str | pathlib.Path, name: str, predicted: np.ndarray, table: LabelTable
+) -> pathlib.Path:
+    """Writes FOLDER/labels/NAME.png with label ids and FOLDER/colour/NAME.png for people.
+
+    Only the ids are for a benchmark, and for geoseg_jax.score: keep the two apart.
+
+    Args:
+      name: as published, '/' between folders.
+      predicted: train ids [H, W] at the picture's own size, 255 for none.
+      table: its ids and colours.
+
+    Returns:
+      The path of the label ids.
+
+    Raises:
+      ValueError: for a train id without a class; OSError where it can't be written.
+    """
+    folder = pathlib.Path(folder)
+    path = folder / LABELS / file_name(name)
+    write_png(path, to_file_ids(predicted, table))
+    picture = cv2.cvtColor(colour(predicted, table), cv2.COLOR_RGB2BGR)
+    write_png(folder / COLOURS / file_name(name), picture)
+    return path
+
+
+def write_png(path: pathlib.Path, array: np.ndarray) -> None:
+    """A PNG, whole or not at all: [H, W] uint8 or uint16, or [H, W, 3] BGR. Raises OSError."""
+    done, data = cv2.imencode(".png", array)
+    if not done:
+        raise OSError(f"{path}: {array.dtype}{list(array.shape)} can't be encoded as a PNG")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(data.tobytes())
+    os.replace(partial, path)

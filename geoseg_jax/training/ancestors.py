@@ -1,0 +1,60 @@
+"""A run as the origin of another's weights: read whole, with its record for the lineage."""
+
+import pathlib
+from typing import Any, NamedTuple
+
+from geoseg_jax.training import checkpoints
+from geoseg_jax.training.state import sha256_of
+
+
+class Ancestor(NamedTuple):
+    """Where weights come from: a run or a file, read whole."""
+
+    variables: dict[str, Any]  # {'params': {part: ...}, 'batch_stats': {part: ...}}, numpy
+    encoder: str  # its name
+    # What the weights were trained with and no shape tells, by the key of config.model.
+    habits: dict[str, str]
+    record: dict[str, Any]  # for the lineage
+
+
+def read_run(source: str | pathlib.Path, which: str, what: str) -> Ancestor | None:
+    """Reads a run's checkpoint.
+
+    Args:
+      source: a workdir, or a checkpoint (WORKDIR/checkpoints/STEP).
+      which: of a workdir's checkpoints, see checkpoints.choose.
+      what: the setting that `which` comes from, for an error.
+
+    Returns:
+      None where the source is neither; it may be a file of weights.
+
+    Raises:
+      CheckpointError: where there is no such checkpoint, or it can't be read.
+    """
+    folder = pathlib.Path(source).expanduser()
+    if (folder / "checkpoints").is_dir():
+        folder = checkpoints.choose(folder, which, what)
+    elif not (folder / "state").is_dir():
+        return None
+    if not folder.name.isdecimal():
+        raise checkpoints.CheckpointError(
+            f"{source} is a checkpoint under another name; its folder must be called by its step"
+        )
+    variables, meta = checkpoints.read_variables(folder), checkpoints.read_meta(folder)
+    config = meta["config"]
+    model = config.get("model", {})
+    habits = {"normalisation": model.get("normalisation", "imagenet")}
+    # A DPT pads with zeros whatever the key says, which is then of the heads alone.
+    if "decoder_padding" in model and model.get("decoder", "unet") == "unet":
+        habits["decoder_padding"] = model["decoder_padding"]
+    record = {
+        "source": str(source),
+        "kind": "run",
+        "task": config.get("task", {}).get("name", ""),
+        "encoder": model.get("encoder", ""),
+        "step": int(folder.name),
+        "parameters_sha256": sha256_of(variables["params"]),
+        "data_sha256": meta.get("data", ""),
+        "parents": meta.get("parents", []),
+    }
+    return Ancestor(variables, record["encoder"], habits, record)

@@ -1,0 +1,61 @@
+"""What a workdir holds when a run is started in it: nothing, a part of the run, or all of it."""
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from geoseg_jax.config import changes, settings
+from geoseg_jax.core import manifest
+from geoseg_jax.training.checkpoints import Checkpoints
+
+
+class Found(NamedTuple):
+    """Where to go on."""
+
+    step: int  # steps done
+    meta: dict[str, Any]  # what was saved beside the state; empty at the beginning
+    notes: list[str]  # lines for the user
+    finished: dict[str, float] | None  # the results, where nothing is left to do
+
+
+def look(
+    workdir: pathlib.Path,
+    config: Mapping[str, Any],
+    papers: Mapping[str, Any],
+    checkpoints: Checkpoints,
+) -> Found:
+    """Compares a workdir with the run that is to be started in it.
+
+    Args:
+      papers: manifest.describe_data of the data at hand.
+
+    Raises:
+      ConfigError: the workdir holds another run: other settings, other data, or more steps.
+    """
+    step = checkpoints.latest()
+    if step is None:
+        if (workdir / "manifest.json").exists():
+            raise settings.ConfigError(
+                f"{workdir} holds a finished run without its checkpoints; put them back, or choose "
+                "another --workdir"
+            )
+        return Found(0, {}, [], None)
+    meta = checkpoints.read_meta(step)
+    changed = changes.check_resume(meta["config"], settings.plain(config), str(workdir))
+    notes = [f"changed since the last start: {change}" for change in changed]
+    if meta["data"] != papers["sha256"]:
+        raise settings.ConfigError(
+            f"the data is not what {workdir} was started with (sha256 {meta['data'][:12]}, now "
+            f"{papers['sha256'][:12]}); restore the data, or choose another --workdir"
+        )
+    steps = config["train"]["steps"]
+    done = manifest.read_json(workdir / "manifest.json")
+    results = manifest.read_json(workdir / "eval.json")
+    if done and results and done["step"] >= steps:
+        return Found(done["step"], meta, notes, results)
+    if step > steps:
+        raise settings.ConfigError(
+            f"config.train.steps={steps}, but {workdir} has a checkpoint of step {step}; raise it, "
+            "or choose another --workdir"
+        )
+    return Found(step, meta, notes, None)

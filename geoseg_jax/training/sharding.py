@@ -1,0 +1,111 @@
+"""Where arrays live: one mesh axis 'data', state replicated, batches split; start of many hosts."""
+
+import os
+from collections.abc import Mapping, Sequence
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from geoseg_jax.config.settings import ConfigError
+
+
+def start(
+    coordinator: str | None = None, num_processes: int | None = None, process_id: int | None = None
+) -> None:
+    """Joins the processes of one run; does nothing for a run of one process.
+
+    Must come before anything that touches a device. The explicit form needs all three arguments.
+    Without them Slurm (srun with several tasks), GKE TPU slices and JAX_COORDINATOR_ADDRESS are
+    found in the environment; `coordinator='auto'` leaves finding to jax, which asks the metadata
+    server on a Cloud TPU VM.
+
+    Raises:
+      ConfigError: where only some of the three are given, or they contradict each other.
+    """
+    # We handle SIGTERM ourselves (interrupts.py), in the same way for one process and for many.
+    jax.config.update("jax_enable_preemption_service", False)
+    explicit = {
+        "--coordinator": coordinator,
+        "--num_processes": num_processes,
+        "--process_id": process_id,
+    }
+    given = {name: value for name, value in explicit.items() if value is not None}
+    if coordinator == "auto" or (not given and _environment_has_many()):
+        jax.distributed.initialize()
+    elif given:
+        missing = [name for name in explicit if name not in given]
+        if missing:
+            raise ConfigError(f"{', '.join(given)} also needs {', '.join(missing)}")
+        if not 0 <= process_id < num_processes:
+            raise ConfigError(
+                f"--process_id={process_id} must be in 0..{num_processes - 1} "
+                f"(--num_processes={num_processes})"
+            )
+        jax.distributed.initialize(coordinator, num_processes, process_id)
+
+
+def _environment_has_many() -> bool:
+    """Whether the environment tells of several processes in a form that jax reads by itself."""
+    workers = os.environ.get("TPU_PROCESS_ADDRESSES") or os.environ.get("TPU_WORKER_HOSTNAMES", "")
+    # SLURM_PROCID alone is also set in an interactive salloc shell; SLURM_STEP_NODELIST by srun.
+    slurm = "SLURM_STEP_NODELIST" in os.environ and int(os.environ.get("SLURM_NTASKS", "1")) > 1
+    return slurm or "," in workers or "JAX_COORDINATOR_ADDRESS" in os.environ
+
+
+def is_first_process() -> bool:
+    """True on the process that writes files and prints."""
+    return jax.process_index() == 0
+
+
+def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """A mesh with the one axis 'data' over all devices of the run (or those given)."""
+    devices = list(devices or jax.devices())
+    # jax.make_mesh defaults to Explicit axes, which want every operation's sharding spelt out.
+    return jax.make_mesh((len(devices),), ("data",), axis_types=(AxisType.Auto,), devices=devices)
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """Every device holds the whole array."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def split(mesh: Mesh) -> NamedSharding:
+    """The first axis is divided over the devices."""
+    return NamedSharding(mesh, PartitionSpec("data"))
+
+
+def check_batch_size(key: str, size: int, mesh: Mesh) -> None:
+    """Raises ConfigError where a global batch can't be divided evenly over the devices."""
+    devices = mesh.devices.size
+    if size % devices:
+        below, above = size // devices * devices, -(-size // devices) * devices
+        near = f"{below} or {above}" if below else f"{above}"
+        raise ConfigError(
+            f"config.{key}={size} does not divide evenly over {devices} devices; use {near}"
+        )
+
+
+def to_devices(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+    """This process's part of a batch ([B / processes, ...]) -> global arrays [B, ...]."""
+    sharding = split(mesh)
+    return {k: jax.make_array_from_process_local_data(sharding, v) for k, v in batch.items()}
+
+
+def global_shapes(
+    batch: Mapping[str, np.ndarray], sharding: NamedSharding
+) -> dict[str, jax.ShapeDtypeStruct]:
+    """Shapes of the whole batch, given this process's part."""
+    count = jax.process_count()
+    return {
+        k: jax.ShapeDtypeStruct((v.shape[0] * count, *v.shape[1:]), v.dtype, sharding=sharding)
+        for k, v in batch.items()
+    }
+
+
+def gather_rows(rows: np.ndarray) -> np.ndarray:
+    """This process's rows -> the rows of all processes, in order; all processes must call it."""
+    if jax.process_count() == 1:
+        return np.asarray(rows)
+    return np.asarray(multihost_utils.process_allgather(np.asarray(rows), tiled=True))

@@ -1,0 +1,245 @@
+"""Where numbers and pictures go: the terminal, metrics.jsonl, TensorBoard, PNG files.
+
+All writers have the methods of clu.metric_writers.MetricWriter that the loop uses
+(write_scalars, write_images, flush, close), without its need for TensorFlow.
+"""
+
+import json
+import math
+import pathlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from geoseg_jax.core import atomic
+
+Scalars = Mapping[str, float]
+Images = Mapping[str, np.ndarray]  # name -> uint8 [N, H, W, 3] RGB
+
+
+class Writer(Protocol):
+    """What a writer can do; see clu.metric_writers.MetricWriter."""
+
+    def write_scalars(self, step: int, scalars: Scalars) -> None: ...
+
+    def write_images(self, step: int, images: Images) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class SilentWriter:
+    """Writes nothing: base of the others, and the writer of all processes but the first."""
+
+    def write_scalars(self, step: int, scalars: Scalars) -> None:
+        del step, scalars
+
+    def write_images(self, step: int, images: Images) -> None:
+        del step, images
+
+    def flush(self) -> None:
+        return
+
+    def close(self) -> None:
+        self.flush()
+
+
+class MultiWriter(SilentWriter):
+    """Passes everything to several writers."""
+
+    def __init__(self, writers: Sequence[Writer]) -> None:
+        self._writers = tuple(writers)
+
+    def write_scalars(self, step: int, scalars: Scalars) -> None:
+        for writer in self._writers:
+            writer.write_scalars(step, scalars)
+
+    def write_images(self, step: int, images: Images) -> None:
+        for writer in self._writers:
+            writer.write_images(step, images)
+
+    def flush(self) -> None:
+        for writer in self._writers:
+            writer.flush()
+
+    def close(self) -> None:
+        for writer in self._writers:
+            writer.close()
+
+
+class JsonLinesWriter(SilentWriter):
+    """One JSON object a line: {"step": 50, "loss": 0.12, ...}; not-a-number becomes null."""
+
+    def __init__(self, path: str | pathlib.Path) -> None:
+        self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115, closed by close()
+
+    def write_scalars(self, step: int, scalars: Scalars) -> None:
+        self._file.write(json.dumps({"step": step} | finite(scalars)) + "\n")
+        self._file.flush()
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class TensorBoardWriter(SilentWriter):
+    """TensorBoard event files; on resume, points from `purge_step` on are hidden."""
+
+    def __init__(self, folder: str | pathlib.Path, purge_step: int | None = None) -> None:
+        self._writer = _tensorboardx().SummaryWriter(str(folder), purge_step=purge_step)
+
+    def write_scalars(self, step: int, scalars: Scalars) -> None:
+        for name, value in scalars.items():
+            self._writer.add_scalar(name, float(value), step)
+
+    def write_images(self, step: int, images: Images) -> None:
+        for name, stack in images.items():
+            # TensorBoard has no spaces in names.
+            self._writer.add_images(
+                name.replace(" ", "_"), np.asarray(stack), step, dataformats="NHWC"
+            )
+
+    def flush(self) -> None:
+        self._writer.flush()
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+def _tensorboardx() -> ModuleType:
+    """tensorboardX without PyTorch, which it imports if it can: seconds and memory for nothing."""
+    missing = "torch" not in sys.modules
+    if missing:
+        sys.modules["torch"] = None  # makes its import fail
+    try:
+        import tensorboardX
+    finally:
+        if missing:
+            del sys.modules["torch"]
+    return tensorboardX
+
+
+class PictureWriter(SilentWriter):
+    """One PNG a step, FOLDER/00000400.png: a row for every example, a column for every name."""
+
+    def __init__(self, folder: str | pathlib.Path) -> None:
+        self._folder = pathlib.Path(folder)
+
+    def write_images(self, step: int, images: Images) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f"{step:08d}.png"
+        _, png = cv2.imencode(".png", cv2.cvtColor(sheet(images), cv2.COLOR_RGB2BGR))
+        with atomic.replacing(path) as partial:
+            partial.write_bytes(png.tobytes())
+
+
+class TerminalWriter(SilentWriter):
+    """One short line a step, through `say`."""
+
+    def __init__(self, steps: int, say: Callable[[str], None] = print) -> None:
+        self._steps = steps
+        self._say = say
+
+    def write_scalars(self, step: int, scalars: Scalars) -> None:
+        self._say(describe(step, self._steps, scalars))
+
+
+def describe(step: int, steps: int, scalars: Scalars) -> str:
+    """The terminal's line: progress where the scalars carry it, else the numbers (None = nan).
+
+    Those of one class each, as iou/road, are left to eval.json.
+    """
+    start = f"step {step:>{len(str(steps))}}/{steps}"
+    if "seconds_left" not in scalars:
+        numbers = "  ".join(
+            f"{name} {'nan' if value is None else format(value, '.4g')}"
+            for name, value in scalars.items()
+            if "/" not in name
+        )
+        return f"{start}  evaluation: {numbers}"
+    line = (
+        f"{start}  loss {scalars['loss']:.5f}  {scalars['examples_per_second']:.1f} examples/s  "
+        f"{duration(scalars['seconds_left'])} left  waiting for data "
+        f"{100 * scalars['data_wait_share']:.0f} %"
+    )
+    bad = int(scalars.get("bad_frames", 0))
+    return line + (f"  {bad} unreadable frames replaced" if bad else "")
+
+
+def duration(seconds: float) -> str:
+    """'1 h 05 min', '3 min 20 s' or '12 s'."""
+    whole = round(seconds)
+    if whole >= 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    if whole >= 60:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole} s"
+
+
+def finite(scalars: Mapping[str, float | None]) -> dict[str, float | None]:
+    """The numbers with those that JSON can't hold as None; None and whole numbers stay."""
+
+    def held(value: float | None) -> float | None:
+        if value is None or isinstance(value, int):
+            return value
+        return float(value) if math.isfinite(value) else None
+
+    return {name: held(value) for name, value in scalars.items()}
+
+
+def sheet(images: Images, gap: int = 4, caption: int = 18) -> np.ndarray:
+    """Pictures side by side on white, names above the columns: uint8 [H, W, 3].
+
+    Args:
+      images: name -> uint8 [N, h, w, 3]; sizes may differ between names. Names with fewer pictures
+        than others, as a legend for all, don't make the others' rows higher.
+      gap, caption: pixels between pictures and for the names.
+    """
+    rows = max(len(stack) for stack in images.values())
+    full = max(stack.shape[1] for stack in images.values() if len(stack) == rows) + gap
+    pitch = {n: full if len(s) == rows else s.shape[1] + gap for n, s in images.items()}
+    height = caption + max(pitch[name] * len(stack) for name, stack in images.items())
+    width = sum(stack.shape[2] + gap for stack in images.values())
+    page = np.full((height, width, 3), 255, np.uint8)
+    left = 0
+    for name, stack in images.items():
+        cv2.putText(
+            page, name, (left + 2, caption - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1
+        )
+        for row, picture in enumerate(stack):
+            top = caption + row * pitch[name]
+            page[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+        left += stack.shape[2] + gap
+    return page
+
+
+def truncate_metrics(path: str | pathlib.Path, step: int, evaluation_due: bool = False) -> None:
+    """Drops what a killed run wrote to metrics.jsonl after the step it is continued from.
+
+    Args:
+      path: metrics.jsonl; may be missing. Half a line at its end is dropped too.
+      step: the restored step; its lines stay.
+      evaluation_due: the evaluation of `step` will be done again, so its line goes as well.
+    """
+    path = pathlib.Path(path)
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        is_evaluation = "learning_rate" not in entry
+        if entry["step"] < step or (
+            entry["step"] == step and not (evaluation_due and is_evaluation)
+        ):
+            kept.append(line)
+    atomic.write_text(path, "".join(f"{line}\n" for line in kept))

@@ -1,0 +1,137 @@
+"""Command line of the package; see its docstring. Exit code 1 with one line where it can't be."""
+
+import argparse
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from geoseg_jax import interop
+from geoseg_jax.interop import (
+    Weights,
+    WeightsError,
+    read_weights,
+    write_timm,
+    write_torchvision,
+    write_weights,
+)
+from geoseg_jax.models import ENCODERS, is_vit, resnet
+from geoseg_jax.training import ancestors, checkpoints
+
+
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The flags."""
+    parser = argparse.ArgumentParser(
+        "python -m geoseg_jax.weights",
+        description=interop.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "source",
+        help="weights file or folder to convert; with --to=torchvision (a ResNet) or --to=timm (a "
+        "ViT) also a run's workdir (its latest checkpoint) or WORKDIR/checkpoints/STEP",
+    )
+    parser.add_argument("--out", required=True, help="folder to write; with --to a .safetensors")
+    parser.add_argument("--encoder", choices=tuple(ENCODERS), help="what it must turn out to be")
+    parser.add_argument("--to", choices=("geoseg_jax", "torchvision", "timm"), default="geoseg_jax")
+    parser.add_argument(
+        "--normalisation",
+        choices=tuple(resnet.NORMALISATIONS),
+        default="",
+        help="what the encoder expects of its input, where the file does not tell",
+    )
+    parser.add_argument(
+        "--prefix",
+        default="",
+        help="what stands before the encoder's names in the file, e.g. state_dict.encoder, where a "
+        "file holds several encoders; '.' where nothing does; default: the one that fits",
+    )
+    parser.add_argument(
+        "--classes",
+        type=int,
+        default=0,
+        help="with --to=torchvision or timm: add a classifier of zeros with so many outputs (1000 "
+        "for an unchanged model); default none",
+    )
+    return parser.parse_args(argv)
+
+
+def read(source: str, normalisation: str = "", prefix: str = "") -> Weights:
+    """Weights of a file, a folder of weights, or a run's checkpoint."""
+    found = ancestors.read_run(source, "latest", "SOURCE")
+    if found is None:
+        return read_weights(pathlib.Path(source).expanduser(), normalisation, prefix)
+    if prefix:
+        raise WeightsError(f"{source} is a run, where --prefix={prefix} has no effect; drop it")
+    step = str(found.record["step"])
+    path = pathlib.Path(source).expanduser().resolve()
+    path = path if path.name == step else path / "checkpoints" / step
+    origin = {
+        "name": "/".join(path.parts[-3:]),
+        "sha256": found.record["parameters_sha256"],
+        "task": found.record["task"],
+    }
+    normalisation = found.habits["normalisation"]
+    return Weights(found.variables, "geoseg_jax", found.encoder, "", normalisation, source=origin)
+
+
+def run(flags: argparse.Namespace) -> str:
+    """Converts, and returns a line about what was done."""
+    weights = read(flags.source, flags.normalisation, flags.prefix)
+    name = pathlib.Path(flags.source).name
+    if flags.encoder and weights.encoder != flags.encoder:
+        found = f"a {weights.encoder}" if weights.encoder else "without an encoder"
+        raise WeightsError(f"{flags.source} is {found}, not a {flags.encoder} as --encoder says")
+    if flags.to != "geoseg_jax":
+        return _export(weights, flags)
+    if not weights.sha256:
+        raise WeightsError(f"{flags.source} is a run: init_from takes it as it is; or add --to")
+    done = write_weights(weights, flags.out, name)
+    parts = ", ".join(f"{part} {count:,}" for part, count in done["parameters"].items())
+    left = f"; prefix {weights.prefix}" if weights.prefix else ""
+    left += f"; left out: {_some(weights.dropped)}" if weights.dropped else ""
+    left += f"; changed: {', '.join(weights.changed)}" if weights.changed else ""
+    left += f"; WARNING: {weights.untrained}" if weights.untrained else ""
+    return (
+        f"{flags.out}: {weights.encoder or 'no encoder'} from {weights.kind}, parameters: {parts}; "
+        f"input normalisation {weights.normalisation}; source sha256 {done['source_sha256']}{left}"
+    )
+
+
+def _export(weights: Weights, flags: argparse.Namespace) -> str:
+    if not flags.out.endswith(".safetensors"):
+        raise WeightsError(f"--out={flags.out}: name a file that ends in .safetensors")
+    fitting = "timm" if is_vit(weights.encoder) else "torchvision"
+    if flags.to != fitting:
+        raise WeightsError(f"--to={flags.to}: a {weights.encoder} goes with --to={fitting}")
+    settings = {
+        "normalisation": weights.normalisation,
+        "classes": flags.classes,
+        "source": weights.source
+        or {"name": pathlib.Path(flags.source).name, "sha256": weights.sha256},
+    }
+    if fitting == "timm":
+        write_timm(weights.variables, flags.out, weights.encoder, **settings)
+    else:
+        write_torchvision(weights.variables, flags.out, **settings)
+    layer = "head" if fitting == "timm" else "fc"
+    last = f"{layer} of {flags.classes} zeros" if flags.classes else f"no {layer}"
+    return f"{flags.out}: {weights.encoder}, input normalisation {weights.normalisation}, {last}"
+
+
+def _some(names: Sequence[str], most: int = 8) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code: 0 done, 1 refused."""
+    try:
+        print(run(parse(argv)))
+    except (WeightsError, checkpoints.CheckpointError, OSError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""Labelled pictures of one's own, indexed or in colour."""
+
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from geoseg_jax.data import make_data
+from geoseg_jax.data.labels.table import IGNORE
+from geoseg_jax.data.source import BadRecord, DataError
+from tests.data import fabricate_labels as fabricate
+
+NAMES = [f"day{n % 2}/{n:02d}" for n in range(12)]
+
+
+def data(root, /, **changes):
+    settings = {
+        "name": "folder",
+        "root": str(root),
+        "height": 6,
+        "width": 10,
+        "train_split": "",
+        "eval_split": "",
+    }
+    return make_data(ConfigDict({"data": {**settings, **changes}}))
+
+
+@pytest.fixture
+def root(tmp_path):
+    return fabricate.folder(tmp_path, NAMES)
+
+
+def test_a_share_is_held_out_by_name(root):
+    train, evaluation = data(root, held_out=0.5)
+    assert sorted([*train.names, *evaluation.names]) == sorted(NAMES)
+    before = set(evaluation.names)
+    assert 1 <= len(before) < 12
+    fabricate.folder(root, ["day0/new", "day1/newer"])
+    # More pictures move none from one side to the other.
+    assert before <= set(data(root, held_out=0.5).eval.names) <= before | {"day0/new", "day1/newer"}
+
+
+def test_lists_in_the_folder(root):
+    (root / "train.txt").write_text("day0/00\nday1/03.jpg\n")
+    (root / "val.txt").write_text("day0/02\n")
+    train, evaluation = data(root)
+    assert train.names == ["day0/00", "day1/03"]
+    assert evaluation.names == ["day0/02"]
+    assert len(data(root, train_split="pool").train) == 11
+    assert len(data(root, eval_split="rest").eval) == 10
+
+
+def test_a_name_in_a_list_that_is_not_there(root):
+    (root / "train.txt").write_text("day0/00\nday1/30.jpg\n")
+    with pytest.raises(
+        DataError, match=r"/train\.txt: no .* name 'day1/30\.jpg'; did you mean 'da"
+    ):
+        data(root)
+    (root / "train.txt").write_text("day0/00\n")
+    (root / "notes.txt").write_text("not a list of names\n")  # and nobody asks for it
+    assert len(data(root).train) == 1
+
+
+def test_indexed_grey_and_with_a_palette(root):
+    train = data(root).train
+    before = [train[i]["label"] for i in range(len(train))]
+    for item in train.items:
+        fabricate.write_palette(item.label, fabricate.ids((0, 1, 2), NAMES.index(item.name)))
+    for i, label in enumerate(before):
+        np.testing.assert_array_equal(data(root).train[i]["label"], label)
+
+
+def test_in_colour(root):
+    train = data(root).train
+    before = train[0]["label"]
+    assert set(np.unique(before)) == {0, 1, IGNORE}
+    palette = np.array([(255, 0, 0), (0, 255, 0), (0, 0, 0)], np.uint8)
+    ids = fabricate.ids((0, 1, 2), NAMES.index(train.names[0]))
+    fabricate.write_label(train.items[0].label, palette[ids])
+    np.testing.assert_array_equal(data(root).train[0]["label"], before)
+    fabricate.write_label(train.items[0].label, palette[ids] + np.uint8(3))
+    with pytest.raises(BadRecord, match="have a colour that the class list lacks, the first"):
+        data(root).train[0]
+
+
+def test_classes_by_a_table_or_another_list(root, tmp_path):
+    assert data(root, classes="camvid11").train.table.name == "camvid11"
+    (tmp_path / "others.csv").write_text("a,1,1,1\nb,2,2,2\nc,3,3,3\n")
+    assert data(root, classes=str(tmp_path / "others.csv")).train.table.classes == ("a", "b", "c")
+
+
+def test_labels_without_pictures_are_counted(root):
+    (root / "images" / f"{NAMES[3]}.jpg").unlink()
+    assert data(root).train.left_out == {"label without a picture": 1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"root": "/nowhere"}, r"is not there; looked for ROOT/images/NAME.jpg .*classes.txt"),
+        ({"train_split": "trian"}, r"config.data.train_split='trian' is neither one of pool"),
+        ({"classes": "/nowhere.txt"}, r"/nowhere.txt: the class list can't be read"),
+    ],
+)
+def test_bad_values_are_named(root, changes, said):
+    with pytest.raises(DataError, match=said):
+        data(root, **changes)
+
+
+def test_an_empty_folder_and_one_without_a_class_list(root, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"empty' holds no picture with a label; looked for"):
+        data(tmp_path / "empty")
+    (root / "classes.txt").unlink()
+    with pytest.raises(DataError, match=r"holds no class list; write .*/classes.txt with `name r"):
+        data(root)

@@ -1,0 +1,108 @@
+"""Videos are found in every layout, and files give the frames that they hold."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from geoseg_jax.data.source import DataError
+from geoseg_jax.data.video.clips import decode, find_clips, upright
+from tests.data.fabricate_video import HEIGHT, WIDTH, write_file, write_folder
+
+COUNT = 6
+
+
+def find(root, stride=1, size=(24, 32), **more):
+    return find_clips(root, stride=stride, size=size, **more)
+
+
+def test_a_folder_of_frames_sorts_numbers_as_numbers(tmp_path):
+    write_folder(tmp_path / "walk", range(11))
+    (tmp_path / "walk" / ".hidden.png").write_text("")
+    (clip,) = find(tmp_path / "walk", stride=3)
+    assert clip.frames == ("1.png", "4.png", "7.png", "10.png")
+    assert (clip.name, clip.size, clip.place) == ("walk", (HEIGHT, WIDTH), tmp_path / "walk")
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory):
+    """A root with a file and a folder, and where frames of files are kept."""
+    root = tmp_path_factory.mktemp("root")
+    write_file(root / "b.mp4", COUNT)
+    write_folder(root / "a", range(3))
+    (root / "empty").mkdir()
+    (root / "notes.txt").write_text("")
+    cache = root.parent / "cache"
+    return root, cache, find(root, stride=2, cache_dir=str(cache))
+
+
+def test_files_and_folders_side_by_side(videos):
+    _, _, (folder, file) = videos
+    assert (folder.name, folder.frames) == ("a", ("1.png", "3.png"))
+    assert (file.name, file.frames) == ("b", ("000000.jpg", "000002.jpg", "000004.jpg"))
+    assert file.size == (HEIGHT, WIDTH)  # the file's own, which its camera is calibrated for
+
+
+def test_frames_of_a_file_are_its_own_at_the_size_asked_for(videos):
+    _, _, (_, file) = videos
+    for place, number in enumerate((0, 2, 4)):
+        picture = cv2.imread(str(file.path(place)))
+        assert picture.shape == (24, 32, 3)
+        assert np.abs(picture.astype(int) - 20 * number).max() <= 4
+
+
+def test_frames_are_written_once_and_settings_keep_them_apart(videos):
+    root, cache, clips = videos
+    before = {path: path.stat().st_mtime_ns for path in cache.rglob("*.jpg")}
+    assert find(root, stride=2, cache_dir=str(cache)) == clips
+    assert {path: path.stat().st_mtime_ns for path in cache.rglob("*.jpg")} == before
+    (clip,) = find(root / "b.mp4", stride=1, size=None, cache_dir=str(cache))
+    assert len(clip.frames) == COUNT
+    assert cv2.imread(str(clip.path(0))).shape == (HEIGHT, WIDTH, 3)
+    (clip.folder / "video.json").write_text(json.dumps({"size": 3}))
+    with pytest.raises(DataError, match=r"damaged.*delete it"):
+        find(root / "b.mp4", stride=1, size=None, cache_dir=str(cache))
+
+
+def test_decoding_counts_and_orders(videos):
+    root, _, _ = videos
+    count, frames = decode(root / "b.mp4")
+    frames = list(frames)
+    assert count == len(frames) == COUNT
+    assert [round(f.mean() / 20) for f in frames] == list(range(COUNT))
+
+
+def test_telephones_turn_by_quarters():
+    picture = np.arange(6, dtype=np.uint8).reshape(2, 3, 1)
+    np.testing.assert_array_equal(upright(picture, 0.0), picture)
+    assert upright(picture, 90)[..., 0].tolist() == [[2, 5], [1, 4], [0, 3]]  # anticlockwise
+    np.testing.assert_array_equal(upright(upright(picture, -90), 90), picture)
+
+
+def nothing(root):
+    return root, "holds no video"
+
+
+def not_there(root):
+    return root / "none", "is not there"
+
+
+def no_video(root):
+    (root / "a.mp4").write_bytes(b"nothing of the kind")
+    return root, r"a\.mp4: not a video"
+
+
+def of_one_name(root):
+    write_folder(root / "a", range(2))
+    write_file(root / "a.mp4", 2)
+    return root, "two videos of the name 'a'"
+
+
+@pytest.mark.parametrize("make", [nothing, not_there, no_video, of_one_name])
+def test_errors_name_the_place(tmp_path, make):
+    (tmp_path / "root").mkdir()
+    root, part = make(tmp_path / "root")
+    with pytest.raises(DataError, match=part) as error:
+        find(root, cache_dir=str(tmp_path / "cache"))
+    assert "\n" not in str(error.value)

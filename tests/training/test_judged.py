@@ -1,0 +1,80 @@
+"""Pictures one by one: each once for every batch size and device count, and by their recordings."""
+
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from geoseg_jax.data import pipeline
+from geoseg_jax.data.labels.table import label_table
+from geoseg_jax.data.source import DataError
+from geoseg_jax.training import judged, sharding, steps
+from geoseg_jax.training.evaluation import evaluate
+
+DRIVES = ("2011_09_26_drive_0005_sync", "2011_09_26_drive_0005", "", None, "b", "b", "b")
+
+
+class Pictures:
+    """Seven records; record i is a matrix full of i + 1."""
+
+    table = label_table("synthetic_street")
+
+    def __len__(self):
+        return 7
+
+    def __getitem__(self, index):
+        return {"value": np.array(index + 1, np.int32)}
+
+    def describe(self, index):
+        return f"picture {index}"
+
+    def drive(self, index):
+        return DRIVES[index]
+
+
+def _evaluate(variables, batch):
+    del variables
+    rows = jnp.broadcast_to(batch["value"][:, None, None], (len(batch["value"]), 2, 2))
+    kept = jnp.where(batch["mask"], batch["id"], -1)
+    total = jnp.sum(jnp.where(batch["mask"], batch["value"], 0))
+    return {"sum": total, "each/confusion": rows, "each/id": kept}
+
+
+@pytest.mark.parametrize(("batch_size", "devices"), [(1, 1), (3, 3), (3, 1), (8, 4), (16, 8)])
+def test_every_picture_once_in_its_order(tmp_path, batch_size, devices):
+    mesh = sharding.make_mesh(jax.devices()[:devices])
+    batches = pipeline.eval_batches(Pictures(), batch_size=batch_size)
+    no_stop = steps.stop_flags(0, mesh)
+    step = steps.make_eval_step(SimpleNamespace(evaluate=_evaluate), mesh)
+    totals = evaluate(step, {}, batches, mesh, lambda: no_stop, print)
+    assert totals["sum"] == 28
+    judged.keep(tmp_path, totals, Pictures())
+    found = judged.read(tmp_path)
+    assert found.pictures.tolist() == [f"picture {i}" for i in range(7)]
+    assert found.matrices[:, 1, 0].tolist() == [1, 2, 3, 4, 5, 6, 7]
+    drive = "2011_09_26_drive_0005"
+    assert found.recordings.tolist() == [drive, drive, "", "picture 3", "b", "b", "b"]
+    assert found.classes.tolist() == list(range(len(Pictures.table.classes)))
+    assert [path.name for path in tmp_path.iterdir()] == [judged.FILE]
+
+
+@pytest.mark.parametrize("ids", [[0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5, 5], [0, 1, 2, 3, 4, 6, -1]])
+def test_a_picture_that_is_missing_or_there_twice(tmp_path, ids):
+    totals = {"each/id": np.array(ids), "each/confusion": np.zeros((len(ids), 2, 2), int)}
+    with pytest.raises(ValueError, match="7 pictures were to be judged, each once"):
+        judged.keep(tmp_path, totals, Pictures())
+    assert judged.read(tmp_path) is None
+
+
+def test_other_tasks_keep_nothing(tmp_path):
+    judged.keep(tmp_path, {"images": 7}, Pictures())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"no such thing", b"PK\x03\x04 cut off"])
+def test_a_file_that_is_broken(tmp_path, content):
+    (tmp_path / judged.FILE).write_bytes(content)
+    with pytest.raises(DataError, match=r"judged\.npz: it can't be read"):
+        judged.read(tmp_path)

@@ -1,0 +1,205 @@
+"""Runs that share programs end as each alone; programs depend on nothing that runs differ in."""
+
+import json
+import re
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import jax
+import numpy as np
+import pytest
+
+from geoseg_jax.config.settings import flatten
+from geoseg_jax.data.labels.table import LabelTable
+from geoseg_jax.tasks import TASKS, make_task
+from geoseg_jax.training import loop as train
+from geoseg_jax.training import programs, sharding, steps
+from geoseg_jax.training.programs import INDEPENDENT, Programs
+from tests import tiny
+from tests.test_configs import KEY, abstract_batch, data_for, get_config, with_small_encoders
+
+# A config of each task, with the parts that are timed or drawn at random.
+CONFIGS = {
+    "classify_synthetic": "",
+    "depth_synthetic": "mono_stereo",
+    "flow_synthetic": "strong",
+    "mae_imagenet": "",
+    "moco_imagenet": "",
+    "reconstruct_kitti": "",
+    "segment_synthetic": "",
+    "depth_nyu": "held_out",
+}
+# Other values for INDEPENDENT, where a config has the setting.
+OTHERS = {
+    "seed": 7,
+    "init_from": "elsewhere",
+    "data.labels": 3,
+    "data.subset": 5,
+    "data.cache_dir": "elsewhere",
+    "optimizer.learning_rate": 0.123,
+    "optimizer.warmup_steps": 9,
+    "optimizer.power": 0.7,
+    "optimizer.decay_at": 0.3,
+    "optimizer.decay_factor": 0.2,
+    "train.log_every": 3,
+    "train.eval_every": 4,
+    "train.checkpoint_every": 5,
+    "train.pictures_every": 6,
+}
+
+
+def config_of(name):
+    config = get_config(name, CONFIGS[name])
+    with_small_encoders(config)
+    config.train.steps = 10
+    return config
+
+
+def parts_of(config, *, whole=False):
+    """The key of a run's programs, and what a task puts into these as text; the whole step too."""
+    mesh = sharding.make_mesh(jax.devices()[:1])
+    task, shapes = make_task(config, data_for(config)), abstract_batch(config)
+    trace = jax.make_jaxpr(task.init, return_shape=True)
+    init, variables = trace(KEY, shapes)
+    traced = [init, jax.make_jaxpr(task.loss)(variables, KEY, shapes)]
+    traced += [jax.make_jaxpr(task.evaluate)(variables, shapes)]
+    if whole:
+        optimizer = steps.make_optimizer_for(task, config, config.train.steps, shapes)
+        _, like = steps.make_state(task, optimizer, shapes, mesh)
+        traced += [steps.trace_train_step(task, optimizer, like, shapes, mesh)[1].jaxpr]
+    text = "".join(f"{made}{[np.asarray(c).tolist() for c in made.consts]}" for made in traced)
+    key = programs.key_of(config, task, shapes, mesh)
+    return key, re.sub(r"0x[0-9a-f]+", "", text)  # addresses of functions
+
+
+def test_every_task_and_setting_is_held_to_it():
+    assert {config_of(name).task.name for name in CONFIGS} == set(TASKS)
+    assert set(OTHERS) == INDEPENDENT
+
+
+def differing(name):
+    """A config, and another with other values of all settings that programs are shared over."""
+    config, other = config_of(name), config_of(name)
+    present = {key: value for key, value in OTHERS.items() if key in flatten(config)}
+    assert {"seed", "optimizer.learning_rate", "optimizer.warmup_steps"} <= set(present)
+    other.update_from_flattened_dict(present)
+    return config, other
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_tasks_do_not_depend_on_the_settings_that_programs_are_shared_over(name):
+    config, other = differing(name)
+    (key, text), (other_key, other_text) = parts_of(config), parts_of(other)
+    assert key == other_key
+    assert text == other_text
+
+
+def test_nor_does_the_step_and_the_length_of_a_run_is_no_constant_of_it():
+    config, other = differing("segment_synthetic")
+    other.train.steps = 1000
+    (key, text), (other_key, other_text) = parts_of(config, whole=True), parts_of(other, whole=True)
+    assert text == other_text  # so that one compiled program on disk serves both
+    assert key != other_key  # for those tasks that go by the length
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"transfer.frozen": ("encoder",)},
+        {"task.label_smoothing": 0.1},
+        {"optimizer.weight_decay": 0.3},
+        {"data.height": 96},
+        {"train.batch_size": 3},
+    ],
+)
+def test_every_other_setting_makes_another_key(change):
+    config = config_of("segment_synthetic")
+    mesh, shapes = sharding.make_mesh(), abstract_batch(config)
+    task = make_task(config, data_for(config))
+    key = programs.key_of(config, task, shapes, mesh)
+    config.update_from_flattened_dict(change)
+    assert programs.key_of(config, task, shapes, mesh) != key
+
+
+class Pictures(NamedTuple):
+    """A training set of one picture, with these labels."""
+
+    table: LabelTable
+    labels: np.ndarray
+
+    def __len__(self):
+        return 1
+
+    def label(self, index):
+        return self.labels
+
+
+def test_what_a_task_holds_of_its_data_is_in_the_key():
+    config = config_of("segment_synthetic")
+    mesh, shapes = sharding.make_mesh(), abstract_batch(config)
+    config.task.class_weights = ("median_frequency",)
+
+    def key(label):
+        labels = np.full((2, 2), label, np.uint8)
+        source = Pictures(data_for(config).train.table, labels)
+        data = SimpleNamespace(train=source)
+        return programs.key_of(config, make_task(config, data), shapes, mesh)
+
+    assert key(0) == key(0) != key(1)
+
+
+def run(workdir, shared, holds=(), poison=None, **changes):
+    """A run of the tiny task; the numbers that it ends with."""
+    task = tiny.make_task(poison)._replace(holds=holds)
+    train.run(
+        tiny.make_config(**changes),
+        workdir,
+        task,
+        tiny.make_data(),
+        jax.devices()[:1],
+        programs=shared,
+    )
+    papers = json.loads((workdir / "manifest.json").read_text())
+    return (
+        papers["parameters_sha256"],
+        papers["parts_sha256"],
+        (workdir / "eval.json").read_text(),
+        tiny.losses(workdir),
+    )
+
+
+@pytest.fixture
+def compiled(monkeypatch):
+    """How many steps of training were compiled."""
+    calls, compile_train_step = [], steps.compile_train_step
+
+    def counting(*arguments):
+        calls.append(arguments)
+        return compile_train_step(*arguments)
+
+    monkeypatch.setattr(steps, "compile_train_step", counting)
+    return calls
+
+
+RUNS = (
+    {},
+    {"seed": 4, "optimizer__learning_rate": 3e-2, "train__eval_every": 2},
+    {"seed": 5, "optimizer__rules": (("encoder/.*", 0.0),)},
+)
+
+
+def test_runs_that_share_programs_end_bitwise_as_each_alone(tmp_path, compiled):
+    shared = Programs()
+    together = [run(tmp_path / f"{i}", shared, **changes) for i, changes in enumerate(RUNS)]
+    assert len(compiled) == 2  # the one with a frozen encoder has its own
+    alone = [run(tmp_path / f"alone{i}", Programs(), **changes) for i, changes in enumerate(RUNS)]
+    assert len(compiled) == 2 + len(RUNS)
+    assert together == alone
+    assert len({numbers[0] for numbers in alone}) == len(RUNS)  # unlike runs were compared
+
+
+def test_without_word_of_what_a_task_holds_nothing_is_shared(tmp_path, compiled):
+    shared = Programs()
+    for i, holds in enumerate((None, None, "a", "b", "b")):
+        run(tmp_path / f"{i}", shared, holds=holds, train__steps=1)
+    assert len(compiled) == 4
