@@ -33,7 +33,8 @@ from geoseg_jax.data.kitti.tree import KittiTree
 from geoseg_jax.data.packs.packed import PackedSource
 from geoseg_jax.data.pipeline import train_batches
 from geoseg_jax.data.source import Source
-from geoseg_jax.data.synthetic import SyntheticSource, cached_source
+from geoseg_jax.data.synthetic.cache import cached_source
+from geoseg_jax.data.synthetic.source import SyntheticSource
 from geoseg_jax.data.transforms import Augmentation
 
 ROOT = flags.DEFINE_string("root", "", "KITTI raw whose pictures are taken; empty: rendered ones")

@@ -4,8 +4,8 @@
         --config.data.root=/data/mine
 
 ROOT/train/CLASS/*.jpg and ROOT/val/CLASS/*.jpg; without val, --config.data.eval_split=held_out
-takes a share (config.data.held_out) of the training pictures; see geoseg_jax/data/classes/folder.py;
-options behind the colon: geoseg_jax/presets/classification.py. Any set of tensorflow-datasets:
+takes a share (config.data.held_out) of the training pictures; see data/classes/folder.py; options
+behind the colon: geoseg_jax/presets/classification.py. Any set of tensorflow-datasets:
 --config.data.name=tfds --config.data.dataset=NAME.
 The ResNet recipe (He et al., CVPR 2016, and "Bag of Tricks", CVPR 2019), for a batch of 64 and
 3,000 steps, windows no smaller than a quarter of the picture. On two CPU cores about three

@@ -1,4 +1,4 @@
-"""Command line: flags -> config -> train.run.
+"""Command line: flags -> config -> loop.run.
 
     python -m geoseg_jax.main --config=configs/quickstart.py --workdir=W [--config.KEY=VALUE ...]
 
@@ -23,15 +23,14 @@ def main(_: list[str]) -> None:
     """Runs, and ends the process with the exit code."""
     # Imported here, since every worker process that reads data imports this file.
     from geoseg_jax import data
-    from geoseg_jax.training import checkpoints, monitor, sharding
-    from geoseg_jax.training import loop as train
+    from geoseg_jax.training import checkpoints, loop, monitor, sharding
 
     quieten()
     expected = (data.source.DataError, checkpoints.CheckpointError, monitor.TrainingError)
     try:
         sharding.start(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
         check_warm_up(CONFIG.value)
-        result = train.run(CONFIG.value, WORKDIR.value)
+        result = loop.run(CONFIG.value, WORKDIR.value)
     except (*expected, ValueError, OSError) as error:
         fail(error)
     except SystemExit as stopped:  # by a signal while compiling, which the usual end can't stand

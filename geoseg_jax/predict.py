@@ -24,7 +24,8 @@ from ml_collections import ConfigDict
 
 from geoseg_jax.config import settings
 from geoseg_jax.core import manifest
-from geoseg_jax.data import make_data, pipeline
+from geoseg_jax.data import pipeline
+from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.labels.table import IGNORE, USUAL, LabelTable, label_table
 from geoseg_jax.data.nyu import folder as nyu_folder
 from geoseg_jax.data.own_pictures import OwnPictures

@@ -4,7 +4,7 @@
 
 Both folders hold label ids of the table (cityscapes and kitti: Cityscapes label ids, as a
 submission does; train ids would score next to nothing), one channel of 8 bits a file, any sizes.
-See geoseg_jax.scoring.matching for which files belong together, geoseg_jax.scoring.scores for the numbers. Exit
+See scoring/matching.py for which files belong together, scoring/scores.py for the numbers. Exit
 code 1, and no FILE, where anything is wrong.
 """
 

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from geoseg_jax.data import make_data
+from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.pipeline import train_batches
 from geoseg_jax.data.transforms import augmentation
 from geoseg_jax.tasks import TASKS, make_task

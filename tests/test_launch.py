@@ -13,7 +13,7 @@ import jax
 import numpy as np
 import pytest
 
-from geoseg_jax.training import loop as train
+from geoseg_jax.training import loop
 from tests import tiny
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -59,7 +59,7 @@ def test_two_processes_of_four_devices(tmp_path):
 
     def go_on(folder, **changes):
         data = tiny.make_data()
-        return train.run(tiny.make_config(**changes), folder, tiny.make_task(), data)
+        return loop.run(tiny.make_config(**changes), folder, tiny.make_task(), data)
 
     go_on(tmp_path / "one", train__steps=12)
     theirs, ours = tiny.losses(workdir), tiny.losses(tmp_path / "one")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from geoseg_jax.config.settings import ConfigError
-from geoseg_jax.data import make_data
-from geoseg_jax.training import loop as train
+from geoseg_jax.data.factory import make_data
+from geoseg_jax.training import loop
 from tests.test_configs import get_config
 
 STEPS = 4
@@ -37,7 +37,7 @@ def data(config):
 
 
 def run(config, workdir, data, devices):
-    result = train.run(config, workdir, data=data, devices=jax.devices()[:devices])
+    result = loop.run(config, workdir, data=data, devices=jax.devices()[:devices])
     lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     losses = [line["loss"] for line in lines if "learning_rate" in line]
     return result, losses, json.loads((workdir / "manifest.json").read_text())
@@ -76,4 +76,4 @@ def test_a_misspelt_best_metric_is_named_at_start(config, data, tmp_path):
     wrong = config.copy_and_resolve_references()
     wrong.train.best_metric = "abs_rell"
     with pytest.raises(ConfigError, match="did you mean 'abs_rel'"):
-        train.run(wrong, tmp_path, data=data, devices=jax.devices()[:1])
+        loop.run(wrong, tmp_path, data=data, devices=jax.devices()[:1])

@@ -11,7 +11,8 @@ import pytest
 from geoseg_jax import predict, score
 from geoseg_jax.config import settings
 from geoseg_jax.core import manifest
-from geoseg_jax.data import make_data, pipeline
+from geoseg_jax.data import pipeline
+from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.labels.table import label_table
 from geoseg_jax.tasks import make_task
 from geoseg_jax.training import checkpoints

@@ -11,7 +11,8 @@ from ml_collections import ConfigDict
 
 from geoseg_jax import prepare
 from geoseg_jax.core.batch import check_record
-from geoseg_jax.data import make_data, pictures
+from geoseg_jax.data import pictures
+from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.kitti.raw import KittiSource
 from geoseg_jax.data.kitti.tree import KittiTree
 from geoseg_jax.data.packs import packed

@@ -6,12 +6,11 @@ import jax
 import numpy as np
 import pytest
 
-from geoseg_jax.data import make_data
+from geoseg_jax.data.factory import make_data
 from geoseg_jax.interop import Weights, write_torchvision, write_weights
 from geoseg_jax.models import make_encoder
 from geoseg_jax.scoring import scores
-from geoseg_jax.training import judged, transfer
-from geoseg_jax.training import loop as train
+from geoseg_jax.training import judged, loop, transfer
 from geoseg_jax.training.checkpoints import CheckpointError
 from tests.test_configs import get_config
 
@@ -58,7 +57,7 @@ def depth(weights, cache, tmp_path_factory):
     """One short depth run that starts from the weights."""
     workdir = tmp_path_factory.mktemp("depth")
     config = small("quickstart", "", cache, init_from=str(weights), data__frames=())
-    train.run(config, workdir, devices=jax.devices()[:1])
+    loop.run(config, workdir, devices=jax.devices()[:1])
     return workdir
 
 
@@ -68,7 +67,7 @@ def config_from(depth, cache, arg="", **changes):
 
 
 def run(config, workdir, devices=1, data=None):
-    result = train.run(config, workdir, data=data, devices=jax.devices()[:devices])
+    result = loop.run(config, workdir, data=data, devices=jax.devices()[:devices])
     lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     losses = [line["loss"] for line in lines if "learning_rate" in line]
     return result, losses, json.loads((workdir / "manifest.json").read_text())

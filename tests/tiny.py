@@ -21,8 +21,7 @@ from ml_collections import ConfigDict
 
 from geoseg_jax.data.source import BadRecord
 from geoseg_jax.tasks.base import Aux, Task
-from geoseg_jax.training import loop as train
-from geoseg_jax.training import sharding
+from geoseg_jax.training import loop, sharding
 
 HEIGHT, WIDTH = 6, 8
 
@@ -130,7 +129,7 @@ def make_data(
 
 
 def make_config(**changes) -> ConfigDict:
-    """A config for train.run(config, workdir, make_task(), make_data()); keys with dots as `__`."""
+    """A config for loop.run(config, workdir, make_task(), make_data()); keys with dots as `__`."""
     config = ConfigDict(
         {
             "seed": 3,
@@ -181,7 +180,7 @@ def main() -> None:
     sharding.start(args.coordinator, args.num_processes, args.process_id)
     data = make_data(slow=args.slow)
     devices = args.devices and jax.devices()[: args.devices]
-    result = train.run(config, args.workdir, make_task(), data, devices)
+    result = loop.run(config, args.workdir, make_task(), data, devices)
     sys.exit(128 + result.signal if result.signal else 0)
 
 

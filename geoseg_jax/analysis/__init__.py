@@ -1,0 +1,1 @@
+"""From a study's rows to its answer; numpy and scipy only."""

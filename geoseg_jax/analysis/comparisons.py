@@ -1,7 +1,7 @@
 """From the rows of a study to what was found: each arm in each condition, against the reference.
 
-What a row, a condition, a replicate and a unit are is said in geoseg_jax.analysis.units. A run of an
-arm and the run of another arm with the same condition and replicate are a pair.
+What a row, a condition, a replicate and a unit are is said in analysis/units.py. A run of an arm
+and the run of another arm with the same condition and replicate are a pair.
 """
 
 import math

@@ -1,0 +1,1 @@
+"""Settings: their rules, files and changes, and the command line."""

@@ -60,6 +60,9 @@ def fail(error: Exception, table: str = "") -> None:
 def quieten() -> None:
     """Logs our own remarks, and of others' what is serious."""
     logging.use_absl_handler()  # which app.run does, but not a process started by another
-    handler, here = logging.get_absl_handler().python_handler, os.path.dirname(os.path.dirname(__file__)) + os.sep
+    handler, here = (
+        logging.get_absl_handler().python_handler,
+        os.path.dirname(os.path.dirname(__file__)) + os.sep,
+    )
     handler.addFilter(lambda r: r.pathname.startswith(here) or r.levelno >= ERROR)
     handler.setFormatter(Formatter("%(message)s"))

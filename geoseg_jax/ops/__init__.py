@@ -1,0 +1,1 @@
+"""Pure functions on arrays: cameras, sampling, losses, metrics; no flax, no config."""

@@ -107,7 +107,7 @@ def paper_numbers(
 def paper_sums(
     matrix: jax.Array, mask: jax.Array, chosen: Sequence[int], unlabelled: int | None = None
 ) -> dict[str, jax.Array]:
-    """The paper's numbers added over images: see `paper_numbers`, `geoseg_jax.scoring.scores.paper_means`.
+    """The paper's numbers added over images; see `paper_numbers` and `scoring.scores.paper_means`.
 
     The paper's code leaves images without a chosen class out of the mean IoU; images without any
     labelled pixel, for which its accuracy is no number, are left out of the accuracy here.

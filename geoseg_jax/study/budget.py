@@ -18,7 +18,8 @@ from ml_collections import ConfigDict
 
 from geoseg_jax.config import settings
 from geoseg_jax.core import manifest
-from geoseg_jax.data import make_data, pipeline
+from geoseg_jax.data import pipeline
+from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.source import LABEL, Source, files_of
 from geoseg_jax.data.transforms import augmentation
 from geoseg_jax.study import operations

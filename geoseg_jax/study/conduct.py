@@ -33,8 +33,7 @@ from geoseg_jax.study import (
 from geoseg_jax.study.budget import Cost
 from geoseg_jax.study.plan import Cell, Plan
 from geoseg_jax.study.run import Job
-from geoseg_jax.training import loop as train
-from geoseg_jax.training import writers
+from geoseg_jax.training import loop, writers
 from geoseg_jax.training.loop import Result
 from geoseg_jax.training.programs import Programs
 
@@ -224,7 +223,7 @@ def _train(
 
     def train_one(config: ConfigDict, workdir: pathlib.Path) -> Result:
         keeping = str(workdir) in kept
-        return train.run(config, workdir, programs=programs, keep_checkpoints=keeping)
+        return loop.run(config, workdir, programs=programs, keep_checkpoints=keeping)
 
     return run.work(
         made,

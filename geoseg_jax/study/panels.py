@@ -7,7 +7,8 @@ import jax
 import numpy as np
 from PIL import Image
 
-from geoseg_jax.data import make_data, pipeline
+from geoseg_jax.data import pipeline
+from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.labels.subsets import Subset
 from geoseg_jax.study.plan import Cell
 from geoseg_jax.tasks import make_task

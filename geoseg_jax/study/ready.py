@@ -7,7 +7,7 @@ from ml_collections import ConfigDict
 
 from geoseg_jax.config import settings
 from geoseg_jax.config.settings import ConfigError
-from geoseg_jax.data import make_data
+from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.source import DataError
 from geoseg_jax.study import budget, records
 from geoseg_jax.study.plan import Cell, Plan

@@ -12,8 +12,7 @@ from geoseg_jax.core.near_miss import did_you_mean
 from geoseg_jax.study import records
 from geoseg_jax.study.plan import Cell, Plan, Pretraining
 from geoseg_jax.study.records import DONE, FAILED, Record
-from geoseg_jax.training import loop as train
-from geoseg_jax.training import writers
+from geoseg_jax.training import loop, writers
 from geoseg_jax.training.checkpoints import steps_in
 from geoseg_jax.training.interrupts import noted
 
@@ -78,7 +77,7 @@ def work(
     plan: Plan,
     jobs: Sequence[Job],
     say: Callable[[str], None],
-    run: Callable[..., Any] = train.run,
+    run: Callable[..., Any] = loop.run,
     keep_checkpoints: bool = False,
     after: Callable[[Job], None] = lambda job: None,
     size: Callable[[Job], float] = lambda job: 1.0,
@@ -89,7 +88,7 @@ def work(
       plan: of the study.
       jobs: of it, those to work on.
       say: takes lines of text.
-      run: (config, workdir) -> train.Result.
+      run: (config, workdir) -> loop.Result.
       keep_checkpoints: else a cell's are removed when it is done; pre-trainings keep theirs.
       after: what else is to be made of a finished job while its checkpoints are there.
       size: how much work a job is, in whatever unit: the time left is told from that.

@@ -38,8 +38,8 @@ def keep(workdir: pathlib.Path, totals: Mapping[str, Any], source: Source) -> No
     """Writes the file; nothing for a task that judges no pictures one by one.
 
     Args:
-      totals: of geoseg_jax.training.evaluation.evaluate: each/confusion [n, C, C] and each/id [n], the
-        number of the record in the source, below 0 for rows that only fill a batch up.
+      totals: of training.evaluation.evaluate: each/confusion [n, C, C] and each/id [n], the number
+        of the record in the source, below 0 for rows that only fill a batch up.
       source: what was judged.
 
     Raises:

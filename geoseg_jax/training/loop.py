@@ -20,7 +20,8 @@ from geoseg_jax import tasks as all_tasks
 from geoseg_jax.config import settings
 from geoseg_jax.core import manifest
 from geoseg_jax.core.tell import tell
-from geoseg_jax.data import make_data, pipeline
+from geoseg_jax.data import pipeline
+from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.labels.subsets import Subset
 from geoseg_jax.data.provenance import leakage
 from geoseg_jax.data.source import Source

@@ -5,7 +5,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from geoseg_jax.core.batch import check_record
-from geoseg_jax.data import make_data
+from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.pipeline import eval_batches, train_batches
 from geoseg_jax.data.source import BadRecord, DataError
 from geoseg_jax.data.transforms import augmentation

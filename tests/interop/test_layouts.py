@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from geoseg_jax import weights as __main__
+from geoseg_jax import weights
 from geoseg_jax.interop import WeightsError, layouts, read_weights
 from tests.interop import fabricate, resnets, test_vits
 from tests.interop.test_vits import mini  # noqa: F401
@@ -137,7 +137,7 @@ def test_two_encoders_are_not_chosen_between(tmp_path, capsys):
     with pytest.raises(WeightsError, match=r"no whole encoder under the prefix 'ema'; there is"):
         read_weights(path, prefix="ema")
     arguments = [str(path), "--out", str(tmp_path / "out"), "--prefix=state_dict_ema"]
-    assert __main__.main(arguments) == 0
+    assert weights.main(arguments) == 0
     assert "prefix state_dict_ema.; left out: state_dict.*" in capsys.readouterr().out
     resnets.assert_is_encoder(read_weights(tmp_path / "out").variables, TINY)
     with pytest.raises(WeightsError, match="converted already, so that the prefix 'a' has no eff"):
@@ -194,7 +194,7 @@ def test_statistics_of_an_untrained_network_are_told(tmp_path, capsys):
     fabricate.write_zip(tmp_path / "x.pth", tensors(arrays))
     told = "12 of 12 batch norms have the statistics of an untrained network"
     assert read_weights(tmp_path / "x.pth").untrained.startswith(told)
-    assert __main__.main([str(tmp_path / "x.pth"), "--out", str(tmp_path / "out")]) == 0
+    assert weights.main([str(tmp_path / "x.pth"), "--out", str(tmp_path / "out")]) == 0
     assert f"WARNING: {told}" in capsys.readouterr().out
     arrays["layer1.0.bn1.running_mean"][0] = 0.1
     fabricate.write_zip(tmp_path / "y.pth", tensors(arrays))

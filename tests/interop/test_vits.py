@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from geoseg_jax import models
-from geoseg_jax import weights as __main__
+from geoseg_jax import models, weights
 from geoseg_jax.interop import WeightsError, read_weights, vits, write_timm
 from geoseg_jax.models import encoders, vit
 from geoseg_jax.ops.sampling import resize_matrix
 from tests.interop import fabricate
-from tests.models import weights
+from tests.models import weights as random_weights
 from tests.models.test_recorded import digest
 
 WIDTH, DEPTH, HEADS = 32, 4, 2
@@ -111,7 +110,7 @@ def check_forward(name, found, images, seen, **kind):
 
 
 def timm_case():
-    images, half = weights.images((1, 48, 80, 3)), ((0.5,) * 3,) * 2
+    images, half = random_weights.images((1, 48, 80, 3)), ((0.5,) * 3,) * 2
     return images, {"mean": half[0], "std": half[1]}
 
 
@@ -131,7 +130,7 @@ def test_timms_forward_pass(tmp_path):
 def dinov2_case():
     """A picture of patches of 14, and the same with each patch enlarged to 16."""
     rows, columns = 3, 4
-    patches = weights.images((1, rows, columns, 14, 14, 3))
+    patches = random_weights.images((1, rows, columns, 14, 14, 3))
     larger = resize_matrix(14, 16).astype(np.float32)
     enlarged = np.einsum("ai,bj,nyxijc->nyxabc", larger, larger, patches)
 
@@ -293,7 +292,7 @@ def test_timms_names_there_and_back(tmp_path, mini, kind):
 
 
 def run(capsys, *arguments):
-    code = __main__.main([str(a) for a in arguments])
+    code = weights.main([str(a) for a in arguments])
     captured = capsys.readouterr()
     return code, captured.out + captured.err
 

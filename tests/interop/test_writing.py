@@ -11,7 +11,7 @@ import pytest
 import safetensors
 import safetensors.numpy
 
-from geoseg_jax import weights as __main__
+from geoseg_jax import weights
 from geoseg_jax.interop import WeightsError, read_weights, write_torchvision
 from geoseg_jax.models import encoders, resnet
 from geoseg_jax.training import sharding
@@ -92,7 +92,7 @@ def test_what_cannot_be_written(tmp_path):
 
 
 def run(capsys, *arguments):
-    code = __main__.main([str(a) for a in arguments])
+    code = weights.main([str(a) for a in arguments])
     captured = capsys.readouterr()
     return code, captured.out + captured.err
 
@@ -184,7 +184,7 @@ def test_command_refuses_in_one_line(tmp_path, capsys):
 
 def test_help_tells_what_is_read(capsys):
     with pytest.raises(SystemExit):
-        __main__.main(["--help"])
+        weights.main(["--help"])
     said = capsys.readouterr().out
     assert "python -m geoseg_jax.weights WORKDIR --to=torchvision" in said
     assert "MoCo v2 checkpoints" in said

@@ -4,7 +4,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from geoseg_jax.config import settings
-from geoseg_jax.data import make_data
+from geoseg_jax.data.factory import make_data
 from geoseg_jax.study import budget
 from geoseg_jax.tasks.base import Aux, Task
 from tests.study.tiny_study import plan, study

@@ -23,7 +23,7 @@ from geoseg_jax.study import (
     run,
     write,
 )
-from geoseg_jax.training import loop as train
+from geoseg_jax.training import loop
 from geoseg_jax.training.loop import Result
 from tests.study.tiny_study import ARMS, FACTORS, study
 
@@ -42,7 +42,7 @@ def fake(config, workdir, **options):
 def conducted(monkeypatch):
     """conduct.conduct on the tiny study, and the lines that it said."""
     monkeypatch.setattr(budget, "_counted", lambda config: 7e6)
-    monkeypatch.setattr(train, "run", fake)
+    monkeypatch.setattr(loop, "run", fake)
 
     def start(workdir, config=None, **options):
         lines = []
@@ -184,7 +184,7 @@ def test_failures_make_another_exit_code_and_are_in_the_report(conducted, tmp_pa
         return fake(config, workdir)
 
     with monkeypatch.context() as patch:
-        patch.setattr(train, "run", failing)
+        patch.setattr(loop, "run", failing)
         code, text = conducted(tmp_path)
     assert code == conduct.FAILED
     assert "12 of 24 cells are missing or have failed" in text

@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 
 from geoseg_jax.config import settings
-from geoseg_jax.data import make_data, pipeline
+from geoseg_jax.data import pipeline
+from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.transforms import augmentation
 from geoseg_jax.study import starts
 from geoseg_jax.study.plan import make_plan
 from geoseg_jax.tasks import make_task
-from geoseg_jax.training import loop as train
+from geoseg_jax.training import loop
 from tests.study.layouts import LAYOUTS
 from tests.test_configs import FOLDER, get_config, with_small_encoders
 
@@ -149,6 +150,6 @@ def test_every_arm_can_start(case, data, tmp_path):
 def test_every_arm_trains_for_two_steps_and_so_does_a_cell_from_it(case, data, tmp_path):
     pretrainings, cells = _jobs(case, data, tmp_path)
     for job in itertools.chain(pretrainings, cells):
-        result = train.run(job.config, job.workdir, devices=jax.devices()[:1])
+        result = loop.run(job.config, job.workdir, devices=jax.devices()[:1])
         assert result.step == 2, job.id
         assert result.evaluation, job.id

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from geoseg_jax.config import settings
-from geoseg_jax.data import make_data
+from geoseg_jax.data.factory import make_data
 from geoseg_jax.interop import Weights, write_weights
 from geoseg_jax.models.encoders import make_encoder
 from geoseg_jax.study import inside, panels

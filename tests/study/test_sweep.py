@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from geoseg_jax.config.settings import ConfigError
 from geoseg_jax.study import audit, budget, conduct, starts, sweep
 from geoseg_jax.study.plan import make_plan
-from geoseg_jax.training import loop as train
+from geoseg_jax.training import loop
 from geoseg_jax.training.loop import Result
 from tests.study.tiny_study import FACTORS, study
 
@@ -41,7 +41,7 @@ def fake(config, workdir, **_):
 @pytest.fixture
 def conducted(monkeypatch):
     monkeypatch.setattr(budget, "_counted", lambda config: 7e6)
-    monkeypatch.setattr(train, "run", fake)
+    monkeypatch.setattr(loop, "run", fake)
 
     def start(workdir, given, **options):
         lines = []
@@ -133,7 +133,7 @@ def test_a_rate_that_fails_is_out(conducted, tmp_path, monkeypatch):
             raise ValueError("diverged")
         return fake(config, workdir)
 
-    monkeypatch.setattr(train, "run", failing)
+    monkeypatch.setattr(loop, "run", failing)
     failing.rate = 1e-3
     given = study(arms=({"name": "random"},), factors=FEW, sweep=SPEC | {"pretraining": ()})
     assert conducted(tmp_path, given)[0] == 0

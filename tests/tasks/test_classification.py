@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from geoseg_jax.data.synthetic import ObjectSource
+from geoseg_jax.data.synthetic.source import ObjectSource
 from geoseg_jax.ops.ranking import rank
 from geoseg_jax.presets import classification as presets
 from geoseg_jax.tasks import category_pictures, classification

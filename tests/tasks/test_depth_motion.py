@@ -10,7 +10,7 @@ import optax
 import pytest
 from ml_collections import ConfigDict
 
-from geoseg_jax.data.synthetic import SyntheticSource
+from geoseg_jax.data.synthetic.source import SyntheticSource
 from geoseg_jax.models.pose import PoseNet
 from geoseg_jax.ops import camera, disparity, reprojection
 from geoseg_jax.tasks import motion_scores, selfsup_depth

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from geoseg_jax.data.synthetic import SyntheticSource
+from geoseg_jax.data.synthetic.source import SyntheticSource
 from geoseg_jax.ops.sampling import reduce_mean, resize_bilinear
 from geoseg_jax.tasks.flow_photometric import photometric_loss
 from tests.test_configs import get_config

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from geoseg_jax.data.synthetic import SyntheticSource
+from geoseg_jax.data.synthetic.source import SyntheticSource
 from geoseg_jax.data.synthetic.views import WithPoses
 from geoseg_jax.data.transforms import flip
 from geoseg_jax.ops import camera, photometric

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from geoseg_jax.data.synthetic import SyntheticSource
+from geoseg_jax.data.synthetic.source import SyntheticSource
 from geoseg_jax.tasks import view_scores
 
 

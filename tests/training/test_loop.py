@@ -18,7 +18,7 @@ import pytest
 from geoseg_jax.config.settings import ConfigError
 from geoseg_jax.data.provenance import leakage
 from geoseg_jax.data.source import BadRecord, DataError
-from geoseg_jax.training import loop as train
+from geoseg_jax.training import loop
 from geoseg_jax.training.checkpoints import steps_in
 from geoseg_jax.training.evaluation import better
 from geoseg_jax.training.monitor import TrainingError
@@ -29,7 +29,7 @@ ONE = slice(0, 1)
 
 
 def run(workdir, *, devices=ONE, task=None, data=None, keep_checkpoints=True, **changes):
-    return train.run(
+    return loop.run(
         tiny.make_config(**changes),
         workdir,
         task or tiny.make_task(),
@@ -102,7 +102,7 @@ def test_one_device_and_eight_agree(straight, tmp_path):
 
 
 def test_one_device_and_eight_have_the_same_statistics_and_parameters(tmp_path, monkeypatch):
-    monkeypatch.setattr(train._Loop, "_finish", lambda loop: loop.state)
+    monkeypatch.setattr(loop._Loop, "_finish", lambda loop: loop.state)
     one = run(tmp_path / "one")
     eight = run(tmp_path / "eight", devices=slice(0, 8))
     assert len(eight.params["head"]["kernel"].sharding.device_set) == 8
@@ -119,7 +119,7 @@ def test_one_device_and_eight_have_the_same_statistics_and_parameters(tmp_path, 
 
 def stop_after(monkeypatch, step):
     """Sends this process a SIGTERM when the loop has started `step`."""
-    advance = train._Loop._advance
+    advance = loop._Loop._advance
 
     def advance_and_stop(loop):
         advance(loop)
@@ -128,14 +128,14 @@ def stop_after(monkeypatch, step):
             time.sleep(0.01)
             loop._listen()
 
-    monkeypatch.setattr(train._Loop, "_advance", advance_and_stop)
+    monkeypatch.setattr(loop._Loop, "_advance", advance_and_stop)
 
 
 def test_sigterm_saves_and_the_next_start_goes_on_exactly(straight, tmp_path, monkeypatch, capsys):
     with monkeypatch.context() as patch:
         stop_after(patch, 3)
         result = run(tmp_path)
-    assert result == train.Result(3, {}, signal.SIGTERM)
+    assert result == loop.Result(3, {}, signal.SIGTERM)
     assert "SIGTERM: stopped at step 3 of 10 and saved; the same command" in capsys.readouterr().out
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     assert not (tmp_path / "eval.json").exists()
@@ -170,7 +170,7 @@ def test_a_signal_before_the_first_step_ends_at_once(tmp_path, monkeypatch, caps
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(5)
 
-    monkeypatch.setattr(train.steps, "compile_train_step", compile_slowly)
+    monkeypatch.setattr(loop.steps, "compile_train_step", compile_slowly)
     with pytest.raises(SystemExit) as stopped:
         run(tmp_path)
     assert stopped.value.code == 130
@@ -181,7 +181,7 @@ def test_a_signal_before_the_first_step_ends_at_once(tmp_path, monkeypatch, caps
 def test_an_evaluation_that_was_cut_short_is_done_after_the_restart(
     straight, tmp_path, monkeypatch
 ):
-    evaluate = train.evaluate
+    evaluate = loop.evaluate
 
     def interrupted(*args):
         os.kill(os.getpid(), signal.SIGTERM)
@@ -189,7 +189,7 @@ def test_an_evaluation_that_was_cut_short_is_done_after_the_restart(
         return evaluate(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(train, "evaluate", interrupted)
+        patch.setattr(loop, "evaluate", interrupted)
         assert run(tmp_path).step == 5
     assert run(tmp_path).step == 10
     assert numbers(tmp_path) == numbers(straight)
@@ -238,7 +238,7 @@ def test_frozen_parts_stay_bit_by_bit(tmp_path):
 
 
 def test_a_change_of_frozen_parts_is_noticed(tmp_path, monkeypatch):
-    monkeypatch.setattr(train.steps, "_keep", lambda frozen, old, new: new)
+    monkeypatch.setattr(loop.steps, "_keep", lambda frozen, old, new: new)
     with pytest.raises(TrainingError, match="frozen parameters or statistics have changed"):
         run(tmp_path, train__steps=2, optimizer__rules=(("encoder/.*", 0.0),))
 

@@ -12,8 +12,7 @@ import pytest
 from geoseg_jax.config.settings import flatten
 from geoseg_jax.data.labels.table import LabelTable
 from geoseg_jax.tasks import TASKS, make_task
-from geoseg_jax.training import loop as train
-from geoseg_jax.training import programs, sharding, steps
+from geoseg_jax.training import loop, programs, sharding, steps
 from geoseg_jax.training.programs import INDEPENDENT, Programs
 from tests import tiny
 from tests.test_configs import KEY, abstract_batch, data_for, get_config, with_small_encoders
@@ -151,7 +150,7 @@ def test_what_a_task_holds_of_its_data_is_in_the_key():
 def run(workdir, shared, holds=(), poison=None, **changes):
     """A run of the tiny task; the numbers that it ends with."""
     task = tiny.make_task(poison)._replace(holds=holds)
-    train.run(
+    loop.run(
         tiny.make_config(**changes),
         workdir,
         task,

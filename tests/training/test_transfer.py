@@ -10,8 +10,7 @@ from ml_collections import ConfigDict
 
 from geoseg_jax import interop, models
 from geoseg_jax.config.settings import ConfigError
-from geoseg_jax.training import loop as train
-from geoseg_jax.training import transfer
+from geoseg_jax.training import loop, transfer
 from geoseg_jax.training.ancestors import Ancestor
 from geoseg_jax.training.checkpoints import CheckpointError, read_variables, steps_in
 from geoseg_jax.training.optimizers import make_optimizer
@@ -38,7 +37,7 @@ def run(workdir, task=None, **changes):
             "learning_rate_scale": parts.get("scale", {}),
         }
     devices = jax.devices()[:1]
-    return train.run(config, workdir, task or tiny.make_task(), tiny.make_data(), devices)
+    return loop.run(config, workdir, task or tiny.make_task(), tiny.make_data(), devices)
 
 
 def read(path):

@@ -1,0 +1,1 @@
+"""KITTI: raw drives, odometry, flow and semantics."""

@@ -1,0 +1,1 @@
+"""Label pictures: classes, reading, checks, few labels; sets of folders."""

@@ -1,6 +1,8 @@
 """Few labels: which records of a set are used, as a published list that anyone can make again.
 
-`python -m geoseg_jax.data.labels.subsets NAMES.txt --labels=16 --subset=0 --seed=0` prints the list.
+    python -m geoseg_jax.data.labels.subsets NAMES.txt --labels=16 --subset=0 --seed=0
+
+prints the list.
 """
 
 import argparse

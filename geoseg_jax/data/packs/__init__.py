@@ -1,0 +1,1 @@
+"""Data packed into files that read fast."""

@@ -1,0 +1,1 @@
+"""What a run has read, and what of that must not be judged on."""

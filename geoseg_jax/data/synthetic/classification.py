@@ -3,7 +3,8 @@
 from ml_collections import ConfigDict
 
 from geoseg_jax.data.source import Source
-from geoseg_jax.data.synthetic import EVAL_SEED, ObjectSource, cached_source
+from geoseg_jax.data.synthetic.cache import cached_source
+from geoseg_jax.data.synthetic.source import EVAL_SEED, ObjectSource
 
 
 def make(data: ConfigDict) -> tuple[Source, Source]:

@@ -4,8 +4,10 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from geoseg_jax.data.labels.table import label_table
+from geoseg_jax.data.labels.tables.synthetic import CLASSES
 from geoseg_jax.data.source import DataError, Record, Source
-from geoseg_jax.data.synthetic import CLASSES, EVAL_SEED, SyntheticSource, cached_source
+from geoseg_jax.data.synthetic.cache import cached_source
+from geoseg_jax.data.synthetic.source import EVAL_SEED, SyntheticSource
 
 _KEYS = ("image", "label", "label_size")
 

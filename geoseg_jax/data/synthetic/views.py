@@ -7,7 +7,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from geoseg_jax.data.source import Record, Source
-from geoseg_jax.data.synthetic import EVAL_SEED, SyntheticSource, cached_source
+from geoseg_jax.data.synthetic.cache import cached_source
+from geoseg_jax.data.synthetic.source import EVAL_SEED, SyntheticSource
 
 
 def make(data: ConfigDict) -> tuple[Source, Source]:

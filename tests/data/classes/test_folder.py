@@ -5,8 +5,9 @@ import pytest
 from ml_collections import ConfigDict
 
 from geoseg_jax.core.batch import check_record
-from geoseg_jax.data import crops, make_data
+from geoseg_jax.data import crops
 from geoseg_jax.data.classes import folder as class_folder
+from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.pipeline import eval_batches, train_batches
 from geoseg_jax.data.provenance.leakage import between
 from geoseg_jax.data.provenance.reads import reads_of

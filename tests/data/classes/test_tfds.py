@@ -9,7 +9,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from geoseg_jax.core.batch import check_record
-from geoseg_jax.data import make_data
+from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.source import DataError
 from tests.data import fabricate_classes
 
@@ -63,7 +63,7 @@ def test_no_tensorflow_is_needed(root):
     code = (
         "import sys\n"
         "from tests.data.test_tfds_classification import config\n"
-        "from geoseg_jax.data import make_data\n"
+        "from geoseg_jax.data.factory import make_data\n"
         f"print(make_data(config({str(root)!r})).train[0]['image'].shape)\n"
         "print([name for name in sys.modules if name.startswith('tensorflow.')])"
     )

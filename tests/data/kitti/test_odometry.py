@@ -9,7 +9,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from geoseg_jax.core.batch import check_record
-from geoseg_jax.data import make_data
+from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.kitti.odometry import DRIVES, OdometryPoses, OdometryTree, read_poses
 from geoseg_jax.data.kitti.splits import eigen_test_drives
 from geoseg_jax.data.kitti.tree import Frame

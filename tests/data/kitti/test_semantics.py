@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from geoseg_jax.data import make_data
+from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.kitti import drives_2015 as kitti_2015_drives
 from geoseg_jax.data.kitti.semantics import _of_other_drives, fold
 from geoseg_jax.data.labels.segmentation import Item

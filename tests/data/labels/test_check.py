@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from geoseg_jax.data import make_data, pictures
+from geoseg_jax.data import pictures
+from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.labels import check as label_check
 from geoseg_jax.data.labels.check import check_labels
 from geoseg_jax.data.labels.segmentation import Item, LabelledPictures

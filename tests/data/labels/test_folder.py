@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from geoseg_jax.data import make_data
+from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.labels.table import IGNORE
 from geoseg_jax.data.source import BadRecord, DataError
 from tests.data import fabricate_labels as fabricate

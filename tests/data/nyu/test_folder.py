@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from geoseg_jax.data import make_data
+from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.labels.table import IGNORE, label_table
 from geoseg_jax.data.nyu import depth as nyu_depth
 from geoseg_jax.data.nyu import split as nyu_split

@@ -20,7 +20,7 @@ from geoseg_jax.data.provenance.reads import (
     reads_of,
 )
 from geoseg_jax.data.source import DataError
-from geoseg_jax.data.synthetic import SyntheticSource
+from geoseg_jax.data.synthetic.source import SyntheticSource
 from tests.data.fabricate import NumberedSource, drive_name, write_drive
 
 

@@ -5,13 +5,13 @@ import pytest
 from ml_collections import ConfigDict
 
 from geoseg_jax.core.batch import check_record
-from geoseg_jax.data import make_data
+from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.labels.subsets import Subset
 from geoseg_jax.data.provenance.leakage import METRICS, between
 from geoseg_jax.data.provenance.reads import reads_of
 from geoseg_jax.data.source import DataError
-from geoseg_jax.data.synthetic import SyntheticSource
 from geoseg_jax.data.synthetic.segmentation import SyntheticLabels
+from geoseg_jax.data.synthetic.source import SyntheticSource
 
 SIZE = {"height": 16, "width": 32}
 

@@ -8,7 +8,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from geoseg_jax.core.batch import check_record
-from geoseg_jax.data import make_data
+from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.source import BadRecord, DataError
 from geoseg_jax.data.video import source as video
 from tests.data.fabricate_video import HEIGHT, WIDTH, frame, write_folder

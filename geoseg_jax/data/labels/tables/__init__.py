@@ -1,0 +1,1 @@
+"""Tables of classes, one module a data set."""

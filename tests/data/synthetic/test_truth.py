@@ -4,12 +4,13 @@ import cv2
 import numpy as np
 import pytest
 
-from geoseg_jax.data.synthetic import SyntheticSource, shapes
+from geoseg_jax.data.synthetic import shapes
 from geoseg_jax.data.synthetic.contact import contact_shade
 from geoseg_jax.data.synthetic.raycast import View, pose
 from geoseg_jax.data.synthetic.render import render
 from geoseg_jax.data.synthetic.scene import Light, Material, SceneBuilder, Sky
 from geoseg_jax.data.synthetic.shade import Samples, surface_color
+from geoseg_jax.data.synthetic.source import SyntheticSource
 from geoseg_jax.data.synthetic.truth import flow_to, trace
 
 HEIGHT, WIDTH = 48, 96

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from geoseg_jax.data.source import DataError
-from geoseg_jax.data.synthetic import ObjectSource, SyntheticSource, cached_source
+from geoseg_jax.data.synthetic.cache import cached_source
+from geoseg_jax.data.synthetic.source import ObjectSource, SyntheticSource
 
 MAKE = """
 import sys

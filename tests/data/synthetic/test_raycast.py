@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from geoseg_jax.data.synthetic import SyntheticSource, shapes
+from geoseg_jax.data.synthetic import shapes
 from geoseg_jax.data.synthetic.raycast import View, blocked, pose, trace_grid
 from geoseg_jax.data.synthetic.scene import (
     Light,
@@ -15,6 +15,7 @@ from geoseg_jax.data.synthetic.scene import (
     rotation_y,
     rotation_z,
 )
+from geoseg_jax.data.synthetic.source import SyntheticSource
 from geoseg_jax.data.synthetic.truth import trace
 
 INTRINSICS = np.array([[40.0, 0, 23.5], [0, 40.0, 15.5], [0, 0, 1]])

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from geoseg_jax.core.batch import check_record
-from geoseg_jax.data.labels.tables.synthetic import class_index
+from geoseg_jax.data.labels.tables.synthetic import CLASSES, OBJECT_CATEGORIES, class_index
 from geoseg_jax.data.source import DataError, Source
-from geoseg_jax.data.synthetic import CLASSES, OBJECT_CATEGORIES, ObjectSource, SyntheticSource
 from geoseg_jax.data.synthetic.materials import PATTERNS
 from geoseg_jax.data.synthetic.objects import make_object
 from geoseg_jax.data.synthetic.scene import PATTERN_NAMES
+from geoseg_jax.data.synthetic.source import ObjectSource, SyntheticSource
 from geoseg_jax.data.synthetic.truth import label_map, trace
 
 DIGEST = """
