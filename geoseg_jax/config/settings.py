@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from geoseg_jax.config.rules import RULES
+from geoseg_jax.config.table import RULES
 from geoseg_jax.core.near_miss import did_you_mean
 
 

@@ -62,7 +62,7 @@ def test_records_are_the_files_that_were_put_in(root):
 def test_no_tensorflow_is_needed(root):
     code = (
         "import sys\n"
-        "from tests.data.test_tfds_classification import config\n"
+        "from tests.data.classes.test_tfds import config\n"
         "from geoseg_jax.data.factory import make_data\n"
         f"print(make_data(config({str(root)!r})).train[0]['image'].shape)\n"
         "print([name for name in sys.modules if name.startswith('tensorflow.')])"

@@ -5,7 +5,7 @@ import pytest
 from geoseg_jax.data.provenance import leakage
 from geoseg_jax.data.provenance.leakage import Shared, between, compare
 from geoseg_jax.data.provenance.reads import Reads, Recorder, RunReads
-from tests.data.test_reads import Data, Files, write
+from tests.data.provenance.test_reads import Data, Files, write
 
 NUMBERS = {
     "leakage_shared_files": 1.0,
