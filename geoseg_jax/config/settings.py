@@ -1,4 +1,4 @@
-"""Whether a configuration can be used (its keys: rules.py), and what may change on resume.
+"""Whether a configuration can be used (its keys: table.py), and what may change on resume.
 
 A config file is plain data, so a typo in it or on the command line would otherwise show hours
 later, or never. `check` refuses it before anything is started, with the key's full name.
