@@ -23,7 +23,6 @@ import contextlib
 import functools
 import json
 import multiprocessing
-import os
 import pathlib
 import shutil
 import sys
@@ -35,6 +34,7 @@ from ml_collections import ConfigDict
 from geoseg_jax.config import changes, settings
 from geoseg_jax.config import files as config_files
 from geoseg_jax.config.settings import ConfigError
+from geoseg_jax.core import atomic
 from geoseg_jax.data import factory
 from geoseg_jax.data.made_once import made_once
 from geoseg_jax.data.packs import merge as pack_merge
@@ -139,9 +139,7 @@ def write_plan(parts: pathlib.Path, plan: dict[str, Any]) -> None:
             )
         return
     parts.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{PLAN}.{os.getpid()}")
-    partial.write_text(json.dumps(plan, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    atomic.write_text(path, json.dumps(plan, indent=2, sort_keys=True) + "\n")
 
 
 def parts_of(plan: dict[str, Any]) -> list[tuple[str, int]]:

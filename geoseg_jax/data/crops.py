@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from geoseg_jax.core.batch import field_of
 from geoseg_jax.data import pictures
 from geoseg_jax.data.source import DataError, Record
 
@@ -15,8 +16,6 @@ RATIO = (3 / 4, 4 / 3)
 # Short side of the picture that the middle is cut out of, as a share: 224 of 256.
 CENTRAL_SHARE = 0.875
 _TRIES = 10
-# What a random window leaves as it is; whatever has more geometry (depth, flow) can't be cut so.
-_PLAIN = ("image", "category", "id", "replaced", "video")
 
 Change = Callable[[np.ndarray], np.ndarray]
 
@@ -102,9 +101,10 @@ def random_resized_crop(
       change: what is done to each view on its own, as a flip.
 
     Raises:
-      DataError: for a record with more geometry than a picture has.
+      DataError: for a record with more geometry than a picture has. ValueError: for what is no
+        batch field.
     """
-    more = [key for key in record if key not in _PLAIN]
+    more = [key for key in record if key != "image" and field_of(key).geometry != "plain"]
     if more:
         raise DataError(
             f"config.data.crop_area is for pictures alone or with a category; these records hold "

@@ -18,6 +18,7 @@ import grain
 import numpy as np
 from absl import flags
 
+from geoseg_jax.core.batch import check_record
 from geoseg_jax.data.source import BadRecord, DataError, Record, Source
 
 Batch = dict[str, np.ndarray]
@@ -102,6 +103,7 @@ class Reader:
                 continue
             record["id"] = np.array(candidate, np.int32)
             record["replaced"] = np.array(attempt > 0, np.int32)
+            check_record(record, self._source.describe(candidate))
             return record
         if self._tries == 1:
             raise failure
@@ -126,6 +128,8 @@ class _EvalBlocks:
         ids = list(range(first, min(first + self._local_size, len(self._source))))
         # A process whose block lies past the end still needs arrays of the right shape.
         records = [self._source[i] for i in ids or [0]]
+        for i, record in zip(ids or [0], records, strict=True):
+            check_record(record, self._source.describe(i))
         padding = self._local_size - len(records)
         records += [records[-1]] * padding
         batch = {key: np.stack([record[key] for record in records]) for key in records[0]}

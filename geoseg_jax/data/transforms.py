@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from geoseg_jax.core.batch import field_of
 from geoseg_jax.data import pictures
 from geoseg_jax.data.crops import random_resized_crop
 from geoseg_jax.data.flow import maps as flow_maps
@@ -17,11 +18,9 @@ _UPEND = np.diag([1.0, -1.0, 1.0, 1.0]).astype(np.float32)
 # What surrounds a picture that is smaller than its crop: the mean colour of ImageNet, which an
 # encoder's normalisation turns into 0, as the padding of its convolutions is.
 PADDING = (124, 116, 104)
-# What may be scaled and cropped, or is not of the picture's geometry at all.
-_SCALABLE = (
-    *("image", "sources", "label", "label_size", "depth", "depth_size", *flow_maps.KEYS),
-    *("intrinsics", "stereo_pose", "source_poses", "category", "video", "id", "replaced"),
-)
+# The maps that can be scaled and cropped; of the constant answers, which are of evaluation, nobody
+# has said how.
+_MAPS = ("label", "depth", *flow_maps.KEYS)
 
 
 class Augmentation(NamedTuple):
@@ -104,10 +103,11 @@ def scale_and_crop(
     length stays and the principal point moves. Of several views, whose motion stays, that would be
     another world: there the focal length grows and depth stays.
 
-    Raises DataError for a record with more geometry than that (constant answers, which are of
-    evaluation), and for a map that is not of its image's size.
+    Raises DataError for another map (constant answers, which are of evaluation), and for a map that
+    is not of its image's size; ValueError for what is no batch field.
     """
-    more = [k for k in record if k not in _SCALABLE]
+    geometry = {key: field_of(key).geometry for key in record}
+    more = [k for k, g in geometry.items() if g in ("grid", "vectors") and k not in _MAPS]
     if more:
         raise DataError(
             f"config.data.scale and crop are for what is trained on; these records hold "
@@ -123,10 +123,9 @@ def scale_and_crop(
         for room in (scaled[0] - window[0], scaled[1] - window[1])
     )
     changed = record | _cut_views(record, scaled, offset, window)
+    changed |= {k: np.array(window, np.int32) for k, g in geometry.items() if g == "size"}
     if "label" in record:
         changed["label"] = _cut_label(record["label"], size, scaled, offset, window)
-        if "label_size" in record:
-            changed["label_size"] = np.array(window, np.int32)
     # Without another view the camera stays the same, and the world comes nearer.
     alone = not record.get("sources", np.empty(0)).shape[0]
     if "depth" in record:
@@ -264,31 +263,44 @@ def flip(record: Record, *, vertical: bool = False) -> Record:
     Pixel x becomes W - 1 - x, so c_x becomes W - 1 - c_x; with F = diag(-1, 1, 1, 1) a pose T
     becomes F T F, which turns the stereo direction round; flow changes the sign of u. With
     `vertical` the same goes for y, H, c_y and v. Applying it twice gives the record back.
+
+    What becomes of a field follows from its geometry in core/batch.py. Raises ValueError for what
+    is no batch field.
     """
-    axis, mirror = (0, _UPEND) if vertical else (1, _MIRROR)
-    sign = (1, -1) if vertical else (-1, 1)
-    side = record["image"].shape[axis]
+    axis = 0 if vertical else 1
+    return {key: _mirrored(key, record, axis) for key in record}
 
-    def turn(values: np.ndarray) -> np.ndarray:
-        return np.flip(values, axis)
 
-    change = {
-        "image": turn,
-        "sources": lambda images: np.flip(images, axis + 1),
-        "intrinsics": lambda matrix: _flip_intrinsics(matrix, side, 1 - axis),
-        "stereo_pose": lambda pose: mirror @ pose @ mirror,
-        "source_poses": lambda poses: mirror @ poses @ mirror,
-        "depth": lambda depth: _flip_depth(depth, record.get("depth_size", depth.shape), axis),
-        "constant_depth": turn,
-        "flow": lambda flow: turn(flow) * np.array(sign, flow.dtype),
-        "flow_valid": turn,
-        "flow_visible": turn,
-        "label": turn,
-    }
-    return {
-        key: np.ascontiguousarray(change[key](value)) if key in change else value
-        for key, value in record.items()
-    }
+def _mirrored(key: str, record: Record, axis: int) -> np.ndarray:
+    """A field of a record mirrored along the rows (axis 0) or the columns (axis 1)."""
+    value, field = record[key], field_of(key)
+    match field.geometry:
+        case "picture" | "grid" | "vectors":
+            turned = _turn(value, field.rows, axis, record.get(field.size))
+            if field.geometry == "vectors":
+                turned = turned * np.array((-1, 1) if axis else (1, -1), turned.dtype)
+        case "camera":
+            turned = _flip_intrinsics(value, record["image"].shape[axis], 1 - axis)
+        case "pose":
+            mirror = _MIRROR if axis else _UPEND
+            turned = mirror @ value @ mirror
+        case _:
+            return value
+    return np.ascontiguousarray(turned)
+
+
+def _turn(values: np.ndarray, rows: int, axis: int, size: np.ndarray | None) -> np.ndarray:
+    """Mirrors pixels within their true size; the padding stays at the bottom and right.
+
+    rows: the axis that counts rows. axis: 0 to mirror these, 1 for the columns. size: height and
+    width without padding, None for all.
+    """
+    if size is None:
+        return np.flip(values, rows + axis)
+    inside = (slice(None),) * rows + tuple(map(slice, size))
+    turned = values.copy()
+    turned[inside] = np.flip(values[inside], rows + axis)
+    return turned
 
 
 def _flip_intrinsics(matrix: np.ndarray, side: int, row: int) -> np.ndarray:
@@ -297,11 +309,3 @@ def _flip_intrinsics(matrix: np.ndarray, side: int, row: int) -> np.ndarray:
     matrix[row, 2] = side - 1 - matrix[row, 2]
     matrix[0, 1] = -matrix[0, 1]  # skew
     return matrix
-
-
-def _flip_depth(depth: np.ndarray, size: np.ndarray, axis: int) -> np.ndarray:
-    """Mirrors the map within its true size; the padding stays at the bottom and right."""
-    height, width = size
-    flipped = depth.copy()
-    flipped[:height, :width] = np.flip(depth[:height, :width], axis)
-    return flipped

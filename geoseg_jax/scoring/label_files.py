@@ -5,12 +5,12 @@ is as large as the picture; KITTI wants the picture's own name, 000000_10.png. N
 both, and for every other data set, with NAME as the sources of geoseg_jax.data publish it.
 """
 
-import os
 import pathlib
 
 import cv2
 import numpy as np
 
+from geoseg_jax.core import atomic
 from geoseg_jax.data.labels.table import LabelTable, colour, to_file_ids
 
 LABELS, COLOURS = "labels", "colour"  # the folders of what is written
@@ -54,6 +54,5 @@ def write_png(path: pathlib.Path, array: np.ndarray) -> None:
     if not done:
         raise OSError(f"{path}: {array.dtype}{list(array.shape)} can't be encoded as a PNG")
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(data.tobytes())
-    os.replace(partial, path)
+    with atomic.replacing(path) as partial:
+        partial.write_bytes(data.tobytes())

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from geoseg_jax.core.batch import check_record
+from geoseg_jax.core.batch import FIELDS, check_record
 from geoseg_jax.data import transforms
 from geoseg_jax.data.source import DataError
 from geoseg_jax.data.transforms import Augmentation, augmentation, flip, random_flip, scale_and_crop
@@ -29,6 +29,8 @@ def record(seed=0):
         "depth": depth,
         "depth_size": np.array((5, 7), np.int32),
         "constant_depth": g.uniform(1, 9, (H, W)).astype(np.float32),
+        "constant_shape": g.uniform(1, 9, (H, W)).astype(np.float32),
+        "constant_flow": g.normal(size=(H, W, 2)).astype(np.float32),
         "flow": g.normal(size=(H, W, 2)).astype(np.float32),
         "flow_valid": g.random((H, W)) < 0.5,
         "flow_visible": g.random((H, W)) < 0.5,
@@ -85,6 +87,45 @@ def test_upside_down_everything_is_at_the_mirrored_row():
     np.testing.assert_array_equal(after["sources"], before["sources"][:, ::-1])
     np.testing.assert_array_equal(after["depth"][:5], before["depth"][4::-1])
     np.testing.assert_array_equal(after["flow"], before["flow"][::-1] * np.float32([1, -1]))
+
+
+def test_every_map_is_mirrored_and_vectors_turn():
+    """By hand, one row and one column; and nothing that the contract has is passed over."""
+    numbers, vectors = np.float32([[1, 2, 3]]), np.float32([[[1, 5], [2, 6], [3, 7]]])
+    before = {"image": np.zeros((1, 3, 3), np.uint8)}
+    for key, field in FIELDS.items():
+        if field.geometry == "grid":
+            before[key] = numbers.astype(field.dtype)
+        if field.geometry == "vectors":
+            before[key] = vectors
+    across, upended = flip(before), flip(before, vertical=True)
+    for key in before.keys() - {"image"}:
+        if FIELDS[key].geometry == "grid":
+            np.testing.assert_array_equal(across[key], before[key][:, ::-1], err_msg=key)
+            np.testing.assert_array_equal(upended[key], before[key], err_msg=key)
+        else:
+            assert across[key].tolist() == [[[-3, 7], [-2, 6], [-1, 5]]], key
+            assert upended[key].tolist() == [[[1, -5], [2, -6], [3, -7]]], key
+    assert {"constant_depth", "constant_shape", "constant_flow"} < before.keys()
+
+
+def test_padded_maps_are_mirrored_within_their_size():
+    flow = np.float32([[[1, 5], [2, 6], [0, 0]]])
+    size = np.array((1, 2), np.int32)
+    before = {"image": np.zeros((1, 3, 3), np.uint8), "flow": flow, "flow_size": size}
+    assert flip(before)["flow"].tolist() == [[[-2, 6], [-1, 5], [0, 0]]]
+    label = np.uint8([[1, 2, 255]])
+    before = {"image": before["image"], "label": label, "label_size": size}
+    assert flip(before)["label"].tolist() == [[2, 1, 255]]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [flip, lambda r: scale_and_crop(r, np.random.default_rng(0), crop=(2, 2))],
+)
+def test_what_nobody_described_is_refused(change):
+    with pytest.raises(ValueError, match="'normals' is not a batch field"):
+        change(labelled() | {"normals": np.zeros((12, 20, 3), np.float32)})
 
 
 def test_each_flip_has_its_own_draw():
@@ -347,7 +388,7 @@ def test_views_of_one_world_keep_their_depth_and_a_point_its_place_in_both():
 
 
 def test_scale_and_crop_refuse_what_they_can_not_do():
-    with pytest.raises(DataError, match=r"these records hold constant_depth as well: .*scale=\(\)"):
+    with pytest.raises(DataError, match=r"these records hold constant_depth, .*scale=\(\)"):
         scale_and_crop(record(), np.random.default_rng(0), crop=(2, 2))
     before = labelled() | {"label": np.zeros((3, 3), np.uint8)}
     with pytest.raises(DataError, match=r"size \[12, 20\], got \[3, 3\]"):

@@ -7,7 +7,6 @@ yet. A part holds each different picture of its records once, as JPEG, and each 
 import hashlib
 import io
 import json
-import os
 import pathlib
 import zipfile
 from typing import Any, NamedTuple
@@ -15,6 +14,8 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
+from geoseg_jax.core import atomic
+from geoseg_jax.core.batch import check_record
 from geoseg_jax.data.provenance.reads import quick_hash
 from geoseg_jax.data.source import BadRecord, DataError, Source, drive_of, files_of
 
@@ -64,7 +65,8 @@ def part_path(folder: pathlib.Path, split: str, number: int) -> pathlib.Path:
 def make_part(source: Source, number: int, quality: int, size: int = RECORDS) -> Part:
     """The number-th `size` records of a source, its pictures encoded at that quality.
 
-    A record that can't be read is told as such; the caller decides what becomes of it.
+    A record that can't be read is told as such; the caller decides what becomes of it. Raises
+    ValueError for one that is no part of a batch, see `check_record`.
     """
     encoder = _Encoder(quality)
     records, arrays = [], {}
@@ -74,6 +76,7 @@ def make_part(source: Source, number: int, quality: int, size: int = RECORDS) ->
         except BadRecord as error:
             records.append({"index": index, "unreadable": str(error)})
             continue
+        check_record(record, source.describe(index))
         views = [encoder(record["image"]), *map(encoder, record.get("sources", ()))]
         fields = {}
         for key in sorted(record.keys() - {"image", "sources", *_NOT_KEPT}):
@@ -90,15 +93,8 @@ def write_part(path: pathlib.Path, part: Part) -> None:
     content = {f"picture_{k}": np.frombuffer(v, np.uint8) for k, v in part.pictures.items()}
     content |= {f"array_{key}": value for key, value in part.arrays.items()}
     content["records"] = np.frombuffer(json.dumps(part.records).encode(), np.uint8)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with partial.open("wb") as file:
-            np.savez(file, **content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with atomic.replacing(path) as partial, partial.open("wb") as file:
+        np.savez(file, **content)
 
 
 def read_part(path: pathlib.Path) -> Part:
