@@ -26,9 +26,9 @@ from geoseg_jax.config import settings
 from geoseg_jax.core import manifest
 from geoseg_jax.data import pipeline
 from geoseg_jax.data.factory import make_data
-from geoseg_jax.data.labels.table import IGNORE, USUAL, LabelTable, label_table
-from geoseg_jax.data.nyu import folder as nyu_folder
+from geoseg_jax.data.labels.table import IGNORE, LabelTable
 from geoseg_jax.data.own_pictures import OwnPictures
+from geoseg_jax.data.readers import find_reader
 from geoseg_jax.data.source import DataError
 from geoseg_jax.data.video import clips
 from geoseg_jax.scoring.depth_files import DEPTHS, write_depth
@@ -177,13 +177,9 @@ def _depth_files(config: ConfigDict) -> _Files:
 
 def _table(config: ConfigDict) -> LabelTable | None:
     """The table of a run's classes, without its data where it can be had without."""
-    name, classes = config.data.name, config.data.get("classes", "")
-    if name == "synthetic_segmentation":
-        return label_table(f"synthetic_{config.data.world}")
-    if name == "nyu":
-        return nyu_folder.table_of(classes)
-    if name in USUAL:
-        return label_table(classes or name)
+    reader = find_reader(config.data.name)
+    if reader.table:
+        return reader.table(config.data)
     return getattr(make_data(config, check_labels=False).train, "table", None)
 
 

@@ -42,12 +42,12 @@ from geoseg_jax.data.packs import packed
 from geoseg_jax.data.packs import parts as pack_parts
 from geoseg_jax.data.packs.parts import NAMES, RECORDS, SPLITS, part_path
 from geoseg_jax.data.progress import track
+from geoseg_jax.data.reader import Reader
+from geoseg_jax.data.readers import READERS
 from geoseg_jax.data.source import DataError
 
 PLAN = "plan.json"
 QUALITY = 95
-# Their pictures are of any size, and random windows are cut out of them.
-_ANY_SIZE = ("class_folder", "tfds", "pictures")
 # Where the data lies and how it is read says nothing of what it is.
 _NOT_IN_PLAN = (
     *("root", "eval_root", "cache_dir", "workers", "crop_views", "crop_area"),
@@ -75,18 +75,23 @@ def as_packed(config: ConfigDict, height: int, width: int) -> ConfigDict:
 
     Raises ConfigError for data that can't be packed.
     """
-    data = config.data
-    if data.name not in factory.MAKERS or data.name == "packed":
+    data, reader = config.data, READERS.get(config.data.name)
+    if reader not in _packable().values():
         raise ConfigError(
-            f"config.data.name={data.name!r} can't be packed; known: "
-            f"{', '.join(name for name in factory.MAKERS if name != 'packed')}"
+            f"config.data.name={data.name!r} can't be packed; known: {', '.join(_packable())}"
         )
     settings.check(config)  # of the size that is trained at, which that of classes exceeds
     data.height, data.width = height or data.height, width or data.width
     with config.unlocked():
         data.crop_views = 1  # windows are drawn when the pack is read
-        data.fit = "cover" if data.name in _ANY_SIZE and data.get("crop_area") else "crop"
+        any_size = "data.fit" in reader.settings and data.get("crop_area")
+        data.fit = "cover" if any_size else "crop"  # random windows are cut out of it
     return config
+
+
+def _packable() -> dict[str, Reader]:
+    """What has no labels, which are few, and is no pack itself."""
+    return {n: r for n, r in READERS.items() if not r.labelled and r is not packed.READER}
 
 
 def make_plan(

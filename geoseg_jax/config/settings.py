@@ -27,44 +27,6 @@ REQUIRED = (
 
 DEPTH_TASKS = ("selfsup_depth", "depth_supervised")
 
-# What else is needed where a key has a value.
-NEEDED = {
-    ("data.name", "kitti"): ("data.root", "data.train_split", "data.eval_split"),
-    ("data.name", "synthetic"): ("data.world", "data.train_size", "data.eval_size", "data.seed"),
-    ("data.name", "packed"): ("data.root", "data.height", "data.width"),
-    ("data.name", "synthetic_objects"): ("data.train_size", "data.eval_size", "data.seed"),
-    ("data.name", "tfds"): (*("data.root", "data.dataset", "data.train_split", "data.eval_split"),),
-    ("data.name", "synthetic_segmentation"): (
-        *("data.world", "data.train_size", "data.eval_size", "data.seed"),
-    ),
-    ("data.name", "pictures"): ("data.root", "data.train_split", "data.eval_split"),
-    ("data.name", "video"): (
-        *("data.root", "data.frame_stride", "data.min_motion", "data.held_out", "data.gap"),
-        "data.intrinsics",
-    ),
-    ("data.intrinsics", "given"): ("data.calibration",),
-    ("data.intrinsics", "fov"): ("data.fov",),
-} | {
-    ("data.name", name): ("data.root", "data.train_split", "data.eval_split")
-    for name in (
-        "kitti_semantics",
-        "cityscapes",
-        "nyu",
-        "camvid",
-        "folder",
-        "class_folder",
-        "nyu_depth",
-        "kitti_flow",
-        "kitti_odometry",
-        "middlebury",
-        "flying_chairs",
-        "cityscapes_depth",
-    )
-}
-
-# Data sets whose records can tell how the camera moved.
-WITH_POSES = ("kitti", "kitti_odometry", "synthetic", "packed")
-
 # Tasks that need neither neighbours nor a truth.
 SINGLE_PICTURES = ("reconstruction", "mae", "moco")
 
@@ -125,23 +87,49 @@ def check(config: Mapping[str, Any], skip: tuple[str, ...] = ()) -> None:
       ConfigError: naming the key, its value, what it may be and the near miss.
     """
     flat = {k: v for k, v in flatten(config).items() if k.split(".")[0] not in skip}
+    reader = _readers().get(flat.get("data.name"))
+    own = reader.settings if reader else {}
+    rules = RULES | {key: setting.rule for key, setting in own.items()}
     for key, value in flat.items():
-        if key not in RULES:
-            raise ConfigError(f"config.{key} is not a setting{did_you_mean(key, RULES)}")
-        problem = RULES[key](value)
+        if key not in rules:
+            raise ConfigError(f"config.{key} is not a setting{did_you_mean(key, rules)}")
+        problem = rules[key](value)
         if problem:
             raise ConfigError(f"config.{key}={value!r} {problem}")
     for key in REQUIRED:
         if key not in flat:
             raise ConfigError(f"config.{key} is missing; add it to the config file")
-    for (key, value), others in NEEDED.items():
-        missing = [other for other in others if other not in flat]
-        if flat.get(key) == value and missing:
-            raise ConfigError(
-                f"config.{key}={value!r} needs config.{missing[0]}, which this config file does "
-                "not have; start from another one"
-            )
+    if reader:
+        _check_reader(flat, reader)
     _check_pairs(flat)
+
+
+def _readers() -> Mapping[str, Any]:
+    """The registry of readers, which load what they read pictures with: not before it is needed."""
+    from geoseg_jax.data.readers import READERS
+
+    return READERS
+
+
+def _check_reader(flat: Mapping[str, Any], reader: Any) -> None:
+    """What the reader of config.data.name asks of the configuration."""
+    missing = [key for key in reader.needs if key not in flat]
+    if missing:
+        raise ConfigError(
+            f"config.data.name={flat['data.name']!r} needs config.{missing[0]}, which this config "
+            "file does not have; start from another one"
+        )
+    if complaint := reader.check(flat):
+        raise ConfigError(complaint)
+    for key, usual, what in (
+        ("data.picture_resize", "area", "picture"),
+        ("data.label_resize", "nearest", "label"),
+    ):
+        if reader.labelled and key not in reader.settings and flat.get(key, usual) != usual:
+            raise ConfigError(
+                f"config.{key}={flat[key]!r} has no effect without a data set of {what} files; set "
+                f"it to {usual!r}"
+            )
 
 
 def check_warm_up(config: Mapping[str, Any]) -> None:
@@ -306,10 +294,12 @@ def _check_poses(flat: Mapping[str, Any]) -> None:
         )
     if not given:
         return
-    if flat.get("data.name") not in WITH_POSES:
+    readers, name = _readers(), flat.get("data.name")
+    if name not in readers or not readers[name].poses:
+        with_poses = ", ".join(known for known, reader in readers.items() if reader.poses)
         raise ConfigError(
-            f"config.task.poses='given': config.data.name={flat.get('data.name')!r} has none; "
-            f"those of {', '.join(WITH_POSES)} have; use poses=learned"
+            f"config.task.poses='given': config.data.name={name!r} has none; those of {with_poses} "
+            "have; use poses=learned"
         )
     if not flat.get("data.frames"):
         raise ConfigError(
@@ -342,11 +332,6 @@ def _check_supervised_depth(flat: Mapping[str, Any]) -> None:
 
 def _check_cameras(flat: Mapping[str, Any]) -> None:
     """What unknown cameras need: other frames than a stereo partner."""
-    if flat.get("data.name") == "video" and flat.get("data.stereo"):
-        raise ConfigError(
-            "config.data.stereo=True: a video has no stereo partner; set it to False, and "
-            "config.data.frames=(-1, 1)"
-        )
     learned = flat.get("task.intrinsics", "given")
     if learned != "given" and flat.get("data.flip_vertical"):
         raise ConfigError(
@@ -554,15 +539,12 @@ def _check_segmentation(flat: Mapping[str, Any]) -> None:
     plain = {"convolution": True, "align_corners": False, "init": "torch", "norm_momentum": 0.1}
     encoder = flat.get("model.encoder", "")
     still = encoder.startswith("vit") or "encoder" in flat.get("transfer.frozen", ())
-    no_files = flat.get("data.name") in ("synthetic_segmentation", "nyu")
     for key, usual, without, why in (
         *(
             (f"model.deeplab.{name}", value, flat.get("model.decoder") != "deeplabv3", "deeplabv3")
             for name, value in plain.items()
         ),
         ("model.norm_momentum", 0.1, still, "an encoder with batch statistics that learn"),
-        ("data.picture_resize", "area", no_files, "a data set of picture files"),
-        ("data.label_resize", "nearest", no_files, "a data set of label files"),
     ):
         if without and flat.get(key, usual) != usual:
             raise ConfigError(

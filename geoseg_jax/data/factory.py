@@ -1,30 +1,18 @@
 """From a configuration to the sources to train and to evaluate on."""
 
-from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from absl import logging
 from ml_collections import ConfigDict
 
-from geoseg_jax.core.near_miss import did_you_mean
-from geoseg_jax.data import picture_folder
-from geoseg_jax.data.cityscapes import depth as cityscapes_depth
-from geoseg_jax.data.classes import folder as class_folder
-from geoseg_jax.data.classes import tfds as tfds_classification
+from geoseg_jax.data import labelled
 from geoseg_jax.data.constant import WithConstantDepth
 from geoseg_jax.data.fixed_views import FixedViews
-from geoseg_jax.data.flow import flying_chairs, middlebury
 from geoseg_jax.data.flow.constant import WithConstantFlow
-from geoseg_jax.data.kitti import flow as kitti_flow
-from geoseg_jax.data.kitti import odometry as kitti_odometry
-from geoseg_jax.data.kitti import raw as kitti
-from geoseg_jax.data.nyu import depth as nyu_depth
-from geoseg_jax.data.packs import packed
+from geoseg_jax.data.reader import Reader
+from geoseg_jax.data.readers import find_reader
 from geoseg_jax.data.source import DataError, Source, left_out
-from geoseg_jax.data.synthetic import classification as synthetic_objects
-from geoseg_jax.data.synthetic import views as synthetic_views
 from geoseg_jax.data.transforms import augmentation
-from geoseg_jax.data.video import source as video
 
 
 class Data(NamedTuple):
@@ -34,51 +22,24 @@ class Data(NamedTuple):
     eval: Source
 
 
-# What pre-training reads. Each takes config.data and returns (source to train on, source to
-# evaluate on); the latter carries the truth that config.data.truth names: 'depth' (the default),
-# 'flow' or 'none'. Those of segmentation: labelled.MAKERS.
-MAKERS: Mapping[str, Callable[[ConfigDict], tuple[Source, Source]]] = {
-    "kitti": kitti.make,
-    "kitti_odometry": kitti_odometry.make,
-    "cityscapes_depth": cityscapes_depth.make,
-    "nyu_depth": nyu_depth.make,
-    "kitti_flow": kitti_flow.make,
-    "middlebury": middlebury.make,
-    "flying_chairs": flying_chairs.make,
-    "synthetic": synthetic_views.make,
-    "video": video.make,
-    "synthetic_objects": synthetic_objects.make,
-    "class_folder": class_folder.make,
-    "tfds": tfds_classification.make,
-    "pictures": picture_folder.make,
-    "packed": packed.make,
-}
-# Those whose splits are folders or drives.
-_BY_FOLDER = ("kitti", "kitti_odometry", "cityscapes_depth")
-
-
 def make_data(config: ConfigDict, *, check_labels: bool = True) -> Data:
-    """The sources that `config.data` describes; `config.data.name` says of which kind.
+    """The sources that `config.data` describes; `config.data.name` names one of `READERS`.
 
-    Kinds: those of MAKERS for pre-training, those of `labelled.MAKERS` for segmentation.
     check_labels: read all labels once (see `labelled.make`), as before a training.
     Raises DataError, before anything is trained, for data that is missing, malformed or empty.
     """
-    from geoseg_jax.data import labelled  # here, so that its parts can also run as commands
-
-    data, name = config.data, config.data.name
-    _check_name("name", name, (*MAKERS, *labelled.MAKERS))
-    if name in labelled.MAKERS:
-        train, evaluation = labelled.make(data, check=check_labels)
+    data, reader = config.data, find_reader(config.data.name)
+    if reader.labelled:
+        train, evaluation = labelled.make(reader, data, check=check_labels)
     elif data.get("eval_name"):
-        train, evaluation = _from_two(data)
+        train, evaluation = _from_two(reader, data)
     else:
-        train, evaluation = MAKERS[name](data)
+        train, evaluation = reader.read(data)
     for split, source in (("train", train), ("eval", evaluation)):
         # Who looks at the terminal alone shall know what is missing.
         log = logging.warning if source.left_out else logging.info
         log("%s: %d records; left out: %s", split, len(source), left_out(source))
-    truth = data.get("truth", "depth") if name in MAKERS else "none"
+    truth = "none" if reader.labelled else data.get("truth", "depth")
     # What was packed holds its constant answer already.
     if f"constant_{truth}" in getattr(evaluation, "fields", ()):
         truth = "none"
@@ -91,29 +52,27 @@ def make_data(config: ConfigDict, *, check_labels: bool = True) -> Data:
     return Data(train, evaluation)
 
 
-def _check_name(key: str, name: str, known: tuple[str, ...]) -> None:
-    if name not in known:
-        hint = did_you_mean(name, known)
-        raise DataError(f"config.data.{key}={name!r} is none of {', '.join(known)}{hint}")
-
-
-def _from_two(data: ConfigDict) -> tuple[Source, Source]:
+def _from_two(trained: Reader, data: ConfigDict) -> tuple[Source, Source]:
     """Trained on what config.data.name says, judged on config.data.eval_name in eval_root."""
-    _check_name("eval_name", data.eval_name, tuple(MAKERS))
+    judged = find_reader(data.eval_name, "eval_name")
+    if judged.labelled:
+        raise DataError(
+            f"config.data.eval_name={data.eval_name!r} has labels, which judge segmentation alone; "
+            "name data of depth or flow"
+        )
     if not data.get("eval_root"):
         raise DataError(
             f"config.data.eval_root is empty; set it to the folder of {data.eval_name}, or judge "
             f"on {data.name} itself by config.data.eval_name=''"
         )
     first, second = (ConfigDict(data.to_dict()) for _ in range(2))
-    # The split that isn't used must be one that its set knows: folders and drives are theirs alone,
-    # 'train' and 'pool' are known to all that have one list of names.
-    unused = data.train_split if data.name in _BY_FOLDER else "train"
+    # The split that isn't used must be one that its reader knows.
+    unused = data.train_split if trained.own_splits else "train"
     first.update({"eval_name": "", "eval_split": unused, "truth": "none"})
-    unused = data.eval_split if data.eval_name in _BY_FOLDER else "pool"
+    unused = data.eval_split if judged.own_splits else "pool"
     second.update({"name": data.eval_name, "root": data.eval_root, "eval_name": ""})
     second.update({"train_split": unused})
-    return MAKERS[data.name](first)[0], MAKERS[data.eval_name](second)[1]
+    return trained.read(first)[0], judged.read(second, "eval_root")[1]
 
 
 def _with_constant_depth(data: ConfigDict, train: Source, evaluation: Source) -> Source:

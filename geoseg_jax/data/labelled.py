@@ -1,43 +1,17 @@
 """From config.data to the labelled sources to train and to evaluate on, few labels included."""
 
-from collections.abc import Callable, Mapping
-
 from absl import logging
 from ml_collections import ConfigDict
 
-from geoseg_jax.data.cityscapes import semantics as cityscapes
-from geoseg_jax.data.kitti import semantics as kitti_semantics
-from geoseg_jax.data.labels import camvid, folder
 from geoseg_jax.data.labels.check import check_labels
 from geoseg_jax.data.labels.subsets import FIRST, Subset, choose
 from geoseg_jax.data.name_splits import REST, TRAIN
-from geoseg_jax.data.nyu import folder as nyu_folder
+from geoseg_jax.data.reader import Reader
 from geoseg_jax.data.source import DataError, Source
-from geoseg_jax.data.synthetic import segmentation as synthetic_segmentation
 
 
-def _nyu(data: ConfigDict) -> tuple[Source, Source]:
-    if nyu_folder.is_one(data.root):
-        return nyu_folder.make(data)
-    from geoseg_jax.data.nyu import semantics as nyu  # needs h5py, which no other data set does
-
-    return nyu.make(data)
-
-
-# Each takes config.data and returns (source to train on, source to evaluate on). For eval_split
-# 'rest' and 'train' both hold the same pictures: `make` takes the right ones.
-MAKERS: Mapping[str, Callable[[ConfigDict], tuple[Source, Source]]] = {
-    "kitti_semantics": kitti_semantics.make,
-    "cityscapes": cityscapes.make,
-    "nyu": _nyu,
-    "camvid": camvid.make,
-    "folder": folder.make,
-    "synthetic_segmentation": synthetic_segmentation.make,
-}
-
-
-def make(data: ConfigDict, *, check: bool = True) -> tuple[Source, Source]:
-    """The sources that config.data describes, the first with config.data.labels records only.
+def make(reader: Reader, data: ConfigDict, *, check: bool = True) -> tuple[Source, Source]:
+    """A reader's sources by config.data, the first with config.data.labels records only.
 
     config.data.labels, subset, subset_seed: see `subsets.choose`. eval_split 'rest' evaluates on
     all that was not chosen (the paper's way), 'train' on what was. inner_fold=(k, n) parts what was
@@ -46,7 +20,7 @@ def make(data: ConfigDict, *, check: bool = True) -> tuple[Source, Source]:
     looked at, see `check_labels`; of those to train on config.data.bad_share may be unusable.
     Raises DataError where either is empty, and BadRecord for unusable labels.
     """
-    train, evaluation = MAKERS[data.name](data)
+    train, evaluation = reader.read(data)
     _need(train, data, "train_split")
     count = data.get("labels", 0)
     if count:
@@ -68,7 +42,7 @@ def make(data: ConfigDict, *, check: bool = True) -> tuple[Source, Source]:
             "config.data.eval_split=%s: EVALUATING ON %d OF THE %d TRAINING PICTURES; report the "
             "numbers as such.", split, len(both), len(chosen),
         )  # fmt: skip
-    if check and data.name != "synthetic_segmentation":  # what is drawn is right
+    if check:
         check_labels(train, "labels to train on", data.get("bad_share", 0.0))
         check_labels(evaluation, "labels to evaluate on")
     return train, evaluation

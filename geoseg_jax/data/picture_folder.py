@@ -17,8 +17,9 @@ from ml_collections import ConfigDict
 
 from geoseg_jax.data import pictures
 from geoseg_jax.data.fit import Fit, fits
-from geoseg_jax.data.labels.segmentation import PICTURE_ENDINGS, need_root
+from geoseg_jax.data.labels.segmentation import PICTURE_ENDINGS
 from geoseg_jax.data.name_splits import held_out
+from geoseg_jax.data.reader import ANY_SIZE, SHARE_HELD_OUT, Reader
 from geoseg_jax.data.source import DataError, Record
 
 LAYOUT = "ROOT/.../*.jpg (or .jpeg, .png), in any folders"
@@ -40,7 +41,7 @@ def make(data: ConfigDict) -> tuple["PictureFolder", "PictureFolder"]:
 
     Raises DataError where no picture is left to train or to evaluate on.
     """
-    root = need_root(data, LAYOUT, HOW_TO_GET)
+    root = pathlib.Path(data.root).expanduser()
     names = find_pictures(root)
     if not names:
         raise DataError(f"config.data.root={str(root)!r} holds no picture; looked for {LAYOUT}")
@@ -135,3 +136,6 @@ def _judged(
         folders = held_out(sorted(set(map(folder_of, pool))), share)
         return [name for name in pool if folder_of(name) in set(folders)]
     return _matching(names, split, "eval_split", root)
+
+
+READER = Reader(make, ANY_SIZE | SHARE_HELD_OUT, layout=LAYOUT, how_to_get=HOW_TO_GET)

@@ -5,6 +5,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from geoseg_jax.data import labelled
+from geoseg_jax.data.reader import Reader
 from geoseg_jax.data.source import DataError
 
 
@@ -26,17 +27,17 @@ class Pictures:
         assert not self.closed, "a label that judges the result was read"
 
 
-def made(monkeypatch, **settings):
+def made(**settings):
     sets = Pictures("train", 20), Pictures("judged", 5, closed=True)
-    monkeypatch.setitem(labelled.MAKERS, "folder", lambda data: sets)
-    return labelled.make(ConfigDict({"name": "folder", "root": ""} | settings))
+    reader = Reader(lambda data: sets, labelled=True)
+    return labelled.make(reader, ConfigDict({"name": "folder", "root": ""} | settings))
 
 
-def test_a_fold_judges_the_others_and_nothing_else_is_read(monkeypatch):
+def test_a_fold_judges_the_others_and_nothing_else_is_read():
     seen = []
     for fold in range(4):
         chosen = {"labels": 8, "subset": 100, "inner_fold": (fold, 4)}
-        train, judged = made(monkeypatch, **chosen)
+        train, judged = made(**chosen)
         assert (len(train), len(judged)) == (6, 2)
         assert not set(train.names) & set(judged.names)
         assert all(name.startswith("train") for name in (*train.names, *judged.names))
@@ -47,6 +48,6 @@ def test_a_fold_judges_the_others_and_nothing_else_is_read(monkeypatch):
     assert set(seen) == set(seen[:8])
 
 
-def test_fewer_labels_than_folds_are_refused(monkeypatch):
+def test_fewer_labels_than_folds_are_refused():
     with pytest.raises(DataError, match=r"inner_fold=\(0, 4\) parts 3 labelled pictures"):
-        made(monkeypatch, labels=3, inner_fold=(0, 4))
+        made(labels=3, inner_fold=(0, 4))

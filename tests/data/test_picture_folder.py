@@ -94,7 +94,6 @@ def test_what_a_picture_comes_from_is_known(root):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"root": ""}, "config.data.root is empty"),
         ({"train_split": "train/*"}, r"train_split='train/\*' matches none of the 40"),
         ({"eval_split": "val"}, "eval_split='val' matches none"),
         ({"eval_split": "*"}, "takes all 40 pictures"),

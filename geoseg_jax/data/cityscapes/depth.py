@@ -18,8 +18,11 @@ import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
+from geoseg_jax.core.rules import row_range
+from geoseg_jax.core.setting import Setting
 from geoseg_jax.data import depth_maps, pictures
 from geoseg_jax.data.cityscapes.tree import HOW_TO_GET, LAYOUT, Camera, CityscapesTree, Frame
+from geoseg_jax.data.reader import Reader
 from geoseg_jax.data.source import BadRecord, DataError, Record, Source, left_out
 
 _SIZES_IN_FINGERPRINT = 1000
@@ -36,10 +39,6 @@ def make(data: ConfigDict) -> tuple[Source, Source]:
 
     Raises DataError for a folder or split that can't be used.
     """
-    if not data.root:
-        raise DataError(
-            f"config.data.root is empty; set it to the folder ROOT of {LAYOUT}; {HOW_TO_GET}"
-        )
     settings = {
         "height": data.height,
         "width": data.width,
@@ -270,3 +269,7 @@ def _same_size(path: pathlib.Path, picture: np.ndarray, size: tuple[int, int]) -
             f"{path}: it is {picture.shape[1]}x{picture.shape[0]}, the left picture of the frame "
             f"{size[1]}x{size[0]}; get the original file again"
         )
+
+
+ROWS = {"data.keep_rows": Setting(row_range, "rows kept, as shares of the height: (first, last)")}
+READER = Reader(make, ROWS, layout=LAYOUT, how_to_get=HOW_TO_GET, own_splits=True)

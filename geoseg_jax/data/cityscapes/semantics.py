@@ -1,21 +1,24 @@
 """Cityscapes with fine labels, in its original layout; label ids are mapped to train ids by us."""
 
+import functools
 import pathlib
 
 from ml_collections import ConfigDict
 
 from geoseg_jax.core.near_miss import did_you_mean
+from geoseg_jax.core.rules import each, text
+from geoseg_jax.core.setting import Setting
 from geoseg_jax.data.labels.segmentation import (
     Item,
     LabelledPictures,
     find_items,
     list_files,
     make_pair,
-    need_root,
     no_pairs,
 )
-from geoseg_jax.data.labels.table import label_table
+from geoseg_jax.data.labels.table import table_by
 from geoseg_jax.data.name_splits import REST, TRAIN
+from geoseg_jax.data.reader import LABELLED_FILES, Reader
 from geoseg_jax.data.source import DataError
 
 LAYOUT = (
@@ -27,6 +30,8 @@ HOW_TO_GET = (
     "https://www.cityscapes-dataset.com/downloads/ and unpack both into one folder"
 )
 
+_table = functools.partial(table_by, usual="cityscapes19")
+
 
 def make(data: ConfigDict) -> tuple[LabelledPictures, LabelledPictures]:
     """Sources to train and to evaluate on.
@@ -36,8 +41,8 @@ def make(data: ConfigDict) -> tuple[LabelledPictures, LabelledPictures]:
     config.data.cities: to train on, () = all. Names are CITY/CITY_SEQUENCE_FRAME.
     Raises DataError where nothing is there or a city isn't known.
     """
-    root = need_root(data, LAYOUT, HOW_TO_GET)
-    table = label_table(data.get("classes", "") or "cityscapes19")
+    root = pathlib.Path(data.root).expanduser()
+    table = _table(data)
     items, left_out = _items(root, data.train_split, "config.data.train_split")
     items = _of_cities(items, tuple(data.get("cities", ())))
     if data.eval_split in (REST, TRAIN):
@@ -71,3 +76,13 @@ def _of_cities(items: list[Item], cities: tuple[str, ...]) -> list[Item]:
 def _drive(name: str) -> str:
     """The sequence, aachen_000000 for aachen/aachen_000000_000019."""
     return name.rsplit("/", 1)[-1].rsplit("_", 1)[0]
+
+
+READER = Reader(
+    make,
+    LABELLED_FILES | {"data.cities": Setting(each(text), "cities to train on; () = all")},
+    layout=LAYOUT,
+    how_to_get=HOW_TO_GET,
+    labelled=True,
+    table=_table,
+)

@@ -16,10 +16,13 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from geoseg_jax.core.near_miss import did_you_mean
+from geoseg_jax.core.rules import text
+from geoseg_jax.core.setting import Setting
 from geoseg_jax.data import pictures
 from geoseg_jax.data.fit import Fit, fits
-from geoseg_jax.data.labels.segmentation import PICTURE_ENDINGS, need_root
+from geoseg_jax.data.labels.segmentation import PICTURE_ENDINGS
 from geoseg_jax.data.name_splits import held_out
+from geoseg_jax.data.reader import ANY_SIZE, SHARE_HELD_OUT, Reader
 from geoseg_jax.data.source import DataError, Record
 
 LAYOUT = "ROOT/train/CLASS/*.JPEG with ROOT/val/CLASS/*.JPEG, or ROOT/val/*.JPEG and a list"
@@ -41,7 +44,7 @@ def make(data: ConfigDict) -> tuple["ClassFolder", "ClassFolder"]:
 
     Raises DataError where folders are missing or empty, or a picture's class is unknown.
     """
-    root = need_root(data, LAYOUT, HOW_TO_GET)
+    root = pathlib.Path(data.root).expanduser()
     to_train, to_judge = fits(data)
     train = _by_folder(root, data.train_split)
     if not train:
@@ -222,3 +225,7 @@ def _class_in_name(root: pathlib.Path, name: str, categories: Sequence[str]) -> 
 def _stranger(where: str, category: str, categories: Sequence[str]) -> DataError:
     hint = did_you_mean(category, categories)
     return DataError(f"{where}: {category!r} is no class of the training pictures{hint}")
+
+
+LIST = {"data.eval_list": Setting(text, "file of `NAME CLASS` lines; '' = the usual ones of ROOT")}
+READER = Reader(make, ANY_SIZE | SHARE_HELD_OUT | LIST, layout=LAYOUT, how_to_get=HOW_TO_GET)

@@ -19,9 +19,12 @@ import cv2
 import numpy as np
 from ml_collections import ConfigDict
 
+from geoseg_jax.core.rules import text
+from geoseg_jax.core.setting import Setting
 from geoseg_jax.data import pictures
 from geoseg_jax.data.fit import Fit, fits
 from geoseg_jax.data.packs import tfds_folder
+from geoseg_jax.data.reader import ANY_SIZE, FILES, Reader
 from geoseg_jax.data.source import DataError, Record
 
 
@@ -124,3 +127,7 @@ def _features(folder: pathlib.Path) -> tuple[str, str]:
             )
         names.append(usual if usual in found else found[0])
     return names[0], names[1]
+
+
+SET = {"data.dataset": Setting(text, "tensorflow-datasets: NAME or NAME/CONFIG, or with :VERSION")}
+READER = Reader(make, ANY_SIZE | SET, needs=("data.dataset", *FILES))

@@ -5,7 +5,8 @@ import pathlib
 from ml_collections import ConfigDict
 
 from geoseg_jax.data.flow.files import read_flo
-from geoseg_jax.data.flow.pairs import FlowPairs, Pair, make_pairs, need_pairs, need_root
+from geoseg_jax.data.flow.pairs import FlowPairs, Pair, make_pairs, need_pairs
+from geoseg_jax.data.reader import Reader
 from geoseg_jax.data.source import DataError
 
 LAYOUT = (
@@ -27,7 +28,7 @@ def make(data: ConfigDict) -> tuple[FlowPairs, FlowPairs]:
     what eval_split='val' leaves.
     Raises DataError where nothing is there, or the file of splits is missing or malformed.
     """
-    root = need_root(data, LAYOUT, HOW_TO_GET)
+    root = pathlib.Path(data.root).expanduser()
     pairs, missing = find_pairs(root)
     need_pairs(pairs, root, LAYOUT, HOW_TO_GET)
     lists = read_splits(root / SPLIT_FILE)
@@ -65,3 +66,6 @@ def read_splits(path: pathlib.Path) -> dict[str, list[str]]:
             raise DataError(f"{path}:{line}: {word!r} is neither 1 (train) nor 2; {HOW_TO_GET}")
         lists[_SPLITS[word]].append(f"{line:05d}")
     return lists
+
+
+READER = Reader(make, layout=LAYOUT, how_to_get=HOW_TO_GET)

@@ -5,7 +5,8 @@ import pathlib
 from ml_collections import ConfigDict
 
 from geoseg_jax.data.flow.files import read_flo
-from geoseg_jax.data.flow.pairs import FlowPairs, Pair, make_pairs, need_pairs, need_root
+from geoseg_jax.data.flow.pairs import FlowPairs, Pair, make_pairs, need_pairs
+from geoseg_jax.data.reader import Reader
 
 LAYOUT = (
     "ROOT/other-data/RubberWhale/frame10.png and frame11.png with "
@@ -23,7 +24,7 @@ def make(data: ConfigDict) -> tuple[FlowPairs, FlowPairs]:
 
     Raises DataError where nothing is there.
     """
-    root = need_root(data, LAYOUT, HOW_TO_GET)
+    root = pathlib.Path(data.root).expanduser()
     pairs = find_pairs(root)
     need_pairs(pairs, root, LAYOUT, HOW_TO_GET)
     return make_pairs(data, pairs, read_flo, {})
@@ -49,3 +50,6 @@ def find_pairs(root: pathlib.Path) -> list[Pair]:
         if len(flows) == 1 and len(frames) == 2:
             pairs.append(Pair(folder.name, *frames, flows[0]))
     return pairs
+
+
+READER = Reader(make, layout=LAYOUT, how_to_get=HOW_TO_GET)

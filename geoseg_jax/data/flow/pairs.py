@@ -164,19 +164,10 @@ def make_pairs(
 def need_pairs(pairs: Sequence[Pair], root: pathlib.Path, layout: str, how_to_get: str) -> None:
     """Raises DataError where there is none."""
     if not pairs:
-        state = "holds no pair with flow" if root.is_dir() else "is not there"
         raise DataError(
-            f"config.data.root={str(root)!r} {state}; looked for {layout}; {how_to_get}"
+            f"config.data.root={str(root)!r} holds no pair with flow; looked for {layout}; "
+            f"{how_to_get}"
         )
-
-
-def need_root(data: ConfigDict, layout: str, how_to_get: str) -> pathlib.Path:
-    """config.data.root. Raises DataError where it is empty."""
-    if not data.root:
-        raise DataError(
-            f"config.data.root is empty; set it to the folder ROOT of {layout}; {how_to_get}"
-        )
-    return pathlib.Path(data.root).expanduser()
 
 
 def _pad(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -6,9 +6,10 @@ import re
 from ml_collections import ConfigDict
 
 from geoseg_jax.data.flow.files import read_kitti_flow
-from geoseg_jax.data.flow.pairs import FlowPairs, Pair, make_pairs, need_pairs, need_root
+from geoseg_jax.data.flow.pairs import FlowPairs, Pair, make_pairs, need_pairs
 from geoseg_jax.data.kitti.drives_2015 import drives
 from geoseg_jax.data.kitti.semantics import FOLDS, fold
+from geoseg_jax.data.reader import Reader
 
 LAYOUT = (
     "ROOT/training/image_2/000000_10.png and 000000_11.png (2012: colored_0) with "
@@ -31,7 +32,7 @@ def make(data: ConfigDict) -> tuple[FlowPairs, FlowPairs]:
     the pictures of 2015 are the same.
     Raises DataError where nothing is there.
     """
-    root = need_root(data, LAYOUT, HOW_TO_GET)
+    root = pathlib.Path(data.root).expanduser()
     pairs, left_out = find_pairs(root)
     need_pairs(pairs, root, LAYOUT, HOW_TO_GET)
     folds = {f"fold{k}": fold(k) for k in range(FOLDS)}
@@ -58,3 +59,6 @@ def find_pairs(root: pathlib.Path) -> tuple[list[Pair], dict[str, int]]:
             seen = visible if visible.is_file() else None
             pairs.append(Pair(first.stem, first, second, flow, seen, drive))
     return pairs, {why: count for why, count in left_out.items() if count}
+
+
+READER = Reader(make, layout=LAYOUT, how_to_get=HOW_TO_GET)

@@ -19,6 +19,7 @@ from geoseg_jax.data.kitti.calibration import CalibrationFile, Cameras, rectifie
 from geoseg_jax.data.kitti.poses import DrivePoses
 from geoseg_jax.data.kitti.raw import KittiSource
 from geoseg_jax.data.kitti.tree import Frame, KittiTree, folders
+from geoseg_jax.data.reader import Reader
 from geoseg_jax.data.source import DataError, left_out
 
 # The drives of KITTI raw that the sequences with poses were cut from, as the benchmark's
@@ -51,9 +52,6 @@ def make(data: ConfigDict) -> tuple[KittiSource, KittiSource]:
     ranges of them, as in 00-08 or 09,10; poses: records carry source_poses; truth='none'.
     Raises DataError for a folder, sequence, calibration or file of poses that can't be used.
     """
-    if not data.root:
-        where = f"ROOT of {OdometryTree.layout}; {OdometryTree.how_to_get}"
-        raise DataError(f"config.data.root is empty; set it to the folder {where}")
     if data.get("truth", "depth") != "none":
         raise DataError(
             f"config.data.truth={data.get('truth', 'depth')!r}: the odometry benchmark has no "
@@ -239,3 +237,12 @@ def _pose(words: Sequence[str], place: str) -> np.ndarray:
     if abs(rotation @ rotation.T - np.eye(3)).max() > _TURNED or np.linalg.det(rotation) < 0:
         raise DataError(f"{place}: its first three columns are no rotation; {_POSES}")
     return pose
+
+
+READER = Reader(
+    make,
+    layout=OdometryTree.layout,
+    how_to_get=OdometryTree.how_to_get,
+    poses=True,
+    own_splits=True,
+)

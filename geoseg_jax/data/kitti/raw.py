@@ -15,6 +15,7 @@ from geoseg_jax.data.kitti.depth import project_scan, project_scan_as_published,
 from geoseg_jax.data.kitti.poses import DrivePoses
 from geoseg_jax.data.kitti.splits import split_frames
 from geoseg_jax.data.kitti.tree import HOW_TO_GET, LAYOUT, Frame, KittiTree
+from geoseg_jax.data.reader import TRUTH, Reader
 from geoseg_jax.data.source import BadRecord, DataError, Record, Source, left_out
 
 GROUND_TRUTH = ("auto", "improved", "velodyne", "eigen")
@@ -49,10 +50,6 @@ def make(data: ConfigDict) -> tuple[Source, Source]:
     records to train on carry depth of the pictures' size, and those without any are left out.
     Raises DataError for a folder, split or calibration that can't be used.
     """
-    if not data.root:
-        raise DataError(
-            f"config.data.root is empty; set it to the folder ROOT of {LAYOUT}; {HOW_TO_GET}"
-        )
     tree = KittiTree(data.root)
     targets = split_frames(tree, data.train_split, "config.data.train_split")
     judged = targets
@@ -325,3 +322,6 @@ class KittiSource:
 
 def _date(frame: Frame) -> str:
     return frame.drive.split("/")[0]
+
+
+READER = Reader(make, TRUTH, layout=LAYOUT, how_to_get=HOW_TO_GET, poses=True, own_splits=True)

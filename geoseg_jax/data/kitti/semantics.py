@@ -1,5 +1,6 @@
 """KITTI semantics: 200 pictures of the KITTI 2015 training set with Cityscapes label ids."""
 
+import functools
 import pathlib
 import re
 
@@ -12,11 +13,11 @@ from geoseg_jax.data.labels.segmentation import (
     find_items,
     list_files,
     make_pair,
-    need_root,
     no_pairs,
 )
-from geoseg_jax.data.labels.table import label_table
+from geoseg_jax.data.labels.table import table_by
 from geoseg_jax.data.name_splits import POOL, REST, TRAIN, split_names
+from geoseg_jax.data.reader import LABELLED_FILES, Reader
 
 LAYOUT = "ROOT/training/image_2/000000_10.png with ROOT/training/semantic/000000_10.png"
 HOW_TO_GET = (
@@ -39,6 +40,9 @@ def fold(k: int) -> list[str]:
     return [f"{number:06d}_10" for number in range(k * size, (k + 1) * size)]
 
 
+_table = functools.partial(table_by, usual="cityscapes19")
+
+
 def make(data: ConfigDict) -> tuple[LabelledPictures, LabelledPictures]:
     """Sources to train and to evaluate on.
 
@@ -48,8 +52,8 @@ def make(data: ConfigDict) -> tuple[LabelledPictures, LabelledPictures]:
     with 'rest', the paper's way, it is everything, and eval.json tells what is shared.
     Raises DataError where nothing is there.
     """
-    root = need_root(data, LAYOUT, HOW_TO_GET)
-    table = label_table(data.get("classes", "") or "cityscapes19")
+    root = pathlib.Path(data.root).expanduser()
+    table = _table(data)
     images, labels = (_numbered(root / "training" / name) for name in ("image_2", "semantic"))
     known = drives()
     drive = {name: known.get(int(_NAME.fullmatch(name)[1]), "") for name in images}
@@ -76,3 +80,13 @@ def _of_other_drives(train: list[Item], judged: list[Item]) -> tuple[list[Item],
 def _numbered(folder: pathlib.Path) -> dict[str, pathlib.Path]:
     """Its pictures at time 10, the one that has a label."""
     return {n: path for n, path in list_files(folder).items() if _NAME.fullmatch(n)}
+
+
+READER = Reader(
+    make,
+    LABELLED_FILES,
+    layout=LAYOUT,
+    how_to_get=HOW_TO_GET,
+    labelled=True,
+    table=_table,
+)

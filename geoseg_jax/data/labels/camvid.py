@@ -1,5 +1,6 @@
 """CamVid with 11 classes, in the layout of SegNet's tutorial."""
 
+import functools
 import pathlib
 import re
 
@@ -11,11 +12,11 @@ from geoseg_jax.data.labels.segmentation import (
     find_items,
     list_files,
     make_pair,
-    need_root,
     no_pairs,
 )
-from geoseg_jax.data.labels.table import label_table
+from geoseg_jax.data.labels.table import table_by
 from geoseg_jax.data.name_splits import REST, TRAIN
+from geoseg_jax.data.reader import LABELLED_FILES, Reader
 from geoseg_jax.data.source import DataError
 
 LAYOUT = "ROOT/train/NAME.png (or .jpg) with ROOT/trainannot/NAME.png; val, test alike"
@@ -25,6 +26,8 @@ HOW_TO_GET = (
 )
 SPLITS = ("train", "val", "test")
 
+_table = functools.partial(table_by, usual="camvid11")
+
 
 def make(data: ConfigDict) -> tuple[LabelledPictures, LabelledPictures]:
     """Sources to train and to evaluate on.
@@ -33,8 +36,8 @@ def make(data: ConfigDict) -> tuple[LabelledPictures, LabelledPictures]:
     'rest' (of the training split), and is 'train' for what was trained on. Raises DataError where
     nothing is there.
     """
-    root = need_root(data, LAYOUT, HOW_TO_GET)
-    table = label_table(data.get("classes", "") or "camvid11")
+    root = pathlib.Path(data.root).expanduser()
+    table = _table(data)
     items, left_out = _items(root, data.train_split, "config.data.train_split")
     if data.eval_split in (REST, TRAIN):
         return make_pair(data, table, items, items, left_out)
@@ -56,3 +59,13 @@ def drive(name: str) -> str:
     """The recording: 0001TP for 0001TP_006690, Seq05VD for Seq05VD_f00000."""
     match = re.fullmatch(r"([^_]+)_f?\d+", name)
     return match[1] if match else ""
+
+
+READER = Reader(
+    make,
+    LABELLED_FILES,
+    layout=LAYOUT,
+    how_to_get=HOW_TO_GET,
+    labelled=True,
+    table=_table,
+)

@@ -18,11 +18,11 @@ from geoseg_jax.data.labels.segmentation import (
     find_items,
     list_files,
     make_pair,
-    need_root,
     no_pairs,
 )
 from geoseg_jax.data.labels.table import TABLES, USUAL, LabelTable, label_table
 from geoseg_jax.data.name_splits import POOL, held_out, split_names
+from geoseg_jax.data.reader import LABELLED_FILES, SHARE_HELD_OUT, Reader
 from geoseg_jax.data.source import DataError
 
 LAYOUT = "ROOT/images/NAME.jpg (or .png) with ROOT/labels/NAME.png and ROOT/classes.txt"
@@ -40,7 +40,7 @@ def make(data: ConfigDict) -> tuple[LabelledPictures, LabelledPictures]:
     NAME or a file. '' = train.txt and val.txt where they are there, else 'pool' and 'held_out'.
     Raises DataError where nothing is there, and for a name in a file that isn't.
     """
-    root = need_root(data, LAYOUT, HOW_TO_GET)
+    root = pathlib.Path(data.root).expanduser()
     labels = list_files(root / "labels", endings=(".png",))
     items, left_out = find_items(list_files(root / "images"), labels)
     if not items:
@@ -68,3 +68,12 @@ def _table(root: pathlib.Path, classes: str) -> LabelTable:
         f"config.data.root={str(root)!r} holds no class list; write {root / CLASS_LISTS[0]} with "
         "`name r g b` a line, or name a table by config.data.classes"
     )
+
+
+READER = Reader(
+    make,
+    LABELLED_FILES | SHARE_HELD_OUT,
+    layout=LAYOUT,
+    how_to_get=HOW_TO_GET,
+    labelled=True,
+)

@@ -193,27 +193,15 @@ def make_pair(
     )
 
 
-def need_root(data: ConfigDict, layout: str, how_to_get: str) -> pathlib.Path:
-    """config.data.root as a path; DataError, with the layout, where it is empty or not there."""
-    if not data.root:
-        raise DataError(
-            f"config.data.root is empty; set it to the folder ROOT of {layout}; {how_to_get}"
-        )
-    root = pathlib.Path(data.root).expanduser()
-    if not root.is_dir():
-        raise no_pairs(root, {}, layout, how_to_get)
-    return root
-
-
 def no_pairs(
     root: str | pathlib.Path, left_out: Mapping[str, int], layout: str, how_to_get: str
 ) -> DataError:
     """The error for a root without a single picture that has a label."""
-    state = "holds no picture with a label" if pathlib.Path(root).is_dir() else "is not there"
     counts = ", ".join(f"{count} x {why}" for why, count in left_out.items())
     found = f" (found {counts})" if counts else ""
     return DataError(
-        f"config.data.root={str(root)!r} {state}{found}; looked for {layout}; {how_to_get}"
+        f"config.data.root={str(root)!r} holds no picture with a label{found}; looked for "
+        f"{layout}; {how_to_get}"
     )
 
 

@@ -5,7 +5,7 @@ classes - 1, and 255 = ignored. A table knows both, with the names and colours.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -48,6 +48,11 @@ def label_table(name: str, key: str = "config.data.classes") -> LabelTable:
         hint = did_you_mean(name, (*TABLES, *USUAL))
         raise DataError(f"{key}={name!r} is none of {', '.join(TABLES)}{hint}")
     return _MAKERS[wanted]()
+
+
+def table_by(data: Mapping[str, Any], usual: str) -> LabelTable:
+    """The table that config.data.classes names; where it names none, the data set's usual one."""
+    return label_table(data.get("classes", "") or usual)
 
 
 def to_train_ids(ids: np.ndarray, table: LabelTable, what: str) -> np.ndarray:

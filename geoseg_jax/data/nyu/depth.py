@@ -17,11 +17,12 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from geoseg_jax.data import depth_maps, pictures
-from geoseg_jax.data.labels.segmentation import list_files, need_root
+from geoseg_jax.data.labels.segmentation import list_files
 from geoseg_jax.data.name_splits import REST, TRAIN, split_names
 from geoseg_jax.data.nyu import folder as nyu_folder
 from geoseg_jax.data.nyu import split as nyu_split
 from geoseg_jax.data.provenance.reads import quick_hash
+from geoseg_jax.data.reader import SHARE_HELD_OUT, TRUTH, Reader
 from geoseg_jax.data.source import BadRecord, DataError, Record, Source
 
 DEPTHS = "depths_u8"
@@ -240,7 +241,7 @@ def make(data: ConfigDict) -> tuple[Source, Source]:
 
 def open_frames(root: str) -> MatFrames | FolderFrames:
     """What config.data.root names. Raises DataError where there is nothing of the kind."""
-    path = need_root_or_file(root)
+    path = pathlib.Path(root).expanduser()
     if path.is_dir() and (path / DEPTHS).is_dir():
         return FolderFrames(path)
     from geoseg_jax.data.nyu import semantics as nyu
@@ -248,9 +249,4 @@ def open_frames(root: str) -> MatFrames | FolderFrames:
     return MatFrames(nyu.find(root))
 
 
-def need_root_or_file(root: str) -> pathlib.Path:
-    """The path; DataError, with the layout, where it is empty or not there."""
-    path = pathlib.Path(root or "").expanduser()
-    if root and path.is_file():
-        return path
-    return need_root(ConfigDict({"root": root or ""}), LAYOUT, nyu_folder.HOW_TO_GET)
+READER = Reader(make, TRUTH | SHARE_HELD_OUT, layout=LAYOUT, how_to_get=nyu_folder.HOW_TO_GET)

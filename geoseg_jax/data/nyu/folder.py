@@ -6,6 +6,8 @@ The number is the official one, from 1 on. The 13 classes are made of the 40.
 """
 
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -14,12 +16,13 @@ from geoseg_jax.data.labels.segmentation import (
     find_items,
     list_files,
     make_pair,
-    need_root,
     no_pairs,
 )
 from geoseg_jax.data.labels.table import LabelTable, label_table
 from geoseg_jax.data.name_splits import split_names
 from geoseg_jax.data.nyu import split as nyu_split
+from geoseg_jax.data.reader import LABELLED_FRAMES, SHARE_HELD_OUT, Reader
+from geoseg_jax.data.source import Source
 
 LABELS = "labels40"
 LAYOUT = f"ROOT/nyu_depth_v2_labeled.mat, or ROOT/images/0003.jpg with ROOT/{LABELS}/0003.png"
@@ -43,7 +46,7 @@ def make(data: ConfigDict) -> tuple[LabelledPictures, LabelledPictures]:
     is), 'rest', 'train' (what was trained on) or a file.
     Raises DataError where nothing is there.
     """
-    root = need_root(data, LAYOUT, HOW_TO_GET)
+    root = pathlib.Path(data.root).expanduser()
     labels = list_files(root / LABELS, endings=(".png",))
     items, left_out = find_items(list_files(root / "images"), labels)
     if not items:
@@ -53,11 +56,21 @@ def make(data: ConfigDict) -> tuple[LabelledPictures, LabelledPictures]:
     named = {"held_out": nyu_split.held_out(names, data.get("held_out", 0.2)), **official(names)}
     pool, judged = split_names(names, data.train_split, data.eval_split, named)
     train, evaluation = ([by_name[name] for name in chosen] for chosen in (pool, judged))
-    return make_pair(data, table_of(data.get("classes", "")), train, evaluation, left_out)
+    return make_pair(data, table_of(data), train, evaluation, left_out)
 
 
-def table_of(classes: str) -> LabelTable:
+def make_any(data: ConfigDict) -> tuple[Source, Source]:
+    """As `make`, or from the .mat where the root is or holds one."""
+    if is_one(data.root):
+        return make(data)
+    from geoseg_jax.data.nyu import semantics  # needs h5py, which no other data set does
+
+    return semantics.make(data)
+
+
+def table_of(data: Mapping[str, Any]) -> LabelTable:
     """The table for label files of the 40 classes."""
+    classes = data.get("classes", "")
     return label_table("nyu13_from40" if classes == "nyu13" else classes or "nyu40")
 
 
@@ -68,3 +81,13 @@ def official(names: list[str]) -> dict[str, list[str]]:
     return {
         key: [by_number[i] for i in numbers if i in by_number] for key, numbers in lists.items()
     }
+
+
+READER = Reader(
+    make_any,
+    LABELLED_FRAMES | SHARE_HELD_OUT,
+    layout=LAYOUT,
+    how_to_get=HOW_TO_GET,
+    labelled=True,
+    table=table_of,
+)

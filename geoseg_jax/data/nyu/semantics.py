@@ -163,19 +163,15 @@ def find(root: str) -> pathlib.Path:
     A part under another name is found where it is the only one that begins alike. Raises DataError.
     """
     path = pathlib.Path(root).expanduser()
-    if root and not path.is_dir() and path.suffix == ".mat":
+    if not path.is_dir() and path.suffix == ".mat":
         return path
     stem = FILE.removesuffix(".mat")
     found = [path / FILE] if (path / FILE).is_file() else sorted(path.glob(f"{stem}*.mat"))
-    if root and len(found) == 1:
+    if len(found) == 1:
         return found[0]
-    if root and found:
+    if found:
         some = ", ".join(file.name for file in found)
         raise DataError(f"config.data.root={root!r} holds {some}; name one of these files")
-    if not root:
-        raise DataError(
-            f"config.data.root is empty; set it to {nyu_folder.LAYOUT}; {nyu_folder.HOW_TO_GET}"
-        )
     raise no_pairs(path, {}, nyu_folder.LAYOUT, nyu_folder.HOW_TO_GET)
 
 

@@ -23,6 +23,7 @@ from geoseg_jax.data import pictures
 from geoseg_jax.data.fit import Fit, fits
 from geoseg_jax.data.packs import tfds_folder
 from geoseg_jax.data.packs.parts import NAMES, SPLITS, array_from, sha256
+from geoseg_jax.data.reader import ANY_SIZE, Reader
 from geoseg_jax.data.source import DataError, Record
 
 FILE = "pack.json"
@@ -30,6 +31,7 @@ FORMAT = 2  # of the folder; raised with any change to it or to what sources ser
 VERSION = "1.0.0"  # of its parts as data sets of tensorflow-datasets
 SPLIT = "records"
 STEREO = "stereo"
+LAYOUT = f"ROOT/{FILE}"
 HOW_TO_GET = "make one by python -m geoseg_jax.prepare CONFIG --out=DIR"
 
 
@@ -40,7 +42,7 @@ def make(data: ConfigDict) -> tuple["PackedSource", "PackedSource"]:
     any size, see `fit.fits`; frames and stereo, which may ask for fewer views than were packed.
     Raises DataError for a folder that is no pack, or one of other sizes, views or truth.
     """
-    root = pathlib.Path(data.root).expanduser() if data.root else pathlib.Path()
+    root = pathlib.Path(data.root).expanduser()
     pack = read_pack(root)
     _check_truth(data, pack, root)
     _check_poses(data, pack, root)
@@ -263,3 +265,13 @@ def _check_truth(data: ConfigDict, pack: dict[str, Any], root: pathlib.Path) -> 
                 f"config.data.truth={key!r}: the {split} records of {root} were packed without it; "
                 "prepare it with the config that you train with"
             )
+
+
+READER = Reader(
+    make,
+    ANY_SIZE,
+    needs=("data.root", "data.height", "data.width"),
+    layout=LAYOUT,
+    how_to_get=HOW_TO_GET,
+    poses=True,
+)

@@ -2,6 +2,7 @@
 
 from ml_collections import ConfigDict
 
+from geoseg_jax.data.reader import RENDERED, Reader
 from geoseg_jax.data.source import Source
 from geoseg_jax.data.synthetic.cache import cached_source
 from geoseg_jax.data.synthetic.source import EVAL_SEED, ObjectSource
@@ -19,3 +20,6 @@ def make(data: ConfigDict) -> tuple[Source, Source]:
         for size, seed in sets
     )
     return train, evaluation
+
+
+READER = Reader(make, RENDERED, needs=tuple(RENDERED))

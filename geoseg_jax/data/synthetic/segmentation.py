@@ -5,6 +5,7 @@ from ml_collections import ConfigDict
 
 from geoseg_jax.data.labels.table import label_table
 from geoseg_jax.data.labels.tables.synthetic import CLASSES
+from geoseg_jax.data.reader import LABELLED, RENDERED, WORLD, Reader
 from geoseg_jax.data.source import DataError, Record, Source
 from geoseg_jax.data.synthetic.cache import cached_source
 from geoseg_jax.data.synthetic.source import EVAL_SEED, SyntheticSource
@@ -32,6 +33,9 @@ class SyntheticLabels:
     def label(self, index: int) -> np.ndarray:
         """The record's label alone, uint8 [height, width] train ids."""
         return self._source.label(index)
+
+    def check(self, index: int) -> None:
+        """Nothing to check: what is drawn is right."""
 
     def describe(self, index: int) -> str:
         return self._source.describe(index)
@@ -73,3 +77,12 @@ def make(data: ConfigDict) -> tuple[SyntheticLabels, SyntheticLabels]:
         for size, seed in sets
     )
     return train, evaluation
+
+
+READER = Reader(
+    make,
+    LABELLED | WORLD | RENDERED,
+    needs=(*WORLD, *RENDERED),
+    labelled=True,
+    table=lambda data: label_table(f"synthetic_{data['world']}"),
+)

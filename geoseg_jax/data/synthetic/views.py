@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
+from geoseg_jax.data.reader import RENDERED, WORLD, Reader
 from geoseg_jax.data.source import Record, Source
 from geoseg_jax.data.synthetic.cache import cached_source
 from geoseg_jax.data.synthetic.source import EVAL_SEED, SyntheticSource
@@ -70,3 +71,6 @@ class WithPoses:
         if name.startswith("_") or name == "source":
             raise AttributeError(name)
         return getattr(self.source, name)
+
+
+READER = Reader(make, WORLD | RENDERED, needs=(*WORLD, *RENDERED), poses=True)

@@ -11,15 +11,18 @@ import hashlib
 import json
 import pathlib
 from collections import Counter
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
+from geoseg_jax.core.rules import SHARE, choice, number, text, whole
+from geoseg_jax.core.setting import Setting
 from geoseg_jax.data import pictures
 from geoseg_jax.data.made_once import made_once
+from geoseg_jax.data.reader import SHARE_HELD_OUT, Reader
 from geoseg_jax.data.source import BadRecord, DataError, Record, left_out
 from geoseg_jax.data.video import camera as video_camera
 from geoseg_jax.data.video import motion
@@ -51,8 +54,6 @@ def make(data: ConfigDict) -> tuple["VideoSource", "VideoSource"]:
     calibration, cache_dir, truth='none'.
     Raises DataError for videos that are missing or too short, and a camera that can't be read.
     """
-    if not data.root:
-        raise DataError(f"config.data.root is empty; set it to {LAYOUT}")
     if data.get("truth", "depth") != "none":
         raise DataError(
             f"config.data.truth={data.get('truth', 'depth')!r}: videos come without any; set it to "
@@ -240,3 +241,41 @@ def _targets(
             else:
                 missing["no neighbour in the same shot"] += 1
     return targets, dict(missing)
+
+
+SETTINGS = SHARE_HELD_OUT | {
+    "data.frame_stride": Setting(whole(1), "every so many-th frame is read"),
+    "data.min_motion": Setting(SHARE, "frames that moved less are left out; a share of the width"),
+    "data.gap": Setting(whole(0), "frames left out between training and evaluation"),
+    "data.intrinsics": Setting(choice("given", "fov"), "the camera: by calibration, or by fov"),
+    "data.fov": Setting(number(1.0, 175.0), "horizontal field of view, degrees"),
+    "data.calibration": Setting(text, "fx fy cx cy as shares of the sides, or a file in pixels"),
+}
+
+
+def _complaint(flat: Mapping[str, Any]) -> str:
+    """What is wrong with the settings together."""
+    needed = {"given": "data.calibration", "fov": "data.fov"}.get(flat["data.intrinsics"])
+    if needed and needed not in flat:
+        return (
+            f"config.data.intrinsics={flat['data.intrinsics']!r} needs config.{needed}, which this "
+            "config file does not have; start from another one"
+        )
+    if flat.get("data.stereo"):
+        return (
+            "config.data.stereo=True: a video has no stereo partner; set it to False, and "
+            "config.data.frames=(-1, 1)"
+        )
+    return ""
+
+
+READER = Reader(
+    make,
+    SETTINGS,
+    needs=(
+        *("data.root", "data.frame_stride", "data.min_motion", "data.held_out", "data.gap"),
+        "data.intrinsics",
+    ),
+    layout=LAYOUT,
+    check=_complaint,
+)

@@ -136,7 +136,6 @@ def test_several_splits_and_shared_names(root):
 
 def test_what_is_wrong_is_named(root, caplog):
     for changes, message in (
-        ({"root": ""}, r"config.data.root is empty.*cityscapes-dataset"),
         ({"train_split": "trian"}, r"train_split='trian'.*holds no split 'trian'"),
         ({"frames": (-9,)}, r"no frame to train on.*no frame at offset -9"),
     ):

@@ -178,8 +178,6 @@ def test_sequences_are_named_by_ranges(root, caplog):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"root": ""}, r"config.data.root is empty; .*sequences/00/image_2.*cvlibs"),
-        ({"root": "/nowhere"}, r"config.data.root='/nowhere' is not there; .*the folder dataset"),
         ({"truth": "depth"}, r"config.data.truth='depth': .* set it to 'none'"),
         ({"train_split": "train"}, r"train_split='train': 'train' names no sequences; .* 00-08 or"),
         ({"train_split": "08-00"}, r"train_split='08-00': '08-00' names no sequences"),

@@ -47,7 +47,6 @@ def test_recordings_by_name():
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"root": "/nowhere"}, r"is not there; looked for ROOT/train/NAME.png .*trainannot"),
         ({"eval_split": "valid"}, r"config.data.eval_split='valid' is none of train, val, test"),
         ({"eval_split": "test"}, r"holds no picture with a label; looked for ROOT/test/"),
     ],

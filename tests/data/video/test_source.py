@@ -133,7 +133,6 @@ def test_a_frame_of_another_size_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "part"),
     [
-        ({"root": ""}, "config.data.root is empty"),
         ({"truth": "depth"}, "config.data.truth='depth'"),
         ({"frames": (-30, 1)}, "none to train on has its neighbours"),
         ({"gap": 30}, "none to evaluate on has its neighbours"),
