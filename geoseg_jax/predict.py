@@ -29,7 +29,7 @@ from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.labels.table import IGNORE, LabelTable
 from geoseg_jax.data.own_pictures import OwnPictures
 from geoseg_jax.data.readers import find_reader
-from geoseg_jax.data.source import DataError
+from geoseg_jax.data.source import DataError, HasLabels, HasNames, HasOriginals, can
 from geoseg_jax.data.video import clips
 from geoseg_jax.scoring.depth_files import DEPTHS, write_depth
 from geoseg_jax.scoring.label_files import COLOURS, LABELS, write_prediction
@@ -180,15 +180,16 @@ def _table(config: ConfigDict) -> LabelTable | None:
     reader = find_reader(config.data.name)
     if reader.table:
         return reader.table(config.data)
-    return getattr(make_data(config, check_labels=False).train, "table", None)
+    train = make_data(config, check_labels=False).train
+    return train.table if can(train, HasLabels) else None
 
 
 def _batches(source: Any, batch_size: int) -> Iterator[tuple[Batch, list[str]]]:
     """Batches with an empty canvas for the labels of each original size, and the names in them."""
-    names = getattr(source, "names", None) or _file_names(source)
+    names = source.names if can(source, HasNames) else _file_names(source)
     for batch in pipeline.eval_batches(source, batch_size=batch_size):
         sizes = batch.get("label_size", np.array([batch["image"].shape[1:3]] * batch_size))
-        if hasattr(source, "original"):  # labels may have been made smaller with their pictures
+        if can(source, HasOriginals):  # labels may have been made smaller with their pictures
             sizes = np.array([source.original(int(i)) for i in batch["id"]], np.int32)
         height, width = (-(-int(n) // _CANVAS) * _CANVAS for n in sizes.max(0))
         label = np.full((batch_size, height, width), IGNORE, np.uint8)

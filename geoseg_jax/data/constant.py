@@ -7,17 +7,25 @@ their frame's median. A network that has learned to see must beat them. Where an
 itself among those that the maps were made of, it is left out, or they would know the answer.
 """
 
-import pathlib
 from collections.abc import Sequence
 
 import numpy as np
 from absl import logging
 
 from geoseg_jax.data.progress import track
-from geoseg_jax.data.source import BadRecord, DataError, Record, Source, drive_of, files_of
+from geoseg_jax.data.source import (
+    BadRecord,
+    DataError,
+    HasDepth,
+    Record,
+    Source,
+    Wrapper,
+    can,
+    moment_of,
+)
 
 
-class WithConstantDepth:
+class WithConstantDepth(Wrapper):
     """An evaluation source whose records also carry the best answers that ignore the picture.
 
     `constant_depth` is [height, width] metres, `constant_shape` the same in medians of the frame.
@@ -41,8 +49,7 @@ class WithConstantDepth:
         limit: int,
         bad_share: float = 0.0,
     ):
-        self._source = evaluation
-        self.left_out = evaluation.left_out
+        super().__init__(evaluation)
         frames = _moments(training, limit)
         if not frames:
             logging.warning(
@@ -59,31 +66,16 @@ class WithConstantDepth:
                 if bad > bad_share * len(frames):
                     raise
                 logging.warning("left out of the constant depth map: %s", error)
-        evaluated = {_moment(evaluation, index) for index in range(len(evaluation))}
+        evaluated = {moment_of(evaluation, index) for index in range(len(evaluation))}
         self._constants = {"constant_depth": _constants(maps, evaluated, (height, width))}
         for moment, depth in maps.items():
             maps[moment] = _shape(depth)
         self._constants["constant_shape"] = _constants(maps, evaluated, (height, width))
 
-    def __len__(self) -> int:
-        return len(self._source)
-
     def __getitem__(self, index: int) -> Record:
-        moment = _moment(self._source, index)
+        moment = moment_of(self.source, index)
         constants = {k: own.get(moment, others) for k, (others, own) in self._constants.items()}
-        return {**self._source[index], **constants}
-
-    def describe(self, index: int) -> str:
-        return self._source.describe(index)
-
-    def fingerprint(self) -> str:
-        return self._source.fingerprint()
-
-    def files(self, index: int) -> tuple[tuple[str, pathlib.Path | None], ...]:
-        return tuple(files_of(self._source, index).items())
-
-    def drive(self, index: int) -> str:
-        return drive_of(self._source, index)
+        return {**self.source[index], **constants}
 
 
 def cell_depths(depth: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -173,11 +165,10 @@ def _fill(grid: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def _moments(source: Source, limit: int) -> dict[str, int]:
     """Moment -> index of its first record with true depth; at most `limit`, evenly spaced."""
-    has_depth = getattr(source, "has_depth", lambda index: True)
     first: dict[str, int] = {}
     for index in range(len(source)):
-        if has_depth(index):
-            first.setdefault(_moment(source, index), index)
+        if not can(source, HasDepth) or source.has_depth(index):
+            first.setdefault(moment_of(source, index), index)
     moments = list(first)
     chosen: Sequence[int] = range(len(moments))
     if len(moments) > limit:
@@ -185,13 +176,9 @@ def _moments(source: Source, limit: int) -> dict[str, int]:
     return {moments[i]: first[moments[i]] for i in chosen}
 
 
-def _moment(source: Source, index: int) -> str:
-    return getattr(source, "moment", source.describe)(index)
-
-
 def _depth(source: Source, index: int) -> np.ndarray:
     """Without padding. Sources without a short cut read the whole record."""
-    if hasattr(source, "depth"):
+    if can(source, HasDepth):
         return source.depth(index)
     record = source[index]
     if "depth" not in record:

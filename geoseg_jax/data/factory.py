@@ -11,7 +11,7 @@ from geoseg_jax.data.fixed_views import FixedViews
 from geoseg_jax.data.flow.constant import WithConstantFlow
 from geoseg_jax.data.reader import Reader
 from geoseg_jax.data.readers import find_reader
-from geoseg_jax.data.source import DataError, Source, left_out
+from geoseg_jax.data.source import DataError, HasFields, Source, can, left_out
 from geoseg_jax.data.transforms import augmentation
 
 
@@ -41,7 +41,7 @@ def make_data(config: ConfigDict, *, check_labels: bool = True) -> Data:
         log("%s: %d records; left out: %s", split, len(source), left_out(source))
     truth = "none" if reader.labelled else data.get("truth", "depth")
     # What was packed holds its constant answer already.
-    if f"constant_{truth}" in getattr(evaluation, "fields", ()):
+    if can(evaluation, HasFields) and f"constant_{truth}" in evaluation.fields:
         truth = "none"
     if truth == "depth":
         evaluation = _with_constant_depth(data, train, evaluation)

@@ -1,7 +1,8 @@
 """What every data source is, and the errors it raises."""
 
 import pathlib
-from typing import Protocol, runtime_checkable
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol, TypeGuard, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -25,18 +26,7 @@ class Source(Protocol):
     A source is pickled into worker processes: it keeps paths and numbers, not open files.
     `left_out` counts what the source had to leave out: reason -> number of frames.
 
-    A source with true depth may also have two cheap ways in, used by the constant-depth baseline:
-    `depth(i)`, the [h, w] float32 map of metres (0 = not measured) or None, at any size, and
-    `moment(i)`, a name shared by the records that show the same instant (default: describe(i)).
-
-    A source of labelled pictures also has `label(i)`, the record's label alone, uint8 [h, w] train
-    ids without padding, raising as the record does; it is what counts classes cheaply.
-
-    For the check of leakage a source may tell where a record comes from, see `files_of` and
-    `drive_of`: `files(i)`, pairs of the published name of a file and its path, or None for what has
-    no file of its own and is identified by its name alone, or the file's `reads.quick_hash` where
-    it is known and the file is not at hand, as in a pack (a picture's label: its name + LABEL);
-    `drive(i)`, the name of the recording, '' where unknown, None where each record has its own.
+    What else a source may be able to do is an ability each: HasDepth, HasLabels, ..., see `can`.
     """
 
     left_out: dict[str, int]
@@ -56,14 +46,161 @@ class Source(Protocol):
         ...
 
 
+class HasDepth(Protocol):
+    """True depth at a glance, for the constant answers."""
+
+    def depth(self, index: int) -> np.ndarray | None:
+        """float32 [h, w] metres, 0 = not measured, of any size; None where the record has none."""
+        ...
+
+    def has_depth(self, index: int) -> bool:
+        """Whether `depth(index)` is there, without reading it."""
+        ...
+
+
+class HasMoments(Protocol):
+    """Records that show the same instant, as those of a stereo pair."""
+
+    def moment(self, index: int) -> str:
+        """A name shared by these records."""
+        ...
+
+
+class HasFlow(Protocol):
+    """True flow at a glance, for the constant answer."""
+
+    def flow(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """float32 [h, w, 2] pixels of its own size, and bool [h, w] where it is known."""
+        ...
+
+
+class HasNames(Protocol):
+    """Published names of the records, unique and in their order."""
+
+    names: Sequence[str]
+
+
+class HasOriginals(Protocol):
+    """Pictures whose size before any resizing is known."""
+
+    def original(self, index: int) -> tuple[int, int]:
+        """Height and width."""
+        ...
+
+
+class HasLabels(HasNames, HasOriginals, Protocol):
+    """Labels by a table of classes, each to be had without its picture."""
+
+    table: Any  # a labels.table.LabelTable
+
+    def label(self, index: int) -> np.ndarray:
+        """The record's label, uint8 [h, w] train ids without padding; raises as the record does."""
+        ...
+
+    def check(self, index: int) -> None:
+        """Raises BadRecord where the record's label can't be used."""
+        ...
+
+
+class HasCategories(Protocol):
+    """The names of the classes that `category` counts, in their order."""
+
+    categories: Sequence[str]
+
+
+class HasWords(Protocol):
+    """What people call the categories, in their order."""
+
+    words: Sequence[str]
+
+
+class HasVideos(Protocol):
+    """The names of the videos that `video` counts, each of one camera, in their order."""
+
+    videos: Sequence[str]
+
+
+class HasFields(Protocol):
+    """The keys of the records beside pictures, known without reading one."""
+
+    fields: Sequence[str]
+
+
+class HasFiles(Protocol):
+    """Where a record comes from, for the check of leakage."""
+
+    def files(self, index: int) -> Iterable[tuple[str, pathlib.Path | str | None]]:
+        """Pairs of a file's published name (a label's: its picture's + LABEL) and its path.
+
+        None for what has no file of its own and is told by its name alone; the file's
+        `reads.quick_hash` where it is known and the file is not at hand, as in a pack.
+        """
+        ...
+
+
+class HasDrives(Protocol):
+    """Which recording a record comes from, for the check of leakage."""
+
+    def drive(self, index: int) -> str | None:
+        """The recording's name, '' where unknown, None where each record has its own."""
+        ...
+
+
+Ability = TypeVar("Ability")
+
+
+def can(source: object, ability: type[Ability]) -> TypeGuard[Ability]:
+    """Whether a source has all that an ability, one of the protocols above, asks for.
+
+    Unlike isinstance, which since Python 3.12 does not see what a Wrapper passes on.
+    """
+    parts = (name for part in ability.__mro__ for name in (*vars(part), *_attributes(part)))
+    return all(hasattr(source, name) for name in parts if not name.startswith("_"))
+
+
+def _attributes(part: type) -> Iterable[str]:
+    return getattr(part, "__annotations__", ())
+
+
+class Wrapper:
+    """A source made of another: whatever it does not change is the other's, abilities included."""
+
+    def __init__(self, source: Source):
+        self.source = source
+        self.left_out = dict(source.left_out)
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, index: int) -> Record:
+        return self.source[index]
+
+    def describe(self, index: int) -> str:
+        return self.source.describe(index)
+
+    def fingerprint(self) -> str:
+        return self.source.fingerprint()
+
+    def __getattr__(self, name: str) -> Any:
+        # Unpickling asks for names with _ before there is a source.
+        if name.startswith("_") or name == "source":
+            raise AttributeError(name)
+        return getattr(self.source, name)
+
+
 def files_of(source: Source, index: int) -> dict[str, pathlib.Path | str | None]:
     """Published name -> path (or hash) of the files a record is read from; empty where unknown."""
-    return dict(source.files(index)) if hasattr(source, "files") else {}
+    return dict(source.files(index)) if can(source, HasFiles) else {}
 
 
 def drive_of(source: Source, index: int) -> str | None:
     """The recording that a record comes from, '' where unknown, None where it is the record's."""
-    return source.drive(index) if hasattr(source, "drive") else ""
+    return source.drive(index) if can(source, HasDrives) else ""
+
+
+def moment_of(source: Source, index: int) -> str:
+    """A name shared by the records that show the same instant; that of the record where unknown."""
+    return source.moment(index) if can(source, HasMoments) else source.describe(index)
 
 
 def left_out(source: Source) -> str:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from geoseg_jax.data.source import HasCategories, HasWords, can
 from geoseg_jax.models.classification import ClassificationNet
 from geoseg_jax.ops import cross_entropy, ranking
 from geoseg_jax.tasks import category_pictures
@@ -26,7 +27,7 @@ def make(config: Any, data: Any) -> Task:
       ValueError: where the data has no categories, or others to evaluate on than to train on.
     """
     task, names = config.task, _categories(data)
-    words = getattr(data.train, "words", names)
+    words = data.train.words if can(data.train, HasWords) else names
     net = ClassificationNet(
         encoder_name=config.model.encoder,
         classes=len(names),
@@ -121,16 +122,19 @@ def summarise(sums: dict[str, Any]) -> dict[str, float]:
 
 def _categories(data: Any) -> tuple[str, ...]:
     """The names of the classes, the same to train and to evaluate on."""
-    train, judged = (getattr(source, "categories", None) for source in (data.train, data.eval))
+    train, judged = (
+        tuple(source.categories) if can(source, HasCategories) else ()
+        for source in (data.train, data.eval)
+    )
     if not train:
         raise ValueError(
             "config.task.name='classification' needs pictures with categories; set "
             "config.data.name to class_folder, tfds, synthetic_objects or a pack of these"
         )
     if judged != train:
-        differ = sorted(set(train).symmetric_difference(judged or ()))[:8]
+        differ = sorted(set(train).symmetric_difference(judged))[:8]
         raise ValueError(
             f"config.data.eval_split has other classes than config.data.train_split "
             f"({', '.join(differ) or 'in another order'}); choose splits of one data set"
         )
-    return tuple(train)
+    return train

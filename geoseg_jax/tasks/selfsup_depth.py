@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from geoseg_jax.data.source import HasVideos, can
 from geoseg_jax.models.depth import SelfSupDepthNet
 from geoseg_jax.ops import camera, disparity, reprojection
 from geoseg_jax.tasks import (
@@ -39,7 +40,9 @@ def make(config: Any, data: Any = None) -> Task:
 
     data: where cameras are learned, the `videos` of its training source tell how many there are.
     """
-    videos = tuple(getattr(getattr(data, "train", None), "videos", ())) or ("camera",)
+    videos = ("camera",)
+    if data is not None and can(data.train, HasVideos):
+        videos = tuple(data.train.videos)
     arm = _SelfSupDepth(config, videos)
     return Task(
         arm.init, arm.loss, arm.evaluate, arm.summarise, arm.visualise, arm.predict, holds=videos

@@ -5,17 +5,15 @@ is not the best map of them all: where motion has no usual direction, none at al
 in constant.py, an evaluated pair that is among those averaged is left out of its own mean.
 """
 
-import pathlib
-
 import numpy as np
 from absl import logging
 
 from geoseg_jax.data.progress import track
 from geoseg_jax.data.provenance.reads import identity
-from geoseg_jax.data.source import BadRecord, DataError, Record, Source, drive_of, files_of
+from geoseg_jax.data.source import BadRecord, DataError, HasFlow, Record, Source, Wrapper, can
 
 
-class WithConstantFlow:
+class WithConstantFlow(Wrapper):
     """An evaluation source whose records also carry `constant_flow`, [height, width, 2] pixels.
 
     training: the source whose pairs are averaged, at most `limit` of them, evenly spaced, of which
@@ -36,14 +34,14 @@ class WithConstantFlow:
         limit: int,
         bad_share: float = 0.0,
     ):
-        if not hasattr(evaluation, "flow"):
+        if not can(evaluation, HasFlow):
             raise DataError(
                 "config.data.truth='flow': these records have no true flow to be judged by; set "
                 "config.data.eval_name='kitti_flow' and config.data.eval_root, or another truth"
             )
-        self._source, self._size = evaluation, (height, width)
-        self.left_out = evaluation.left_out
-        if not _has_flow(training):
+        super().__init__(evaluation)
+        self._size = (height, width)
+        if not can(training, HasFlow) or not len(training):
             training = evaluation
         self._training = training
         chosen = np.unique(np.linspace(0, len(training) - 1, limit).round().astype(int))
@@ -64,30 +62,15 @@ class WithConstantFlow:
             self._count += known
             self._averaged[identity(training, index)] = index
 
-    def __len__(self) -> int:
-        return len(self._source)
-
     def __getitem__(self, index: int) -> Record:
-        record = self._source[index]
+        record = self.source[index]
         total, count = self._sum, self._count
-        own = self._averaged.get(identity(self._source, index))
+        own = self._averaged.get(identity(self.source, index))
         if own is not None:
             # Just what was added, which two sets that share a pair may have other truth of.
             mean, known = cell_means(*self._training.flow(own), *self._size)
             total, count = total - mean, count - known
         return {**record, "constant_flow": _fill(total, count)}
-
-    def describe(self, index: int) -> str:
-        return self._source.describe(index)
-
-    def fingerprint(self) -> str:
-        return self._source.fingerprint()
-
-    def files(self, index: int) -> tuple[tuple[str, pathlib.Path | None], ...]:
-        return tuple(files_of(self._source, index).items())
-
-    def drive(self, index: int) -> str | None:
-        return drive_of(self._source, index)
 
 
 def cell_means(
@@ -106,10 +89,6 @@ def cell_means(
     sums = [np.bincount(cells, vectors[:, i], minlength=height * width) for i in (0, 1)]
     mean = np.stack(sums, axis=-1) / np.maximum(count, 1)[:, None]
     return mean.reshape(height, width, 2), (count > 0).reshape(height, width)
-
-
-def _has_flow(source: Source) -> bool:
-    return hasattr(source, "flow") and len(source) > 0
 
 
 def _fill(total: np.ndarray, count: np.ndarray) -> np.ndarray:

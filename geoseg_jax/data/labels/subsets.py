@@ -7,16 +7,17 @@ prints the list.
 
 import argparse
 import hashlib
-import pathlib
 import sys
 from collections.abc import Sequence
+from typing import Any
 
-import numpy as np
-
-from geoseg_jax.data.labels.table import LabelTable
 from geoseg_jax.data.name_splits import read_names
-from geoseg_jax.data.source import DataError, Record, Source, drive_of, files_of
+from geoseg_jax.data.source import DataError, Record, Source, Wrapper
 
+# What a subset passes on: as it is; its records' share; asked with the index in the source.
+_OF_ALL = ("table", "categories", "words", "videos", "fields")
+_OF_EACH = ("names", "items")
+_BY_INDEX = ("label", "check", "original", "depth", "has_depth", "flow", "moment", "files", "drive")
 FIRST = -1  # the subset of the first names in order
 
 
@@ -48,15 +49,15 @@ def choose(names: Sequence[str], count: int, subset: int = FIRST, seed: int = 0)
     return tuple(sorted(range(len(names)), key=place)[:count])
 
 
-class Subset:
-    """Some records of a source, in the order of `indices`, with what labelled sources have.
+class Subset(Wrapper):
+    """Some records of a source, in the order of `indices`, with what its abilities say of them.
 
     Nothing else of the source is passed on: it would be asked with an index of the subset.
     """
 
     def __init__(self, source: Source, indices: Sequence[int]):
-        self.source, self.indices = source, tuple(indices)
-        self.left_out = dict(source.left_out)
+        super().__init__(source)
+        self.indices = tuple(indices)
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -64,53 +65,19 @@ class Subset:
     def __getitem__(self, index: int) -> Record:
         return self.source[self.indices[index]]
 
-    @property
-    def table(self) -> LabelTable:
-        """The classes of the labels."""
-        return self.source.table
-
-    @property
-    def names(self) -> list[str]:
-        """The published names of the records, in their order."""
-        names = self.source.names
-        return [names[i] for i in self.indices]
-
-    @property
-    def items(self) -> tuple:
-        """The items of the records, in their order, where the source has items."""
-        items = self.source.items
-        return tuple(items[i] for i in self.indices)
-
     def describe(self, index: int) -> str:
         return self.source.describe(self.indices[index])
 
-    def moment(self, index: int) -> str:
-        """A name shared by the records that show the same instant."""
-        return getattr(self.source, "moment", self.source.describe)(self.indices[index])
-
-    def drive(self, index: int) -> str | None:
-        """The recording that the record comes from, see `drive_of`."""
-        return drive_of(self.source, self.indices[index])
-
-    def files(self, index: int) -> tuple[tuple[str, pathlib.Path | None], ...]:
-        """(name, path) of what is read for the record."""
-        return tuple(files_of(self.source, self.indices[index]).items())
-
-    def label(self, index: int) -> np.ndarray:
-        """The record's label alone, uint8 [h, w] train ids."""
-        return self.source.label(self.indices[index])
-
-    def check(self, index: int) -> None:
-        """Raises BadRecord where the record's label can't be used, see `check_labels`."""
-        self.source.check(self.indices[index])
-
-    def original(self, index: int) -> tuple[int, int]:
-        """Height and width of the picture before any resizing."""
-        return self.source.original(self.indices[index])
-
-    def depth(self, index: int) -> np.ndarray | None:
-        """True depth of the record, where the source has it."""
-        return self.source.depth(self.indices[index])
+    def __getattr__(self, name: str) -> Any:
+        if name in _OF_ALL:
+            return getattr(self.source, name)
+        if name in _OF_EACH:
+            each = getattr(self.source, name)
+            return [each[i] for i in self.indices]
+        if name in _BY_INDEX:
+            ask = getattr(self.source, name)
+            return lambda index: ask(self.indices[index])
+        raise AttributeError(name)
 
     def fingerprint(self) -> str:
         """Of the source and the indices."""

@@ -80,6 +80,11 @@ class NyuDepth:
         """True depth, float32 [H, W] metres at the frame's own size, 0 = not measured."""
         return self._files.depth(self.names[index], self._raw)
 
+    def has_depth(self, index: int) -> bool:
+        """All frames have it."""
+        del index
+        return True
+
     def describe(self, index: int) -> str:
         return f"nyuv2 frame {self.names[index]}"
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from geoseg_jax.data.made_once import made_once
 from geoseg_jax.data.progress import track
-from geoseg_jax.data.source import DataError, Record, Source
+from geoseg_jax.data.source import DataError, Record, Source, Wrapper
 from geoseg_jax.data.synthetic.worker import rendered
 
 _SPLIT = "records"
@@ -93,12 +93,12 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-class CachedSource:
-    """Reads the records of `source` from `folder`; everything else is the source's own."""
+class CachedSource(Wrapper):
+    """Reads the records of `source` from `folder`."""
 
     def __init__(self, source: Source, folder: Path):
-        self.source, self.folder = source, Path(folder)
-        self.left_out: dict[str, int] = dict(source.left_out)
+        super().__init__(source)
+        self.folder = Path(folder)
         self._reader = None
         try:
             found = len(self._open())
@@ -125,9 +125,6 @@ class CachedSource:
     def __getstate__(self) -> dict:
         return {**self.__dict__, "_reader": None}
 
-    def __len__(self) -> int:
-        return len(self.source)
-
     def __getitem__(self, i: int) -> Record:
         if not 0 <= int(i) < len(self):
             raise IndexError(f"record {i} is not in 0..{len(self) - 1}")
@@ -147,17 +144,3 @@ class CachedSource:
     def label(self, i: int) -> np.ndarray:
         """Label of record i, uint8 [H, W], without rendering it again."""
         return self[i]["label"]
-
-    def describe(self, i: int) -> str:
-        """One line that names record i."""
-        return self.source.describe(i)
-
-    def fingerprint(self) -> str:
-        """That of the source: the records are the same."""
-        return self.source.fingerprint()
-
-    def __getattr__(self, name: str) -> Any:
-        # What a source has beyond the protocol (poses, classes, depth ...) is there as well.
-        if name.startswith("_") or name == "source":
-            raise AttributeError(name)
-        return getattr(self.source, name)

@@ -147,6 +147,11 @@ class SyntheticSource:
         scene, target, _ = self.shot(i)
         return depth_map(trace(scene, target), _WORLDS[self.world].MAX_DEPTH)
 
+    def has_depth(self, i: int) -> bool:
+        """All records have it."""
+        del i
+        return True
+
     def flow(self, i: int) -> tuple[np.ndarray, np.ndarray]:
         """The flow of record i alone, and where it is known; DataError without source views."""
         scene, target, sources = self.shot(i)

@@ -7,7 +7,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from geoseg_jax.data.reader import RENDERED, WORLD, Reader
-from geoseg_jax.data.source import Record, Source
+from geoseg_jax.data.source import Record, Source, Wrapper
 from geoseg_jax.data.synthetic.cache import cached_source
 from geoseg_jax.data.synthetic.source import EVAL_SEED, SyntheticSource
 
@@ -37,20 +37,16 @@ def make(data: ConfigDict) -> tuple[Source, Source]:
     return train, evaluation
 
 
-class WithPoses:
+class WithPoses(Wrapper):
     """The records of a synthetic source with the exact `source_poses` of their views.
 
     Beside the rendered set, not in it: pictures are not rendered again for them. They are worked
-    out when first asked for and then remembered. Everything else is the source's own.
+    out when first asked for and then remembered.
     """
 
     def __init__(self, source: Any):
-        self.source = source
-        self.left_out: dict[str, int] = dict(source.left_out)
+        super().__init__(source)
         self._poses: dict[int, np.ndarray] = {}
-
-    def __len__(self) -> int:
-        return len(self.source)
 
     def __getitem__(self, index: int) -> Record:
         index = int(index)
@@ -59,18 +55,9 @@ class WithPoses:
             self._poses[index] = self.source.poses(index).astype(np.float32)
         return record | {"source_poses": self._poses[index]}
 
-    def describe(self, index: int) -> str:
-        return self.source.describe(index)
-
     def fingerprint(self) -> str:
         """Of the source, and that poses are there."""
         return hashlib.sha256(f"{self.source.fingerprint()} poses".encode()).hexdigest()
-
-    def __getattr__(self, name: str) -> Any:
-        # Its cheap ways to depth, flow and labels, its name and its files.
-        if name.startswith("_") or name == "source":
-            raise AttributeError(name)
-        return getattr(self.source, name)
 
 
 READER = Reader(make, WORLD | RENDERED, needs=(*WORLD, *RENDERED), poses=True)

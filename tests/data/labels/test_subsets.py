@@ -9,7 +9,7 @@ import pytest
 
 from geoseg_jax.data.labels import subsets
 from geoseg_jax.data.labels.subsets import Subset, choose
-from geoseg_jax.data.source import DataError
+from geoseg_jax.data.source import DataError, drive_of, files_of, moment_of
 from tests.data.fabricate import NumberedSource
 
 NAMES = [f"{n:06d}_10" for n in range(200)]
@@ -83,8 +83,8 @@ def test_a_subset_passes_nothing_on_with_an_index_of_its_own():
     assert not hasattr(few, "score")  # would be asked for 0 and answer for what is 3 here
     assert not hasattr(few, "table")
     del source.moment
-    assert few.moment(0) == few.describe(0)
-    assert (few.drive(0), few.files(0)) == ("", ())
+    assert moment_of(few, 0) == few.describe(0)
+    assert (drive_of(few, 0), files_of(few, 0)) == ("", {})
 
 
 def test_the_command(tmp_path, capsys):

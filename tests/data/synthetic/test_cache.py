@@ -15,7 +15,8 @@ from geoseg_jax.data.synthetic.source import ObjectSource, SyntheticSource
 
 MAKE = """
 import sys
-from geoseg_jax.data.synthetic import SyntheticSource, cached_source
+from geoseg_jax.data.synthetic.cache import cached_source
+from geoseg_jax.data.synthetic.source import SyntheticSource
 source = SyntheticSource("room", {size}, 0, 24, 40)
 cached = cached_source(source, {folder!r}, workers=2)
 print(len(cached), cached[3]["image"].sum())
