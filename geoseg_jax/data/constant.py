@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from absl import logging
 
+from geoseg_jax.data import pictures
 from geoseg_jax.data.progress import track
 from geoseg_jax.data.source import (
     BadRecord,
@@ -86,9 +87,8 @@ def cell_depths(depth: np.ndarray, height: int, width: int) -> np.ndarray:
     """
     rows, columns = np.nonzero(depth > 0)
     values = depth[rows, columns]
-    # Pixel centres lie at +0.5 from the border, in both grids.
-    cells = ((rows + 0.5) * (height / depth.shape[0])).astype(np.int64) * width
-    cells += ((columns + 0.5) * (width / depth.shape[1])).astype(np.int64)
+    cells = pictures.cells(rows, depth.shape[0], height) * width
+    cells += pictures.cells(columns, depth.shape[1], width)
     order = np.lexsort((values, cells))
     values = values[order]
     filled, first, count = np.unique(cells[order], return_index=True, return_counts=True)

@@ -15,9 +15,7 @@ def nearest_depth(depth: np.ndarray, height: int, width: int) -> np.ndarray:
     For maps with few gaps (stereo matching, structured light, renderers): the point that is seen in
     the middle of the pixel, surfaces in their true shares at every distance.
     """
-    rows = pictures.nearest(depth.shape[0], height, np.arange(height))
-    columns = pictures.nearest(depth.shape[1], width, np.arange(width))
-    return np.ascontiguousarray(depth[rows[:, None], columns])
+    return pictures.take_nearest(depth, height, width)
 
 
 def nearest_to_camera(depth: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -30,9 +28,8 @@ def nearest_to_camera(depth: np.ndarray, height: int, width: int) -> np.ndarray:
     """
     rows, columns = np.nonzero(depth > 0)
     values = depth[rows, columns]
-    # Pixel centres, in whole numbers so that none is rounded to the wrong side.
-    rows = (2 * rows + 1) * height // (2 * depth.shape[0])
-    columns = (2 * columns + 1) * width // (2 * depth.shape[1])
+    rows = pictures.cells(rows, depth.shape[0], height)
+    columns = pictures.cells(columns, depth.shape[1], width)
     far_to_near = np.argsort(-values, kind="stable")
     result = np.zeros((height, width), depth.dtype)
     # Of several writes to one pixel numpy keeps the last one.

@@ -64,14 +64,33 @@ def resize(picture: np.ndarray, height: int, width: int, way: str = "area") -> n
     return cv2.resize(picture, (width, height), interpolation=method)
 
 
-def nearest(side: int, new_side: int, places: np.ndarray) -> np.ndarray:
-    """Along one side that goes from `side` to `new_side` pixels: the old pixel nearest to each new.
+def doubled(places: np.ndarray, new_side: int) -> np.ndarray:
+    """Where pixels' centres come to lie on a side of `new_side` pixels, as 2 (x + 1/2) old sides.
 
-    places: of the new pixels, integers; those outside give places outside. With (0, 0) the centre
-    of the top-left pixel, x looks at (x + 1/2) side / new_side - 1/2, which keeps borders in place
-    as `resize` does. Halves go to the lower right; in whole numbers, so that none is rounded.
+    This and `scale_intrinsics` hold the one convention for pixels: (0, 0) is the centre of the
+    top-left one, and borders stay borders, as in `resize`, so that a place x of a side that goes
+    from w to W pixels becomes (x + 1/2) W / w - 1/2. In whole numbers, so that nothing is rounded.
     """
-    return (2 * places + 1) * side // (2 * new_side)
+    return (2 * places + 1) * new_side
+
+
+def cells(places: np.ndarray, side: int, new_side: int) -> np.ndarray:
+    """Along one side that goes from `side` to `new_side` pixels: where pixels' centres fall.
+
+    places: of old pixels, integers; those outside give places outside. A centre on the border of
+    two new pixels falls into the right, or lower, one. With the sides exchanged it is the old pixel
+    nearest to each new one.
+    """
+    return doubled(places, new_side) // (2 * side)
+
+
+def take_nearest(values: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A map [h, w, ...] at [height, width, ...], each pixel a copy of the nearest one."""
+    rows, columns = (
+        cells(np.arange(new), new, old)
+        for new, old in zip((height, width), values.shape[:2], strict=True)
+    )
+    return np.ascontiguousarray(values[rows[:, None], columns])
 
 
 def to_rgb(picture: np.ndarray) -> np.ndarray:

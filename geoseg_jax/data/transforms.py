@@ -243,7 +243,7 @@ def _check_size(values: np.ndarray, size: tuple[int, ...]) -> None:
 def _nearest(side: int, scaled: int, start: int, length: int) -> tuple[np.ndarray, np.ndarray]:
     """Along one side: the nearest old pixel for each pixel of the window, and which lie outside."""
     place = np.arange(start, start + length)
-    nearest = pictures.nearest(side, scaled, place)
+    nearest = pictures.cells(place, scaled, side)
     return np.clip(nearest, 0, side - 1), (place < 0) | (place >= scaled)
 
 

@@ -1,9 +1,20 @@
+import math
+from fractions import Fraction
+
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from geoseg_jax.data.pictures import picture_size, read_picture, resize, scale_intrinsics, to_rgb
+from geoseg_jax.data.pictures import (
+    cells,
+    picture_size,
+    read_picture,
+    resize,
+    scale_intrinsics,
+    take_nearest,
+    to_rgb,
+)
 from geoseg_jax.data.source import BadRecord
 from tests.data import fabricate
 
@@ -92,3 +103,16 @@ def test_damaged_in_the_middle_and_missing(tmp_path):
         read_picture(path)
     with pytest.raises(BadRecord, match="No such file"):
         read_picture(tmp_path / "b.png")
+
+
+@pytest.mark.parametrize(("side", "new_side"), [(1242, 640), (640, 1242), (3, 2), (2, 3), (7, 7)])
+def test_centres_fall_where_the_scaled_intrinsics_say(side, new_side):
+    """By fractions, so that a centre on the border of two pixels is seen to go to the right."""
+    scale = Fraction(new_side, side)
+    exact = [(x + Fraction(1, 2)) * scale - Fraction(1, 2) for x in range(side)]
+    expected = [math.floor(x + Fraction(1, 2)) for x in exact]
+    assert cells(np.arange(side), side, new_side).tolist() == expected
+    row = scale_intrinsics(np.eye(3), (1, side), (1, new_side))[0]
+    np.testing.assert_allclose([row[0] * x + row[2] for x in range(side)], np.array(exact, float))
+    taken = take_nearest(np.arange(new_side)[None], 1, side)
+    assert taken[0].tolist() == expected

@@ -8,6 +8,7 @@ in constant.py, an evaluated pair that is among those averaged is left out of it
 import numpy as np
 from absl import logging
 
+from geoseg_jax.data import pictures
 from geoseg_jax.data.progress import track
 from geoseg_jax.data.provenance.reads import identity
 from geoseg_jax.data.source import BadRecord, DataError, HasFlow, Record, Source, Wrapper, can
@@ -83,7 +84,7 @@ def cell_means(
     """
     h, w = flow.shape[:2]
     rows, columns = np.nonzero(known)
-    cells = ((2 * rows + 1) * height // (2 * h)) * width + (2 * columns + 1) * width // (2 * w)
+    cells = pictures.cells(rows, h, height) * width + pictures.cells(columns, w, width)
     count = np.bincount(cells, minlength=height * width)
     vectors = flow[rows, columns] * np.array([width / w, height / h])
     sums = [np.bincount(cells, vectors[:, i], minlength=height * width) for i in (0, 1)]

@@ -1,8 +1,7 @@
 """True flow at another size: its places move, its vectors grow, and no motion is made up.
 
-With (0, 0) the centre of the top-left pixel, a place x of a side that goes from w to W pixels
-becomes (x + 1/2) W / w - 1/2, as in pictures.resize: borders stay borders. So both ends of a vector
-move alike, and it becomes W / w times as long, with the sizes that the sides really have.
+Borders stay borders, see `pictures.doubled`. So both ends of a vector move alike, and it becomes
+W / w times as long, with the sizes that the sides really have.
 """
 
 from collections.abc import Mapping
@@ -65,17 +64,15 @@ def _interpolated(maps: Mapping[str, np.ndarray], height: int, width: int) -> di
     inside &= share > 1 - 1e-5  # of known pixels alone
     resized = {"flow": np.where(inside[..., None], flow, 0), "flow_valid": inside}
     if "flow_visible" in maps:
-        rows = pictures.nearest(h, height, np.arange(height))
-        columns = pictures.nearest(w, width, np.arange(width))
-        resized["flow_visible"] = inside & maps["flow_visible"][rows[:, None], columns]
+        resized["flow_visible"] = inside & pictures.take_nearest(
+            maps["flow_visible"], height, width
+        )
     return resized
 
 
 def _between_centres(side: int, new_side: int) -> np.ndarray:
     """Along one side: which new pixels' centres lie between those of the outermost old pixels."""
-    place = (
-        2 * np.arange(new_side) + 1
-    ) * side  # of 2 new_side to a pixel, so that none is rounded
+    place = pictures.doubled(np.arange(new_side), side)  # of 2 new_side to an old pixel
     return (place >= new_side) & (place <= (2 * side - 1) * new_side)
 
 
@@ -105,6 +102,6 @@ def _scattered(maps: Mapping[str, np.ndarray], height: int, width: int) -> dict[
 
 def _cells(places: np.ndarray, side: int, new_side: int) -> tuple[np.ndarray, np.ndarray]:
     """Along one side: the new pixels that old ones fall into, and how far from their centres."""
-    doubled = (2 * places + 1) * new_side
-    cells = doubled // (2 * side)
-    return cells, (doubled - (2 * cells + 1) * side) / (2 * side)
+    cells = pictures.cells(places, side, new_side)
+    off = pictures.doubled(places, new_side) - pictures.doubled(cells, side)
+    return cells, off / (2 * side)

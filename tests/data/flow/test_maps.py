@@ -86,7 +86,7 @@ def test_gaps_keep_more_than_the_nearest_pixel_and_nothing_else():
     scale = np.float32([size[1] / W, size[0] / H])
     resized = flow_maps.resize(maps, *size)
     rows, columns = (
-        pictures.nearest(old, new, np.arange(new)) for old, new in zip((H, W), size, strict=True)
+        pictures.cells(np.arange(new), new, old) for old, new in zip((H, W), size, strict=True)
     )
     looked_at = maps["flow_valid"][rows[:, None], columns]
     there = maps["flow"][rows[:, None], columns] * scale

@@ -19,7 +19,7 @@ from geoseg_jax.data.synthetic.truth import label_map, trace
 
 DIGEST = """
 import hashlib
-from geoseg_jax.data.synthetic import ObjectSource, SyntheticSource
+from geoseg_jax.data.synthetic.source import ObjectSource, SyntheticSource
 sha = hashlib.sha256()
 for source in (SyntheticSource("street", 9, 7, 32, 48), SyntheticSource("room", 9, 7, 32, 48),
                ObjectSource(9, 7, 24, 24)):
