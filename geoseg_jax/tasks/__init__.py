@@ -1,8 +1,9 @@
-"""The tasks: a new one is a file here and a line in make_task."""
+"""The tasks: a new one is a file and a line in TASKS, or a package of its own (core/plugins.py)."""
 
 from typing import Any
 
 from geoseg_jax.core.near_miss import did_you_mean
+from geoseg_jax.core.plugins import Registry
 from geoseg_jax.tasks import (
     classification,
     depth_supervised,
@@ -15,7 +16,7 @@ from geoseg_jax.tasks import (
 )
 from geoseg_jax.tasks.base import Task
 
-TASKS = {
+_OWN = {
     "selfsup_depth": selfsup_depth.make,
     "depth_supervised": depth_supervised.make,
     "flow": flow.make,
@@ -25,6 +26,7 @@ TASKS = {
     "moco": moco.make,
     "segmentation": segmentation.make,
 }
+TASKS = Registry("geoseg_jax.tasks", _OWN)
 
 
 def make_task(config: Any, data: Any = None) -> Task:
