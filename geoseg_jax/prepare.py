@@ -44,7 +44,7 @@ from geoseg_jax.data.packs.parts import NAMES, RECORDS, SPLITS, part_path
 from geoseg_jax.data.progress import track
 from geoseg_jax.data.reader import Reader
 from geoseg_jax.data.readers import READERS
-from geoseg_jax.data.source import DataError
+from geoseg_jax.data.source import DataError, can
 
 PLAN = "plan.json"
 QUALITY = 95
@@ -104,7 +104,7 @@ def make_plan(
         views = [*section["frames"], *([packed.STEREO] if section.get("stereo") else [])]
     splits = {}
     for split, source in zip(SPLITS, data, strict=True):
-        names = {key: list(getattr(source, key)) for key in NAMES if hasattr(source, key)}
+        names = {k: list(getattr(source, k)) for k, has in NAMES.items() if can(source, has)}
         splits[split] = {
             "records": len(source),
             "parts": -(-len(source) // part_size),

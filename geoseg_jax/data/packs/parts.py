@@ -17,12 +17,21 @@ import numpy as np
 from geoseg_jax.core import atomic
 from geoseg_jax.core.batch import check_record
 from geoseg_jax.data.provenance.reads import quick_hash
-from geoseg_jax.data.source import BadRecord, DataError, Source, drive_of, files_of
+from geoseg_jax.data.source import (
+    BadRecord,
+    DataError,
+    HasCategories,
+    HasVideos,
+    HasWords,
+    Source,
+    drive_of,
+    files_of,
+)
 
 SPLITS = ("train", "eval")
 RECORDS = 256  # in a part
 # Lists of names that tasks ask a source for, beside its records.
-NAMES = ("categories", "words", "videos")
+NAMES = {"categories": HasCategories, "words": HasWords, "videos": HasVideos}
 # What the pipeline says of a record itself.
 _NOT_KEPT = ("id", "replaced")
 
