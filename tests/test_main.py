@@ -54,7 +54,7 @@ def test_errors_on_the_command_line_are_one_line(arguments, said, monkeypatch, c
     [
         (
             "--config.optimizer.name=adm",
-            "config.optimizer.name='adm' must be one of adam, adamw, sgd; did you mean 'adam'?",
+            "config.optimizer.name='adm' must be 'adam', 'adamw' or 'sgd'; did you mean 'adam'?",
         ),
         (
             "--config.train.steps=20",

@@ -3,22 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from geoseg_jax.config import table
 from geoseg_jax.config.settings import ConfigError, flatten
 
 # What may differ when a run is continued: none of it changes the numbers of the steps done. The
 # number of steps does change those to come, where the schedule of the learning rate ends with it.
-CHANGEABLE = (
-    "train.steps",
-    "train.log_every",
-    "train.eval_every",
-    "train.checkpoint_every",
-    "train.pictures_every",
-    "train.eval_batch_size",
-    "train.profile_at",
-    "data.root",
-    "data.workers",
-    "data.cache_dir",
-)
+CHANGEABLE = table.keys(lambda setting: setting.on_resume)
 
 
 def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -6,6 +6,7 @@ from ml_collections import config_flags
 
 from geoseg_jax.analysis import statistics
 from geoseg_jax.config import settings
+from geoseg_jax.config.check import check
 from geoseg_jax.config.settings import ConfigError
 from geoseg_jax.study import audit, guard, preview
 from geoseg_jax.study.plan import command, make_plan
@@ -33,7 +34,7 @@ def test_a_cell_is_what_its_factors_say(tmp_path):
         assert config.train.steps == 3
         start = f"{tmp_path}/pretraining/{factors['arm']}-tiny"
         assert config.init_from == ("" if factors["arm"] == "random" else start)
-        settings.check(config)
+        check(config)
 
 
 def test_pretrainings_share_settings_that_they_have_and_chains_start_from_each_other(tmp_path):
@@ -256,7 +257,7 @@ def test_studies_can_be_planned_and_are_fair(name, argument, tmp_path):
         assert preview.units_of(made) == statistics.pairs_needed(len(arms) - 1)
         assert arms.issuperset(arm for pair in config.get("contrasts", ()) for arm in pair)
     for job in (*made.pretrainings, *made.cells[::7]):
-        settings.check(job.config)
+        check(job.config)
     seen = {job.config.data.get("root") for job in (*made.pretrainings, *made.cells)}
     assert seen >= {f"/data/{root}" for root in config.get("roots", ()) if "eval" not in root} - {
         f"/data/{name}" for name in ("imagenet", "weights", "kitti_flow")
