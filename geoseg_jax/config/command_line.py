@@ -1,4 +1,4 @@
-"""What the commands that take --config and --workdir have in common: flags, errors, the log."""
+"""Flags, errors and log of the commands that take --config and --workdir."""
 
 import os
 import sys
@@ -11,9 +11,9 @@ from ml_collections import config_flags
 from geoseg_jax.config import origins
 from geoseg_jax.config.settings import ConfigError, find_config
 
-CONFIG = config_flags.DEFINE_config_file("config", help_string="config file, FILE.py[:ARGUMENT]")
+CONFIG = config_flags.DEFINE_config_file("config", help_string="config file, FILE.py[:OPTIONS]")
 WORKDIR = flags.DEFINE_string(
-    "workdir", None, "the folder of what is made, continued if it has some"
+    "workdir", None, "folder of the results; a run that is there continues"
 )
 PRINT_CONFIG = flags.DEFINE_bool(
     "print_config", False, "print every setting, its value and its origin; then stop"
@@ -50,7 +50,7 @@ def parse(argv: list[str], check: Callable[[], object] = lambda: None) -> list[s
 
 
 def fail(error: Exception, table: str = "") -> None:
-    """One line on standard error, and exit code 1; with --debug, the traceback.
+    """Prints one line on standard error and exits with code 1; with --debug, raises the error.
 
     table: lines that follow.
     """
@@ -69,7 +69,7 @@ def fail(error: Exception, table: str = "") -> None:
 
 
 def quieten() -> None:
-    """Logs our own remarks, and of others' what is serious."""
+    """Logs our own messages, and only errors of others."""
     logging.use_absl_handler()  # which app.run does, but not a process started by another
     handler, here = (
         logging.get_absl_handler().python_handler,

@@ -158,13 +158,13 @@ def test_a_command_gives_the_very_config(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"referenc": "x"}, "config.referenc is nothing of a study; did you mean 'reference'"),
+        ({"referenc": "x"}, "config.referenc is not a study setting; did you mean 'reference'"),
         ({"reference": "randm"}, "'randm' is no arm; did you mean 'random'"),
         ({"factors": FACTORS | {"seed": ()}}, r"config.factors.seed=\[\] must be a tuple"),
         ({"factors": FACTORS | {"seed": (0, 0)}}, "each once"),
         ({"factors": FACTORS | {"training": ("frosen",)}}, "did you mean 'frozen'"),
         ({"arms": (*ARMS, {"name": "random"})}, "'random': names are unique"),
-        ({"arms": ({"name": "random", "cofig": "x"},)}, "'cofig', which is no setting; did you"),
+        ({"arms": ({"name": "random", "cofig": "x"},)}, "'cofig', which is not a setting; did you"),
         (
             {"arms": ({"name": "random"}, {**ARMS[2], "start": "later"})},
             "'later', which is no arm before it that is trained",
@@ -218,7 +218,7 @@ def test_a_command_gives_the_very_config(tmp_path):
         ({"target": {"config": "configs/segment_synthtic.py"}}, "did you mean"),
         (
             {"target": study()["target"] | {"set": {"train": {"stesp": 3}}}},
-            "config.target.set: 'train.stesp' is no setting of this config; did you mean",
+            "config.target.set: 'train.stesp' is not a setting of this config; did you mean",
         ),
     ],
 )
