@@ -12,7 +12,6 @@ import sys
 from absl import app, flags
 
 from geoseg_jax.config.command_line import CONFIG, WORKDIR, fail, parse, quieten
-from geoseg_jax.config.settings import check_warm_up
 
 COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, or 'auto'")
 NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "processes of this run")
@@ -23,6 +22,7 @@ def main(_: list[str]) -> None:
     """Runs, and ends the process with the exit code."""
     # Imported here, since every worker process that reads data imports this file.
     from geoseg_jax import data
+    from geoseg_jax.config.check import check_warm_up
     from geoseg_jax.training import checkpoints, loop, monitor, sharding
 
     quieten()

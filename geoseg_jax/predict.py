@@ -23,6 +23,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from geoseg_jax.config import settings
+from geoseg_jax.config.check import check
 from geoseg_jax.core import manifest
 from geoseg_jax.data import pipeline
 from geoseg_jax.data.factory import make_data
@@ -33,7 +34,7 @@ from geoseg_jax.data.source import DataError, HasLabels, HasNames, HasOriginals,
 from geoseg_jax.data.video import clips
 from geoseg_jax.scoring.depth_files import DEPTHS, write_depth
 from geoseg_jax.scoring.label_files import COLOURS, LABELS, write_prediction
-from geoseg_jax.tasks import make_task
+from geoseg_jax.tasks import make_task, task_named
 from geoseg_jax.tasks.base import Batch, Task
 from geoseg_jax.training import checkpoints
 from geoseg_jax.training.state import sha256_of
@@ -114,7 +115,7 @@ def read_config(workdir: pathlib.Path, root: str | None = None) -> ConfigDict:
     content = manifest.read_json(workdir / "config.json")
     if content is None:
         raise settings.ConfigError(f"{workdir} holds no run: config.json is not there")
-    settings.check(content)
+    check(content)
     if root is not None:
         content["data"]["root"] = root
     # Weights of classes are for the loss, and may need all training labels to be read.
@@ -127,7 +128,7 @@ def _parts(
     config: ConfigDict, split: str, images: str | pathlib.Path | None
 ) -> tuple[Any, Task, _Files]:
     """What to predict on, the task, and how to write its predictions."""
-    depth = config.task.name in settings.DEPTH_TASKS
+    depth = task_named(config.task.name).predicts == "depth"
     if depth:
         config.data.truth = "none"  # what is to be predicted need not be known
     if images:

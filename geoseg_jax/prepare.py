@@ -31,8 +31,9 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.config import changes, settings
+from geoseg_jax.config import changes, settings, table
 from geoseg_jax.config import files as config_files
+from geoseg_jax.config.check import check
 from geoseg_jax.config.settings import ConfigError
 from geoseg_jax.core import atomic
 from geoseg_jax.data import factory
@@ -49,10 +50,7 @@ from geoseg_jax.data.source import DataError, can
 PLAN = "plan.json"
 QUALITY = 95
 # Where the data lies and how it is read says nothing of what it is.
-_NOT_IN_PLAN = (
-    *("root", "eval_root", "cache_dir", "workers", "crop_views", "crop_area"),
-    *("flip", "flip_vertical"),
-)
+_NOT_IN_PLAN = table.keys(lambda setting: not (setting.numbers and setting.records))
 
 
 def load_config(argument: str, changes: Sequence[str] = ()) -> ConfigDict:
@@ -80,7 +78,7 @@ def as_packed(config: ConfigDict, height: int, width: int) -> ConfigDict:
         raise ConfigError(
             f"config.data.name={data.name!r} can't be packed; known: {', '.join(_packable())}"
         )
-    settings.check(config)  # of the size that is trained at, which that of classes exceeds
+    check(config)  # of the size that is trained at, which that of classes exceeds
     data.height, data.width = height or data.height, width or data.width
     with config.unlocked():
         data.crop_views = 1  # windows are drawn when the pack is read
@@ -114,7 +112,7 @@ def make_plan(
         }
     return {
         "format": packed.FORMAT,
-        "source": {key: value for key, value in section.items() if key not in _NOT_IN_PLAN},
+        "source": {k: v for k, v in section.items() if f"data.{k}" not in _NOT_IN_PLAN},
         "height": section["height"],
         "width": section["width"],
         "fit": section["fit"],

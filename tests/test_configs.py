@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from geoseg_jax.config.settings import check, check_warm_up
+from geoseg_jax.config.check import check, check_warm_up
 from geoseg_jax.core.batch import FIELDS
 from geoseg_jax.data.labels.table import LabelTable, label_table
 from geoseg_jax.ops.disparity import disparity_to_depth

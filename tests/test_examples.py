@@ -12,7 +12,8 @@ import jax
 import pytest
 from ml_collections import ConfigDict
 
-from geoseg_jax.config import files, settings
+from geoseg_jax.config import files
+from geoseg_jax.config.check import check
 from geoseg_jax.core.plugins import Registry
 from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.readers import READERS
@@ -84,7 +85,7 @@ def test_a_run_trains_a_task_of_elsewhere_by_a_reader_of_elsewhere(installed, ro
 def test_a_reader_of_elsewhere_has_few_labels_too(installed, root):
     config = files.load("configs/segment_folder.py:resolution=32x32,labels=2")
     config.data.update(csv_settings(root))
-    settings.check(config)
+    check(config)
     data = make_data(config)
     assert data.train.names == ["pictures/0.png", "pictures/1.png"]
     assert data.eval.names == ["pictures/4.png", "pictures/5.png"]
@@ -105,7 +106,7 @@ def test_a_study_takes_both(installed, root, tmp_path):
     assert {job.config.task.name for job in plan.pretrainings} == {"colourisation"}
     assert {cell.config.data.name for cell in plan.cells} == {"csv"}
     for job in (*plan.pretrainings, *plan.cells):
-        settings.check(job.config)
+        check(job.config)
 
 
 def test_registries_hold_what_is_installed_and_no_more(installed):

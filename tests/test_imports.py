@@ -18,7 +18,13 @@ FORBIDDEN = {
     "geoseg_jax.ops": (*HEAVY, "flax", "optax", "ml_collections", "geoseg_jax but ops"),
     "geoseg_jax.models": (*HEAVY, "optax", "geoseg_jax but models, ops, core"),
     "geoseg_jax.interop": (*HEAVY, "optax", "geoseg_jax but interop, models, ops, core"),
-    "geoseg_jax.config": (*HEAVY, "jax", "flax", "geoseg_jax but config, core, presets"),
+    "geoseg_jax.config": (
+        *("grain", "tensorflow_datasets", "optax"),
+        "geoseg_jax but config, core, training, tasks, models, ops, scoring, data",
+        "geoseg_jax.training but settings",
+    ),
+    # Every process that reads data loads these.
+    "geoseg_jax.main": (*HEAVY, "jax", "flax", "geoseg_jax but main, config, core"),
     "geoseg_jax.scoring": ("jax", "flax", "optax", "grain", "geoseg_jax but scoring, data, core"),
     "geoseg_jax.tasks": (
         *("grain", "tensorflow_datasets", "optax"),

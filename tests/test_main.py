@@ -54,7 +54,7 @@ def test_errors_on_the_command_line_are_one_line(arguments, said, monkeypatch, c
     [
         (
             "--config.optimizer.name=adm",
-            "config.optimizer.name='adm' must be one of adam, adamw, sgd; did you mean 'adam'?",
+            "config.optimizer.name='adm' must be 'adam', 'adamw' or 'sgd'; did you mean 'adam'?",
         ),
         (
             "--config.train.steps=20",
@@ -77,6 +77,28 @@ def test_bad_values_in_a_process_of_its_own(flag, said, tmp_path):
     assert result.returncode == 1
     assert result.stderr == f"error: {said}\n"
     assert not (tmp_path / "w").exists()
+
+
+def test_print_config_tells_each_value_and_where_it_came_from(tmp_path):
+    command = [sys.executable, "-m", "geoseg_jax.main", "--print_config"]
+    command += ["--config=configs/depth_kitti.py:mono,seed=3", "--config.train.steps=500"]
+    result = subprocess.run(
+        [*command, "--config.data.height=192"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert not result.stderr
+    lines = result.stdout.splitlines()
+    assert "config.seed = 3  # option mono,seed=3" in lines
+    assert "config.data.stereo = False  # option mono,seed=3" in lines
+    assert "config.data.frames = (-1, 1)  # file" in lines
+    assert "config.train.steps = 500  # flag" in lines
+    assert "config.data.height = 192  # flag" in lines  # though the file has the same
+    assert "config.task.name = 'selfsup_depth'  # file" in lines
+    assert not list(tmp_path.iterdir())
 
 
 def test_main_is_trivial():

@@ -260,7 +260,10 @@ def test_the_command(folders, tmp_path, capsys):
     assert "17 frames, 6 arrays, 8 train, 2 eval" in capsys.readouterr().out
     arguments = ["--out", str(tmp_path / "p"), "--height=32", "--width=64", f"{CONFIG}:stereo"]
     for wrong, said in (
-        (["--set", "rot=x"], "'data.rot' is no setting of this config; did you mean 'data.root'"),
+        (
+            ["--set", "rot=x"],
+            "'data.rot' is not a setting of this config; did you mean 'data.root'",
+        ),
         (["--set", "root=/nowhere"], "config.data.root='/nowhere' is not there"),
         (["--quality=0"], "--quality=0 must lie between 1 and 100"),
         (["--set", "name=camvid"], "config.data.name='camvid' can't be packed; known: "),

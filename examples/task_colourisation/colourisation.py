@@ -11,9 +11,10 @@ import jax.numpy as jnp
 
 from geoseg_jax.models.reconstruction import ReconstructionNet
 from geoseg_jax.ops.color import LUMA
-from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, Variables
+from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, TaskSpec, Variables
 from geoseg_jax.tasks.examples import unit
 from geoseg_jax.tasks.pictures import to_uint8
+from geoseg_jax.tasks.settings import DECODER, ENCODER, check_trains_all
 
 
 def make(config: Any, data: Any = None) -> Task:
@@ -24,6 +25,7 @@ def make(config: Any, data: Any = None) -> Task:
         decoder_name=config.model.decoder,
         decoder_channels=tuple(config.model.decoder_channels),
         decoder_padding=config.model.decoder_padding,
+        dpt_features=config.model.dpt_features,
         scales=1,
         normalisation=config.model.normalisation,
         dtype=jnp.dtype(config.model.compute_dtype),
@@ -66,3 +68,6 @@ def summarise(sums: dict[str, float]) -> dict[str, float]:
     """Means over the pictures: the network's error, and that of leaving them grey."""
     means = {name: sums[name] / sums["images"] for name in ("l1", "l1_constant")}
     return means | {"eval_images": sums["images"]}
+
+
+SPEC = TaskSpec(make, ENCODER | DECODER, check_trains_all)

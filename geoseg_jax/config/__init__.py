@@ -1,1 +1,1 @@
-"""Settings: their rules, files and changes, and the command line."""
+"""Configurations: their table, checks, files and changes, and the command line."""

@@ -1,31 +1,20 @@
-"""What differs between two configs, and what of that may differ where a run goes on."""
+"""Compares two configs, and says which differences a run may continue with."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from geoseg_jax.config import table
 from geoseg_jax.config.settings import ConfigError, flatten
 
 # What may differ when a run is continued: none of it changes the numbers of the steps done. The
 # number of steps does change those to come, where the schedule of the learning rate ends with it.
-CHANGEABLE = (
-    "train.steps",
-    "train.log_every",
-    "train.eval_every",
-    "train.checkpoint_every",
-    "train.pictures_every",
-    "train.eval_batch_size",
-    "train.profile_at",
-    "data.root",
-    "data.workers",
-    "data.cache_dir",
-)
+CHANGEABLE = table.keys(lambda setting: setting.on_resume)
 
 
 def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Keys whose values differ -> (old, new), with None for a key that one side lacks.
+    """Finds keys whose values differ -> (old, new), with None for a key that one side lacks.
 
-    What is off may as well be lacking, so that what was begun before there was such a setting can
-    go on without it.
+    A setting that is off counts as lacking, so that a run begun before it existed can continue.
     """
     before, after = flatten(old), flatten(new)
     pairs = {k: (before.get(k), after.get(k)) for k in sorted(before.keys() | after.keys())}
@@ -37,25 +26,25 @@ def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[A
 
 
 def is_off(value: Any) -> bool:
-    """Whether it is an empty sequence, as of what a setting without any asks for, or None."""
+    """Tells whether a value is None or an empty sequence, by which a setting asks for nothing."""
     return value is None or (isinstance(value, list | tuple) and not value)
 
 
 def check_resume(old: Mapping[str, Any], new: Mapping[str, Any], workdir: str) -> list[str]:
-    """Compares the config of a run with the one it is to be continued with.
+    """Compares the config of a run with the one to continue it with.
 
     Returns:
       One line for every difference that is allowed (see CHANGEABLE).
 
     Raises:
-      ConfigError: where a setting differs that would make it another experiment.
+      ConfigError: for a difference that makes it another experiment.
     """
     differences = changed(old, new)
     lines = {key: f"config.{key}: {was!r} -> {now!r}" for key, (was, now) in differences.items()}
     refused = [line for key, line in lines.items() if key not in CHANGEABLE]
     if refused:
         raise ConfigError(
-            f"{workdir} holds a run with other settings ({'; '.join(refused)}); go on with the "
+            f"{workdir} holds a run with other settings ({'; '.join(refused)}); continue with the "
             "settings it has, or choose another --workdir"
         )
     if "train.steps" in lines and flatten(new).get("optimizer.schedule") != "constant":

@@ -1,4 +1,4 @@
-"""What the commands that take --config and --workdir have in common: flags, errors, the log."""
+"""Flags, errors and log of the commands that take --config and --workdir."""
 
 import os
 import sys
@@ -8,17 +8,23 @@ from logging import ERROR, Formatter
 from absl import flags, logging
 from ml_collections import config_flags
 
+from geoseg_jax.config import origins
 from geoseg_jax.config.settings import ConfigError, find_config
 
-CONFIG = config_flags.DEFINE_config_file("config", help_string="config file, FILE.py[:ARGUMENT]")
+CONFIG = config_flags.DEFINE_config_file("config", help_string="config file, FILE.py[:OPTIONS]")
 WORKDIR = flags.DEFINE_string(
-    "workdir", None, "the folder of what is made, continued if it has some"
+    "workdir", None, "folder of the results; a run that is there continues"
+)
+PRINT_CONFIG = flags.DEFINE_bool(
+    "print_config", False, "print every setting, its value and its origin; then stop"
 )
 DEBUG = flags.DEFINE_bool("debug", False, "show the traceback of an error")
 
 
 def parse(argv: list[str], check: Callable[[], object] = lambda: None) -> list[str]:
-    """absl's flag parser, with configs found from anywhere and errors in one line.
+    """Parses flags as absl does, with configs found from anywhere and errors in one line.
+
+    Ends the process where --print_config asks for the settings alone.
 
     check: looks at further flags and raises what is wrong with them.
     """
@@ -29,9 +35,14 @@ def parse(argv: list[str], check: Callable[[], object] = lambda: None) -> list[s
             for a in argv
         ]
         rest = flags.FLAGS(argv)[1:]
+        if CONFIG.value and PRINT_CONFIG.value and not rest:
+            flag = flags.FLAGS["config"]
+            given = flag.config_filename, CONFIG.value, flag.override_values
+            print(*origins.describe(*given), sep="\n")
+            sys.exit(0)
         if rest or not CONFIG.value or not WORKDIR.value:
             unknown = f"; unknown: {' '.join(rest)}" if rest else ""
-            raise ConfigError(f"needed are --config=FILE.py and --workdir=FOLDER{unknown}")
+            raise ConfigError(f"give --config=FILE.py and --workdir=FOLDER{unknown}")
         check()
     except Exception as error:
         fail(error)
@@ -39,7 +50,7 @@ def parse(argv: list[str], check: Callable[[], object] = lambda: None) -> list[s
 
 
 def fail(error: Exception, table: str = "") -> None:
-    """One line on standard error, and exit code 1; with --debug, the traceback.
+    """Prints one line on standard error and exits with code 1; with --debug, raises the error.
 
     table: lines that follow.
     """
@@ -58,7 +69,7 @@ def fail(error: Exception, table: str = "") -> None:
 
 
 def quieten() -> None:
-    """Logs our own remarks, and of others' what is serious."""
+    """Logs our own messages, and only errors of others."""
     logging.use_absl_handler()  # which app.run does, but not a process started by another
     handler, here = (
         logging.get_absl_handler().python_handler,

@@ -1,4 +1,4 @@
-"""Config files read outside of the main command, and changes of single settings."""
+"""Loads config files outside of the main command, and changes single settings."""
 
 import ast
 import importlib.util
@@ -13,7 +13,7 @@ from geoseg_jax.core.near_miss import did_you_mean
 
 
 def load(argument: str) -> ConfigDict:
-    """The config of FILE.py[:ARGUMENT], found as the main command finds it.
+    """Loads the config of FILE.py[:ARGUMENT], found as the main command finds it.
 
     Raises:
       ValueError, OSError: for a file or an argument that isn't known.
@@ -26,12 +26,12 @@ def load(argument: str) -> ConfigDict:
 
 
 def change(config: ConfigDict, key: str, value: Any, what: str) -> None:
-    """Sets config.KEY, which must be there; text becomes a value of the kind that was there.
+    """Sets config.KEY, which must be there; text becomes a value of the type that was there.
 
     Args:
       config: changed in place.
       key: with dots, 'train.steps'.
-      value: of the right kind, or text as on a command line.
+      value: of the right type, or text as on a command line.
       what: whose change it is, for messages.
 
     Raises:
@@ -39,7 +39,9 @@ def change(config: ConfigDict, key: str, value: Any, what: str) -> None:
     """
     known = settings.flatten(config)
     if key not in known:
-        raise ConfigError(f"{what}: {key!r} is no setting of this config{did_you_mean(key, known)}")
+        raise ConfigError(
+            f"{what}: {key!r} is not a setting of this config{did_you_mean(key, known)}"
+        )
     *sections, name = key.split(".")
     section = config
     for part in sections:
@@ -51,7 +53,7 @@ def change(config: ConfigDict, key: str, value: Any, what: str) -> None:
 
 
 def change_all(config: ConfigDict, changes: Mapping[str, Any], what: str) -> None:
-    """`change` for each leaf of nested mappings."""
+    """Applies `change` to each leaf of nested mappings."""
     for key, value in settings.flatten(changes).items():
         change(config, key, tuple(value) if isinstance(value, list) else value, what)
 

@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 
 from geoseg_jax.core.rules import choice, inner_fold, number, text, whole
-from geoseg_jax.core.setting import Setting
+from geoseg_jax.core.setting import Flat, Setting
 from geoseg_jax.data.labels.table import LabelTable
 from geoseg_jax.data.source import DataError, Source
 
 Settings = Mapping[str, Setting]
+_CHOICE = {"operations": False, "split": "train"}  # which records are trained on
 FILES = ("data.root", "data.train_split", "data.eval_split")  # what most readers need
 
 
@@ -34,7 +35,7 @@ class Reader(NamedTuple):
     poses: records can tell how the camera moved, for config.data.poses.
     own_splits: splits are folders, drives or sequences; otherwise lists of names, of which every
       such reader knows 'train' and 'pool'.
-    check: the configuration, flat -> what is wrong with it as a whole, '' where nothing is.
+    check: raises ConfigError for settings that don't go together.
     """
 
     make: Callable[[ConfigDict], tuple[Source, Source]]
@@ -46,7 +47,7 @@ class Reader(NamedTuple):
     table: Callable[[Mapping[str, Any]], LabelTable] | None = None
     poses: bool = False
     own_splits: bool = False
-    check: Callable[[Mapping[str, Any]], str] = lambda flat: ""
+    check: Callable[[Flat], None] = lambda flat: None
 
     def read(self, data: ConfigDict, key: str = "root") -> tuple[Source, Source]:
         """Calls `make` once what config.data.root names is there; `key` names it in an error."""
@@ -62,11 +63,9 @@ class Reader(NamedTuple):
 
 LABELLED: Settings = {
     "data.classes": Setting(text, "label table, or a class list's path; '' = the data's usual one"),
-    "data.labels": Setting(whole(0), "labelled pictures to train on; 0 = all", operations=False),
-    "data.subset": Setting(
-        whole(-1), "which of so many: -1 the first by name, k >= 0 by their hash", operations=False
-    ),
-    "data.subset_seed": Setting(whole(0), "goes into that hash"),
+    "data.labels": Setting(whole(0), "labelled pictures to train on; 0: all", **_CHOICE),
+    "data.subset": Setting(whole(-1), "which of them; -1: the first; k >= 0: by hash", **_CHOICE),
+    "data.subset_seed": Setting(whole(0), "of that hash", **_CHOICE),
     "data.inner_fold": Setting(
         inner_fold, "(k, n): the k-th of n folds of the labels judges the rest", operations=False
     ),

@@ -68,7 +68,8 @@ def _typed(value: str, default: Any, what: str) -> Any:
     try:
         return type(default)(value)
     except ValueError:
-        raise ValueError(f"{what}={value!r} must be of the kind of {default!r}") from None
+        kind = {int: "an integer", float: "a number"}[type(default)]
+        raise ValueError(f"{what}={value!r} must be {kind}, like {default}") from None
 
 
 def size(value: str, what: str) -> tuple[int, int]:

@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from geoseg_jax.config import changes, settings
+from geoseg_jax.config import changes, settings, table
 from geoseg_jax.core import manifest
 from geoseg_jax.data.name_splits import REST, TRAIN
 from geoseg_jax.study import guard
@@ -16,16 +16,10 @@ from geoseg_jax.study.guard import Difference
 from geoseg_jax.study.plan import Cell, Plan, Pretraining
 
 # Settings of data that leave the records as they are: they act while training, or not at all.
-_NO_RECORDS = frozenset(
-    f"data.{name}"
-    for name in (
-        *("flip", "scale", "crop", "crop_area", "crop_views", "central_share", "bad_share"),
-        *("flip_vertical", "workers", "cache_dir"),
-    )
-)
+_NO_RECORDS = table.keys(lambda setting: not setting.records)
 # And those that choose the records of one split alone.
-_TRAINED = frozenset(f"data.{n}" for n in ("train_split", "labels", "subset", "subset_seed"))
-_JUDGED = frozenset(f"data.{name}" for name in ("eval_split", "eval_name", "eval_root"))
+_TRAINED = table.keys(lambda setting: setting.split == "train")
+_JUDGED = table.keys(lambda setting: setting.split == "eval")
 # What the budget of a study decides.
 _OF_BUDGET = ("train.steps", "optimizer.warmup_steps")
 

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from geoseg_jax.config import settings
+from geoseg_jax.config import settings, table
 from geoseg_jax.core import manifest
 from geoseg_jax.data import pipeline
 from geoseg_jax.data.factory import make_data
@@ -24,24 +24,12 @@ from geoseg_jax.data.source import LABEL, Source, files_of
 from geoseg_jax.data.transforms import augmentation
 from geoseg_jax.study import operations
 from geoseg_jax.study.plan import Plan
-from geoseg_jax.tasks import make_task
+from geoseg_jax.tasks import make_task, task_named
 from geoseg_jax.training import sharding, steps
 
-# What changes no operation of a step, or is only where it starts.
-_NO_OPERATIONS = (
-    *("seed", "init_from", "data.root", "data.eval_root", "data.cache_dir", "data.workers"),
-    *("data.labels", "data.subset", "data.seed", "data.inner_fold", "optimizer.learning_rate"),
-    *("optimizer.warmup_steps", "train.steps", "train.log_every", "train.eval_every"),
-    *("train.checkpoint_every", "train.pictures_every", "train.eval_batch_size"),
-)
-
-# What of config.data changes no picture that is read.
-_NO_PICTURES = frozenset(
-    (
-        *("height", "width", "workers", "cache_dir", "flip", "scale", "crop", "crop_area"),
-        *("crop_views", "central_share", "bad_share", "constant_frames", "eval_root", "eval_name"),
-    )
-)
+# What changes no operation of a step, or is only where it starts; what changes no record.
+_NO_OPERATIONS = table.keys(lambda setting: not setting.operations)
+_NO_RECORDS = table.keys(lambda setting: not setting.records)
 
 # Seconds that a job takes beside its steps: reading, tracing, saving.
 STARTING = 8.0
@@ -79,19 +67,8 @@ def views_of_a_record(data: Mapping[str, Any]) -> int:
 
 
 def encoder_pictures_in_a_step(config: Mapping[str, Any]) -> int:
-    """Pictures of a training step that pass the encoder that is transferred, with a gradient.
-
-    Source views of self-supervised depth pass the pose network, and the encoder alone where
-    config.model.pose_encoder is 'shared'; both frames of flow pass it. MoCo's keys pass the
-    encoder that follows. What a loss looks at once more, as distillation does, is not counted
-    again.
-    """
-    task, data = config["task"]["name"], config["data"]
-    passing = 1
-    shared = task == "selfsup_depth" and config["model"].get("pose_encoder") == "shared"
-    if task == "flow" or shared:
-        passing += len(data.get("frames", ()))
-    return config["train"]["batch_size"] * passing
+    """Counts a training step's pictures that pass the encoder that is transferred; see TaskSpec."""
+    return config["train"]["batch_size"] * task_named(config["task"]["name"]).encoded(config)
 
 
 def steps_for(config: Mapping[str, Any], budget: Mapping[str, Any], flops: float) -> int:
@@ -230,7 +207,7 @@ def _pictures(config: ConfigDict, known: dict[str, Any], say: Callable[[str], No
     data = settings.plain(config)["data"]
     if "train_size" in data:  # each record is a world of its own
         return data["train_size"] * views_of_a_record(data)
-    chosen = {k: v for k, v in data.items() if k not in _NO_PICTURES}
+    chosen = {k: v for k, v in data.items() if f"data.{k}" not in _NO_RECORDS}
     key = "pictures " + hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:16]
     if key not in known:
         say(f"counting the pictures of {data['name']}…")

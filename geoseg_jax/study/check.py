@@ -36,7 +36,7 @@ def check(study: Mapping[str, Any]) -> None:
     """
     for key in study:
         if key not in KEYS:
-            raise ConfigError(f"config.{key} is nothing of a study{did_you_mean(key, KEYS)}")
+            raise ConfigError(f"config.{key} is not a study setting{did_you_mean(key, KEYS)}")
     for key in NEEDED:
         if key not in study:
             raise ConfigError(f"a study needs config.{key}; see configs/study_quick.py")
@@ -149,7 +149,7 @@ def _check_arm(study: Mapping[str, Any], arm: Mapping[str, Any], names: list[str
     for key in arm:
         if key not in ARM_KEYS:
             hint = did_you_mean(key, ARM_KEYS)
-            raise ConfigError(f"{who} has {key!r}, which is no setting{hint}")
+            raise ConfigError(f"{who} has {key!r}, which is not a setting{hint}")
     if not re.fullmatch(r"[a-z0-9_]+", arm["name"]) or names.count(arm["name"]) > 1:
         raise ConfigError(f"{who}: names are unique and of a-z, 0-9 and _; `label` is shown")
     labels = [other.get("label", other["name"]) for other in study["arms"]]

@@ -8,7 +8,7 @@ through is the same in all cells in which these factors are; every other is the 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from geoseg_jax.config import changes, settings
+from geoseg_jax.config import changes, settings, table
 from geoseg_jax.config.settings import ConfigError
 
 # A transformer that learns is trained by another optimiser: presets/encoders.suit_vit.
@@ -31,10 +31,7 @@ SETTINGS = {
 }
 RATE = "optimizer.learning_rate"
 # Where a cell's data lies and how often it reports changes none of its numbers.
-IRRELEVANT = (
-    *("data.root", "data.eval_root", "data.cache_dir", "data.workers", "train.log_every"),
-    *("train.checkpoint_every", "train.pictures_every", "train.profile_at"),
-)
+IRRELEVANT = table.keys(lambda setting: not setting.numbers)
 
 
 class Difference(NamedTuple):

@@ -1,9 +1,11 @@
 """What a task is: pure functions that turn batches into losses, metrics and pictures."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
+
+from geoseg_jax.core.setting import Flat, Setting
 
 Batch = dict[str, jax.Array]
 # {'params': {part: ...}, 'batch_stats': {part: ...}}; parts: encoder, decoder, head, pose, flow.
@@ -47,3 +49,22 @@ class Task(NamedTuple):
     predict: Callable[[Variables, Batch], dict[str, jax.Array]] | None = None
     holds: Any = None
     network: Callable[[Variables, Batch], jax.Array] | None = None
+
+
+class TaskSpec(NamedTuple):
+    """A task as the registry holds it: how to make it, and what it can be told.
+
+    make(config, data) -> Task; data: the Data whose batches it will see.
+    settings: its keys of config.task and config.model; all others there are refused.
+    check(flat): raises ConfigError for settings that don't go together. All its settings that are
+      not optional are there; those of data are not where data comes from elsewhere.
+    predicts: what its `predict` gives, 'depth' or 'label'; '' for nothing.
+    encoded(config) -> pictures of an example that pass the encoder that is transferred, with a
+      gradient. What a loss looks at once more, as distillation does, is not counted again.
+    """
+
+    make: Callable[[Any, Any], Task]
+    settings: Mapping[str, Setting]
+    check: Callable[[Flat], None]
+    predicts: str = ""
+    encoded: Callable[[Mapping[str, Any]], int] = lambda config: 1

@@ -6,14 +6,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from geoseg_jax.core.rules import number
+from geoseg_jax.core.setting import Flat, Setting
 from geoseg_jax.data.source import HasCategories, HasWords, can
 from geoseg_jax.models.classification import ClassificationNet
 from geoseg_jax.ops import cross_entropy, ranking
 from geoseg_jax.tasks import category_pictures
-from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, Variables
+from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, TaskSpec, Variables
 from geoseg_jax.tasks.examples import unit
 from geoseg_jax.tasks.jitter import jitter_views
+from geoseg_jax.tasks.settings import ENCODER, JITTER, check_jitter, check_trains_encoder
 
+SETTINGS = {
+    **ENCODER,
+    **JITTER,
+    "task.label_smoothing": Setting(number(0.0, 0.99), "share of the target on all classes"),
+}
 TOP = 5
 
 
@@ -138,3 +146,16 @@ def _categories(data: Any) -> tuple[str, ...]:
             f"({', '.join(differ) or 'in another order'}); choose splits of one data set"
         )
     return train
+
+
+def check(flat: Flat) -> None:
+    """Refuses settings without an effect.
+
+    Raises:
+      ConfigError: naming the first.
+    """
+    check_trains_encoder(flat)
+    check_jitter(flat)
+
+
+SPEC = TaskSpec(make, SETTINGS, check)

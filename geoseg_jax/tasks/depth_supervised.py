@@ -14,8 +14,8 @@ import jax.numpy as jnp
 
 from geoseg_jax.models.depth import SelfSupDepthNet
 from geoseg_jax.ops import depth_losses, disparity, sampling
-from geoseg_jax.tasks import depth_scores, inference, pictures
-from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, Variables
+from geoseg_jax.tasks import depth_scores, depth_settings, inference, pictures
+from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, TaskSpec, Variables
 from geoseg_jax.tasks.examples import unit
 from geoseg_jax.tasks.jitter import jitter_views
 
@@ -162,3 +162,6 @@ def _training_truth(batch: Batch) -> jax.Array:
             "set config.data.truth_in_training=True"
         )
     return batch["depth"]
+
+
+SPEC = TaskSpec(make, depth_settings.SUPERVISED, depth_settings.check_supervised, predicts="depth")

@@ -9,6 +9,7 @@ True flow: robust end-point error at all scales (Sun et al., "PWC-Net", CVPR 201
 """
 
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -19,8 +20,8 @@ from geoseg_jax.models.flow_pyramid import DROPS, STRIDES
 from geoseg_jax.ops import flow_losses, occlusion
 from geoseg_jax.ops.flow_color import flow_to_color
 from geoseg_jax.ops.sampling import resize_bilinear, warp_with_flow
-from geoseg_jax.tasks import flow_scores, pictures, training_progress
-from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, Variables
+from geoseg_jax.tasks import flow_scores, flow_settings, pictures, training_progress
+from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, TaskSpec, Variables
 from geoseg_jax.tasks.examples import unit
 from geoseg_jax.tasks.flow_distillation import distillation_loss, ramp
 from geoseg_jax.tasks.flow_photometric import photometric_loss
@@ -238,3 +239,11 @@ def _truth_at(batch: Batch, height: int, width: int) -> tuple[jax.Array, jax.Arr
         return truth[y[:, None], x] * scale, valid[y[:, None], x]
 
     return jax.vmap(nearest)(batch["flow"], batch["flow_valid"], size)
+
+
+def _encoded(config: Mapping[str, Any]) -> int:
+    """Both frames pass the encoder."""
+    return 1 + len(config["data"].get("frames", ()))
+
+
+SPEC = TaskSpec(make, flow_settings.SETTINGS, flow_settings.check, encoded=_encoded)

@@ -9,14 +9,24 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from geoseg_jax.models import resnet
+from geoseg_jax.core.rules import flag, number, whole
+from geoseg_jax.core.setting import Flat, Setting, refuse
+from geoseg_jax.models import is_vit, resnet
 from geoseg_jax.models.mae import MaeNet
 from geoseg_jax.models.vit import PATCH, patchify
 from geoseg_jax.ops import patches
 from geoseg_jax.tasks import pictures
-from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, Variables
+from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, TaskSpec, Variables
 from geoseg_jax.tasks.examples import keys_of, unit
+from geoseg_jax.tasks.settings import ENCODER, check_size, check_trains_all
 
+SETTINGS = ENCODER | {
+    "task.mask_ratio": Setting(number(0.0, 0.99, open_below=True), "share of the patches hidden"),
+    "task.normalise_patches": Setting(flag, "predict each by its own mean and deviation"),
+    "model.mae_depth": Setting(whole(1), "blocks of the decoder"),
+    "model.mae_width": Setting(whole(4), "channels of the decoder"),
+    "model.mae_heads": Setting(whole(1), "attention heads of the decoder"),
+}
 _EVAL_KEY = 0  # evaluation hides the same patches of the same picture, every time
 
 
@@ -166,3 +176,31 @@ def summarise(sums: dict[str, float]) -> dict[str, float]:
     images = sums["images"]
     means = {name: sums[name] / images for name in ("mse", "mse_constant")}
     return means | {"eval_images": images}
+
+
+def check(flat: Flat) -> None:
+    """Refuses anything but a ViT, pictures of whole patches, and a width that its heads divide.
+
+    Raises:
+      ConfigError: naming the first.
+    """
+    check_trains_all(flat)
+    width, heads = flat["model.mae_width"], flat["model.mae_heads"]
+    refuse(
+        flat,
+        (
+            "model.encoder",
+            not is_vit(flat["model.encoder"]),
+            "can't leave patches out, as config.task.name='mae' asks for; set it to a ViT, e.g. "
+            "'vit_b16'",
+        ),
+        (
+            "model.mae_width",
+            width % heads > 0 or width % 4 > 0,
+            f"must be a multiple of 4 and of config.model.mae_heads={heads}",
+        ),
+    )
+    check_size(flat, PATCH, "the side of a patch")
+
+
+SPEC = TaskSpec(make, SETTINGS, check)

@@ -24,13 +24,29 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from geoseg_jax.core.rules import POSITIVE, SHARE, span, whole
+from geoseg_jax.core.setting import Flat, Setting, refuse
+from geoseg_jax.models import is_vit
 from geoseg_jax.models.moco import MocoNet
 from geoseg_jax.ops import contrastive
 from geoseg_jax.tasks import pictures
-from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, Variables
+from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, TaskSpec, Variables
 from geoseg_jax.tasks.contrastive_views import change_views
 from geoseg_jax.tasks.examples import unit
+from geoseg_jax.tasks.settings import ENCODER, JITTER, check_jitter, check_trains_all
 
+SETTINGS = {
+    **ENCODER,
+    **JITTER,
+    "task.queue": Setting(whole(1), "negatives"),
+    "task.momentum": Setting(SHARE, "of the encoder that makes the keys"),
+    "task.temperature": Setting(POSITIVE, "of the similarities"),
+    "task.features": Setting(whole(2), "numbers of a query"),
+    "task.norm_groups": Setting(whole(1), "of a batch, each normalised by itself"),
+    "task.grey_probability": Setting(SHARE, "how often a view is grey"),
+    "task.blur_probability": Setting(SHARE, "how often a view is blurred"),
+    "task.blur_sigma": Setting(span(POSITIVE), "pixels, the smallest and the largest"),
+}
 # What follows the encoder instead of being learned: in batch_stats under this name.
 MOMENTUM = "momentum"
 _EVAL_KEY = 0  # evaluation changes the same picture in the same way, every time
@@ -218,3 +234,38 @@ def summarise(sums: dict[str, Any]) -> dict[str, float]:
     means = {k: float(v / images) for k, v in sums.items() if k not in ("images", "query")}
     mean_query = np.asarray(sums["query"]) / images
     return means | {"collapse": float(np.linalg.norm(mean_query)), "eval_images": images}
+
+
+def check(flat: Flat) -> None:
+    """Refuses anything but two windows of a picture, and groups and a queue that suit the batch.
+
+    Raises:
+      ConfigError: naming the first.
+    """
+    check_trains_all(flat)
+    check_jitter(flat)
+    batch, groups = flat["train.batch_size"], flat["task.norm_groups"]
+    uneven = batch % groups > 0 or batch // groups < 2
+    refuse(
+        flat,
+        (
+            "data.crop_views",
+            "data.name" in flat and flat.get("data.crop_views") != 2,
+            "must be 2: config.task.name='moco' compares two windows of a picture; set "
+            "config.data.crop_area too",
+        ),
+        (
+            "task.norm_groups",
+            uneven and not is_vit(flat["model.encoder"]),
+            f"must divide config.train.batch_size={batch} into groups of at least 2, each "
+            "normalised by its own statistics",
+        ),
+        (
+            "task.queue",
+            flat["task.queue"] < batch,
+            f"must hold at least one batch, config.train.batch_size={batch}",
+        ),
+    )
+
+
+SPEC = TaskSpec(make, SETTINGS, check)

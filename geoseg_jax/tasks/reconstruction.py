@@ -11,13 +11,24 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from geoseg_jax.core.rules import SHARE, choice, each, number, odd, span
+from geoseg_jax.core.setting import Flat, Setting, refuse
 from geoseg_jax.models import resnet
 from geoseg_jax.models.reconstruction import ReconstructionNet
 from geoseg_jax.ops import inpainting
 from geoseg_jax.tasks import pictures
-from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, Variables
+from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, TaskSpec, Variables
 from geoseg_jax.tasks.examples import keys_of, unit
+from geoseg_jax.tasks.settings import DECODER, ENCODER, check_decoder, check_trains_all
 
+SETTINGS = {
+    **ENCODER,
+    **DECODER,
+    "task.hole_share": Setting(span(SHARE), "least and most of the pixels that start a hole"),
+    "task.hole_size": Setting(odd, "pixels, the side of a hole"),
+    "task.loss_region": Setting(choice("image", "holes"), "where the loss is taken"),
+    "task.scale_weights": Setting(each(number(0.0), least=1), "of the scales, the finest first"),
+}
 # The answers that are judged, by the suffix that their numbers carry in eval.json: the network's,
 # the median colour of what is seen of the picture, which is the best single colour by what is
 # measured here, and the mean of the window around each pixel of a hole.
@@ -151,3 +162,18 @@ def summarise(sums: dict[str, float]) -> dict[str, float]:
         )
     means = {name: value / images for name, value in sums.items() if name != "images"}
     return means | {"eval_images": images}
+
+
+def check(flat: Flat) -> None:
+    """Refuses frozen parts, a loss without weight, and decoders that the encoder can't feed.
+
+    Raises:
+      ConfigError: naming the first.
+    """
+    check_trains_all(flat)
+    check_decoder(flat)
+    weightless = not any(flat["task.scale_weights"])
+    refuse(flat, ("task.scale_weights", weightless, "trains nothing; have one above 0"))
+
+
+SPEC = TaskSpec(make, SETTINGS, check)

@@ -7,15 +7,56 @@ import jax.numpy as jnp
 import numpy as np
 from absl import logging
 
-from geoseg_jax.models import deeplab, resnet
-from geoseg_jax.models.segmentation import SegmentationNet
+from geoseg_jax.core import rules
+from geoseg_jax.core.rules import choice, each, flag, number, whole
+from geoseg_jax.core.setting import Flat, Setting, refuse
+from geoseg_jax.models import deeplab, is_vit, resnet
+from geoseg_jax.models.segmentation import DECODERS, SegmentationNet
 from geoseg_jax.ops import confusion, cross_entropy, sampling
 from geoseg_jax.scoring import scores
 from geoseg_jax.tasks import label_pictures
-from geoseg_jax.tasks.base import EACH, Aux, Batch, Sums, Task, Variables
+from geoseg_jax.tasks.base import EACH, Aux, Batch, Sums, Task, TaskSpec, Variables
 from geoseg_jax.tasks.examples import unit
 from geoseg_jax.tasks.inference import class_scores
 from geoseg_jax.tasks.jitter import jitter_views
+from geoseg_jax.tasks.settings import (
+    DECODER,
+    ENCODER,
+    JITTER,
+    check_decoder,
+    check_jitter,
+    optional,
+)
+
+_USUAL = deeplab.Variant()
+# Runs of old lack what is optional.
+SETTINGS = {
+    **ENCODER,
+    **DECODER,
+    "model.decoder": Setting(choice(*DECODERS), "from the encoder's stages to classes"),
+    **JITTER,
+    "task.label_smoothing": Setting(number(0.0, 0.99), "share of the target on all classes"),
+    "task.class_weights": Setting(rules.class_weights, "of the loss, or how to find them"),
+    "task.normalise_twice": Setting(flag, "a fault of the paper's public code"),
+    "task.eval.flip": Setting(flag, "mean with the mirror image's probabilities"),
+    "task.eval.window": Setting(each(whole(32)), "pixels of a sliding window; () for none"),
+    "model.output_stride": Setting(choice(8, 16), "of deeplabv3"),
+    "model.probe_stages": Setting(each(choice(2, 4, 8, 16, 32), 1), "that linear reads"),
+    **optional(
+        {
+            "model.dpt_features": DECODER["model.dpt_features"],
+            "model.norm_momentum": Setting(
+                number(0.0, 1.0, open_below=True), "of the encoder's batch statistics"
+            ),
+            "model.deeplab.convolution": Setting(flag, "see models/deeplab.Variant"),
+            "model.deeplab.align_corners": Setting(flag, "of what deeplabv3 enlarges"),
+            "model.deeplab.init": Setting(choice(*deeplab.KERNEL_INITS), "of its kernels"),
+            "model.deeplab.norm_momentum": Setting(
+                number(0.0, 1.0, open_below=True), "of its batch statistics"
+            ),
+        }
+    ),
+}
 
 
 def make(config: Any, data: Any) -> Task:
@@ -177,3 +218,34 @@ def class_frequencies(source: Any, classes: int) -> np.ndarray:
         pixels += counts
         labelled += np.where(counts > 0, counts.sum(), 0)
     return pixels / np.maximum(labelled, 1)
+
+
+def check(flat: Flat) -> None:
+    """Refuses settings of a decoder or an encoder that this run does not have.
+
+    Raises:
+      ConfigError: naming the first.
+    """
+    check_jitter(flat)
+    check_decoder(flat)
+    other = flat["model.decoder"] != "deeplabv3"
+    still = is_vit(flat["model.encoder"]) or "encoder" in flat.get("transfer.frozen", ())
+    refuse(
+        flat,
+        *(
+            (
+                f"model.deeplab.{name}",
+                other and flat.get(f"model.deeplab.{name}", usual) != usual,
+                f"has no effect without deeplabv3; set it to {usual!r}",
+            )
+            for name, usual in _USUAL._asdict().items()
+        ),
+        (
+            "model.norm_momentum",
+            still and flat.get("model.norm_momentum", 0.1) != 0.1,
+            "has no effect without an encoder with batch statistics that learn; set it to 0.1",
+        ),
+    )
+
+
+SPEC = TaskSpec(make, SETTINGS, check, predicts="label")

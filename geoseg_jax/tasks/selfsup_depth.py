@@ -8,23 +8,25 @@ Where the records tell how the camera moved (GPS/IMU, a renderer), config.task.p
 that in the pose network's place, and depth is in metres.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from geoseg_jax.data.source import HasVideos, can
-from geoseg_jax.models.depth import SelfSupDepthNet
+from geoseg_jax.models.depth import SHARED, SelfSupDepthNet
 from geoseg_jax.ops import camera, disparity, reprojection
 from geoseg_jax.tasks import (
     depth_scores,
+    depth_settings,
     inference,
     motion_scores,
     pictures,
     training_progress,
     view_scores,
 )
-from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, Variables
+from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, TaskSpec, Variables
 from geoseg_jax.tasks.examples import unit
 from geoseg_jax.tasks.jitter import jitter_views
 
@@ -290,3 +292,14 @@ def _jitter(key, ids, target, sources, settings) -> tuple[jax.Array, jax.Array]:
     views = jnp.concatenate((target[:, None], sources), axis=1)
     views = jitter_views(key, ids, views, settings)
     return views[:, 0], views[:, 1:]
+
+
+def _encoded(config: Mapping[str, Any]) -> int:
+    """Source views pass the pose network, and the encoder only where the two share it."""
+    shared = config["model"].get("pose_encoder") == SHARED
+    return 1 + shared * len(config["data"].get("frames", ()))
+
+
+SPEC = TaskSpec(
+    make, depth_settings.SELFSUP, depth_settings.check_selfsup, predicts="depth", encoded=_encoded
+)

@@ -18,6 +18,7 @@ from ml_collections import ConfigDict
 
 from geoseg_jax import tasks as all_tasks
 from geoseg_jax.config import settings
+from geoseg_jax.config.check import check
 from geoseg_jax.core import manifest
 from geoseg_jax.core.tell import tell
 from geoseg_jax.data import pipeline
@@ -73,7 +74,7 @@ def run(
       ConfigError, DataError, CheckpointError, TrainingError: one line that names the cause and
         the remedy.
     """
-    settings.check(config, skip=(("task", "model") if task else ()) + (("data",) if data else ()))
+    check(config, skip=(("task", "model") if task else ()) + (("data",) if data else ()))
     mesh = sharding.make_mesh(devices)
     for key in ("batch_size", "eval_batch_size"):
         sharding.check_batch_size(f"train.{key}", config.train[key], mesh)

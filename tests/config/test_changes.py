@@ -3,7 +3,7 @@
 import pytest
 
 from geoseg_jax.config import changes, settings
-from geoseg_jax.config.settings import ConfigError
+from geoseg_jax.core.setting import ConfigError
 from tests import tiny
 
 

@@ -3,7 +3,7 @@
 import pytest
 from ml_collections import ConfigDict
 
-from geoseg_jax.core.setting import Setting
+from geoseg_jax.core.setting import ConfigError, Setting
 from geoseg_jax.data.readers import READERS, find_reader
 from geoseg_jax.data.source import DataError
 
@@ -34,8 +34,9 @@ def test_an_unknown_name_is_told_with_the_near_miss():
 
 
 def test_a_reader_checks_its_settings_together():
-    check = READERS["video"].check
-    assert "no stereo partner" in check(
-        {"data.intrinsics": "fov", "data.fov": 60.0, "data.stereo": 1}
-    )
-    assert "needs config.data.calibration" in check({"data.intrinsics": "given"})
+    check, known = READERS["video"].check, {"data.intrinsics": "fov", "data.fov": 60.0}
+    check(known)
+    with pytest.raises(ConfigError, match="a video has no stereo partner"):
+        check(known | {"data.stereo": True})
+    with pytest.raises(ConfigError, match=r"needs config.data.calibration"):
+        check({"data.intrinsics": "given"})

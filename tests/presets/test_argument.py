@@ -25,7 +25,7 @@ def test_options_have_the_types_of_their_defaults():
     ("arg", "message"),
     [
         ("label=8", "'label' is none of init, labels, .*did you mean 'labels'"),
-        ("labels=many", "a.py:labels='many' must be of the kind of 16"),
+        ("labels=many", "a.py:labels='many' must be an integer, like 16"),
         ("labels", "a.py:labels='True'"),
         ("frozen=yes", "a.py:frozen='yes' must be True or False"),
         ("decoder=unetd", "a.py:decoder='unetd' is none of unet, linear"),

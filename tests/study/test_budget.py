@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import pytest
 from ml_collections import ConfigDict
 
-from geoseg_jax.config import settings
+from geoseg_jax.config.check import check
 from geoseg_jax.data.factory import make_data
 from geoseg_jax.study import budget
 from geoseg_jax.tasks.base import Aux, Task
@@ -148,7 +148,7 @@ def test_pretrainings_get_the_budget_and_cells_keep_their_steps(tmp_path, monkey
     assert [costs[p.id].encoder_images for p in made.pretrainings] == [12, 4]
     assert costs[made.cells[0].id] == (3, 3 * 8, 21.0, 8, 3 * 8)
     for job in made.pretrainings:
-        settings.check(job.config)
+        check(job.config)
         assert job.config.optimizer.warmup_steps < job.config.train.steps
     # Each program once: two pre-trainings; cells fine-tuned or frozen.
     assert len(counted) == 4

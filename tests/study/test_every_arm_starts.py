@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from geoseg_jax.config import settings
+from geoseg_jax.config.check import check
 from geoseg_jax.data import pipeline
 from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.transforms import augmentation
@@ -133,7 +134,7 @@ def test_every_arm_can_start(case, data, tmp_path):
     pretrainings, cells = _jobs(case, data, tmp_path)
     assert pretrainings or cells
     for job in (*pretrainings, *cells[:1]):  # cells of one study differ in where they start
-        settings.check(job.config)
+        check(job.config)
         sources = make_data(job.config)
         batches = pipeline.train_batches(
             sources.train, batch_size=2, seed=0, augment=augmentation(job.config.data)

@@ -6,6 +6,7 @@ from ml_collections import config_flags
 
 from geoseg_jax.analysis import statistics
 from geoseg_jax.config import settings
+from geoseg_jax.config.check import check
 from geoseg_jax.config.settings import ConfigError
 from geoseg_jax.study import audit, guard, preview
 from geoseg_jax.study.plan import command, make_plan
@@ -33,7 +34,7 @@ def test_a_cell_is_what_its_factors_say(tmp_path):
         assert config.train.steps == 3
         start = f"{tmp_path}/pretraining/{factors['arm']}-tiny"
         assert config.init_from == ("" if factors["arm"] == "random" else start)
-        settings.check(config)
+        check(config)
 
 
 def test_pretrainings_share_settings_that_they_have_and_chains_start_from_each_other(tmp_path):
@@ -157,13 +158,13 @@ def test_a_command_gives_the_very_config(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"referenc": "x"}, "config.referenc is nothing of a study; did you mean 'reference'"),
+        ({"referenc": "x"}, "config.referenc is not a study setting; did you mean 'reference'"),
         ({"reference": "randm"}, "'randm' is no arm; did you mean 'random'"),
         ({"factors": FACTORS | {"seed": ()}}, r"config.factors.seed=\[\] must be a tuple"),
         ({"factors": FACTORS | {"seed": (0, 0)}}, "each once"),
         ({"factors": FACTORS | {"training": ("frosen",)}}, "did you mean 'frozen'"),
         ({"arms": (*ARMS, {"name": "random"})}, "'random': names are unique"),
-        ({"arms": ({"name": "random", "cofig": "x"},)}, "'cofig', which is no setting; did you"),
+        ({"arms": ({"name": "random", "cofig": "x"},)}, "'cofig', which is not a setting; did you"),
         (
             {"arms": ({"name": "random"}, {**ARMS[2], "start": "later"})},
             "'later', which is no arm before it that is trained",
@@ -217,7 +218,7 @@ def test_a_command_gives_the_very_config(tmp_path):
         ({"target": {"config": "configs/segment_synthtic.py"}}, "did you mean"),
         (
             {"target": study()["target"] | {"set": {"train": {"stesp": 3}}}},
-            "config.target.set: 'train.stesp' is no setting of this config; did you mean",
+            "config.target.set: 'train.stesp' is not a setting of this config; did you mean",
         ),
     ],
 )
@@ -256,7 +257,7 @@ def test_studies_can_be_planned_and_are_fair(name, argument, tmp_path):
         assert preview.units_of(made) == statistics.pairs_needed(len(arms) - 1)
         assert arms.issuperset(arm for pair in config.get("contrasts", ()) for arm in pair)
     for job in (*made.pretrainings, *made.cells[::7]):
-        settings.check(job.config)
+        check(job.config)
     seen = {job.config.data.get("root") for job in (*made.pretrainings, *made.cells)}
     assert seen >= {f"/data/{root}" for root in config.get("roots", ()) if "eval" not in root} - {
         f"/data/{name}" for name in ("imagenet", "weights", "kitti_flow")

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from geoseg_jax.config import settings
+from geoseg_jax.config.check import check
+from geoseg_jax.core.setting import ConfigError
 from geoseg_jax.data.labels.table import label_table
 from geoseg_jax.presets import depth as depth_presets
 from geoseg_jax.presets import segmentation as segmentation_presets
@@ -92,7 +93,8 @@ def test_presets_suit_the_encoder():
         assert (vit.optimizer.name, vit.optimizer.layer_decay) == ("adamw", 0.75)
         assert vit.optimizer.warmup_steps == steps // 20
         assert presets.make("vit_b16", "test")[0].optimizer.layer_decay == 1.0
-        settings.check(vit)
+        vit.data.update({"name": "camvid", "root": "", "train_split": "", "eval_split": ""})
+        check(vit)
     frozen, _ = segmentation_presets.make("vit_s16,init=W,frozen=True", "test")
     assert (frozen.optimizer.learning_rate, frozen.optimizer.layer_decay) == (1e-3, 1.0)
 
@@ -102,15 +104,19 @@ def test_presets_suit_the_encoder():
     [
         ("vit_s16,unet", {}, r"decoder='unet' with .*vit_s16.*set config.model.decoder='dpt'"),
         ("vit_s16,deeplabv3", {"output_stride": 8}, "set config.model.output_stride=16"),
-        ("vit_s16,linear", {"probe_stages": (2, 4)}, r"no stage 2; set config.model.probe_stages"),
+        (
+            "vit_s16,linear",
+            {"probe_stages": (2, 4)},
+            "stage 2 of a ViT; set config.model.probe",
+        ),
     ],
 )
 def test_what_a_vit_has_no_stages_for(arg, model, said):
     config, _ = segmentation_presets.make(arg, "test")
     config.model.update(model)
     config.data.update({"name": "camvid", "root": "", "train_split": "", "eval_split": ""})
-    with pytest.raises(settings.ConfigError, match=said):
-        settings.check(config)
+    with pytest.raises(ConfigError, match=said):
+        check(config)
     task = segmentation.make(config, DATA)
     with pytest.raises(ValueError, match=r"vit_s16|finer than a ViT"):
         jax.eval_shape(task.init, jax.random.key(0), segmentation_batch())

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from geoseg_jax.config import settings
+from geoseg_jax.config.check import check
+from geoseg_jax.core.setting import ConfigError
 from geoseg_jax.data.source import BadRecord
 from geoseg_jax.models.norm import BatchNorm
 from geoseg_jax.study import guard
@@ -131,7 +132,7 @@ def test_a_layer_that_the_network_never_runs_is_refused():
 def test_an_encoder_without_batch_norm_is_told_of():
     state, said = TrainState(0, {}, {"decoder": {}}, ()), []
     mesh = sharding.make_mesh(jax.devices()[:1])
-    with pytest.raises(settings.ConfigError, match=r"no Task\.network"):
+    with pytest.raises(ConfigError, match=r"no Task\.network"):
         calibration.make_measure(tiny.make_task().network, mesh)
     measure = calibration.make_measure(network(Net()), mesh)
     same, record = calibration.calibrate_state(state, measure, [], mesh, said.append)
@@ -157,14 +158,14 @@ def test_the_next_picture_stands_in_for_one_that_cannot_be_read_where_training_a
 def test_settings_without_effect_are_refused():
     config = get_config("segment_synthetic", "labels=4")
     config.transfer.statistics = "calibrated"
-    settings.check(config)
+    check(config)
     config.transfer.prefix = "model."
-    with pytest.raises(settings.ConfigError, match=r"prefix='model\.' has no effect without"):
-        settings.check(config)
+    with pytest.raises(ConfigError, match=r"prefix='model\.' has no effect without"):
+        check(config)
     depth = get_config("depth_synthetic", "mono")
     depth.transfer.statistics = "calibrated"
-    with pytest.raises(settings.ConfigError, match=r"no effect with config\.task\.name='self"):
-        settings.check(depth)
+    with pytest.raises(ConfigError, match=r"no effect with config\.task\.name='self"):
+        check(depth)
 
 
 def test_cells_that_differ_in_it_may_not_be_compared():

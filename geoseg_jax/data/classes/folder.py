@@ -227,5 +227,7 @@ def _stranger(where: str, category: str, categories: Sequence[str]) -> DataError
     return DataError(f"{where}: {category!r} is no class of the training pictures{hint}")
 
 
-LIST = {"data.eval_list": Setting(text, "file of `NAME CLASS` lines; '' = the usual ones of ROOT")}
+LIST = {
+    "data.eval_list": Setting(text, "NAME CLASS lines; '': the usual files of ROOT", split="eval")
+}
 READER = Reader(make, ANY_SIZE | SHARE_HELD_OUT | LIST, layout=LAYOUT, how_to_get=HOW_TO_GET)

@@ -11,15 +11,15 @@ import hashlib
 import json
 import pathlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
 from geoseg_jax.core.rules import SHARE, choice, number, text, whole
-from geoseg_jax.core.setting import Setting
+from geoseg_jax.core.setting import Flat, Setting, refuse
 from geoseg_jax.data import pictures
 from geoseg_jax.data.made_once import made_once
 from geoseg_jax.data.reader import SHARE_HELD_OUT, Reader
@@ -253,20 +253,27 @@ SETTINGS = SHARE_HELD_OUT | {
 }
 
 
-def _complaint(flat: Mapping[str, Any]) -> str:
-    """What is wrong with the settings together."""
-    needed = {"given": "data.calibration", "fov": "data.fov"}.get(flat["data.intrinsics"])
-    if needed and needed not in flat:
-        return (
-            f"config.data.intrinsics={flat['data.intrinsics']!r} needs config.{needed}, which this "
-            "config file does not have; start from another one"
-        )
-    if flat.get("data.stereo"):
-        return (
-            "config.data.stereo=True: a video has no stereo partner; set it to False, and "
-            "config.data.frames=(-1, 1)"
-        )
-    return ""
+def check(flat: Flat) -> None:
+    """Refuses settings that don't go together.
+
+    Raises:
+      ConfigError: naming the first.
+    """
+    needed = {"given": "data.calibration", "fov": "data.fov"}[flat["data.intrinsics"]]
+    refuse(
+        flat,
+        (
+            "data.intrinsics",
+            needed not in flat,
+            f"needs config.{needed}, which this config file does not have; start from another one",
+        ),
+        (
+            "data.stereo",
+            flat.get("data.stereo", False),
+            "has no effect: a video has no stereo partner; set it to False, and "
+            "config.data.frames=(-1, 1)",
+        ),
+    )
 
 
 READER = Reader(
@@ -277,5 +284,5 @@ READER = Reader(
         "data.intrinsics",
     ),
     layout=LAYOUT,
-    check=_complaint,
+    check=check,
 )

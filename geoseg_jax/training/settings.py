@@ -1,0 +1,144 @@
+"""Settings that every run shares, and what goes together: seed, transfer, optimizer, train."""
+
+from geoseg_jax.core.rules import (
+    POSITIVE,
+    SHARE,
+    choice,
+    each,
+    flag,
+    number,
+    parameter_rules,
+    text,
+    whole,
+)
+from geoseg_jax.core.setting import Flat, Setting, refuse
+
+_BESIDE = {"on_resume": True, "numbers": False, "operations": False}  # the training itself
+_TRANSFER = {
+    "parts": Setting(
+        each(choice("encoder", "decoder", "head", "pose", "flow"), least=1),
+        "what is taken of config.init_from",
+    ),
+    "frozen": Setting(each(choice("encoder", "decoder")), "parts that stay as they are"),
+    "freeze": Setting(choice("all", "statistics"), "what of them stays"),
+    "normalisation": Setting(
+        choice("matching", "any"), "whether weights may expect another than config.model has"
+    ),
+    "checkpoint": Setting(choice("latest", "best"), "which one of a run"),
+    "prefix": Setting(text, "of the encoder's names in a file of several"),
+    "pose_encoder": Setting(choice("", "repeated"), "'repeated': starts from the encoder too"),
+    "statistics": Setting(
+        choice("", "calibrated"), "'calibrated': a frozen encoder's, from the pictures"
+    ),
+} | {
+    f"learning_rate_scale.{part}": Setting(POSITIVE, "of config.optimizer.learning_rate")
+    for part in ("encoder", "decoder", "head", "pose")
+}
+_OPTIMIZER = {
+    "schedule": Setting(choice("constant", "cosine", "step", "poly"), "of the learning rate"),
+    "power": Setting(POSITIVE, "of the schedule 'poly'"),
+    "accumulate_gradients": Setting(flag, "never set back to zero: a fault of the paper's code"),
+    "decay_at": Setting(SHARE, "share of the training after which 'step' falls"),
+    "decay_factor": Setting(number(0.0), "that 'step' falls by"),
+    "warmup_steps": Setting(whole(0), "over which the rate rises", operations=False),
+    "weight_decay": Setting(number(0.0), "not of biases and normalisation"),
+    "clip_norm": Setting(number(0.0), "of the gradients; 0: not clipped"),
+    "momentum": Setting(SHARE, "of sgd"),
+    "adam_b2": Setting(number(0.0, 0.999999), "of Adam's second moment"),
+    "rules": Setting(parameter_rules, "multipliers of the rate by parameter names"),
+    "layer_decay": Setting(
+        number(0.0, 1.0, open_below=True), "rate of an encoder's layer over that of the next"
+    ),
+}
+_TRAIN = {
+    "log_every": Setting(whole(1), "steps", **_BESIDE),
+    "eval_every": Setting(whole(0), "steps; 0: at the end", on_resume=True, operations=False),
+    "checkpoint_every": Setting(whole(0), "steps; 0: at the end", **_BESIDE),
+    "pictures_every": Setting(whole(0), "steps; 0: none", **_BESIDE),
+    "best_metric": Setting(text, "that tells the best evaluation; '': none", operations=False),
+    "best_mode": Setting(choice("min", "max"), "of that metric", operations=False),
+    "profile_at": Setting(whole(0), "step that is profiled; 0: none", **_BESIDE),
+}
+SETTINGS = {
+    "seed": Setting(whole(0), "of initialisation, order and augmentation", operations=False),
+    "init_from": Setting(
+        text, "run, checkpoint or weights; '': random", operations=False, optional=True
+    ),
+    "optimizer.name": Setting(choice("adam", "adamw", "sgd"), "the optimiser"),
+    # 0: batch statistics alone are learned.
+    "optimizer.learning_rate": Setting(number(0.0), "at its peak", operations=False),
+    # More steps change those to come where the schedule ends with them.
+    "train.steps": Setting(whole(1), "length of the training", on_resume=True, operations=False),
+    "train.batch_size": Setting(whole(1), "examples of a step, on all devices"),
+    "train.eval_batch_size": Setting(
+        whole(1), "examples evaluated at a time", on_resume=True, operations=False
+    ),
+} | {
+    f"{section}.{name}": setting._replace(optional=True)
+    for section, settings in (
+        ("transfer", _TRANSFER),
+        ("optimizer", _OPTIMIZER),
+        ("train", _TRAIN),
+    )
+    for name, setting in settings.items()
+}
+
+
+def check(flat: Flat) -> None:
+    """Refuses settings of the optimiser and of the transfer that don't go together.
+
+    Raises:
+      ConfigError: naming the first.
+    """
+    refuse(
+        flat,
+        (
+            "optimizer.weight_decay",
+            flat.get("optimizer.weight_decay", 0.0) > 0 and flat["optimizer.name"] == "adam",
+            "has no effect with config.optimizer.name='adam'; use 'adamw' or set it to 0",
+        ),
+        (
+            "transfer.prefix",
+            bool(flat.get("transfer.prefix")) and not flat.get("init_from"),
+            "has no effect without config.init_from, the file that it is a prefix in; set it to ''",
+        ),
+    )
+    if flat.get("transfer.pose_encoder"):
+        _check_pose_start(flat)
+
+
+def _check_pose_start(flat: Flat) -> None:
+    """Refuses a pose network's start from an encoder that is not taken, or not like its own."""
+    parts, encoder = flat.get("transfer.parts", ("encoder",)), flat.get("model.encoder")
+    unlike = flat.get("model.pose_encoder") != encoder or not flat.get("data.frames")
+    cases = (
+        (not flat.get("init_from"), "has no effect without config.init_from; set it to ''"),
+        ("encoder" not in parts, "repeats the encoder, which config.transfer.parts must name"),
+        ("pose" in parts, "is taken as part of 'pose' already; set it to ''"),
+        (
+            unlike,
+            f"needs a pose network on an encoder like config.model.encoder={encoder!r}; set "
+            "config.model.pose_encoder to that and config.data.frames to (-1, 1), or it to ''",
+        ),
+    )
+    refuse(flat, *(("transfer.pose_encoder", *case) for case in cases))
+
+
+def check_warm_up(flat: Flat) -> None:
+    """Refuses a warm-up as long as the training, whose learning rate never gets to its peak.
+
+    For what a person starts: a study shortens the warm-up of its jobs itself.
+
+    Raises:
+      ConfigError: naming both, with a twentieth as the remedy.
+    """
+    warm_up, steps = flat.get("optimizer.warmup_steps", 0), flat["train.steps"]
+    refuse(
+        flat,
+        (
+            "optimizer.warmup_steps",
+            0 < warm_up >= steps,
+            f"must be below config.train.steps={steps}, or the learning rate never reaches its "
+            f"peak; set it to {steps // 20}",
+        ),
+    )
