@@ -5,7 +5,7 @@ import sys
 
 PROGRAM = """
 import sys, time
-from geoseg_jax.tell import tell
+from geoseg_jax.core.tell import tell
 tell("first")
 sys.stdin.readline()
 for _ in range(3):
