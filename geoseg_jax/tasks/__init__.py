@@ -28,7 +28,7 @@ TASKS: dict[str, TaskSpec] = {
 }
 
 
-def task_named(name: Any) -> TaskSpec:
+def task_named(name: str) -> TaskSpec:
     """Looks up config.task.name.
 
     Raises:
