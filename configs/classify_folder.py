@@ -16,11 +16,14 @@ What score to expect depends on your pictures; none is claimed.
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import classification
+from geoseg_jax.presets import classification, preset
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    config, options = classification.make(arg, "classify_folder.py")
+    return preset.build(classification.PRESET, arg, "classify_folder.py", _set_up)
+
+
+def _set_up(config: ConfigDict, options: preset.Options) -> None:
     config.data.update({"name": "class_folder", "root": "", "dataset": "", "eval_list": ""})
     config.data.update({"train_split": "train", "eval_split": "val", "held_out": 0.1})
     config.data.crop_area = (0.25, 1.0)
@@ -31,4 +34,3 @@ def get_config(arg: str = "") -> ConfigDict:
         config.optimizer.clip_norm = 1.0
     config.train.update({"steps": 3_000, "batch_size": 64, "eval_batch_size": 64})
     config.train.update({"eval_every": 500, "checkpoint_every": 500, "pictures_every": 500})
-    return classification.finish(config, options)

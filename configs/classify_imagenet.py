@@ -18,13 +18,15 @@ of a ResNet-50 are 2.8 EFLOP; times were not measured here.
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import classification, readers
+from geoseg_jax.presets import classification, preset, readers
 
 
 def get_config(arg: str = "") -> ConfigDict:
     # Not any folder of pictures: these need their categories.
     choices = tuple(reader for reader in readers.READERS if reader != "pictures")
-    config, options = classification.make(arg, "classify_imagenet.py", reader=choices)
+    return preset.build(classification.PRESET, arg, "classify_imagenet.py", _set_up, reader=choices)
+
+
+def _set_up(config: ConfigDict, options: preset.Options) -> None:
     classification.recipe(config, readers.IMAGENET)
     readers.imagenet(config, options["reader"])
-    return classification.finish(config, options)

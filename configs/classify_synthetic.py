@@ -10,11 +10,16 @@ To expect: top-1 0.93 after six and a half minutes on two CPU cores (docs/arms.m
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import classification
+from geoseg_jax.presets import classification, preset
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    config, options = classification.make(arg, "classify_synthetic.py", resolution="64x64")
+    return preset.build(
+        classification.PRESET, arg, "classify_synthetic.py", _set_up, resolution="64x64"
+    )
+
+
+def _set_up(config: ConfigDict, options: preset.Options) -> None:
     config.data.update({"name": "synthetic_objects", "seed": 0, "cache_dir": ""})
     config.data.update({"train_size": 4_000, "eval_size": 500})
     config.data.update({"crop_area": (0.4, 1.0), "central_share": 1.0})
@@ -23,4 +28,3 @@ def get_config(arg: str = "") -> ConfigDict:
     config.optimizer.update({"warmup_steps": 50, "clip_norm": 1.0})
     config.train.update({"steps": 600, "batch_size": 32, "eval_batch_size": 64, "log_every": 20})
     config.train.update({"eval_every": 200, "checkpoint_every": 200, "pictures_every": 200})
-    return classification.finish(config, options)

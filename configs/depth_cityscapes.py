@@ -42,14 +42,18 @@ which were not timed here.
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import supervised_depth
+from geoseg_jax.presets.preset import Options
 
 
 def get_config(arg: str = "") -> ConfigDict:
     shared = {"extra": False, "preset": ("controlled", "paper_code")}
-    config, options = supervised_depth.make_any(arg, "depth_cityscapes.py", shared, views="stereo")
+    return supervised_depth.build_any(arg, "depth_cityscapes.py", _set_up, shared, views="stereo")
+
+
+def _set_up(config: ConfigDict, options: Options) -> None:
     if options["extra"] and config.data.frames:
         raise ValueError(
-            f"depth_cityscapes.py:{arg}: train_extra has no sequences; drop extra, or choose stereo"
+            "depth_cityscapes.py:extra: train_extra has no sequences; drop extra, or choose stereo"
         )
     config.data.update({"name": "cityscapes_depth", "root": "", "height": 320, "width": 800})
     config.data.keep_rows = (0.0, 0.8)
@@ -76,4 +80,3 @@ def get_config(arg: str = "") -> ConfigDict:
     elif options["preset"] == "paper_code":
         config.optimizer.decay_at = 0.4
         config.data.flip_vertical = True
-    return supervised_depth.finish(config, options)

@@ -36,11 +36,15 @@ Hardware: any, not timed here at full length; on a CPU, try it with --config.dat
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import supervised_depth
+from geoseg_jax.presets.preset import Options
 
 
 def get_config(arg: str = "") -> ConfigDict:
     shared = {"ground_truth": ("auto", "velodyne", "eigen", "improved")}
-    config, options = supervised_depth.make_any(arg, "depth_kitti.py", shared)
+    return supervised_depth.build_any(arg, "depth_kitti.py", _set_up, shared)
+
+
+def _set_up(config: ConfigDict, options: Options) -> None:
     truth = options["ground_truth"]
     # On improved truth the literature counts every measured pixel, also those beyond 80 m.
     whole = truth == "improved"
@@ -51,4 +55,3 @@ def get_config(arg: str = "") -> ConfigDict:
     # 20 epochs of 39,810 frames at batch 12, for either arm
     config.train.batch_size = 12
     config.train.update({"steps": 66_000, "eval_every": 3_300, "pictures_every": 3_300})
-    return supervised_depth.finish(config, options)

@@ -24,12 +24,17 @@ Hardware: one GPU; 10,000 steps are 100 epochs, which were not timed here. On a 
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import supervised_depth
+from geoseg_jax.presets import preset, supervised_depth
 from geoseg_jax.presets.readers import NYU_SPLITS
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    config, options = supervised_depth.make(arg, "depth_nyu.py", split=tuple(NYU_SPLITS))
+    return preset.build(
+        supervised_depth.PRESET, arg, "depth_nyu.py", _set_up, split=tuple(NYU_SPLITS)
+    )
+
+
+def _set_up(config: ConfigDict, options: preset.Options) -> None:
     config.task.update({"max_depth": 10.0, "initial_depth": 2.5, "gradient_weight": 0.5})
     config.task.eval.update({"max_depth": 10.0, "crop": "eigen_nyu"})
     config.data.update({"name": "nyu_depth", "root": "", "height": 384, "width": 512})
@@ -40,4 +45,3 @@ def get_config(arg: str = "") -> ConfigDict:
     if options["preset"] == "paper_code":
         config.task.gradient_weight = 0.0
         config.data.update({"scale": (), "flip": False})
-    return supervised_depth.finish(config, options)

@@ -22,17 +22,19 @@ less the pose network. On a CPU, try it with --config.data.width=416 --config.da
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import depth
+from geoseg_jax.presets import depth, preset
 
 
 def get_config(arg: str = "") -> ConfigDict:
     # A stereo pair's pose is always given.
     pairs = {"stereo", "views=stereo"} & set((arg or "").split(","))
     more = {"views": "mono", "poses": "learned" if pairs else "given"}
-    config, options = depth.make(arg, "depth_odometry.py", **more)
+    return preset.build(depth.PRESET, arg, "depth_odometry.py", _set_up, **more)
+
+
+def _set_up(config: ConfigDict, options: preset.Options) -> None:
     config.data.update({"name": "kitti_odometry", "root": "", "truth": "none"})
     config.data.update({"train_split": "00-08", "eval_split": "09,10"})
     # 20 epochs of the 40,800 left and right frames of 00 to 08 at batch 12
     config.train.update({"steps": 68_000, "eval_every": 3_400, "pictures_every": 3_400})
     config.train.best_metric = "photometric"
-    return depth.finish(config, options)

@@ -19,12 +19,16 @@ Hardware: a GPU for that, which was not timed here; a CPU does the small size.
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import supervised_depth
+from geoseg_jax.presets.preset import Options
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    config, options = supervised_depth.make_any(
-        arg, "depth_synthetic.py", {"world": ("street", "room")}
+    return supervised_depth.build_any(
+        arg, "depth_synthetic.py", _set_up, {"world": ("street", "room")}
     )
+
+
+def _set_up(config: ConfigDict, options: Options) -> None:
     world = options["world"]
     config.data.update({"name": "synthetic", "world": world, "seed": 0})
     config.data.update({"train_size": 4_000, "eval_size": 200})
@@ -34,4 +38,3 @@ def get_config(arg: str = "") -> ConfigDict:
     if world == "room":  # metres
         config.task.update({"max_depth": 20.0, "initial_depth": 3.0})
         config.task.eval.max_depth = 10.0
-    return supervised_depth.finish(config, options)

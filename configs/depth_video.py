@@ -35,16 +35,17 @@ Hardware: any; an hour of video wants a GPU, on which it was not timed here. On 
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import argument, depth
+from geoseg_jax.presets import depth, preset
 
 CAMERAS = ("focal", "learned", "assumed", "given")
 
 
 def get_config(arg: str = "") -> ConfigDict:
     more = {"views": ("mono",), "camera": CAMERAS, "fov": 60.0, "resolution": "512x288"}
-    config, options = depth.make(arg, "depth_video.py", **more)
-    height, width = argument.size(options["resolution"], "depth_video.py:resolution")
-    config.data.update({"height": height, "width": width})
+    return preset.build(depth.PRESET, arg, "depth_video.py", _set_up, **more)
+
+
+def _set_up(config: ConfigDict, options: preset.Options) -> None:
     config.data.update({"name": "video", "root": "", "cache_dir": "", "truth": "none"})
     config.data.update({"frame_stride": 1, "min_motion": 0.003, "held_out": 0.1, "gap": 5})
     camera = options["camera"]
@@ -56,4 +57,3 @@ def get_config(arg: str = "") -> ConfigDict:
         # One number would move as slowly as any one of a network's millions, were it not for this.
         config.optimizer.rules = (("intrinsics/focal.*", 10.0),)
     config.train.update({"steps": 20_000, "best_metric": "photometric"})
-    return depth.finish(config, options)

@@ -24,11 +24,16 @@ Hardware: a GPU; the data set takes about 30 GB of disk.
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import flow
+from geoseg_jax.presets import flow, preset
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    config, options = flow.make(arg, "flow_chairs.py", method=("supervised", "strong", "paper"))
+    return preset.build(
+        flow.PRESET, arg, "flow_chairs.py", _set_up, method=("supervised", "strong", "paper")
+    )
+
+
+def _set_up(config: ConfigDict, options: preset.Options) -> None:
     config.data.update({"name": "flying_chairs", "root": "", "height": 384, "width": 512})
     config.data.update({"train_split": "train", "eval_split": "val"})
     config.train.update({"eval_every": 5_000, "pictures_every": 5_000})
@@ -40,4 +45,3 @@ def get_config(arg: str = "") -> ConfigDict:
         config.optimizer.schedule = "cosine"
         config.train.update({"steps": 1_200_000, "batch_size": 8})
         config.train.update({"eval_every": 20_000, "pictures_every": 20_000})
-    return flow.finish(config, options)

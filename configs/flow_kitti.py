@@ -30,16 +30,21 @@ here on KITTI; docs/arms.md has the time of a pair of 288x192 on a CPU. There, t
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import flow
+from geoseg_jax.presets import flow, preset
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    config, options = flow.make(arg, "flow_kitti.py", train_on=("auto", "raw", "pairs"))
+    return preset.build(
+        flow.PRESET, arg, "flow_kitti.py", _set_up, train_on=("auto", "raw", "pairs")
+    )
+
+
+def _set_up(config: ConfigDict, options: preset.Options) -> None:
     train_on, method = options["train_on"], options["method"]
     if train_on == "auto":
         train_on = "pairs" if method == "supervised" else "raw"
     if train_on == "raw" and method == "supervised":
-        raise ValueError(f"flow_kitti.py:{arg}: the raw drives have no true flow; use pairs")
+        raise ValueError("flow_kitti.py:raw: the raw drives have no true flow; use pairs")
     config.data.root = ""
     if train_on == "raw":
         config.data.update({"name": "kitti", "train_split": "eigen_train"})
@@ -53,4 +58,3 @@ def get_config(arg: str = "") -> ConfigDict:
         config.data.update({"scale": (0.87, 1.32), "crop": (288, 960)})
         config.train.eval_batch_size = 4
     config.train.update({"eval_every": 5_000, "pictures_every": 5_000})
-    return flow.finish(config, options)

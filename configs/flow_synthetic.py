@@ -16,12 +16,15 @@ each flow on pictures four times as large as its own map, from coarse to fine.
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import flow
+from geoseg_jax.presets import flow, preset
 from geoseg_jax.presets.encoders import is_vit
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    config, options = flow.make(arg, "flow_synthetic.py", world=("street", "room"))
+    return preset.build(flow.PRESET, arg, "flow_synthetic.py", _set_up, world=("street", "room"))
+
+
+def _set_up(config: ConfigDict, options: preset.Options) -> None:
     config.data.update({"name": "synthetic", "world": options["world"], "seed": 0, "cache_dir": ""})
     config.data.update({"train_size": 1_000, "eval_size": 64, "height": 64, "width": 192})
     config.optimizer.update({"schedule": "cosine", "warmup_steps": 20})
@@ -36,7 +39,6 @@ def get_config(arg: str = "") -> ConfigDict:
     config.task.jitter.probability = 0.0  # the world's frames are lit alike
     if options["method"] == "strong":
         _lead_from_no_motion(config)
-    return flow.finish(config, options)
 
 
 def _lead_from_no_motion(config: ConfigDict) -> None:

@@ -17,12 +17,14 @@ Hardware: several GPUs or TPUs for that batch. `smoke` runs on a CPU in about a 
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import mae, readers
+from geoseg_jax.presets import mae, preset, readers
 
 
 def get_config(arg: str = "") -> ConfigDict:
     more = {"reader": readers.READERS, "epochs": 800, "batch": 4096}
-    config, options = mae.make(arg, "mae_imagenet.py", **more)
+    return preset.build(mae.PRESET, arg, "mae_imagenet.py", _set_up, **more)
+
+
+def _set_up(config: ConfigDict, options: preset.Options) -> None:
     mae.recipe(config, readers.IMAGENET, options["epochs"], options["batch"])
     readers.imagenet(config, options["reader"])
-    return mae.finish(config, options)

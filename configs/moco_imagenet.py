@@ -17,12 +17,14 @@ Hardware: eight GPUs; the queue is 34 MB. `smoke` runs on a CPU in about a minut
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import moco, readers
+from geoseg_jax.presets import moco, preset, readers
 
 
 def get_config(arg: str = "") -> ConfigDict:
     more = {"reader": readers.READERS, "epochs": 200, "batch": 256}
-    config, options = moco.make(arg, "moco_imagenet.py", **more)
+    return preset.build(moco.PRESET, arg, "moco_imagenet.py", _set_up, **more)
+
+
+def _set_up(config: ConfigDict, options: preset.Options) -> None:
     moco.recipe(config, readers.IMAGENET, options["epochs"], options["batch"])
     readers.imagenet(config, options["reader"])
-    return moco.finish(config, options)

@@ -9,13 +9,16 @@ The README says how long it took, on what, and what came out.
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import depth
+from geoseg_jax.presets import depth, preset
 
 
 def get_config(arg: str = "") -> ConfigDict:
     if arg:
         raise ValueError(f"quickstart.py takes no argument, got {arg!r}")
-    config, _ = depth.make("stereo", "quickstart.py")
+    return preset.build(depth.PRESET, "stereo", "quickstart.py", _set_up)
+
+
+def _set_up(config: ConfigDict, options: preset.Options) -> None:
     config.task.eval.median_scaling = True
     config.model.update({"decoder_padding": "zero", "pose_encoder": "tiny"})
     config.data.update({"name": "synthetic", "world": "street", "seed": 0, "cache_dir": ""})
@@ -23,4 +26,3 @@ def get_config(arg: str = "") -> ConfigDict:
     config.optimizer.update({"learning_rate": 8e-4, "schedule": "cosine", "warmup_steps": 20})
     config.train.update({"steps": 500, "batch_size": 8, "log_every": 20, "checkpoint_every": 100})
     config.train.update({"eval_every": 250, "pictures_every": 250})
-    return config

@@ -17,14 +17,16 @@ a CPU in about a minute.
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import reconstruction
+from geoseg_jax.presets import preset, reconstruction
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    config, options = reconstruction.make(arg, "reconstruct_kitti.py")
+    return preset.build(reconstruction.PRESET, arg, "reconstruct_kitti.py", _set_up)
+
+
+def _set_up(config: ConfigDict, options: preset.Options) -> None:
     config.data.update({"name": "kitti", "root": "", "ground_truth": "auto"})
     config.data.train_split = "eigen_train"  # or a file: DRIVE FRAME l|r a line
     config.data.eval_split = "eigen_test"  # or a file, or train
     # 20 epochs of 39,810 frames at batch 12, as depth_kitti.py has
     config.train.update({"steps": 66_000, "eval_every": 3_300, "pictures_every": 3_300})
-    return reconstruction.finish(config, options)

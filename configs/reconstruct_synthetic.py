@@ -12,12 +12,17 @@ a little below the surroundings' 0.108 (one colour: 0.130). Hardware: a laptop's
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import reconstruction
+from geoseg_jax.presets import preset, reconstruction
 from geoseg_jax.presets.encoders import is_vit
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    config, options = reconstruction.make(arg, "reconstruct_synthetic.py", world=("street", "room"))
+    return preset.build(
+        reconstruction.PRESET, arg, "reconstruct_synthetic.py", _set_up, world=("street", "room")
+    )
+
+
+def _set_up(config: ConfigDict, options: preset.Options) -> None:
     config.data.update({"name": "synthetic", "world": options["world"], "seed": 0, "cache_dir": ""})
     config.data.update({"train_size": 1_000, "eval_size": 64, "height": 64, "width": 192})
     config.data.update({"frames": (), "stereo": False})
@@ -26,4 +31,3 @@ def get_config(arg: str = "") -> ConfigDict:
         config.optimizer.learning_rate = 4e-4
     config.train.update({"steps": 500, "batch_size": 8, "log_every": 20, "checkpoint_every": 250})
     config.train.update({"eval_every": 250, "pictures_every": 250})
-    return reconstruction.finish(config, options)

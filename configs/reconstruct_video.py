@@ -14,17 +14,18 @@ Hardware: any; an hour of video wants a GPU.
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import argument, reconstruction
+from geoseg_jax.presets import preset, reconstruction
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    file = "reconstruct_video.py"
-    config, options = reconstruction.make(arg, file, resolution="512x288")
-    height, width = argument.size(options["resolution"], f"{file}:resolution")
-    config.data.update({"height": height, "width": width})
+    return preset.build(
+        reconstruction.PRESET, arg, "reconstruct_video.py", _set_up, resolution="512x288"
+    )
+
+
+def _set_up(config: ConfigDict, options: preset.Options) -> None:
     config.data.update({"name": "video", "root": "", "cache_dir": ""})
     config.data.update({"frame_stride": 1, "min_motion": 0.003, "held_out": 0.1, "gap": 5})
     # Every video comes with a camera, which this task does not look at.
     config.data.update({"intrinsics": "fov", "fov": 60.0})
     config.train.steps = 20_000
-    return reconstruction.finish(config, options)

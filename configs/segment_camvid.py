@@ -10,11 +10,16 @@ val at 480x360, from random weights with all labels; 35 minutes on two CPU cores
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import segmentation
+from geoseg_jax.presets import preset, segmentation
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    config, options = segmentation.make(arg, "segment_camvid.py", resolution="240x180")
+    return preset.build(
+        segmentation.PRESET, arg, "segment_camvid.py", _set_up, resolution="240x180"
+    )
+
+
+def _set_up(config: ConfigDict, options: preset.Options) -> None:
     config.data.update({"name": "camvid", "root": "", "train_split": "train", "eval_split": "val"})
     # Windows of a scaled picture: more of them in the same time than whole pictures.
     config.data.scale = (0.8, 1.5)
@@ -24,4 +29,3 @@ def get_config(arg: str = "") -> ConfigDict:
     # Small batches: from random weights, as many steps as the time allows matter the most.
     config.train.update({"steps": 2_400, "batch_size": 4})
     config.train.update({"eval_every": 800, "checkpoint_every": 800, "pictures_every": 800})
-    return segmentation.finish(config, options)

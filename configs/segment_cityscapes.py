@@ -18,19 +18,24 @@ a batch that isn't full is dropped, so that with fewer nothing ever does).
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import segmentation
+from geoseg_jax.presets import preset, segmentation
 from geoseg_jax.presets.encoders import suit_vit
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    config, options = segmentation.make(
+    return preset.build(
+        segmentation.PRESET,
         arg,
         "segment_cityscapes.py",
+        _set_up,
         decoder=("deeplabv3", "unet", "linear", "dpt"),
         encoder="resnet50",
         resolution="2048x1024",
         preset=("controlled", "paper_code"),
     )
+
+
+def _set_up(config: ConfigDict, options: preset.Options) -> None:
     config.data.update({"name": "cityscapes", "root": "", "classes": "cityscapes19"})
     config.data.update({"train_split": "train", "eval_split": "val", "cities": ()})
     # Smaller pictures, for a try, are cropped to at most their own size.
@@ -46,4 +51,3 @@ def get_config(arg: str = "") -> ConfigDict:
     config.train.update({"eval_every": 2_500, "pictures_every": 2_500})
     if options["preset"] == "paper_code":
         segmentation.paper_code_cityscapes(config)
-    return segmentation.finish(config, options)

@@ -13,12 +13,16 @@ What score to expect depends on your labels; none is claimed.
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import segmentation
+from geoseg_jax.presets import preset, segmentation
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    config, options = segmentation.make(arg, "segment_folder.py", resolution="320x240")
+    return preset.build(
+        segmentation.PRESET, arg, "segment_folder.py", _set_up, resolution="320x240"
+    )
+
+
+def _set_up(config: ConfigDict, options: preset.Options) -> None:
     config.data.update({"name": "folder", "root": "", "train_split": "", "eval_split": ""})
     config.data.held_out = 0.2  # where there is no val.txt
     config.data.scale = (0.75, 1.75)
-    return segmentation.finish(config, options)

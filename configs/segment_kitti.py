@@ -19,18 +19,23 @@ Hardware: 20,000 steps of 16 want a GPU; not timed here.
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import segmentation
+from geoseg_jax.presets import preset, segmentation
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    config, options = segmentation.make(
+    return preset.build(
+        segmentation.PRESET,
         arg,
         "segment_kitti.py",
+        _set_up,
         labels=16,
         fold=0,
         preset=("controlled", "paper_code"),
         imagenet=False,
     )
+
+
+def _set_up(config: ConfigDict, options: preset.Options) -> None:
     config.data.update({"name": "kitti_semantics", "root": "", "classes": "cityscapes19"})
     config.data.update({"train_split": "pool", "eval_split": f"fold{options['fold']}"})
     config.optimizer.learning_rate = 1e-4
@@ -44,4 +49,3 @@ def get_config(arg: str = "") -> ConfigDict:
         config.data.eval_split = "rest"
     elif options["imagenet"]:
         raise ValueError("segment_kitti.py:imagenet=True needs preset=paper_code")
-    return segmentation.finish(config, options)

@@ -14,13 +14,21 @@ no published one is claimed.
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import segmentation
+from geoseg_jax.presets import preset, segmentation
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    config, options = segmentation.make(
-        arg, "segment_nyu.py", resolution="320x240", classes=("nyu40", "nyu13")
+    return preset.build(
+        segmentation.PRESET,
+        arg,
+        "segment_nyu.py",
+        _set_up,
+        resolution="320x240",
+        classes=("nyu40", "nyu13"),
     )
+
+
+def _set_up(config: ConfigDict, options: preset.Options) -> None:
     config.data.update({"name": "nyu", "root": "", "train_split": "train", "eval_split": "test"})
     config.data.classes = options["classes"]
     config.data.held_out = 0.2  # for eval_split=held_out
@@ -28,4 +36,3 @@ def get_config(arg: str = "") -> ConfigDict:
     config.train.update(
         {"steps": 8_000, "batch_size": 16, "eval_every": 2_000, "pictures_every": 2_000}
     )
-    return segmentation.finish(config, options)

@@ -78,7 +78,8 @@ def as_packed(config: ConfigDict, height: int, width: int) -> ConfigDict:
         raise ConfigError(
             f"config.data.name={data.name!r} can't be packed; known: {', '.join(_packable())}"
         )
-    check(config)  # of the size that is trained at, which that of classes exceeds
+    # Of the size that is trained at, which that of classes exceeds.
+    check(config, skip=() if "task" in config else ("task", "model"))
     data.height, data.width = height or data.height, width or data.width
     with config.unlocked():
         data.crop_views = 1  # windows are drawn when the pack is read

@@ -196,7 +196,8 @@ def test_a_pack_without_views_has_none_to_train_on(folders, tmp_path):
     root, _ = folders
     single = {"frames": (), "stereo": False, "truth": "none"}
     config = kitti_config(root, **single)
-    config.task.name = "reconstruction"
+    single_pictures = prepare.load_config("configs/reconstruct_kitti.py:tiny")
+    config.task, config.model = single_pictures.task, single_pictures.model
     assert prepare.prepare(config, tmp_path / "pack")
     train = make_data(pack_of(tmp_path / "pack", **single)).train
     assert train[0]["sources"].shape == (0, HEIGHT, WIDTH, 3)

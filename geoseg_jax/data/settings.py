@@ -53,11 +53,12 @@ def check(flat: Flat) -> None:
       ConfigError: naming the first.
     """
     _check_reader(flat)
+    unread = "task.name" in flat and flat.get("task.poses") != "given"
     refuse(
         flat,
         (
             "data.poses",
-            flat.get("data.poses", False) and flat.get("task.poses") != "given",
+            unread and flat.get("data.poses", False),
             f"does not go with config.task.poses={flat.get('task.poses', 'learned')!r}; start from "
             "the config's option poses=given or poses=learned",
         ),

@@ -12,8 +12,8 @@ def parse(arg: str | None, defaults: Mapping[str, Any], file: str) -> dict[str, 
     Args:
       arg: what follows the colon: NAME=VALUE pairs joined by commas. A NAME alone means True, a
         VALUE alone is for the one option that has it among its choices.
-      defaults: option -> default, a str, int, float, bool, or a tuple of choices whose first is
-        the default.
+      defaults: option -> default, a str, int, float, bool, a tuple of choices whose first is the
+        default, or None for a bool that may be left open.
       file: the config file's name, for messages.
 
     Raises:
@@ -61,7 +61,7 @@ def _typed(value: str, default: Any, what: str) -> Any:
         if value not in default:
             raise ValueError(f"{what}={value!r} is none of {', '.join(default)}")
         return value
-    if isinstance(default, bool):
+    if default is None or isinstance(default, bool):
         if value not in ("True", "False"):
             raise ValueError(f"{what}={value!r} must be True or False")
         return value == "True"

@@ -1,10 +1,9 @@
 """Image classification: the recipes of ResNets and of vision transformers, which configs share."""
 
-from typing import Any
-
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import argument, sections
+from geoseg_jax.presets import sections
+from geoseg_jax.presets.preset import Options, Preset
 from geoseg_jax.presets.smoke import smoke
 
 # Options of every classification config, FILE.py:resnet50,init=W; a bare word is a choice.
@@ -13,42 +12,30 @@ OPTIONS = sections.OPTIONS | {
 }
 
 
-def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str, Any]]:
-    """A complete classification config, its data set excepted, and the options it was made with.
-
-    Args:
-      arg: what the user wrote behind the config file's colon.
-      file: the config file's name, for messages.
-      more: further options that it knows, or other defaults than OPTIONS.
-
-    Raises:
-      ValueError: for an unknown option or a bad value, see argument.parse.
-    """
-    options = argument.parse(arg, argument.override(OPTIONS, more), file)
-    height, width = argument.size(options["resolution"], f"{file}:resolution")
-    config = sections.assemble(
+def _start(options: Options) -> ConfigDict:
+    return sections.assemble(
         options,
         task=_TASK,
         model=_MODEL,
-        data=_DATA | {"height": height, "width": width},
+        data=_DATA,
         optimizer=_SGD,
         train=_TRAIN,
     )
-    return config, options
 
 
-def finish(config: ConfigDict, options: dict[str, Any]) -> ConfigDict:
-    """The config, shrunk where the option `smoke` asks for it; the last line of every config."""
+def _finish(config: ConfigDict, options: Options) -> None:
     if options["smoke"]:
         smoke(config, "objects")
-    return config
+
+
+PRESET = Preset(OPTIONS, _start, _finish)
 
 
 def recipe(config: ConfigDict, pictures: int, epochs: int = 90) -> None:
     """Sets the batch, the length and the optimiser that an encoder of this kind is trained with.
 
     Args:
-      config: of `make`; changed in place.
+      config: changed in place.
       pictures: in the training set.
       epochs: how often each is seen.
     """

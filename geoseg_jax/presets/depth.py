@@ -1,12 +1,10 @@
 """Self-supervised depth as in monodepth2 (Godard et al., ICCV 2019): what its configs share."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import argument, sections
+from geoseg_jax.presets import sections
 from geoseg_jax.presets.encoders import DECODERS, decoder_of, suit_vit, warm_up
+from geoseg_jax.presets.preset import Options, Preset
 from geoseg_jax.presets.smoke import smoke
 
 VIEWS = {
@@ -24,18 +22,7 @@ OPTIONS = sections.OPTIONS | {
 }
 
 
-def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str, Any]]:
-    """A complete depth config, its data set excepted, and the options it was made with.
-
-    Args:
-      arg: what the user wrote behind the config file's colon.
-      file: the config file's name, for messages.
-      more: further options that it knows, or other defaults than OPTIONS.
-
-    Raises:
-      ValueError: for an unknown option or a bad value, see argument.parse.
-    """
-    options = argument.parse(arg, argument.override(OPTIONS, more), file)
+def _start(options: Options) -> ConfigDict:
     given = options["poses"] == "given"
     model = {k: v for k, v in MODEL.items() if not (given and k == "pose_encoder")}
     config = sections.assemble(
@@ -55,15 +42,16 @@ def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str,
         config.task.automask_start = 0.0
     # The true baseline and given poses tell metres; without them the scale is unknown.
     config.task.eval.median_scaling = options["views"] == "mono" and not given
-    return config, options
+    return config
 
 
-def finish(config: ConfigDict, options: Mapping[str, Any]) -> ConfigDict:
-    """What comes last, when the data set and the length are known."""
+def _finish(config: ConfigDict, options: Options) -> None:
     warm_up(config, options)
     if options["smoke"]:
         smoke(config, "views")
-    return config
+
+
+PRESET = Preset(OPTIONS, _start, _finish)
 
 
 _TASK = {

@@ -53,11 +53,8 @@ def suit_vit(config: Any) -> None:
 def warm_up(config: Any, options: Mapping[str, Any]) -> None:
     """The warm-up of what suit_vit changed, a twentieth of the training; changed in place.
 
-    For a preset's `finish`: config files set the length after `make`. A file that asks for a longer
-    warm-up has it, and preset=paper_code has none.
-
-    Args:
-      options: of `make`.
+    For a preset's `finish`: config files set the length. A file that asks for a longer warm-up has
+    it, and preset=paper_code has none.
     """
     if _suits(config) and options.get("preset") != "paper_code":
         twentieth = config.train.steps // 20

@@ -17,12 +17,11 @@ corners aligned; and its list of frames is of moving ones alone.
 supervised: PWC-Net's robust end-point error (Sun et al., CVPR 2018) on the network of `strong`.
 """
 
-from typing import Any
-
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import argument, depth, sections
+from geoseg_jax.presets import depth, sections
 from geoseg_jax.presets.encoders import DECODERS, decoder_of, suit_vit, warm_up
+from geoseg_jax.presets.preset import Options, Preset
 from geoseg_jax.presets.smoke import smoke
 
 # Options of every flow config, FILE.py:paper,resnet50,init=W; a word alone says which choice.
@@ -37,25 +36,11 @@ _UFLOW_PAIRS = 1_000_000
 _EPOCH = 39_810 // 2
 
 
-def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str, Any]]:
-    """A complete flow config, its data set excepted, and the options it was made with.
-
-    The caller ends with `finish`, when the data set is set.
-
-    Args:
-      arg: what the user wrote behind the config file's colon.
-      file: the config file's name, for messages.
-      more: further options that it knows, or other defaults than OPTIONS.
-
-    Raises:
-      ValueError: for an unknown option or a bad value, see argument.parse; for a decoder that the
-        method has no use for.
-    """
-    options = argument.parse(arg, argument.override(OPTIONS, more), file)
+def _start(options: Options) -> ConfigDict:
     method = options["method"]
     if method != "paper" and options["decoder"] != "auto":
         raise ValueError(
-            f"{file}:decoder={options['decoder']} has no effect on {method}, which has a decoder "
+            f"decoder={options['decoder']} has no effect on {method}, which has a decoder "
             "of its own; it is for paper"
         )
     config = sections.assemble(
@@ -73,11 +58,10 @@ def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str,
     )
     {"paper": _paper, "strong": _strong, "supervised": _supervised}[method](config, options)
     suit_vit(config)
-    return config, options
+    return config
 
 
-def finish(config: ConfigDict, options: dict[str, Any]) -> ConfigDict:
-    """What comes last, when the length is known; shrunk where `smoke` asks for it."""
+def _finish(config: ConfigDict, options: Options) -> None:
     warm_up(config, options)
     if options["smoke"]:
         smoke(config, "views")
@@ -85,16 +69,18 @@ def finish(config: ConfigDict, options: dict[str, Any]) -> ConfigDict:
         config.task.distillation.start = 0.3  # so that it is seen to run
         if config.data.crop:
             config.data.crop = (64, 64)
-    return config
 
 
-def _strong(config: ConfigDict, options: dict[str, Any]) -> None:
+PRESET = Preset(OPTIONS, _start, _finish)
+
+
+def _strong(config: ConfigDict, options: Options) -> None:
     del options
     config.model.update(_PYRAMID)
     config.train.steps = _UFLOW_PAIRS // config.train.batch_size
 
 
-def _supervised(config: ConfigDict, options: dict[str, Any]) -> None:
+def _supervised(config: ConfigDict, options: Options) -> None:
     del options
     config.model.update(_PYRAMID)
     config.data.truth_in_training = True
@@ -109,7 +95,7 @@ def _supervised(config: ConfigDict, options: dict[str, Any]) -> None:
     config.task.level_dropout = 0.0
 
 
-def _paper(config: ConfigDict, options: dict[str, Any]) -> None:
+def _paper(config: ConfigDict, options: Options) -> None:
     config.model.flow = "concat"
     config.model.decoder_channels = depth.MODEL["decoder_channels"]
     config.model.decoder_padding = depth.MODEL["decoder_padding"]

@@ -1,11 +1,10 @@
 """Masked autoencoding (He et al., MAE, CVPR 2022, arXiv:2111.06377): what its configs share."""
 
-from typing import Any
-
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import argument, sections
+from geoseg_jax.presets import sections
 from geoseg_jax.presets.encoders import ENCODERS
+from geoseg_jax.presets.preset import Options, Preset
 from geoseg_jax.presets.smoke import smoke
 
 # Without those of DINOv2, which have more than MAE's ViT.
@@ -18,37 +17,25 @@ OPTIONS = sections.OPTIONS | {
 }
 
 
-def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str, Any]]:
-    """A complete MAE config, its data set excepted, and the options it was made with.
-
-    Args:
-      arg: what the user wrote behind the config file's colon.
-      file: the config file's name, for messages.
-      more: further options that it knows, or other defaults than OPTIONS.
-
-    Raises:
-      ValueError: for an unknown option or a bad value, see argument.parse.
-    """
-    options = argument.parse(arg, argument.override(OPTIONS, more), file)
-    height, width = argument.size(options["resolution"], f"{file}:resolution")
+def _start(options: Options) -> ConfigDict:
     config = sections.assemble(
         options,
         task=_TASK,
         model=_MODEL,
-        data=_DATA | {"height": height, "width": width},
+        data=_DATA,
         optimizer=_OPTIMIZER,
         train=_TRAIN,
     )
     if options["encoder"] == "vit_tiny":
         config.model.update({"mae_depth": 1, "mae_width": 32, "mae_heads": 2})
-    return config, options
+    return config
 
 
 def recipe(config: ConfigDict, pictures: int, epochs: int, batch: int = 4096) -> None:
     """Sets length, batch and learning rate (appendix A.1, table 8).
 
     Args:
-      config: of `make`; changed in place.
+      config: changed in place.
       pictures: in the training set.
       epochs: how often each is seen, the first 40 of 800 in the warm-up.
       batch: of all devices; the learning rate is 1.5e-4 for 256 and grows with it.
@@ -62,11 +49,12 @@ def recipe(config: ConfigDict, pictures: int, epochs: int, batch: int = 4096) ->
     config.train.checkpoint_every = max(1, round(epoch))
 
 
-def finish(config: ConfigDict, options: dict[str, Any]) -> ConfigDict:
-    """The config, shrunk where the option `smoke` asks for it; the last line of every config."""
+def _finish(config: ConfigDict, options: Options) -> None:
     if options["smoke"]:
         smoke(config, "objects")
-    return config
+
+
+PRESET = Preset(OPTIONS, _start, _finish)
 
 
 _TASK = {

@@ -1,10 +1,9 @@
 """MoCo v2 (Chen, Fan, Girshick, He, arXiv:2003.04297): what its configs share."""
 
-from typing import Any
-
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument, sections
+from geoseg_jax.presets.preset import Options, Preset
 from geoseg_jax.presets.smoke import smoke
 
 # Options of every MoCo config, FILE.py:resnet18,init=W; a word alone says which choice.
@@ -17,37 +16,25 @@ OPTIONS = argument.override(
 )
 
 
-def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str, Any]]:
-    """A complete MoCo config, its data set excepted, and the options it was made with.
-
-    Args:
-      arg: what the user wrote behind the config file's colon.
-      file: the config file's name, for messages.
-      more: further options that it knows, or other defaults than OPTIONS.
-
-    Raises:
-      ValueError: for an unknown option or a bad value, see argument.parse.
-    """
-    options = argument.parse(arg, argument.override(OPTIONS, more), file)
-    height, width = argument.size(options["resolution"], f"{file}:resolution")
+def _start(options: Options) -> ConfigDict:
     config = sections.assemble(
         options,
         task=_TASK,
         model=_MODEL,
-        data=_DATA | {"height": height, "width": width},
+        data=_DATA,
         optimizer=_SGD,
         train=_TRAIN,
     )
     if options["encoder"].startswith("vit"):
         config.optimizer = ConfigDict(_ADAMW)
-    return config, options
+    return config
 
 
 def recipe(config: ConfigDict, pictures: int, epochs: int, batch: int = 256) -> None:
     """Sets length, batch and learning rate.
 
     Args:
-      config: of `make`; changed in place.
+      config: changed in place.
       pictures: in the training set.
       epochs: how often each is seen.
       batch: of all devices, in the paper 256; the learning rate grows with it.
@@ -62,12 +49,13 @@ def recipe(config: ConfigDict, pictures: int, epochs: int, batch: int = 256) -> 
         config.optimizer.warmup_steps = round(epochs / 10 * epoch)
 
 
-def finish(config: ConfigDict, options: dict[str, Any]) -> ConfigDict:
-    """The config, shrunk where the option `smoke` asks for it; the last line of every config."""
+def _finish(config: ConfigDict, options: Options) -> None:
     if options["smoke"]:
         smoke(config, "objects")
         config.task.update({"queue": 64, "norm_groups": 2})
-    return config
+
+
+PRESET = Preset(OPTIONS, _start, _finish)
 
 
 _TASK = {

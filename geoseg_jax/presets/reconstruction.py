@@ -1,11 +1,10 @@
 """Inpainting, the control of Lao et al. (ECCV 2024): what its configs share."""
 
-from typing import Any
-
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import argument, sections
+from geoseg_jax.presets import sections
 from geoseg_jax.presets.encoders import DECODERS, decoder_of, suit_vit, warm_up
+from geoseg_jax.presets.preset import Options, Preset
 from geoseg_jax.presets.smoke import smoke
 
 # Options of every reconstruction config, FILE.py:resnet50,init=W; a word alone says which choice.
@@ -15,18 +14,7 @@ OPTIONS = sections.OPTIONS | {
 }
 
 
-def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str, Any]]:
-    """A complete reconstruction config, its data set excepted, and the options it was made with.
-
-    Args:
-      arg: what the user wrote behind the config file's colon.
-      file: the config file's name, for messages.
-      more: further options that it knows, or other defaults than OPTIONS.
-
-    Raises:
-      ValueError: for an unknown option or a bad value, see argument.parse.
-    """
-    options = argument.parse(arg, argument.override(OPTIONS, more), file)
+def _start(options: Options) -> ConfigDict:
     config = sections.assemble(
         options,
         task=_TASK | {"loss_region": options["loss"]},
@@ -36,15 +24,16 @@ def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str,
         train=_TRAIN,
     )
     suit_vit(config)
-    return config, options
+    return config
 
 
-def finish(config: ConfigDict, options: dict[str, Any]) -> ConfigDict:
-    """The config, shrunk where the option `smoke` asks for it; the last line of every config."""
+def _finish(config: ConfigDict, options: Options) -> None:
     warm_up(config, options)
     if options["smoke"]:
         smoke(config, "pictures")
-    return config
+
+
+PRESET = Preset(OPTIONS, _start, _finish)
 
 
 _TASK = {

@@ -1,16 +1,14 @@
 """Segmentation: what its configs share, and the faults of the paper's public code as switches.
 
-A config calls `make`, sets what its data set needs and ends with `finish`; `paper_code` brings
-back what is known to be wrong in the public code of Lao et al. (ECCV 2024).
+`paper_code` brings back what is known to be wrong in the public code of Lao et al. (ECCV 2024).
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import argument
 from geoseg_jax.presets.encoders import ENCODERS, decoder_of, is_vit, suit_vit, warm_up
+from geoseg_jax.presets.preset import Options, Preset
 from geoseg_jax.presets.transfer import transfer
 
 # Options of every segmentation config, FILE.py:labels=16,frozen=True; what a config changes of
@@ -20,7 +18,7 @@ OPTIONS = {
     "parts": ("encoder", "encoder+decoder"),  # what is taken from init
     "labels": 0,  # labelled pictures to train on; 0: all
     "subset": -1,  # of so many: -1 the first by name, k >= 0 the k-th at random
-    "frozen": False,  # the encoder stays bitwise as it is; so too with decoder=linear
+    "frozen": None,  # or True: the encoder stays bitwise as it is; so too with decoder=linear
     "decoder": ("auto", "unet", "deeplabv3", "linear", "dpt"),  # auto: unet, or dpt on a ViT
     "encoder": ENCODERS,
     "resolution": "640x192",  # width x height that pictures are resized to
@@ -28,52 +26,36 @@ OPTIONS = {
 }
 
 
-def make(arg: str | None, file: str, **defaults: Any) -> tuple[ConfigDict, dict[str, Any]]:
-    """A complete segmentation config, its data set excepted, and the options it was made with.
-
-    Args:
-      arg: what the user wrote behind the config file's colon.
-      file: the config file's name.
-      defaults: options with other defaults than OPTIONS, and further ones.
-
-    Raises:
-      ValueError: for an unknown option or a bad value, see argument.parse.
-    """
-    options = argument.parse(arg, argument.override(OPTIONS, defaults), file)
+def _start(options: Options) -> ConfigDict:
     if options["subset"] >= 0 and not options["labels"]:
-        raise ValueError(f"{file}:subset={options['subset']} needs labels=N, the subset's size")
-    options["decoder"] = decoder_of(options["encoder"], options["decoder"])["decoder"]
-    height, width = argument.size(options["resolution"], f"{file}:resolution")
+        raise ValueError(f"subset={options['subset']} needs labels=N, the subset's size")
+    decoder = decoder_of(options["encoder"], options["decoder"])
     sections = {
         "seed": options["seed"],
         "init_from": options["init"],
-        "transfer": transfer(tuple(options["parts"].split("+")), _frozen(options, arg)),
+        "transfer": transfer(tuple(options["parts"].split("+")), _frozen(options)),
         "task": _TASK,
-        "model": _MODEL
-        | {"encoder": options["encoder"]}
-        | decoder_of(options["encoder"], options["decoder"]),
-        "data": _DATA | {"height": height, "width": width} | _labels(options),
+        "model": _MODEL | {"encoder": options["encoder"]} | decoder,
+        "data": _DATA | _labels(options),
         "optimizer": _OPTIMIZER,
         "train": _TRAIN,
     }
     config = ConfigDict(sections)
     suit_vit(config)
-    return config, options
-
-
-def finish(config: ConfigDict, options: Mapping[str, Any]) -> ConfigDict:
-    """What comes last, when the length is known; the last line of every config."""
-    warm_up(config, options)
     return config
 
 
-def _frozen(options: Mapping[str, Any], arg: str | None) -> tuple[str, ...]:
+PRESET = Preset(OPTIONS, _start, warm_up)
+
+
+def _frozen(options: Options) -> tuple[str, ...]:
     """A linear probe is one on frozen stages, unless frozen=False is written out."""
-    probe = options["decoder"] == "linear" and "frozen=" not in (arg or "")
-    return ("encoder",) if options["frozen"] or probe else ()
+    frozen = options["frozen"]
+    probe = frozen is None and options["decoder"] == "linear"
+    return ("encoder",) if frozen or probe else ()
 
 
-def _labels(options: Mapping[str, Any]) -> dict[str, Any]:
+def _labels(options: Options) -> dict[str, Any]:
     chosen = {"labels": options["labels"], "subset": options["subset"], "subset_seed": 0}
     # (FOLD, FOLDS): that part of the labels to train on judges, in place of the evaluation split.
     return chosen | {"inner_fold": ()}
@@ -157,7 +139,7 @@ def paper_code(config: ConfigDict, imagenet: bool = False) -> None:
     network), lies in the choice of data and ancestors; eval.json tells of 6.
 
     Args:
-      config: of `make`; changed in place.
+      config: changed in place.
       imagenet: the arm that starts from ImageNet or MoCo, whose input is normalised twice (3): by
         ImageNet's mean and deviation before what all arms have.
     """
@@ -187,7 +169,7 @@ def paper_code_cityscapes(config: ConfigDict) -> None:
     IoU over the data set.
 
     Args:
-      config: of `make`, with the data set and the length; changed in place.
+      config: with the data set and the length; changed in place.
 
     Raises:
       ValueError: where parts are frozen.

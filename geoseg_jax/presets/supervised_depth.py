@@ -5,13 +5,14 @@ two arms differ in what teaches them alone. The loss is that of Lee et al., "Fro
 arXiv:1907.10326; `paper_code` brings back that of Lao et al.'s public code.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument, depth, sections
 from geoseg_jax.presets.encoders import DECODERS, decoder_of, suit_vit, warm_up
+from geoseg_jax.presets.preset import Options, Preset, build
 from geoseg_jax.presets.smoke import smoke
 
 SUPERVISED = "supervised"  # the word, in a file that knows views as well
@@ -24,45 +25,33 @@ OPTIONS = sections.OPTIONS | {
 }
 
 
-def make_any(
-    arg: str | None, file: str, shared: Mapping[str, Any] | None = None, **more: Any
-) -> tuple[ConfigDict, dict[str, Any]]:
-    """A config of a data set for both arms: supervised with that word, else by views.
+def build_any(
+    arg: str | None,
+    file: str,
+    change: Callable[[ConfigDict, Options], None],
+    shared: Options | None = None,
+    **more: Any,
+) -> ConfigDict:
+    """Builds a config of a data set for both arms: supervised with that word, else by views.
 
     Args:
-      arg: what the user wrote behind the config file's colon.
-      file: the config file's name, for messages.
+      arg, file, change: see preset.build. options['views'] tells the arms apart.
       shared: further options of the file, whatever teaches.
-      more: further ones of self-supervision alone, or other defaults, see depth.make.
+      more: further ones of self-supervision alone, or other defaults than depth.OPTIONS.
 
     Raises:
-      ValueError: for an unknown option or a bad value, see argument.parse.
+      ValueError: for an unknown option or a bad value.
     """
     shared = shared or {}
-    words = [word for word in (arg or "").split(",") if word]
-    rest = [word for word in words if word not in (SUPERVISED, f"views={SUPERVISED}")]
-    if len(rest) < len(words):
-        config, options = make(",".join(rest), file, **shared)
-        return config, options | {"views": SUPERVISED}
-    choices = argument.override(depth.OPTIONS, {**shared, **more})["views"]
+    if {SUPERVISED, f"views={SUPERVISED}"} & set((arg or "").split(",")):
+        return build(PRESET, arg, file, change, **shared, views=(SUPERVISED,))
+    more = {**shared, **more}
+    choices = argument.override(depth.OPTIONS, more)["views"]
     # Among the choices, so that a message names it; it never gets there.
-    return depth.make(arg, file, **{**shared, **more, "views": (*choices, SUPERVISED)})
+    return build(depth.PRESET, arg, file, change, **{**more, "views": (*choices, SUPERVISED)})
 
 
-def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str, Any]]:
-    """A complete config, its data set excepted, and the options it was made with.
-
-    The caller ends with `finish`, when the data set is set.
-
-    Args:
-      arg: what the user wrote behind the config file's colon.
-      file: the config file's name, for messages.
-      more: further options that it knows, or other defaults than OPTIONS.
-
-    Raises:
-      ValueError: for an unknown option or a bad value, see argument.parse.
-    """
-    options = argument.parse(arg, argument.override(OPTIONS, more), file)
+def _start(options: Options) -> ConfigDict:
     model = {key: value for key, value in depth.MODEL.items() if key != "pose_encoder"}
     config = sections.assemble(
         options,
@@ -76,18 +65,17 @@ def make(arg: str | None, file: str, **more: Any) -> tuple[ConfigDict, dict[str,
     suit_vit(config)
     if options["preset"] == "paper_code":
         paper_code(config)
-    return config, options
+    return config
 
 
-def finish(config: ConfigDict, options: Mapping[str, Any]) -> ConfigDict:
-    """What comes last, when the data set and the length are known; of either arm."""
-    if config.task.name != TASK["name"]:
-        return depth.finish(config, options)
+def _finish(config: ConfigDict, options: Options) -> None:
     warm_up(config, options)
     if options["smoke"]:
         smoke(config, "pictures")
         config.data.update({"scale": (), "crop": ()})  # of larger pictures than these
-    return config
+
+
+PRESET = Preset(OPTIONS, _start, _finish)
 
 
 def paper_code(config: ConfigDict) -> None:

@@ -30,7 +30,7 @@ _OWN = {
 TASKS: Registry[TaskSpec] = Registry("geoseg_jax.tasks", _OWN)
 
 
-def task_named(name: Any) -> TaskSpec:
+def task_named(name: str) -> TaskSpec:
     """Looks up config.task.name.
 
     Raises:

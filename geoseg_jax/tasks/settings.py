@@ -71,7 +71,7 @@ def check_decoder(flat: Flat) -> None:
         "unet": "model.decoder_channels" in flat
         and "needs stages that halve, which a ViT does not have; set config.model.decoder='dpt'",
         "deeplabv3": flat.get("model.output_stride", 16) != 16
-        and "needs config.model.output_stride=16, the stride of a ViT's stages; set it",
+        and "needs the stride of a ViT's stages; set config.model.output_stride=16",
         "linear": 2 in flat.get("model.probe_stages", ())
         and "can't read stage 2 of a ViT; set config.model.probe_stages=(4, 8, 16, 32)",
     }

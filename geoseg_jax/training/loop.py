@@ -62,7 +62,7 @@ def run(
     """Trains, or goes on with training, until config.train.steps; evaluates; writes it all down.
 
     Args:
-      config: see settings.py for its keys.
+      config: see config/table.py for its keys.
       workdir: the run's folder, on a file system that all processes see.
       task, data: in place of what config.task and config.data ask for.
       devices: in place of all devices.

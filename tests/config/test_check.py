@@ -9,6 +9,7 @@ from geoseg_jax.config import settings
 from geoseg_jax.config.check import check, check_warm_up
 from geoseg_jax.core.setting import ConfigError
 from geoseg_jax.presets import depth, segmentation, supervised_depth
+from geoseg_jax.presets.preset import build
 from tests import tiny
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -20,7 +21,7 @@ WINDOWS = {"crop_area": (0.08, 1.0)}
 
 def make(preset=depth, arg="", data=WORLD, **changes):
     """A preset's config as nested dicts; keys of changes with dots as `__`."""
-    config = preset.make(arg, "test.py")[0].to_dict()
+    config = build(preset.PRESET, arg, "test.py").to_dict()
     config["data"] |= data
     for key, value in changes.items():
         *sections, name = key.split("__")

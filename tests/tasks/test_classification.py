@@ -10,6 +10,7 @@ import pytest
 from geoseg_jax.data.synthetic.source import ObjectSource
 from geoseg_jax.ops.ranking import rank
 from geoseg_jax.presets import classification as presets
+from geoseg_jax.presets.preset import build
 from geoseg_jax.tasks import category_pictures, classification
 from tests.one_step import assert_equal_on_eight_devices
 
@@ -18,7 +19,7 @@ SIZE = 32
 
 
 def make(encoder="tiny", **changes):
-    config, _ = presets.make(encoder, "test")
+    config = build(presets.PRESET, encoder, "test")
     config.update_from_flattened_dict({k.replace("__", "."): v for k, v in changes.items()})
     source = SimpleNamespace(categories=NAMES)
     return classification.make(config, SimpleNamespace(train=source, eval=source))
@@ -145,7 +146,7 @@ def test_a_frozen_encoder_gets_no_gradient_and_keeps_its_statistics(tiny):
 
 
 def test_data_without_or_with_other_categories_is_refused():
-    config, _ = presets.make("tiny", "test")
+    config = build(presets.PRESET, "tiny", "test")
 
     def data(train, judged):
         sources = (SimpleNamespace(**({"categories": c} if c else {})) for c in (train, judged))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from geoseg_jax.presets import supervised_depth as presets
+from geoseg_jax.presets.preset import build
 from geoseg_jax.tasks import depth_supervised
 from tests.one_step import assert_equal_on_eight_devices
 
@@ -16,7 +17,7 @@ HEIGHT, WIDTH = 32, 64
 
 
 def make_config(arg="tiny", **changes):
-    config, _ = presets.make(arg, "test")
+    config = build(presets.PRESET, arg, "test")
     config.task.jitter.probability = 0.0
     config.task.scales = 1
     config.model.decoder_channels = (4, 8, 8, 16, 16)

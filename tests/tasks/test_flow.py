@@ -13,6 +13,7 @@ from geoseg_jax.config.check import check
 from geoseg_jax.core.setting import ConfigError
 from geoseg_jax.ops.sampling import reduce_mean
 from geoseg_jax.presets import flow as preset
+from geoseg_jax.presets.preset import build
 from geoseg_jax.tasks import flow as task_flow
 from geoseg_jax.tasks import flow_scores, make_task, training_progress
 from geoseg_jax.tasks.flow_distillation import distillation_loss, ramp
@@ -25,7 +26,7 @@ SIZE = (32, 64)
 
 def make_config(arg: str, **changes) -> ConfigDict:
     """A preset with the smallest networks."""
-    config, _ = preset.make(arg, "test.py")
+    config = build(preset.PRESET, arg, "test.py")
     config.data.update({"name": "synthetic", "world": "street", "seed": 0, "train_size": 8})
     config.data.update({"eval_size": 8, "height": SIZE[0], "width": SIZE[1]})
     if config.model.flow == "pyramid":
@@ -422,7 +423,7 @@ def test_contradictory_settings_are_refused():
         with pytest.raises(ConfigError, match=rf"{key}=.* has no effect with config.task.superv"):
             check(make_config("supervised", **changes))
     with pytest.raises(ValueError, match="decoder=dpt has no effect on strong"):
-        preset.make("strong,decoder=dpt", "flow_kitti.py")
+        build(preset.PRESET, "strong,decoder=dpt", "flow_kitti.py")
 
 
 def test_raw_drives_have_no_flow_to_learn_from():

@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 
 from geoseg_jax.models.mae import MaeNet
 from geoseg_jax.presets import mae as preset
+from geoseg_jax.presets.preset import build
 from geoseg_jax.tasks import mae
 from tests.one_step import assert_equal_on_eight_devices
 from tests.tasks.pictures_of_waves import make_batch
@@ -17,7 +18,7 @@ BATCH = make_batch(8)
 
 
 def make_task(**task):
-    config, _ = preset.make("vit_tiny", "test")
+    config = build(preset.PRESET, "vit_tiny", "test")
     config.task.update(task)
     return mae.make(ConfigDict(config))
 

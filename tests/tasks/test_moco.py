@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from geoseg_jax.models.moco import MocoNet
 from geoseg_jax.ops import contrastive
 from geoseg_jax.presets import moco as preset
+from geoseg_jax.presets.preset import build
 from geoseg_jax.tasks import moco
 from geoseg_jax.tasks.contrastive_views import change_views
 from tests.one_step import assert_equal_on_eight_devices
@@ -18,7 +19,7 @@ RNG = np.random.default_rng(0)
 
 
 def make_config(arg):
-    config, _ = preset.make(arg, "test")
+    config = build(preset.PRESET, arg, "test")
     config.task.update({"queue": 20, "features": 16, "norm_groups": 2, "blur_sigma": (0.1, 0.7)})
     return ConfigDict(config)
 

@@ -8,13 +8,14 @@ import pytest
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import reconstruction as preset
+from geoseg_jax.presets.preset import build
 from geoseg_jax.tasks import reconstruction
 from tests.one_step import assert_equal_on_eight_devices
 from tests.tasks.pictures_of_waves import make_batch
 
 
 def make_task(arg="tiny", **task):
-    config, _ = preset.make(arg, "test")
+    config = build(preset.PRESET, arg, "test")
     config.task.update({"hole_share": (0.01, 0.02), "hole_size": 5, **task})
     config.model.update({"decoder_channels": (4, 4, 8, 8, 8), "dpt_features": 8})
     return reconstruction.make(ConfigDict(config))

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from geoseg_jax.data.labels.table import label_table
 from geoseg_jax.presets import segmentation as presets
+from geoseg_jax.presets.preset import build
 from geoseg_jax.tasks import segmentation
 from tests import test_configs as configs
 
@@ -19,7 +20,7 @@ H, W, L_H, L_W = 36, 48, 50, 64
 
 
 def make_config(**changes) -> ConfigDict:
-    config, _ = presets.make("encoder=tiny", "test")
+    config = build(presets.PRESET, "encoder=tiny", "test")
     config.update_from_flattened_dict({k.replace("__", "."): v for k, v in changes.items()})
     return config
 

@@ -5,10 +5,11 @@ import pytest
 from geoseg_jax.config.check import check
 from geoseg_jax.core.setting import ConfigError
 from geoseg_jax.presets import mae, moco, reconstruction
+from geoseg_jax.presets.preset import build
 
 
 def make(preset, **changes):
-    config, _ = preset.make("", "test")
+    config = build(preset.PRESET, "", "test")
     config.data.update({"name": "pictures", "root": "", "train_split": "", "eval_split": ""})
     config.update_from_flattened_dict({k.replace("__", "."): v for k, v in changes.items()})
     return config

@@ -12,6 +12,7 @@ from geoseg_jax.core.setting import ConfigError
 from geoseg_jax.data.labels.table import label_table
 from geoseg_jax.presets import depth as depth_presets
 from geoseg_jax.presets import segmentation as segmentation_presets
+from geoseg_jax.presets.preset import build
 from geoseg_jax.tasks import segmentation, selfsup_depth
 from tests.one_step import assert_equal_on_eight_devices
 
@@ -47,7 +48,7 @@ def stereo_batch():
 
 
 def make_segmentation(arg):
-    config, _ = segmentation_presets.make(f"vit_tiny,{arg}", "test")
+    config = build(segmentation_presets.PRESET, f"vit_tiny,{arg}", "test")
     return segmentation.make(config, DATA)
 
 
@@ -59,7 +60,7 @@ def test_segmentation_on_eight_devices():
 
 def test_depth_from_stereo_has_no_statistics():
     """With poses that are known: neither the network nor a pose network has a batch norm."""
-    config, _ = depth_presets.make("vit_tiny,stereo", "test")
+    config = build(depth_presets.PRESET, "vit_tiny,stereo", "test")
     task, batch = selfsup_depth.make(config), stereo_batch()
     variables = jax.eval_shape(task.init, jax.random.key(0), batch)
     assert set(variables) == {"params"}
@@ -85,17 +86,16 @@ def test_segmentation_of_any_size(decoder):
 
 def test_presets_suit_the_encoder():
     for presets, steps in ((segmentation_presets, 2_000), (depth_presets, 10_000)):
-        resnet, _ = presets.make("", "test")
+        resnet = build(presets.PRESET, "", "test")
         assert (resnet.model.decoder, resnet.optimizer.layer_decay) == ("unet", 1.0)
-        vit, options = presets.make("vit_b16_dinov2,init=W", "test")
-        vit = presets.finish(vit, options)
+        vit = build(presets.PRESET, "vit_b16_dinov2,init=W", "test")
         assert (vit.model.decoder, vit.model.dpt_features) == ("dpt", 128)
         assert (vit.optimizer.name, vit.optimizer.layer_decay) == ("adamw", 0.75)
         assert vit.optimizer.warmup_steps == steps // 20
-        assert presets.make("vit_b16", "test")[0].optimizer.layer_decay == 1.0
+        assert build(presets.PRESET, "vit_b16", "test").optimizer.layer_decay == 1.0
         vit.data.update({"name": "camvid", "root": "", "train_split": "", "eval_split": ""})
         check(vit)
-    frozen, _ = segmentation_presets.make("vit_s16,init=W,frozen=True", "test")
+    frozen = build(segmentation_presets.PRESET, "vit_s16,init=W,frozen=True", "test")
     assert (frozen.optimizer.learning_rate, frozen.optimizer.layer_decay) == (1e-3, 1.0)
 
 
@@ -112,7 +112,7 @@ def test_presets_suit_the_encoder():
     ],
 )
 def test_what_a_vit_has_no_stages_for(arg, model, said):
-    config, _ = segmentation_presets.make(arg, "test")
+    config = build(segmentation_presets.PRESET, arg, "test")
     config.model.update(model)
     config.data.update({"name": "camvid", "root": "", "train_split": "", "eval_split": ""})
     with pytest.raises(ConfigError, match=said):
