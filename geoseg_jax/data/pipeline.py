@@ -19,7 +19,7 @@ import numpy as np
 from absl import flags
 
 from geoseg_jax.core.batch import check_record
-from geoseg_jax.data.source import BadRecord, DataError, Record, Source
+from geoseg_jax.data.source import BadRecord, DataError, Record, Source, Wrapper
 
 Batch = dict[str, np.ndarray]
 
@@ -82,33 +82,29 @@ def eval_batches(
     return _iterate(blocks, workers)
 
 
-class Reader:
+class Reader(Wrapper):
     """Adds id and replaced to the records of a source, and replaces unreadable ones if asked."""
 
     def __init__(self, source: Source, replace: bool):
-        self._source = source
-        self.left_out: dict[str, int] = dict(source.left_out)
+        super().__init__(source)
         self._tries = min(_REPLACEMENT_TRIES, len(source)) if replace else 1
-
-    def __len__(self) -> int:
-        return len(self._source)
 
     def __getitem__(self, index: int) -> Record:
         for attempt in range(self._tries):
             candidate = (index + attempt) % len(self)
             try:
-                record = dict(self._source[candidate])
+                record = dict(self.source[candidate])
             except BadRecord as error:
                 failure = error
                 continue
             record["id"] = np.array(candidate, np.int32)
             record["replaced"] = np.array(attempt > 0, np.int32)
-            check_record(record, self._source.describe(candidate))
+            check_record(record, self.describe(candidate))
             return record
         if self._tries == 1:
             raise failure
         raise DataError(
-            f"{self._tries} unreadable records in a row from {self._source.describe(index)!r} on; "
+            f"{self._tries} unreadable records in a row from {self.describe(index)!r} on; "
             f"the last: {failure}"
         )
 

@@ -94,13 +94,13 @@ def test_every_map_is_mirrored_and_vectors_turn():
     numbers, vectors = np.float32([[1, 2, 3]]), np.float32([[[1, 5], [2, 6], [3, 7]]])
     before = {"image": np.zeros((1, 3, 3), np.uint8)}
     for key, field in FIELDS.items():
-        if field.geometry == "grid":
-            before[key] = numbers.astype(field.dtype)
-        if field.geometry == "vectors":
-            before[key] = vectors
+        on_grid = [axis for axis in field.axes if axis.endswith(("H", "W"))]
+        if on_grid and field.axes[-1] != "3":  # by their axes, whatever geometry they say they have
+            values = vectors if field.axes[-1] == "2" else numbers
+            before[key] = values.astype(field.dtype)
     across, upended = flip(before), flip(before, vertical=True)
     for key in before.keys() - {"image"}:
-        if FIELDS[key].geometry == "grid":
+        if before[key].ndim == 2:
             np.testing.assert_array_equal(across[key], before[key][:, ::-1], err_msg=key)
             np.testing.assert_array_equal(upended[key], before[key], err_msg=key)
         else:

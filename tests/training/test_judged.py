@@ -17,7 +17,7 @@ DRIVES = ("2011_09_26_drive_0005_sync", "2011_09_26_drive_0005", "", None, "b", 
 
 
 class Pictures:
-    """Seven records; record i is a matrix full of i + 1."""
+    """Seven records; that of record i is a matrix full of i + 1."""
 
     table = label_table("synthetic_street")
 
@@ -25,7 +25,7 @@ class Pictures:
         return 7
 
     def __getitem__(self, index):
-        return {"value": np.array(index + 1, np.int32)}
+        return {"category": np.int32(index + 1)}
 
     def describe(self, index):
         return f"picture {index}"
@@ -36,9 +36,9 @@ class Pictures:
 
 def _evaluate(variables, batch):
     del variables
-    rows = jnp.broadcast_to(batch["value"][:, None, None], (len(batch["value"]), 2, 2))
+    rows = jnp.broadcast_to(batch["category"][:, None, None], (len(batch["category"]), 2, 2))
     kept = jnp.where(batch["mask"], batch["id"], -1)
-    total = jnp.sum(jnp.where(batch["mask"], batch["value"], 0))
+    total = jnp.sum(jnp.where(batch["mask"], batch["category"], 0))
     return {"sum": total, "each/confusion": rows, "each/id": kept}
 
 
