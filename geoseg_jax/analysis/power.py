@@ -1,4 +1,4 @@
-"""What so many replicates can show: told before a study is run, not found out after it.
+"""Predicts what so many replicates can show, before a study is run.
 
 The test is the one of statistics.sign_flip_p after Holm's correction. A comparison is counted as
 found where its p is within the level divided by the number of comparisons, as Holm's first step
@@ -22,7 +22,7 @@ _LARGEST = 10.0  # spreads; a difference that takes more is called out of reach
 
 
 def power(effect: float, pairs: int, comparisons: int, level: float = statistics.LEVEL) -> float:
-    """The chance to find one difference among so many comparisons.
+    """Computes the chance to find one difference among so many comparisons.
 
     By 4,000 made-up studies up to 11 pairs, always the same ones, so that it rises with the effect;
     beyond by the noncentral t distribution, which is up to five points above.
@@ -46,7 +46,7 @@ def power(effect: float, pairs: int, comparisons: int, level: float = statistics
 def detectable(
     pairs: int, comparisons: int, chance: float = POWER, level: float = statistics.LEVEL
 ) -> float:
-    """The smallest difference, in spreads, that is found with that chance; see `power`.
+    """Finds the smallest difference, in spreads, that is found with that chance; see `power`.
 
     Returns:
       inf where it is more than ten spreads, as where so few pairs can show none.
@@ -64,7 +64,7 @@ def detectable(
 
 
 def _power_of_t(effect: float, pairs: int, share: float) -> float:
-    """Of the two-sided t test at that level, by the noncentral distribution."""
+    """Computes that of the two-sided t test at that level, by the noncentral distribution."""
     bound = scipy.stats.t.isf(share / 2, pairs - 1)
     centre = effect * math.sqrt(pairs)
     above = scipy.stats.nct.sf(bound, pairs - 1, centre)
@@ -73,12 +73,12 @@ def _power_of_t(effect: float, pairs: int, share: float) -> float:
 
 
 def _noise(pairs: int) -> np.ndarray:
-    """[SAMPLES, pairs] standard normal numbers, the same at every call."""
+    """Draws [SAMPLES, pairs] standard normal numbers, the same at every call."""
     return np.random.default_rng(0).standard_normal((SAMPLES, pairs))
 
 
 def _p_values(differences: np.ndarray) -> np.ndarray:
-    """p of the exact sign-flip test for each row of [N, n] differences, as sign_flip_p has it.
+    """Computes p of the exact sign-flip test for each row of [N, n] differences (sign_flip_p).
 
     A pattern and its opposite are as far from 0: half of them, the first sign kept, stand for all.
     """

@@ -1,4 +1,4 @@
-"""Looking inside encoders: how alike two are, and their features as colours; in numpy.
+"""Looks inside encoders: how alike two are, and their features as colours; in numpy.
 
 Features of the same places of the same pictures are rows: [n, channels]. Neighbouring places are
 alike, so take them sparsely, and many more of them than there are channels.
@@ -10,7 +10,7 @@ import numpy as np
 
 
 def linear_cka(x: np.ndarray, y: np.ndarray, unbiased: bool = False) -> float:
-    """Linear centred kernel alignment: how alike two sets of features are, but for a rotation.
+    """Computes linear CKA: how alike two sets of features are, but for a rotation.
 
     Kornblith et al., "Similarity of Neural Network Representations Revisited" (ICML 2019), linear
     CKA in table 1: ||Y'X||^2 / (||X'X|| ||Y'Y||) in Frobenius norms, columns centred. It doesn't
@@ -44,7 +44,7 @@ def linear_cka(x: np.ndarray, y: np.ndarray, unbiased: bool = False) -> float:
 
 
 def cka_matrix(features: Mapping[str, np.ndarray], unbiased: bool = True) -> list[list[float]]:
-    """linear_cka of each with each, by name in the given order; symmetric, with 1 on the diagonal.
+    """Compares each with each by linear_cka, in the given order; symmetric, the diagonal 1.
 
     Args:
       features: name -> [n, channels], of the same n places.
@@ -62,7 +62,7 @@ def cka_matrix(features: Mapping[str, np.ndarray], unbiased: bool = True) -> lis
 
 
 def pca_pictures(maps: np.ndarray, clip: float = 2.0) -> np.ndarray:
-    """The three main directions of features as red, green and blue.
+    """Shows the three main directions of features as red, green and blue.
 
     One basis for all maps, so that a colour means the same in all of them. Between calls, as for
     two arms, colours mean nothing: only which places look alike can be compared.
@@ -101,14 +101,14 @@ def _stretched(values: np.ndarray, clip: float) -> np.ndarray:
 
 
 def _cross(x: np.ndarray, y: np.ndarray) -> float:
-    """||Y'X||^2 of centred features, by the smaller of two equal products."""
+    """Computes ||Y'X||^2 of centred features, by the smaller of two equal products."""
     if len(x) ** 2 < x.shape[1] * y.shape[1]:
         return float(((x @ x.T) * (y @ y.T)).sum())
     return float(((y.T @ x) ** 2).sum())
 
 
 def _hsic_unbiased(x: np.ndarray, y: np.ndarray) -> float:
-    """HSIC_1 of Song et al. (2012) for K = XX', L = YY' with zero diagonals, without n x n arrays.
+    """Computes HSIC_1 (Song et al., 2012) of K = XX', L = YY' without diagonals or n x n arrays.
 
     (tr KL + 1'K1 1'L1 / ((n - 1)(n - 2)) - 2 / (n - 2) 1'KL1) / (n (n - 3)).
     """
@@ -121,7 +121,7 @@ def _hsic_unbiased(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def _centred(features: np.ndarray) -> np.ndarray:
-    """In float64, each channel's mean taken off."""
+    """Converts to float64 and subtracts each channel's mean."""
     x = np.asarray(features, np.float64)
     if x.ndim != 2 or not x.size or not np.isfinite(x).all():
         raise ValueError(f"features must be finite [n, channels], got {list(x.shape)}")

@@ -1,5 +1,6 @@
-"""What the page says of numbers: the footnotes of table.md, and sums that are what they say."""
+"""What the page says of numbers: the texts and footnotes of table.md and of the answer."""
 
+import itertools
 import re
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from geoseg_jax.analysis import results
 from geoseg_jax.report import page, tables
 from tests.report import made_up, test_tables
-from tests.report.test_page_in_browser import words
+from tests.report.test_page_in_browser import rich, words
 
 EACH = {(arm, n): f"{n} of {made_up.ARMS[arm][0]}" for arm in made_up.ARMS for n in (8, 16, 64)}
 FLAGS = """(() => {
@@ -33,6 +34,60 @@ def lettered(cell: str) -> tuple[str, str]:
     """A text of table.md and the letters of its footnotes, as 'a,b'."""
     text, marks = re.fullmatch(r"(.*?)(?: \[([a-z]+(?:, [a-z]+)*)\])?", cell).groups()
     return text, (marks or "").replace(" ", "")
+
+
+TEXTS = """(() => {
+  document.querySelectorAll(".flag").forEach((flag) => flag.remove());
+  const text = (cell) => cell.innerText.replace(/\\s+/g, " ").trim();
+  const texts = (row) => [...row.children].map(text);
+  return (selector) => [...document.querySelectorAll(selector)].map(texts);
+})()"""
+
+
+def plain(cell: str) -> str:
+    """A cell of table.md without its footnotes and emphasis."""
+    return lettered(cell)[0].replace("**", "").replace("\\", "")
+
+
+def test_every_number_is_the_same_text_everywhere(chromium, tmp_path):
+    study, path = rich(), tmp_path / "rich.html"
+    path.write_text(page.render(study), encoding="utf-8")
+    chromium.open(path)
+    overall, contrasts, scores, differences, _, _, _, own = test_tables.parsed(
+        tables.markdown(study)
+    )
+
+    def texts(selector):
+        return chromium.run(f"({TEXTS})({selector!r})")
+
+    for section, table in (("overall", overall), ("contrasts", contrasts), ("own", own)):
+        rows = {row[0]: [x for x in row[1:] if x] for row in texts(f"#{section} tbody tr")}
+        assert rows == {
+            plain(arm): [plain(cell) for cell in cells.values()] for arm, cells in table.items()
+        }
+    found, condition = {}, ""
+    for row in texts("#comparisons tbody tr"):
+        if len(row) == 1:
+            condition = row[0] or condition
+        else:
+            found[row[0], condition] = row[1], f"{row[2]}, p = {row[4]}".replace("= <", "<")
+    arms = {plain(arm).removesuffix(" (reference)"): cells for arm, cells in scores.items()}
+    for (arm, cells), where in itertools.product(arms.items(), scores["Random (reference)"]):
+        score, difference = found[arm, where]
+        assert score == plain(cells[where])
+        assert arm == "Random" or difference == plain(differences[arm][where])
+    for at, row in enumerate(texts(".glance tbody tr")):
+        arm = row[0].removesuffix(" reference")
+        for where, cell in zip(scores["Random (reference)"], row[1:], strict=True):
+            score, difference = found[arm, where]
+            wanted = difference.partition(", p")[0].replace("(", "").replace(")", "")
+            parts = cell.replace(" ●", "").split(" ")
+            assert " ".join(parts[:3]) == score
+            assert arm == "Random" or " ".join(parts[3:]) == wanted, at
+    for paragraph, result in zip(study["answer"], [*overall.values()][-1:], strict=False):
+        [number, low, high] = re.findall(r"[+−]\d+\.\d", paragraph)
+        assert plain(result["difference"]) == f"{number} ({low} to {high})"
+    assert f"p = {plain(overall['Depth, mono [a, b]']['corrected p'])} (perm" in study["answer"][-1]
 
 
 @pytest.mark.parametrize("warnings", [made_up.WARNINGS, {("random", 16): "seen"}, EACH])
@@ -108,15 +163,15 @@ def test_arms_by_encoder_and_all_time(chromium, tmp_path):
     table = [
         [" ".join(cell.split()) for cell in row.split("\t")] for row in words(chromium, "#arms tr")
     ]
-    four = ["Distinct pictures", "Through the encoder", "Steps", "FLOP"]
-    assert table[0][2:7] == ["Encoder", *four]
-    assert [row[2:8] for row in table[2:]] == [
-        ["vit_s16", "500", "12 000", "1 500", "730 TFLOP", "3 min 32 s"],
-        ["resnet18", "500", "12 000", "7", "730 TFLOP", "1 min 0 s"],
+    assert table[0][2:6] == ["Distinct pictures", "Through the encoder", "Steps", "FLOP"]
+    assert [row[2:7] for row in table[2:]] == [
+        ["500", "12,000", "1,500", "730 TFLOP", "3 min 32 s"],
+        ["500", "12,000", "7", "730 TFLOP", "1 min 00 s"],
     ]
-    assert [row[0] for row in table[1:]] == ["Random", "Classificationa", "Classificationb"]
+    names = ["Random, resnet18", "Classification, vit_s16a", "Classification, resnet18b"]
+    assert [row[0] for row in table[1:]] == names
     assert words(chromium, "#arms .notes li") == ["vit_s16 saw", "resnet18 saw"]
     told = dict(zip(words(chromium, "#repeat dt"), words(chromium, "#repeat dd"), strict=True))
     assert told["Time of pre-trainings"] == "4 min 32 s"
-    assert told["Time of all cells"] == f"{len(rows) // 6} min 0 s"
+    assert told["Time of all cells"] == f"{len(rows) // 6} min 00 s"
     assert "CSV" not in words(chromium, "#repeat")[0]

@@ -3,14 +3,13 @@
 const COLUMNS = [
   { by: "arm", name: "Arm", value: (g) => armOf[g.arm].label },
   { by: "mean", name: `${metric}, % ± std`, value: (g) => g.mean },
-  { by: "difference", name: `Difference to ${referenceLabel}, points`, value: (g) => g.difference },
-  { by: "p_corrected", name: "p, corrected", value: (g) => g.p_corrected },
+  { by: "difference", name: `Difference to ${referenceLabel} (95 % CI)`, value: (g) => g.difference },
+  { by: "p_corrected", name: "Corrected p", value: (g) => g.p_corrected },
   { by: "n", name: "Runs", value: (g) => g.n },
   { by: "steps", name: `Steps, × ${referenceLabel}`, value: (g) => (g.steps || {}).ratio },
 ];
-if (known(study.goal)) {
-  const name = `Steps to ${percent(study.goal)} %`;
-  COLUMNS.push({ by: "steps_to_goal", name, value: (g) => g.steps_to_goal });
+if (text.goal) {
+  COLUMNS.push({ by: "steps_to_goal", name: `Steps to ${text.goal}`, value: (g) => g.steps_to_goal });
 }
 
 function sorted(of) {
@@ -32,78 +31,16 @@ function axis(of) {
   return [bounds, scale("linear", [bounds[0], bounds[bounds.length - 1]], [18, 222])];
 }
 
-// The verdict on every arm over its conditions: as the study has it, filtered by arms alone.
-function overall() {
-  const of = (study.overall || []).filter((o) => known(o.difference) && shows({ arm: o.arm }));
-  const order = [...of].sort((a, b) => b.difference - a.difference);
-  return pairsTable(order, "Arm", `Difference to ${referenceLabel}, points`, "Verdicts on arms");
-}
-
-// The contrasts that the study was asked for: two arms each.
-function contrasts() {
-  const of = (study.contrasts || []).filter(
-    (o) => known(o.difference) && shows({ arm: o.arm }) && shows({ arm: o.other }),
-  );
-  return pairsTable(of, "Contrast", "Difference, points", "Verdicts on contrasts");
-}
-
-function pairsTable(of, first, difference, label) {
-  if (!of.length) return null;
+// Verdicts on arms, or on the contrasts that the study was asked for, with their intervals drawn.
+function verdicts(name) {
+  const of = shownRows(name).filter((row) => known(row.difference));
+  if (name === "overall") of.sort((a, b) => b.difference - a.difference);
   const [bounds, x] = axis(of);
-  const has = (name) => of.some((o) => known(o[name]));
-  const columns = {
-    bootstrap: has("bootstrap_low"),
-    pictures: has("pictures_low"),
-    ahead: has("ahead"),
-    level: study.bound > 0,
-  };
-  const heads = [first, "Verdict", difference, h("td", { class: "ruler" }, ruler(bounds, x))];
-  if (columns.pictures) heads.push("Test pictures");
-  heads.push("p, corrected");
-  if (columns.level) heads.push("p, level");
-  if (columns.ahead) heads.push("Ahead in");
-  if (columns.bootstrap) heads.push("Bootstrap");
-  const notes = footnotes();
-  const body = of.map((o) => pairRow(o, bounds, x, notes, columns));
-  return h("div", {}, wide(tableOf(heads, body, "comparisons overall"), label), notes.list());
-}
-
-function verdictOf(o) {
-  return o.verdict === "level" ? `level within ±${percent(study.bound)}` : o.verdict || NONE;
-}
-
-function pairRow(o, bounds, x, notes, columns) {
-  const arm = armOf[o.arm];
-  const name = armName(arm, notes.flag(o.marks));
-  const against = ` − ${(armOf[o.other] || {}).label ?? o.other}`;
-  const aside = (low, high) =>
-    h("td", {}, h("span", { class: "soft" }, interval(low, high, signed)));
-  const firm = o.verdict && o.verdict !== "not shown";
-  return ofArm(
-    arm,
-    h,
-    "tr",
-    {},
-    h("th", { scope: "row" }, name, columns.ahead ? null : against),
-    h("td", { class: firm ? "verdict best" : "verdict soft" }, verdictOf(o)),
-    h("td", {}, differenceOf(o)),
-    h("td", { class: "ruler" }, forest(o, arm, bounds, x)),
-    columns.pictures ? aside(o.pictures_low, o.pictures_high) : null,
-    h("td", { class: certain(o) ? "best" : null }, chance(o.p_corrected)),
-    columns.level ? h("td", {}, chance(o.level_p_corrected)) : null,
-    columns.ahead ? h("td", {}, `${count(o.ahead)} of ${count(o.conditions)}`) : null,
-    columns.bootstrap ? aside(o.bootstrap_low, o.bootstrap_high) : null,
-  );
-}
-
-// "0.39 × (0.35 to 0.42)"; without a claim where neither p nor the interval excludes 1.
-function times(found) {
-  if (!found || !known(found.ratio)) return h("span", { class: "soft" }, NONE);
-  const ends = known(found.ratio_low)
-    ? ` (${short(found.ratio_low)} to ${short(found.ratio_high)})`
-    : "";
-  const text = `${found.sign}${short(found.ratio)} ×${ends}`;
-  return found.shown ? h("b", {}, text) : h("span", { class: "soft", title: text }, "not shown");
+  const column = ({ row }) =>
+    row
+      ? h("td", { class: "ruler" }, forest(row, armOf[row.arms[0]], bounds, x))
+      : h("td", { class: "ruler" }, ruler(bounds, x));
+  return madeTable(name, of, { kind: "comparisons overall", at: 3, column });
 }
 
 function comparisons() {
@@ -188,16 +125,16 @@ function comparison(g, of, bounds, x, notes) {
     h(
       "td",
       {},
-      h("span", { class: known(g.mean) && g.mean === bestOf(of) ? "best" : null }, percent(g.mean)),
-      known(g.std) ? h("span", { class: "soft" }, ` ± ${percent(g.std)}`) : null,
+      h("span", { class: known(g.mean) && g.mean === bestOf(of) ? "best" : null }, g.text.mean),
+      h("span", { class: "soft" }, g.text.std),
       notes.flag(g.score_marks),
     ),
     h("td", {}, differenceOf(g), notes.flag(g.difference_marks)),
     h("td", { class: "ruler" }, forest(g, arm, bounds, x)),
-    h("td", { class: certain(g) ? "best" : null }, chance(g.p_corrected)),
+    h("td", { class: g.certain ? "best" : null }, g.text.p),
     h("td", {}, runsDone(g)),
-    h("td", {}, g.arm === reference ? NONE : times(g.steps)),
-    known(study.goal) ? h("td", {}, goalOf(g)) : null,
+    h("td", {}, g.steps && g.steps.shown ? h("b", {}, g.text.steps) : unshown(g.text.steps)),
+    text.goal ? h("td", {}, g.text.goal) : null,
   );
   const runs = h(
     "tr",
@@ -215,18 +152,15 @@ function runsDone(g) {
   return [count(g.n), planned > g.n ? ` of ${count(planned)}` : null, pairs];
 }
 
+const unshown = (multiple) =>
+  h("span", { class: "soft", title: multiple }, multiple.replace(/ \(.*/, ""));
+
 function differenceOf(g) {
   if (!known(g.difference)) {
     return h("span", { class: "soft" }, g.arm === reference ? "reference" : "no pairs");
   }
-  if (!known(g.difference_low)) return signed(g.difference);
-  const ends = interval(g.difference_low, g.difference_high, signed);
-  return [signed(g.difference), h("span", { class: "soft" }, ` (${ends})`)];
-}
-
-function goalOf(g) {
-  const beside = g.goal && g.goal.shown ? ["; ", times(g.goal)] : null;
-  return known(g.steps_to_goal) ? [count(g.steps_to_goal), beside] : NONE;
+  const ci = g.text.difference_ci;
+  return [g.text.difference, ci ? h("span", { class: "soft" }, ` (${ci})`) : null];
 }
 
 function forest(g, arm, bounds, x) {
@@ -253,7 +187,7 @@ function forest(g, arm, bounds, x) {
           class: "whisker",
         })
       : null,
-    known(g.difference) ? mark(arm, x(g.difference), 16, { r: 4.6, hollow: !certain(g) }) : null,
+    known(g.difference) ? mark(arm, x(g.difference), 16, { r: 4.6, hollow: !g.certain }) : null,
   );
 }
 
@@ -280,7 +214,7 @@ function unfold(name, go = false) {
 function runsTable(g) {
   const of = runsOf(g);
   if (!of.length)
-    return h("p", { class: "soft" }, "The study holds no single runs of this number.");
+    return h("p", { class: "soft" }, "There are no single runs of this number.");
   const [accuracy, command] = [of.some((r) => known(r.pixel_accuracy)), of.some((r) => r.command)];
   const names = [
     "Subset",
@@ -299,9 +233,9 @@ function runsTable(g) {
       h("td", {}, r.subset ?? NONE),
       h("td", {}, r.seed ?? NONE),
       h("td", {}, r.pretraining_seed ?? NONE),
-      h("td", {}, percent(r[metricKey], 2)),
-      accuracy ? h("td", {}, percent(r.pixel_accuracy, 2)) : null,
-      h("td", {}, duration(r.seconds)),
+      h("td", {}, r.text.score),
+      accuracy ? h("td", {}, r.text.accuracy) : null,
+      h("td", {}, r.text.seconds),
       h(
         "td",
         { class: r.status === "done" ? null : "bad" },

@@ -63,18 +63,14 @@ const cut = (text, most) =>
 
 function summary(g) {
   const facts = [
-    [metric, `${percent(g.mean)} %`],
-    ["95 % interval", interval(g.low, g.high)],
-    ["runs", count(g.n)],
+    [metric, `${g.text.mean} %`],
+    ["95 % CI", g.text.ci],
+    [`to ${referenceLabel}`, known(g.difference) ? `${g.text.difference} points` : ""],
+    ["95 % CI", g.text.difference_ci],
+    ["bootstrap", g.text.bootstrap],
+    ["runs", g.n],
   ];
-  if (known(g.difference)) {
-    facts.splice(2, 0, [`to ${referenceLabel}`, `${signed(g.difference)} points`]);
-    facts.splice(3, 0, ["95 % interval", interval(g.difference_low, g.difference_high, signed)]);
-    if (known(g.bootstrap_low)) {
-      facts.splice(4, 0, ["by bootstrap", interval(g.bootstrap_low, g.bootstrap_high, signed)]);
-    }
-  }
-  return facts;
+  return facts.filter(([, value]) => value !== "");
 }
 
 // Charts in as many columns as fit, all of one width.
@@ -185,7 +181,7 @@ function learning(box) {
             facts: [
               ["step", count(p.x)],
               [metric, `${percent(p.y)} %`],
-              ["least to most", interval(p.least, p.most)],
+              ["range", `${percent(p.least)} to ${percent(p.most)}`],
               ["runs", count(p.n)],
             ],
           })),
@@ -273,13 +269,12 @@ function labelRows(panel, width, octaves) {
           ? s("line", { x1: at(item.ratio_low), x2: at(item.ratio_high), ...line })
           : null,
         mark(arm, at(item.ratio), row(i), { hollow: !item.shown }),
-        s("text", text, item.shown ? `${item.sign}${short(item.ratio)} ×` : "not shown"),
+        s("text", text, item.shown ? item.text.ratio : "not shown"),
       ]),
     );
     const facts = [
-      ["times the labels", item.sign + short(item.ratio)],
-      ["95 % interval", interval(item.ratio_low, item.ratio_high, short)],
-      ["p, corrected", chance(item.p_corrected)],
+      ["times the labels (95 % CI)", item.text.multiple],
+      ["corrected p", item.text.p],
     ];
     return { x: at(item.ratio), y: row(i), arm, column: 0, heading: arm.label, facts };
   });

@@ -1,7 +1,7 @@
-// The table of arms by conditions; and what all tables share.
+// The table of arms by conditions, and what all tables share.
 
 // Columns of words, which stand to the left.
-const TEXTS = new Set(["Config", "Encoder", "Number", "Comes from", "Condition", "Status", "Error"]);
+const TEXTS = new Set(["Verdict", "Config", "Number", "Starts from", "Condition", "Status", "Error"]);
 
 const strongest = (items) => Math.max(0.001, ...items.map((x) => Math.abs(x)).filter(known));
 
@@ -13,7 +13,6 @@ const tint = (x, most) => {
   return { background: `color-mix(in oklab, var(${colour}) ${share}%, transparent)` };
 };
 
-const certain = (g) => known(g.p_corrected) && g.p_corrected < 0.05;
 const bestOf = (of) => Math.max(...of.map((g) => g.mean).filter(known));
 
 function wide(table, label) {
@@ -30,6 +29,37 @@ function tableOf(heads, rows, kind) {
     h("thead", {}, h("tr", {}, heads.map(head))),
     h("tbody", {}, rows),
   );
+}
+
+// The rows of a table that came as text, of the arms that are shown.
+const shownRows = (name) =>
+  ((study.tables || {})[name] || { rows: [] }).rows.filter(({ arms }) =>
+    arms.every((arm) => shows({ arm })),
+  );
+
+// A table that came as text: {header, rows: [{arms, cells: [{text, marks, bold}]}]}; `column` draws
+// one more at the place `at`, for a row or for the headings.
+function madeTable(name, of, { kind = "making", at = 0, column = null } = {}) {
+  if (!of.length) return null;
+  const notes = footnotes();
+  const { header, caption } = study.tables[name];
+  const heads = header.map((name) => (name === "p" ? name : title(name)));
+  const insert = (cells, row) => (column ? cells.splice(at, 0, column({ row })) : null, cells);
+  const cell = ({ text, bold }, i) => {
+    const side = TEXTS.has(heads[i]) ? "text" : "";
+    return h("td", { class: `${side} ${bold ? "best" : ""}`.trim() || null }, text);
+  };
+  const body = of.map((row) => {
+    const arm = armOf[row.arms[0]];
+    const [first, ...others] = row.cells;
+    const named = h(
+      "th",
+      { scope: "row" },
+      h("span", { class: "arm" }, badge(arm), h("span", {}, first.text, notes.flag(first.marks))),
+    );
+    return ofArm(arm, h, "tr", {}, insert([named, ...others.map((one, i) => cell(one, i + 1))], row));
+  });
+  return h("div", {}, wide(tableOf(insert(heads, null), body, kind), caption), notes.list());
 }
 
 function byGain(of) {
@@ -117,7 +147,7 @@ function glanceCell(g, of, most, first, notes) {
   if (!g) return h("td", place, none("no runs"));
   const flag = notes.flag(g.score_marks);
   if (!known(g.mean)) return h("td", place, none("no runs"), flag);
-  const label = `${armOf[g.arm].label}, ${named(g)}: ${metric} ${percent(g.mean)} %. Show its runs`;
+  const label = `${armOf[g.arm].label}, ${named(g)}: ${metric} ${g.text.mean} %. Show its runs`;
   const button = h(
     "button",
     {
@@ -125,26 +155,23 @@ function glanceCell(g, of, most, first, notes) {
       class: g.mean === bestOf(of) ? "number best" : "number",
       "aria-label": label,
     },
-    percent(g.mean),
+    g.text.mean,
   );
   button.addEventListener("click", () => unfold(key(g) + g.arm, true));
-  const deviation = known(g.std) ? h("span", { class: "soft" }, ` ± ${percent(g.std)}`) : null;
   const below = known(g.difference)
     ? [
-        h("b", {}, signed(g.difference)),
-        certain(g) ? " ●" : "",
+        h("b", {}, g.text.difference),
+        g.certain ? " ●" : "",
         notes.flag(g.difference_marks),
         h("br"),
-        known(g.difference_low)
-          ? h("span", { class: "soft" }, interval(g.difference_low, g.difference_high, signed))
-          : null,
+        h("span", { class: "soft" }, g.text.difference_ci),
       ]
     : [g.arm === reference ? null : none("no pairs"), notes.flag(g.difference_marks)];
   const cell = h(
     "td",
     { ...place, style: tint(g.difference, most) },
     button,
-    deviation,
+    h("span", { class: "soft" }, g.text.std),
     flag,
     h("div", { class: "below" }, below),
   );
@@ -154,7 +181,7 @@ function glanceCell(g, of, most, first, notes) {
       e.clientX,
       e.clientY,
       `${armOf[g.arm].label}, ${named(g)}`,
-      [...summary(g), ["p, corrected", chance(g.p_corrected)]],
+      [...summary(g), ["corrected p", g.text.p]],
       armOf[g.arm],
     );
   });

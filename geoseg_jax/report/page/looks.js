@@ -1,4 +1,4 @@
-// Looking inside: gains by class, pictures of every arm, and how alike the encoders' features are.
+// Gains by class, pictures of every arm, and how alike the encoders' features are.
 
 function classGains() {
   const shown = (study.class_gains || []).filter(shows);
@@ -50,7 +50,7 @@ function gainCell(name, arm, gain, items, most) {
     { style: { "--c": arm.colour, ...tint(gain, most) } },
     signed(gain),
   );
-  const facts = items.map((item) => [named(item) || "gain", `${signed(item.gains[name])} points`]);
+  const facts = items.map((item) => [named(item) || "gain", `${item.text[name]} points`]);
   return explain(cell, (e) => {
     lookAt(arm);
     showTip(e.clientX, e.clientY, `${arm.label}: ${name}`, facts, arm);
@@ -157,15 +157,14 @@ function alikeTable(one) {
       "tr",
       {},
       h("th", { scope: "row" }, armName(of[i])),
-      kept.map((k) => alikeCell(one.matrix[i][k], of[i], of[k], one.stage)),
+      kept.map((k) => alikeCell(one.matrix[i][k], one.text[i][k], of[i], of[k], one.stage)),
     ),
   );
   return tableOf([h("td"), ...heads], body, "heat cka");
 }
 
-function alikeCell(x, a, b, stage) {
+function alikeCell(x, text, a, b, stage) {
   const share = known(x) ? Math.round(48 * Math.max(0, Math.min(1, x))) : 0;
-  const text = known(x) ? (x > 0.995 ? "1" : x.toFixed(2).replace(/^0/, "")) : NONE;
   const cell = h(
     "td",
     { style: { background: `color-mix(in oklab, var(--more) ${share}%, transparent)` } },
@@ -174,7 +173,7 @@ function alikeCell(x, a, b, stage) {
   return explain(cell, (e) =>
     showTip(e.clientX, e.clientY, stage, [
       ["between", `${a.label} and ${b.label}`],
-      ["linear CKA", known(x) ? x.toFixed(3) : NONE],
+      ["linear CKA", text],
     ]),
   );
 }

@@ -1,66 +1,4 @@
-// How the numbers were made: budgets, lineage, what failed, commands and versions.
-
-function armsTable() {
-  const of = study.arms || [];
-  if (!of.length) return null;
-  const notes = footnotes();
-  const several = (values.encoder || []).length > 1;
-  const four = ["Distinct pictures", "Through the encoder", "Steps", "FLOP"];
-  const heads = ["Arm", "Config", several ? "Encoder" : null, ...four];
-  const body = of.flatMap(({ name }) =>
-    (armOf[name].spent || [{}]).map((spent) => armRow(armOf[name], spent, several, notes)),
-  );
-  const table = tableOf([...heads.filter(Boolean), "Time", "Comes from"], body, "making");
-  return h("div", {}, wide(table, "What each arm was given"), notes.list());
-}
-
-// What one encoder of an arm was given: each has a budget of its own.
-function armRow(arm, spent, several, notes) {
-  const from = (arm.ancestors || []).length ? arm.ancestors.join(" ← ") : "random weights";
-  return ofArm(
-    arm,
-    h,
-    "tr",
-    {},
-    h("th", { scope: "row" }, armName(arm, notes.flag(spent.marks))),
-    h("td", { class: "text" }, arm.config ? h("code", {}, arm.config) : NONE),
-    several ? h("td", { class: "text" }, spent.encoder ?? NONE) : null,
-    h("td", {}, count(spent.pictures)),
-    h("td", {}, count(spent.encoder_images)),
-    h("td", {}, count(spent.steps)),
-    h("td", {}, withPrefix(spent.flops, "FLOP")),
-    h("td", {}, duration(spent.seconds)),
-    h("td", { class: "text" }, from),
-  );
-}
-
-// Each arm's own task beside the best answer that ignores the picture.
-function ownTasks() {
-  const of = (study.arms || []).flatMap(({ name }) =>
-    (armOf[name].own_task || []).map((told) => [armOf[name], told]),
-  );
-  if (!of.length) return null;
-  const several = (values.encoder || []).length > 1;
-  const heads = ["Arm", several ? "Encoder" : null, "Number", "Score", "Constant answer", "Beaten"];
-  const digits = (v) => (known(v) ? String(Number(v.toPrecision(4))) : NONE);
-  const body = of.map(([arm, told]) => {
-    const all = told.beaten === told.runs;
-    const some = told.beaten ? `in ${count(told.beaten)} of ${count(told.runs)} runs` : "no";
-    return ofArm(
-      arm,
-      h,
-      "tr",
-      {},
-      h("th", { scope: "row" }, armName(arm)),
-      several ? h("td", { class: "text" }, told.encoder) : null,
-      h("td", { class: "text" }, told.number),
-      h("td", {}, digits(told.score)),
-      h("td", {}, digits(told.constant)),
-      h("td", { class: all ? null : "bad best" }, all ? "yes" : some),
-    );
-  });
-  return wide(tableOf(heads.filter(Boolean), body, "making"), "How each arm did its own task");
-}
+// How the numbers were made: what failed, commands and versions.
 
 function unfinished() {
   const lost = rows.filter((row) => row.status && row.status !== "done");
@@ -79,7 +17,7 @@ function unfinished() {
       h("td", { class: "text" }, r.error || NONE),
     ),
   );
-  return wide(tableOf(heads, body, "making"), "Runs that did not end");
+  return wide(tableOf(heads, body, "making"), "Runs without a result");
 }
 
 function commands() {
@@ -94,7 +32,7 @@ function commands() {
       ? h(
           "details",
           {},
-          h("summary", {}, "The arms, one by one"),
+          h("summary", {}, "Each arm by itself"),
           single.map((arm) => [
             h("p", { class: "small" }, armName(armOf[arm.name])),
             copyable(arm.command),
@@ -102,14 +40,7 @@ function commands() {
         )
       : null,
     rows.some((row) => row.command)
-      ? h(
-          "p",
-          { class: "small" },
-          [
-            "The command of a single run stands with the run: open a row of the table of",
-            "comparisons.",
-          ].join(" "),
-        )
+      ? h("p", { class: "small" }, "Open a row of the table of comparisons for a run's own command.")
       : null,
   );
 }
@@ -118,10 +49,10 @@ function circumstances() {
   const pairs = [
     ["Budget", study.budget],
     ["Guard", study.guard],
-    ["The same in all", constant.map((f) => `${f} ${word(f, values[f][0])}`).join(", ")],
+    ["The same in all", text.shared],
     ["Hardware", study.hardware],
-    ["Time of pre-trainings", duration(study.pretraining_seconds)],
-    ["Time of all cells", duration(rows.reduce((sum, r) => sum + (r.seconds || 0), 0) || null)],
+    ["Time of pre-trainings", text.pretraining],
+    ["Time of all cells", text.cells],
     ["Date", study.date],
     [
       "Versions",
@@ -129,12 +60,12 @@ function circumstances() {
         .map(([name, v]) => `${name} ${v}`)
         .join(", "),
     ],
-  ].filter(([, text]) => text && text !== NONE);
+  ].filter(([, value]) => value && value !== NONE);
   return pairs.length
     ? h(
         "dl",
         { class: "facts-list" },
-        pairs.map(([name, text]) => [h("dt", {}, name), h("dd", {}, text)]),
+        pairs.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]),
       )
     : null;
 }

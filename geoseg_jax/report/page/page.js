@@ -5,34 +5,25 @@ const SECTIONS = [
   {
     id: "overall",
     heading: "Verdicts",
-    draw: overall,
-    about: () =>
-      [
-        `Mean difference to ${referenceLabel} over all conditions that an arm has, in points of`,
-        `${metric}, with Student's 95 % interval over ${units()}${overPictures()}${bootstrapped()};`,
-        `p is corrected for the number of arms. ${rule()} “Ahead in”: conditions with a mean`,
-        "difference above 0. Of the filters, only the arms apply here.",
-      ].join(" "),
+    draw: () => verdicts("overall"),
+    about: () => `${study.tables.overall.caption}. ${text.rule} Only the filter on arms applies here.`,
   },
   {
     id: "contrasts",
     heading: "Contrasts",
-    draw: contrasts,
-    about: () =>
-      [
-        "Two arms against each other, as the study was asked to compare them, over all conditions",
-        "that both have; p is corrected for the number of contrasts. Verdicts follow the same rule.",
-      ].join(" "),
+    draw: () => verdicts("contrasts"),
+    about: () => `${study.tables.contrasts.caption}. Only the filter on arms applies here.`,
   },
   {
     id: "glance",
-    heading: "What each arm reaches",
+    heading: "Scores by condition",
     draw: () => (groups.length ? glance() : null),
     about: () =>
       [
-        `${metric} in percent: mean ± standard deviation of the runs, less what all arms share by`,
-        `subset and seed; the best of a column in bold. Below: the paired difference to ${referenceLabel} in points with its 95 %`,
-        "interval; blue is more, orange less, ● a corrected p below 0.05.",
+        `${metric} in %: mean ± standard deviation of the runs, less what all arms share by subset`,
+        `and seed; the best of each column is bold. Below it the paired difference to`,
+        `${referenceLabel} in points with its 95 % CI: blue is more, orange less, ● marks a`,
+        "corrected p of at most 0.05.",
       ].join(" "),
   },
   {
@@ -44,25 +35,22 @@ const SECTIONS = [
         : null,
     about: () =>
       [
-        "Mean of the runs and its 95 % confidence interval. The number of labels is on a",
-        "logarithmic scale; marks at one number stand side by side to be told apart. Dashed:",
-        `${referenceLabel}, the reference.`,
-        (values.labels || []).includes(0) ? "“all” stands at the end, whatever it counts." : "",
+        "Mean of the runs with its 95 % CI. The axis of labels is logarithmic; marks are shifted",
+        `sideways to be told apart. Dashed: ${referenceLabel}, the reference.`,
+        (values.labels || []).includes(0) ? "“all” stands at the end, whatever its number." : "",
       ].join(" "),
   },
   {
     id: "comparisons",
-    heading: "Every comparison, and the runs behind it",
+    heading: "All comparisons and their runs",
     draw: () => (groups.length ? comparisons() : null),
     about: () =>
       [
-        "Differences are paired by subset and seeds, with their 95 % intervals; p is of the",
-        "paired permutation test, corrected for all comparisons (Holm). Filled marks: corrected",
-        `p below 0.05. “Steps, × ${referenceLabel}”: how many times the steps of that an arm`,
-        `needs for the ${metric} that both come to, where the corrected p and the interval exclude 1.`,
-        "Open a row for its runs and commands.",
+        `Filled marks: corrected p of at most 0.05. “Steps, × ${referenceLabel}”: how many times as`,
+        `many steps an arm needs to reach the ${metric} that both reach. Open a row for its runs`,
+        "and their commands.",
       ].join(" "),
-    note: () => study.explanation || "",
+    note: () => text.explanation || "",
   },
   {
     id: "efficiency",
@@ -70,20 +58,16 @@ const SECTIONS = [
     draw: efficiency,
     about: () =>
       [
-        `Labels that an arm needs for the ${metric} that both it and ${referenceLabel} come to, as a`,
-        `multiple of what ${referenceLabel} needs, with the 95 % interval over ${units()}; left of 1`,
-        "is fewer. Filled marks: the corrected p and the interval exclude 1; else nothing is shown.",
+        `Labels needed to reach the ${metric} that both an arm and ${referenceLabel} reach, as a`,
+        `multiple of what ${referenceLabel} needs, with 95 % CIs: left of 1 is fewer. Filled marks:`,
+        "corrected p of at most 0.05 and a CI that excludes 1.",
       ].join(" "),
   },
   {
     id: "learning",
     heading: "How fast an arm learns",
     draw: learning,
-    about: () =>
-      [
-        "Learning curves: the mean of the runs at each evaluation. Hover or tap for the least and",
-        `the most of them. ${stepsNeeded()}`,
-      ].join(" "),
+    about: () => `Mean of the runs at each evaluation; hover or tap for their range. ${text.steps || ""}`,
   },
   {
     id: "classes",
@@ -91,15 +75,15 @@ const SECTIONS = [
     draw: classGains,
     about: () =>
       [
-        `Difference in IoU to ${referenceLabel}, in points, as the mean over the conditions`,
-        "shown; hover or tap for each. Classes that gain most come first.",
+        `Difference to ${referenceLabel} in IoU points, averaged over the conditions shown; hover or`,
+        "tap for each. The classes that gain most come first.",
       ].join(" "),
   },
   {
     id: "panels",
-    heading: "The same pictures, every arm",
+    heading: "Predictions on the same pictures",
     draw: () => panels(study.panels),
-    about: () => "Open a picture, then change arms in its place with the arrow keys.",
+    about: () => "Open a picture, then switch between arms with the arrow keys.",
   },
   {
     id: "cka",
@@ -107,10 +91,9 @@ const SECTIONS = [
     draw: alike,
     about: () =>
       [
-        "Linear CKA between the features of two arms on the same pictures: 1 is the same up to",
-        "rotation and scale, 0 is unrelated. Estimated without bias, for the study's first encoder",
-        `and resolution (${firsts()}), with the batch statistics of these pictures and not those`,
-        "of training.",
+        "Unbiased linear CKA between the features of two arms on the same pictures: 1 is the same up",
+        "to rotation and scale, 0 is unrelated. Computed for the first encoder and resolution",
+        `(${firsts()}), with the batch statistics of these pictures, not those of training.`,
       ].join(" "),
   },
   {
@@ -119,82 +102,46 @@ const SECTIONS = [
     draw: () => panels((study.features || {}).pca),
     about: () =>
       [
-        "The first three principal components of the features as red, green and blue. Colours",
-        "are not comparable between arms.",
+        "The first three principal components as red, green and blue. Colours cannot be compared",
+        "between arms.",
       ].join(" "),
   },
   {
     id: "own",
     heading: "How each arm did its own task",
-    draw: ownTasks,
+    draw: () => madeTable("own", shownRows("own")),
     about: () =>
       [
-        "The score of each pre-training on its own task, beside the best answer that ignores the",
-        "picture. An arm that does not beat it owes whatever it gains to something other than its task.",
+        "The score of each pre-training on its own task, beside the best prediction that ignores the",
+        "picture. An arm that does not beat it owes its gain to something else.",
       ].join(" "),
   },
   {
     id: "arms",
     heading: "What each arm was given",
-    draw: armsTable,
+    draw: () => madeTable("given", shownRows("given")),
     about: () =>
       [
-        "Pre-training alone, before any label, with that of what an arm starts from. Of a run that",
-        "was stopped, the time is of its last start.",
+        "Pre-training only, including that of the arm it starts from. For a run that was resumed, the",
+        "time is that since its last start.",
       ].join(" "),
   },
   {
     id: "unfinished",
-    heading: "Runs that did not end",
+    heading: "Runs without a result",
     draw: unfinished,
-    about: () => "They are in no mean; pairs that lack a side are left out and counted.",
+    about: () => "No mean includes them; a pair that lacks a run is left out and counted.",
   },
   {
     id: "repeat",
-    heading: "How to repeat it",
+    heading: "How to reproduce it",
     draw: () =>
       commands() || circumstances() ? h("div", {}, commands(), circumstances(), download()) : null,
   },
 ];
 
-// By what rule a verdict is found.
-function rule() {
-  const within = `±${percent(study.bound)}`;
-  const level = study.bound > 0 ? `; level where it is shown to lie within ${within}` : "";
-  return `Better or worse: corrected p at most 0.05 (filled marks)${level}; else nothing is shown.`;
-}
-
-// Which arms are shown to need more or fewer steps than the reference, over all conditions.
-function stepsNeeded() {
-  const shown = (study.steps || []).filter((told) => told.shown);
-  if (!(study.steps || []).length) return "";
-  const what = `the steps of ${referenceLabel} to the ${metric} that both come to`;
-  if (!shown.length) return `No arm is shown to need more or fewer than ${what}.`;
-  const ends = (told) => `${short(told.ratio_low)} to ${short(told.ratio_high)}`;
-  const each = shown.map((told) => {
-    return `${armOf[told.arm].label} ${told.sign}${short(told.ratio)} × (${ends(told)})`;
-  });
-  return `Over all conditions, as a multiple of ${what}, with 95 % intervals: ${each.join("; ")}.`;
-}
-
-function overPictures() {
-  const drawn = study.resampled;
-  return drawn ? `, one over ${count(drawn.count)} test ${drawn.what} drawn anew` : "";
-}
-
-// Few units have no interval by bootstrap.
-function bootstrapped() {
-  const there = (study.overall || []).some((o) => known(o.bootstrap_low));
-  return there ? ` and a studentised bootstrap of ${units()}` : "";
-}
-
-const units = () => `${study.unit || "seed"}s`;
-
-// What encoders are looked into with: of each factor the first value, where the study says one.
-function firsts() {
-  const first = ["encoder", "resolution"].map((f) => word(f, (values[f] || [])[0]));
-  return first.filter(Boolean).join(", ");
-}
+// The encoder and resolution that encoders are compared with: the first of each.
+const firsts = () => ["encoder", "resolution"].map((f) => word(f, (values[f] || [])[0])).join(", ");
 
 const boxes = new Map();
 
@@ -219,7 +166,7 @@ function build() {
     h(
       "p",
       { id: "nothing", class: "about", hidden: true },
-      "The filters leave nothing: choose at least one of each kind.",
+      "Nothing is left to show: choose at least one value of each filter.",
     ),
   );
 }
@@ -230,11 +177,11 @@ function draw(only = null) {
   for (const section of SECTIONS.filter(({ id }) => only === null || id === only)) {
     const { node, box, about, note } = boxes.get(section.id);
     node.hidden = false;
-    about.textContent = section.about ? section.about() : "";
-    about.hidden = !about.textContent;
-    note.textContent = section.note ? section.note() : "";
-    note.hidden = !note.textContent;
     const drawn = section.draw(box);
+    for (const [place, words] of [[about, section.about], [note, section.note]]) {
+      place.textContent = drawn && words ? words() : "";
+      place.hidden = !place.textContent;
+    }
     box.replaceChildren(...(drawn ? [drawn] : []));
     node.hidden = !drawn;
   }

@@ -4,13 +4,12 @@ const study = JSON.parse(document.getElementById("study").textContent);
 const rows = study.rows || [];
 const groups = study.groups || [];
 const metric = study.metric || "mIoU";
-const metricKey = study.metric_key || "miou";
 const reference = study.reference;
 
-const usual = ["labels", "training", "decoder", "resolution", "encoder"];
-const factors = Object.keys(study.factors || {}).length
-  ? Object.keys(study.factors)
-  : usual.filter((f) => [...rows, ...groups].some((item) => f in item));
+const text = study.text || {};
+const factors = study.condition.filter((f) => [...rows, ...groups].some((item) => f in item));
+// A value as people read it.
+const word = (f, value) => ((study.names || {})[f] || {})[value] ?? String(value ?? NONE);
 const values = Object.fromEntries(
   factors.map((f) => [
     f,
@@ -22,7 +21,6 @@ const values = Object.fromEntries(
   ]),
 );
 const varying = factors.filter((f) => values[f].length > 1);
-const constant = factors.filter((f) => values[f].length === 1);
 const besides = varying.filter((f) => f !== "labels");
 
 // Arms in the study's order. The reference is in ink and dashed, the others by colour and shape.
@@ -89,10 +87,10 @@ function footnotes() {
   const met = new Set();
   return {
     flag(marks) {
-      const found = all.filter(([letter]) => (marks || []).includes(letter));
-      found.forEach((note) => met.add(note));
-      const [letters, texts] = [0, 1].map((k) => found.map((note) => note[k]));
-      return found.length
+      const notes = all.filter(([letter]) => (marks || []).includes(letter));
+      notes.forEach((note) => met.add(note));
+      const [letters, texts] = [0, 1].map((k) => notes.map((note) => note[k]));
+      return notes.length
         ? h("sup", { class: "flag", title: texts.join("; ") }, letters.join(","))
         : null;
     },
