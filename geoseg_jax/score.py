@@ -43,7 +43,7 @@ _SUSPICIOUS = 0.25
 
 
 class Scored(NamedTuple):
-    """What `score_folders` returns."""
+    """The result of `score_folders`."""
 
     numbers: dict[str, float]  # see scores.scores
     matrix: np.ndarray  # int64 [C, C + 1], the last column for predictions of no class

@@ -18,7 +18,7 @@ NAMES = {
 all more is better."""
 CLASS, CATEGORY = "iou/", "category_iou/"
 ALWAYS = ("miou", "pixel_accuracy", "mean_accuracy", "frequency_weighted_iou")
-"""Those that every table of labels gives; the others need categories, or the paper's classes."""
+"""Given by every table of labels; the others need categories, or the paper's classes."""
 
 
 def name(metric: str) -> str:

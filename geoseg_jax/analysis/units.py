@@ -32,7 +32,7 @@ _SUBSET, _PRETRAINING = 0, 2  # places in REPLICATE of what links
 
 
 class Units(NamedTuple):
-    """What intervals count.
+    """The independent units that intervals count.
 
     name: what people call one. of: replicate -> its unit, named by the first of its replicates.
     crossed: whether all units share the subsets, see the top of the file.

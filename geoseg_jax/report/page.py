@@ -127,7 +127,12 @@ def _shown(study: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _group(study: Mapping[str, Any], group: Mapping[str, Any], notes: Notes) -> dict[str, Any]:
+    runs = (
+        f"{group['n']} of {group['n_planned']}" if group["n"] < group["n_planned"] else group["n"]
+    )
+    pairs = f", {formats.count(group['n_pairs'], 'pair')}" if group["n_missing"] else ""
     text = {
+        "runs": f"{runs}{pairs}",
         "mean": points(group["mean"]),
         "std": f" ± {points(group['std'])}" if group["std"] is not None else "",
         "ci": interval(group["low"], group["high"], sign=False),

@@ -22,7 +22,7 @@ class Pair(NamedTuple):
 
 
 class Matched(NamedTuple):
-    """What `match` returns."""
+    """The result of `match`."""
 
     pairs: list[Pair]  # sorted by name
     missing: list[str]  # names of labels without a prediction

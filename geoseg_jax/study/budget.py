@@ -49,7 +49,7 @@ _RATE = 4e10  # FLOP a second of a laptop's CPU
 
 
 class Cost(NamedTuple):
-    """What a run uses up."""
+    """The cost of a run."""
 
     steps: int
     images: int  # pictures that the loss looks at, each source view and each second view counted

@@ -106,7 +106,7 @@ def conduct(
 
 
 class _Swept(NamedTuple):
-    """How the sweep of learning rates ended."""
+    """The end of a sweep of learning rates."""
 
     rates: dict[str, float]  # by plan.rate_of
     jobs: list[Job]  # trials, and what they start from, in an order in which they can be done
@@ -160,7 +160,7 @@ class _Trials(NamedTuple):
         return _Swept(rates, list(listed.values()), None)
 
     def _train(self, made: Plan) -> int:
-        """The exit code; a trial that failed is one that isn't chosen."""
+        """Trains trials and returns the exit code; a trial that fails is just not chosen."""
         jobs = [run.job_of(made, self.only)] if self.only else _jobs(made)
         if self.retry:
             _forget(jobs, self.say)

@@ -220,7 +220,7 @@ def own_task(numbers: Mapping[str, Any]) -> tuple[str, float, float, bool] | Non
 
 
 class _OwnTask(NamedTuple):
-    """How a number of eval.json is called, its constant predictions, and which way is better."""
+    """A number of eval.json: its name, constant predictions, and which way is better."""
 
     label: str
     constants: tuple[str, ...]

@@ -23,7 +23,7 @@ _HANDED_ON = {
 
 
 class Ended(NamedTuple):
-    """How they ended."""
+    """The end of all processes."""
 
     codes: list[int]  # exit codes; -N where signal N ended one
     signal: int  # that stopped them all, else 0

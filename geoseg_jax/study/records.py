@@ -24,7 +24,7 @@ DEATHS = 5
 
 
 class Record(NamedTuple):
-    """How a job ended."""
+    """The end of a job."""
 
     state: str  # DONE or FAILED
     seconds: float  # of the last start alone

@@ -36,7 +36,7 @@ class _Context(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """How the work ended."""
+    """The end of the work."""
 
     signal: int  # that it was stopped by, else 0
     failed: list[str]  # ids of jobs
@@ -152,8 +152,8 @@ def _try(job: Job, context: _Context) -> tuple[str, float]:
             return record.state, 0.0
         if not problem and records.count_start(job.workdir) >= records.DEATHS:
             problem = (
-                f"ended its process {records.DEATHS} times at the same step, which may be for want "
-                "of memory: make it smaller, then --retry"
+                f"ended its process {records.DEATHS} times at the same step without an error; out "
+                "of memory? Make it smaller, then --retry"
             )
         if problem:
             records.write(job.workdir, Record(FAILED, 0.0, problem))

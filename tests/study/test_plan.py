@@ -115,7 +115,7 @@ def test_several_starts_are_an_arm_each(tmp_path):
         "Depth, from inpainting",
     ]
     assert expand(expanded) == expanded
-    with pytest.raises(ConfigError, match="'imagenet', which is no arm before it"):
+    with pytest.raises(ConfigError, match="'imagenet', which is not an earlier arm"):
         plan(tmp_path, arms=arms, without=("imagenet",))
 
 

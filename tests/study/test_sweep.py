@@ -73,10 +73,7 @@ def test_rates_are_tried_chosen_told_and_used(conducted, tmp_path):
         assert config["optimizer"]["learning_rate"] == (3e-3 if mine else 1e-3)
         assert config["data"]["inner_fold"] == []
     results = json.loads((tmp_path / "results.json").read_text())
-    assert (
-        "chosen without the labels that judge: pretraining/inpainting/tiny 0.0002"
-        in (results["guard"])
-    )
+    assert "chosen without test labels: pretraining/inpainting/tiny 0.0002" in (results["guard"])
     jobs = (tmp_path / "noted").read_text().split()
     trials = [name for name in jobs if name.startswith("sweep-")]
     assert len(trials) == len(set(trials)) == 2 * 3 + 2 * 2 * 3 * 2
@@ -152,7 +149,7 @@ def test_commands_do_the_sweep_first(conducted, tmp_path):
     with pytest.raises(ConfigError, match="a report needs learning rates"):
         conducted(tmp_path, given, report_only=True)
     _, text = conducted(tmp_path, given, dry_run=True)
-    assert "sweep of learning rates: 8 jobs first, 8 left" in text
+    assert "learning-rate sweep first: 8 jobs, 8 left" in text
     for job in jobs:
         assert conducted(tmp_path, given, only=job)[0] == 0
     assert conducted(tmp_path, given, report_only=True)[0] == 0
@@ -161,11 +158,11 @@ def test_commands_do_the_sweep_first(conducted, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"rates": ()}, "config.sweep.rates is none of learning_rate"),
+        ({"rates": ()}, "config.sweep.rates is not a study setting"),
         ({"learning_rate": (1e-3,)}, "must be two or more learning rates"),
         ({"learning_rate": (), "pretraining": ()}, "drop it"),
         ({"replicates": (0, 100)}, "subsets that config.factors doesn't have"),
-        ({"labels": 3}, "at least as many as config.sweep.folds=4"),
+        ({"labels": 3}, "at least config.sweep.folds=4"),
     ],
 )
 def test_what_cannot_be_swept_is_refused(changes, message, tmp_path):

@@ -5,10 +5,8 @@ function lineChart(spec, series) {
   const direct = spec.direct && spec.width > 460;
   const margin = { left: 40, right: direct ? 138 : 12, top: 24, bottom: 40 };
   const inner = spec.marks ? 26 : 0; // room for marks beside one another
-  const x = scale(spec.xKind, spec.xRange, [
-    margin.left + inner,
-    spec.width - margin.right - inner,
-  ]);
+  const sides = [margin.left + inner, spec.width - margin.right - inner];
+  const x = scale(spec.xKind, spec.xRange, sides);
   const y = scale("linear", spec.yRange, [spec.height - margin.bottom, margin.top]);
   const picture = frame({ ...spec, margin, x, y });
   const points = [];
@@ -58,9 +56,6 @@ function directLabels(series, y, spec, margin) {
   );
 }
 
-const cut = (text, most) =>
-  String(text).length > most ? `${String(text).slice(0, most - 1)}…` : String(text);
-
 function summary(g) {
   const facts = [
     [metric, `${g.text.mean} %`],
@@ -83,13 +78,9 @@ function columns(box, wanted, gap = 28) {
 }
 
 function small(charts) {
-  return h(
-    "div",
-    { class: "charts" },
-    charts.map(([heading, picture]) =>
-      h("figure", {}, heading ? h("figcaption", {}, heading) : null, picture),
-    ),
-  );
+  const figure = ([heading, picture]) =>
+    h("figure", heading ? h("figcaption", heading) : null, picture);
+  return h("div", { class: "charts" }, charts.map(figure));
 }
 
 function againstLabels(box) {
@@ -119,28 +110,20 @@ function againstLabels(box) {
     xTitle: "labelled pictures",
     yTitle: `${metric}, %`,
   };
+  const pointOf = (g) => {
+    const facts = [["labels", labelCount(g.labels)], ...summary(g)];
+    return { x: at(g.labels), y: g.mean, low: g.low, high: g.high, facts };
+  };
+  const seriesOf = (arm, panel) => {
+    const own = panel.filter((g) => g.arm === arm.name);
+    return { arm, points: own.map(pointOf).sort((a, b) => a.x - b.x) };
+  };
   return small(
     panels.map((panel) => {
-      const series = shownArms()
-        .map((arm) => ({
-          arm,
-          points: panel
-            .filter((g) => g.arm === arm.name)
-            .sort((a, b) => at(a.labels) - at(b.labels))
-            .map((g) => ({
-              x: at(g.labels),
-              y: g.mean,
-              low: g.low,
-              high: g.high,
-              facts: [["labels", labelCount(g.labels)], ...summary(g)],
-            })),
-        }))
-        .filter((one) => one.points.length);
+      const series = shownArms().map((arm) => seriesOf(arm, panel));
       const heading = named(panel[0], besides);
-      return [
-        heading,
-        lineChart({ ...spec, label: chartLabel(`${metric} against labels`, heading) }, series),
-      ];
+      const label = chartLabel(`${metric} against labels`, heading);
+      return [heading, lineChart({ ...spec, label }, series.filter((one) => one.points.length))];
     }),
   );
 }
@@ -149,60 +132,44 @@ const chartLabel = (what, of) => `${what}${of ? `, ${of}` : ""}. Arrow keys go t
 
 // The mean over an arm's runs at each step that all of them have.
 function meanCurve(of) {
-  const curves = of.map((row) => row.curve || []).filter((curve) => curve.length);
-  if (!curves.length) return [];
-  const at = curves.map(
-    (curve) => new Map(curve.filter((p) => known(p[0]) && known(p[1])).map((p) => [p[0], p[1]])),
-  );
-  return [...at[0].keys()]
-    .filter((x) => at.every((one) => one.has(x)))
-    .sort((a, b) => a - b)
-    .map((x) => {
-      const there = at.map((one) => one.get(x));
-      return {
-        x,
-        y: mean(there),
-        least: Math.min(...there),
-        most: Math.max(...there),
-        n: there.length,
-      };
-    });
+  const curves = of.map((row) => new Map((row.curve || []).filter(([, y]) => known(y))));
+  const there = curves.filter((curve) => curve.size);
+  if (!there.length) return [];
+  const steps = [...there[0].keys()].filter((x) => there.every((curve) => curve.has(x)));
+  return steps.sort((a, b) => a - b).map((x) => {
+    const all = there.map((curve) => curve.get(x));
+    const facts = [
+      ["step", count(x)],
+      [metric, `${percent(mean(all))} %`],
+      ["range", `${percent(Math.min(...all))} to ${percent(Math.max(...all))}`],
+      ["runs", all.length],
+    ];
+    return { x, y: mean(all), facts };
+  });
 }
 
 function learning(box) {
+  const seriesOf = (arm, panel) => ({
+    arm,
+    points: meanCurve(panel.filter((row) => row.arm === arm.name)),
+  });
   const panels = lots(rows.filter(shows), varying)
     .map((panel) => ({
       heading: named(panel[0]),
-      series: shownArms()
-        .map((arm) => ({
-          arm,
-          points: meanCurve(panel.filter((row) => row.arm === arm.name)).map((p) => ({
-            ...p,
-            facts: [
-              ["step", count(p.x)],
-              [metric, `${percent(p.y)} %`],
-              ["range", `${percent(p.least)} to ${percent(p.most)}`],
-              ["runs", count(p.n)],
-            ],
-          })),
-        }))
-        .filter((one) => one.points.length),
+      series: shownArms().map((arm) => seriesOf(arm, panel)).filter((one) => one.points.length),
     }))
     .filter((panel) => panel.series.length);
   const all = panels.flatMap((panel) => panel.series.flatMap((one) => one.points));
   if (!all.length) return null;
-  const { range, at } = span(
-    all.map((p) => p.y),
-    5,
-  );
-  const steps = ticks(0, Math.max(...all.map((p) => p.x)), 4);
+  const { range, at } = span(all.map((p) => p.y), 5);
+  const last = Math.max(...all.map((p) => p.x));
   const spec = {
     width: columns(box, 300).of(panels.length),
     height: 230,
     xKind: "linear",
-    xRange: [0, Math.max(...all.map((p) => p.x))],
+    xRange: [0, last],
     yRange: range,
-    xTicks: steps.filter((v) => v <= Math.max(...all.map((p) => p.x))),
+    xTicks: ticks(0, last, 4).filter((v) => v <= last),
     yTicks: at,
     xWord: count,
     yWord: (v) => percent(v, 0),
@@ -210,10 +177,10 @@ function learning(box) {
     yTitle: `${metric}, %`,
   };
   return small(
-    panels.map(({ heading, series }) => [
-      heading,
-      lineChart({ ...spec, label: chartLabel("Learning curves", heading) }, series),
-    ]),
+    panels.map(({ heading, series }) => {
+      const label = chartLabel("Learning curves", heading);
+      return [heading, lineChart({ ...spec, label }, series)];
+    }),
   );
 }
 

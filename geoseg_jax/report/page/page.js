@@ -1,18 +1,19 @@
 // The page: its sections, the filters above them, and the choice of light or dark.
 
 // Each: id, heading, what draws it (null: nothing to show, it is left out), what to know of it.
+const ARMS_ONLY = "Only the filter on arms applies here.";
 const SECTIONS = [
   {
     id: "overall",
     heading: "Verdicts",
     draw: () => verdicts("overall"),
-    about: () => `${study.tables.overall.caption}. ${text.rule} Only the filter on arms applies here.`,
+    about: () => [study.tables.overall.caption, `. ${text.rule} `, ARMS_ONLY].join(""),
   },
   {
     id: "contrasts",
     heading: "Contrasts",
     draw: () => verdicts("contrasts"),
-    about: () => `${study.tables.contrasts.caption}. Only the filter on arms applies here.`,
+    about: () => `${study.tables.contrasts.caption}. ${ARMS_ONLY}`,
   },
   {
     id: "glance",
@@ -46,9 +47,9 @@ const SECTIONS = [
     draw: () => (groups.length ? comparisons() : null),
     about: () =>
       [
-        `Filled marks: corrected p of at most 0.05. “Steps, × ${referenceLabel}”: how many times as`,
-        `many steps an arm needs to reach the ${metric} that both reach. Open a row for its runs`,
-        "and their commands.",
+        `Filled marks: corrected p of at most 0.05. “Steps, × ${referenceLabel}”: how many times`,
+        `as many steps an arm needs to reach the ${metric} that both reach. Open a row for its`,
+        "runs and their commands.",
       ].join(" "),
     note: () => text.explanation || "",
   },
@@ -59,15 +60,16 @@ const SECTIONS = [
     about: () =>
       [
         `Labels needed to reach the ${metric} that both an arm and ${referenceLabel} reach, as a`,
-        `multiple of what ${referenceLabel} needs, with 95 % CIs: left of 1 is fewer. Filled marks:`,
-        "corrected p of at most 0.05 and a CI that excludes 1.",
+        `multiple of what ${referenceLabel} needs, with 95 % CIs: left of 1 is fewer. Filled`,
+        "marks: corrected p of at most 0.05 and a CI that excludes 1.",
       ].join(" "),
   },
   {
     id: "learning",
     heading: "How fast an arm learns",
     draw: learning,
-    about: () => `Mean of the runs at each evaluation; hover or tap for their range. ${text.steps || ""}`,
+    about: () =>
+      `Mean of the runs at each evaluation; hover or tap for their range. ${text.steps || ""}`,
   },
   {
     id: "classes",
@@ -75,8 +77,8 @@ const SECTIONS = [
     draw: classGains,
     about: () =>
       [
-        `Difference to ${referenceLabel} in IoU points, averaged over the conditions shown; hover or`,
-        "tap for each. The classes that gain most come first.",
+        `Difference to ${referenceLabel} in IoU points, averaged over the conditions shown; hover`,
+        "or tap for each. The classes that gain most come first.",
       ].join(" "),
   },
   {
@@ -91,8 +93,8 @@ const SECTIONS = [
     draw: alike,
     about: () =>
       [
-        "Unbiased linear CKA between the features of two arms on the same pictures: 1 is the same up",
-        "to rotation and scale, 0 is unrelated. Computed for the first encoder and resolution",
+        "Unbiased linear CKA between the features of two arms on the same pictures: 1 is the same",
+        "up to rotation and scale, 0 is unrelated. Computed for the first encoder and resolution",
         `(${firsts()}), with the batch statistics of these pictures, not those of training.`,
       ].join(" "),
   },
@@ -112,8 +114,8 @@ const SECTIONS = [
     draw: () => madeTable("own", shownRows("own")),
     about: () =>
       [
-        "The score of each pre-training on its own task, beside the best prediction that ignores the",
-        "picture. An arm that does not beat it owes its gain to something else.",
+        "The score of each pre-training on its own task, beside the best prediction that ignores",
+        "the picture. An arm that does not beat it owes its gain to something else.",
       ].join(" "),
   },
   {
@@ -122,8 +124,8 @@ const SECTIONS = [
     draw: () => madeTable("given", shownRows("given")),
     about: () =>
       [
-        "Pre-training only, including that of the arm it starts from. For a run that was resumed, the",
-        "time is that since its last start.",
+        "Pre-training only, including that of the arm it starts from. For a run that was resumed,",
+        "the time is that since its last start.",
       ].join(" "),
   },
   {
@@ -135,8 +137,10 @@ const SECTIONS = [
   {
     id: "repeat",
     heading: "How to reproduce it",
-    draw: () =>
-      commands() || circumstances() ? h("div", {}, commands(), circumstances(), download()) : null,
+    draw: () => {
+      const parts = [commands(), circumstances(), download()];
+      return parts.some(Boolean) ? h("div", parts) : null;
+    },
   },
 ];
 
@@ -147,28 +151,17 @@ const boxes = new Map();
 
 function build() {
   const main = document.getElementById("main");
-  for (const section of SECTIONS) {
+  for (const { id, heading } of SECTIONS) {
     const box = h("div", { class: "body" });
     const about = h("p", { class: "about" });
     const note = h("p", { class: "about note" });
-    const node = h(
-      "section",
-      { id: section.id, "aria-labelledby": `${section.id}-heading` },
-      h("h2", { id: `${section.id}-heading` }, section.heading),
-      about,
-      note,
-      box,
-    );
-    boxes.set(section.id, { node, box, about, note });
+    const title = h("h2", { id: `${id}-heading` }, heading);
+    const node = h("section", { id, "aria-labelledby": title.id }, title, about, note, box);
+    boxes.set(id, { node, box, about, note });
     main.append(node);
   }
-  main.append(
-    h(
-      "p",
-      { id: "nothing", class: "about", hidden: true },
-      "Nothing is left to show: choose at least one value of each filter.",
-    ),
-  );
+  const nothing = "Nothing is left to show: choose at least one value of each filter.";
+  main.append(h("p", { id: "nothing", class: "about", hidden: true }, nothing));
 }
 
 // Draws one section, or all of them. A section is shown while it's drawn: charts ask for its width.
@@ -200,55 +193,38 @@ function draw(only = null) {
 function filters() {
   const form = document.getElementById("filters");
   form.addEventListener("submit", (event) => event.preventDefault());
-  const kinds = [
-    ["arm", arms.map((arm) => arm.name)],
-    ...varying.map((f) => [f, values[f]]),
-  ].filter(([, of]) => of.length > 1);
+  const all = [["arm", arms.map((arm) => arm.name)], ...varying.map((f) => [f, values[f]])];
+  const kinds = all.filter(([, of]) => of.length > 1);
   if (!kinds.length || !groups.length) return form.remove();
-  form.append(
-    ...kinds.map(([f, of]) =>
-      h(
-        "fieldset",
-        {},
-        h("legend", {}, title(f === "arm" ? "arms" : f)),
-        h(
-          "div",
-          {},
-          of.map((value) => choice(f, value)),
-        ),
-      ),
-    ),
-  );
-  const reset = h("button", { type: "button", class: "quiet", id: "reset" }, "Show all");
-  reset.addEventListener("click", () => {
+  const showAll = () => {
     form.querySelector("input").focus();
     Object.values(view.hidden).forEach((off) => off.clear());
     form.querySelectorAll("input").forEach((input) => (input.checked = true));
     draw();
+  };
+  const sets = kinds.map(([f, of]) => {
+    const legend = h("legend", title(f === "arm" ? "arms" : f));
+    return h("fieldset", legend, h("div", of.map((value) => choice(f, value))));
   });
-  return form.append(
-    h("p", { class: "said" }, h("span", { id: "said", role: "status" }), " ", reset),
-  );
+  const said = h("span", { id: "said", role: "status" });
+  const reset = pressed(showAll, { id: "reset" }, "Show all");
+  return form.append(...sets, h("p", { class: "said" }, said, " ", reset));
 }
 
 function choice(f, value) {
-  const input = h("input", { type: "checkbox", checked: true, name: f, "data-value": value });
-  input.addEventListener("change", () => {
+  const onchange = () => {
     view.hidden[f][input.checked ? "delete" : "add"](value);
     draw();
-  });
-  if (f !== "arm")
-    return h(
-      "label",
-      { class: "choice" },
-      input,
-      h("span", {}, f === "labels" ? labelCount(value) : word(f, value)),
-    );
+  };
+  const box = { type: "checkbox", checked: true, name: f, "data-value": value };
+  const input = h("input", { ...box, onchange });
+  if (f !== "arm") {
+    const name = f === "labels" ? labelCount(value) : word(f, value);
+    return h("label", { class: "choice" }, input, h("span", name));
+  }
   const arm = armOf[value];
-  const label = ofArm(arm, h, "label", { class: "choice" }, input, armName(arm));
-  label.addEventListener("pointerenter", () => lookAt(arm));
-  label.addEventListener("pointerleave", () => lookAt(null));
-  return label;
+  const looks = { onpointerenter: () => lookAt(arm), onpointerleave: () => lookAt(null) };
+  return ofArm(arm, h, "label", { class: "choice", ...looks }, input, armName(arm));
 }
 
 // The line under the answer: what it rests on.
