@@ -21,7 +21,7 @@ _PATTERNS = 2**10  # signs to hold every sample against; of more pairs the t tes
 _LARGEST = 10.0  # spreads; a difference that takes more is called out of reach
 
 
-def power(effect: float, pairs: int, comparisons: int, level: float = statistics.LEVEL) -> float:
+def power(effect: float, pairs: int, comparisons: int) -> float:
     """Computes the chance to find one difference among so many comparisons.
 
     By 4,000 made-up studies up to 11 pairs, always the same ones, so that it rises with the effect;
@@ -35,32 +35,27 @@ def power(effect: float, pairs: int, comparisons: int, level: float = statistics
     Returns:
       A probability; 0 where so few pairs can't be significant whatever comes out.
     """
-    share = (1 - level) / max(comparisons, 1)
-    if pairs < statistics.pairs_needed(comparisons, level):
+    share = (1 - statistics.LEVEL) / max(comparisons, 1)
+    if pairs < statistics.pairs_needed(comparisons):
         return 0.0
     if 2 ** (pairs - 1) > _PATTERNS:
         return _power_of_t(effect, pairs, share)
     return float(np.mean(_p_values(effect + _noise(pairs)) <= share * (1 + 1e-9)))
 
 
-def detectable(
-    pairs: int, comparisons: int, chance: float = POWER, level: float = statistics.LEVEL
-) -> float:
-    """Finds the smallest difference, in spreads, that is found with that chance; see `power`.
+def detectable(pairs: int, comparisons: int) -> float:
+    """Finds the smallest difference, in spreads, that is found in POWER of studies; see `power`.
 
     Returns:
       inf where it is more than ten spreads, as where so few pairs can show none.
     """
-    if power(_LARGEST, pairs, comparisons, level) < chance:
+
+    def lacking(effect: float) -> float:
+        return power(effect, pairs, comparisons) - POWER + 1e-12
+
+    if lacking(_LARGEST) < 0:
         return math.inf
-    return float(
-        scipy.optimize.bisect(
-            lambda effect: power(effect, pairs, comparisons, level) - chance + 1e-12,
-            0.0,
-            _LARGEST,
-            xtol=5e-3,
-        )
-    )
+    return float(scipy.optimize.bisect(lacking, 0.0, _LARGEST, xtol=5e-3))
 
 
 def _power_of_t(effect: float, pairs: int, share: float) -> float:

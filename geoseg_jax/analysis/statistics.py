@@ -53,8 +53,8 @@ def summary(values: Iterable[float]) -> Summary:
     return Summary(x.size, mean, _std(x), *interval(x))
 
 
-def interval(values: Iterable[float], level: float = LEVEL) -> tuple[float, float]:
-    """Computes Student's t interval of the mean: mean -+ t(level, n - 1) std / sqrt(n).
+def interval(values: Iterable[float]) -> tuple[float, float]:
+    """Computes Student's t interval of the mean: mean -+ t(n - 1) std / sqrt(n).
 
     Exact for normal noise from n = 2 on; for lopsided noise it covers somewhat less (see the top).
     Values without any spread give an interval of no width, as formulas have it: a sign that the
@@ -62,25 +62,21 @@ def interval(values: Iterable[float], level: float = LEVEL) -> tuple[float, floa
 
     Args:
       values: [n] independent numbers, as the paired differences of an arm to the reference.
-      level: how often such intervals are to hold the true mean, in (0, 1).
 
     Returns:
       The lower and the upper bound; (nan, nan) for n < 2.
 
     Raises:
-      ValueError: for a value that is not finite, or a level outside (0, 1).
+      ValueError: for a value that is not finite.
     """
     x = _checked(values)
     if x.size < 2:
-        _check_level(level)
         return math.nan, math.nan
-    half = _quantile(level, x.size - 1) * _std(x) / math.sqrt(x.size)
+    half = _quantile(x.size - 1) * _std(x) / math.sqrt(x.size)
     return float(x.mean() - half), float(x.mean() + half)
 
 
-def bootstrap_interval(
-    values: Iterable[float], level: float = LEVEL, seed: int = 0
-) -> tuple[float, float]:
+def bootstrap_interval(values: Iterable[float]) -> tuple[float, float]:
     """Computes the studentised bootstrap interval: bootstrap-t of Efron and Tibshirani (1993).
 
     "An Introduction to the Bootstrap", ch. 12.5, with the quantiles of Davison and Hinkley (1997),
@@ -88,8 +84,6 @@ def bootstrap_interval(
 
     Args:
       values: [n] independent numbers. Paired differences make it the paired bootstrap.
-      level: as in `interval`.
-      seed: of the resampling; the same seed gives the same interval.
 
     Returns:
       The lower and the upper bound; (nan, nan) for fewer than four values, or where ties leave so
@@ -99,13 +93,12 @@ def bootstrap_interval(
       ValueError: as `interval`.
     """
     x = _checked(values)
-    _check_level(level)
     error = _std(x) / math.sqrt(x.size) if x.size else 0.0
     if x.size < BOOTSTRAP_PAIRS or _spreadless(error, x):
         return math.nan, math.nan
-    chosen = np.random.default_rng(seed).integers(0, x.size, (RESAMPLES, x.size))
+    chosen = np.random.default_rng(0).integers(0, x.size, (RESAMPLES, x.size))
     t = np.sort(_t_statistics((x - x.mean())[chosen], error))
-    tail = max(round((RESAMPLES + 1) * (1 - level) / 2), 1)
+    tail = max(round((RESAMPLES + 1) * (1 - LEVEL) / 2), 1)
     low, high = x.mean() - t[-tail] * error, x.mean() - t[tail - 1] * error
     if not (np.isfinite(low) and np.isfinite(high)):
         return math.nan, math.nan
@@ -120,7 +113,7 @@ def _t_statistics(resamples: np.ndarray, error: float) -> np.ndarray:
     return np.where(flat, np.copysign(np.inf, mean), mean / np.where(flat, 1.0, errors))
 
 
-def sign_flip_p(differences: Iterable[float], seed: int = 0) -> float:
+def sign_flip_p(differences: Iterable[float]) -> float:
     """Computes the two-sided paired permutation p: the share of sign patterns as far from 0.
 
     If the arm is no different from the reference, each pair might as well have been named the other
@@ -131,7 +124,6 @@ def sign_flip_p(differences: Iterable[float], seed: int = 0) -> float:
 
     Args:
       differences: [n] arm minus reference.
-      seed: of the patterns at random.
 
     Returns:
       p in (0, 1]; nan without a pair.
@@ -148,7 +140,7 @@ def sign_flip_p(differences: Iterable[float], seed: int = 0) -> float:
         permutation_type="samples",
         n_resamples=np.inf if x.size <= EXACT_PAIRS else RESAMPLES,
         vectorized=True,
-        rng=np.random.default_rng(seed),
+        rng=np.random.default_rng(0),
     )
     return float(result.pvalue)
 
@@ -163,14 +155,13 @@ def smallest_p(pairs: int) -> float:
     return 2.0 ** (1 - pairs) if pairs <= EXACT_PAIRS else 2 / (RESAMPLES + 1)
 
 
-def pairs_needed(comparisons: int, level: float = LEVEL) -> int:
+def pairs_needed(comparisons: int) -> int:
     """Counts the fewest pairs with which one of so many comparisons can be significant (`holm`).
 
     The smallest corrected p is comparisons * 2^(1-n), where nothing else is significant.
     """
-    _check_level(level)
     # The tolerance: 1 - 0.95 is a little more than 0.05.
-    return 1 + max(math.ceil(math.log2(max(comparisons, 1) / (1 - level)) - 1e-9), 0)
+    return 1 + max(math.ceil(math.log2(max(comparisons, 1) / (1 - LEVEL)) - 1e-9), 0)
 
 
 def significant(p: float | None) -> bool:
@@ -270,10 +261,8 @@ def residual_stds(scores: Mapping[Any, Mapping[Any, float]]) -> dict[Any, float]
     return stds
 
 
-def resampled_interval(
-    middle: float, resamples: np.ndarray, count: int, level: float = LEVEL
-) -> tuple[float, float]:
-    """Computes a bootstrap's interval: middle -+ t(level, count - 1) times its standard error.
+def resampled_interval(middle: float, resamples: np.ndarray, count: int) -> tuple[float, float]:
+    """Computes a bootstrap's interval: middle -+ t(count - 1) times its standard error.
 
     For what is no mean of independent numbers, as a difference of mIoU over pictures. A bootstrap's
     spread is too small by sqrt((count - 1) / count), which is put right, and Student's quantile
@@ -289,10 +278,9 @@ def resampled_interval(
     """
     known = resamples[np.isfinite(resamples)]
     if count < DRAWN_LEAST or known.size < 2:
-        _check_level(level)
         return math.nan, math.nan
     error = float(known.std(ddof=1)) * math.sqrt(count / (count - 1))
-    half = _quantile(level, count - 1) * error
+    half = _quantile(count - 1) * error
     return middle - half, middle + half
 
 
@@ -344,15 +332,9 @@ def _checked(values: Iterable[float]) -> np.ndarray:
     return x
 
 
-def _check_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie within (0, 1), as 0.95, got {level}")
-
-
 @functools.cache
-def _quantile(level: float, freedom: int) -> float:
-    _check_level(level)
-    return float(scipy.stats.t.ppf((1 + level) / 2, freedom))
+def _quantile(freedom: int) -> float:
+    return float(scipy.stats.t.ppf((1 + LEVEL) / 2, freedom))
 
 
 def _std(x: np.ndarray) -> float:

@@ -9,22 +9,19 @@ from collections.abc import Mapping
 import numpy as np
 
 
-def linear_cka(x: np.ndarray, y: np.ndarray, unbiased: bool = False) -> float:
+def linear_cka(x: np.ndarray, y: np.ndarray) -> float:
     """Computes linear CKA: how alike two sets of features are, but for a rotation.
 
     Kornblith et al., "Similarity of Neural Network Representations Revisited" (ICML 2019), linear
-    CKA in table 1: ||Y'X||^2 / (||X'X|| ||Y'Y||) in Frobenius norms, columns centred. It doesn't
-    change with rotations, translations and a common scale, and needs no equal number of channels.
-
-    With few rows for the number of channels it is near 1 whatever the features are. `unbiased`
-    takes the unbiased estimate of HSIC by Song et al., "Feature Selection via Dependence
-    Maximization" (JMLR 2012), in its place, as Nguyen et al. (ICLR 2021), eq. 3, do: about 0 for
-    unrelated features of any size. It may fall a little outside [0, 1].
+    CKA in table 1. It doesn't change with rotations, translations and a common scale, and needs no
+    equal number of channels. With few rows for the number of channels it would be near 1 whatever
+    the features are. So the unbiased estimate of HSIC by Song et al., "Feature Selection via
+    Dependence Maximization" (JMLR 2012), takes its place, as in Nguyen et al. (ICLR 2021), eq. 3:
+    about 0 for unrelated features of any size. It may fall a little outside [0, 1].
 
     Args:
-      x: [n, c] features, one row a place.
+      x: [n, c] features, one row a place; four rows or more.
       y: [n, d] other features of the same places.
-      unbiased: see above; needs four rows.
 
     Returns:
       1 for the same features, 0 for unrelated ones; nan where one doesn't vary.
@@ -33,31 +30,24 @@ def linear_cka(x: np.ndarray, y: np.ndarray, unbiased: bool = False) -> float:
       ValueError: for shapes that don't fit, too few rows or numbers that aren't finite.
     """
     x, y = _centred(x), _centred(y)
-    least = 4 if unbiased else 2
-    if len(x) != len(y) or len(x) < least:
-        raise ValueError(f"CKA wants the same {least} or more places, got {len(x)} and {len(y)}")
-    similarity = _hsic_unbiased if unbiased else _cross
-    own = similarity(x, x), similarity(y, y)
+    if len(x) != len(y) or len(x) < 4:
+        raise ValueError(f"CKA needs the same 4 or more places, got {len(x)} and {len(y)}")
+    own = _hsic_unbiased(x, x), _hsic_unbiased(y, y)
     if min(own) <= 0:
         return float("nan")
-    return float(similarity(x, y) / np.sqrt(own[0] * own[1]))
+    return float(_hsic_unbiased(x, y) / np.sqrt(own[0] * own[1]))
 
 
-def cka_matrix(features: Mapping[str, np.ndarray], unbiased: bool = True) -> list[list[float]]:
+def cka_matrix(features: Mapping[str, np.ndarray]) -> list[list[float]]:
     """Compares each with each by linear_cka, in the given order; symmetric, the diagonal 1.
 
-    Args:
-      features: name -> [n, channels], of the same n places.
-      unbiased: as in `linear_cka`; here the default, since layers of many channels are compared.
-
-    Raises:
-      ValueError: as `linear_cka`.
+    features: name -> [n, channels], of the same n places.
     """
     values = list(features.values())
     matrix = np.full((len(values), len(values)), np.nan)
     for i, x in enumerate(values):
         for j, y in enumerate(values[: i + 1]):
-            matrix[i, j] = matrix[j, i] = linear_cka(x, y, unbiased)
+            matrix[i, j] = matrix[j, i] = linear_cka(x, y)
     return matrix.tolist()
 
 

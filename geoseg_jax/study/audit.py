@@ -10,6 +10,7 @@ from typing import Any
 
 from geoseg_jax.config import changes, settings
 from geoseg_jax.core import manifest
+from geoseg_jax.core.formats import count
 from geoseg_jax.data.name_splits import REST, TRAIN
 from geoseg_jax.study import guard
 from geoseg_jax.study.guard import Difference
@@ -65,7 +66,7 @@ class StaleError(guard.UnfairError):
     def __init__(self, differences: Sequence[Difference]) -> None:
         super().__init__(differences)
         self.args = (
-            f"{len({d.cell for d in differences})} jobs were done with other settings, data or "
+            f"{count(len({d.cell for d in differences}), 'job')} done with other settings, data or "
             "weights; restore those, remove the jobs' folders to repeat them, or choose another "
             "--workdir",
         )
@@ -81,7 +82,8 @@ def check_fair(plan: Plan, declared: Sequence[str] = ()) -> None:
         (cell.id, cell.factors, _trained(cell.workdir) or settings.plain(cell.config))
         for cell in plan.cells
     ]
-    guard.refuse(cells, declared)
+    if unexplained := guard.differences(cells, declared):
+        raise guard.UnfairError(unexplained)
 
 
 def _trained(workdir: pathlib.Path) -> dict[str, Any] | None:

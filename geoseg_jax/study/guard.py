@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from geoseg_jax.config import changes, settings
 from geoseg_jax.config.settings import ConfigError
+from geoseg_jax.core.formats import count
 
 # A transformer that learns is trained by another optimiser: presets/encoders.suit_vit.
 _RECIPE = tuple(
@@ -53,8 +54,9 @@ class UnfairError(ConfigError):
     def __init__(self, differences: Sequence[Difference]) -> None:
         self.differences = tuple(differences)
         super().__init__(
-            f"{len({d.cell for d in differences})} cells differ from the others in settings that "
-            "are not factors of the study; make them equal, or compare them in another study"
+            "settings that are not factors of the study differ in "
+            f"{count(len({d.cell for d in differences}), 'cell')}; make them equal, or compare "
+            "those cells in another study"
         )
 
 
@@ -109,13 +111,3 @@ def table(unexplained: Sequence[Difference]) -> str:
 def _name(key: str) -> str:
     """Names a setting as a user writes it; what is said in words is not a setting."""
     return key if " " in key else f"config.{key}"
-
-
-def refuse(
-    cells: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]],
-    declared: Sequence[str] = (),
-) -> None:
-    """Raises UnfairError where cells differ in what is not declared; arguments as above."""
-    unexplained = differences(cells, declared)
-    if unexplained:
-        raise UnfairError(unexplained)

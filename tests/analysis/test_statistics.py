@@ -26,10 +26,9 @@ def covered(intervals: list[tuple[float, float]], truth: float) -> float:
 
 
 @pytest.mark.parametrize("values", [THREE, FIVE, [1.0, -1.0]])
-@pytest.mark.parametrize("level", [0.95, 0.8])
-def test_the_interval_is_scipys(values, level):
-    expected = scipy.stats.ttest_1samp(values, 0).confidence_interval(level)
-    assert statistics.interval(values, level) == pytest.approx(tuple(expected))
+def test_the_interval_is_scipys(values):
+    expected = scipy.stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert statistics.interval(values) == pytest.approx(tuple(expected))
 
 
 def test_the_summary_by_hand():
@@ -77,13 +76,6 @@ def test_the_bootstrap_equals_all_resamples():
     assert statistics.bootstrap_interval(FIVE) == pytest.approx(expected, abs=0.15 * error)
 
 
-def test_the_bootstrap_follows_from_its_seed():
-    x = np.random.default_rng(0).normal(size=9)
-    again = statistics.bootstrap_interval(x)
-    assert again == statistics.bootstrap_interval(x)
-    assert again != statistics.bootstrap_interval(x, seed=1)
-
-
 def test_no_spread_and_ties():
     """The same number thrice isn't three replicates: no width here, and a p of a quarter there."""
     assert statistics.interval([0.25, 0.25, 0.25]) == (0.25, 0.25)
@@ -120,7 +112,6 @@ def test_many_pairs_at_random():
     z = abs(x.sum()) / np.sqrt((x**2).sum())
     assert statistics.sign_flip_p(x) == pytest.approx(2 * scipy.stats.norm.sf(z), abs=0.015)
     assert statistics.sign_flip_p(np.full(60, 0.1)) == pytest.approx(2e-4, rel=0.01)
-    assert statistics.sign_flip_p(x) == statistics.sign_flip_p(x)
 
 
 def test_false_alarms_stay_within_the_level():
@@ -175,7 +166,7 @@ def test_equivalence_is_two_one_sided_tests(values, bound):
     upper = scipy.stats.ttest_1samp(values, bound, alternative="less").pvalue
     p = statistics.level_p(values, bound)
     assert p == pytest.approx(max(lower, upper))
-    low, high = statistics.interval(values, 0.9)
+    low, high = scipy.stats.ttest_1samp(values, 0).confidence_interval(0.9)
     assert (p <= 0.05) == (-bound < low and high < bound)
 
 
@@ -277,8 +268,3 @@ def test_first_crossings_are_early_and_rising_ones_are_not():
 def test_numbers_that_are_none_are_refused(function):
     with pytest.raises(ValueError, match="nan"):
         getattr(statistics, function)([0.1, math.nan, 0.2])
-
-
-def test_levels_that_are_refused():
-    with pytest.raises(ValueError, match="95"):
-        statistics.interval(THREE, level=95)

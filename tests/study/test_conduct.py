@@ -163,7 +163,7 @@ def test_a_cell_done_elsewhere_with_other_settings_is_refused(conducted, tmp_pat
         changed = json.loads(path.read_text())
         changed["optimizer"]["weight_decay"] = 0.3
         path.write_text(json.dumps(changed))
-    with pytest.raises(audit.StaleError, match="24 jobs were done with") as caught:
+    with pytest.raises(audit.StaleError, match="24 jobs done with") as caught:
         conducted(tmp_path)
     found = {(d.key, d.value) for d in caught.value.differences}
     assert found == {("optimizer.weight_decay", 0.3)}

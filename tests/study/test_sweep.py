@@ -118,7 +118,7 @@ def test_a_chains_trial_starts_from_the_best_one_before(tmp_path):
 def test_trials_by_other_settings_are_not_taken(conducted, tmp_path):
     given = study(arms=({"name": "random"},), factors=FEW, sweep=SPEC | {"pretraining": ()})
     assert conducted(tmp_path, given)[0] == 0
-    with pytest.raises(audit.StaleError, match="8 jobs were done with other settings"):
+    with pytest.raises(audit.StaleError, match="8 jobs done with other settings"):
         conducted(tmp_path, given | {"sweep": given["sweep"] | {"folds": 2}})
     with pytest.raises(ConfigError, match=r"a study with another config\.budget"):
         conducted(tmp_path, given | {"budget": {"measure": "images", "amount": 24}})

@@ -43,7 +43,7 @@ const SHAPES = [
   around(4, [1.25]),
   around(3, [1.3]),
   around(3, [1.3], 1.5),
-  around(12, [1.27, 1.27, 0.59], 0.5), // four arms, and a corner between every two
+  around(12, [1.27, 0.59, 1.27], 0.5), // four arms, with a corner between every two
   around(6, [1.15]),
   around(10, [1.4, 0.62]),
 ];

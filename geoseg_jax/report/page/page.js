@@ -1,6 +1,7 @@
 // The page: its sections, the filters above them, and the choice of light or dark.
 
-// Each: id, heading, what draws it (null: nothing to show, it is left out), what to know of it.
+// Each: id, heading, what draws it (null: nothing to show, it is left out), what to know of it, in
+// which a browser folds line ends.
 const ARMS_ONLY = "Only the filter on arms applies here.";
 const SECTIONS = [
   {
@@ -20,12 +21,10 @@ const SECTIONS = [
     heading: "Scores by condition",
     draw: () => (groups.length ? glance() : null),
     about: () =>
-      [
-        `${metric} in %: mean ± standard deviation of the runs, less what all arms share by subset`,
-        `and seed; the best of each column is bold. Below it the paired difference to`,
-        `${referenceLabel} in points with its 95 % CI: blue is more, orange less, ● marks a`,
-        "corrected p of at most 0.05.",
-      ].join(" "),
+      `${metric} in %: mean ± standard deviation of the runs, less what all arms share by subset
+      and seed; the best of each column is bold. Below it the paired difference to
+      ${referenceLabel} in points with its 95 % CI: blue is more, orange less, ● marks a corrected
+      p of at most 0.05.`,
   },
   {
     id: "labels",
@@ -46,11 +45,9 @@ const SECTIONS = [
     heading: "All comparisons and their runs",
     draw: () => (groups.length ? comparisons() : null),
     about: () =>
-      [
-        `Filled marks: corrected p of at most 0.05. “Steps, × ${referenceLabel}”: how many times`,
-        `as many steps an arm needs to reach the ${metric} that both reach. Open a row for its`,
-        "runs and their commands.",
-      ].join(" "),
+      `Filled marks: corrected p of at most 0.05. “Steps, × ${referenceLabel}”: how many times as
+      many steps an arm needs to reach the ${metric} that both reach. Open a row for its runs and
+      their commands.`,
     note: () => text.explanation || "",
   },
   {
@@ -58,11 +55,9 @@ const SECTIONS = [
     heading: "How many labels an arm needs",
     draw: efficiency,
     about: () =>
-      [
-        `Labels needed to reach the ${metric} that both an arm and ${referenceLabel} reach, as a`,
-        `multiple of what ${referenceLabel} needs, with 95 % CIs: left of 1 is fewer. Filled`,
-        "marks: corrected p of at most 0.05 and a CI that excludes 1.",
-      ].join(" "),
+      `Labels needed to reach the ${metric} that both an arm and ${referenceLabel} reach, as a
+      multiple of what ${referenceLabel} needs, with 95 % CIs: left of 1 is fewer. Filled marks:
+      corrected p of at most 0.05 and a CI that excludes 1.`,
   },
   {
     id: "learning",
@@ -76,10 +71,8 @@ const SECTIONS = [
     heading: "Which classes gain",
     draw: classGains,
     about: () =>
-      [
-        `Difference to ${referenceLabel} in IoU points, averaged over the conditions shown; hover`,
-        "or tap for each. The classes that gain most come first.",
-      ].join(" "),
+      `Difference to ${referenceLabel} in IoU points, averaged over the conditions shown; hover or
+      tap for each. The classes that gain most come first.`,
   },
   {
     id: "panels",
@@ -92,41 +85,33 @@ const SECTIONS = [
     heading: "How alike the encoders are",
     draw: alike,
     about: () =>
-      [
-        "Unbiased linear CKA between the features of two arms on the same pictures: 1 is the same",
-        "up to rotation and scale, 0 is unrelated. Computed for the first encoder and resolution",
-        `(${firsts()}), with the batch statistics of these pictures, not those of training.`,
-      ].join(" "),
+      `Unbiased linear CKA between the features of two arms on the same pictures: 1 is the same up
+      to rotation and scale, 0 is unrelated. Computed for the first encoder and resolution
+      (${firsts()}), with the batch statistics of these pictures, not those of training.`,
   },
   {
     id: "pca",
     heading: "What the features look like",
     draw: () => panels((study.features || {}).pca),
     about: () =>
-      [
-        "The first three principal components as red, green and blue. Colours cannot be compared",
-        "between arms.",
-      ].join(" "),
+      `The first three principal components as red, green and blue. Colours cannot be compared
+      between arms.`,
   },
   {
     id: "own",
     heading: "How each arm did its own task",
     draw: () => madeTable("own", shownRows("own")),
     about: () =>
-      [
-        "The score of each pre-training on its own task, beside the best prediction that ignores",
-        "the picture. An arm that does not beat it owes its gain to something else.",
-      ].join(" "),
+      `The score of each pre-training on its own task, beside the best prediction that ignores the
+      picture. An arm that does not beat it owes its gain to something else.`,
   },
   {
     id: "arms",
     heading: "What each arm was given",
     draw: () => madeTable("given", shownRows("given")),
     about: () =>
-      [
-        "Pre-training only, including that of the arm it starts from. For a run that was resumed,",
-        "the time is that since its last start.",
-      ].join(" "),
+      `Pre-training only, including that of the arm it starts from. For a run that was resumed,
+      the time is that since its last start.`,
   },
   {
     id: "unfinished",
