@@ -120,23 +120,23 @@ def _headline(study: Result, best: Result) -> str:
     effect = f"{points(best['difference'], True)} {in_points(study)}"
     span = f"on average ({_ci(best)})"
     if arms == 1 or (best["verdict"] == "better" and best != _first(study)):
-        return f"{name} {_relation(study, best)} {reference}: {effect} {span}."
+        return f"{name} {_relation(study, best, reference)}: {effect} {span}."
     of = f"the best of {arms} arms"
     if best["verdict"] in ("better", "level"):
-        return f"{name}, {of}, {_relation(study, best)} {reference}: {effect} {span}."
+        return f"{name}, {of}, {_relation(study, best, reference)}: {effect} {span}."
     if best["difference"] > 0:
         return f"{name} is {of}: {effect} over {reference} {span}, but not shown to be better."
     worse = "is worse" if best["verdict"] == "worse" else "is not shown to differ"
     return f"No arm beats {reference}. {name}, {of}, {worse}: {effect} {span}."
 
 
-def _relation(study: Result, result: Result) -> str:
-    """Says what stands between the two arms' names in a verdict."""
+def _relation(study: Result, result: Result, other: str) -> str:
+    """Says how an arm relates to the other by a verdict."""
     return {
-        "better": "is better than",
-        "worse": "is worse than",
-        "level": f"is level within ±{points(study['bound'])} points with",
-        "not shown": "is not shown to differ from",
+        "better": f"is better than {other}",
+        "worse": f"is worse than {other}",
+        "level": f"is level with {other} within ±{points(study['bound'])} points",
+        "not shown": f"is not shown to differ from {other}",
     }[result["verdict"]]
 
 
@@ -146,7 +146,7 @@ def _contrast(study: Result, result: Result) -> str:
     if not result["units"]:
         return f"{arm} and {other} have no pair of runs to compare."
     effect = f"{points(result['difference'], True)} {in_points(study)} on average"
-    return f"{arm} {_relation(study, result)} {other}: {effect} ({_ci(result)})."
+    return f"{arm} {_relation(study, result, other)}: {effect} ({_ci(result)})."
 
 
 def _named(study: Result, best: Result) -> list[str]:
@@ -182,7 +182,7 @@ def _ranking(study: Result, best: Result) -> list[str]:
     name, reference, texts = label(study, first["arm"]), label(study, study["reference"]), []
     if first["arm"] != best["arm"]:
         effect = f"{points(first['difference'], True)} ({_ci(first)})"
-        texts += [f"{name} ranks first at {effect}, but {_relation(study, first)} {reference}."]
+        texts += [f"{name} ranks first at {effect}, but {_relation(study, first, reference)}."]
     elif lead is not None and lead["difference"] is not None:
         behind = f"{points(lead['difference'])} points behind ({_ci(lead)})"
         texts += [f"{label(study, lead['next'])} is next, {behind}."]

@@ -115,12 +115,10 @@ def steps(
       get there, with 'goal', the same of it where all pairs get there, else None.
     """
     check(rows, [reference], metric)
-    by_place, independent = tables(rows), units(rows)
-    curves = {key: _curves(cells) for key, cells in by_place.items()}
+    independent, curves = units(rows), _curves(rows)
     needs = {}
     for (place, arm), own in curves.items():
-        beside = {} if arm == reference else curves.get((place, reference), {})
-        paired = {r: (own[r], beside[r]) for r in own if r in beside}
+        paired = _paired(curves, place, arm, reference)
         both = {r: _pair(*pair, _lower_end(*pair), _log_steps) for r, pair in paired.items()}
         need = {"steps": _of_pairs(both, independent), "steps_to_goal": None, "goal": None}
         if goal is not None:
@@ -148,17 +146,12 @@ def steps_overall(
       family of their own, of one comparison for each arm.
     """
     check(rows, [reference], metric)
-    by_place, independent = tables(rows), units(rows)
-    curves = {key: _curves(cells) for key, cells in by_place.items()}
+    independent, curves = units(rows), _curves(rows)
     by_arm: dict[str, list[dict[Replicate, _Pair]]] = {}
-    for (place, arm), own in curves.items():
-        beside = curves.get((place, reference), {})
-        pairs = {
-            r: _pair(own[r], beside[r], _lower_end(own[r], beside[r]), _log_steps)
-            for r in own
-            if r in beside and arm != reference
-        }
-        if pairs:
+    for place, arm in curves:
+        paired = _paired(curves, place, arm, reference)
+        if paired:
+            pairs = {r: _pair(*pair, _lower_end(*pair), _log_steps) for r, pair in paired.items()}
             by_arm.setdefault(arm, []).append(pairs)
     needs = []
     for arm, parts in by_arm.items():
@@ -177,11 +170,25 @@ def _of_pairs(pairs: Mapping[Replicate, _Pair], independent: Units) -> dict[str,
     return {"sign": _sign(pairs.values())} | _ratio(octaves)
 
 
-def _curves(cells: Mapping[Replicate, Row]) -> dict[Replicate, Curve]:
+def _curves(rows: Sequence[Row]) -> dict[tuple[tuple, str], dict[Replicate, Curve]]:
     """Fits the rising curves of the runs that are done and have one."""
-    done = {r: row for r, row in cells.items() if row["status"] == "done" and row.get("curve")}
-    found = {r: statistics.rising(row["curve"]) for r, row in done.items()}
-    return {r: curve for r, curve in found.items() if curve}
+    curves = {}
+    for key, cells in tables(rows).items():
+        done = {r: row for r, row in cells.items() if row["status"] == "done" and row.get("curve")}
+        rising = {r: statistics.rising(row["curve"]) for r, row in done.items()}
+        curves[key] = {r: curve for r, curve in rising.items() if curve}
+    return curves
+
+
+def _paired(
+    curves: Mapping[tuple[tuple, str], Mapping[Replicate, Curve]],
+    place: tuple,
+    arm: str,
+    reference: str,
+) -> dict[Replicate, tuple[Curve, Curve]]:
+    """Pairs an arm's curves with the reference's, which has no pairs itself."""
+    beside = {} if arm == reference else curves.get((place, reference), {})
+    return {r: (own, beside[r]) for r, own in curves[place, arm].items() if r in beside}
 
 
 def _pair(arm: Curve, other: Curve, target: float, log2: Callable[[float], float]) -> _Pair:

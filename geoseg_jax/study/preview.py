@@ -7,7 +7,7 @@ from typing import Any
 
 from geoseg_jax.analysis import power, statistics, units
 from geoseg_jax.analysis.units import CONDITION
-from geoseg_jax.core.formats import count, duration, points
+from geoseg_jax.core.formats import count, duration, flop, points
 from geoseg_jax.study import budget, records, run
 from geoseg_jax.study.budget import Cost
 from geoseg_jax.study.plan import Plan
@@ -35,13 +35,14 @@ def describe(
         start = job.config.get("init_from")
         more = f", from {pathlib.Path(start).name}" if start else ""
         if len(chain) > 1:
-            more += f", {sum(costs[link.id].flops for link in chain):.2e} FLOP in all"
+            more += f", {flop(sum(costs[link.id].flops for link in chain))} in all"
         more += _state(job.workdir)
         lines.append(f"  {job.id:<32} {_cost(costs[job.id])}  for {count(users, 'cell')}{more}")
     lines += ["", f"cells ({len(made.cells)}):"]
+    width = max(len(cell.id) for cell in made.cells)
     for cell in made.cells:
         start = cell.pretraining or cell.config.get("init_from") or "random weights"
-        lines.append(f"  {cell.id:<60} from {start}{_state(cell.workdir)}")
+        lines.append(f"  {cell.id:<{width}}  from {start}{_state(cell.workdir)}")
     jobs = (*made.pretrainings, *made.cells)
     left = [costs[job.id] for job in jobs if not records.read(job.workdir)]
     rate = budget.measured_rate()
@@ -54,9 +55,9 @@ def describe(
         "",
         f"a cell: {per_cell}",
         f"budget of every pre-training: {budget.given(study['budget'])}",
-        f"left to do: {len(left)} of {len(jobs)} jobs, {sum(c.flops for c in left):.2e} FLOP. One "
+        f"left to do: {len(left)} of {len(jobs)} jobs, {flop(sum(c.flops for c in left))}. One "
         f"process needs about {duration(seconds)}, plus evaluation and compilation, at "
-        f"{rate / 1e9:.0f} GFLOP/s (measured just now on a convolution) and "
+        f"{flop(rate)}/s (measured just now on a convolution) and "
         f"{budget.STARTING:.0f} s to start each job",
     ]
     return "\n".join(lines)
@@ -75,8 +76,8 @@ def _encoders(made: Plan, costs: Mapping[str, Cost]) -> list[str]:
     whole = sum(costs[job.id].flops for job in made.pretrainings)
     one = sum(costs[job.id].flops for job in made.pretrainings if job.seed == min(seeds))
     return [
-        f"{len(seeds)} pre-training seeds, one per replicate: {whole:.2e} FLOP of pre-training. "
-        f"With config.factors.pretraining_seed=({min(seeds)},) it would be {one:.2e}, but "
+        f"{len(seeds)} pre-training seeds, one per replicate: {flop(whole)} of pre-training. "
+        f"With config.factors.pretraining_seed=({min(seeds)},) it would be {flop(one)}, but "
         "intervals would hold for these encoders only",
     ]
 
@@ -161,8 +162,8 @@ def _state(workdir: pathlib.Path) -> str:
 
 
 def _cost(cost: Cost) -> str:
-    distinct = f"{cost.pictures:>6} distinct" if cost.pictures else "all labelled"
+    distinct = f"{count(cost.pictures):>7} distinct" if cost.pictures else "all labelled"
     return (
-        f"{cost.steps:>6} steps, {cost.images:>8} images, {cost.encoder_images:>8} through the "
-        f"encoder, {distinct}, {cost.flops:.2e} FLOP"
+        f"{count(cost.steps):>7} steps, {count(cost.images):>9} images, "
+        f"{count(cost.encoder_images):>9} through the encoder, {distinct}, {flop(cost.flops)}"
     )

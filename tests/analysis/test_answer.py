@@ -76,7 +76,7 @@ def test_one_encoder_of_some_arms_is_said():
 def test_a_level_arm():
     rows = made_up.study({"random": 0.0, "depth": 0.002}, seeds=8)
     verdict, _, how_sure = answer(rows, bound=0.02)
-    assert verdict.startswith("Depth is level within ±2.0 points with Random weights: ")
+    assert verdict.startswith("Depth is level with Random weights within ±2.0 points: ")
     assert how_sure.startswith("A difference beyond the bound is rejected with p ")
     assert "chance" not in how_sure
 
@@ -89,7 +89,7 @@ def test_contrasts_have_a_verdict_each():
     assert len(said) == 6
     assert said[1].startswith("Depth is better than flow: +")
     assert said[2].startswith("flow is worse than Depth: −")
-    assert said[3].startswith("Depth is level within ±2.0 points with far: ")
+    assert said[3].startswith("Depth is level with far within ±2.0 points: ")
     rows = [r if r["arm"] != "far" else r | {"status": "failed"} for r in rows]
     said = results.assemble(rows, "random", arms=ARMS, contrasts=pairs[2:])["answer"]
     assert said[1] == "Depth and far have no pair of runs to compare."

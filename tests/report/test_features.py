@@ -78,7 +78,7 @@ def test_features_that_do_not_vary():
 )
 def test_what_is_refused(x, y, message):
     with pytest.raises(ValueError, match=message):
-        linear_cka(x, y, unbiased=True)
+        linear_cka(x, y)
 
 
 def test_pictures_are_the_main_directions():

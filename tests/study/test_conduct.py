@@ -115,8 +115,8 @@ def test_a_dry_run_tells_what_replicates_cost_and_show(conducted, tmp_path):
     made = plan.make_plan(study(factors=factors), tmp_path)
     costs = {job.id: budget.Cost(1, 1, 1e9) for job in (*made.pretrainings, *made.cells)}
     text = preview.describe(made, given, costs)
-    assert "7 pre-training seeds, one per replicate: 1.40e+10 FLOP" in text
-    assert "(0,) it would be 2.00e+09" in text
+    assert "7 pre-training seeds, one per replicate: 14 GFLOP of" in text
+    assert "(0,) it would be 2 GFLOP" in text
     assert "power of 7 replicates" in text
     # All of seven pairs must be above 0: Phi(d)^7 = 0.8.
     assert "2 comparisons, needs 7 replicates; a difference of 1.9 (3.7 points) is found" in text
