@@ -11,121 +11,79 @@ from tests.report import made_up, test_tables
 from tests.report.test_page_in_browser import rich, words
 
 EACH = {(arm, n): f"{n} of {made_up.ARMS[arm][0]}" for arm in made_up.ARMS for n in (8, 16, 64)}
-FLAGS = """(() => {
-  const all = (node, selector) => [...node.querySelectorAll(selector)];
-  const letters = (node) => all(node, ":scope > .flag").map((f) => f.innerText).join();
-  const name = (row) => row.querySelector(".arm").innerText;
-  const listed = (id) => all(document, id + " .notes li").map((li) => [li.value, li.innerText]);
-  return {
-    overall: all(document, ".overall tbody tr").map((row) =>
-      [row.querySelector(".arm > span").firstChild.textContent,
-       letters(row.querySelector(".arm > span"))]),
-    glance: all(document, ".glance tbody tr").map((row) =>
-      [name(row), all(row, "td").map((td) => [letters(td), letters(td.querySelector(".below"))])]),
-    comparisons: all(document, "#comparisons tr[data-arm]").map((row) =>
-      [name(row), row.closest("tbody").querySelector(".condition").innerText.trim(),
-       letters(row.children[1]), letters(row.children[2])]),
-    notes: ["#overall", "#glance", "#comparisons"].map(listed),
-  };
-})()"""
+TEXTS = """((selector) => [...document.querySelectorAll(selector)].map((row) =>
+  [...row.children].map((cell) => cell.innerText.replace(/\\s+/g, " ").trim())))"""
 
 
-def lettered(cell: str) -> tuple[str, str]:
-    """A text of table.md and the letters of its footnotes, as 'a,b'."""
-    text, marks = re.fullmatch(r"(.*?)(?: \[([a-z]+(?:, [a-z]+)*)\])?", cell).groups()
-    return text, (marks or "").replace(" ", "")
+def shown(cell: str) -> str:
+    """A cell of table.md as the page shows it: its footnotes' letters behind it, no emphasis."""
+    pattern = r"(.*?)(?: \[([a-z]+(?:, [a-z]+)*)\])?"
+    text, letters = re.fullmatch(pattern, cell.replace("**", "").replace("\\", "")).groups()
+    return text + (letters or "").replace(" ", "")
 
 
-TEXTS = """(() => {
-  document.querySelectorAll(".flag").forEach((flag) => flag.remove());
-  const text = (cell) => cell.innerText.replace(/\\s+/g, " ").trim();
-  const texts = (row) => [...row.children].map(text);
-  return (selector) => [...document.querySelectorAll(selector)].map(texts);
-})()"""
+def with_warnings(warnings):
+    return made_up.study(warnings=warnings, pictures=False)
 
 
-def plain(cell: str) -> str:
-    """A cell of table.md without its footnotes and emphasis."""
-    return lettered(cell)[0].replace("**", "").replace("\\", "")
-
-
-def test_every_number_is_the_same_text_everywhere(chromium, tmp_path):
-    study, path = rich(), tmp_path / "rich.html"
+@pytest.mark.parametrize(
+    "study",
+    [rich(), *map(with_warnings, (made_up.WARNINGS, {("random", 16): "seen"}, EACH))],
+    ids=["rich", "few", "reference", "each"],
+)
+def test_every_number_is_the_same_text_everywhere(chromium, tmp_path, study):
+    """With the same letters; and below a table are the footnotes of those within it."""
+    path, text = tmp_path / "report.html", tables.markdown(study)
     path.write_text(page.render(study), encoding="utf-8")
     chromium.open(path)
-    overall, contrasts, scores, differences, _, _, _, own = test_tables.parsed(
-        tables.markdown(study)
-    )
+    assert chromium.errors == []
 
     def texts(selector):
         return chromium.run(f"({TEXTS})({selector!r})")
 
-    for section, table in (("overall", overall), ("contrasts", contrasts), ("own", own)):
+    found = test_tables.parsed(text)
+    sections = ["overall", *(["contrasts"] if study["contrasts"] else [])]
+    scores, differences = found[len(sections) :][:2]
+    for section, table in zip(
+        [*sections, "own"], [*found[: len(sections)], found[-1]], strict=True
+    ):
         rows = {row[0]: [x for x in row[1:] if x] for row in texts(f"#{section} tbody tr")}
         assert rows == {
-            plain(arm): [plain(cell) for cell in cells.values()] for arm, cells in table.items()
+            shown(arm): [shown(cell) for cell in cells.values()] for arm, cells in table.items()
         }
-    found, condition = {}, ""
+    scores["Random"] = scores.pop("Random (reference)")
+    single, condition = {}, ""
     for row in texts("#comparisons tbody tr"):
         if len(row) == 1:
             condition = row[0] or condition
         else:
-            found[row[0], condition] = row[1], f"{row[2]}, p = {row[4]}".replace("= <", "<")
-    arms = {plain(arm).removesuffix(" (reference)"): cells for arm, cells in scores.items()}
-    for (arm, cells), where in itertools.product(arms.items(), scores["Random (reference)"]):
-        score, difference = found[arm, where]
-        assert score == plain(cells[where])
-        assert arm == "Random" or difference == plain(differences[arm][where])
-    for at, row in enumerate(texts(".glance tbody tr")):
+            difference, letters = re.fullmatch(r"(.*?)([a-z,]*)", row[2]).groups()
+            single[row[0], condition] = row[1], f"{difference}, p = {row[4]}{letters}"
+    for (arm, cells), where in itertools.product(scores.items(), scores["Random"]):
+        assert single[arm, where][0] == shown(cells[where])
+        assert arm == "Random" or single[arm, where][1] == shown(differences[arm][where])
+    for row in texts(".glance tbody tr"):
         arm = row[0].removesuffix(" reference")
-        for where, cell in zip(scores["Random (reference)"], row[1:], strict=True):
-            score, difference = found[arm, where]
-            wanted = difference.partition(", p")[0].replace("(", "").replace(")", "")
-            parts = cell.replace(" ●", "").split(" ")
-            assert " ".join(parts[:3]) == score
-            assert arm == "Random" or " ".join(parts[3:]) == wanted, at
-    for paragraph, result in zip(study["answer"], [*overall.values()][-1:], strict=False):
-        [number, low, high] = re.findall(r"[+−]\d+\.\d", paragraph)
-        assert plain(result["difference"]) == f"{number} ({low} to {high})"
-    assert f"p = {plain(overall['Depth, mono [a, b]']['corrected p'])} (perm" in study["answer"][-1]
+        for where, cell in zip(scores["Random"], row[1:], strict=True):
+            score, difference = single[arm, where]
+            parts = re.fullmatch(r"(\S+) \((.*)\), p = [\d.]+([a-z,]*)", difference)
+            below = f" {parts[1]}{parts[3]} {parts[2]}" if parts else ""
+            assert cell.replace(" ●", "") == score + below
+    told = re.findall(r"^- \[(\w+)\] (.*)$", text.replace("\\", ""), re.MULTILINE)
+    for section in ("overall", "glance", "comparisons"):
+        used = {x for t in words(chromium, f"#{section} .flag") for x in t.split(",")}
+        wanted = [note for letter, note in told if letter in used]
+        assert words(chromium, f"#{section} .notes li") == wanted
 
 
-@pytest.mark.parametrize("warnings", [made_up.WARNINGS, {("random", 16): "seen"}, EACH])
-def test_flags_are_those_of_the_tables(chromium, tmp_path, warnings):
-    """Every number has the same letters, and below a table are the texts of those within it."""
-    study = made_up.study(warnings=warnings, pictures=False)
-    path = tmp_path / "flags.html"
-    path.write_text(page.render(study), encoding="utf-8")
-    chromium.open(path)
-    assert chromium.errors == []
-    text = tables.markdown(study)
-    overall, scores, differences, *_ = test_tables.parsed(text)
-    scores["Random"] = scores.pop("Random (reference)")
-    nothing = dict.fromkeys(scores["Random"], "–")
-    wanted = {
-        (arm, condition): [
-            lettered(of[condition])[1] for of in (cells, differences.get(arm, nothing))
-        ]
-        for arm, cells in scores.items()
-        for condition in cells
-    }
-    found = chromium.run(FLAGS)
-    assert {(arm, where): marks for arm, where, *marks in found["comparisons"]} == wanted
-    at_a_glance = {
-        (arm, condition): marks
-        for arm, cells in found["glance"]
-        for condition, marks in zip(scores["Random"], cells, strict=True)
-    }
-    assert at_a_glance == wanted
-    assert dict(found["overall"]) == dict(map(lettered, overall))
-    told = re.findall(r"^- \[(\w+)\] (.*)$", text, re.MULTILINE)
-    used = [",".join(dict(found["overall"]).values())]
-    used += 2 * [",".join(letters for marks in wanted.values() for letters in marks)]
-    for notes, letters in zip(found["notes"], used, strict=True):
-        listed = [
-            (i, text) for i, (letter, text) in enumerate(told, 1) if letter in letters.split(",")
-        ]
-        assert [tuple(note) for note in notes] == listed
+def test_the_answer_has_the_numbers_of_the_tables():
+    study = rich()
+    overall, contrasts, *_ = test_tables.parsed(tables.markdown(study))
+    results = [overall["Depth, mono [a, b]"], *contrasts.values()]
+    for paragraph, result in zip(study["answer"], results, strict=False):
+        number, low, high = re.findall(r"[+−]\d+\.\d", paragraph)
+        assert result["difference"] == f"{number} ({low} to {high})"
+    assert f"p = {shown(results[0]['corrected p'])} (permutation test" in study["answer"][-1]
 
 
 def test_gains_of_classes_and_arms_are_flagged_too(chromium, tmp_path):
