@@ -57,30 +57,30 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def read(source: str, normalisation: str = "", prefix: str = "") -> Weights:
     """Reads weights of a file, a folder of weights, or a run's checkpoint."""
-    found = ancestors.read_run(source, "latest", "SOURCE")
-    if found is None:
+    run = ancestors.read_run(source, "latest", "SOURCE")
+    if run is None:
         return read_weights(pathlib.Path(source).expanduser(), normalisation, prefix)
     if prefix:
         raise WeightsError(f"{source} is a run, where --prefix={prefix} has no effect; drop it")
-    step = str(found.record["step"])
+    step = str(run.record["step"])
     path = pathlib.Path(source).expanduser().resolve()
     path = path if path.name == step else path / "checkpoints" / step
     origin = {
         "name": "/".join(path.parts[-3:]),
-        "sha256": found.record["parameters_sha256"],
-        "task": found.record["task"],
+        "sha256": run.record["parameters_sha256"],
+        "task": run.record["task"],
     }
-    normalisation = found.habits["normalisation"]
-    return Weights(found.variables, "geoseg_jax", found.encoder, "", normalisation, source=origin)
+    normalisation = run.habits["normalisation"]
+    return Weights(run.variables, "geoseg_jax", run.encoder, "", normalisation, source=origin)
 
 
-def run(flags: argparse.Namespace) -> str:
+def convert(flags: argparse.Namespace) -> str:
     """Converts, and returns a line about what was done."""
     weights = read(flags.source, flags.normalisation, flags.prefix)
     name = pathlib.Path(flags.source).name
     if flags.encoder and weights.encoder != flags.encoder:
-        found = f"a {weights.encoder}" if weights.encoder else "without an encoder"
-        raise WeightsError(f"{flags.source} is {found}, not a {flags.encoder} as --encoder says")
+        kind = f"a {weights.encoder}" if weights.encoder else "without an encoder"
+        raise WeightsError(f"{flags.source} is {kind}, not a {flags.encoder} as --encoder says")
     if flags.to != "geoseg_jax":
         return _export(weights, flags)
     if not weights.sha256:
@@ -126,7 +126,7 @@ def _some(names: Sequence[str], most: int = 8) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns 0, or 1 where it is refused."""
     try:
-        print(run(parse(argv)))
+        print(convert(parse(argv)))
     except (WeightsError, checkpoints.CheckpointError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1

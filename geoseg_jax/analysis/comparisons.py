@@ -117,7 +117,7 @@ def contrasts(
       pairs: (arm, other) of each contrast.
       metric: what is compared; higher is better.
       bound: arms that differ by less are level: of the metric, set beforehand; 0 for none.
-      resampled: a geoseg_jax.study.pictures.Resampled of the cells, where there is one.
+      resampled: a geoseg_jax.study.resampling.Resampled of the cells, where there is one.
 
     Returns:
       dicts with 'arm', 'other', 'conditions' (how many), 'units', 'units_missing', 'difference',

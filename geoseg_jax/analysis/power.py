@@ -1,9 +1,9 @@
 """Predicts what so many replicates can show, before a study is run.
 
-The test is the one of statistics.sign_flip_p after Holm's correction. A comparison is counted as
-found where its p is within the level divided by the number of comparisons, as Holm's first step
-asks: what is found is at least that often significant, however the others turn out. Noise of paired
-differences is normal here, and differences are told in its standard deviation, the spread.
+The test is statistics.sign_flip_p with Holm's correction. A comparison counts as found where its p
+is within the level divided by the number of comparisons, as Holm's first step asks, so that it is
+significant however the others turn out. Paired differences have normal noise here, and are given
+in its standard deviation, the spread.
 """
 
 import itertools

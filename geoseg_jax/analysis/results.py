@@ -64,7 +64,7 @@ def assemble(
       metric: what they are compared by; higher is better.
       contrasts: pairs of arms that are compared beside that.
       bound: arms that differ by less are level; 0 for none.
-      resampled: a geoseg_jax.study.pictures.Resampled of the cells, where there is one.
+      resampled: a geoseg_jax.study.resampling.Resampled of the cells, where there is one.
       **about: of ABOUT what there is.
 
     Returns:

@@ -154,7 +154,7 @@ def apply(
         costs[job.id] = _cost(config, flops, _pictures(config, known, say))
         pretrainings.append(job._replace(config=config))
     for cell in plan.cells:
-        # Of all labels, the data has to be opened to know how many there are: 0 is not told.
+        # Of all labels, the data has to be opened to know how many there are: 0 stands for unknown.
         labels = cell.config.data.get("labels", 0)
         costs[cell.id] = _cost(cell.config, _flops(cell.config, known, say), labels)
     memory.parent.mkdir(parents=True, exist_ok=True)

@@ -36,10 +36,10 @@ def read(workdir: pathlib.Path) -> Record | None:
 
     What is done and whose folder somebody has removed is to be done again.
     """
-    found = manifest.read_json(_path(workdir, "record"))
-    if found is None or (found["state"] == DONE and not workdir.is_dir()):
+    record = manifest.read_json(_path(workdir, "record"))
+    if record is None or (record["state"] == DONE and not workdir.is_dir()):
         return None
-    return Record(found["state"], found["seconds"], found["error"])
+    return Record(record["state"], record["seconds"], record["error"])
 
 
 def write(workdir: pathlib.Path, record: Record) -> None:

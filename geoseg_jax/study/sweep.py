@@ -66,7 +66,7 @@ def stage(
     return _of_cells(study, workdir, rates)
 
 
-def choose(found: Stage) -> tuple[dict[str, float], dict[str, Any]] | None:
+def choose(stage: Stage) -> tuple[dict[str, float], dict[str, Any]] | None:
     """Chooses the best rate for each `plan.rate_of`; None while trials last.
 
     Scores are means over the replicates. A rate of which a trial failed is out, as it may well fail
@@ -75,11 +75,11 @@ def choose(found: Stage) -> tuple[dict[str, float], dict[str, Any]] | None:
     Raises:
       ConfigError: where no rate is left.
     """
-    if not all(records.read(trial.job.workdir) for trial in found.trials):
+    if not all(records.read(trial.job.workdir) for trial in stage.trials):
         return None
     scores: dict[str, dict[float, list[float]]] = {}
     modes = {}
-    for trial in found.trials:
+    for trial in stage.trials:
         key = rate_of(trial.job)
         scores.setdefault(key, {}).setdefault(trial.rate, []).append(_score(trial))
         modes[key] = trial.mode
@@ -203,7 +203,6 @@ def _trial(job: Pretraining | Cell, rate: float, workdir: pathlib.Path) -> Pretr
 def _score(trial: Trial) -> float:
     """Reads a trial's score; nan where it failed."""
     record = records.read(trial.job.workdir)
-    found = manifest.read_json(trial.job.workdir / "eval.json")
-    if record.state != records.DONE or not found or found.get(trial.metric) is None:
-        return math.nan
-    return float(found[trial.metric])
+    scores = manifest.read_json(trial.job.workdir / "eval.json") or {}
+    score = scores.get(trial.metric) if record.state == records.DONE else None
+    return math.nan if score is None else float(score)

@@ -8,7 +8,7 @@ from typing import Any
 from geoseg_jax.analysis import results
 from geoseg_jax.core import atomic, manifest
 from geoseg_jax.report import figures, page, tables
-from geoseg_jax.study import budget, gather, inside, panels, pictures, plan, records, sweep
+from geoseg_jax.study import budget, gather, inside, panels, plan, records, resampling, sweep
 from geoseg_jax.study.budget import Cost
 from geoseg_jax.study.plan import Cell, Plan, Pretraining
 
@@ -42,7 +42,7 @@ def report(
         metric,
         contrasts=_contrasts(study, made),
         bound=study.get("equivalence", 0.0),
-        resampled=pictures.resample({cell.id: cell.workdir for cell in made.cells}, metric),
+        resampled=resampling.resample({cell.id: cell.workdir for cell in made.cells}, metric),
         title=study["title"],
         question=study["question"],
         arms=[_arm(arm, made, costs) for arm in plan.arms_of(study).values()],
