@@ -68,34 +68,49 @@ function summary(g) {
   return facts.filter(([, value]) => value !== "");
 }
 
-// Charts in as many columns as fit, all of one width.
-function columns(box, wanted, gap = 28) {
+// The width of n charts in as many columns as fit, all alike.
+function widthOf(n, box, wanted, gap = 28) {
   const most = Math.max(1, Math.floor((box.clientWidth + gap) / (wanted + gap)));
-  return {
-    most,
-    of: (n) => Math.floor((box.clientWidth - gap * (Math.min(n, most) - 1)) / Math.min(n, most)),
-  };
+  return Math.floor((box.clientWidth - gap * (Math.min(n, most) - 1)) / Math.min(n, most));
 }
 
-function small(charts) {
-  const figure = ([heading, picture]) =>
-    h("figure", heading ? h("figcaption", heading) : null, picture);
-  return h("div", { class: "charts" }, charts.map(figure));
+const small = (charts) =>
+  h("div", { class: "charts" }, charts.map(([heading, picture]) =>
+    h("figure", heading ? h("figcaption", heading) : null, picture),
+  ));
+
+const chartLabel = (what, of) => `${what}${of ? `, ${of}` : ""}. Arrow keys go through the values.`;
+
+const seriesBy = (pointsOf) =>
+  shownArms().map((arm) => ({ arm, points: pointsOf(arm) })).filter((one) => one.points.length);
+
+// A chart of the metric for each [heading, series], in frames of one kind and range.
+function metricCharts(panels, what, spec) {
+  const shared = { ...spec, yWord: (v) => percent(v, 0), yTitle: `${metric}, %` };
+  return small(
+    panels.map(([heading, series]) => [
+      heading,
+      lineChart({ ...shared, label: chartLabel(what, heading) }, series),
+    ]),
+  );
 }
 
 function againstLabels(box) {
   const shown = groups.filter((g) => shows(g) && known(g.mean));
-  const most = Math.max(1, ...values.labels);
-  const at = (labels) => labels || 2 * most; // all there are stand at the end
+  const at = (labels) => labels || 2 * Math.max(1, ...values.labels); // all stand at the end
   const labels = unique(shown.map((g) => at(g.labels))).sort((a, b) => a - b);
   const panels = lots(shown, besides);
-  const width = columns(box, 440).of(panels.length);
-  const ends = shown
-    .flatMap((g) => [g.mean, g.low, g.high])
-    .filter(known)
-    .map((v) => Math.max(0, Math.min(1, v)));
-  const y = span(ends, 7);
-  const spec = {
+  const width = widthOf(panels.length, box, 440);
+  const ends = shown.flatMap((g) => [g.mean, g.low, g.high]).filter(known);
+  const y = span(ends.map((v) => Math.max(0, Math.min(1, v))), 7);
+  const pointOf = (g) => {
+    const facts = [["labels", labelCount(g.labels)], ...summary(g)];
+    return { x: at(g.labels), y: g.mean, low: g.low, high: g.high, facts };
+  };
+  const pointsOf = (panel) => (arm) =>
+    panel.filter((g) => g.arm === arm.name).map(pointOf).sort((a, b) => a.x - b.x);
+  const charts = panels.map((of) => [named(of[0], besides), seriesBy(pointsOf(of))]);
+  return metricCharts(charts, `${metric} against labels`, {
     width,
     height: width < 420 ? 320 : 400,
     marks: true,
@@ -106,29 +121,9 @@ function againstLabels(box) {
     xTicks: labels,
     yTicks: y.at,
     xWord: (n) => labelCount(n === at(0) ? 0 : n),
-    yWord: (v) => percent(v, 0),
     xTitle: "labelled pictures",
-    yTitle: `${metric}, %`,
-  };
-  const pointOf = (g) => {
-    const facts = [["labels", labelCount(g.labels)], ...summary(g)];
-    return { x: at(g.labels), y: g.mean, low: g.low, high: g.high, facts };
-  };
-  const seriesOf = (arm, panel) => {
-    const own = panel.filter((g) => g.arm === arm.name);
-    return { arm, points: own.map(pointOf).sort((a, b) => a.x - b.x) };
-  };
-  return small(
-    panels.map((panel) => {
-      const series = shownArms().map((arm) => seriesOf(arm, panel));
-      const heading = named(panel[0], besides);
-      const label = chartLabel(`${metric} against labels`, heading);
-      return [heading, lineChart({ ...spec, label }, series.filter((one) => one.points.length))];
-    }),
-  );
+  });
 }
-
-const chartLabel = (what, of) => `${what}${of ? `, ${of}` : ""}. Arrow keys go through the values.`;
 
 // The mean over an arm's runs at each step that all of them have.
 function meanCurve(of) {
@@ -149,39 +144,25 @@ function meanCurve(of) {
 }
 
 function learning(box) {
-  const seriesOf = (arm, panel) => ({
-    arm,
-    points: meanCurve(panel.filter((row) => row.arm === arm.name)),
-  });
+  const pointsOf = (panel) => (arm) => meanCurve(panel.filter((row) => row.arm === arm.name));
   const panels = lots(rows.filter(shows), varying)
-    .map((panel) => ({
-      heading: named(panel[0]),
-      series: shownArms().map((arm) => seriesOf(arm, panel)).filter((one) => one.points.length),
-    }))
-    .filter((panel) => panel.series.length);
-  const all = panels.flatMap((panel) => panel.series.flatMap((one) => one.points));
+    .map((of) => [named(of[0]), seriesBy(pointsOf(of))])
+    .filter(([, series]) => series.length);
+  const all = panels.flatMap(([, series]) => series.flatMap((one) => one.points));
   if (!all.length) return null;
-  const { range, at } = span(all.map((p) => p.y), 5);
+  const y = span(all.map((p) => p.y), 5);
   const last = Math.max(...all.map((p) => p.x));
-  const spec = {
-    width: columns(box, 300).of(panels.length),
+  return metricCharts(panels, "Learning curves", {
+    width: widthOf(panels.length, box, 300),
     height: 230,
     xKind: "linear",
     xRange: [0, last],
-    yRange: range,
+    yRange: y.range,
     xTicks: ticks(0, last, 4).filter((v) => v <= last),
-    yTicks: at,
+    yTicks: y.at,
     xWord: count,
-    yWord: (v) => percent(v, 0),
     xTitle: "steps",
-    yTitle: `${metric}, %`,
-  };
-  return small(
-    panels.map(({ heading, series }) => {
-      const label = chartLabel("Learning curves", heading);
-      return [heading, lineChart({ ...spec, label }, series)];
-    }),
-  );
+  });
 }
 
 // How many labels an arm needs as a multiple of the reference's: one row an arm, few to the left.
@@ -189,7 +170,7 @@ function efficiency(box) {
   const shown = (study.efficiency || []).filter((item) => shows(item) && known(item.ratio));
   const panels = lots(shown, besides);
   if (!panels.length) return null;
-  const width = columns(box, 460).of(panels.length);
+  const width = widthOf(panels.length, box, 460);
   const most = shown
     .flatMap((item) => [item.ratio, item.ratio_low, item.ratio_high])
     .filter(known)

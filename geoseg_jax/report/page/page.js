@@ -8,7 +8,7 @@ const SECTIONS = [
     id: "overall",
     heading: "Verdicts",
     draw: () => verdicts("overall"),
-    about: () => [study.tables.overall.caption, `. ${text.rule} `, ARMS_ONLY].join(""),
+    about: () => `${study.tables.overall.caption}. ${text.rule} ${ARMS_ONLY}`,
   },
   {
     id: "contrasts",
@@ -34,11 +34,9 @@ const SECTIONS = [
         ? againstLabels(box)
         : null,
     about: () =>
-      [
-        "Mean of the runs with its 95 % CI. The axis of labels is logarithmic; marks are shifted",
-        `sideways to be told apart. Dashed: ${referenceLabel}, the reference.`,
-        (values.labels || []).includes(0) ? "“all” stands at the end, whatever its number." : "",
-      ].join(" "),
+      `Mean of the runs with its 95 % CI. The axis of labels is logarithmic, with “all” at its end
+      whatever their number; marks are shifted sideways to be told apart. Dashed: the reference,
+      ${referenceLabel}.`,
   },
   {
     id: "comparisons",
