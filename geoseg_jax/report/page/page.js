@@ -34,9 +34,9 @@ const SECTIONS = [
         ? againstLabels(box)
         : null,
     about: () =>
-      `Mean of the runs with its 95 % CI. The axis of labels is logarithmic, with “all” at its end
-      whatever their number; marks are shifted sideways to be told apart. Dashed: the reference,
-      ${referenceLabel}.`,
+      `Mean of the runs with its 95 % CI. The axis of labels is logarithmic; marks are shifted
+      sideways to be told apart. Dashed: the reference, ${referenceLabel}.
+      ${values.labels.includes(0) ? "“all” stands at the end, whatever its number." : ""}`,
   },
   {
     id: "comparisons",
