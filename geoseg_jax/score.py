@@ -10,7 +10,6 @@ code 1, and no FILE, where anything is wrong.
 
 import argparse
 import concurrent.futures
-import math
 import os
 import pathlib
 import sys
@@ -21,6 +20,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from geoseg_jax.core.formats import points
 from geoseg_jax.core.manifest import write_json
 from geoseg_jax.data.labels.class_list import read_class_list
 from geoseg_jax.data.labels.pictures import read_ids
@@ -43,7 +43,7 @@ _SUSPICIOUS = 0.25
 
 
 class Scored(NamedTuple):
-    """What `score_folders` returns."""
+    """The result of `score_folders`."""
 
     numbers: dict[str, float]  # see scores.scores
     matrix: np.ndarray  # int64 [C, C + 1], the last column for predictions of no class
@@ -79,7 +79,7 @@ def score_folders(
 
 
 def pair_matrix(pair: Pair, table: LabelTable) -> np.ndarray:
-    """Counts of one pair, int64 [C, C + 1]: the last column has predictions of no class.
+    """Counts one pair, int64 [C, C + 1]: the last column has predictions of no class.
 
     Raises BadRecord, see `score_folders`.
     """
@@ -99,7 +99,7 @@ def pair_matrix(pair: Pair, table: LabelTable) -> np.ndarray:
 
 
 def prediction_table(table: LabelTable) -> LabelTable:
-    """The table that predictions are read by: it knows the ids that predictions are written with.
+    """Gives the table that predictions are read by, with the ids that they are written with.
 
     That is the labels' own table but for one that merges the classes of the label files, such as
     nyu13_from40, where predictions hold ids of the merged classes.
@@ -111,7 +111,7 @@ def prediction_table(table: LabelTable) -> LabelTable:
 
 
 def _read(path: pathlib.Path, table: LabelTable) -> np.ndarray:
-    """A label PNG as train ids, uint8 [H, W]."""
+    """Reads a label PNG as train ids, uint8 [H, W]."""
     try:
         return to_train_ids(read_ids(path, table), table, str(path))
     except BadRecord as error:
@@ -119,7 +119,7 @@ def _read(path: pathlib.Path, table: LabelTable) -> np.ndarray:
 
 
 def find_table(name: str) -> LabelTable:
-    """A table by its name or its data set's, or a class list by its path.
+    """Finds a table by its name or its data set's, or reads a class list by its path.
 
     Raises DataError for an unknown name and for a malformed list.
     """
@@ -129,7 +129,7 @@ def find_table(name: str) -> LabelTable:
 
 
 def show(scored: Scored, table: LabelTable, console: Console) -> None:
-    """The numbers as a table, in percent."""
+    """Prints the numbers as a table, in percent."""
     left_out = f" ({scored.left_out} without a prediction left out)" if scored.left_out else ""
     console.print(f"{scored.images} images{left_out}, classes of {table.name}", highlight=False)
     page = Table()
@@ -139,31 +139,29 @@ def show(scored: Scored, table: LabelTable, console: Console) -> None:
     shares = scored.matrix.sum(1) / max(1, scored.matrix.sum())
     for c in judged_classes(table):
         name = table.classes[c]
-        page.add_row(name, _percent(scored.numbers[f"iou/{name}"]), _percent(shares[c]))
+        page.add_row(
+            name, points(scored.numbers[f"iou/{name}"], digits=2), points(shares[c], digits=2)
+        )
     page.add_section()
     for name, value in scored.numbers.items():
         if "/" not in name:
-            page.add_row(name, _percent(value), "")
+            page.add_row(name, points(value, digits=2), "")
     console.print(page)
 
 
-def _percent(value: float) -> str:
-    return "-" if math.isnan(value) else f"{100 * value:.2f}"
-
-
 def hint(scored: Scored) -> str | None:
-    """A remark where many predictions are of no class, as they are when ids are mixed up."""
+    """Remarks on many predictions of no class, which is what mixed-up ids look like."""
     share = scored.matrix[:, -1].sum() / max(1, scored.matrix.sum())
     if share <= _SUSPICIOUS:
         return None
     return (
-        f"note: {100 * share:.0f} % of the judged pixels are predicted as ids that stand for no "
-        "class; are these train ids, or of another table?"
+        f"note: {points(share, digits=0)} % of the judged pixels have predicted ids without a "
+        "class; are these train ids, or ids of another table?"
     )
 
 
 def result(scored: Scored, table: LabelTable) -> dict[str, Any]:
-    """What the JSON file holds; numbers without a value are null."""
+    """Gives what the JSON file holds; numbers without a value are null."""
     pixels = int(scored.matrix.sum())
     return finite(scored.numbers) | {
         "labels": table.name,
@@ -174,7 +172,7 @@ def result(scored: Scored, table: LabelTable) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit code."""
+    """Runs the command; returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m geoseg_jax.score", description=__doc__.partition("\n")[0]
     )
@@ -194,7 +192,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         table = find_table(given.labels)
         if given.json and not given.json.absolute().parent.is_dir():
-            raise DataError(f"--json={given.json}: its folder is not there; make it first")
+            raise DataError(f"--json={given.json}: its folder does not exist; make it first")
         scored = score_folders(given.predictions, given.labels_folder, table, given.partial)
         if given.json:
             write_json(given.json, result(scored, table))

@@ -1,4 +1,4 @@
-"""Command line of the package; see its docstring. Exit code 1 with one line where it can't be."""
+"""Converts weights on the command line; see geoseg_jax.interop. Exit code 1 after an error."""
 
 import argparse
 import pathlib
@@ -19,7 +19,7 @@ from geoseg_jax.training import ancestors, checkpoints
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The flags."""
+    """Parses the flags."""
     parser = argparse.ArgumentParser(
         "python -m geoseg_jax.weights",
         description=interop.__doc__,
@@ -31,7 +31,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
         "ViT) also a run's workdir (its latest checkpoint) or WORKDIR/checkpoints/STEP",
     )
     parser.add_argument("--out", required=True, help="folder to write; with --to a .safetensors")
-    parser.add_argument("--encoder", choices=tuple(ENCODERS), help="what it must turn out to be")
+    parser.add_argument("--encoder", choices=tuple(ENCODERS), help="refuse any other encoder")
     parser.add_argument("--to", choices=("geoseg_jax", "torchvision", "timm"), default="geoseg_jax")
     parser.add_argument(
         "--normalisation",
@@ -42,8 +42,8 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--prefix",
         default="",
-        help="what stands before the encoder's names in the file, e.g. state_dict.encoder, where a "
-        "file holds several encoders; '.' where nothing does; default: the one that fits",
+        help="prefix of the encoder's names in a file with several encoders, such as "
+        "state_dict.encoder; '.' for none; default: the one that fits",
     )
     parser.add_argument(
         "--classes",
@@ -56,35 +56,35 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def read(source: str, normalisation: str = "", prefix: str = "") -> Weights:
-    """Weights of a file, a folder of weights, or a run's checkpoint."""
-    found = ancestors.read_run(source, "latest", "SOURCE")
-    if found is None:
+    """Reads weights of a file, a folder of weights, or a run's checkpoint."""
+    run = ancestors.read_run(source, "latest", "SOURCE")
+    if run is None:
         return read_weights(pathlib.Path(source).expanduser(), normalisation, prefix)
     if prefix:
         raise WeightsError(f"{source} is a run, where --prefix={prefix} has no effect; drop it")
-    step = str(found.record["step"])
+    step = str(run.record["step"])
     path = pathlib.Path(source).expanduser().resolve()
     path = path if path.name == step else path / "checkpoints" / step
     origin = {
         "name": "/".join(path.parts[-3:]),
-        "sha256": found.record["parameters_sha256"],
-        "task": found.record["task"],
+        "sha256": run.record["parameters_sha256"],
+        "task": run.record["task"],
     }
-    normalisation = found.habits["normalisation"]
-    return Weights(found.variables, "geoseg_jax", found.encoder, "", normalisation, source=origin)
+    normalisation = run.habits["normalisation"]
+    return Weights(run.variables, "geoseg_jax", run.encoder, "", normalisation, source=origin)
 
 
-def run(flags: argparse.Namespace) -> str:
+def convert(flags: argparse.Namespace) -> str:
     """Converts, and returns a line about what was done."""
     weights = read(flags.source, flags.normalisation, flags.prefix)
     name = pathlib.Path(flags.source).name
     if flags.encoder and weights.encoder != flags.encoder:
-        found = f"a {weights.encoder}" if weights.encoder else "without an encoder"
-        raise WeightsError(f"{flags.source} is {found}, not a {flags.encoder} as --encoder says")
+        kind = f"a {weights.encoder}" if weights.encoder else "without an encoder"
+        raise WeightsError(f"{flags.source} is {kind}, not a {flags.encoder} as --encoder says")
     if flags.to != "geoseg_jax":
         return _export(weights, flags)
     if not weights.sha256:
-        raise WeightsError(f"{flags.source} is a run: init_from takes it as it is; or add --to")
+        raise WeightsError(f"{flags.source} is a run: init_from takes it as it is; --to exports it")
     done = write_weights(weights, flags.out, name)
     parts = ", ".join(f"{part} {count:,}" for part, count in done["parameters"].items())
     left = f"; prefix {weights.prefix}" if weights.prefix else ""
@@ -124,9 +124,9 @@ def _some(names: Sequence[str], most: int = 8) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit code: 0 done, 1 refused."""
+    """Runs the command; returns 0, or 1 where it is refused."""
     try:
-        print(run(parse(argv)))
+        print(convert(parse(argv)))
     except (WeightsError, checkpoints.CheckpointError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1

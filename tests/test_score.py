@@ -334,7 +334,7 @@ def test_bad_arguments(tmp_path, capsys):
     assert run(*folders, "--labels=cityscape") == 1
     assert "cityscapes19" in capsys.readouterr().err
     assert run(*folders, "--json", tmp_path / "none" / "s.json") == 1
-    assert "its folder is not there" in capsys.readouterr().err
+    assert "its folder does not exist" in capsys.readouterr().err
 
 
 def test_train_ids_are_remarked(tmp_path, capsys):

@@ -1,1 +1,1 @@
-"""From a study's rows to its answer; numpy and scipy only."""
+"""Turns a study's rows into its answer; numpy and scipy only."""

@@ -1,4 +1,4 @@
-"""From the rows of a study to what was found: each arm in each condition, against the reference.
+"""Compares the arms of a study: in each condition, over all of them, and in contrasts.
 
 What a row, a condition, a replicate and a unit are is said in analysis/units.py. A run of an arm
 and the run of another arm with the same condition and replicate are a pair.
@@ -23,7 +23,7 @@ BETTER, WORSE, LEVEL, NOT_SHOWN = "better", "worse", "level", "not shown"
 
 
 def groups(rows: Sequence[Row], reference: str, metric: str = "miou") -> list[dict[str, Any]]:
-    """Every arm in every condition: how good, and how much better than the reference arm.
+    """Scores every arm in every condition, and compares it with the reference arm.
 
     Args:
       rows: one of each cell, done or not.
@@ -54,7 +54,7 @@ def groups(rows: Sequence[Row], reference: str, metric: str = "miou") -> list[di
         place: statistics.residual_stds({a: s for (p, a), s in scores.items() if p == place})
         for place, _ in tables
     }
-    found = []
+    groups = []
     for (place, arm), cells in tables.items():
         own = scores[place, arm]
         short = statistics.summary(units.average(own).values())
@@ -68,8 +68,8 @@ def groups(rows: Sequence[Row], reference: str, metric: str = "miou") -> list[di
         group |= {"n_pairs": len(pairs), "pair_units": len(by_unit)} | _compared(by_unit.values())
         group["n_missing"] = len(cells.keys() | against.keys()) - len(pairs) if against else 0
         warnings = dict.fromkeys(row.get("warning") or "" for row in cells.values())
-        found.append(group | {"warning": "; ".join(filter(None, warnings))})
-    return _corrected(found)
+        groups.append(group | {"warning": "; ".join(filter(None, warnings))})
+    return _corrected(groups)
 
 
 def overall(
@@ -79,7 +79,7 @@ def overall(
     bound: float = 0.0,
     resampled: Any = None,
 ) -> list[dict[str, Any]]:
-    """Each arm but the reference over all its conditions: the mean of its differences.
+    """Compares each arm with the reference over all its conditions: the mean of its differences.
 
     Returns:
       dicts as `contrasts` gives, of each arm against the reference, and beside that 'best' (in how
@@ -92,12 +92,12 @@ def overall(
     check(rows, [reference], metric)
     units, tables = units_of(rows), tables_of(rows)
     others = dict.fromkeys(a for p, a in tables if a != reference and (p, reference) in tables)
-    found = []
+    results = []
     for arm in others:
         parts = _parts(tables, arm, reference, metric, units)
-        told = _told(tables, arm, reference, parts, units, bound, resampled)
-        found.append(told | _standing(arm, parts, _scores(tables, metric, units)))
-    return _judged(found, bound)
+        result = _compare(tables, arm, reference, parts, units, bound, resampled)
+        results.append(result | _standing(arm, parts, _scores(tables, metric, units)))
+    return _judged(results, bound)
 
 
 def contrasts(
@@ -107,7 +107,7 @@ def contrasts(
     bound: float = 0.0,
     resampled: Any = None,
 ) -> list[dict[str, Any]]:
-    """Pairs of arms over all conditions that both have: the mean of their differences.
+    """Compares pairs of arms over all conditions that both have: the mean of their differences.
 
     A unit's difference is averaged over the conditions first: conditions share subsets and seeds,
     and are no replicates. Units that lack a pair in any condition are left out and counted.
@@ -117,7 +117,7 @@ def contrasts(
       pairs: (arm, other) of each contrast.
       metric: what is compared; higher is better.
       bound: arms that differ by less are level: of the metric, set beforehand; 0 for none.
-      resampled: a geoseg_jax.study.pictures.Resampled of the cells, where there is one.
+      resampled: a geoseg_jax.study.resampling.Resampled of the cells, where there is one.
 
     Returns:
       dicts with 'arm', 'other', 'conditions' (how many), 'units', 'units_missing', 'difference',
@@ -134,15 +134,15 @@ def contrasts(
     """
     check(rows, [name for pair in pairs for name in pair], metric)
     units, tables = units_of(rows), tables_of(rows)
-    found = []
+    results = []
     for arm, other in pairs:
         parts = _parts(tables, arm, other, metric, units)
-        found.append(_told(tables, arm, other, parts, units, bound, resampled))
-    return _judged(found, bound)
+        results.append(_compare(tables, arm, other, parts, units, bound, resampled))
+    return _judged(results, bound)
 
 
 def standing(rows: Sequence[Row], reference: str, metric: str = "miou") -> dict[str, Any]:
-    """The order of the arms: over the same conditions and the same units.
+    """Ranks the arms over the same conditions and the same units.
 
     Returns:
       'arms': dicts with 'arm', 'best', 'ahead' and what `contrasts` says of differences, the best
@@ -154,10 +154,10 @@ def standing(rows: Sequence[Row], reference: str, metric: str = "miou") -> dict[
     Raises:
       ValueError: as `groups`.
     """
-    found = overall(rows, reference, metric)
+    results = overall(rows, reference, metric)
     units, tables = units_of(rows), tables_of(rows)
-    by_arm = {o["arm"]: _parts(tables, o["arm"], reference, metric, units) for o in found}
-    names, common = _comparable([o for o in found if o["units"]], by_arm)
+    by_arm = {o["arm"]: _parts(tables, o["arm"], reference, metric, units) for o in results}
+    names, common = _comparable([o for o in results if o["units"]], by_arm)
     scores = {
         key: {u: s for u, s in of.items() if u in common}
         for key, of in _scores(tables, metric, units).items()
@@ -177,15 +177,15 @@ def standing(rows: Sequence[Row], reference: str, metric: str = "miou") -> dict[
     first, second = [*(o["arm"] for o in ranked[:2]), "", ""][:2]
     return {
         "arms": ranked,
-        "left_out": [o["arm"] for o in found if o["arm"] not in names and o["units"]],
+        "left_out": [o["arm"] for o in results if o["arm"] not in names and o["units"]],
         "lead": _lead(first, second, parts) if second else None,
     }
 
 
-def _comparable(found: list[dict[str, Any]], by_arm: Mapping[str, Any]) -> tuple[list[str], list]:
-    """Names of arms, and the units that all of them have whole."""
-    most = max((o["conditions"] for o in found), default=0)
-    full = [o for o in found if o["conditions"] == most]
+def _comparable(results: list[dict[str, Any]], by_arm: Mapping[str, Any]) -> tuple[list[str], list]:
+    """Finds the arms that can be ranked, and the units that all of them have whole."""
+    most = max((o["conditions"] for o in results), default=0)
+    full = [o for o in results if o["conditions"] == most]
     enough = max((o["units"] for o in full), default=0) / 2
     whole = {o["arm"]: set(_whole(by_arm[o["arm"]])) for o in full if o["units"] > enough}
     while whole and not set.intersection(*whole.values()):
@@ -195,22 +195,21 @@ def _comparable(found: list[dict[str, Any]], by_arm: Mapping[str, Any]) -> tuple
 
 def _lead(first: str, second: str, parts: Mapping[str, Any]) -> dict[str, Any]:
     ahead = [a - b for a, b in zip(*(_by_unit(parts[n]) for n in (first, second)), strict=True)]
-    told = _compared(ahead)
     kept = ("difference", "difference_low", "difference_high")
-    return {"arm": first, "next": second} | {name: told[name] for name in kept}
+    return {"arm": first, "next": second} | {k: v for k, v in _compared(ahead).items() if k in kept}
 
 
 def class_gains(
     rows: Sequence[Row], reference: str, classes: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """The mean paired difference of each class's IoU to the reference's.
+    """Averages the paired differences of each class's IoU to the reference's.
 
     Returns:
       dicts with CONDITION, 'arm' and 'gains', {class: difference}, nan where no pair has both; for
       all arms but the reference.
     """
     tables, units = tables_of(rows), units_of(rows)
-    found = []
+    by_arm = []
     for place, arm in tables:
         if arm == reference or (place, reference) not in tables:
             continue
@@ -218,8 +217,8 @@ def class_gains(
         for name in classes:
             own, other = (scores_of(tables[place, a], f"iou/{name}") for a in (arm, reference))
             gains[name] = mean(units.average(_paired(own, other)).values())
-        found.append(dict(zip(CONDITION, place, strict=True)) | {"arm": arm, "gains": gains})
-    return found
+        by_arm.append(dict(zip(CONDITION, place, strict=True)) | {"arm": arm, "gains": gains})
+    return by_arm
 
 
 def check(rows: Sequence[Row], named: Sequence[str], metric: str) -> None:
@@ -235,7 +234,9 @@ def check(rows: Sequence[Row], named: Sequence[str], metric: str) -> None:
     for row in rows:
         for name in FACTORS:
             if name not in row:
-                raise ValueError(f"row {row.get('cell', row)!r} has no {name!r}; FACTORS name all")
+                raise ValueError(
+                    f"row {row.get('cell', row)!r} has no {name!r}; every row needs {FACTORS}"
+                )
         cell = tuple(row[name] for name in FACTORS)
         if cell in seen:
             raise ValueError(f"two rows of the same cell {cell}: a replicate would count twice")
@@ -250,23 +251,23 @@ def check(rows: Sequence[Row], named: Sequence[str], metric: str) -> None:
 
 
 def _scores(tables: Tables, metric: str, units: Units) -> dict[tuple, dict[Any, float]]:
-    """(condition, arm) -> unit -> score."""
+    """Averages scores: (condition, arm) -> unit -> score."""
     return {key: units.average(scores_of(cells, metric)) for key, cells in tables.items()}
 
 
 def _parts(
     tables: Tables, arm: str, other: str, metric: str, units: Units
 ) -> dict[tuple, dict[Any, float]]:
-    """Condition -> unit -> difference, of the conditions that both have."""
-    found = {}
+    """Subtracts: condition -> unit -> difference, of the conditions that both have."""
+    parts = {}
     for place, name in tables:
         if name == arm and (place, other) in tables:
             own, beside = (scores_of(tables[place, a], metric) for a in (arm, other))
-            found[place] = units.average(_paired(own, beside))
-    return found
+            parts[place] = units.average(_paired(own, beside))
+    return parts
 
 
-def _told(
+def _compare(
     tables: Tables,
     arm: str,
     other: str,
@@ -275,25 +276,25 @@ def _told(
     bound: float,
     resampled: Any,
 ) -> dict[str, Any]:
-    """What is said of two arms, before any correction."""
+    """Compares two arms, before any correction."""
     whole, differences = _whole(parts), _by_unit(parts)
     wanted = {units.of[r] for place in parts for r in tables[place, arm]}
-    found = {"arm": arm, "other": other, "conditions": len(parts)}
-    found |= {"units": len(whole), "units_missing": len(wanted) - len(whole)}
-    found["by_training"] = {
+    result = {"arm": arm, "other": other, "conditions": len(parts)}
+    result |= {"units": len(whole), "units_missing": len(wanted) - len(whole)}
+    result["by_training"] = {
         training: mean(mean(p[u] for u in whole) for q, p in parts.items() if q[1] == training)
         for training in dict.fromkeys(place[1] for place in parts)
     }
-    found |= _compared(differences)
-    found["level_p"] = statistics.level_p(differences, bound) if bound else math.nan
-    low, high = _over_pictures(tables, found, parts, units, resampled)
-    return found | {"pictures_low": low, "pictures_high": high}
+    result |= _compared(differences)
+    result["level_p"] = statistics.level_p(differences, bound) if bound else math.nan
+    low, high = _over_pictures(tables, result, parts, units, resampled)
+    return result | {"pictures_low": low, "pictures_high": high}
 
 
 def _over_pictures(
-    tables: Tables, found: Mapping[str, Any], parts: Mapping, units: Units, resampled: Any
+    tables: Tables, result: Mapping[str, Any], parts: Mapping, units: Units, resampled: Any
 ) -> tuple[float, float]:
-    """The interval of a mean difference over resamples of the judged pictures."""
+    """Computes the interval of a mean difference over resamples of the judged pictures."""
     drawn: dict[tuple, dict[Any, np.ndarray]] = {}
     for place in parts if resampled else ():
         own, beside = (
@@ -302,54 +303,53 @@ def _over_pictures(
                 for replicate, row in tables[place, arm].items()
                 if row["status"] == "done" and row["cell"] in resampled.scores
             }
-            for arm in (found["arm"], found["other"])
+            for arm in (result["arm"], result["other"])
         )
         drawn[place] = units.average(_paired(own, beside))
     # Of the same units as the difference itself, or of none.
-    if not found["units"] or _whole(drawn) != _whole(parts):
+    if not result["units"] or _whole(drawn) != _whole(parts):
         return math.nan, math.nan
     draws = mean(_by_unit(drawn))
-    return statistics.resampled_interval(found["difference"], draws, resampled.count)
+    return statistics.resampled_interval(result["difference"], draws, resampled.count)
 
 
-def _judged(found: list[dict[str, Any]], bound: float) -> list[dict[str, Any]]:
-    """With corrections over all, and a verdict of each."""
-    level = statistics.holm([f["level_p"] for f in found])
-    told = [f | {"level_p_corrected": p} for f, p in zip(_corrected(found), level, strict=True)]
-    return [f | {"verdict": verdict(f, bound)} for f in told]
+def _judged(results: list[dict[str, Any]], bound: float) -> list[dict[str, Any]]:
+    """Adds corrections over all, and a verdict on each."""
+    judged = _corrected(_corrected(results), "level_p")
+    return [result | {"verdict": verdict(result, bound)} for result in judged]
 
 
-def verdict(found: Mapping[str, Any], bound: float) -> str:
-    """What may be said of a difference: LEVEL where it is shown to lie within the bound, whatever
-    else; BETTER or WORSE where the corrected p is at most 0.05; else NOT_SHOWN; '' without a pair.
+def verdict(result: Mapping[str, Any], bound: float) -> str:
+    """Gives LEVEL where a difference is shown to lie within the bound, whatever else; BETTER or
+    WORSE where the corrected p is at most 0.05; else NOT_SHOWN; '' without a pair.
     """
-    if not found["units"]:
+    if not result["units"]:
         return ""
-    most = 1 - statistics.LEVEL + 1e-9  # 1 - 0.95 is a little more than 0.05
-    if bound and found["level_p_corrected"] <= most:
+    if bound and statistics.significant(result["level_p_corrected"]):
         return LEVEL
-    if found["p_corrected"] <= most:
-        return BETTER if found["difference"] > 0 else WORSE
+    if statistics.significant(result["p_corrected"]):
+        return BETTER if result["difference"] > 0 else WORSE
     return NOT_SHOWN
 
 
-def _corrected(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    corrected = statistics.holm([f["p"] for f in found])
-    return [f | {"p_corrected": p} for f, p in zip(found, corrected, strict=True)]
+def _corrected(results: list[dict[str, Any]], name: str = "p") -> list[dict[str, Any]]:
+    """Adds NAME_corrected, by Holm over all results."""
+    corrected = statistics.holm([result[name] for result in results])
+    return [r | {f"{name}_corrected": p} for r, p in zip(results, corrected, strict=True)]
 
 
 def _whole(parts: Mapping[tuple, Mapping[Any, Any]]) -> list:
-    """The units that are in every condition."""
+    """Lists the units that are in every condition."""
     return sorted(set.intersection(*(set(part) for part in parts.values()))) if parts else []
 
 
 def _by_unit(parts: Mapping[tuple, Mapping[Any, Any]]) -> list:
-    """Of each whole unit the mean over the conditions."""
+    """Averages each whole unit over the conditions."""
     return [mean(part[u] for part in parts.values()) for u in _whole(parts)]
 
 
 def _standing(arm: str, parts, scores) -> dict[str, Any]:
-    """In how many conditions an arm is best of all, and ahead of the reference.
+    """Counts the conditions in which an arm is best of all, and ahead of the reference.
 
     Args:
       parts: condition -> unit -> difference.
@@ -366,7 +366,7 @@ def _paired(arm: Mapping, other: Mapping) -> dict[Replicate, Any]:
 
 
 def _compared(differences: Iterable[float]) -> dict[str, float]:
-    """What is said of independent differences."""
+    """Summarises and tests independent differences."""
     differences = list(differences)
     short = statistics.summary(differences)
     low, high = statistics.bootstrap_interval(differences)

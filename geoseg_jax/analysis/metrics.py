@@ -1,4 +1,4 @@
-"""What a study may compare by: the numbers of a segmentation run's eval.json."""
+"""Lists what a study may compare by: the numbers of a segmentation run's eval.json."""
 
 from collections.abc import Iterable
 
@@ -18,23 +18,23 @@ NAMES = {
 all more is better."""
 CLASS, CATEGORY = "iou/", "category_iou/"
 ALWAYS = ("miou", "pixel_accuracy", "mean_accuracy", "frequency_weighted_iou")
-"""Those that every table of labels gives; the others need categories, or the paper's classes."""
+"""Given by every table of labels; the others need categories, or the paper's classes."""
 
 
 def name(metric: str) -> str:
-    """What people read for a metric."""
+    """Gives the name that people read."""
     return NAMES.get(metric, metric.replace(CATEGORY, "IoU of ").replace(CLASS, "IoU of "))
 
 
 def known(metric: str) -> bool:
-    """Whether it may be one; that of a class or category is known once a run is judged."""
+    """Tells whether it may be one; a class or category is known once a run is judged."""
     return metric in NAMES or any(
         metric.startswith(kind) and metric != kind for kind in (CLASS, CATEGORY)
     )
 
 
 def missing(metric: str, found: Iterable[str], where: str) -> str:
-    """The message for a metric that a run doesn't have.
+    """Writes the message for a metric that a run doesn't have.
 
     Args:
       found: the numbers that it has.
@@ -42,4 +42,4 @@ def missing(metric: str, found: Iterable[str], where: str) -> str:
     """
     there = [n for n in found if known(n)]
     hint = did_you_mean(metric, there)
-    return f"config.metric={metric!r} is none of the scores in {where}: {', '.join(there)}{hint}"
+    return f"config.metric={metric!r} is not a score in {where}, which has {', '.join(there)}{hint}"

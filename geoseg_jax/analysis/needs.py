@@ -1,4 +1,4 @@
-"""How many labels, and how many steps, an arm needs for a score: as a multiple of the reference's.
+"""Finds how many labels and steps an arm needs for a score, as a multiple of the reference's.
 
 The score is the lower of the two that the arm and its pair end with, so that both reach it and
 neither is favoured: asking for the score that the reference ends with, an arm that is no better
@@ -36,7 +36,7 @@ class _Pair(NamedTuple):
 
 
 def labels(rows: Sequence[Row], reference: str, metric: str = "miou") -> list[dict[str, Any]]:
-    """How many labels each arm needs, beside the reference, on a line over log2(labels).
+    """Finds how many labels each arm needs beside the reference, on a line over log2(labels).
 
     Returns:
       dicts with CONDITION without labels, 'arm', 'labels_tried' (the most that both have), 'sign'
@@ -60,7 +60,7 @@ def labels(rows: Sequence[Row], reference: str, metric: str = "miou") -> list[di
             # Where all labels are as many as a subset, the subsets count.
             by_unit = independent.average(scores(cells, metric))
             curves.setdefault(rest, {}).setdefault(arm, {}).setdefault(count, by_unit)
-    found = []
+    needs = []
     for rest, by_arm in curves.items():
         own = by_arm.get(reference, {})
         if len(judged[rest]) > 1 or not _helps(own):
@@ -71,20 +71,20 @@ def labels(rows: Sequence[Row], reference: str, metric: str = "miou") -> list[di
                 continue
             planned = set.union(*(set(by_arm[arm][n]) | set(own[n]) for n in tried))
             pairs = {u: _of_unit(by_arm[arm], own, tried, u) for u in planned}
-            told = dict(zip(CONDITION[1:], rest, strict=True)) | {"arm": arm}
-            told |= {"labels_tried": tried[-1], "sign": _sign(pairs.values())}
-            found.append(told | _ratio({u: pair.octaves for u, pair in pairs.items()}))
-    return _shown(found)
+            need = dict(zip(CONDITION[1:], rest, strict=True)) | {"arm": arm}
+            need |= {"labels_tried": tried[-1], "sign": _sign(pairs.values())}
+            needs.append(need | _ratio({u: pair.octaves for u, pair in pairs.items()}))
+    return _shown(needs)
 
 
 def _helps(curve: Mapping[int, Mapping[Any, float]]) -> bool:
-    """Whether the most labels give the best score."""
+    """Tells whether the most labels give the best score."""
     means = {count: mean(of.values()) for count, of in curve.items() if of}
     return len(means) > 1 and means[max(means)] == max(means.values())
 
 
 def _of_unit(arm: Mapping, other: Mapping, tried: Sequence[int], unit: Any) -> _Pair:
-    """What the two need in one unit, which must have every number of labels in both."""
+    """Compares the needs of two arms in a unit, which must have every number of labels in both."""
     first, second = (
         statistics.rising((math.log2(n), of[n].get(unit, math.nan)) for n in tried)
         for of in (arm, other)
@@ -95,14 +95,14 @@ def _of_unit(arm: Mapping, other: Mapping, tried: Sequence[int], unit: Any) -> _
 
 
 def _all_labels(cells: Mapping[Replicate, Row]) -> int:
-    """How many there are, 0 where no run has told."""
+    """Counts them; 0 where no run has told."""
     return int(max((row.get("labelled") or 0 for row in cells.values()), default=0))
 
 
 def steps(
     rows: Sequence[Row], reference: str, metric: str = "miou", goal: float | None = None
 ) -> dict[tuple[tuple, str], dict[str, Any]]:
-    """How many steps each arm needs in each condition, beside the reference.
+    """Finds how many steps each arm needs in each condition, beside the reference.
 
     Args:
       rows: those with a 'curve' are asked.
@@ -115,59 +115,52 @@ def steps(
       get there, with 'goal', the same of it where all pairs get there, else None.
     """
     check(rows, [reference], metric)
-    by_place, independent = tables(rows), units(rows)
-    curves = {key: _curves(cells) for key, cells in by_place.items()}
-    found = {}
+    independent, curves = units(rows), _curves(rows)
+    needs = {}
     for (place, arm), own in curves.items():
-        beside = {} if arm == reference else curves.get((place, reference), {})
-        paired = {r: (own[r], beside[r]) for r in own if r in beside}
+        paired = _paired(curves, place, arm, reference)
         both = {r: _pair(*pair, _lower_end(*pair), _log_steps) for r, pair in paired.items()}
-        told = {"steps": _of_pairs(both, independent), "steps_to_goal": None, "goal": None}
+        need = {"steps": _of_pairs(both, independent), "steps_to_goal": None, "goal": None}
         if goal is not None:
             ends = [statistics.reached(curve, goal) for curve in own.values()]
             middle = plain.median([math.inf if e is None else e for e in ends] or [math.inf])
             there = {r: _pair(*pair, goal, _log_steps) for r, pair in paired.items()}
             all_there = not any(math.isnan(pair.octaves) for pair in there.values())
-            told["steps_to_goal"] = middle if math.isfinite(middle) else None
-            told["goal"] = _of_pairs(there, independent) if all_there else None
-        found[place, arm] = told
+            need["steps_to_goal"] = middle if math.isfinite(middle) else None
+            need["goal"] = _of_pairs(there, independent) if all_there else None
+        needs[place, arm] = need
     for name in ("steps", "goal"):
-        asked = [told for told in found.values() if told[name]]
-        for told, ratio in zip(asked, _shown([t[name] for t in asked]), strict=True):
-            told[name] = ratio
-    return found
+        asked = [need for need in needs.values() if need[name]]
+        for need, ratio in zip(asked, _shown([n[name] for n in asked]), strict=True):
+            need[name] = ratio
+    return needs
 
 
 def steps_overall(
     rows: Sequence[Row], reference: str, metric: str = "miou"
 ) -> list[dict[str, Any]]:
-    """As 'steps' of `steps`, over all conditions: each unit's mean of its octaves, of whole units.
+    """Averages 'steps' of `steps` over all conditions: the octaves of each whole unit.
 
     Returns:
       dicts with 'arm' and what `steps` says; of arms that have curves beside the reference's. A
       family of their own, of one comparison for each arm.
     """
     check(rows, [reference], metric)
-    by_place, independent = tables(rows), units(rows)
-    curves = {key: _curves(cells) for key, cells in by_place.items()}
+    independent, curves = units(rows), _curves(rows)
     by_arm: dict[str, list[dict[Replicate, _Pair]]] = {}
-    for (place, arm), own in curves.items():
-        beside = curves.get((place, reference), {})
-        pairs = {
-            r: _pair(own[r], beside[r], _lower_end(own[r], beside[r]), _log_steps)
-            for r in own
-            if r in beside and arm != reference
-        }
-        if pairs:
+    for place, arm in curves:
+        paired = _paired(curves, place, arm, reference)
+        if paired:
+            pairs = {r: _pair(*pair, _lower_end(*pair), _log_steps) for r, pair in paired.items()}
             by_arm.setdefault(arm, []).append(pairs)
-    found = []
+    needs = []
     for arm, parts in by_arm.items():
         octaves = [independent.average({r: p.octaves for r, p in of.items()}) for of in parts]
         everyone = set().union(*octaves)
         together = {u: mean(part.get(u, math.nan) for part in octaves) for u in everyone}
         sign = _sign(pair for pairs in parts for pair in pairs.values())
-        found.append({"arm": arm, "sign": sign} | _ratio(together))
-    return _shown(found)
+        needs.append({"arm": arm, "sign": sign} | _ratio(together))
+    return _shown(needs)
 
 
 def _of_pairs(pairs: Mapping[Replicate, _Pair], independent: Units) -> dict[str, Any] | None:
@@ -177,11 +170,25 @@ def _of_pairs(pairs: Mapping[Replicate, _Pair], independent: Units) -> dict[str,
     return {"sign": _sign(pairs.values())} | _ratio(octaves)
 
 
-def _curves(cells: Mapping[Replicate, Row]) -> dict[Replicate, Curve]:
-    """Of the runs that are done and have one."""
-    done = {r: row for r, row in cells.items() if row["status"] == "done" and row.get("curve")}
-    found = {r: statistics.rising(row["curve"]) for r, row in done.items()}
-    return {r: curve for r, curve in found.items() if curve}
+def _curves(rows: Sequence[Row]) -> dict[tuple[tuple, str], dict[Replicate, Curve]]:
+    """Fits the rising curves of the runs that are done and have one."""
+    curves = {}
+    for key, cells in tables(rows).items():
+        done = {r: row for r, row in cells.items() if row["status"] == "done" and row.get("curve")}
+        rising = {r: statistics.rising(row["curve"]) for r, row in done.items()}
+        curves[key] = {r: curve for r, curve in rising.items() if curve}
+    return curves
+
+
+def _paired(
+    curves: Mapping[tuple[tuple, str], Mapping[Replicate, Curve]],
+    place: tuple,
+    arm: str,
+    reference: str,
+) -> dict[Replicate, tuple[Curve, Curve]]:
+    """Pairs an arm's curves with the reference's, which has no pairs itself."""
+    beside = {} if arm == reference else curves.get((place, reference), {})
+    return {r: (own, beside[r]) for r, own in curves[place, arm].items() if r in beside}
 
 
 def _pair(arm: Curve, other: Curve, target: float, log2: Callable[[float], float]) -> _Pair:
@@ -196,20 +203,20 @@ def _log_steps(steps: float) -> float:
 
 
 def _sign(pairs: Iterable[_Pair]) -> str:
-    """'≤' where the ratio is at most what it says: the arm may have got there before it was asked;
-    '≥' where it is at least that, '≈' where there are such pairs of both kinds.
+    """Gives '≤' where the ratio is an upper bound (the arm may have got there before it was asked),
+    '≥' where it is a lower one, '≈' where there are such pairs of both kinds.
     """
     one_sided = {(p.early, p.other_early) for p in pairs if p.early != p.other_early}
     return {0: "", 2: "≈"}.get(len(one_sided), "≤" if (True, False) in one_sided else "≥")
 
 
 def _lower_end(arm: Curve, other: Curve) -> float:
-    """The score that both come to."""
+    """Gives the score that both come to."""
     return min(arm[-1][1], other[-1][1])
 
 
 def _ratio(octaves: Mapping[Any, float]) -> dict[str, Any]:
-    """How many times as much an arm needs: the geometric mean of units, with its 95 % interval."""
+    """Gives how many times as much an arm needs: the units' geometric mean, its 95 % interval."""
     known = [value for value in octaves.values() if not math.isnan(value)]
     short = statistics.summary(known)
     names = {"ratio": short.mean, "ratio_low": short.low, "ratio_high": short.high}
@@ -220,11 +227,14 @@ def _ratio(octaves: Mapping[Any, float]) -> dict[str, Any]:
     }
 
 
-def _shown(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """With corrected p, and whether anything may be said."""
-    corrected = statistics.holm([f["p"] for f in found])
-    most = 1 - statistics.LEVEL + 1e-9
+def _shown(needs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Adds the corrected p, and whether anything may be said."""
+    corrected = statistics.holm([need["p"] for need in needs])
     return [
-        f | {"p_corrected": p, "shown": p <= most and not f["ratio_low"] <= 1 <= f["ratio_high"]}
-        for f, p in zip(found, corrected, strict=True)
+        need
+        | {
+            "p_corrected": p,
+            "shown": statistics.significant(p) and not need["ratio_low"] <= 1 <= need["ratio_high"],
+        }
+        for need, p in zip(needs, corrected, strict=True)
     ]

@@ -1,9 +1,9 @@
-"""What so many replicates can show: told before a study is run, not found out after it.
+"""Predicts what so many replicates can show, before a study is run.
 
-The test is the one of statistics.sign_flip_p after Holm's correction. A comparison is counted as
-found where its p is within the level divided by the number of comparisons, as Holm's first step
-asks: what is found is at least that often significant, however the others turn out. Noise of paired
-differences is normal here, and differences are told in its standard deviation, the spread.
+The test is statistics.sign_flip_p with Holm's correction. A comparison counts as found where its p
+is within the level divided by the number of comparisons, as Holm's first step asks, so that it is
+significant however the others turn out. Paired differences have normal noise here, and are given
+in its standard deviation, the spread.
 """
 
 import itertools
@@ -21,8 +21,8 @@ _PATTERNS = 2**10  # signs to hold every sample against; of more pairs the t tes
 _LARGEST = 10.0  # spreads; a difference that takes more is called out of reach
 
 
-def power(effect: float, pairs: int, comparisons: int, level: float = statistics.LEVEL) -> float:
-    """The chance to find one difference among so many comparisons.
+def power(effect: float, pairs: int, comparisons: int) -> float:
+    """Computes the chance to find one difference among so many comparisons.
 
     By 4,000 made-up studies up to 11 pairs, always the same ones, so that it rises with the effect;
     beyond by the noncentral t distribution, which is up to five points above.
@@ -35,36 +35,31 @@ def power(effect: float, pairs: int, comparisons: int, level: float = statistics
     Returns:
       A probability; 0 where so few pairs can't be significant whatever comes out.
     """
-    share = (1 - level) / max(comparisons, 1)
-    if pairs < statistics.pairs_needed(comparisons, level):
+    share = (1 - statistics.LEVEL) / max(comparisons, 1)
+    if pairs < statistics.pairs_needed(comparisons):
         return 0.0
     if 2 ** (pairs - 1) > _PATTERNS:
         return _power_of_t(effect, pairs, share)
     return float(np.mean(_p_values(effect + _noise(pairs)) <= share * (1 + 1e-9)))
 
 
-def detectable(
-    pairs: int, comparisons: int, chance: float = POWER, level: float = statistics.LEVEL
-) -> float:
-    """The smallest difference, in spreads, that is found with that chance; see `power`.
+def detectable(pairs: int, comparisons: int) -> float:
+    """Finds the smallest difference, in spreads, that is found in POWER of studies; see `power`.
 
     Returns:
       inf where it is more than ten spreads, as where so few pairs can show none.
     """
-    if power(_LARGEST, pairs, comparisons, level) < chance:
+
+    def lacking(effect: float) -> float:
+        return power(effect, pairs, comparisons) - POWER + 1e-12
+
+    if lacking(_LARGEST) < 0:
         return math.inf
-    return float(
-        scipy.optimize.bisect(
-            lambda effect: power(effect, pairs, comparisons, level) - chance + 1e-12,
-            0.0,
-            _LARGEST,
-            xtol=5e-3,
-        )
-    )
+    return float(scipy.optimize.bisect(lacking, 0.0, _LARGEST, xtol=5e-3))
 
 
 def _power_of_t(effect: float, pairs: int, share: float) -> float:
-    """Of the two-sided t test at that level, by the noncentral distribution."""
+    """Computes that of the two-sided t test at that level, by the noncentral distribution."""
     bound = scipy.stats.t.isf(share / 2, pairs - 1)
     centre = effect * math.sqrt(pairs)
     above = scipy.stats.nct.sf(bound, pairs - 1, centre)
@@ -73,12 +68,12 @@ def _power_of_t(effect: float, pairs: int, share: float) -> float:
 
 
 def _noise(pairs: int) -> np.ndarray:
-    """[SAMPLES, pairs] standard normal numbers, the same at every call."""
+    """Draws [SAMPLES, pairs] standard normal numbers, the same at every call."""
     return np.random.default_rng(0).standard_normal((SAMPLES, pairs))
 
 
 def _p_values(differences: np.ndarray) -> np.ndarray:
-    """p of the exact sign-flip test for each row of [N, n] differences, as sign_flip_p has it.
+    """Computes p of the exact sign-flip test for each row of [N, n] differences (sign_flip_p).
 
     A pattern and its opposite are as far from 0: half of them, the first sign kept, stand for all.
     """

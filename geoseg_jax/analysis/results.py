@@ -1,4 +1,4 @@
-"""A study's results: the file of all rows, and everything that its tables and its page show."""
+"""Writes a study's rows to a file, and assembles everything that its tables and page show."""
 
 import csv
 import io
@@ -13,7 +13,6 @@ from geoseg_jax.analysis.units import CONDITION, FACTORS, REPLICATE, Row
 from geoseg_jax.core import atomic
 from geoseg_jax.core.near_miss import did_you_mean
 
-STATUS = ("done", "failed", "missing")
 _WHOLE = ("labels", *REPLICATE)
 _TEXT = ("cell", "arm", "training", "decoder", "resolution", "encoder", "status")
 _LAST_TEXT = ("revision", "warning", "error")
@@ -47,28 +46,6 @@ def write_csv(path: str | os.PathLike, rows: Sequence[Row]) -> None:
     atomic.write_text(path, text.getvalue())
 
 
-def read_csv(path: str | os.PathLike) -> list[dict[str, Any]]:
-    """The rows that `write_csv` wrote: whole numbers, text, and floats with nan where empty.
-
-    Raises:
-      ValueError: naming line and column of what can't be read.
-      OSError: where the file can't be read.
-    """
-    with open(path, newline="", encoding="utf-8") as handle:
-        lines = list(csv.reader(handle))
-    header = lines[0] if lines else []
-    for name in ("cell", *FACTORS, "status"):
-        if name not in header:
-            raise ValueError(f"{path} has no column {name!r}{did_you_mean(name, header)}")
-    rows = []
-    for number, line in enumerate(lines[1:], 2):
-        if len(line) != len(header):
-            raise ValueError(f"{path}, line {number}: {len(line)} fields for {len(header)} columns")
-        pairs = zip(header, line, strict=True)
-        rows.append({name: _read(text, name, f"{path}, line {number}") for name, text in pairs})
-    return rows
-
-
 def assemble(
     rows: Sequence[Row],
     reference: str,
@@ -79,7 +56,7 @@ def assemble(
     resampled: Any = None,
     **about: Any,
 ) -> dict[str, Any]:
-    """Everything that a study found, for geoseg_jax.report; JSON can hold it.
+    """Compares everything that a study compares, for geoseg_jax.report; JSON can hold it.
 
     Args:
       rows: one of each cell, done or not, in the order that they are to be shown in.
@@ -87,12 +64,13 @@ def assemble(
       metric: what they are compared by; higher is better.
       contrasts: pairs of arms that are compared beside that.
       bound: arms that differ by less are level; 0 for none.
-      resampled: a geoseg_jax.study.pictures.Resampled of the cells, where there is one.
+      resampled: a geoseg_jax.study.resampling.Resampled of the cells, where there is one.
       **about: of ABOUT what there is.
 
     Returns:
       ABOUT, and 'metric' (for people), 'metric_key', 'reference', 'factors' (values of each),
-      'unit' (what intervals count, for people), 'crossed' (whether all units share the subsets),
+      'replicate_unit' (what intervals count, for people), 'crossed' (whether all units share the
+      subsets),
       'encoders' (arm -> how many), 'bound', 'resampled' ('count' and 'what' was drawn, or None),
       'rows', 'groups' (see comparisons, with 'steps', 'goal' and 'steps_to_goal' of needs.steps),
       'overall', 'contrasts', 'standing', 'class_gains' (see comparisons), 'efficiency' (see
@@ -104,7 +82,7 @@ def assemble(
     """
     for name in about:
         if name not in ABOUT:
-            raise ValueError(f"{name}= is nothing of a study{did_you_mean(name, ABOUT)}")
+            raise ValueError(f"a study has no {name!r}{did_you_mean(name, ABOUT)}")
     classes = dict.fromkeys(k[4:] for row in rows for k in row if k.startswith("iou/"))
     study = ABOUT | about
     study["arms"] = [dict(arm) for arm in study["arms"]]
@@ -119,7 +97,7 @@ def assemble(
         "metric_key": metric,
         "reference": reference,
         "factors": {name: _values(rows, name) for name in CONDITION},
-        "unit": independent.name,
+        "replicate_unit": independent.name,
         "crossed": independent.crossed,
         "encoders": units.encoders(rows),
         "bound": bound,
@@ -140,14 +118,14 @@ def assemble(
 
 
 def _groups(rows, reference: str, metric: str, goal: float | None) -> list[dict[str, Any]]:
-    """With what each needs of steps."""
+    """Joins what `comparisons` and `needs` say of each arm in each condition."""
     steps = needs.steps(rows, reference, metric, goal)
-    found = comparisons.groups(rows, reference, metric)
-    return [g | steps[units.condition(g), g["arm"]] for g in found]
+    groups = comparisons.groups(rows, reference, metric)
+    return [g | steps[units.condition(g), g["arm"]] for g in groups]
 
 
 def plain(value: Any) -> Any:
-    """The same in what JSON has: numbers that aren't finite as None, tuples as lists."""
+    """Converts to what JSON has: numbers that aren't finite to None, tuples to lists."""
     if isinstance(value, Mapping):
         return {str(key): plain(v) for key, v in value.items()}
     if isinstance(value, list | tuple):
@@ -158,20 +136,21 @@ def plain(value: Any) -> Any:
 
 
 def _values(rows: Iterable[Row], name: str) -> list:
-    found = list(dict.fromkeys(row[name] for row in rows))
+    values = list(dict.fromkeys(row[name] for row in rows))
     # 0 labels are all there are.
-    return sorted(found, key=lambda n: n or math.inf) if name == "labels" else found
+    return sorted(values, key=lambda n: n or math.inf) if name == "labels" else values
 
 
 def _caution(groups: Sequence[Mapping[str, Any]]) -> str:
-    """What all that have a score are warned of alike; '' where that is one alone."""
-    told = [group["warning"].split("; ") for group in groups if group["n"]]
-    common = [part for part in told[0] if all(part in other for other in told)] if told else []
-    return "; ".join(filter(None, common)) if len(told) > 1 else ""
+    """Finds the warnings that all groups with a score share; '' where only one has a score."""
+    warnings = [group["warning"].split("; ") for group in groups if group["n"]]
+    if len(warnings) < 2:
+        return ""
+    return "; ".join(w for w in warnings[0] if w and all(w in other for other in warnings))
 
 
 def _without(warning: str, caution: str) -> str:
-    """Each part once, and none of the caution's."""
+    """Keeps each part once, and none of the caution's."""
     parts = dict.fromkeys(warning.split("; "))
     return "; ".join(part for part in parts if part and part not in caution.split("; "))
 
@@ -184,23 +163,10 @@ def _written(row: Row, name: str) -> str:
         return str(int(value))
     if name in (*_TEXT, *_LAST_TEXT):
         return " ".join(str(value).split())
-    if value in ("", None) or math.isnan(_number(value, name, f"row {row['cell']!r}")):
+    if value in ("", None):
         return ""
-    return repr(float(value))
-
-
-def _read(text: str, name: str, where: str) -> Any:
-    if name == "status" and text not in STATUS:
-        raise ValueError(f"{where}: status {text!r} is none of {', '.join(STATUS)}")
-    if name in (*_TEXT, *_LAST_TEXT):
-        return text
-    if name in _WHOLE:
-        return int(_number(text, name, where))
-    return _number(text, name, where) if text else math.nan
-
-
-def _number(value: Any, name: str, where: str) -> float:
     try:
-        return float(value)
+        number = float(value)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{where}: {name} must be a number, got {value!r}") from error
+        raise ValueError(f"row {row['cell']!r}: {name} must be a number, got {value!r}") from error
+    return "" if math.isnan(number) else repr(number)

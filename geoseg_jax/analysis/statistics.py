@@ -1,4 +1,4 @@
-"""What replicates say and how sure one may be, for the three to five that studies have.
+"""Computes what replicates say and how sure one may be, for the three to five that studies have.
 
 All is numbers in, numbers out. Differences are paired: the same labels and the same seed, once from
 an arm and once from the reference, so that what both share cancels.
@@ -47,14 +47,14 @@ class Summary(NamedTuple):
 
 
 def summary(values: Iterable[float]) -> Summary:
-    """Number, mean, standard deviation and interval of the mean; nan where there are too few."""
+    """Computes number, mean, standard deviation and interval; nan where there are too few."""
     x = _checked(values)
     mean = float(x.mean()) if x.size else math.nan
     return Summary(x.size, mean, _std(x), *interval(x))
 
 
-def interval(values: Iterable[float], level: float = LEVEL) -> tuple[float, float]:
-    """Student's t interval of the mean: mean -+ t(level, n - 1) std / sqrt(n).
+def interval(values: Iterable[float]) -> tuple[float, float]:
+    """Computes Student's t interval of the mean: mean -+ t(n - 1) std / sqrt(n).
 
     Exact for normal noise from n = 2 on; for lopsided noise it covers somewhat less (see the top).
     Values without any spread give an interval of no width, as formulas have it: a sign that the
@@ -62,34 +62,28 @@ def interval(values: Iterable[float], level: float = LEVEL) -> tuple[float, floa
 
     Args:
       values: [n] independent numbers, as the paired differences of an arm to the reference.
-      level: how often such intervals are to hold the true mean, in (0, 1).
 
     Returns:
       The lower and the upper bound; (nan, nan) for n < 2.
 
     Raises:
-      ValueError: for a value that is not finite, or a level outside (0, 1).
+      ValueError: for a value that is not finite.
     """
     x = _checked(values)
     if x.size < 2:
-        _check_level(level)
         return math.nan, math.nan
-    half = _quantile(level, x.size - 1) * _std(x) / math.sqrt(x.size)
+    half = _quantile(x.size - 1) * _std(x) / math.sqrt(x.size)
     return float(x.mean() - half), float(x.mean() + half)
 
 
-def bootstrap_interval(
-    values: Iterable[float], level: float = LEVEL, seed: int = 0
-) -> tuple[float, float]:
-    """The studentised bootstrap interval of the mean: bootstrap-t of Efron and Tibshirani (1993).
+def bootstrap_interval(values: Iterable[float]) -> tuple[float, float]:
+    """Computes the studentised bootstrap interval: bootstrap-t of Efron and Tibshirani (1993).
 
     "An Introduction to the Bootstrap", ch. 12.5, with the quantiles of Davison and Hinkley (1997),
     sec. 2.4: the t statistic's own quantiles over 9,999 resamples take the place of Student's.
 
     Args:
       values: [n] independent numbers. Paired differences make it the paired bootstrap.
-      level: as in `interval`.
-      seed: of the resampling; the same seed gives the same interval.
 
     Returns:
       The lower and the upper bound; (nan, nan) for fewer than four values, or where ties leave so
@@ -99,13 +93,12 @@ def bootstrap_interval(
       ValueError: as `interval`.
     """
     x = _checked(values)
-    _check_level(level)
     error = _std(x) / math.sqrt(x.size) if x.size else 0.0
     if x.size < BOOTSTRAP_PAIRS or _spreadless(error, x):
         return math.nan, math.nan
-    chosen = np.random.default_rng(seed).integers(0, x.size, (RESAMPLES, x.size))
+    chosen = np.random.default_rng(0).integers(0, x.size, (RESAMPLES, x.size))
     t = np.sort(_t_statistics((x - x.mean())[chosen], error))
-    tail = max(round((RESAMPLES + 1) * (1 - level) / 2), 1)
+    tail = max(round((RESAMPLES + 1) * (1 - LEVEL) / 2), 1)
     low, high = x.mean() - t[-tail] * error, x.mean() - t[tail - 1] * error
     if not (np.isfinite(low) and np.isfinite(high)):
         return math.nan, math.nan
@@ -113,15 +106,15 @@ def bootstrap_interval(
 
 
 def _t_statistics(resamples: np.ndarray, error: float) -> np.ndarray:
-    """Of centred resamples [R, n]; infinite where one has no spread, with the mean's sign."""
+    """Computes those of centred resamples [R, n]; without spread infinite, with the mean's sign."""
     mean = resamples.mean(1)
     errors = resamples.std(1, ddof=1) / math.sqrt(resamples.shape[1])
     flat = errors < 1e-9 * error
     return np.where(flat, np.copysign(np.inf, mean), mean / np.where(flat, 1.0, errors))
 
 
-def sign_flip_p(differences: Iterable[float], seed: int = 0) -> float:
-    """Two-sided p of the paired permutation test: the share of sign patterns as far from 0.
+def sign_flip_p(differences: Iterable[float]) -> float:
+    """Computes the two-sided paired permutation p: the share of sign patterns as far from 0.
 
     If the arm is no different from the reference, each pair might as well have been named the other
     way round: all that is assumed of the noise is that it is symmetric. With n <= 14 pairs all 2^n
@@ -131,7 +124,6 @@ def sign_flip_p(differences: Iterable[float], seed: int = 0) -> float:
 
     Args:
       differences: [n] arm minus reference.
-      seed: of the patterns at random.
 
     Returns:
       p in (0, 1]; nan without a pair.
@@ -148,13 +140,13 @@ def sign_flip_p(differences: Iterable[float], seed: int = 0) -> float:
         permutation_type="samples",
         n_resamples=np.inf if x.size <= EXACT_PAIRS else RESAMPLES,
         vectorized=True,
-        rng=np.random.default_rng(seed),
+        rng=np.random.default_rng(0),
     )
     return float(result.pvalue)
 
 
 def smallest_p(pairs: int) -> float:
-    """The smallest p that `sign_flip_p` can give for so many pairs; nan for none.
+    """Gives the smallest p that `sign_flip_p` can give for so many pairs; nan for none.
 
     2^(1-n), or where patterns are drawn at random twice the share of one among them.
     """
@@ -163,18 +155,22 @@ def smallest_p(pairs: int) -> float:
     return 2.0 ** (1 - pairs) if pairs <= EXACT_PAIRS else 2 / (RESAMPLES + 1)
 
 
-def pairs_needed(comparisons: int, level: float = LEVEL) -> int:
-    """The fewest pairs with which one of so many comparisons can be significant after `holm`.
+def pairs_needed(comparisons: int) -> int:
+    """Counts the fewest pairs with which one of so many comparisons can be significant (`holm`).
 
     The smallest corrected p is comparisons * 2^(1-n), where nothing else is significant.
     """
-    _check_level(level)
     # The tolerance: 1 - 0.95 is a little more than 0.05.
-    return 1 + max(math.ceil(math.log2(max(comparisons, 1) / (1 - level)) - 1e-9), 0)
+    return 1 + max(math.ceil(math.log2(max(comparisons, 1) / (1 - LEVEL)) - 1e-9), 0)
+
+
+def significant(p: float | None) -> bool:
+    """Tells whether a (corrected) p is at most 0.05; not where there is none."""
+    return p is not None and p <= 1 - LEVEL + 1e-9  # 1 - 0.95 is a little more than 0.05
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down correction (1979): the chance of any false finding stays within the level.
+    """Corrects p values by Holm (1979): the chance of any false finding stays within the level.
 
     The i-th smallest of m is multiplied by m - i + 1, kept at least as large as those before it and
     at most 1. Needs nothing of how the comparisons hang together, as here, where all share the
@@ -201,7 +197,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def level_p(differences: Iterable[float], bound: float) -> float:
-    """p of equivalence: that the mean lies within -bound to bound, by two one-sided t tests.
+    """Computes p of equivalence: two one-sided t tests that the mean lies within -bound to bound.
 
     Schuirmann (1987). The larger of the two p: that of "the mean is -bound or less" and that of "it
     is bound or more". It is 0.05 or less just where the 90 % Student interval lies within the
@@ -230,7 +226,7 @@ def level_p(differences: Iterable[float], bound: float) -> float:
 
 
 def residual_stds(scores: Mapping[Any, Mapping[Any, float]]) -> dict[Any, float]:
-    """The spread of each arm's scores, without what all arms share by subset and seed.
+    """Computes the spread of each arm's scores, without what all arms share by subset and seed.
 
     A hard subset is hard for all arms, and is no part of what a paired comparison is uncertain by.
     So a score is taken as the sum of its arm's and its replicate's effect, by least squares, and
@@ -256,19 +252,17 @@ def residual_stds(scores: Mapping[Any, Mapping[Any, float]]) -> dict[Any, float]
     hat = design @ np.linalg.pinv(design.astype(float))
     values = np.array([scores[arm][replicate] for arm, replicate in places])
     residuals, freedom = values - hat @ values, 1 - np.diag(hat)
-    found = {}
+    stds = {}
     for arm in scores:
         own = np.array([a == arm for a, _ in places])
         left = float(freedom[own].sum())
         known = left > 1e-9
-        found[arm] = math.sqrt(float((residuals[own] ** 2).sum()) / left) if known else math.nan
-    return found
+        stds[arm] = math.sqrt(float((residuals[own] ** 2).sum()) / left) if known else math.nan
+    return stds
 
 
-def resampled_interval(
-    middle: float, resamples: np.ndarray, count: int, level: float = LEVEL
-) -> tuple[float, float]:
-    """An interval from a bootstrap: middle -+ t(level, count - 1) times its standard error.
+def resampled_interval(middle: float, resamples: np.ndarray, count: int) -> tuple[float, float]:
+    """Computes a bootstrap's interval: middle -+ t(count - 1) times its standard error.
 
     For what is no mean of independent numbers, as a difference of mIoU over pictures. A bootstrap's
     spread is too small by sqrt((count - 1) / count), which is put right, and Student's quantile
@@ -284,15 +278,14 @@ def resampled_interval(
     """
     known = resamples[np.isfinite(resamples)]
     if count < DRAWN_LEAST or known.size < 2:
-        _check_level(level)
         return math.nan, math.nan
     error = float(known.std(ddof=1)) * math.sqrt(count / (count - 1))
-    half = _quantile(level, count - 1) * error
+    half = _quantile(count - 1) * error
     return middle - half, middle + half
 
 
 def rising(curve: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The nearest curve that never falls, by squares: isotonic regression (Barlow et al., 1972).
+    """Fits the nearest curve that never falls: isotonic regression (Barlow et al., 1972).
 
     Args:
       curve: (place, score) in any order; scores that are nan are passed over.
@@ -308,7 +301,7 @@ def rising(curve: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def reached(curve: Sequence[tuple[float, float]], target: float) -> float | None:
-    """Where a rising curve comes to a score, by a line between its places.
+    """Finds where a rising curve comes to a score, by a line between its places.
 
     Of a noisy curve the first place above a score comes too early: it is the luckiest of many. Of
     `rising` it doesn't.
@@ -339,15 +332,9 @@ def _checked(values: Iterable[float]) -> np.ndarray:
     return x
 
 
-def _check_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise ValueError(f"level must lie within (0, 1), as 0.95, got {level}")
-
-
 @functools.cache
-def _quantile(level: float, freedom: int) -> float:
-    _check_level(level)
-    return float(scipy.stats.t.ppf((1 + level) / 2, freedom))
+def _quantile(freedom: int) -> float:
+    return float(scipy.stats.t.ppf((1 + LEVEL) / 2, freedom))
 
 
 def _std(x: np.ndarray) -> float:
@@ -355,5 +342,5 @@ def _std(x: np.ndarray) -> float:
 
 
 def _spreadless(error: float, x: np.ndarray) -> bool:
-    """Equal but for rounding."""
+    """Tells whether values are equal but for rounding."""
     return error <= 1e-12 * float(np.abs(x).max(initial=0.0))

@@ -1,4 +1,4 @@
-"""The rows of a study by condition and arm, and which of its replicates are independent.
+"""Groups the rows of a study by condition and arm, and finds its independent replicates.
 
 A row is a dict of one cell: FACTORS, 'status', metrics as floats (nan where there is none) and
 perhaps 'curve', (step, score) of each evaluation, 'labelled', on how many pictures it was trained,
@@ -32,7 +32,7 @@ _SUBSET, _PRETRAINING = 0, 2  # places in REPLICATE of what links
 
 
 class Units(NamedTuple):
-    """What intervals count.
+    """The independent units that intervals count.
 
     name: what people call one. of: replicate -> its unit, named by the first of its replicates.
     crossed: whether all units share the subsets, see the top of the file.
@@ -43,7 +43,7 @@ class Units(NamedTuple):
     crossed: bool = False
 
     def average(self, values: Mapping[Replicate, Any]) -> dict[Replicate, Any]:
-        """The mean of each unit's replicates: of numbers, or of arrays of one shape."""
+        """Averages each unit's replicates: numbers, or arrays of one shape."""
         parts: dict[Replicate, list] = {}
         for replicate, value in values.items():
             parts.setdefault(self.of[replicate], []).append(value)
@@ -51,7 +51,7 @@ class Units(NamedTuple):
 
 
 def units(rows: Iterable[Row]) -> Units:
-    """The units of a study: of all rows, done or not."""
+    """Finds the units of a study, from all rows, done or not."""
     replicates = sorted({replicate(row) for row in rows})
     subsets, seeds = ({r[i] for r in replicates} for i in (_SUBSET, _PRETRAINING))
     if len(subsets) > 1 and len(seeds) > 1:
@@ -67,21 +67,21 @@ def units(rows: Iterable[Row]) -> Units:
 
 
 def _linked(replicates: Sequence[Replicate], by: Sequence[int]) -> dict[Replicate, Replicate]:
-    """Each replicate's unit: the first of all that it is linked with, over however many others."""
-    found = {r: r for r in replicates}
+    """Finds each replicate's unit: the first that it is linked with, over however many others."""
+    linked = {r: r for r in replicates}
     while True:
         first: dict[tuple[int, int], Replicate] = {}
-        for r, unit in found.items():
+        for r, unit in linked.items():
             for i in by:
                 first[i, r[i]] = min(first.get((i, r[i]), unit), unit)
-        nearer = {r: min(first[i, r[i]] for i in by) for r in found}
-        if nearer == found:
-            return found
-        found = nearer
+        nearer = {r: min(first[i, r[i]] for i in by) for r in linked}
+        if nearer == linked:
+            return linked
+        linked = nearer
 
 
 def _name(linked: Mapping[Replicate, Replicate]) -> str:
-    """Of units where subsets and pre-trainings vary."""
+    """Names units where both subsets and pre-trainings vary."""
     most = []
     for i in (_SUBSET, _PRETRAINING):
         values: dict[Replicate, set[int]] = {}
@@ -93,49 +93,49 @@ def _name(linked: Mapping[Replicate, Replicate]) -> str:
 
 
 def encoders(rows: Iterable[Row]) -> dict[str, int]:
-    """How many encoders each arm has, of one architecture: 0 where it starts from random weights.
+    """Counts the encoders of each arm, of one architecture; 0 for random weights.
 
     By 'start' where rows have it, else by the pre-training seeds.
     """
-    found: dict[str, dict[str, set]] = {}
+    by_arm: dict[str, dict[str, set]] = {}
     for row in rows:
-        starts = found.setdefault(row["arm"], {}).setdefault(row["encoder"], set())
+        starts = by_arm.setdefault(row["arm"], {}).setdefault(row["encoder"], set())
         start = row.get("start", row["pretraining_seed"])
         starts.update(() if start == "" else (start,))
-    return {arm: max(len(starts) for starts in of.values()) for arm, of in found.items()}
+    return {arm: max(len(starts) for starts in of.values()) for arm, of in by_arm.items()}
 
 
 def replicate(row: Row) -> Replicate:
-    """What tells a row from the others of its arm and condition."""
+    """Gives what tells a row from the others of its arm and condition."""
     return tuple(row[name] for name in REPLICATE)
 
 
 def condition(row: Row) -> tuple:
-    """A row's place among the conditions."""
+    """Gives a row's condition."""
     return tuple(row[name] for name in CONDITION)
 
 
 def arms(rows: Iterable[Row]) -> list[str]:
-    """In the order in which they come."""
+    """Lists the arms in the order in which they come."""
     return list(dict.fromkeys(row["arm"] for row in rows))
 
 
 def tables(rows: Iterable[Row]) -> dict[tuple[tuple, str], dict[Replicate, Row]]:
-    """(condition, arm) -> replicate -> row, in the order of the rows."""
-    found: dict[tuple[tuple, str], dict[Replicate, Row]] = {}
+    """Indexes rows as (condition, arm) -> replicate -> row, in their order."""
+    cells: dict[tuple[tuple, str], dict[Replicate, Row]] = {}
     for row in rows:
-        found.setdefault((condition(row), row["arm"]), {})[replicate(row)] = row
-    return found
+        cells.setdefault((condition(row), row["arm"]), {})[replicate(row)] = row
+    return cells
 
 
 def scores(cells: Mapping[Replicate, Row], metric: str) -> dict[Replicate, float]:
-    """Of the runs that are done and have one."""
-    found = {r: row.get(metric, math.nan) for r, row in cells.items() if row["status"] == "done"}
-    return {r: float(v) for r, v in found.items() if v is not None and math.isfinite(v)}
+    """Collects the scores of the runs that are done and have one."""
+    done = {r: row.get(metric) for r, row in cells.items() if row["status"] == "done"}
+    return {r: float(v) for r, v in done.items() if v is not None and math.isfinite(v)}
 
 
 def mean(values: Iterable[Any]) -> Any:
-    """Of numbers, nan without one; or of arrays, element by element."""
+    """Averages numbers (nan without one) or arrays, element by element."""
     values = list(values)
     if values and isinstance(values[0], np.ndarray):
         return np.mean(values, axis=0)

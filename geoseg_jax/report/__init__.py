@@ -1,1 +1,1 @@
-"""What a study found, for people: tables, figures and a page; numpy and matplotlib, never jax."""
+"""Reports a study as tables, figures and a page; numpy and matplotlib, never jax."""

@@ -1,4 +1,4 @@
-"""Looking inside encoders: how alike two are, and their features as colours; in numpy.
+"""Looks inside encoders: how alike two are, and their features as colours; in numpy.
 
 Features of the same places of the same pictures are rows: [n, channels]. Neighbouring places are
 alike, so take them sparsely, and many more of them than there are channels.
@@ -9,22 +9,19 @@ from collections.abc import Mapping
 import numpy as np
 
 
-def linear_cka(x: np.ndarray, y: np.ndarray, unbiased: bool = False) -> float:
-    """Linear centred kernel alignment: how alike two sets of features are, but for a rotation.
+def linear_cka(x: np.ndarray, y: np.ndarray) -> float:
+    """Computes linear CKA: how alike two sets of features are, but for a rotation.
 
     Kornblith et al., "Similarity of Neural Network Representations Revisited" (ICML 2019), linear
-    CKA in table 1: ||Y'X||^2 / (||X'X|| ||Y'Y||) in Frobenius norms, columns centred. It doesn't
-    change with rotations, translations and a common scale, and needs no equal number of channels.
-
-    With few rows for the number of channels it is near 1 whatever the features are. `unbiased`
-    takes the unbiased estimate of HSIC by Song et al., "Feature Selection via Dependence
-    Maximization" (JMLR 2012), in its place, as Nguyen et al. (ICLR 2021), eq. 3, do: about 0 for
-    unrelated features of any size. It may fall a little outside [0, 1].
+    CKA in table 1. It doesn't change with rotations, translations and a common scale, and needs no
+    equal number of channels. With few rows for the number of channels it would be near 1 whatever
+    the features are. So the unbiased estimate of HSIC by Song et al., "Feature Selection via
+    Dependence Maximization" (JMLR 2012), takes its place, as in Nguyen et al. (ICLR 2021), eq. 3:
+    about 0 for unrelated features of any size. It may fall a little outside [0, 1].
 
     Args:
-      x: [n, c] features, one row a place.
+      x: [n, c] features, one row a place; four rows or more.
       y: [n, d] other features of the same places.
-      unbiased: see above; needs four rows.
 
     Returns:
       1 for the same features, 0 for unrelated ones; nan where one doesn't vary.
@@ -33,36 +30,29 @@ def linear_cka(x: np.ndarray, y: np.ndarray, unbiased: bool = False) -> float:
       ValueError: for shapes that don't fit, too few rows or numbers that aren't finite.
     """
     x, y = _centred(x), _centred(y)
-    least = 4 if unbiased else 2
-    if len(x) != len(y) or len(x) < least:
-        raise ValueError(f"CKA wants the same {least} or more places, got {len(x)} and {len(y)}")
-    similarity = _hsic_unbiased if unbiased else _cross
-    own = similarity(x, x), similarity(y, y)
+    if len(x) != len(y) or len(x) < 4:
+        raise ValueError(f"CKA needs the same 4 or more places, got {len(x)} and {len(y)}")
+    own = _hsic_unbiased(x, x), _hsic_unbiased(y, y)
     if min(own) <= 0:
         return float("nan")
-    return float(similarity(x, y) / np.sqrt(own[0] * own[1]))
+    return float(_hsic_unbiased(x, y) / np.sqrt(own[0] * own[1]))
 
 
-def cka_matrix(features: Mapping[str, np.ndarray], unbiased: bool = True) -> list[list[float]]:
-    """linear_cka of each with each, by name in the given order; symmetric, with 1 on the diagonal.
+def cka_matrix(features: Mapping[str, np.ndarray]) -> list[list[float]]:
+    """Compares each with each by linear_cka, in the given order; symmetric, the diagonal 1.
 
-    Args:
-      features: name -> [n, channels], of the same n places.
-      unbiased: as in `linear_cka`; here the default, since layers of many channels are compared.
-
-    Raises:
-      ValueError: as `linear_cka`.
+    features: name -> [n, channels], of the same n places.
     """
     values = list(features.values())
     matrix = np.full((len(values), len(values)), np.nan)
     for i, x in enumerate(values):
         for j, y in enumerate(values[: i + 1]):
-            matrix[i, j] = matrix[j, i] = linear_cka(x, y, unbiased)
+            matrix[i, j] = matrix[j, i] = linear_cka(x, y)
     return matrix.tolist()
 
 
 def pca_pictures(maps: np.ndarray, clip: float = 2.0) -> np.ndarray:
-    """The three main directions of features as red, green and blue.
+    """Shows the three main directions of features as red, green and blue.
 
     One basis for all maps, so that a colour means the same in all of them. Between calls, as for
     two arms, colours mean nothing: only which places look alike can be compared.
@@ -101,14 +91,14 @@ def _stretched(values: np.ndarray, clip: float) -> np.ndarray:
 
 
 def _cross(x: np.ndarray, y: np.ndarray) -> float:
-    """||Y'X||^2 of centred features, by the smaller of two equal products."""
+    """Computes ||Y'X||^2 of centred features, by the smaller of two equal products."""
     if len(x) ** 2 < x.shape[1] * y.shape[1]:
         return float(((x @ x.T) * (y @ y.T)).sum())
     return float(((y.T @ x) ** 2).sum())
 
 
 def _hsic_unbiased(x: np.ndarray, y: np.ndarray) -> float:
-    """HSIC_1 of Song et al. (2012) for K = XX', L = YY' with zero diagonals, without n x n arrays.
+    """Computes HSIC_1 (Song et al., 2012) of K = XX', L = YY' without diagonals or n x n arrays.
 
     (tr KL + 1'K1 1'L1 / ((n - 1)(n - 2)) - 2 / (n - 2) 1'KL1) / (n (n - 3)).
     """
@@ -121,7 +111,7 @@ def _hsic_unbiased(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def _centred(features: np.ndarray) -> np.ndarray:
-    """In float64, each channel's mean taken off."""
+    """Converts to float64 and subtracts each channel's mean."""
     x = np.asarray(features, np.float64)
     if x.ndim != 2 or not x.size or not np.isfinite(x).all():
         raise ValueError(f"features must be finite [n, channels], got {list(x.shape)}")

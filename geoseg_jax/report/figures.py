@@ -1,4 +1,4 @@
-"""A study's figures as PNG and SVG; the same study gives the same bytes.
+"""Draws a study's figures as PNG and SVG; the same study gives the same bytes.
 
 Single runs are shown beside means and intervals: three dots say more than a bar. Colours are those
 of Okabe and Ito, which colour-blind readers tell apart, and markers and dashes repeat them.
@@ -16,8 +16,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from geoseg_jax.analysis.answer import label, points
+from geoseg_jax.analysis.answer import in_points, label
 from geoseg_jax.core import atomic
+from geoseg_jax.core.formats import NONE, decimal, points
 from geoseg_jax.report import naming
 from geoseg_jax.report.naming import Condition, Study
 
@@ -35,7 +36,7 @@ _STYLE = {
 
 
 def write_all(study: Study, folder: str | os.PathLike) -> list[pathlib.Path]:
-    """Every figure that the study has something for, as NAME.png and NAME.svg.
+    """Draws every figure that the study has something for, as NAME.png and NAME.svg.
 
     Names: labels, differences, curves, classes, cka.
 
@@ -50,15 +51,15 @@ def write_all(study: Study, folder: str | os.PathLike) -> list[pathlib.Path]:
     folder.mkdir(parents=True, exist_ok=True)
     makers = {"labels": by_labels, "differences": differences, "curves": curves}
     makers |= {"classes": class_gains, "cka": cka}
-    found = []
+    written = []
     for name, make in makers.items():
         figure = make(study)
-        found += save(figure, folder / name) if figure else []
-    return found
+        written += save(figure, folder / name) if figure else []
+    return written
 
 
 def save(figure: Figure, path: pathlib.Path) -> list[pathlib.Path]:
-    """path.png and path.svg, without date or version in them; each whole or not at all."""
+    """Writes path.png and path.svg without date or version; each whole or not at all."""
     written = []
     for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
         target = path.with_name(f"{path.name}.{kind}")
@@ -69,7 +70,7 @@ def save(figure: Figure, path: pathlib.Path) -> list[pathlib.Path]:
 
 
 def by_labels(study: Study) -> Figure | None:
-    """The score against the number of labels: means with 95 % intervals, single runs as dots.
+    """Draws the score against the number of labels: means with 95 % CIs, single runs as dots.
 
     One panel for each condition without labels. None where no run is done.
     """
@@ -92,18 +93,18 @@ def by_labels(study: Study) -> Figure | None:
             axes.set_xticks(list(places.values()), [str(n) if n else "all" for n in counts])
             axes.set_xlabel("labelled pictures")
         _limits(panels[0], [v for g in groups for v in (g["mean"], g["low"], g["high"])])
-        _finish(figure, panels, study, f"{study['metric']} in %, 95 % intervals, dots: runs")
+        _finish(figure, panels, study, f"{study['metric']} in %, 95 % CIs; dots: single runs")
     return figure
 
 
 def differences(study: Study) -> Figure | None:
-    """The mean paired difference of each arm to the reference, with its 95 % interval.
+    """Draws the mean paired difference of each arm to the reference, with its 95 % CI.
 
     This, not whether two intervals of `by_labels` overlap, tells whether an arm is better. One
     panel for each condition without labels, and one over all. None where nothing can be compared.
     """
-    found = [group for group in study["groups"] if group["difference"] is not None]
-    if not found:
+    groups = [group for group in study["groups"] if group["difference"] is not None]
+    if not groups:
         return None
     counts = study["factors"]["labels"]
     kinds = list(dict.fromkeys(place[1:] for place in naming.conditions(study)))
@@ -115,7 +116,7 @@ def differences(study: Study) -> Figure | None:
     with matplotlib.rc_context(_STYLE):
         figure, panels = _panels(len(kinds) + bool(everything), size, sharex=True, sharey=True)
         for axes, kind in zip(panels, kinds, strict=False):
-            here = [g for g in found if naming.place_of(g)[1:] == kind]
+            here = [g for g in groups if naming.place_of(g)[1:] == kind]
             for number, count in enumerate(counts):
                 shift = 0.6 * (number + 0.5) / len(counts) - 0.3
                 shown = [g for g in here if g["labels"] == count]
@@ -133,12 +134,12 @@ def differences(study: Study) -> Figure | None:
         panels[0].set_ylim(len(arms) - 0.5, -0.5)
         _legend(figure, panels)
         reference = label(study, study["reference"])
-        _title(figure, f"Points of {study['metric']} above {reference}, 95 % intervals of pairs")
+        _title(figure, f"Difference to {reference} in {in_points(study)}, 95 % CIs")
     return figure
 
 
 def curves(study: Study) -> Figure | None:
-    """Learning curves: the mean over runs of each arm, single runs thin. None without curves."""
+    """Draws learning curves: the mean of each arm's runs, single runs thin. None without curves."""
     rows = [row for row in study["rows"] if row.get("curve")]
     if not rows:
         return None
@@ -155,48 +156,48 @@ def curves(study: Study) -> Figure | None:
                 _curve(axes, runs, label(study, arm), _style(study, arm))
             axes.set_title(naming.condition_name(study, place))
             axes.set_xlabel("steps")
-        _finish(figure, panels, study, f"{study['metric']} in %, thin: runs")
+        _finish(figure, panels, study, f"{study['metric']} in %; thin: single runs")
     return figure
 
 
 def class_gains(study: Study) -> Figure | None:
-    """What each arm gains on each class, in points of IoU. None where nothing can be compared."""
-    found = study["class_gains"]
-    gains = [g for f in found for g in f["gains"].values() if g is not None]
+    """Draws what each arm gains on each class, in points. None where nothing can be compared."""
+    items = study["class_gains"]
+    gains = [g for f in items for g in f["gains"].values() if g is not None]
     if not gains:
         return None
-    classes, arms = study["classes"], list(dict.fromkeys(f["arm"] for f in found))
-    places = [p for p in naming.conditions(study) if any(naming.place_of(f) == p for f in found)]
+    classes, arms = study["classes"], list(dict.fromkeys(f["arm"] for f in items))
+    places = [p for p in naming.conditions(study) if any(naming.place_of(f) == p for f in items)]
     limit = 100 * max(max(map(abs, gains)), 0.001)
     size = (1.3 + 0.62 * len(arms), 1.2 + 0.24 * len(classes))
     with matplotlib.rc_context(_STYLE):
         figure, panels = _panels(len(places), size)
         for axes, place in zip(panels, places, strict=True):
-            by_arm = {f["arm"]: f["gains"] for f in found if naming.place_of(f) == place}
+            by_arm = {f["arm"]: f["gains"] for f in items if naming.place_of(f) == place}
             values = np.array([[_percent(by_arm.get(a, {}).get(c)) for a in arms] for c in classes])
             _heat(axes, values, "RdBu", (-limit, limit), lambda v: points(v / 100, sign=True))
             _ticks(axes, [label(study, arm) for arm in arms], classes)
             axes.set_title(naming.condition_name(study, place))
         reference = label(study, study["reference"])
-        _title(figure, f"IoU of each class in points above {reference}, mean of pairs")
+        _title(figure, f"Difference to {reference} in IoU points of each class")
     return figure
 
 
 def cka(study: Study) -> Figure | None:
-    """Heat maps of linear CKA between arms, one for each stage. None where there is none."""
-    found = study["features"].get("cka") or []
-    if not found:
+    """Draws linear CKA between arms, a heat map for each stage. None where there is none."""
+    stages = study["features"].get("cka") or []
+    if not stages:
         return None
-    side = 1.2 + 0.5 * max(len(stage["arms"]) for stage in found)
+    side = 1.2 + 0.5 * max(len(stage["arms"]) for stage in stages)
     with matplotlib.rc_context(_STYLE):
-        figure, panels = _panels(len(found), (side, side))
-        for axes, stage in zip(panels, found, strict=True):
+        figure, panels = _panels(len(stages), (side, side))
+        for axes, stage in zip(panels, stages, strict=True):
             values = np.array(stage["matrix"], float)  # None becomes nan
-            _heat(axes, values, "viridis", (0.0, 1.0), "{:.2f}".format)
+            _heat(axes, values, "viridis", (0.0, 1.0), decimal)
             names = [label(study, arm) for arm in stage["arms"]]
             _ticks(axes, names, names)
             axes.set_title(stage["stage"])
-        _title(figure, "Linear CKA between arms: 1 is the same but for a rotation")
+        _title(figure, "Linear CKA between arms: 1 is the same up to rotation")
     return figure
 
 
@@ -214,7 +215,7 @@ def _panels(
 
 
 def _finish(figure: Figure, panels: Sequence[Axes], study: Study, what: str) -> None:
-    """A legend for all panels, and the scale named once."""
+    """Adds a legend for all panels, and names the scale once."""
     _legend(figure, panels, [label(study, arm) for arm in naming.arms(study)])
     _title(figure, "; ".join(filter(None, (what, naming.shared_conditions(study)))))
 
@@ -233,32 +234,32 @@ def _legend(figure: Figure, panels: Sequence[Axes], order: Sequence[str] = ()) -
 
 
 def _title(figure: Figure, text: str) -> None:
-    """In as many lines as it takes: a figure of one panel is narrow."""
+    """Writes a title in as many lines as it takes: a figure of one panel is narrow."""
     lines = textwrap.wrap(text, _letters(figure), break_on_hyphens=False)
     _enlarge(figure, len(lines) - 1)
     figure.suptitle("\n".join(lines))
 
 
 def _enlarge(figure: Figure, lines: int) -> None:
-    """By the height of so many lines, which panels need not give up."""
+    """Adds the height of so many lines, which panels need not give up."""
     figure.set_figheight(figure.get_figheight() + 0.19 * lines)
 
 
 def _letters(figure: Figure) -> int:
-    """About as many as stand side by side in the figure."""
+    """Estimates how many letters stand side by side in the figure."""
     return int(11 * figure.get_figwidth())
 
 
 def _positions(counts: Sequence[int]) -> dict[int, float]:
-    """Octaves; all labels (0), whose number isn't known, one beyond the rest."""
-    found = {count: math.log2(count) for count in counts if count}
+    """Places counts by octaves; all labels (0), whose number isn't known, one beyond the rest."""
+    places = {count: math.log2(count) for count in counts if count}
     if 0 in counts:
-        found[0] = max(found.values(), default=0.0) + 1
-    return found
+        places[0] = max(places.values(), default=0.0) + 1
+    return places
 
 
 def _points(axes: Axes, study: Study, groups: Sequence[Mapping], places: Mapping) -> None:
-    """One arm in one panel."""
+    """Draws one arm in one panel."""
     if not groups:
         return
     groups = sorted(groups, key=lambda g: places[g["labels"]])
@@ -281,15 +282,16 @@ def _points(axes: Axes, study: Study, groups: Sequence[Mapping], places: Mapping
 
 
 def _forest(
-    axes: Axes, found: Sequence[Mapping], arms: Sequence[str], shift: float, style: Mapping
+    axes: Axes, results: Sequence[Mapping], arms: Sequence[str], shift: float, style: Mapping
 ) -> None:
-    """One mark and interval for each arm."""
-    if not found:
+    """Draws one mark and interval for each arm."""
+    if not results:
         return
     x, low, high = (
-        np.array([_percent(f[f"difference{end}"]) for f in found]) for end in ("", "_low", "_high")
+        np.array([_percent(f[f"difference{end}"]) for f in results])
+        for end in ("", "_low", "_high")
     )
-    y = [arms.index(f["arm"]) + shift for f in found]
+    y = [arms.index(r["arm"]) + shift for r in results]
     axes.errorbar(
         *(x, y),
         **{"xerr": (x - low, high - x), "linestyle": "none", "capsize": 2},
@@ -309,14 +311,14 @@ def _runs(study: Study, group: Mapping[str, Any]) -> list[float]:
 
 
 def _limits(axes: Axes, values: Sequence[float | None]) -> None:
-    """Around what can be: an interval of few runs may reach beyond 0 and 100 %."""
+    """Sets limits around what can be: an interval of few runs may reach beyond 0 and 100 %."""
     known = [100 * min(max(v, 0.0), 1.0) for v in values if v is not None]
     margin = max(0.04 * (max(known) - min(known)), 0.5)
     axes.set_ylim(min(known) - margin, max(known) + margin)
 
 
 def _curve(axes: Axes, runs: Sequence[Mapping[float, float]], name: str, style: Mapping) -> None:
-    """The mean goes over the steps that all runs were evaluated at."""
+    """Draws runs, and their mean over the steps that all of them were evaluated at."""
     if not runs:
         return
     for run in runs if len(runs) > 1 else ():
@@ -329,12 +331,12 @@ def _curve(axes: Axes, runs: Sequence[Mapping[float, float]], name: str, style: 
 
 
 def _heat(axes: Axes, values: np.ndarray, colours: str, limits: tuple, text: Callable) -> None:
-    """With the number in each field, in the colour that can be read on it."""
+    """Draws a heat map with the number in each field, in a colour that can be read on it."""
     shown = axes.imshow(values, colours, vmin=limits[0], vmax=limits[1], aspect="auto")
     axes.grid(False)
     for (i, j), value in np.ndenumerate(values):
         if math.isnan(value):
-            written, dark = "–", False
+            written, dark = NONE, False
         else:
             written = text(value)
             dark = np.dot(shown.cmap(shown.norm(value))[:3], (0.3, 0.59, 0.11)) < 0.5
@@ -351,7 +353,7 @@ def _ticks(axes: Axes, columns: Sequence[str], rows: Sequence[str]) -> None:
 
 
 def _style(study: Study, arm: str) -> dict[str, Any]:
-    """The same in every figure of a study; the reference black."""
+    """Gives an arm's style, the same in every figure of a study; the reference is black."""
     if arm == study["reference"]:
         return dict(REFERENCE)
     number = [a for a in naming.arms(study) if a != study["reference"]].index(arm)

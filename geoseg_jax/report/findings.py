@@ -1,26 +1,30 @@
-"""A study's findings as tables of text, whatever they are written in: arms are rows.
+"""Arranges a study's findings as tables of text, whatever they are written in: arms are rows.
 
-First the verdict on each arm over all conditions, with one number, and that of each contrast; then
-the scores of every condition, the best in bold; differences to the reference arm with intervals and
-corrected p values; how many labels and steps an arm needs beside the reference; how each did its
-own task. What one must know of a number is a footnote.
+First the verdict on each arm over all conditions, and that on each contrast; then the scores of
+every condition, the best in bold; differences to the reference with intervals and corrected p; how
+many labels and steps an arm needs beside the reference; how each did its own task.
 """
 
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
-from geoseg_jax.analysis import statistics
-from geoseg_jax.analysis.answer import (
-    label,
-    of_encoders,
-    points,
-    probability,
-    short_number,
-    verdict_name,
-)
+from geoseg_jax.analysis.answer import in_points, label, verdict_name
+from geoseg_jax.analysis.comparisons import NOT_SHOWN
+from geoseg_jax.analysis.statistics import significant
+from geoseg_jax.core import formats
+from geoseg_jax.core.formats import NONE, count, interval, number, p_value, points
 from geoseg_jax.report import naming
+from geoseg_jax.report.explanation import multiple
 from geoseg_jax.report.naming import Condition, Study
-from geoseg_jax.report.notes import Group, Notes, of_difference, of_overall, of_score
+from geoseg_jax.report.notes import (
+    Group,
+    Notes,
+    marks,
+    of_arm,
+    of_difference,
+    of_overall,
+    of_score,
+)
 
 
 class Cell(NamedTuple):
@@ -32,19 +36,20 @@ class Cell(NamedTuple):
 
 
 class Table(NamedTuple):
-    """Columns of cells under a header."""
+    """Columns of cells under a header; `arms` are those that each row is about."""
 
     caption: str
     header: list[str]
     rows: list[list[Cell]]
+    arms: list[tuple[str, ...]]
 
 
 def tables(study: Study, notes: Notes, columns: int) -> list[Table]:
-    """All tables that the study has something for.
+    """Makes all tables that the study has something for.
 
     Args:
       study: what geoseg_jax.analysis.results.assemble gives.
-      notes: where footnotes go.
+      notes: its footnotes.
       columns: with more conditions, tables are split by everything but the labels.
     """
     places = naming.conditions(study)
@@ -52,150 +57,117 @@ def tables(study: Study, notes: Notes, columns: int) -> list[Table]:
     blocks = [places]
     if len(places) > columns:
         blocks = [[place for place in places if place[1:] == kind] for kind in kinds]
-    found = [_overall(study, notes)] if study["overall"] else []
-    found += [_contrasts(study)] if study["contrasts"] else []
+    made = [overall(study, notes), contrasts(study)]
     for block in blocks:
-        found += [_scores(study, block, notes)]
-        found += [_differences(study, block, notes)] if study["overall"] else []
-    found += [_efficiency(study)] if study["efficiency"] else []
+        made += [_scores(study, block, notes)]
+        made += [_differences(study, block, notes)] if study["overall"] else []
+    made += [_efficiency(study)]
     if study["steps"]:
-        found += [_steps_overall(study)] if len(places) > 1 else []
-        found += [_steps(study, block) for block in blocks]
-    if study.get("goal"):  # that nobody gets there is told too
-        found += [_goal(study, block) for block in blocks]
-    found += [_own_tasks(study)] if any(arm.get("own_task") for arm in study["arms"]) else []
-    return found
+        made += [_steps_overall(study)] if len(places) > 1 else []
+        made += [_steps(study, block) for block in blocks]
+    if study.get("goal"):  # that no arm gets there is said too
+        made += [_goal(study, block) for block in blocks]
+    return [table for table in (*made, own_tasks(study)) if table.rows]
 
 
-def explanation(study: Study) -> str:
-    """How to read the tables, with the limits of intervals and test."""
-    units = [group["pair_units"] for group in study["groups"] if group["n_pairs"]]
-    if not units:
-        return "No arm can be compared with the reference: no pair of runs is complete."
-    compared, most = len(units), max(units)
-    missed = f", here about {compared / 20:.0f} of {compared}" if compared >= 10 else ""
-    text = (
-        f"Intervals are Student's t over {most} paired differences, one of each {study['unit']}"
-        f"{_unit(study)}, and assume normal noise{_bootstrap(most)}. They speak of "
-        f"{_listed(_scope(study))}. One in 20 misses the truth by chance"
-        f"{missed}; that of the best arm, which is chosen afterwards, more often. p is of the "
-        "exact permutation test on the signs of paired differences, corrected by Holm for the "
-        f"{compared} single comparisons. {_verdicts(study)}"
+def overall(study: Study, notes: Notes) -> Table:
+    """Gives the verdict on each arm over all conditions."""
+    results, rows = study["overall"], []
+    for result in results:
+        name = Cell(label(study, result["arm"]), marks(notes, of_overall(study, result)))
+        ahead = f"{result['ahead']} of {result['conditions']}"
+        rows.append([name, *_compared(study, results, result).values(), Cell(ahead)])
+    caption = (
+        f"Verdicts over all conditions: mean difference to {_reference(study)} in "
+        f"{in_points(study)} (95 % CI), p corrected for the number of arms"
     )
-    if compared * statistics.smallest_p(most) > 1 - statistics.LEVEL:
-        text += (
-            f" With {most} pairs p is {statistics.smallest_p(most):.2g} at least before the "
-            "correction: no single comparison can be significant by this test, whatever came out; "
-            f"that would take {statistics.pairs_needed(compared)} pairs."
-        )
-    caution = f"Mind that {study['caution']}." if study.get("caution") else ""
-    parts = (text, _ratios(study), _frozen(study), caution, _budget(study))
-    return " ".join(filter(None, parts))
+    heads = ["arm", *(_compared(study, results, results[0]) if results else ()), "ahead in"]
+    return Table(caption, heads, rows, [(result["arm"],) for result in results])
 
 
-def _ratios(study: Study) -> str:
-    """By what rule a multiple of labels or steps is shown, and of what none can be."""
-    single = [group["steps"] for group in study["groups"] if group["steps"]]
-    kinds = {"labels": study["efficiency"], "steps over all conditions": study["steps"]}
-    kinds["steps in each condition"] = single
-    if not any(kinds.values()):
-        return ""
-    text = (
-        "Multiples of labels or steps are shown where p, corrected for all of their kind, is at "
-        "most 0.05 and the interval excludes 1."
+def contrasts(study: Study) -> Table:
+    """Gives the verdict on each contrast over all conditions."""
+    results, rows = study["contrasts"], []
+    for result in results:
+        name = f"{label(study, result['arm'])} − {label(study, result['other'])}"
+        rows.append([Cell(name), *_compared(study, results, result).values()])
+    caption = (
+        f"Contrasts over all conditions: mean difference in {in_points(study)} (95 % CI), p "
+        "corrected for the number of contrasts"
     )
-    few = [what for what, found in kinds.items() if found and not _can_be_shown(found)]
-    return text + (f" With so few pairs there can be none of {_listed(few)}." if few else "")
+    heads = ["contrast", *(_compared(study, results, results[0]) if results else ())]
+    return Table(caption, heads, rows, [(r["arm"], r["other"]) for r in results])
 
 
-def _can_be_shown(found: list[Group]) -> bool:
-    """Whether one of these multiples can be, however they come out."""
-    most = max(told["units"] for told in found)
-    return len(found) * statistics.smallest_p(most) <= 1 - statistics.LEVEL
+def own_tasks(study: Study) -> Table:
+    """Shows each arm's score at its own task beside that of the best constant prediction."""
+    rows, arms = [], []
+    for arm in study["arms"]:
+        for task in arm.get("own_task") or ():
+            beaten = {0: "no", task["runs"]: "yes"}.get(
+                task["beaten"], f"in {task['beaten']} of {task['runs']} runs"
+            )
+            name = label(study, arm["name"]) + _encoder(study, task)
+            numbers = [Cell(number(task[key])) for key in ("score", "constant")]
+            beaten = Cell(beaten, bold=task["beaten"] < task["runs"])
+            rows.append([Cell(name), Cell(task["number"]), *numbers, beaten])
+            arms.append((arm["name"],))
+    caption = "Each arm's own task: its score beside the best prediction that ignores the picture"
+    return Table(caption, ["arm", "number", "score", "constant", "beaten"], rows, arms)
 
 
-def _listed(phrases: list[str]) -> str:
-    *first, last = phrases
-    return f"{', '.join(first)} and {last}" if first else last
+def given(study: Study, notes: Notes) -> Table:
+    """Shows what was spent on each encoder of an arm, each with a budget of its own."""
+    rows, arms = [], []
+    for arm in study["arms"]:
+        for spent in arm.get("spent") or [{}]:
+            seen = marks(notes, of_arm(study, arm["name"], spent.get("encoder")))
+            name = label(study, arm["name"]) + _encoder(study, spent)
+            counts = (count(spent.get(k)) for k in ("pictures", "encoder_images", "steps"))
+            used = formats.flop(spent.get("flops")), formats.duration(spent.get("seconds"))
+            start = " ← ".join(arm.get("ancestors") or ["random weights"])
+            texts = [arm.get("config") or NONE, *counts, *used, start]
+            rows.append([Cell(name, seen), *map(Cell, texts)])
+            arms.append((arm["name"],))
+    heads = ["arm", "config", "distinct pictures", "through the encoder", "steps", "FLOP", "time"]
+    return Table("What each arm was given", [*heads, "starts from"], rows, arms)
 
 
-def _unit(study: Study) -> str:
-    """What a unit is, where its name doesn't tell."""
-    return {
-        "replicate": " (its own subset of labels, seed and pre-training)",
-        "block": " (all runs that are linked by a shared subset of labels or pre-training)",
-    }.get(study["unit"], "")
+def score(group: Group) -> str:
+    """Formats a mean with its spread: '43.0 ± 1.4'."""
+    spread = "" if group["std"] is None else f" ± {points(group['std'])}"
+    return points(group["mean"]) + spread
 
 
-def _scope(study: Study) -> list[str]:
-    """What varies between units, which an interval can tell of, and what is the same in all."""
-    subsets = {row["subset"] for row in study["rows"]}
-    found = [
-        "labels drawn as these subsets were" if len(subsets) > 1 else "this one subset of labels"
-    ]
-    if study["crossed"]:
-        found = ["these subsets of labels, which all pre-trainings share"]
-    if len(subsets) > 1 and not study["crossed"]:
-        if 0 in study["factors"]["labels"]:
-            found[0] += " (with all labels, of the chance in training)"
-        runs = {(row["subset"], row["seed"]) for row in study["rows"]}
-        if study["unit"] == "subset" and len(runs) > len(subsets):
-            found.append("of these seeds, which all subsets share")
-    found += [scope] if (scope := of_encoders(study)) else ["of other pre-trainings like these"]
-    return [*found, f"of these test pictures{_pictures(study)}"]
+def estimate(result: Group, name: str = "difference") -> str:
+    """Formats a difference with its interval: '+3.0 (−2.0 to +8.0)', as much as there is."""
+    span = interval(result[f"{name}_low"], result[f"{name}_high"])
+    if name not in result:
+        return span or NONE
+    return points(result[name], sign=True) + (f" ({span})" if span else "")
 
 
-def _pictures(study: Study) -> str:
-    """That an interval over pictures stands beside those over runs."""
-    if not study["resampled"]:
-        return ""
-    what, count = study["resampled"]["what"], study["resampled"]["count"]
-    return (
-        f" (for others, the interval over {count} {what}, of these very runs, stands beside them)"
-    )
+def goal(group: Group) -> str:
+    """Formats the steps to the goal: '1,200 (0.5 × (0.3 to 0.8))'."""
+    beside = f" ({multiple(group['goal'])})" if group["goal"] else ""
+    return count(group["steps_to_goal"]) + (beside if group["steps_to_goal"] is not None else "")
 
 
-def _verdicts(study: Study) -> str:
-    """By what rule each is found."""
-    text = "A verdict is better or worse where the p corrected for all arms is at most 0.05"
-    if study["bound"]:
-        bound = f"±{points(study['bound'])} points"
-        text += f"; level within {bound}, the bound set beforehand, where two one-sided t tests"
-        text += " (the same as the 90 % interval within it), corrected by Holm, show that,"
-        text += " whatever p is"
-    return f"{text}; else nothing is shown."
-
-
-def _frozen(study: Study) -> str:
-    """Of what data the batch statistics of frozen encoders are."""
-    own = [a.get("config") for a in study["arms"] if a["name"] == study["reference"]]
-    factors = study["factors"]
-    with_statistics = not all(str(e).startswith("vit") for e in factors["encoder"])
-    if "frozen" not in factors["training"] or not with_statistics:
-        return ""
-    if study["calibrated"]:
-        return (
-            "Frozen encoders, of all arms alike, have their batch statistics from the labelled "
-            "pictures."
-        )
-    if own != ["random weights"]:
-        return ""
-    return (
-        f"A frozen encoder of {label(study, study['reference'])} normalises by batch statistics of "
-        "no data; where an arm is above it, part of that may be statistics alone. With "
-        "config.target.set.transfer.statistics='calibrated' all arms have those of the labelled "
-        "pictures."
-    )
-
-
-def _budget(study: Study) -> str:
-    return f"Budget: {study['budget']}." if study.get("budget") else ""
-
-
-def _bootstrap(pairs: int) -> str:
-    if pairs < statistics.BOOTSTRAP_PAIRS:
-        return f" (a bootstrap of {pairs} pairs would be too narrow or unbounded)"
-    return "; the studentised bootstrap of pairs beside them does not"
+def _compared(study: Study, results: list[Group], result: Group) -> dict[str, Cell]:
+    """Gives what is said of two arms, by heading."""
+    trainings = study["factors"]["training"]
+    firm = {"verdict": result["verdict"] not in ("", NOT_SHOWN)}
+    firm["corrected p"] = significant(result["p_corrected"])
+    texts = {"verdict": verdict_name(study, result["verdict"]), "difference": estimate(result)}
+    texts |= {"p": p_value(result["p"]), "corrected p": p_value(result["p_corrected"])}
+    texts |= {"level p": p_value(result["level_p_corrected"])} if study["bound"] else {}
+    for head, name in (("bootstrap", "bootstrap"), ("over test pictures", "pictures")):
+        if any(r[f"{name}_low"] is not None for r in results):
+            texts[head] = estimate({k: v for k, v in result.items() if k != name}, name)
+    for training in trainings if len(trainings) > 1 else ():
+        value = result["by_training"].get(training)
+        texts[naming.value_name("training", training)] = points(value, sign=True)
+    return {head: Cell(text, bold=firm.get(head, False)) for head, text in texts.items()}
 
 
 def _scores(study: Study, places: list[Condition], notes: Notes) -> Table:
@@ -206,12 +178,8 @@ def _scores(study: Study, places: list[Condition], notes: Notes) -> Table:
     }
 
     def cell(group: Group) -> Cell:
-        marks = notes.marks(*of_score(group))
-        if group["mean"] is None:
-            return Cell("–", marks)
-        spread = "" if group["std"] is None else f" ± {points(group['std'])}"
-        bold = group["mean"] == best[naming.place_of(group)]
-        return Cell(points(group["mean"]) + spread, marks, bold)
+        bold = group["mean"] is not None and group["mean"] == best[naming.place_of(group)]
+        return Cell(score(group), marks(notes, of_score(group)), bold)
 
     runs = max(group["n_planned"] for group in study["groups"])
     over = f" over {runs} runs" if runs > 1 else " of one run"
@@ -222,149 +190,61 @@ def _scores(study: Study, places: list[Condition], notes: Notes) -> Table:
 
 def _differences(study: Study, places: list[Condition], notes: Notes) -> Table:
     def cell(group: Group) -> Cell:
-        marks = notes.marks(*of_difference(study, group))
-        if group["difference"] is None:
-            return Cell("–", marks)
-        p = probability(group["p_corrected"])
-        return Cell(f"{_interval(group, 'difference')}, p {p}", marks)
+        p = f", p {formats.equals(group['p_corrected'])}" if group["difference"] is not None else ""
+        return Cell(estimate(group) + p, marks(notes, of_difference(study, group)))
 
     caption = (
-        f"Difference to {label(study, study['reference'])} in points of {study['metric']}: "
-        "mean of pairs [95 % interval], corrected p"
+        f"Difference to {_reference(study)} in {in_points(study)}: mean of pairs (95 % CI), "
+        "corrected p"
     )
-    others = [arm for arm in naming.arms(study) if arm != study["reference"]]
-    return _by_condition(study, caption, places, cell, others)
-
-
-def _overall(study: Study, notes: Notes) -> Table:
-    rows = []
-    for result in study["overall"]:
-        marks = notes.marks(*of_overall(study, result))
-        ahead = f"{result['ahead']} of {result['conditions']}"
-        texts = [*_compared(study, study["overall"], result), ahead]
-        rows.append([Cell(label(study, result["arm"]), marks), *map(Cell, texts)])
-    caption = (
-        f"Over all conditions: verdict, and mean difference to {label(study, study['reference'])} "
-        f"in points of {study['metric']} [95 % intervals], p corrected for the number of arms"
-    )
-    return Table(caption, ["arm", *_headings(study, study["overall"]), "ahead in"], rows)
-
-
-def _contrasts(study: Study) -> Table:
-    rows = []
-    for result in study["contrasts"]:
-        name = f"{label(study, result['arm'])} − {label(study, result['other'])}"
-        texts = _compared(study, study["contrasts"], result)
-        rows.append([Cell(name), *map(Cell, texts)])
-    caption = (
-        f"Contrasts over all conditions: verdict, and mean difference in points of "
-        f"{study['metric']} [95 % intervals], p corrected for the number of contrasts"
-    )
-    return Table(caption, ["contrast", *_headings(study, study["contrasts"])], rows)
-
-
-def _headings(study: Study, results: list[Group]) -> list[str]:
-    """Of what `_compared` gives."""
-    trainings = study["factors"]["training"]
-    heads = ["verdict", "difference"]
-    heads += ["studentised bootstrap"] if _any(results, "bootstrap_low") else []
-    heads += ["over test pictures"] if _any(results, "pictures_low") else []
-    heads += [naming.value_name("training", t) for t in trainings] if len(trainings) > 1 else []
-    return [*heads, "p", "corrected p", *(["p of level"] if study["bound"] else [])]
-
-
-def _compared(study: Study, results: list[Group], result: Group) -> list[str]:
-    """What is said of two arms, as texts under `_headings`."""
-    trainings = study["factors"]["training"]
-    texts = [verdict_name(study, result["verdict"]), _interval(result, "difference")]
-    texts += [_interval(result, "bootstrap")] if _any(results, "bootstrap_low") else []
-    texts += [_interval(result, "pictures")] if _any(results, "pictures_low") else []
-    if len(trainings) > 1:
-        texts += [points(result["by_training"].get(t), sign=True) for t in trainings]
-    texts += [probability(result["p"]), probability(result["p_corrected"])]
-    return [*texts, *([probability(result["level_p_corrected"])] if study["bound"] else [])]
-
-
-def _any(results: list[Group], name: str) -> bool:
-    return any(result[name] is not None for result in results)
+    return _by_condition(study, caption, places, cell, _others(study))
 
 
 def _efficiency(study: Study) -> Table:
-    """One column for each condition without labels."""
+    """Makes one column for each condition without labels."""
     factors = naming.CONDITION[1:]
-    places = list(dict.fromkeys(tuple(e[f] for f in factors) for e in study["efficiency"]))
     by_place = {(tuple(e[f] for f in factors), e["arm"]): e for e in study["efficiency"]}
-    names = [naming.condition_name(study, (0, *place), ["labels"]) for place in places]
+    places = list(dict.fromkeys(place for place, _ in by_place))
+    names = [naming.condition_name(study, (0, *place), ["labels"]) or "labels" for place in places]
+    arms = _others(study) if places else []
     rows = [
-        [Cell(label(study, arm)), *(Cell(times(by_place.get((place, arm)))) for place in places)]
-        for arm in naming.arms(study)
-        if arm != study["reference"]
+        [Cell(label(study, arm)), *(Cell(multiple(by_place.get((p, arm)))) for p in places)]
+        for arm in arms
     ]
     caption = (
-        f"Labels needed for the {study['metric']} that both come to, as a multiple of what "
-        f"{label(study, study['reference'])} needs [95 % interval], on a line over log2(labels)"
+        f"Labels needed for the {study['metric']} that both reach, as a multiple of what "
+        f"{_reference(study)} needs (95 % CI), on a line over log2(labels)"
     )
-    return Table(caption, ["arm", *(name or "labels" for name in names)], rows)
+    return Table(caption, ["arm", *names], rows, [(arm,) for arm in arms])
 
 
-def times(found: Group | None) -> str:
-    """'0.5 × [0.3, 0.8]', 'not shown (...)' where p or the interval doesn't exclude 1."""
-    if not found or found["ratio"] is None:
-        return "–"
-    text = f"{found['sign']}{found['ratio']:.2g} ×"
-    if found["ratio_low"] is not None:
-        text += f" [{found['ratio_low']:.2g}, {found['ratio_high']:.2g}]"
-    return text if found["shown"] else f"not shown ({text})"
+def _steps_caption(study: Study, over: str = "") -> str:
+    return (
+        f"Steps to the {study['metric']} that both runs of a pair reach{over}, as a multiple of "
+        f"what {_reference(study)} needs (95 % CI)"
+    )
 
 
 def _steps_overall(study: Study) -> Table:
-    caption = (
-        f"Steps to the {study['metric']} that both runs of a pair come to, over all conditions, as "
-        f"a multiple of what {label(study, study['reference'])} needs [95 % interval]"
-    )
-    rows = [[Cell(label(study, told["arm"])), Cell(times(told))] for told in study["steps"]]
-    return Table(caption, ["arm", "steps"], rows)
+    rows = [[Cell(label(study, need["arm"])), Cell(multiple(need))] for need in study["steps"]]
+    caption = _steps_caption(study, ", over all conditions")
+    return Table(caption, ["arm", "steps"], rows, [(need["arm"],) for need in study["steps"]])
 
 
 def _steps(study: Study, places: list[Condition]) -> Table:
-    caption = (
-        f"Steps to the {study['metric']} that both runs of a pair come to, as a multiple of what "
-        f"{label(study, study['reference'])} needs [95 % interval]"
-    )
-    others = [arm for arm in naming.arms(study) if arm != study["reference"]]
-    return _by_condition(study, caption, places, lambda g: Cell(times(g["steps"])), others)
+    def cell(group: Group) -> Cell:
+        return Cell(multiple(group["steps"]))
+
+    return _by_condition(study, _steps_caption(study), places, cell, _others(study))
 
 
 def _goal(study: Study, places: list[Condition]) -> Table:
-    def cell(group: Group) -> Cell:
-        if group["steps_to_goal"] is None:
-            return Cell("–")
-        beside = f" ({times(group['goal'])})" if group["goal"] else ""
-        return Cell(f"{group['steps_to_goal']:,.0f}{beside}")
-
     caption = (
-        f"Steps to the {study['metric']} of {points(study['goal'])} %: median, – where half never "
-        f"get there; in brackets as a multiple of what {label(study, study['reference'])} needs "
-        "[95 % interval], where all pairs get there"
+        f"Steps to {points(study['goal'])} % {study['metric']}: median, {NONE} where half of the "
+        f"runs never reach it; where all pairs reach it, also as a multiple of what "
+        f"{_reference(study)} needs (95 % CI)"
     )
-    return _by_condition(study, caption, places, cell, naming.arms(study))
-
-
-def _own_tasks(study: Study) -> Table:
-    rows = []
-    for arm in study["arms"]:
-        for told in arm.get("own_task") or ():
-            beaten = {0: "NO", told["runs"]: "yes"}.get(
-                told["beaten"], f"in {told['beaten']} of {told['runs']} runs"
-            )
-            several = len(study["factors"]["encoder"]) > 1
-            name = label(study, arm["name"]) + (f", {told['encoder']}" if several else "")
-            numbers = [short_number(told[key]) for key in ("score", "constant")]
-            rows.append([Cell(name), Cell(told["number"]), *map(Cell, numbers), Cell(beaten)])
-    caption = (
-        "Each arm's own task: its score beside that of the best answer that ignores the picture"
-    )
-    return Table(caption, ["arm", "number", "score", "constant answer", "beaten"], rows)
+    return _by_condition(study, caption, places, lambda g: Cell(goal(g)), naming.arms(study))
 
 
 def _by_condition(
@@ -381,19 +261,23 @@ def _by_condition(
         names = [naming.value_name("labels", place[0]) for place in places]
     else:
         names = [naming.condition_name(study, place) or study["metric"] for place in places]
-    rows = []
+    rows, arms = [], list(arms)
     for arm in arms:
-        found = [groups.get((place, arm)) for place in places]
+        own = [groups.get((place, arm)) for place in places]
         name = label(study, arm) + (" (reference)" if arm == study["reference"] else "")
-        rows.append([Cell(name), *(cell(group) if group else Cell("–") for group in found)])
+        rows.append([Cell(name), *(cell(group) if group else Cell(NONE) for group in own)])
     whole = "; ".join(filter(None, (caption, kind, naming.shared_conditions(study))))
-    return Table(whole, ["arm", *names], rows)
+    return Table(whole, ["arm", *names], rows, [(arm,) for arm in arms])
 
 
-def _interval(found: Group, name: str) -> str:
-    """'+3.0 [−2.0, +8.0]', as much of it as there is."""
-    low, high = found[f"{name}_low"], found[f"{name}_high"]
-    middle = points(found[name], sign=True) if name in found else ""
-    if low is None:
-        return middle or "–"
-    return f"{middle} [{points(low, sign=True)}, {points(high, sign=True)}]".strip()
+def _reference(study: Study) -> str:
+    return label(study, study["reference"])
+
+
+def _others(study: Study) -> list[str]:
+    return [arm for arm in naming.arms(study) if arm != study["reference"]]
+
+
+def _encoder(study: Study, item: Mapping[str, Any]) -> str:
+    """Names the encoder that something is of, where there are several."""
+    return f", {item['encoder']}" if len(study["factors"]["encoder"]) > 1 else ""

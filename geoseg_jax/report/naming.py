@@ -1,27 +1,30 @@
-"""How tables and figures call conditions: by what varies in a study, and the rest said once."""
+"""Names conditions: by what varies in a study, and the rest said once."""
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from geoseg_jax.analysis.units import CONDITION
+from geoseg_jax.core.formats import count
 
 Study = Mapping[str, Any]
 Condition = tuple  # values in the order of CONDITION
 
 
 def value_name(factor: str, value: Any) -> str:
-    """'16 labels', 'all labels' for 0 of them, 'fine-tuned'; others as they are.
+    """Names a value: '16 labels', 'all labels' for 0 of them, 'fine-tuned', '192×64'.
 
     An empty value is what the config of the cells says itself: 'default resolution'.
     """
     if factor == "labels":
-        return f"{value} label{'' if value == 1 else 's'}" if value else "all labels"
+        return count(value, "label") if value else "all labels"
+    if factor == "resolution" and value:
+        return str(value).replace("x", "×")
     return str(value).replace("fine_tuned", "fine-tuned") or f"default {factor}"
 
 
 def condition_name(study: Study, place: Condition, without: Sequence[str] = ()) -> str:
-    """What tells a condition from the study's others, as '16 labels, frozen'; '' for the only one.
+    """Names what tells a condition from the others: '16 labels, frozen'; '' for the only one.
 
     Args:
       study: its 'factors' say what varies.
@@ -37,24 +40,24 @@ def condition_name(study: Study, place: Condition, without: Sequence[str] = ()) 
 
 
 def shared_conditions(study: Study) -> str:
-    """What all cells have in common, as 'fine-tuned, unet, 96x32, resnet18'."""
+    """Names what all cells have in common, as 'fine-tuned, unet, 96x32, resnet18'."""
     factors = study["factors"]
     fixed = [value_name(name, factors[name][0]) for name in CONDITION if len(factors[name]) == 1]
     return ", ".join(filter(None, fixed))
 
 
-def place_of(found: Mapping[str, Any]) -> Condition:
-    """The condition of a group, or of anything else that has its factors."""
-    return tuple(found[name] for name in CONDITION)
+def place_of(item: Mapping[str, Any]) -> Condition:
+    """Gives the condition of a group, or of anything else that has its factors."""
+    return tuple(item[name] for name in CONDITION)
 
 
 def conditions(study: Study) -> list[Condition]:
-    """In the order of the groups, but those that differ in labels alone side by side and rising."""
-    found = list(dict.fromkeys(place_of(group) for group in study["groups"]))
-    kinds = list(dict.fromkeys(place[1:] for place in found))
-    return sorted(found, key=lambda place: (kinds.index(place[1:]), place[0] or math.inf))
+    """Lists conditions as the groups do, but by rising labels where they differ in labels alone."""
+    places = list(dict.fromkeys(place_of(group) for group in study["groups"]))
+    kinds = list(dict.fromkeys(place[1:] for place in places))
+    return sorted(places, key=lambda place: (kinds.index(place[1:]), place[0] or math.inf))
 
 
 def arms(study: Study) -> list[str]:
-    """In the order of the groups."""
+    """Lists arms in the order of the groups."""
     return list(dict.fromkeys(group["arm"] for group in study["groups"]))

@@ -1,4 +1,4 @@
-"""A study as one HTML file that needs nothing else: no network, no fonts, no framework.
+"""Writes a study as one HTML file that needs nothing else: no network, no fonts, no framework.
 
 The page is made of the files in the folder `page` beside this module. What the study says reaches
 it as JSON in a block that a browser doesn't run, with every `<` escaped, and becomes text there,
@@ -10,15 +10,22 @@ import base64
 import hashlib
 import html
 import json
+import math
 import string
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
+from geoseg_jax.analysis.answer import in_points
 from geoseg_jax.analysis.results import plain
-from geoseg_jax.report.findings import explanation, tables
-from geoseg_jax.report.notes import Notes, of_arm, of_difference, of_overall, of_score
-from geoseg_jax.report.tables import MARKDOWN_COLUMNS
+from geoseg_jax.analysis.statistics import significant
+from geoseg_jax.analysis.units import CONDITION
+from geoseg_jax.core import formats
+from geoseg_jax.core.formats import interval, points
+from geoseg_jax.report import findings, naming
+from geoseg_jax.report.explanation import explanation, multiple, rule, steps_needed
+from geoseg_jax.report.findings import Table
+from geoseg_jax.report.notes import Notes, footnotes, marks, of_difference, of_score
 
 SCRIPTS = (
     "words.js",
@@ -35,7 +42,7 @@ SCRIPTS = (
 
 
 def render(study: Mapping[str, Any], csv: str = "") -> str:
-    """The page of a study.
+    """Writes the page of a study.
 
     Args:
       study: what geoseg_jax.analysis.results.assemble gives. Lists may be empty and numbers None or
@@ -52,9 +59,9 @@ def render(study: Mapping[str, Any], csv: str = "") -> str:
         a `csv` of other rows.
     """
     _check_pictures(study)
-    study = {**study, "csv": _lines(csv, study.get("rows") or ())}
+    study = {**study, "csv": _lines(csv, study.get("rows") or ()), "condition": CONDITION}
     if study.get("groups"):
-        study = {**study, "explanation": explanation(study), **_footnotes(study)}
+        study = {**study, **_shown(study)}
     style, script = _read("page.css"), "(() => {\n" + _scripts() + "})();\n"
     policy = {
         "default-src": "'none'",
@@ -78,43 +85,108 @@ def render(study: Mapping[str, Any], csv: str = "") -> str:
 
 
 def embedded(value: Any) -> str:
-    """JSON that may stand within <script>: no `<`, `>`, `&`, and null for what is not finite."""
+    """Writes JSON that may stand within <script>: no `<`, `>`, `&`; null for what is not finite."""
     text = json.dumps(plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
 
 
-def _footnotes(study: Mapping[str, Any]) -> dict[str, Any]:
-    """'notes', (letter, text) of each, and what bears them: groups, all conditions, arms.
+def _shown(study: Mapping[str, Any]) -> dict[str, Any]:
+    """Adds what the page shows: every number as text, tables, names of values, and footnotes."""
+    notes = footnotes(study)
+    factors, rows, key = study["factors"], study["rows"], study["metric_key"]
+    made = {"overall": findings.overall(study, notes), "contrasts": findings.contrasts(study)}
+    made |= {"own": findings.own_tasks(study), "given": findings.given(study, notes)}
+    return {
+        "groups": [_group(study, group, notes) for group in study["groups"]],
+        "tables": {name: _table(table, study.get(name)) for name, table in made.items()},
+        "efficiency": [need | {"text": _need(need)} for need in study["efficiency"]],
+        "class_gains": [
+            item | {"text": {k: points(v, sign=True) for k, v in item["gains"].items()}}
+            for item in study["class_gains"]
+        ],
+        "features": study["features"] | {"cka": _alike(study["features"].get("cka") or [])},
+        "rows": [row | {"text": _run(row, key)} for row in rows],
+        "names": {
+            factor: {str(value): naming.value_name(factor, value) for value in values}
+            for factor, values in factors.items()
+        },
+        "text": {
+            "explanation": explanation(study),
+            "rule": rule(study),
+            "steps": steps_needed(study),
+            "points": in_points(study),
+            "goal": f"{points(study['goal'])} %" if study.get("goal") else "",
+            "shared": naming.shared_conditions(study),
+            "pretraining": formats.duration(study.get("pretraining_seconds")),
+            "cells": formats.duration(math.fsum(row["seconds"] or 0 for row in rows) or None),
+        },
+        "notes": [(letter, text) for text, letter in notes.items()],
+    }
 
-    A letter means what it does in table.md, whatever the page shows of the study.
-    """
-    notes = Notes()
-    tables(study, notes, MARKDOWN_COLUMNS)
-    groups = [
-        {
-            **group,
-            "score_marks": notes.marks(*of_score(group)),
-            "difference_marks": notes.marks(*of_difference(study, group)),
-        }
-        for group in study["groups"]
-    ]
-    overall = [{**o, "marks": notes.marks(*of_overall(study, o))} for o in study["overall"]]
-    arms = [{**arm, "spent": _flagged(study, arm, notes)} for arm in study["arms"]]
-    return {"groups": groups, "overall": overall, "arms": arms, "notes": notes.listed()}
+
+def _group(study: Mapping[str, Any], group: Mapping[str, Any], notes: Notes) -> dict[str, Any]:
+    runs = (
+        f"{group['n']} of {group['n_planned']}" if group["n"] < group["n_planned"] else group["n"]
+    )
+    pairs = f", {formats.count(group['n_pairs'], 'pair')}" if group["n_missing"] else ""
+    text = {
+        "runs": f"{runs}{pairs}",
+        "mean": points(group["mean"]),
+        "std": f" ± {points(group['std'])}" if group["std"] is not None else "",
+        "ci": interval(group["low"], group["high"], sign=False),
+        "difference": points(group["difference"], sign=True),
+        "difference_ci": interval(group["difference_low"], group["difference_high"]),
+        "bootstrap": interval(group["bootstrap_low"], group["bootstrap_high"]),
+        "p": formats.p_value(group["p_corrected"]),
+        "steps": multiple(group["steps"]),
+        "goal": findings.goal(group),
+    }
+    return group | {
+        "text": text,
+        "certain": significant(group["p_corrected"]),
+        "score_marks": marks(notes, of_score(group)),
+        "difference_marks": marks(notes, of_difference(study, group)),
+    }
 
 
-def _flagged(study: Mapping[str, Any], arm: Mapping[str, Any], notes: Notes) -> list[dict]:
-    """What was spent on each encoder of an arm, with the letters of what it has seen."""
+def _need(need: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "ratio": multiple(need | {"ratio_low": None, "shown": True}),
+        "multiple": multiple(need),
+        "p": formats.p_value(need["p_corrected"]),
+    }
+
+
+def _alike(stages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [
-        {**spent, "marks": notes.marks(*of_arm(study, arm["name"], spent.get("encoder")))}
-        for spent in arm.get("spent") or [{}]
+        stage | {"text": [[formats.decimal(value) for value in line] for line in stage["matrix"]]}
+        for stage in stages
     ]
+
+
+def _run(row: Mapping[str, Any], metric: str) -> dict[str, str]:
+    scores = {"score": row.get(metric), "accuracy": row.get("pixel_accuracy")}
+    text = {name: points(value, digits=2) for name, value in scores.items()}
+    return text | {"seconds": formats.duration(row["seconds"])}
+
+
+def _table(table: Table, results: Sequence[Mapping[str, Any]] | None) -> dict[str, Any]:
+    """Arranges a table as the page draws it; `results` are what its rows compare, if anything."""
+    rows = [
+        {"arms": arms, "cells": [cell._asdict() for cell in cells]}
+        for arms, cells in zip(table.arms, table.rows, strict=True)
+    ]
+    kept = ("difference", "difference_low", "difference_high", "verdict")
+    for row, result in zip(rows, results or (), strict=False):
+        row |= {name: result[name] for name in kept}
+        row |= {"certain": significant(result["p_corrected"])}
+    return {"caption": table.caption, "header": table.header, "rows": rows}
 
 
 def _lines(csv: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The heading and a line of each row, in their order; no text in results.csv breaks a line."""
+    """Splits results.csv into its heading and the line of each row; no text in it breaks a line."""
     lines = csv.removesuffix("\n").split("\n") if csv else []
     if lines and len(lines) != 1 + len(rows):
         raise ValueError(f"the csv has {len(lines) - 1} rows, the study {len(rows)}")

@@ -1,44 +1,53 @@
-"""A study's tables in Markdown, readable as they are, and in LaTeX (booktabs) for papers."""
+"""Writes a study's tables in Markdown, readable as they are, and in LaTeX (booktabs)."""
 
 import re
 
-from geoseg_jax.report.findings import Cell, Table, explanation, tables
+from geoseg_jax.report.explanation import explanation
+from geoseg_jax.report.findings import Cell, Table, tables
 from geoseg_jax.report.naming import Study
-from geoseg_jax.report.notes import Notes
+from geoseg_jax.report.notes import Notes, footnotes
 
 # Conditions side by side.
 MARKDOWN_COLUMNS, LATEX_COLUMNS = 6, 3
 
 
 def markdown(study: Study) -> str:
-    """All tables of a study, with its answer above and how to read them below.
+    """Writes all tables of a study, with its answer above and how to read them below.
 
     study: what geoseg_jax.analysis.results.assemble gives.
     """
-    notes = Notes()
+    notes = footnotes(study)
+    made = tables(study, notes, MARKDOWN_COLUMNS)
     parts = [f"# {_escaped(study['title']) or 'Study'}"]
     parts += [_escaped(sentence) for sentence in study["answer"]]
-    for table in tables(study, notes, MARKDOWN_COLUMNS):
+    for table in made:
         parts += [f"**{_escaped(table.caption)}**", _markdown(table)]
-    listed = [f"- [{letter}] {_escaped(text)}" for letter, text in notes.listed()]
+    listed = [f"- [{letter}] {_escaped(text)}" for letter, text in _used(notes, made)]
     parts += ["\n".join(listed)] if listed else []
     return "\n\n".join([*parts, _escaped(explanation(study))]) + "\n"
 
 
 def latex(study: Study) -> str:
-    r"""The same tables and notes in LaTeX; the preamble needs \usepackage{booktabs} alone.
+    r"""Writes the same tables and notes in LaTeX; the preamble needs \usepackage{booktabs} alone.
 
     study: as for `markdown`.
     """
-    notes = Notes()
-    parts = [_latex(table) for table in tables(study, notes, LATEX_COLUMNS)]
-    parts += [rf"\noindent$^{{{letter}}}$ {_tex(text)}\par" for letter, text in notes.listed()]
+    notes = footnotes(study)
+    made = tables(study, notes, LATEX_COLUMNS)
+    parts = [_latex(table) for table in made]
+    parts += [rf"\noindent$^{{{letter}}}$ {_tex(text)}\par" for letter, text in _used(notes, made)]
     parts.append(rf"\noindent {_tex(explanation(study))}\par")
     return "% \\usepackage{booktabs}\n" + "\n".join(parts) + "\n"
 
 
+def _used(notes: Notes, made: list[Table]) -> list[tuple[str, str]]:
+    """Lists (letter, text) of the notes that the tables mention."""
+    there = {letter for table in made for row in table.rows for c in row for letter in c.marks}
+    return [(letter, text) for text, letter in notes.items() if letter in there]
+
+
 def _markdown(table: Table) -> str:
-    """Columns padded, so that it can be read without a viewer."""
+    """Pads columns, so that it can be read without a viewer."""
     lines = [[_escaped(text) for text in table.header]]
     lines += [[_markdown_cell(cell) for cell in row] for row in table.rows]
     widths = [max(len(line[j]) for line in lines) for j in range(len(table.header))]
@@ -88,7 +97,7 @@ _LATIN = 0x180  # pdflatex knows letters below it
 
 
 def _tex(text: str) -> str:
-    """What pdflatex has no letter for is called by its number."""
+    """Escapes; a letter that pdflatex doesn't have is written as its number."""
     known = (_TEX.get(c, c if ord(c) < _LATIN else f"[U+{ord(c):04X}]") for c in _line(text))
     return "".join(known)
 

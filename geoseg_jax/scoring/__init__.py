@@ -1,1 +1,1 @@
-"""From predictions to numbers, and to files."""
+"""Turns predictions into scores and files."""

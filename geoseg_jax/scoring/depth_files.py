@@ -1,4 +1,4 @@
-"""Predicted depth as files: 16-bit PNGs in KITTI's format, and colours for people."""
+"""Writes predicted depth: 16-bit PNGs in KITTI's format, and colours for people."""
 
 import pathlib
 
@@ -41,6 +41,6 @@ def write_depth(
 
 
 def colour(inverse_depth: np.ndarray) -> np.ndarray:
-    """uint8 [H, W, 3] RGB, bright where near; scaled to the picture's own 95th percentile."""
+    """Colours it uint8 [H, W, 3] RGB, near is bright, scaled to the picture's 95th percentile."""
     shares = np.clip(inverse_depth / np.percentile(inverse_depth, 95), 0, 1)
     return (matplotlib.colormaps[_PALETTE](shares)[..., :3] * 255).round().astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Predictions as files: label ids at the pictures' own size, as benchmarks take them, and colours.
+"""Writes predictions: label ids at the pictures' own size, as benchmarks take them, and colours.
 
 Cityscapes wants a PNG of label ids for each picture whose name starts with CITY_SEQUENCE_FRAME and
 is as large as the picture; KITTI wants the picture's own name, 000000_10.png. NAME.png does for
@@ -18,7 +18,7 @@ _PICTURE = "_leftImg8bit"  # what Cityscapes' pictures have in their names and i
 
 
 def file_name(name: str) -> str:
-    """NAME.png for a published name or a picture's, less the `_leftImg8bit` of Cityscapes."""
+    """Gives NAME.png for a published name or a picture's, less the `_leftImg8bit` of Cityscapes."""
     return f"{name.removesuffix(_PICTURE)}.png"
 
 
@@ -49,7 +49,7 @@ def write_prediction(
 
 
 def write_png(path: pathlib.Path, array: np.ndarray) -> None:
-    """A PNG, whole or not at all: [H, W] uint8 or uint16, or [H, W, 3] BGR. Raises OSError."""
+    """Writes a PNG, whole or not at all: [H, W] uint8 or uint16, [H, W, 3] BGR. Raises OSError."""
     done, data = cv2.imencode(".png", array)
     if not done:
         raise OSError(f"{path}: {array.dtype}{list(array.shape)} can't be encoded as a PNG")

@@ -1,4 +1,4 @@
-"""Which prediction belongs to which label file, by the data set's naming or by name."""
+"""Matches predictions with label files, by the data set's naming or by name."""
 
 import pathlib
 import re
@@ -22,14 +22,14 @@ class Pair(NamedTuple):
 
 
 class Matched(NamedTuple):
-    """What `match` returns."""
+    """The result of `match`."""
 
     pairs: list[Pair]  # sorted by name
     missing: list[str]  # names of labels without a prediction
 
 
 def match(predictions: pathlib.Path, labels: pathlib.Path, partial: bool = False) -> Matched:
-    """Pairs of every label file below `labels` with its prediction.
+    """Pairs every label file below `labels` with its prediction.
 
     Where there are files named CITY_SEQUENCE_FRAME_gtFine_labelIds.png (or gtCoarse), as Cityscapes
     has them, these are the labels, whatever lies beside them, and a prediction is a PNG anywhere
@@ -55,20 +55,19 @@ def match(predictions: pathlib.Path, labels: pathlib.Path, partial: bool = False
     if missing and (not partial or len(missing) == len(pairs)):
         raise DataError(
             f"{predictions}: {len(missing)} of {len(pairs)} labels have no prediction: "
-            f"{_some(missing)}; predict these too, or score only the others with --partial"
+            f"{_some(missing)}; predict them too, or skip them with --partial"
         )
     several = [found for _, found in pairs.values() if len(found) > 1]
     if several:
         raise DataError(
-            f"several predictions for one label: {_some(map(str, several[0]))}; leave one of them "
-            "in the folder"
+            f"several predictions for one label: {_some(map(str, several[0]))}; keep one of them"
         )
-    found_pairs = [Pair(name, found[0], label) for name, (label, found) in pairs.items() if found]
-    return Matched(sorted(found_pairs), sorted(missing))
+    matched = [Pair(name, found[0], label) for name, (label, found) in pairs.items() if found]
+    return Matched(sorted(matched), sorted(missing))
 
 
 def _pngs(folder: pathlib.Path, what: str, besides: pathlib.Path) -> list[pathlib.Path]:
-    """PNG files below a folder, but not those of the other one where it lies within."""
+    """Lists PNG files below a folder, but not those of the other one where it lies within."""
     if not folder.is_dir():
         raise DataError(f"{what}={folder}: no such folder")
     within = besides.resolve() if folder.resolve() in besides.resolve().parents else None
@@ -88,28 +87,28 @@ def _cityscapes_key(path: pathlib.Path) -> str | None:
 
 
 def _label_ids(paths: list[pathlib.Path]) -> list[pathlib.Path]:
-    """Of several predictions those whose name says that they hold label ids, if any does."""
+    """Prefers predictions whose name says that they hold label ids, if any does."""
     return [path for path in paths if path.name.endswith("_labelIds.png")] or paths
 
 
 def _by_key(label_files, prediction_files, key) -> dict[str, tuple]:
-    """Key -> (label, its predictions)."""
-    found = defaultdict(list)
+    """Matches by key: key -> (label, its predictions)."""
+    by_key = defaultdict(list)
     for path in prediction_files:
-        found[key(path)].append(path)
+        by_key[key(path)].append(path)
     labels: dict[str, pathlib.Path] = {}
     for path in label_files:
         if key(path) in labels:
             raise DataError(
                 f"two labels for one prediction: {labels[key(path)]} and {path}; name a folder "
-                "that holds one of them"
+                "that holds only one of them"
             )
         labels[key(path)] = path
-    return {name: (path, found[name]) for name, path in labels.items()}
+    return {name: (path, by_key[name]) for name, path in labels.items()}
 
 
 def _by_path(label_files, prediction_files, labels, predictions) -> dict[str, tuple]:
-    """As _by_key, by path within the folder where any has it, else by file name."""
+    """Matches as _by_key, by path within the folder where any has it, else by file name."""
     there = {path.relative_to(predictions).as_posix(): path for path in prediction_files}
     wanted = {path.relative_to(labels).as_posix(): path for path in label_files}
     if wanted.keys() & there.keys():

@@ -1,4 +1,4 @@
-"""From a confusion matrix over a whole split to the numbers that are reported.
+"""Computes the reported numbers from the confusion matrix of a whole split.
 
 Rows are true classes, columns predicted ones. IoU is true positives / (true positives + false
 positives + false negatives), as in PASCAL VOC and Cityscapes. A number that has no value is nan,
@@ -20,7 +20,7 @@ PAPER = ("paper_miou", "paper_pixel_accuracy")
 
 
 def summarise(sums: Mapping[str, Any], table: LabelTable) -> dict[str, float]:
-    """The numbers of a split from its totals: `scores`, and `paper_means` where they were added up.
+    """Computes a split's numbers from its totals: `scores`, and `paper_means` where added up.
 
     sums: 'confusion', int [C, C], and perhaps what geoseg_jax.ops.confusion.paper_sums gives.
     """
@@ -29,7 +29,7 @@ def summarise(sums: Mapping[str, Any], table: LabelTable) -> dict[str, float]:
 
 
 def scores(matrix: np.ndarray, table: LabelTable) -> dict[str, float]:
-    """The numbers of a split.
+    """Computes the numbers of a split.
 
     A class of the table that no file id stands for in the truth (the paper's 34 outputs have such)
     is no class to be judged: pixels predicted as it are false negatives of their true class.
@@ -58,14 +58,14 @@ def scores(matrix: np.ndarray, table: LabelTable) -> dict[str, float]:
     truth = matrix[judged]
     correct = truth[range(len(judged)), judged]
     in_truth, in_prediction = truth.sum(1), truth[:, judged].sum(0)
-    iou = _divide(correct, in_truth + in_prediction - correct)
+    iou = divide(correct, in_truth + in_prediction - correct)
     pixels = truth.sum()
     numbers = {
         "miou": _mean(iou),
         "miou_all_classes": float(np.nan_to_num(iou).mean()),
-        "pixel_accuracy": float(_divide(correct.sum(), pixels)),
-        "mean_accuracy": _mean(_divide(correct, in_truth)),
-        "frequency_weighted_iou": float(_divide((in_truth * np.nan_to_num(iou)).sum(), pixels)),
+        "pixel_accuracy": float(divide(correct.sum(), pixels)),
+        "mean_accuracy": _mean(divide(correct, in_truth)),
+        "frequency_weighted_iou": float(divide((in_truth * np.nan_to_num(iou)).sum(), pixels)),
     }
     categories = _category_ious(matrix, table, judged)
     if categories:
@@ -75,31 +75,31 @@ def scores(matrix: np.ndarray, table: LabelTable) -> dict[str, float]:
 
 
 def judged_classes(table: LabelTable) -> list[int]:
-    """The train ids that the truth may hold, in order."""
+    """Lists the train ids that the truth may hold, in order."""
     return sorted(set(table.train_ids.values()) - {IGNORE})
 
 
 def paper_means(sums: Mapping[str, float]) -> dict[str, float]:
-    """The means over images of what geoseg_jax.ops.confusion.paper_sums adds up; nan without one.
+    """Divides what geoseg_jax.ops.confusion.paper_sums adds up over images; nan without one.
 
     sums: the totals of a split; other entries are passed over.
     """
-    return {name: float(_divide(sums[name], sums[f"{name}_images"])) for name in PAPER}
+    return {name: float(divide(sums[name], sums[f"{name}_images"])) for name in PAPER}
 
 
 def _checked(matrix: np.ndarray, table: LabelTable) -> np.ndarray:
-    """In 64 bits: the products of the weighted IoU are large, and so are whole data sets."""
+    """Converts to 64 bits: the products of the weighted IoU are large, as are whole data sets."""
     matrix, count = np.asarray(matrix), len(table.classes)
     if matrix.shape not in ((count, count), (count, count + 1)):
         raise ValueError(
-            f"a confusion matrix of the {count} classes of {table.name} is [{count}, {count}] or "
-            f"[{count}, {count + 1}], this one {list(matrix.shape)}"
+            f"the confusion matrix must be [{count}, {count}] or [{count}, {count + 1}] for the "
+            f"{count} classes of {table.name}, got {list(matrix.shape)}"
         )
     return matrix.astype(np.int64)
 
 
 def _category_ious(matrix: np.ndarray, table: LabelTable, judged: list[int]) -> dict[str, float]:
-    """Category -> IoU, where right is every pixel predicted as any class of its category."""
+    """Computes IoU by category: any class of a pixel's category is right."""
     members: dict[str, list[int]] = {}
     for c in judged if table.categories else ():
         members.setdefault(table.categories[c], []).append(c)
@@ -107,17 +107,17 @@ def _category_ious(matrix: np.ndarray, table: LabelTable, judged: list[int]) -> 
     for name, inside in members.items():
         correct = matrix[np.ix_(inside, inside)].sum()
         union = matrix[inside].sum() + matrix[np.ix_(judged, inside)].sum() - correct
-        ious[name] = float(_divide(correct, union))
+        ious[name] = float(divide(correct, union))
     return ious
 
 
-def _divide(above, below) -> np.ndarray:
-    """In float64, 0 / 0 = nan."""
+def divide(above: Any, below: Any) -> np.ndarray:
+    """Divides in float64, with 0 / 0 = nan."""
     above, below = np.asarray(above, np.float64), np.asarray(below, np.float64)
     return np.divide(above, below, out=np.full(below.shape, np.nan), where=below > 0)
 
 
 def _mean(values: np.ndarray) -> float:
-    """Of those that are numbers; nan without one."""
+    """Averages those that are numbers; nan without one."""
     values = values[~np.isnan(values)]
     return float(values.mean()) if values.size else math.nan

@@ -1,1 +1,1 @@
-"""The controlled comparison: arms, labels, seeds and the like in; one honest table out."""
+"""Runs controlled comparisons of pre-trainings and reports them."""

@@ -1,16 +1,16 @@
-"""The study on the command line: plan, guard, train, report.
+"""Plans, trains and reports a study.
 
     python -m geoseg_jax.study --config=configs/study_quick.py --workdir=W
-        --dry_run             the plan, and what it costs; nothing is trained
-        --processes=2         so many at once, each on its share of this machine's cores
-        --cells=0/4           a quarter of the cells; others may take the rest at the same time
-        --commands            the commands of all jobs, one a line, for a job array
-        --only=ID             that job alone, and no report
-        --retry               tries failed jobs again
-        --report              writes the report of what is there, trains nothing
+        --dry_run             print the plan and its cost; train nothing
+        --processes=2         train two jobs at once, each on its share of the cores
+        --cells=0/4           train a quarter of the cells; other machines may train the rest
+        --commands            print the command of each job, for a job array
+        --only=ID             train that job only; write no report
+        --retry               try failed jobs again
+        --report              write the report; train nothing
 
-Stopped at any moment, the same command goes on. Exit codes as of geoseg_jax.main; 2 where jobs
-failed and the rest is done.
+After an interruption, repeat the command to continue. Exit codes are those of geoseg_jax.main, and
+2 where some jobs failed and the rest are done.
 """
 
 import os
@@ -23,24 +23,26 @@ from absl import app, flags
 from geoseg_jax.config.command_line import CONFIG, WORKDIR, fail, parse, quieten
 from geoseg_jax.config.settings import ConfigError
 
-CELLS = flags.DEFINE_string("cells", "0/1", "I/N: part I (from 0) of N of the cells")
-PROCESSES = flags.DEFINE_integer("processes", 1, "at once, on cores of their own", lower_bound=1)
-DRY_RUN = flags.DEFINE_bool("dry_run", False, "print the plan and train nothing")
-COMMANDS = flags.DEFINE_bool("commands", False, "print the commands of all jobs")
-ONLY = flags.DEFINE_string("only", "", "the id of the one job to train")
+CELLS = flags.DEFINE_string("cells", "0/1", "I/N: train part I (from 0) of N of the cells")
+PROCESSES = flags.DEFINE_integer(
+    "processes", 1, "jobs at once, each on its share of the cores", lower_bound=1
+)
+DRY_RUN = flags.DEFINE_bool("dry_run", False, "print the plan and its cost; train nothing")
+COMMANDS = flags.DEFINE_bool("commands", False, "print the command of each job")
+ONLY = flags.DEFINE_string("only", "", "id of the only job to train")
 RETRY = flags.DEFINE_bool("retry", False, "try failed jobs again")
-REPORT = flags.DEFINE_bool("report", False, "write the report of what is there, train nothing")
+REPORT = flags.DEFINE_bool("report", False, "write the report; train nothing")
 
 
 def part_of(text: str) -> tuple[int, int]:
-    """'I/N' as (I, N).
+    """Parses 'I/N' as (I, N).
 
     Raises:
       ConfigError: where it isn't that, or I isn't below N.
     """
     index, slash, count = text.partition("/")
     if not (slash and index.isdecimal() and count.isdecimal() and int(index) < int(count)):
-        raise ConfigError(f"--cells={text}: needed is I/N with I from 0 to N - 1, as in 0/4")
+        raise ConfigError(f"--cells={text} must be I/N with I from 0 to N - 1, such as 0/4")
     return int(index), int(count)
 
 
@@ -49,11 +51,11 @@ def check_flags() -> None:
     part_of(CELLS.value)
     others = [f.name for f in (DRY_RUN, COMMANDS, REPORT) if f.value]
     if ONLY.value and others:
-        raise ConfigError(f"--only={ONLY.value} trains a job; leave it out, or --{others[0]}")
+        raise ConfigError(f"--only={ONLY.value} cannot be combined with --{others[0]}")
 
 
 def _to_repeat(arguments: list[str]) -> str:
-    """The whole study's command, whatever part of it this process was told to do."""
+    """Gives the whole study's command, whatever part of it this process does."""
     switches = ("--retry", "--report", "--debug", "--commands", "--dry_run")
     values = ("--cells", "--only")
     kept = [a for a in arguments if not a.startswith((*switches, *(f"{v}=" for v in values)))]
@@ -91,7 +93,7 @@ def main(_: list[str]) -> None:
     except SystemExit as stopped:  # by a signal while compiling, which the usual end can't stand
         os._exit(stopped.code)
     except KeyboardInterrupt:  # between two jobs; within one, training saves first
-        print("stopped; the same command goes on from here", file=sys.stderr)
+        print("stopped; repeat the command to continue", file=sys.stderr)
         code = 130
     except guard.UnfairError as error:
         fail(error, guard.table(error.differences))

@@ -1,7 +1,7 @@
-"""Whether what is there of a study may be compared: fair, as planned, of the same data and parents.
+"""Audits whether cells may be compared: fair, as planned, of the same data and parents.
 
-Looked at before anything is trained, and again before anything is reported, since others may work
-on the same folder.
+Done before anything is trained, and again before anything is reported, since others may work on the
+same folder.
 """
 
 import pathlib
@@ -10,6 +10,7 @@ from typing import Any
 
 from geoseg_jax.config import changes, settings, table
 from geoseg_jax.core import manifest
+from geoseg_jax.core.formats import count
 from geoseg_jax.data.name_splits import REST, TRAIN
 from geoseg_jax.study import guard
 from geoseg_jax.study.guard import Difference
@@ -25,7 +26,7 @@ _OF_BUDGET = ("train.steps", "optimizer.warmup_steps")
 
 
 def check(plan: Plan, declared: Sequence[str] = ()) -> None:
-    """All checks of this file.
+    """Makes all checks of this file.
 
     Args:
       declared: settings in which arms may differ, see guard.differences.
@@ -35,9 +36,9 @@ def check(plan: Plan, declared: Sequence[str] = ()) -> None:
     """
     check_fair(plan, declared)
     jobs = (*plan.pretrainings, *plan.cells)
-    found = [*_unplanned(jobs), *_other_data(plan, declared), *_other_parents(plan)]
-    if found:
-        raise StaleError(found)
+    stale = [*_unplanned(jobs), *_other_data(plan, declared), *_other_parents(plan)]
+    if stale:
+        raise StaleError(stale)
 
 
 def check_trials(jobs: Sequence[Pretraining | Cell]) -> None:
@@ -48,25 +49,25 @@ def check_trials(jobs: Sequence[Pretraining | Cell]) -> None:
     Raises:
       StaleError: with a table of all differences.
     """
-    found = [d for d in _unplanned(jobs) if d.key not in _OF_BUDGET]
-    if found:
-        raise StaleError(found)
+    stale = [d for d in _unplanned(jobs) if d.key not in _OF_BUDGET]
+    if stale:
+        raise StaleError(stale)
 
 
 class StaleError(guard.UnfairError):
-    """What is in the study's folder was trained on another plan, other data or other weights."""
+    """Jobs in the study's folder that were trained on another plan, other data or weights."""
 
-    def __init__(self, found: Sequence[Difference]) -> None:
-        super().__init__(found)
+    def __init__(self, differences: Sequence[Difference]) -> None:
+        super().__init__(differences)
         self.args = (
-            f"{len({d.cell for d in found})} jobs were done before something changed that they "
-            "rest on; put it back, or remove their folders so that they are done again, or choose "
-            "another --workdir",
+            f"{count(len({d.cell for d in differences}), 'job')} done with other settings, data or "
+            "weights; restore those, remove the jobs' folders to repeat them, or choose another "
+            "--workdir",
         )
 
 
 def check_fair(plan: Plan, declared: Sequence[str] = ()) -> None:
-    """The guard over what has been trained already and what is planned of the rest.
+    """Runs the guard over what has been trained already and what is planned of the rest.
 
     Raises:
       guard.UnfairError: with the table of differences.
@@ -75,7 +76,8 @@ def check_fair(plan: Plan, declared: Sequence[str] = ()) -> None:
         (cell.id, cell.factors, _trained(cell.workdir) or settings.plain(cell.config))
         for cell in plan.cells
     ]
-    guard.refuse(cells, declared)
+    if unexplained := guard.differences(cells, declared):
+        raise guard.UnfairError(unexplained)
 
 
 def _trained(workdir: pathlib.Path) -> dict[str, Any] | None:
@@ -83,7 +85,7 @@ def _trained(workdir: pathlib.Path) -> dict[str, Any] | None:
 
 
 def _unplanned(jobs: Sequence[Pretraining | Cell]) -> Iterator[Difference]:
-    """Settings of what was trained that the plan has otherwise."""
+    """Finds settings of what was trained that the plan has otherwise."""
     for job in jobs:
         trained = _trained(job.workdir)
         if trained is None:
@@ -96,8 +98,8 @@ def _unplanned(jobs: Sequence[Pretraining | Cell]) -> Iterator[Difference]:
 
 
 def _other_data(plan: Plan, declared: Sequence[str]) -> Iterator[Difference]:
-    """Finished cells that were not judged on what others of their resolution were, or not trained
-    on what others of their labels and subset were, as where a root has changed.
+    """Finds finished cells that were not judged on what others of their resolution were, or not
+    trained on what others of their labels and subset were, as where a root has changed.
     """
     keys = {key for key in declared if key.startswith("data.")} - _NO_RECORDS
     arms_differ = {"train": bool(keys - _JUDGED), "eval": bool(keys - _TRAINED)}
@@ -113,16 +115,16 @@ def _other_data(plan: Plan, declared: Sequence[str]) -> Iterator[Difference]:
         by_choice = cell.config.data.get("eval_split", "") in (REST, TRAIN)
         for split, choice in (("eval", chosen if by_choice else ()), ("train", chosen)):
             arm = factors["arm"] if arms_differ[split] else ""
-            told = done["data"][split]["sha256"]
+            own = done["data"][split]["sha256"]
             place = (split, factors["resolution"], arm, choice)
-            first, expected = firsts.setdefault(place, (cell.id, told))
-            if told != expected:
-                yield Difference(cell.id, first, f"data of {split}", told[:12], expected[:12])
+            first, expected = firsts.setdefault(place, (cell.id, own))
+            if own != expected:
+                yield Difference(cell.id, first, f"data of {split}", own[:12], expected[:12])
 
 
 def _other_parents(plan: Plan) -> Iterator[Difference]:
-    """Finished jobs that started from other weights than their pre-training has now, or than the
-    first that started from the same place; part by part, as encoder and decoder.
+    """Finds finished jobs that started from other weights than their pre-training has now, or than
+    the first that started from the same place; part by part, as encoder and decoder.
     """
     firsts: dict[tuple[str, str], tuple[str, str]] = {}
     for job in (*plan.pretrainings, *plan.cells):
@@ -130,15 +132,15 @@ def _other_parents(plan: Plan) -> Iterator[Difference]:
         if not done or not done.get("parents"):
             continue
         now = _ended_with(plan, job)
-        for part, told in done["parents"][-1]["taken"].items():
-            expected = (plan.start(job).id, now[part]) if part in now else (job.id, told)
+        for part, own in done["parents"][-1]["taken"].items():
+            expected = (plan.start(job).id, now[part]) if part in now else (job.id, own)
             other, expected = firsts.setdefault((str(job.config.init_from), part), expected)
-            if told != expected:
-                yield Difference(job.id, other, f"{part} at the start", told[:12], expected[:12])
+            if own != expected:
+                yield Difference(job.id, other, f"{part} at the start", own[:12], expected[:12])
 
 
 def _ended_with(plan: Plan, job: Pretraining | Cell) -> dict[str, str]:
-    """Hashes of the parts at the end of what the job starts from; {} where they aren't known."""
+    """Reads the hashes of parts at the end of what the job starts from; {} where unknown."""
     start = plan.start(job)
     if start is None or job.config.transfer.checkpoint != "latest":
         return {}

@@ -1,4 +1,4 @@
-"""What each arm may use up: the same number of pictures, or of floating-point operations.
+"""Gives each arm the same budget: of pictures, or of floating-point operations.
 
 Four numbers tell what an arm was given, and no two of them are the same: distinct pictures of data,
 pictures through the encoder, steps, and operations.
@@ -37,7 +37,7 @@ _RATE = 4e10  # FLOP a second of a laptop's CPU
 
 
 class Cost(NamedTuple):
-    """What a run uses up."""
+    """The cost of a run."""
 
     steps: int
     images: int  # pictures that the loss looks at, each source view and each second view counted
@@ -47,18 +47,18 @@ class Cost(NamedTuple):
 
 
 def size(cost: Cost) -> float:
-    """How much work a job is beside others, its start included; for telling the time left."""
+    """Estimates how much work a job is beside others, its start included."""
     return cost.flops + STARTING * _RATE
 
 
 def pictures_in_a_step(config: Mapping[str, Any]) -> int:
-    """Pictures that a training step looks at: every example's own and its source views."""
+    """Counts pictures that a training step looks at: each example's own and its source views."""
     windows = max(config["data"].get("crop_views", 1), 1) - 1
     return config["train"]["batch_size"] * (views_of_a_record(config["data"]) + windows)
 
 
 def views_of_a_record(data: Mapping[str, Any]) -> int:
-    """Pictures of a record: its own, its neighbours in time and its stereo partner.
+    """Counts a record's pictures: its own, its neighbours in time and its stereo partner.
 
     Args:
       data: config.data.
@@ -72,7 +72,7 @@ def encoder_pictures_in_a_step(config: Mapping[str, Any]) -> int:
 
 
 def steps_for(config: Mapping[str, Any], budget: Mapping[str, Any], flops: float) -> int:
-    """Training steps that use the budget up, at least one.
+    """Computes the training steps that use the budget up, at least one.
 
     Args:
       budget: measure, one of check.MEASURES ('steps': as many as the config says), and amount.
@@ -91,17 +91,17 @@ def steps_for(config: Mapping[str, Any], budget: Mapping[str, Any], flops: float
 
 
 def given(budget: Mapping[str, Any]) -> str:
-    """What every pre-training gets, for people."""
+    """Says what every pre-training gets."""
     return {
-        "images": "{amount:,} pictures, source views counted",
+        "images": "{amount:,} pictures, including source views",
         "encoder_images": "{amount:,} pictures through the encoder",
         "flops": "{amount:.3g} floating-point operations",
-        "steps": "the steps of its own config, which need not be fair",
+        "steps": "the steps of its own config, which may be unfair",
     }[budget["measure"]].format(amount=budget.get("amount", 0))
 
 
 def flops_of_a_step(config: ConfigDict, task: Any, shapes: Mapping[str, Any]) -> float:
-    """Floating-point operations of a training step, see operations.count.
+    """Counts the floating-point operations of a training step, see operations.count.
 
     Args:
       shapes: of a batch.
@@ -116,7 +116,7 @@ def flops_of_a_step(config: ConfigDict, task: Any, shapes: Mapping[str, Any]) ->
 def apply(
     plan: Plan, budget: Mapping[str, Any], memory: pathlib.Path, say: Callable[[str], None]
 ) -> tuple[Plan, dict[str, Cost]]:
-    """The plan with as many steps of pre-training as the budget allows, and what each job costs.
+    """Gives pre-trainings the steps that the budget allows, and tells what each job costs.
 
     Args:
       memory: a file that keeps the operations of a step, which take a while to count.
@@ -131,7 +131,7 @@ def apply(
         costs[job.id] = _cost(config, flops, _pictures(config, known, say))
         pretrainings.append(job._replace(config=config))
     for cell in plan.cells:
-        # Of all labels, the data has to be opened to know how many there are: 0 is not told.
+        # Of all labels, the data has to be opened to know how many there are: 0 stands for unknown.
         labels = cell.config.data.get("labels", 0)
         costs[cell.id] = _cost(cell.config, _flops(cell.config, known, say), labels)
     memory.parent.mkdir(parents=True, exist_ok=True)
@@ -140,13 +140,13 @@ def apply(
 
 
 def _shorten(config: ConfigDict) -> None:
-    """A warm-up takes a tenth of the training at most, which a budget may have cut short."""
+    """Cuts a warm-up to a tenth of the training, which a budget may have cut short."""
     most = config.train.steps // 10
     config.optimizer.warmup_steps = min(config.optimizer.warmup_steps, most)
 
 
 def _cost(config: ConfigDict, flops: float, pictures: int) -> Cost:
-    """pictures: distinct ones in the data, of which a short run sees a part."""
+    """Sums a run up; pictures: distinct ones in the data, of which a short run sees a part."""
     plain, count = settings.plain(config), config.train.steps
     images = count * pictures_in_a_step(plain)
     seen = min(pictures, images)
@@ -154,7 +154,7 @@ def _cost(config: ConfigDict, flops: float, pictures: int) -> Cost:
 
 
 def _flops(config: ConfigDict, known: dict[str, Any], say: Callable[[str], None]) -> float:
-    """Operations of a step, by all that can change them."""
+    """Looks up the operations of a step by all that can change them, or counts them."""
     flat = settings.flatten(config)
     relevant = {k: v for k, v in flat.items() if k not in _NO_OPERATIONS}
     text = json.dumps([operations.VERSION, relevant], sort_keys=True)
@@ -166,7 +166,7 @@ def _flops(config: ConfigDict, known: dict[str, Any], say: Callable[[str], None]
 
 
 def _counted(config: ConfigDict) -> float:
-    """Operations of a step on the data that the config names, of which one record is read."""
+    """Counts the operations of a step on the config's data, of which one record is read."""
     config = smallest(config)
     data = make_data(config, check_labels=False)
     shapes = batch_shapes(config, data.train)
@@ -174,7 +174,7 @@ def _counted(config: ConfigDict) -> float:
 
 
 def smallest(config: ConfigDict) -> ConfigDict:
-    """The config with no more data than shows the shapes: of a world that is rendered, a record.
+    """Leaves a config no more data than shows the shapes: of a rendered world, one record.
 
     A constant answer, beside which evaluation puts its numbers, is made of one frame.
     """
@@ -189,7 +189,7 @@ def smallest(config: ConfigDict) -> ConfigDict:
 
 
 def batch_shapes(config: ConfigDict, source: Source) -> dict[str, jax.ShapeDtypeStruct]:
-    """Shapes and types of a training batch, from a record of the source."""
+    """Finds shapes and types of a training batch from a record of the source."""
     one = pipeline.train_batches(
         source,
         batch_size=1,
@@ -203,7 +203,7 @@ def batch_shapes(config: ConfigDict, source: Source) -> dict[str, jax.ShapeDtype
 
 
 def _pictures(config: ConfigDict, known: dict[str, Any], say: Callable[[str], None]) -> int:
-    """Distinct pictures in the data that a pre-training is given; kept by what names the data."""
+    """Counts distinct pictures in a pre-training's data; kept by what names the data."""
     data = settings.plain(config)["data"]
     if "train_size" in data:  # each record is a world of its own
         return data["train_size"] * views_of_a_record(data)
@@ -216,21 +216,21 @@ def _pictures(config: ConfigDict, known: dict[str, Any], say: Callable[[str], No
 
 
 def name_of_data(config: ConfigDict) -> str:
-    """Equal for pre-trainings whose pictures are of the same data set and place."""
+    """Names a pre-training's data set and place; equal where pictures are shared."""
     data = settings.plain(config)["data"]
     return repr([data.get(key) for key in ("name", "root", "world", "seed", "train_split")])
 
 
 def distinct_pictures(source: Source) -> int:
-    """Pictures that a source's records are made of, each once, by their published names; one a
-    record where the source tells no names.
+    """Counts the pictures of a source's records, each once, by their published names; one per
+    record where the source has no names.
     """
     named = (files_of(source, i) or {f"record {i}": None} for i in range(len(source)))
     return len({name for files in named for name in files if not name.endswith(LABEL)})
 
 
 def measured_rate() -> float:
-    """Floating-point operations a second of a convolution, forth and back, on one device here."""
+    """Measures floating-point operations a second of a convolution with its gradient, here."""
     x = jnp.ones((4, 48, 160, 64))
     w = jnp.full((3, 3, 64, 64), 1e-3)
     gradient = jax.jit(jax.grad(lambda w: jnp.square(_convolve(x, w)).mean()))

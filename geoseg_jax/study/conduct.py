@@ -1,4 +1,4 @@
-"""A study from its config to its report: plan, budget, guard, training, tables and pages."""
+"""Conducts a study from its config to its report: plan, budget, guard, training, tables, page."""
 
 import functools
 import pathlib
@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from geoseg_jax.config import settings
 from geoseg_jax.config.command_line import quieten
 from geoseg_jax.config.settings import ConfigError
-from geoseg_jax.core import manifest
+from geoseg_jax.core import formats, manifest
 from geoseg_jax.core.tell import tell
 from geoseg_jax.study import (
     audit,
@@ -26,14 +26,13 @@ from geoseg_jax.study import (
     ready,
     records,
     run,
-    starts,
     sweep,
     write,
 )
 from geoseg_jax.study.budget import Cost
 from geoseg_jax.study.plan import Cell, Plan
 from geoseg_jax.study.run import Job
-from geoseg_jax.training import loop, writers
+from geoseg_jax.training import loop
 from geoseg_jax.training.loop import Result
 from geoseg_jax.training.programs import Programs
 
@@ -55,7 +54,7 @@ def conduct(
     command: str = "",
     say: Callable[[str], None] = tell,
 ) -> int:
-    """All of it; returns the exit code.
+    """Runs a study; returns the exit code.
 
     Args:
       config: a study, see check.KEYS and configs/study_quick.py.
@@ -63,7 +62,7 @@ def conduct(
       part: (i, n), which part of the cells is trained here.
       count: of processes that share this, on a machine without accelerators.
       dry_run, commands: say what would be done, and do nothing.
-      only: id of the one job that is trained, without a report.
+      only: id of the only job that is trained, without a report.
       retry: those of the jobs here that failed are tried again.
       report_only: nothing is trained.
       command: of the whole study, for the report and for the commands of its jobs.
@@ -72,12 +71,12 @@ def conduct(
       ConfigError: for a study that can't be planned, or is not that of the workdir;
       guard.UnfairError: for cells that must not be compared.
     """
-    study, started = starts.expand(settings.plain(config)), time.monotonic()
+    study, started = check.expand(settings.plain(config)), time.monotonic()
     check.check(study)  # before a sweep has trained anything
     _check_workdir(study, workdir)
-    only_told, counting = dry_run or commands, (lambda text: None) if commands else say
-    retry = retry and not only_told
-    train = not (only_told or report_only)
+    only_say, counting = dry_run or commands, (lambda text: None) if commands else say
+    retry = retry and not only_say
+    train = not (only_say or report_only)
     swept = _Trials(study, workdir, only, count, retry, train, report_only, say).sweep()
     if swept.code is not None:
         return swept.code
@@ -89,10 +88,9 @@ def conduct(
     made, costs = budget.apply(made, study["budget"], workdir / "costs.json", counting)
     audit.check(made, sweep.declared(study))
     jobs = [] if report_only else _choose(made, part, only)  # as long as the budget lets them be
-    if only_told:
+    if only_say:
         listed = preview.commands(made, part, command, swept.jobs)
-        told = preview.describe(made, study, costs, swept.jobs) if dry_run else listed
-        say(told)
+        say(preview.describe(made, study, costs, swept.jobs) if dry_run else listed)
         return 0
     _keep_study(study, workdir)
     ended = _work(made, costs, jobs, study, count, say)
@@ -108,7 +106,7 @@ def conduct(
 
 
 class _Swept(NamedTuple):
-    """How the sweep of learning rates ended."""
+    """The end of a sweep of learning rates."""
 
     rates: dict[str, float]  # by plan.rate_of
     jobs: list[Job]  # trials, and what they start from, in an order in which they can be done
@@ -138,23 +136,23 @@ class _Trials(NamedTuple):
         tried: dict[str, Any] = {}
         listed: dict[str, Job] = {}
         for number in range(sweep.stages(self.study)):
-            found = sweep.stage(self.study, self.workdir, number, rates)
-            jobs = {job.id: job for job in _jobs(found.plan)}
+            stage = sweep.stage(self.study, self.workdir, number, rates)
+            jobs = {job.id: job for job in _jobs(stage.plan)}
             listed |= jobs
             if self.train or self.reported:  # else stages before may have chosen nothing yet
-                audit.check_trials([trial.job for trial in found.trials])
+                audit.check_trials([trial.job for trial in stage.trials])
             if self.train and (not self.only or self.only in jobs):
-                code = self._train(found.plan)
+                code = self._train(stage.plan)
                 if code or self.only:
                     return _Swept(rates, [], code)
-            outcome = sweep.choose(found)
+            outcome = sweep.choose(stage)
             if outcome:
                 rates |= outcome[0]
                 tried |= outcome[1]
             elif self.train or self.reported:
                 raise ConfigError(
-                    f"{self.only or 'a report'} rests on learning rates that are not chosen yet; "
-                    "run all trials of config.sweep first, see --commands"
+                    f"{self.only or 'a report'} needs learning rates that are not chosen yet; run "
+                    "all trials of config.sweep first, see --commands"
                 )
         if tried and tried != manifest.read_json(self.workdir / sweep.RATES) and self.train:
             manifest.write_json(self.workdir / sweep.RATES, tried)
@@ -162,7 +160,7 @@ class _Trials(NamedTuple):
         return _Swept(rates, list(listed.values()), None)
 
     def _train(self, made: Plan) -> int:
-        """The exit code; a trial that failed is one that isn't chosen."""
+        """Trains trials and returns the exit code; a trial that fails is just not chosen."""
         jobs = [run.job_of(made, self.only)] if self.only else _jobs(made)
         if self.retry:
             _forget(jobs, self.say)
@@ -184,7 +182,7 @@ def _jobs(made: Plan) -> list[Job]:
 
 def _forget(jobs: Sequence[Job], say: Callable[[str], None]) -> None:
     forgotten = records.forget_failures([job.workdir for job in jobs])
-    say(f"{forgotten} failed job{'' if forgotten == 1 else 's'} will be tried again")
+    say(f"trying {formats.count(forgotten, 'failed job')} again")
 
 
 def _work(
@@ -202,9 +200,9 @@ def _work(
 
 def _ending(jobs: Sequence[Job], ended: run.Ended, started: float) -> str:
     if ended.signal:
-        return "stopped; the same command goes on from here"
-    took = writers.duration(time.monotonic() - started)
-    return f"{len(jobs)} jobs in {took}, {len(ended.failed)} failed"
+        return "stopped; repeat the command to continue"
+    took = formats.duration(time.monotonic() - started)
+    return f"{formats.count(len(jobs), 'job')} in {took}, {len(ended.failed)} failed"
 
 
 def _choose(made: Plan, part: tuple[int, int], only: str) -> list[Job]:
@@ -239,26 +237,25 @@ def _train(
 def _share(
     count: int, train: Callable[[Callable[[str], None]], run.Ended], jobs: Sequence[Job]
 ) -> run.Ended:
-    """Every process takes whatever job nobody works on."""
+    """Shares jobs among processes: each takes whatever job nobody works on."""
     if jax.default_backend() != "cpu":
         raise ConfigError(
-            f"--processes={count} divides the cores of a CPU, and this is a {jax.default_backend()}"
-            "; start the command once for each accelerator, with --cells=I/N and its number in "
-            "CUDA_VISIBLE_DEVICES"
+            f"--processes={count} shares CPU cores, but jax uses a {jax.default_backend()}; start "
+            "the command once per accelerator, with --cells=I/N and CUDA_VISIBLE_DEVICES set"
         )
     codes, received = processes.run(count, _train_in_child, train)
     stopped = [received] if received else [code - 128 for code in codes if code > 128]
     if stopped:
         return run.Ended(stopped[0], [])
-    found = {job.id: records.read(job.workdir) for job in jobs}
-    left = [name for name, record in found.items() if record is None]
+    ended = {job.id: records.read(job.workdir) for job in jobs}
+    left = [name for name, record in ended.items() if record is None]
     if left:
         raise OSError(
-            f"the processes ended with {codes} and left {len(left)} jobs, the first is {left[0]}; "
-            "a negative code is the number of the signal that ended one, -9 where memory ran out. "
-            "The same command goes on"
+            f"the processes ended with {codes} and left {formats.count(len(left), 'job')}, "
+            f"first {left[0]}; a negative code is the signal that ended one, often -9 for want of "
+            "memory. Repeat the command to continue"
         )
-    return run.Ended(0, [name for name, record in found.items() if record.state == records.FAILED])
+    return run.Ended(0, [name for name, record in ended.items() if record.state == records.FAILED])
 
 
 def _train_in_child(train: Callable[[Callable[[str], None]], run.Ended]) -> int:
@@ -274,13 +271,13 @@ def _train_in_child(train: Callable[[Callable[[str], None]], run.Ended]) -> int:
 
 
 def _has_panels(job: Job, study: Mapping[str, Any]) -> bool:
-    """Cells of the first replicate alone, which stand for the others."""
+    """Tells whether it is a cell of the first replicate, which stands for the others."""
     first = plan.first_replicate(study)
     return bool(study.get("panels", 0)) and first.items() <= job.factors.items()
 
 
 def _ends_with_its_numbers(job: Job, study: Mapping[str, Any]) -> bool:
-    """Whether nothing is made of the trained weights but what the run itself writes down."""
+    """Tells whether nothing is made of the trained weights but what the run itself writes."""
     return isinstance(job, Cell) and not _has_panels(job, study)
 
 
@@ -292,11 +289,11 @@ def _keep_panels(
     try:
         panels.keep(job, study["panels"], programs)
     except Exception as error:  # of a picture for the report; the cell's numbers are there
-        say(f"{job.id}: no panels for the report: {type(error).__name__}: {error}")
+        say(f"{job.id}: no pictures for the report: {type(error).__name__}: {error}")
 
 
 def _keep_study(study: Mapping[str, Any], workdir: pathlib.Path) -> None:
-    """Says what the folder holds, before anything is trained in it."""
+    """Writes down what the folder holds, before anything is trained in it."""
     workdir.mkdir(parents=True, exist_ok=True)
     manifest.write_json(workdir / STUDY, study)
 
@@ -309,6 +306,6 @@ def _check_workdir(study: Mapping[str, Any], workdir: pathlib.Path) -> None:
     for key in ("target", "pretraining", "budget"):
         if before.get(key) != study.get(key):
             raise ConfigError(
-                f"{workdir} holds a study with another config.{key} ({before.get(key)}, now "
-                f"{study.get(key)}); choose another --workdir"
+                f"{workdir} holds a study with another config.{key} ({before.get(key)} there, "
+                f"{study.get(key)} here); choose another --workdir"
             )

@@ -1,26 +1,29 @@
-"""What the jobs of a plan left behind, as rows: one for each cell, done or not."""
+"""Gathers what a plan's jobs left behind: a row for each cell, and how arms did their tasks."""
 
 import collections
 import json
 import math
 import pathlib
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from geoseg_jax.analysis import metrics
+from geoseg_jax.analysis import metrics, units
+from geoseg_jax.analysis.units import FACTORS
 from geoseg_jax.core import manifest
+from geoseg_jax.core.formats import count
 from geoseg_jax.data.provenance import leakage, reads
 from geoseg_jax.data.source import DataError
 from geoseg_jax.study import records
-from geoseg_jax.study.check import FACTORS
-from geoseg_jax.study.plan import Cell, Plan
+from geoseg_jax.study.plan import Cell, Plan, Pretraining
 
 
 def rows(plan: Plan, reference: str, metric: str = "miou") -> list[dict[str, Any]]:
-    """For each cell: its id, factors, status, metrics (nan where there is none), seconds, error,
-    warning, revision (of the code), curve, the (step, metric) of each evaluation, start, what it
-    started from, and, where done, labelled, the number of pictures that it was trained on, and
-    judged, the hash of the data that it was judged on.
+    """Makes a row of each cell.
+
+    It has id, factors, status, metrics (nan where there is none), seconds, error, warning, revision
+    (of the code), curve, the (step, metric) of each evaluation, start, what it started from, and,
+    where done, labelled, the number of pictures that it was trained on, and judged, the hash of the
+    data that it was judged on.
 
     Args:
       reference: the arm whose runs others are paired with; a run by other code is warned of.
@@ -29,18 +32,18 @@ def rows(plan: Plan, reference: str, metric: str = "miou") -> list[dict[str, Any
     Raises:
       ValueError: for a finished run that has no such metric.
     """
-    found = [_row(cell, metric) for cell in plan.cells]
-    beside = {_pair(row): row["revision"] for row in found if row["arm"] == reference}
-    for row in found:
+    made = [_row(cell, metric) for cell in plan.cells]
+    beside = {_pair(row): row["revision"] for row in made if row["arm"] == reference}
+    for row in made:
         other = beside.get(_pair(row), "")
         if row["revision"] and other and row["revision"] != other:
-            told = f"run by other code than {reference} ({row['revision']}, not {other})"
-            row["warning"] = "; ".join(filter(None, (row["warning"], told)))
-    return found
+            warning = f"run by other code than {reference} ({row['revision']}, not {other})"
+            row["warning"] = "; ".join(filter(None, (row["warning"], warning)))
+    return made
 
 
 def _pair(row: Mapping[str, Any]) -> tuple:
-    """What a run shares with the reference's that it is paired with."""
+    """Gives what a run shares with the reference's that it is paired with."""
     return tuple(row[name] for name in FACTORS if name != "arm")
 
 
@@ -53,24 +56,28 @@ def _row(cell: Cell, metric: str) -> dict[str, Any]:
     if record is None:
         return row | {"curve": []}
     row |= {"status": record.state, "seconds": record.seconds, "error": record.error}
-    found = manifest.read_json(cell.workdir / "eval.json") if record.state == records.DONE else None
-    if found:
-        if metric not in found:
-            raise ValueError(metrics.missing(metric, found, f"{cell.workdir / 'eval.json'}"))
-        row |= {k: _number(v) for k, v in found.items() if k in metrics.NAMES or k == metric}
-        row |= {k: _number(v) for k, v in found.items() if k.startswith(metrics.CLASS)}
+    scores = (
+        manifest.read_json(cell.workdir / "eval.json") if record.state == records.DONE else None
+    )
+    if scores:
+        if metric not in scores:
+            raise ValueError(metrics.missing(metric, scores, f"{cell.workdir / 'eval.json'}"))
+        row |= {k: _number(v) for k, v in scores.items() if k in metrics.NAMES or k == metric}
+        row |= {k: _number(v) for k, v in scores.items() if k.startswith(metrics.CLASS)}
         row["warning"] = leakage_warning(cell.workdir)
-        row |= _papers(cell.workdir)
+        row |= _provenance(cell.workdir)
     return row | {"curve": curve(cell.workdir, metric)}
 
 
-def _papers(workdir: pathlib.Path) -> dict[str, Any]:
-    """What a finished cell's papers say of its data and of the code that it ran; {} without."""
-    papers = manifest.read_json(workdir / "manifest.json")
-    if not papers:
+def _provenance(workdir: pathlib.Path) -> dict[str, Any]:
+    """Reads from a finished cell's manifest its data and code; {} without one."""
+    provenance = manifest.read_json(workdir / "manifest.json")
+    if not provenance:
         return {}
-    data, versions = papers["data"], papers["versions"]
-    own = (papers["git_revision"] or versions["geoseg_jax"] or "").replace("-dirty", " and changes")
+    data, versions = provenance["data"], provenance["versions"]
+    own = (provenance["git_revision"] or versions["geoseg_jax"] or "").replace(
+        "-dirty", " and changes"
+    )
     return {
         "labelled": data["train"]["size"],
         "judged": data["eval"]["sha256"],
@@ -83,7 +90,7 @@ def _number(value: Any) -> float:
 
 
 def leakage_warning(workdir: pathlib.Path) -> str:
-    """What a cell has seen of the pictures that it was judged on, its pre-training told apart.
+    """Says what a cell, or its pre-training, has seen of the pictures that it was judged on.
 
     The cell's own training is the same for all arms, its pre-training is not: one that has looked
     at test pictures, or at others of the same drive, may owe its place to that.
@@ -91,77 +98,77 @@ def leakage_warning(workdir: pathlib.Path) -> str:
     try:
         run = reads.read_run(workdir)
     except DataError:
-        told = ["not recorded whether test pictures were seen before"]
-        return "; ".join(told + _untrained_statistics(workdir))
+        warnings = ["not recorded whether test pictures were seen before"]
+        return "; ".join(warnings + _untrained_statistics(workdir))
     past = leakage.between(run.ancestors, run.eval)
     own = leakage.between([("", run.train)], run.eval)
-    told = [f"pre-training saw {what}" for what in _seen(past)]
-    told += [f"in every arm, labelled and judged pictures share {what}" for what in _seen(own)]
+    warnings = [f"pre-training saw {what}" for what in _seen(past)]
+    warnings += [f"in every arm, labelled and judged pictures share {what}" for what in _seen(own)]
     if past.unknown:
-        told.append("what its weights from elsewhere were trained on is not recorded")
-    told += _untrained_statistics(workdir)
+        warnings.append("what its weights from elsewhere were trained on is not recorded")
+    warnings += _untrained_statistics(workdir)
     if past.without_drive and any(trained.drives for _, trained in run.ancestors):
-        told.append(
+        warnings.append(
             f"the drive of {past.without_drive} test pictures is unknown, which pre-training may "
             "have seen"
         )
-    return "; ".join(told)
+    return "; ".join(warnings)
 
 
 def _untrained_statistics(workdir: pathlib.Path) -> list[str]:
-    """A warning where a cell's weights came with the batch statistics of an untrained network, and
-    it was not told to compute its own.
+    """Warns where a cell's weights came with the batch statistics of an untrained network, and it
+    did not compute its own.
     """
-    papers = manifest.read_json(workdir / "manifest.json") or {}
-    if papers.get("calibration"):
+    provenance = manifest.read_json(workdir / "manifest.json") or {}
+    if provenance.get("calibration"):
         return []
-    found = [parent.get("untrained_statistics") for parent in papers.get("parents", [])]
-    return [f"of its weights, {what}" for what in found if what]
+    warnings = [parent.get("untrained_statistics") for parent in provenance.get("parents", [])]
+    return [f"of its weights, {what}" for what in warnings if what]
 
 
 def _seen(shared: leakage.Shared) -> list[str]:
     counts = (len(shared.files), "test picture"), (len(shared.drives), "test drive")
-    return [f"{n} {what}{'' if n == 1 else 's'}" for n, what in counts if n]
+    return [count(n, what) for n, what in counts if n]
 
 
 def curve(workdir: pathlib.Path, metric: str) -> list[tuple[int, float]]:
-    """(step, metric) of every evaluation of a run, from its metrics.jsonl."""
+    """Reads (step, metric) of every evaluation of a run from its metrics.jsonl."""
     path = workdir / "metrics.jsonl"
     if not path.exists():
         return []
-    found = {}
+    scores = {}
     for line in path.read_text().splitlines():
         try:
             values = json.loads(line)
         except ValueError:  # the last one, of a run that was killed while writing it
             continue
         if values.get(metric) is not None:
-            found[int(values["step"])] = float(values[metric])
-    return sorted(found.items())
+            scores[int(values["step"])] = float(values[metric])
+    return sorted(scores.items())
 
 
 def machines(plan: Plan) -> tuple[dict[str, str], str]:
-    """(versions, hardware) of all runs that are finished; where they differ, each of them.
+    """Gives (versions, hardware) of all finished runs; where they differ, each of them.
 
-    Of this process where none is.
+    Those of this process where no run is finished.
     """
     workdirs = [job.workdir for job in (*plan.pretrainings, *plan.cells)]
-    papers = [p for w in workdirs if (p := manifest.read_json(w / "manifest.json"))]
+    manifests = [m for w in workdirs if (m := manifest.read_json(w / "manifest.json"))]
     here = manifest.describe_machine()
-    found = [_machine(p) for p in papers or [here]]
-    names = dict.fromkeys(name for versions, _ in found for name in versions)
-    versions = {name: _together(v.get(name, "unknown") for v, _ in found) for name in names}
+    runs = [_machine(m) for m in manifests or [here]]
+    names = dict.fromkeys(name for versions, _ in runs for name in versions)
+    versions = {name: _together(v.get(name, "unknown") for v, _ in runs) for name in names}
     report = here["git_revision"] or "unknown"
     if versions.get("git revision", report) != report:
         versions["git revision of the report"] = report
-    return versions, _together(hardware for _, hardware in found)
+    return versions, _together(hardware for _, hardware in runs)
 
 
-def _machine(papers: Mapping[str, Any]) -> tuple[dict[str, str], str]:
-    versions = {"python": papers["python"]} | {k: v for k, v in papers["versions"].items() if v}
-    if papers["git_revision"]:
-        versions["git revision"] = papers["git_revision"]
-    return versions, f"{papers['devices']} x {papers['device']}, {papers['platform']}"
+def _machine(run: Mapping[str, Any]) -> tuple[dict[str, str], str]:
+    versions = {"python": run["python"]} | {k: v for k, v in run["versions"].items() if v}
+    if run["git_revision"]:
+        versions["git revision"] = run["git_revision"]
+    return versions, f"{run['devices']} × {run['device']}, {run['platform']}"
 
 
 def _together(values: Iterable[str]) -> str:
@@ -169,3 +176,66 @@ def _together(values: Iterable[str]) -> str:
     if len(counts) == 1:
         return next(iter(counts))
     return "; ".join(f"{value} ({count} runs)" for value, count in counts.most_common())
+
+
+def own_tasks(jobs: Iterable[Pretraining]) -> list[dict[str, Any]]:
+    """Compares an arm's pre-trainings with predictions that ignore the picture, by architecture.
+
+    An encoder whose network is no better than a constant has learned nothing that its task asks
+    for; what its arm is better by must come from elsewhere, as from batch statistics.
+
+    Returns:
+      dicts with 'encoder', 'number' (for people), 'score' and 'constant' (of the best constant
+      prediction), means over the runs; 'runs', and 'beaten', how many of them beat it.
+      Pre-trainings that aren't done, or have no such number, are left out.
+    """
+    by_encoder: dict[str, list[tuple[str, float, float, bool]]] = {}
+    for job in jobs:
+        scored = own_task(manifest.read_json(job.workdir / "eval.json") or {})
+        if scored:
+            by_encoder.setdefault(job.encoder, []).append(scored)
+    return [
+        {
+            "encoder": encoder,
+            "number": _OWN_TASKS[scored[0][0]].label,
+            "score": units.mean(score for _, score, _, _ in scored),
+            "constant": units.mean(constant for _, _, constant, _ in scored),
+            "runs": len(scored),
+            "beaten": sum(beaten for _, _, _, beaten in scored),
+        }
+        for encoder, scored in by_encoder.items()
+    ]
+
+
+def own_task(numbers: Mapping[str, Any]) -> tuple[str, float, float, bool] | None:
+    """Gives (number, score, best constant prediction's, whether that is beaten) of an eval.json."""
+    for name, (_, constants, more_is_better) in _OWN_TASKS.items():
+        others = [numbers[c] for c in constants if numbers.get(c) is not None]
+        if name not in numbers or not others:
+            continue
+        score = math.nan if numbers[name] is None else float(numbers[name])
+        best = max(others) if more_is_better else min(others)
+        return name, score, float(best), score > best if more_is_better else score < best
+    return None
+
+
+class _OwnTask(NamedTuple):
+    """A number of eval.json: its name, constant predictions, and which way is better."""
+
+    label: str
+    constants: tuple[str, ...]
+    more_is_better: bool = False
+
+
+# A run has one of these numbers.
+_OWN_TASKS = {
+    "abs_rel": _OwnTask("AbsRel", ("abs_rel_constant",)),
+    "photometric": _OwnTask("photometric error", ("photometric_flat", "photometric_identity")),
+    "epe": _OwnTask("end-point error in pixels", ("epe_constant", "epe_zero")),
+    "top1": _OwnTask("top-1 accuracy", ("top1_constant",), True),
+    "contrastive_accuracy": _OwnTask(
+        "accuracy among the queue", ("contrastive_accuracy_constant",), True
+    ),
+    "l1": _OwnTask("L1 error in the holes", ("l1_constant",)),
+    "mse": _OwnTask("squared error of the hidden patches", ("mse_constant",)),
+}

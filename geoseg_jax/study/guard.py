@@ -1,4 +1,4 @@
-"""The guard: cells may differ in the declared factors and in nothing else.
+"""Guards that cells differ in the declared factors and in nothing else.
 
 A comparison of arms is worth nothing where one arm also had other augmentation, more steps or
 another metric (as happened: see presets/segmentation.paper_code). A setting that factors act
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from geoseg_jax.config import changes, settings, table
 from geoseg_jax.config.settings import ConfigError
+from geoseg_jax.core.formats import count
 
 # A transformer that learns is trained by another optimiser: presets/encoders.suit_vit.
 _RECIPE = tuple(
@@ -47,11 +48,12 @@ class Difference(NamedTuple):
 class UnfairError(ConfigError):
     """Cells that must not be compared; `differences` says why."""
 
-    def __init__(self, found: Sequence[Difference]) -> None:
-        self.differences = tuple(found)
+    def __init__(self, differences: Sequence[Difference]) -> None:
+        self.differences = tuple(differences)
         super().__init__(
-            f"{len({d.cell for d in found})} cells differ from the others in settings that are no "
-            "factor of the study; make them equal, or compare them in a study of their own"
+            "settings that are not factors of the study differ in "
+            f"{count(len({d.cell for d in differences}), 'cell')}; make them equal, or compare "
+            "those cells in another study"
         )
 
 
@@ -59,7 +61,7 @@ def differences(
     cells: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]],
     declared: Sequence[str] = (),
 ) -> list[Difference]:
-    """What sets cells apart beside the factors.
+    """Finds what sets cells apart beside the factors.
 
     Args:
       cells: (id, factors, config) of each.
@@ -75,27 +77,27 @@ def differences(
     owners |= {key: [*owners.get(key, []), "arm"] for key in declared}
     if RATE in declared:  # as where a sweep has chosen it for each of these
         owners[RATE] += ["training", "encoder", "decoder", "resolution"]
-    found = []
+    unexplained = []
     firsts: dict[Any, tuple[str, Any]] = {}
     for name, factors, flat in flats:
         for key in keys:
             alike = (key, *(str(factors[factor]) for factor in owners[key]))
             other, expected = firsts.setdefault(alike, (name, flat.get(key)))
             if flat.get(key) != expected:
-                found.append(Difference(name, other, key, flat.get(key), expected))
-    return found
+                unexplained.append(Difference(name, other, key, flat.get(key), expected))
+    return unexplained
 
 
 def _relevant(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The flat config, without what changes no number and what is off."""
+    """Flattens a config, without what changes no number and what is off."""
     flat = settings.flatten(config)
     return {k: v for k, v in flat.items() if k not in IRRELEVANT and not changes.is_off(v)}
 
 
-def table(found: Sequence[Difference]) -> str:
-    """The differences for a terminal."""
-    rows = [("cell", "setting", "here", "there", "which is")]
-    rows += [(d.cell, _name(d.key), str(d.value), str(d.expected), d.other) for d in found]
+def table(unexplained: Sequence[Difference]) -> str:
+    """Writes the differences as a table for a terminal."""
+    rows = [("cell", "setting", "its value", "value in", "the other")]
+    rows += [(d.cell, _name(d.key), str(d.value), str(d.expected), d.other) for d in unexplained]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join(
         "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
@@ -104,15 +106,5 @@ def table(found: Sequence[Difference]) -> str:
 
 
 def _name(key: str) -> str:
-    """As a user writes it; what is said in words is no setting."""
+    """Names a setting as a user writes it; what is said in words is not a setting."""
     return key if " " in key else f"config.{key}"
-
-
-def refuse(
-    cells: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]],
-    declared: Sequence[str] = (),
-) -> None:
-    """Raises UnfairError where cells differ in what is not declared; arguments as above."""
-    found = differences(cells, declared)
-    if found:
-        raise UnfairError(found)

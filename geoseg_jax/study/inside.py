@@ -1,4 +1,4 @@
-"""Looking inside: what the arms' encoders make of the same pictures, before any label was seen."""
+"""Compares what the arms' encoders make of the same pictures, before any label was seen."""
 
 import functools
 import io
@@ -27,7 +27,7 @@ _SHOWN_STAGE = 8
 
 
 def look(study: Mapping[str, Any], made: Plan) -> dict[str, Any]:
-    """How alike the arms' encoders are by stage, and pictures of their features.
+    """Compares the arms' encoders by stage, and draws their features.
 
     Of the study's first encoder and resolution. An arm without a checkpoint is left out.
 
@@ -63,14 +63,14 @@ def look(study: Mapping[str, Any], made: Plan) -> dict[str, Any]:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _maps(encoder: Any, variables: Any, pictures: jax.Array) -> dict[int, jax.Array]:
-    """By the batch's statistics: those of an untrained encoder are of no data at all."""
+    """Applies with the batch's statistics: those of an untrained encoder are of no data at all."""
     return encoder.apply(variables, pictures, True, mutable=["batch_stats"])[0]
 
 
 def _starts(study: Mapping[str, Any], made: Plan) -> dict[str, Cell]:
-    """For each arm a cell that starts from its encoder, if that is there."""
+    """Finds for each arm a cell that starts from its encoder, if that is there."""
     first = {name: study["factors"][name][0] for name in ("encoder", "resolution")}
-    found: dict[str, Cell] = {}
+    starts: dict[str, Cell] = {}
     for cell in made.cells:
         start = cell.config.get("init_from") or ""
         record = records.read(pathlib.Path(start)) if cell.pretraining else None
@@ -78,12 +78,12 @@ def _starts(study: Mapping[str, Any], made: Plan) -> dict[str, Cell]:
         there = there and bool(steps_in(pathlib.Path(start) / "checkpoints"))
         there |= not cell.pretraining and (not start or pathlib.Path(start).exists())
         if there and first.items() <= cell.factors.items():
-            found.setdefault(cell.factors["arm"], cell)
-    return found
+            starts.setdefault(cell.factors["arm"], cell)
+    return starts
 
 
 def _images(cell: Cell) -> np.ndarray:
-    """uint8 [N, H, W, 3] of the evaluation split at the cell's size."""
+    """Reads uint8 [N, H, W, 3] of the evaluation split at the cell's size."""
     source = make_data(cell.config).eval
     size = cell.config.data.height * cell.config.data.width
     count = min(PICTURES, len(source), max(SHOWN, PIXELS // size))
@@ -91,7 +91,7 @@ def _images(cell: Cell) -> np.ndarray:
 
 
 def _variables(encoder: Any, cell: Cell, pictures: jax.Array) -> dict[str, Any]:
-    """Of the encoder that the cell starts from; of random weights any, drawn as a cell's are."""
+    """Reads those of the encoder that a cell starts from; draws random weights as a cell does."""
     if not cell.config.get("init_from"):
         key = jax.random.key(cell.config.seed)
         return jax.jit(lambda key: encoder.init(key, pictures[:1], False))(key)
@@ -101,7 +101,7 @@ def _variables(encoder: Any, cell: Cell, pictures: jax.Array) -> dict[str, Any]:
 
 
 def _places(maps: np.ndarray) -> np.ndarray:
-    """[n, C]: some of the places at random, the same for all arms. Every n-th would be columns."""
+    """Draws [n, C] places, the same for all arms; every n-th would be columns."""
     rows = maps.reshape(-1, maps.shape[-1])
     count = min(PLACES, len(rows))
     return rows[np.random.default_rng(0).choice(len(rows), count, replace=False)]
@@ -125,7 +125,7 @@ def _pictures(images, shown, labels) -> list[dict[str, Any]]:
 
 
 def _uri(picture: np.ndarray, width: int, height: int) -> str:
-    """A data URI, enlarged without smoothing: a place is a square."""
+    """Embeds a picture, enlarged without smoothing: a place is a square."""
     file = io.BytesIO()
     Image.fromarray(picture).resize((width, height), Image.Resampling.NEAREST).save(file, "PNG")
     return panels.uri(file.getvalue())

@@ -1,4 +1,4 @@
-"""Floating-point operations of a program, counted before any compiler sees it."""
+"""Counts floating-point operations of a program, before any compiler sees it."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ _COMBINING = ("scatter", "reduce", "select_and")
 
 
 def count(jaxpr: core.Jaxpr) -> float:
-    """Operations that a program asks for; two for each product that is summed.
+    """Counts the operations of a program; two for each product that is summed.
 
     Convolutions and matrix products count in full, as if no position were padding; a transposed
     convolution without the zeros that it puts between its inputs. Everything else that computes
@@ -69,7 +69,7 @@ def _count_branches(params: dict[str, Any]) -> float:
 
 
 def _jaxprs(params: dict[str, Any]) -> Iterator[core.Jaxpr]:
-    """Programs among an equation's parameters: bodies of loops and of functions."""
+    """Finds programs among an equation's parameters: bodies of loops and of functions."""
     for value in jax.tree.leaves(list(params.values()), is_leaf=_is_program):
         if isinstance(value, core.ClosedJaxpr):
             yield value.jaxpr

@@ -1,7 +1,9 @@
-"""The same few pictures of every cell, kept beside it: what the arms' predictions look like."""
+"""Keeps the same few predictions of every arm, and collects them for the report."""
 
 import base64
 import pathlib
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -10,12 +12,15 @@ from PIL import Image
 from geoseg_jax.data import pipeline
 from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.labels.subsets import Subset
-from geoseg_jax.study.plan import Cell
+from geoseg_jax.report import naming
+from geoseg_jax.study.plan import Cell, Plan, first_replicate
 from geoseg_jax.tasks import make_task
 from geoseg_jax.training import checkpoints, sharding
 from geoseg_jax.training.programs import Programs, key_of
 
 FOLDER = "panels"
+# How segmentation calls its pictures; the first two are the same for all arms.
+INPUT, TRUTH, PREDICTION = "input", "label", "prediction"
 
 
 def keep(cell: Cell, count: int, programs: Programs | None = None) -> None:
@@ -41,11 +46,36 @@ def keep(cell: Cell, count: int, programs: Programs | None = None) -> None:
             Image.fromarray(picture).save(path(cell.workdir, number, name))
 
 
+def collect(study: Mapping[str, Any], made: Plan) -> list[dict[str, Any]]:
+    """Collects the pictures of all arms at each condition, of the first replicate."""
+    first = first_replicate(study)
+    labels = {arm["name"]: arm.get("label", arm["name"]) for arm in study["arms"]}
+    shown: dict[str, list[dict[str, str]]] = {}
+    for cell in made.cells:
+        if not first.items() <= cell.factors.items():
+            continue
+        condition = naming.condition_name(study, naming.place_of(cell.factors))
+        for number in range(study.get("panels", 0)):
+            if not path(cell.workdir, number, PREDICTION).exists():
+                continue
+            title = ", ".join(filter(None, (condition, f"picture {number + 1}")))
+            names = {PREDICTION: labels[cell.factors["arm"]]}
+            if title not in shown:
+                names = {INPUT: INPUT, TRUTH: TRUTH, **names}
+            files = {caption: path(cell.workdir, number, name) for name, caption in names.items()}
+            shown.setdefault(title, []).extend(
+                {"caption": caption, "src": uri(file.read_bytes())}
+                for caption, file in files.items()
+                if file.exists()
+            )
+    return [{"title": title, "pictures": pictures} for title, pictures in shown.items()]
+
+
 def path(workdir: pathlib.Path, number: int, name: str) -> pathlib.Path:
-    """Where a panel lies."""
+    """Gives the file of a panel."""
     return workdir / FOLDER / f"{number}-{name.replace(' ', '_')}.png"
 
 
 def uri(png: bytes) -> str:
-    """A PNG file as the address of a picture, for a page that is one file."""
+    """Embeds a PNG file in an address, for a page that is one file."""
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"

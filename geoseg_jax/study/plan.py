@@ -1,4 +1,4 @@
-"""What a study trains: every pre-training once, and a cell for each combination of the factors.
+"""Plans what a study trains: every pre-training once, a cell for each combination of factors.
 
 A cell is one segmentation run. Its factors name it: arm, labels, training (fine_tuned or frozen),
 decoder, resolution, encoder, subset, seed and pretraining_seed. Cells of one arm, encoder and
@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
+from geoseg_jax.analysis.units import CONDITION, FACTORS, REPLICATE
 from geoseg_jax.config import files as config_files
 from geoseg_jax.config import settings
 from geoseg_jax.config.settings import ConfigError
-from geoseg_jax.study import starts
-from geoseg_jax.study.check import CONDITION, FACTORS, check
+from geoseg_jax.study.check import check, expand
 
 
 class Pretraining(NamedTuple):
@@ -53,12 +53,12 @@ class Plan(NamedTuple):
     cells: list[Cell]
 
     def start(self, job: Pretraining | Cell) -> Pretraining | None:
-        """The pre-training that the job starts from, where it is one of this plan."""
+        """Finds the pre-training that the job starts from, where it is one of this plan."""
         folder = str(job.config.get("init_from") or "")
         return next((p for p in self.pretrainings if str(p.workdir) == folder), None)
 
     def chain(self, job: Pretraining) -> list[Pretraining]:
-        """The pre-training and what it starts from, the first first."""
+        """Lists the pre-training and what it starts from, the first first."""
         before = self.start(job)
         return [*(self.chain(before) if before else []), job]
 
@@ -68,7 +68,7 @@ def make_plan(
     workdir: pathlib.Path,
     rates: Mapping[str, float] | None = None,
 ) -> Plan:
-    """The plan; steps of pre-trainings are those of their configs (see budget.py).
+    """Makes the plan; steps of pre-trainings are those of their configs (see budget.py).
 
     Args:
       study: its config as plain data.
@@ -78,7 +78,7 @@ def make_plan(
     Raises:
       ConfigError, ValueError, OSError: for what a config file refuses.
     """
-    study = starts.expand(study)
+    study = expand(study)
     check(study)
     arms = arms_of(study)
     encoders = study["factors"]["encoder"]
@@ -104,7 +104,7 @@ def make_plan(
 
 
 def rate_of(job: Pretraining | Cell) -> str:
-    """What a learning rate is chosen for: an arm's encoder, or its training for segmentation."""
+    """Names what a learning rate is chosen for: an arm's encoder, or its segmentation."""
     if isinstance(job, Pretraining):
         return f"pretraining/{job.arm}/{job.encoder}"
     kept = ("arm", "training", "encoder", "decoder", "resolution")
@@ -120,18 +120,18 @@ def _check_distinct(cells: list[Cell]) -> None:
         if first is not cell:
             unlike = [f for f in FACTORS if cell.factors[f] != first.factors[f]]
             raise ConfigError(
-                f"{cell.id} and {first.id} are the same run: {', '.join(unlike)} makes no "
-                "difference there (all labels have no subsets; auto is one of the decoders)"
+                f"{cell.id} and {first.id} are the same run: {', '.join(unlike)} has no effect "
+                "there (all labels have no subsets; auto stands for one of the decoders)"
             )
 
 
 def arms_of(study: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The arms by name, less those that config.without names."""
+    """Lists the arms by name, without those that config.without names."""
     return {a["name"]: a for a in study["arms"] if a["name"] not in study.get("without", ())}
 
 
 def _root(study: Mapping[str, Any], name: str, who: str) -> str:
-    """Where the data called `name` lies.
+    """Finds where the data called `name` lies.
 
     Raises:
       ConfigError: where nobody has said so.
@@ -139,14 +139,14 @@ def _root(study: Mapping[str, Any], name: str, who: str) -> str:
     roots = study.get("roots", {})
     if not roots.get(name):
         raise ConfigError(
-            f"{who} needs config.roots.{name}; say where it lies, --config.roots.{name}=PATH"
-            + (", or leave the arm out, --config.without" if who.startswith("arm") else "")
+            f"{who} needs config.roots.{name}: set --config.roots.{name}=PATH"
+            + (", or leave the arm out with --config.without" if who.startswith("arm") else "")
         )
     return roots[name]
 
 
 def replicates(study: Mapping[str, Any]) -> list[tuple[int, int, int]]:
-    """Subset, seed and pre-training seed of every replicate.
+    """Lists subset, seed and pre-training seed of every replicate.
 
     With config.factors.replicate=(0, 1, ...) subset 0, seed 0 and pre-training seed 0, then 1, 1
     and 1, and so on, which varies all three at the cost of one; else every combination of
@@ -165,12 +165,12 @@ def replicates(study: Mapping[str, Any]) -> list[tuple[int, int, int]]:
 
 
 def first_replicate(study: Mapping[str, Any]) -> dict[str, int]:
-    """The factors of the replicate that stands for the others where pictures are shown."""
-    return dict(zip(("subset", "seed", "pretraining_seed"), replicates(study)[0], strict=True))
+    """Gives the factors of the replicate that stands for the others where pictures are shown."""
+    return dict(zip(REPLICATE, replicates(study)[0], strict=True))
 
 
 def _name(arm: str, encoder: str, seed: int) -> str:
-    """A pre-training's folder. Seed 0 is not told: so those were called that had no other."""
+    """Names a pre-training's folder, without seed 0, as when there was no other."""
     return f"{arm}-{encoder}" + (f"-seed{seed}" if seed else "")
 
 
@@ -191,8 +191,8 @@ def _pretraining(study, arm, encoder, seed, workdir) -> Pretraining:
             config.data[key] = _root(study, arm[key], what)
     if config.seed:
         raise ConfigError(
-            f"{what} has a seed of its own, {config.seed}; say it by "
-            "config.factors.pretraining_seed, so that all arms have the same"
+            f"{what} has a seed of its own, {config.seed}; set config.factors.pretraining_seed "
+            "instead, which is the same for all arms"
         )
     config.seed = seed
     workdir = workdir / "pretraining" / name
@@ -200,7 +200,7 @@ def _pretraining(study, arm, encoder, seed, workdir) -> Pretraining:
 
 
 def _start(study, arm, encoder, seed, workdir) -> pathlib.Path | str:
-    """What a pre-training starts from: that of another arm with the same seed, a file, or ''."""
+    """Finds what a pre-training starts from: another arm's with the same seed, a file, or ''."""
     if not arm.get("start"):
         return ""
     other = arms_of(study)[arm["start"]]
@@ -210,13 +210,13 @@ def _start(study, arm, encoder, seed, workdir) -> pathlib.Path | str:
 
 
 def _path(path: pathlib.Path | str, what: str) -> str:
-    """A path as an option behind a config's colon can hold it.
+    """Writes a path as an option behind a config's colon.
 
     Raises:
       ConfigError: for one with a comma.
     """
     if "," in str(path):
-        raise ConfigError(f"{what}: {path} has a comma, which options are parted by; rename it")
+        raise ConfigError(f"{what}: {path} has a comma, which separates options; rename it")
     return str(path)
 
 
@@ -249,7 +249,7 @@ def _cell(study, arm, factors, workdir) -> Cell:
 
 
 def _weights(study: Mapping[str, Any], arm: Mapping[str, Any]) -> str:
-    """The file of an arm's weights: a path, or the name of one among the roots."""
+    """Finds the file of an arm's weights: a path, or the name of one among the roots."""
     weights = arm.get("weights", "")
     if weights in study.get("roots", {}):
         return _root(study, weights, f"arm {arm['name']!r}")
@@ -257,7 +257,7 @@ def _weights(study: Mapping[str, Any], arm: Mapping[str, Any]) -> str:
 
 
 def cell_id(factors: Mapping[str, Any]) -> str:
-    """A cell's folder: readable, and the same on every machine."""
+    """Names a cell's folder: readable, and the same on every machine."""
     readable = "-".join(
         (
             *(str(factors[name]) for name in ("arm", "training")),
@@ -266,7 +266,7 @@ def cell_id(factors: Mapping[str, Any]) -> str:
             f"seed{factors['seed']}",
         )
     )
-    if factors["pretraining_seed"]:  # 0 is not told: so cells were called that had no other
+    if factors["pretraining_seed"]:  # without 0, as when there was no other
         readable += f"-pretraining{factors['pretraining_seed']}"
     others = [str(factors[name]) for name in ("decoder", "resolution", "encoder")]
     return f"{readable}-{hashlib.sha256(json.dumps(others).encode()).hexdigest()[:6]}"
@@ -278,7 +278,7 @@ def _with_options(argument: str, options: str) -> str:
 
 
 def command(module: str, argument: str, config: ConfigDict, workdir: pathlib.Path) -> str:
-    """The command that trains exactly this, for a shell: what differs from the file as flags."""
+    """Writes the shell command that trains this: what differs from the file as flags."""
     base = settings.flatten(config_files.load(argument))
     changed = {k: v for k, v in settings.flatten(config).items() if base.get(k) != v}
     flags = [f"--config={argument}", f"--workdir={workdir}"]

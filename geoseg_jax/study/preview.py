@@ -1,4 +1,4 @@
-"""What a study would do, told beforehand: the plan and its cost, and its jobs as commands."""
+"""Describes what a study would do: the plan and its cost, and its jobs as commands."""
 
 import math
 import pathlib
@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from geoseg_jax.analysis import power, statistics, units
+from geoseg_jax.analysis.units import CONDITION
+from geoseg_jax.core.formats import count, duration, flop, points
 from geoseg_jax.study import budget, records, run
 from geoseg_jax.study.budget import Cost
-from geoseg_jax.study.check import CONDITION
 from geoseg_jax.study.plan import Plan
-from geoseg_jax.training import writers
 
 
 def describe(
@@ -19,29 +19,30 @@ def describe(
     costs: Mapping[str, Cost],
     trials: Sequence[run.Job] = (),
 ) -> str:
-    """The plan for a terminal: cells, what each reuses, what each arm gets, and the time.
+    """Describes the plan: cells, what each reuses, what each arm gets, and the time.
 
     trials: of the sweep before it, with what they start from.
     """
     lines = [study["title"], ""]
     if trials:
         left = sum(not records.read(job.workdir) for job in trials)
-        told = "; until then the configs' own rates stand below" if left else ""
-        lines += [f"sweep of learning rates: {len(trials)} jobs first, {left} left{told}", ""]
-    lines += ["pre-trainings, each once:"]
+        until = "; until it is done the rates below are those of the configs" if left else ""
+        lines += [f"learning-rate sweep first: {len(trials)} jobs, {left} left{until}", ""]
+    lines += [f"pre-trainings ({len(made.pretrainings)}):"]
     for job in made.pretrainings:
         users = sum(cell.pretraining == job.id for cell in made.cells)
         chain = made.chain(job)
         start = job.config.get("init_from")
         more = f", from {pathlib.Path(start).name}" if start else ""
         if len(chain) > 1:
-            more += f", together {sum(costs[link.id].flops for link in chain):.2e} FLOP"
+            more += f", {flop(sum(costs[link.id].flops for link in chain))} in all"
         more += _state(job.workdir)
-        lines.append(f"  {job.id:<32} {_cost(costs[job.id])}  for {users} cells{more}")
+        lines.append(f"  {job.id:<32} {_cost(costs[job.id])}  for {count(users, 'cell')}{more}")
     lines += ["", f"cells ({len(made.cells)}):"]
+    width = max(len(cell.id) for cell in made.cells)
     for cell in made.cells:
         start = cell.pretraining or cell.config.get("init_from") or "random weights"
-        lines.append(f"  {cell.id:<60} from {start}{_state(cell.workdir)}")
+        lines.append(f"  {cell.id:<{width}}  from {start}{_state(cell.workdir)}")
     jobs = (*made.pretrainings, *made.cells)
     left = [costs[job.id] for job in jobs if not records.read(job.workdir)]
     rate = budget.measured_rate()
@@ -54,77 +55,79 @@ def describe(
         "",
         f"a cell: {per_cell}",
         f"budget of every pre-training: {budget.given(study['budget'])}",
-        f"left to do: {len(left)} of {len(jobs)} jobs, {sum(c.flops for c in left):.2e} FLOP; at "
-        f"{rate / 1e9:.0f} GFLOP/s, measured here just now on a convolution, and "
-        f"{budget.STARTING:.0f} s to start each: about {writers.duration(seconds)}, without "
-        "evaluation, without compiling each program once, and for one process that does it all",
+        f"left to do: {len(left)} of {len(jobs)} jobs, {flop(sum(c.flops for c in left))}. One "
+        f"process needs about {duration(seconds)}, plus evaluation and compilation, at "
+        f"{flop(rate)}/s (measured just now on a convolution) and "
+        f"{budget.STARTING:.0f} s to start each job",
     ]
     return "\n".join(lines)
 
 
 def _encoders(made: Plan, costs: Mapping[str, Cost]) -> list[str]:
-    """What encoders of their own cost the replicates, and what one for all of them can't say."""
+    """Says what an encoder for each replicate costs, and what one for all cannot show."""
     seeds = {job.seed for job in made.pretrainings}
     if not seeds:
         return []
     if len(seeds) == 1:
         return [
-            "one pre-training an arm: its intervals speak of these encoders alone; "
-            "config.factors.replicate gives each replicate one of its own",
+            "one pre-training per arm: intervals hold for these encoders only; "
+            "config.factors.replicate gives each replicate its own",
         ]
     whole = sum(costs[job.id].flops for job in made.pretrainings)
     one = sum(costs[job.id].flops for job in made.pretrainings if job.seed == min(seeds))
     return [
-        f"{len(seeds)} pre-training seeds, one for each replicate: {whole:.2e} FLOP of "
-        f"pre-training. With config.factors.pretraining_seed=({min(seeds)},) it is {one:.2e}, and "
-        "all intervals speak of these encoders alone",
+        f"{len(seeds)} pre-training seeds, one per replicate: {flop(whole)} of pre-training. "
+        f"With config.factors.pretraining_seed=({min(seeds)},) it would be {flop(one)}, but "
+        "intervals would hold for these encoders only",
     ]
 
 
 def _power(made: Plan, study: Mapping[str, Any]) -> list[str]:
-    """How many replicates it takes, and what difference those that are planned can show."""
+    """Says how many replicates it takes, and what difference the planned ones can show."""
     pairs = units_of(made)
+    spread = study.get("spread")
     lines = [
-        f"power of {pairs} replicates, by the exact permutation test after Holm's correction, in "
-        "standard deviations of paired differences"
-        + (f" (of {100 * study['spread']:g} points)" if study.get("spread") else "")
-        + ":"
+        f"power of {pairs} replicates (exact permutation test with Holm's correction; differences "
+        "in standard deviations of pairs"
+        + (f", {points(spread)} points each" if spread else "")
+        + "):"
     ]
-    for what, count in families(made, study).items():
-        if not count:
+    for what, comparisons in families(made, study).items():
+        if not comparisons:
             continue
-        smallest = power.detectable(pairs, count)
-        points = f", {100 * smallest * study['spread']:.1f} points" if study.get("spread") else ""
-        shown = f"a difference of {smallest:.1f}{points} is found in 80 %"
+        smallest = power.detectable(pairs, comparisons)
+        also = f" ({points(smallest * spread)} points)" if spread else ""
+        shown = f"a difference of {smallest:.1f}{also} is found in 80 % of studies"
         shown = shown if math.isfinite(smallest) else "none can be significant"
-        needed = statistics.pairs_needed(count)
-        number = f"{count} comparison{'' if count == 1 else 's'}"
-        lines.append(f"  {what}: {number}, {needed} replicates needed; {shown}")
+        needed = statistics.pairs_needed(comparisons)
+        number = count(comparisons, "comparison")
+        lines.append(f"  {what}: {number}, needs {needed} replicates; {shown}")
     return lines
 
 
 def units_of(made: Plan) -> int:
-    """How many independent units the planned cells have: what the report's intervals count."""
+    """Counts the independent units of the planned cells, as the report's intervals do."""
     return len(set(units.units(cell.factors for cell in made.cells).of.values()))
 
 
 def families(made: Plan, study: Mapping[str, Any]) -> dict[str, int]:
-    """Comparisons that are corrected together: what they are -> how many."""
+    """Counts the comparisons that are corrected together: what they are -> how many."""
     there = {cell.factors["arm"] for cell in made.cells}
     arms = len(there) - 1
     conditions = len({tuple(cell.factors[f] for f in CONDITION) for cell in made.cells})
-    found = {
+    counts = {
         "each arm against the reference, over all conditions": arms,
         "the contrasts": sum(there.issuperset(pair) for pair in study.get("contrasts", ())),
     }
     if conditions > 1:
-        found["each arm against the reference, in each condition"] = arms * conditions
-    return found
+        counts["each arm against the reference, in each condition"] = arms * conditions
+    return counts
 
 
 def commands(made: Plan, part: tuple[int, int], whole: str, trials: Sequence[run.Job] = ()) -> str:
-    """A command for each job, for a job array, in an order in which they can be done; then the
-    report's. Lines that begin with # say what must be done before what follows.
+    """Writes a command for each job, in an order in which they can be done; then the report's.
+
+    Lines that begin with # say what must be done before what follows.
 
     Args:
       part: (i, n), which part of the cells, see run.jobs_of.
@@ -136,9 +139,9 @@ def commands(made: Plan, part: tuple[int, int], whole: str, trials: Sequence[run
     pretrainings = [job.id for job in jobs if job in made.pretrainings]
     cells = [job.id for job in jobs if job not in made.pretrainings]
     chained = any(job.config.get("init_from") for job in made.pretrainings)
-    order = "; what one starts from stands before it" if chained else ""
+    order = ", each after the one it starts from" if chained else ""
     swept = [
-        f"# {len(first)} jobs of the sweep of learning rates, each after what it starts from",
+        f"# {len(first)} jobs of the learning-rate sweep, each after what it starts from",
         *(f"{whole} --only={name}" for name in first),
     ]
     lines = [
@@ -154,13 +157,13 @@ def commands(made: Plan, part: tuple[int, int], whole: str, trials: Sequence[run
 
 
 def _state(workdir: pathlib.Path) -> str:
-    found = records.read(workdir)
-    return f"  ({found.state})" if found else ""
+    record = records.read(workdir)
+    return f"  ({record.state})" if record else ""
 
 
 def _cost(cost: Cost) -> str:
-    distinct = f"{cost.pictures:>6} distinct" if cost.pictures else "all labelled"
+    distinct = f"{count(cost.pictures):>7} distinct" if cost.pictures else "all labelled"
     return (
-        f"{cost.steps:>6} steps, {cost.images:>8} images, {cost.encoder_images:>8} through the "
-        f"encoder, {distinct}, {cost.flops:.2e} FLOP"
+        f"{count(cost.steps):>7} steps, {count(cost.images):>9} images, "
+        f"{count(cost.encoder_images):>9} through the encoder, {distinct}, {flop(cost.flops)}"
     )

@@ -1,4 +1,4 @@
-"""The same work by several processes of one machine, each on cores of its own where it can be told.
+"""Runs the same work in several processes of one machine, each on its own cores where possible.
 
 Small steps leave most cores idle, and between them a process traces, compiles and writes alone. Two
 processes on one core each do more than one on two: they share a study's jobs by its locks.
@@ -23,7 +23,7 @@ _HANDED_ON = {
 
 
 class Ended(NamedTuple):
-    """How they ended."""
+    """The end of all processes."""
 
     codes: list[int]  # exit codes; -N where signal N ended one
     signal: int  # that stopped them all, else 0
@@ -61,7 +61,7 @@ def run(count: int, function: Callable[..., int], *arguments: Any) -> Ended:
 
 @contextlib.contextmanager
 def _handed_on(children: list[Any]) -> Iterator[list[int]]:
-    """The signals that were received; each has been sent to the children that run."""
+    """Yields the signals received; each is sent to the children that run."""
     received: list[int] = []
 
     def hand_on(number: int, _: Any) -> None:

@@ -1,4 +1,4 @@
-"""That every job can open what it needs: told before the first is trained, not days later."""
+"""Checks that every job can open what it needs, before the first is trained."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -41,17 +41,17 @@ def check(jobs: Sequence[Job], made: Plan, study: Mapping[str, Any]) -> None:
 
 
 def _data(config: ConfigDict) -> str:
-    """What is opened; subsets of as many labels are taken to be there alike."""
+    """Names what is opened; subsets of as many labels are taken to be there alike."""
     data = {k: v for k, v in settings.flatten(config).items() if k.startswith("data.")}
     return repr(sorted((data | {"data.subset": None}).items(), key=str))
 
 
 def _remedy(job: Job, study: Mapping[str, Any]) -> str:
-    """How to leave out the arm, and those that start from it, where that lacks something."""
+    """Says how to leave out the arm that lacks something, and those that start from it."""
     arm = job.factors["arm"] if isinstance(job, Cell) else job.arm
     own = not isinstance(job, Cell) or (job.config.get("init_from") and not job.pretraining)
     if not own or arm == study["reference"]:
         return ""
     without = [*study.get("without", ()), arm]
     without += [a["name"] for a in study["arms"] if a.get("start") in without]
-    return f'. Without this arm: --config.without="{tuple(dict.fromkeys(without))}"'
+    return f'. To leave it out: --config.without="{tuple(dict.fromkeys(without))}"'

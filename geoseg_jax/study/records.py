@@ -1,4 +1,4 @@
-"""What is known of a job: nothing, done, or failed; and who works on it.
+"""Records how a job ended, and who works on it.
 
 A job is a pre-training or a cell. Its record is a file beside its workdir, written whole or not at
 all; its lock is held by a process for as long as that lives, on a file system that several machines
@@ -24,7 +24,7 @@ DEATHS = 5
 
 
 class Record(NamedTuple):
-    """How a job ended."""
+    """The end of a job."""
 
     state: str  # DONE or FAILED
     seconds: float  # of the last start alone
@@ -32,24 +32,24 @@ class Record(NamedTuple):
 
 
 def read(workdir: pathlib.Path) -> Record | None:
-    """The record of the job with that workdir; None where it has not ended yet.
+    """Reads the record of the job with that workdir; None where it has not ended yet.
 
     What is done and whose folder somebody has removed is to be done again.
     """
-    found = manifest.read_json(_path(workdir, "record"))
-    if found is None or (found["state"] == DONE and not workdir.is_dir()):
+    record = manifest.read_json(_path(workdir, "record"))
+    if record is None or (record["state"] == DONE and not workdir.is_dir()):
         return None
-    return Record(found["state"], found["seconds"], found["error"])
+    return Record(record["state"], record["seconds"], record["error"])
 
 
 def write(workdir: pathlib.Path, record: Record) -> None:
-    """Tells how a job ended."""
+    """Writes how a job ended."""
     workdir.parent.mkdir(parents=True, exist_ok=True)
     manifest.write_json(_path(workdir, "record"), record._asdict())
 
 
 def forget_failures(workdirs: list[pathlib.Path]) -> int:
-    """So that they are tried again; returns how many."""
+    """Forgets failed jobs, so that they are tried again; returns how many."""
     failed = [w for w in workdirs if (record := read(w)) and record.state == FAILED]
     for workdir in failed:
         _path(workdir, "record").unlink(missing_ok=True)
@@ -59,7 +59,7 @@ def forget_failures(workdirs: list[pathlib.Path]) -> int:
 
 @contextlib.contextmanager
 def lock(workdir: pathlib.Path) -> Iterator[bool]:
-    """Whether this process may work on the job: no other one does, here or on another machine."""
+    """Locks the job; yields whether no other process, here or elsewhere, works on it."""
     workdir.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(_path(workdir, "lock"), os.O_RDWR | os.O_CREAT, 0o666)
     try:
@@ -81,7 +81,7 @@ def lock(workdir: pathlib.Path) -> Iterator[bool]:
 
 
 def holder(workdir: pathlib.Path) -> str:
-    """Who has last worked on the job, for people; '' where nobody has."""
+    """Names who has last worked on the job; '' where nobody has."""
     file = _path(workdir, "lock")
     return file.read_text().strip() if file.exists() else ""
 
@@ -96,7 +96,7 @@ def count_start(workdir: pathlib.Path) -> int:
 
 
 def discount_start(workdir: pathlib.Path) -> None:
-    """The start was ended by somebody's wish and says nothing of the job."""
+    """Forgets a start that was stopped on purpose, which says nothing of the job."""
     _path(workdir, "starts").unlink(missing_ok=True)
 
 

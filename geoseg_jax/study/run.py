@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 
 from geoseg_jax.config.settings import ConfigError
 from geoseg_jax.core import manifest
+from geoseg_jax.core.formats import duration
 from geoseg_jax.core.near_miss import did_you_mean
 from geoseg_jax.study import records
 from geoseg_jax.study.plan import Cell, Plan, Pretraining
 from geoseg_jax.study.records import DONE, FAILED, Record
-from geoseg_jax.training import loop, writers
+from geoseg_jax.training import loop
 from geoseg_jax.training.checkpoints import steps_in
 from geoseg_jax.training.interrupts import noted
 
@@ -23,8 +24,8 @@ BUSY = "busy"
 Job = Pretraining | Cell
 
 
-class _Hand(NamedTuple):
-    """What all jobs are done with; as `work` takes it."""
+class _Context(NamedTuple):
+    """The arguments of `work` that every job needs, and the signals received."""
 
     plan: Plan
     say: Callable[[str], None]
@@ -35,14 +36,14 @@ class _Hand(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """How the work ended."""
+    """The end of the work."""
 
     signal: int  # that it was stopped by, else 0
     failed: list[str]  # ids of jobs
 
 
 def jobs_of(plan: Plan, part: tuple[int, int] = (0, 1)) -> list[Job]:
-    """Part i of n of the cells, and before them the pre-trainings that these need.
+    """Lists part i of n of the cells, and before them the pre-trainings that these need.
 
     The cells of one comparison, one of each arm, follow each other in the plan; from one to the
     next they are rotated by one, so that no part has always the same arms.
@@ -57,7 +58,7 @@ def jobs_of(plan: Plan, part: tuple[int, int] = (0, 1)) -> list[Job]:
 
 
 def job_of(plan: Plan, name: str) -> Job:
-    """The job with that id.
+    """Finds the job with that id.
 
     Raises:
       ConfigError: where there is none, or it starts from one that is not done.
@@ -68,7 +69,7 @@ def job_of(plan: Plan, name: str) -> Job:
     needed = plan.start(jobs[name])
     if needed and records.read(needed.workdir) is None:
         raise ConfigError(
-            f"{name} starts from {needed.id}, which is not done; first --only={needed.id}"
+            f"{name} starts from {needed.id}, which is not done; run --only={needed.id} first"
         )
     return jobs[name]
 
@@ -93,14 +94,14 @@ def work(
       after: what else is to be made of a finished job while its checkpoints are there.
       size: how much work a job is, in whatever unit: the time left is told from that.
     """
-    waiting, marks, told = list(jobs), [], ""
+    waiting, marks, said = list(jobs), [], ""
     # Some signals reach no training, or one that was about to end.
     with noted() as received:
-        hand = _Hand(plan, say, run, keep_checkpoints, after, received)
+        context = _Context(plan, say, run, keep_checkpoints, after, received)
         while waiting:
             left = []
             for job in waiting:
-                state, seconds = _try(job, hand)
+                state, seconds = _try(job, context)
                 if received:
                     return Ended(received[0], [])
                 if state == BUSY:
@@ -115,80 +116,80 @@ def work(
                 if state != BUSY:
                     waiting = [other for other in waiting if other is not job]
             if left:
-                told = _tell_wait(_held(left, plan), told, say)
+                said = _say_wait(_held(left, plan), said, say)
                 time.sleep(PATIENCE)
     return Ended(0, [job.id for job in jobs if records.read(job.workdir).state == FAILED])
 
 
 def _held(jobs: Sequence[Job], plan: Plan) -> str:
-    """What these jobs wait for: the ones that others work on, by whom."""
+    """Names the jobs that these wait for, and who works on them."""
     starts = [plan.start(job) for job in jobs]
     first = {job.id: job for job in (*filter(None, starts), *jobs) if not records.read(job.workdir)}
     held = [f"{job.id} ({who})" for job in first.values() if (who := records.holder(job.workdir))]
     return ", ".join(held)
 
 
-def _tell_wait(held: str, told: str, say: Callable[[str], None]) -> str:
+def _say_wait(held: str, said: str, say: Callable[[str], None]) -> str:
     """Says once what is waited for; returns what has been said."""
-    if held and held != told:
+    if held and held != said:
         say(f"waiting for {held}")
     return held
 
 
-def _try(job: Job, hand: _Hand) -> tuple[str, float]:
-    """State of the job after trying it, and seconds spent on it here."""
-    found = records.read(job.workdir)
-    if found:
-        return found.state, 0.0
-    ready, problem = _ready(job, hand.plan)
-    if not ready or hand.received:
+def _try(job: Job, context: _Context) -> tuple[str, float]:
+    """Tries the job; returns its state then, and the seconds spent on it here."""
+    record = records.read(job.workdir)
+    if record:
+        return record.state, 0.0
+    ready, problem = _ready(job, context.plan)
+    if not ready or context.received:
         return BUSY, 0.0
     with records.lock(job.workdir) as ours:
         if not ours:
             return BUSY, 0.0
-        found = records.read(job.workdir)  # by somebody else, just before
-        if found:
-            return found.state, 0.0
+        record = records.read(job.workdir)  # by somebody else, just before
+        if record:
+            return record.state, 0.0
         if not problem and records.count_start(job.workdir) >= records.DEATHS:
             problem = (
-                f"ended its process {records.DEATHS} times at the same step without a word; out "
+                f"ended its process {records.DEATHS} times at the same step without an error; out "
                 "of memory? Make it smaller, then --retry"
             )
         if problem:
             records.write(job.workdir, Record(FAILED, 0.0, problem))
             return FAILED, 0.0
-        return _train(job, hand)
+        return _train(job, context)
 
 
 def _ready(job: Job, plan: Plan) -> tuple[bool, str]:
-    """Whether what the job starts from is there, and what is wrong with it for good."""
+    """Tells whether what the job starts from is there, and why it never will be."""
     needed = plan.start(job)
     if needed is None:
         return True, ""
-    found = records.read(needed.workdir)
-    if found is None:
+    record = records.read(needed.workdir)
+    if record is None:
         return False, ""
-    return True, f"its pre-training {needed.id} failed" if found.state == FAILED else ""
+    return True, f"its pre-training {needed.id} failed" if record.state == FAILED else ""
 
 
-def _train(job: Job, hand: _Hand) -> tuple[str, float]:
-    hand.say(f"\n{job.id}")
+def _train(job: Job, context: _Context) -> tuple[str, float]:
+    context.say(f"\n{job.id}")
     start = time.monotonic()
     try:
         if not _finished(job):
-            result = hand.run(job.config, job.workdir)
+            result = context.run(job.config, job.workdir)
             if result.signal:
                 records.discount_start(job.workdir)
-                hand.received.append(result.signal)
+                context.received.append(result.signal)
                 return BUSY, 0.0
-            hand.after(job)
+            context.after(job)
     except SystemExit:  # by a signal while compiling
         records.discount_start(job.workdir)
         raise
     except Exception as error:  # one job's end must not be the study's
         line = " ".join(f"{type(error).__name__}: {error}".split())
-        if hand.received:  # a stop that went wrong says nothing of the job
-            hand.say(f"{job.id}: while stopping, {line}")
+        if context.received:  # a stop that went wrong says nothing of the job
+            context.say(f"{job.id}: while stopping, {line}")
             return BUSY, 0.0
         job.workdir.mkdir(parents=True, exist_ok=True)
         (job.workdir / "error.txt").write_text(traceback.format_exc())
@@ -197,24 +198,24 @@ def _train(job: Job, hand: _Hand) -> tuple[str, float]:
         record = Record(DONE, time.monotonic() - start, "")
     # The record first: killed between the two, checkpoints are left over and nothing is lost.
     records.write(job.workdir, record)
-    if record.state == DONE and isinstance(job, Cell) and not hand.keep_checkpoints:
+    if record.state == DONE and isinstance(job, Cell) and not context.keep_checkpoints:
         shutil.rmtree(job.workdir / "checkpoints", ignore_errors=True)
     return record.state, record.seconds
 
 
 def _finished(job: Job) -> bool:
-    """Whether a run was finished here that kept no checkpoints, or whose checkpoints are gone."""
+    """Tells whether a run was finished here whose checkpoints were not kept, or are gone."""
     done = manifest.read_json(job.workdir / "manifest.json")
     there = (job.workdir / "eval.json").exists() and not steps_in(job.workdir / "checkpoints")
     return bool(done) and there and done["step"] >= job.config.train.steps
 
 
 def _time_left(marks: Sequence[tuple[float, float]], pace: float) -> str:
-    """Of all who work on the study.
+    """Estimates the time left for all who work on the study.
 
     Args:
       marks: (time, work left then) after each of the last few jobs of this process.
       pace: seconds for each unit of work in the last job.
     """
     (first, before), (last, left) = marks[0], marks[-1]
-    return writers.duration(left * ((last - first) / (before - left) if before > left else pace))
+    return duration(left * ((last - first) / (before - left) if before > left else pace))

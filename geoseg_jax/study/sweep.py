@@ -1,4 +1,4 @@
-"""Learning rates: a few are tried for each arm, on training labels alone, before the study.
+"""Chooses learning rates: a few are tried for each arm, on training labels, before the study.
 
 One rate for all arms favours the arm that it was found for. So each arm has its own: for its
 pre-training by the validation score of that, then for its segmentation, frozen or fine-tuned, by
@@ -41,7 +41,7 @@ class Stage(NamedTuple):
 
 
 def stages(study: Mapping[str, Any]) -> int:
-    """How many stages there are: one for each link of the longest chain, and one of cells."""
+    """Counts the stages: one for each link of the longest chain, and one of cells."""
     spec = study.get("sweep") or {}
     links = max(_depths(study).values(), default=-1) + 1 if spec.get("pretraining") else 0
     return links + bool(spec.get("learning_rate"))
@@ -50,7 +50,7 @@ def stages(study: Mapping[str, Any]) -> int:
 def stage(
     study: Mapping[str, Any], workdir: pathlib.Path, number: int, rates: Mapping[str, float]
 ) -> Stage:
-    """The trials of one stage.
+    """Plans the trials of one stage.
 
     Args:
       study: its config as plain data, expanded, with `sweep`.
@@ -66,8 +66,8 @@ def stage(
     return _of_cells(study, workdir, rates)
 
 
-def choose(found: Stage) -> tuple[dict[str, float], dict[str, Any]] | None:
-    """The best rate for each `plan.rate_of`, and what each rate tried had; None while trials last.
+def choose(stage: Stage) -> tuple[dict[str, float], dict[str, Any]] | None:
+    """Chooses the best rate for each `plan.rate_of`; None while trials last.
 
     Scores are means over the replicates. A rate of which a trial failed is out, as it may well fail
     again; of rates that are level the smaller one is taken.
@@ -75,11 +75,11 @@ def choose(found: Stage) -> tuple[dict[str, float], dict[str, Any]] | None:
     Raises:
       ConfigError: where no rate is left.
     """
-    if not all(records.read(trial.job.workdir) for trial in found.trials):
+    if not all(records.read(trial.job.workdir) for trial in stage.trials):
         return None
     scores: dict[str, dict[float, list[float]]] = {}
     modes = {}
-    for trial in found.trials:
+    for trial in stage.trials:
         key = rate_of(trial.job)
         scores.setdefault(key, {}).setdefault(trial.rate, []).append(_score(trial))
         modes[key] = trial.mode
@@ -89,8 +89,8 @@ def choose(found: Stage) -> tuple[dict[str, float], dict[str, Any]] | None:
         left = {rate: mean for rate, mean in means.items() if math.isfinite(mean)}
         if not left:
             raise ConfigError(
-                f"no learning rate of config.sweep worked for {key}; see {FOLDER}/*.record.json, "
-                "choose others, or try again by --retry"
+                f"every learning rate of config.sweep failed for {key}, see "
+                f"{FOLDER}/*.record.json; choose others, or add --retry"
             )
         best = max if modes[key] == "max" else min
         chosen[key] = best(left, key=left.get)
@@ -103,7 +103,7 @@ def choose(found: Stage) -> tuple[dict[str, float], dict[str, Any]] | None:
 
 
 def describe(tried: Mapping[str, Any]) -> list[str]:
-    """The rates that were chosen, for people."""
+    """Describes the chosen rates."""
     return [
         f"{key}: learning rate {of['chosen']:g}"
         + (", at the edge of those tried" if of["at_the_edge"] else "")
@@ -112,22 +112,22 @@ def describe(tried: Mapping[str, Any]) -> list[str]:
 
 
 def declared(study: Mapping[str, Any]) -> tuple[str, ...]:
-    """config.declared, with the learning rate where it is chosen for each arm."""
+    """Gives config.declared, with the learning rate where it is chosen for each arm."""
     more = (RATE,) if (study.get("sweep") or {}).get("learning_rate") else ()
     return (*study.get("declared", ()), *more)
 
 
 def _depths(study: Mapping[str, Any]) -> dict[str, int]:
-    """Arms that are pre-trained -> how many pre-trainings theirs rests on."""
-    arms, found = arms_of(study), {}
+    """Counts for each pre-trained arm the pre-trainings that its own rests on."""
+    arms, depths = arms_of(study), {}
     for name, arm in arms.items():  # what one starts from stands before it
         if arm.get("config"):
-            found[name] = found.get(arm.get("start", ""), -1) + 1
-    return found
+            depths[name] = depths.get(arm.get("start", ""), -1) + 1
+    return depths
 
 
 def _of_pretrainings(study, workdir, arms, rates) -> Stage:
-    """From the first seed of the sweep; a chain's link from the best trial of the one before.
+    """Plans trials from the sweep's first seed; a chain's link starts from the best one before.
 
     Optimisers differ from arm to arm, so that the rates are multiples of an arm's own. One of 0,
     by which nothing is learned, stays.
@@ -143,8 +143,8 @@ def _of_pretrainings(study, workdir, arms, rates) -> Stage:
         metric = job.config.train.get("best_metric", "")
         if not metric:
             raise ConfigError(
-                f"arm {job.arm!r} has no config.train.best_metric, by which "
-                "config.sweep.pretraining chooses; set it"
+                f"arm {job.arm!r} needs config.train.best_metric, by which "
+                "config.sweep.pretraining chooses"
             )
         mode = job.config.train.get("best_mode", "min")
         before = planned.start(job)
@@ -159,7 +159,7 @@ def _of_pretrainings(study, workdir, arms, rates) -> Stage:
 
 
 def _of_cells(study, workdir, rates) -> Stage:
-    """From the encoders of the study's first pre-training seed."""
+    """Plans trials from the encoders of the study's first pre-training seed."""
     spec = study["sweep"]
     first = replicates(study)[0][2]
     planned = _planned(study, workdir, spec["replicates"], first, rates)
@@ -173,7 +173,7 @@ def _of_cells(study, workdir, rates) -> Stage:
 
 
 def _planned(study, workdir, runs, pretraining_seed, rates) -> Plan:
-    """The plan of the sweep's labels and replicates.
+    """Plans the sweep's labels and replicates.
 
     Raises:
       ConfigError: where the labels of these are among those that judge the result.
@@ -193,7 +193,7 @@ def _planned(study, workdir, runs, pretraining_seed, rates) -> Plan:
 
 
 def _trial(job: Pretraining | Cell, rate: float, workdir: pathlib.Path) -> Pretraining | Cell:
-    """The job with that rate, in a folder of its own."""
+    """Gives the job that rate, and a folder of its own."""
     name = f"{FOLDER}-{job.id}-rate{rate:g}"
     config = job.config.copy_and_resolve_references()
     config.optimizer.learning_rate = rate
@@ -201,9 +201,8 @@ def _trial(job: Pretraining | Cell, rate: float, workdir: pathlib.Path) -> Pretr
 
 
 def _score(trial: Trial) -> float:
-    """nan for a trial that failed."""
+    """Reads a trial's score; nan where it failed."""
     record = records.read(trial.job.workdir)
-    found = manifest.read_json(trial.job.workdir / "eval.json")
-    if record.state != records.DONE or not found or found.get(trial.metric) is None:
-        return math.nan
-    return float(found[trial.metric])
+    scores = manifest.read_json(trial.job.workdir / "eval.json") or {}
+    score = scores.get(trial.metric) if record.state == records.DONE else None
+    return math.nan if score is None else float(score)

@@ -1,4 +1,4 @@
-"""What a study writes: results.csv, results.json, table.md, table.tex, figures, report.html."""
+"""Writes a study's results.csv, results.json, table.md, table.tex, figures and report.html."""
 
 import math
 import pathlib
@@ -8,22 +8,9 @@ from typing import Any
 from geoseg_jax.analysis import results
 from geoseg_jax.core import atomic, manifest
 from geoseg_jax.report import figures, page, tables
-from geoseg_jax.study import (
-    budget,
-    gather,
-    inside,
-    own_task,
-    panels,
-    pictures,
-    plan,
-    records,
-    sweep,
-)
+from geoseg_jax.study import budget, gather, inside, panels, plan, records, resampling, sweep
 from geoseg_jax.study.budget import Cost
 from geoseg_jax.study.plan import Cell, Plan, Pretraining
-
-# How segmentation calls its pictures; the first two are the same for all arms.
-INPUT, TRUTH, PREDICTION = "input", "label", "prediction"
 
 
 def report(
@@ -33,7 +20,7 @@ def report(
     workdir: pathlib.Path,
     command: str,
 ) -> list[str]:
-    """Writes everything of what is there, and returns lines for a terminal.
+    """Writes all results that there are, and returns lines for a terminal.
 
     Args:
       study: the study's config as plain data.
@@ -49,17 +36,17 @@ def report(
     # First what can't fail: the numbers.
     workdir.mkdir(parents=True, exist_ok=True)
     results.write_csv(workdir / "results.csv", rows)
-    found = results.assemble(
+    findings = results.assemble(
         rows,
         study["reference"],
         metric,
         contrasts=_contrasts(study, made),
         bound=study.get("equivalence", 0.0),
-        resampled=pictures.resample({cell.id: cell.workdir for cell in made.cells}, metric),
+        resampled=resampling.resample({cell.id: cell.workdir for cell in made.cells}, metric),
         title=study["title"],
         question=study["question"],
         arms=[_arm(arm, made, costs) for arm in plan.arms_of(study).values()],
-        panels=_panels(study, made),
+        panels=panels.collect(study, made),
         features=_features(study, made, lines),
         budget=_budget(study, made, costs),
         goal=study.get("goal") or None,
@@ -71,53 +58,53 @@ def report(
         commands=[command],
     )
     # Each once, which the arms' own sums are not: a chain has what it starts from too.
-    found["pretraining_seconds"] = sum(_seconds(made.pretrainings)) or None
-    manifest.write_json(workdir / "results.json", found)
-    atomic.write_text(workdir / "table.md", tables.markdown(found))
-    atomic.write_text(workdir / "table.tex", tables.latex(found))
+    findings["pretraining_seconds"] = sum(_seconds(made.pretrainings)) or None
+    manifest.write_json(workdir / "results.json", findings)
+    atomic.write_text(workdir / "table.md", tables.markdown(findings))
+    atomic.write_text(workdir / "table.tex", tables.latex(findings))
     atomic.write_text(
-        workdir / "report.html", page.render(found, (workdir / "results.csv").read_text("utf-8"))
+        workdir / "report.html", page.render(findings, (workdir / "results.csv").read_text("utf-8"))
     )
-    figures.write_all(found, workdir / "figures")
+    figures.write_all(findings, workdir / "figures")
     missing = sum(row["status"] != records.DONE for row in rows)
-    lines += [f"{missing} of {len(rows)} cells are missing or have failed"] if missing else []
-    return [*lines, *found["answer"], f"{workdir / 'report.html'}, table.md, results.csv, figures"]
+    lines += [f"{missing} of {len(rows)} cells have no result"] if missing else []
+    return [*lines, *findings["answer"], f"report: {workdir / 'report.html'}"]
 
 
 def _features(study, made: Plan, lines: list[str]) -> dict[str, Any]:
-    """What the encoders make of pictures, or a line on why that can't be told."""
+    """Compares the encoders' features, or adds a line on why that failed."""
     try:
         return inside.look(study, made)
     except Exception as error:  # out of memory, data gone: the numbers are there all the same
-        lines.append(f"no look inside the encoders: {type(error).__name__}: {error}")
+        lines.append(f"encoders not compared: {type(error).__name__}: {error}")
         return {}
 
 
 def _contrasts(study: Mapping[str, Any], made: Plan) -> list[tuple[str, str]]:
-    """Those of arms that were not left out."""
+    """Lists contrasts of arms that were not left out."""
     there = {cell.factors["arm"] for cell in made.cells}
     return [tuple(pair) for pair in study.get("contrasts", ()) if there.issuperset(pair)]
 
 
 def _guard(study: Mapping[str, Any], made: Plan) -> str:
-    """What the guard, which let the study pass, has seen."""
+    """Says what the guard, which let the study pass, has checked."""
     declared = sweep.declared(study)
-    more = f", and in what was declared beside them: {', '.join(declared)}" if declared else ""
-    return f"{len(made.cells)} cells differ in nothing but the factors{more}{_rates(study, made)}"
+    more = f" and the declared settings {', '.join(declared)}" if declared else ""
+    return f"{len(made.cells)} cells differ only in the factors{more}{_rates(study, made)}"
 
 
 def _rates(study: Mapping[str, Any], made: Plan) -> str:
-    """The learning rates, where a sweep has chosen them."""
+    """Lists the learning rates that a sweep has chosen."""
     spec = study.get("sweep") or {}
     jobs: list[Pretraining | Cell] = list(made.pretrainings) if spec.get("pretraining") else []
     jobs += made.cells if spec.get("learning_rate") else []
     rates = {plan.rate_of(job): job.config.optimizer.learning_rate for job in jobs}
-    told = ", ".join(f"{name} {rate:g}" for name, rate in rates.items())
-    return f"; learning rates, chosen without the labels that judge: {told}" if told else ""
+    listed = ", ".join(f"{name} {rate:g}" for name, rate in rates.items())
+    return f"; learning rates, chosen without test labels: {listed}" if listed else ""
 
 
 def _arm(arm, made: Plan, costs) -> dict[str, Any]:
-    """What the report tells of an arm: what it was trained on, at what cost, and from what.
+    """Describes an arm for the report: what it was trained on, at what cost, and from what.
 
     The command is that of the first pre-training seed; others differ in config.seed.
     """
@@ -136,33 +123,33 @@ def _arm(arm, made: Plan, costs) -> dict[str, Any]:
             plan.command("geoseg_jax.main", job.argument, job.config, job.workdir) for job in jobs
         ),
         "spent": [{"encoder": e} | _spent(chains.get(e, ()), costs, known) for e in encoders],
-        "own_task": own_task.scores(own),
+        "own_task": gather.own_tasks(own),
         "ancestors": _ancestors(arm, own, made),
     }
 
 
 def _ancestors(arm, own: Sequence[Pretraining], made: Plan) -> list[str]:
-    """What an arm starts from, the nearest first: other arms, then weights from elsewhere."""
+    """Lists what an arm starts from, the nearest first: other arms, then downloaded weights."""
     cells = [cell for cell in made.cells if cell.factors["arm"] == arm["name"]]
     chain = made.chain(own[0]) if own else cells[:1]
     first = chain[0]
-    found = [job.arm for job in reversed(chain[:-1])]
-    return found + ([_weights(first)] if first.config.get("init_from") else [])
+    before = [job.arm for job in reversed(chain[:-1])]
+    return before + ([_weights(first)] if first.config.get("init_from") else [])
 
 
 def _weights(job: Pretraining | Cell) -> str:
-    """The name of what a job starts from, and what its content was when it did."""
-    papers = manifest.read_json(job.workdir / "manifest.json")
-    parents = papers.get("parents") if papers else None
+    """Names what a job starts from, with the hash of its content then."""
+    provenance = manifest.read_json(job.workdir / "manifest.json") or {}
+    parents = provenance.get("parents")
     digest = f", sha256 {parents[-1]['sha256'][:12]}" if parents and "sha256" in parents[-1] else ""
     return pathlib.Path(job.config.init_from).name + digest
 
 
 def _spent(chains: Sequence[Sequence[Pretraining]], costs, known: bool) -> dict[str, float]:
-    """What one encoder of an arm has looked at and used up, with what it starts from.
+    """Sums what one encoder of an arm has looked at and used up, with what it starts from.
 
     Distinct pictures of the same data count once for a chain. The seconds are the mean over the
-    pre-training seeds that have ended; nan where none has, and for weights from elsewhere, of
+    pre-training seeds that have ended; nan where none has, and for downloaded weights, of
     which nothing is known.
 
     Args:
@@ -183,61 +170,21 @@ def _spent(chains: Sequence[Sequence[Pretraining]], costs, known: bool) -> dict[
 
 
 def _seconds(jobs: Sequence[Pretraining]) -> list[float]:
-    """Of those that have ended."""
+    """Lists the times of those that have ended."""
     return [record.seconds for job in jobs if (record := records.read(job.workdir))]
 
 
 def _budget(study, made: Plan, costs) -> str:
-    """One sentence on what everyone got."""
+    """Says what every job was given."""
     arms = plan.arms_of(study).values()
     cell = costs[made.cells[0].id]
     pretraining = f"each pre-training {budget.given(study['budget'])}"
     weights = [a["name"] for a in arms if a.get("weights")]
     chains = [a.get("label", a["name"]) for a in arms if a.get("start", "") not in ("", *weights)]
     if chains:
-        pretraining += f" ({', '.join(chains)}: that for each of the pre-trainings in its chain)"
+        pretraining += f" ({', '.join(chains)}: as much for every pre-training in the chain)"
     unknown = [a for a in arms if a.get("weights") or a.get("start", "-") in weights]
     if unknown:
-        told = ", ".join(a.get("label", a["name"]) for a in unknown)
-        pretraining += f" ({told}: weights from elsewhere too, at a cost unknown here)"
-    return f"{pretraining}; each cell {cell.steps:,} steps of segmentation"
-
-
-def _panels(study, made: Plan) -> list[dict[str, Any]]:
-    """The same pictures for every arm, at each condition, of the first replicate."""
-    first = plan.first_replicate(study)
-    labels = {arm["name"]: arm.get("label", arm["name"]) for arm in study["arms"]}
-    shown: dict[str, dict[int, list[tuple[str, pathlib.Path]]]] = {}
-    for cell in made.cells:
-        if not first.items() <= cell.factors.items():
-            continue
-        title = _condition(cell.factors, study["factors"])
-        for number in range(study.get("panels", 0)):
-            prediction = panels.path(cell.workdir, number, PREDICTION)
-            if not prediction.exists():
-                continue
-            pictures = shown.setdefault(title, {}).setdefault(number, [])
-            if not pictures:
-                for name in (INPUT, TRUTH):
-                    path = panels.path(cell.workdir, number, name)
-                    pictures += [(name, path)] if path.exists() else []
-            pictures.append((labels[cell.factors["arm"]], prediction))
-    return [
-        {
-            "title": f"{title}, picture {number + 1}",
-            "pictures": [
-                {"caption": name, "src": panels.uri(path.read_bytes())} for name, path in pictures
-            ],
-        }
-        for title, numbers in shown.items()
-        for number, pictures in numbers.items()
-    ]
-
-
-def _condition(factors: Mapping[str, Any], all_factors: Mapping[str, Any]) -> str:
-    """'16 labels, frozen', and of the other factors those that vary."""
-    labels = factors["labels"] or "all"
-    others = [
-        str(factors[k]) for k in ("decoder", "resolution", "encoder") if len(all_factors[k]) > 1
-    ]
-    return ", ".join([f"{labels} labels", factors["training"].replace("_", "-"), *others])
+        named = ", ".join(a.get("label", a["name"]) for a in unknown)
+        pretraining += f" ({named}: downloaded weights too, whose cost is unknown)"
+    return f"{pretraining}; each cell {cell.steps:,} segmentation steps"

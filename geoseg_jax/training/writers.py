@@ -15,10 +15,11 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from geoseg_jax.core import atomic
+from geoseg_jax.core import atomic, formats
 
 Scalars = Mapping[str, float]
 Images = Mapping[str, np.ndarray]  # name -> uint8 [N, H, W, 3] RGB
+duration = formats.duration
 
 
 class Writer(Protocol):
@@ -171,16 +172,6 @@ def describe(step: int, steps: int, scalars: Scalars) -> str:
     )
     bad = int(scalars.get("bad_frames", 0))
     return line + (f"  {bad} unreadable frames replaced" if bad else "")
-
-
-def duration(seconds: float) -> str:
-    """'1 h 05 min', '3 min 20 s' or '12 s'."""
-    whole = round(seconds)
-    if whole >= 3600:
-        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-    if whole >= 60:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole} s"
 
 
 def finite(scalars: Mapping[str, float | None]) -> dict[str, float | None]:

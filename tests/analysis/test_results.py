@@ -1,5 +1,6 @@
 """The file that comes back as it was, and the study that a page gets."""
 
+import csv
 import json
 import math
 
@@ -19,19 +20,19 @@ def rows() -> list[dict]:
     return found
 
 
-def test_what_is_written_is_read(tmp_path):
-    path = tmp_path / "results.csv"
-    written = rows()
+def test_what_is_written(tmp_path):
+    """Every digit counts; what breaks a line doesn't."""
+    path, written = tmp_path / "results.csv", rows()
     results.write_csv(path, written)
-    found = results.read_csv(path)
-    assert len(found) == len(written)
-    for before, after in zip(written, found, strict=True):
-        assert set(before) - {"curve"} <= set(after)
-        for name in set(before) - {"curve", "error"}:
-            assert type(after[name]) is type(before[name]), name
-            # By what is printed: nan is itself, and every digit counts.
-            assert repr(after[name]) == repr(before[name]), name
-    assert found[0]["error"] == 'a comma, a "quote" and lines'
+    with open(path, newline="") as handle:
+        lines = list(csv.DictReader(handle))
+    assert len(lines) == len(written)
+    for row_, line in zip(written, lines, strict=True):
+        for name in set(row_) - {"curve", "error"}:
+            value = row_[name]
+            missing = isinstance(value, float) and math.isnan(value)
+            assert line[name] == ("" if missing else str(value)), name
+    assert lines[0]["error"] == 'a comma, a "quote" and lines'
     assert [p.name for p in tmp_path.iterdir()] == ["results.csv"]
 
 
@@ -49,17 +50,6 @@ def test_the_columns(tmp_path):
     assert second.endswith("failed,,,,12.5,,,loss is nan at step 7")
 
 
-def test_the_same_rows_make_the_same_study_after_the_file(tmp_path):
-    path = tmp_path / "results.csv"
-    before = [{k: v for k, v in r.items() if k != "curve"} for r in rows()]
-    results.write_csv(path, before)
-    a = results.assemble(before, "random")
-    b = results.assemble(results.read_csv(path), "random")
-    assert {k: v for k, v in a.items() if k != "rows"} == {
-        k: v for k, v in b.items() if k != "rows"
-    }
-
-
 def test_a_file_is_replaced_whole(tmp_path, monkeypatch):
     path = tmp_path / "results.csv"
     results.write_csv(path, rows())
@@ -73,29 +63,6 @@ def test_a_file_is_replaced_whole(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["results.csv"]
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (("seed,", "sede,"), "no column 'seed'; did you mean 'sede'"),
-        (("done", "finished"), "line 2: status 'finished'"),
-        (("12.5", "soon"), "line 2: seconds must be a number, got 'soon'"),
-        (("12.5,", "12.5,,"), "line 2: 17 fields for 16 columns"),
-    ],
-)
-def test_files_that_are_refused(tmp_path, change, message):
-    path = tmp_path / "results.csv"
-    results.write_csv(path, [row("depth", 0.5)])
-    path.write_text(path.read_text().replace(*change))
-    with pytest.raises(ValueError, match=message):
-        results.read_csv(path)
-
-
-def test_an_empty_file_is_refused(tmp_path):
-    (tmp_path / "results.csv").write_text("")
-    with pytest.raises(ValueError, match="no column 'cell'"):
-        results.read_csv(tmp_path / "results.csv")
-
-
 def test_the_study():
     arms = [{"name": "depth", "label": "Depth"}]
     made = [r | {"warning": "seen" if r["arm"] == "depth" else ""} for r in rows()]
@@ -105,7 +72,7 @@ def test_the_study():
     assert study["factors"]["labels"] == [8, 16]
     assert study["factors"]["encoder"] == ["resnet18"]
     assert study["classes"] == ["road", "sky"]
-    assert study["unit"] == "seed"
+    assert study["replicate_unit"] == "seed"
     assert study["rows"][1]["miou"] is None
     assert study["rows"][0]["curve"][0][0] == 20
     warnings = {group["arm"]: group["warning"] for group in study["groups"]}
@@ -142,7 +109,7 @@ def test_what_is_true_of_all_is_said_once():
     found = results.assemble(rows, "random")
     assert found["caution"] == "of 1 test drive"
     assert [g["warning"] for g in found["groups"]] == ["", "", "", "2 test pictures seen"]
-    assert found["answer"][-1].endswith("2 test pictures seen; mind that of 1 test drive.")
+    assert found["answer"][-1].endswith("2 test pictures seen. Note on all arms: of 1 test drive.")
 
 
 def test_all_labels_come_last():

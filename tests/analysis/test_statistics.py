@@ -26,10 +26,9 @@ def covered(intervals: list[tuple[float, float]], truth: float) -> float:
 
 
 @pytest.mark.parametrize("values", [THREE, FIVE, [1.0, -1.0]])
-@pytest.mark.parametrize("level", [0.95, 0.8])
-def test_the_interval_is_scipys(values, level):
-    expected = scipy.stats.ttest_1samp(values, 0).confidence_interval(level)
-    assert statistics.interval(values, level) == pytest.approx(tuple(expected))
+def test_the_interval_is_scipys(values):
+    expected = scipy.stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert statistics.interval(values) == pytest.approx(tuple(expected))
 
 
 def test_the_summary_by_hand():
@@ -64,16 +63,6 @@ def test_the_bootstrap_covers_a_known_effect(noise, pairs):
     assert 0.91 <= share <= 0.99
 
 
-def test_scipys_bca_and_percentile_would_not_cover():
-    """Why the bootstrap here is another one: with three pairs they hold the truth in 3 of 4."""
-    sets, truth = draws("normal", 400, 3)
-    for method in ("BCa", "percentile"):
-        found = scipy.stats.bootstrap(
-            (sets,), np.mean, axis=-1, method=method, n_resamples=500, rng=0
-        ).confidence_interval
-        assert covered(list(zip(found.low, found.high, strict=True)), truth) < 0.82
-
-
 def test_the_bootstrap_equals_all_resamples():
     """All 5^5 resamples in place of 9,999 drawn ones."""
     x = np.array(FIVE)
@@ -85,29 +74,6 @@ def test_the_bootstrap_equals_all_resamples():
     low, high = np.quantile(t, [0.025, 0.975], method="inverted_cdf")
     expected = (x.mean() - high * error, x.mean() - low * error)
     assert statistics.bootstrap_interval(FIVE) == pytest.approx(expected, abs=0.15 * error)
-
-
-def test_the_bootstrap_draws_as_scipy_does():
-    """SciPy's own bootstrap distribution of the t statistic, other resamples: the same bounds."""
-    x = np.random.default_rng(2).normal(0.02, 0.01, 12)
-
-    def t_statistic(sample, axis):
-        return (sample.mean(axis) - x.mean()) / scipy.stats.sem(sample, axis=axis)
-
-    t = scipy.stats.bootstrap(
-        (x,), t_statistic, n_resamples=9999, method="percentile", rng=1
-    ).bootstrap_distribution
-    low, high = np.quantile(t, [0.025, 0.975])
-    expected = (x.mean() - high * scipy.stats.sem(x), x.mean() - low * scipy.stats.sem(x))
-    error = scipy.stats.sem(x)
-    assert statistics.bootstrap_interval(x) == pytest.approx(expected, abs=0.1 * error)
-
-
-def test_the_bootstrap_follows_from_its_seed():
-    x = np.random.default_rng(0).normal(size=9)
-    again = statistics.bootstrap_interval(x)
-    assert again == statistics.bootstrap_interval(x)
-    assert again != statistics.bootstrap_interval(x, seed=1)
 
 
 def test_no_spread_and_ties():
@@ -124,19 +90,6 @@ def test_the_permutation_test_is_exact(values):
     signs = np.array(list(itertools.product((-1, 1), repeat=len(x))))
     expected = np.mean(np.abs(signs @ x) >= abs(x.sum()) - 1e-12)
     assert statistics.sign_flip_p(values) == pytest.approx(expected)
-
-
-def test_the_permutation_test_swaps_the_names_of_pairs():
-    """SciPy's test of two paired samples, which it swaps pair by pair."""
-    arm, reference = np.array([0.41, 0.44, 0.39, 0.46]), np.array([0.40, 0.39, 0.40, 0.42])
-    expected = scipy.stats.permutation_test(
-        (arm, reference),
-        lambda a, b, axis: np.mean(a - b, axis=axis),
-        permutation_type="samples",
-        n_resamples=np.inf,
-        vectorized=True,
-    ).pvalue
-    assert statistics.sign_flip_p(arm - reference) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("pairs", [1, 2, 3, 5, 14])
@@ -159,7 +112,6 @@ def test_many_pairs_at_random():
     z = abs(x.sum()) / np.sqrt((x**2).sum())
     assert statistics.sign_flip_p(x) == pytest.approx(2 * scipy.stats.norm.sf(z), abs=0.015)
     assert statistics.sign_flip_p(np.full(60, 0.1)) == pytest.approx(2e-4, rel=0.01)
-    assert statistics.sign_flip_p(x) == statistics.sign_flip_p(x)
 
 
 def test_false_alarms_stay_within_the_level():
@@ -214,7 +166,7 @@ def test_equivalence_is_two_one_sided_tests(values, bound):
     upper = scipy.stats.ttest_1samp(values, bound, alternative="less").pvalue
     p = statistics.level_p(values, bound)
     assert p == pytest.approx(max(lower, upper))
-    low, high = statistics.interval(values, 0.9)
+    low, high = scipy.stats.ttest_1samp(values, 0).confidence_interval(0.9)
     assert (p <= 0.05) == (-bound < low and high < bound)
 
 
@@ -316,8 +268,3 @@ def test_first_crossings_are_early_and_rising_ones_are_not():
 def test_numbers_that_are_none_are_refused(function):
     with pytest.raises(ValueError, match="nan"):
         getattr(statistics, function)([0.1, math.nan, 0.2])
-
-
-def test_levels_that_are_refused():
-    with pytest.raises(ValueError, match="95"):
-        statistics.interval(THREE, level=95)

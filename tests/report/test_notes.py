@@ -12,14 +12,6 @@ def test_letters():
     assert len({notes.letters(n) for n in range(800)}) == 800
 
 
-def test_the_same_text_has_the_same_letter():
-    found = notes.Notes()
-    assert found.marks("x", "", "y") == ("a", "b")
-    assert found.marks("z", "y") == ("b", "c")
-    assert found.marks("") == ()
-    assert found.listed() == [("a", "x"), ("b", "y"), ("c", "z")]
-
-
 @pytest.fixture
 def study():
     """The reference has seen test pictures with 16 labels, depth with 8, and flow as it has."""
@@ -28,6 +20,14 @@ def study():
     rows = [r | {"warning": warning} for r, warning in zip(rows, told, strict=True)]
     rows += [row("r", 0.4, seed=1), failed(arm="d", seed=1)]
     return results.assemble(rows, "r", arms=[{"name": "r", "label": "Ref"}])
+
+
+def test_each_text_has_one_letter(study):
+    numbered = notes.footnotes(study)
+    texts = ["depth saw", "Ref: seen", "1 of 2 seeds have every pair", "seen"]
+    assert list(numbered)[:4] == texts
+    assert [numbered[text] for text in texts] == list("abcd")
+    assert notes.marks(numbered, ["seen", "", "depth saw"]) == ("a", "d")
 
 
 def one(study, arm, labels):
@@ -41,7 +41,7 @@ def said(texts):
 
 def test_what_must_be_known_of_scores(study):
     assert said(notes.of_score(one(study, "r", 8))) == [
-        "all runs gave the very same number, as if the seed did nothing"
+        "all runs gave the same number, as if the seed had no effect"
     ]
     assert said(notes.of_score(one(study, "r", 16))) == ["seen"]
     assert said(notes.of_score(one(study, "d", 8))) == ["depth saw", "1 of 2 runs are done"]
@@ -54,16 +54,16 @@ def test_what_must_be_known_of_differences(study):
     def told(arm, labels):
         return said(notes.of_difference(study, one(study, arm, labels)))
 
-    assert told("d", 8) == ["depth saw", "1 of 2 pairs: the others lack a side"]
+    assert told("d", 8) == ["depth saw", "1 of 2 pairs are complete"]
     assert told("d", 16) == ["Ref: seen"]
     assert told("f", 16) == ["seen"]
-    assert told("f", 8) == ["1 of 2 pairs: the others lack a side"]
+    assert told("f", 8) == ["1 of 2 pairs are complete"]
     assert told("r", 16) == []
 
 
 def test_what_must_be_known_over_all_conditions(study):
     depth, flow = study["overall"]
-    lost = "1 of 2 seeds: the others lack a pair in some condition"
+    lost = "1 of 2 seeds have every pair"
     assert said(notes.of_overall(study, depth)) == ["depth saw", "Ref: seen", lost]
     assert said(notes.of_overall(study, flow)) == ["seen"]
     assert said(notes.of_arm(study, "d")) == ["depth saw"]

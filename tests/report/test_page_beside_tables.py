@@ -1,5 +1,6 @@
-"""What the page says of numbers: the footnotes of table.md, and sums that are what they say."""
+"""What the page says of numbers: the texts and footnotes of table.md and of the answer."""
 
+import itertools
 import re
 
 import pytest
@@ -7,70 +8,82 @@ import pytest
 from geoseg_jax.analysis import results
 from geoseg_jax.report import page, tables
 from tests.report import made_up, test_tables
-from tests.report.test_page_in_browser import words
+from tests.report.test_page_in_browser import rich, words
 
 EACH = {(arm, n): f"{n} of {made_up.ARMS[arm][0]}" for arm in made_up.ARMS for n in (8, 16, 64)}
-FLAGS = """(() => {
-  const all = (node, selector) => [...node.querySelectorAll(selector)];
-  const letters = (node) => all(node, ":scope > .flag").map((f) => f.innerText).join();
-  const name = (row) => row.querySelector(".arm").innerText;
-  const listed = (id) => all(document, id + " .notes li").map((li) => [li.value, li.innerText]);
-  return {
-    overall: all(document, ".overall tbody tr").map((row) =>
-      [row.querySelector(".arm > span").firstChild.textContent,
-       letters(row.querySelector(".arm > span"))]),
-    glance: all(document, ".glance tbody tr").map((row) =>
-      [name(row), all(row, "td").map((td) => [letters(td), letters(td.querySelector(".below"))])]),
-    comparisons: all(document, "#comparisons tr[data-arm]").map((row) =>
-      [name(row), row.closest("tbody").querySelector(".condition").innerText.trim(),
-       letters(row.children[1]), letters(row.children[2])]),
-    notes: ["#overall", "#glance", "#comparisons"].map(listed),
-  };
-})()"""
+TEXTS = """((selector) => [...document.querySelectorAll(selector)].map((row) =>
+  [...row.children].map((cell) => cell.innerText.replace(/\\s+/g, " ").trim())))"""
 
 
-def lettered(cell: str) -> tuple[str, str]:
-    """A text of table.md and the letters of its footnotes, as 'a,b'."""
-    text, marks = re.fullmatch(r"(.*?)(?: \[([a-z]+(?:, [a-z]+)*)\])?", cell).groups()
-    return text, (marks or "").replace(" ", "")
+def shown(cell: str) -> str:
+    """A cell of table.md as the page shows it: its footnotes' letters behind it, no emphasis."""
+    pattern = r"(.*?)(?: \[([a-z]+(?:, [a-z]+)*)\])?"
+    text, letters = re.fullmatch(pattern, cell.replace("**", "").replace("\\", "")).groups()
+    return text + (letters or "").replace(" ", "")
 
 
-@pytest.mark.parametrize("warnings", [made_up.WARNINGS, {("random", 16): "seen"}, EACH])
-def test_flags_are_those_of_the_tables(chromium, tmp_path, warnings):
-    """Every number has the same letters, and below a table are the texts of those within it."""
-    study = made_up.study(warnings=warnings, pictures=False)
-    path = tmp_path / "flags.html"
+def with_warnings(warnings):
+    return made_up.study(warnings=warnings, pictures=False)
+
+
+@pytest.mark.parametrize(
+    "study",
+    [rich(), *map(with_warnings, (made_up.WARNINGS, {("random", 16): "seen"}, EACH))],
+    ids=["rich", "few", "reference", "each"],
+)
+def test_every_number_is_the_same_text_everywhere(chromium, tmp_path, study):
+    """With the same letters; and below a table are the footnotes of those within it."""
+    path, text = tmp_path / "report.html", tables.markdown(study)
     path.write_text(page.render(study), encoding="utf-8")
     chromium.open(path)
     assert chromium.errors == []
-    text = tables.markdown(study)
-    overall, scores, differences, *_ = test_tables.parsed(text)
+
+    def texts(selector):
+        return chromium.run(f"({TEXTS})({selector!r})")
+
+    found = test_tables.parsed(text)
+    sections = ["overall", *(["contrasts"] if study["contrasts"] else [])]
+    scores, differences = found[len(sections) :][:2]
+    for section, table in zip(
+        [*sections, "own"], [*found[: len(sections)], found[-1]], strict=True
+    ):
+        rows = {row[0]: [x for x in row[1:] if x] for row in texts(f"#{section} tbody tr")}
+        assert rows == {
+            shown(arm): [shown(cell) for cell in cells.values()] for arm, cells in table.items()
+        }
     scores["Random"] = scores.pop("Random (reference)")
-    nothing = dict.fromkeys(scores["Random"], "–")
-    wanted = {
-        (arm, condition): [
-            lettered(of[condition])[1] for of in (cells, differences.get(arm, nothing))
-        ]
-        for arm, cells in scores.items()
-        for condition in cells
-    }
-    found = chromium.run(FLAGS)
-    assert {(arm, where): marks for arm, where, *marks in found["comparisons"]} == wanted
-    at_a_glance = {
-        (arm, condition): marks
-        for arm, cells in found["glance"]
-        for condition, marks in zip(scores["Random"], cells, strict=True)
-    }
-    assert at_a_glance == wanted
-    assert dict(found["overall"]) == dict(map(lettered, overall))
-    told = re.findall(r"^- \[(\w+)\] (.*)$", text, re.MULTILINE)
-    used = [",".join(dict(found["overall"]).values())]
-    used += 2 * [",".join(letters for marks in wanted.values() for letters in marks)]
-    for notes, letters in zip(found["notes"], used, strict=True):
-        listed = [
-            (i, text) for i, (letter, text) in enumerate(told, 1) if letter in letters.split(",")
-        ]
-        assert [tuple(note) for note in notes] == listed
+    single, condition = {}, ""
+    for row in texts("#comparisons tbody tr"):
+        if len(row) == 1:
+            condition = row[0] or condition
+        else:
+            difference, letters = re.fullmatch(r"(.*?)([a-z,]*)", row[2]).groups()
+            single[row[0], condition] = row[1], f"{difference}, p = {row[4]}{letters}"
+    for (arm, cells), where in itertools.product(scores.items(), scores["Random"]):
+        assert single[arm, where][0] == shown(cells[where])
+        assert arm == "Random" or single[arm, where][1] == shown(differences[arm][where])
+    for row in texts(".glance tbody tr"):
+        arm = row[0].removesuffix(" reference")
+        for where, cell in zip(scores["Random"], row[1:], strict=True):
+            score, difference = single[arm, where]
+            parts = re.fullmatch(r"(\S+) \((.*)\), p = [\d.]+([a-z,]*)", difference)
+            below = f" {parts[1]}{parts[3]} {parts[2]}" if parts else ""
+            assert cell.replace(" ●", "") == score + below
+    told = re.findall(r"^- \[(\w+)\] (.*)$", text.replace("\\", ""), re.MULTILINE)
+    for section in ("overall", "glance", "comparisons"):
+        used = {x for t in words(chromium, f"#{section} .flag") for x in t.split(",")}
+        wanted = [note for letter, note in told if letter in used]
+        assert words(chromium, f"#{section} .notes li") == wanted
+
+
+def test_the_answer_has_the_numbers_of_the_tables():
+    study = rich()
+    overall, contrasts, *_ = test_tables.parsed(tables.markdown(study))
+    results = [overall["Depth, mono [a, b]"], *contrasts.values()]
+    for paragraph, result in zip(study["answer"], results, strict=False):
+        number, low, high = re.findall(r"[+−]\d+\.\d", paragraph)
+        assert result["difference"] == f"{number} ({low} to {high})"
+    assert f"p = {shown(results[0]['corrected p'])} (permutation test" in study["answer"][-1]
 
 
 def test_gains_of_classes_and_arms_are_flagged_too(chromium, tmp_path):
@@ -108,15 +121,15 @@ def test_arms_by_encoder_and_all_time(chromium, tmp_path):
     table = [
         [" ".join(cell.split()) for cell in row.split("\t")] for row in words(chromium, "#arms tr")
     ]
-    four = ["Distinct pictures", "Through the encoder", "Steps", "FLOP"]
-    assert table[0][2:7] == ["Encoder", *four]
-    assert [row[2:8] for row in table[2:]] == [
-        ["vit_s16", "500", "12 000", "1 500", "730 TFLOP", "3 min 32 s"],
-        ["resnet18", "500", "12 000", "7", "730 TFLOP", "1 min 0 s"],
+    assert table[0][2:6] == ["Distinct pictures", "Through the encoder", "Steps", "FLOP"]
+    assert [row[2:7] for row in table[2:]] == [
+        ["500", "12,000", "1,500", "730 TFLOP", "3 min 32 s"],
+        ["500", "12,000", "7", "730 TFLOP", "1 min 00 s"],
     ]
-    assert [row[0] for row in table[1:]] == ["Random", "Classificationa", "Classificationb"]
+    names = ["Random, resnet18", "Classification, vit_s16a", "Classification, resnet18b"]
+    assert [row[0] for row in table[1:]] == names
     assert words(chromium, "#arms .notes li") == ["vit_s16 saw", "resnet18 saw"]
     told = dict(zip(words(chromium, "#repeat dt"), words(chromium, "#repeat dd"), strict=True))
     assert told["Time of pre-trainings"] == "4 min 32 s"
-    assert told["Time of all cells"] == f"{len(rows) // 6} min 0 s"
+    assert told["Time of all cells"] == f"{len(rows) // 6} min 00 s"
     assert "CSV" not in words(chromium, "#repeat")[0]

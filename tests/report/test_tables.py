@@ -40,7 +40,9 @@ def by_hand() -> dict:
 
 def test_the_markdown_by_hand():
     text = tables.markdown(by_hand())
-    assert text.startswith("# By hand\n\nDepth is not shown to differ from random: +5.0 points ")
+    assert text.startswith(
+        "# By hand\n\nDepth is not shown to differ from random: +5.0 mIoU points "
+    )
     overall, scores, differences, *_ = parsed(text)
     # Of differences 3, 1 and 5 the deviation is 2, which two arms share: over the square root of 2.
     # With 16 labels one pair is left, and so no residual.
@@ -49,8 +51,8 @@ def test_the_markdown_by_hand():
         "8 labels": "**43.0 ± 1.4** [a, d]",
         "16 labels": "**43.0** [a, c, d]",
     }
-    assert differences["Depth"]["8 labels"] == "+3.0 [−2.0, +8.0], p 0.5 [a]"
-    assert differences["Depth"]["16 labels"] == "+5.0, p 1 [a, e]"
+    assert differences["Depth"]["8 labels"] == "+3.0 (−2.0 to +8.0), p = 0.5 [a]"
+    assert differences["Depth"]["16 labels"] == "+5.0, p = 1 [a, e]"
     assert "random (reference)" not in differences
     told = overall["Depth [a, b]"]
     assert (told["verdict"], told["difference"], told["ahead in"]) == (
@@ -61,10 +63,10 @@ def test_the_markdown_by_hand():
     notes = dict(re.findall(r"^- \[(\w)\] (.*)$", text, re.MULTILINE))
     assert notes == {
         "a": "has seen 3 test drives",
-        "b": "1 of 3 seeds: the others lack a pair in some condition",
+        "b": "1 of 3 seeds have every pair",
         "c": "2 of 3 runs are done",
-        "d": "all runs gave the very same number, as if the seed did nothing",
-        "e": "1 of 3 pairs: the others lack a side",
+        "d": "all runs gave the same number, as if the seed had no effect",
+        "e": "1 of 3 pairs are complete",
     }
 
 
@@ -80,8 +82,10 @@ def test_a_difference_tells_what_its_other_side_has_seen():
 
 def test_the_reader_is_told_what_cannot_be_found():
     text = tables.markdown(by_hand())
-    assert "They speak of this one subset of labels, of these encoders and of these test" in text
-    assert "no single comparison can be significant by this test" in text
+    assert (
+        "They hold for this one subset of labels, these encoders and these test pictures." in text
+    )
+    assert "so no single comparison can be significant" in text
     many = made_up.study({"random": 0.0, "depth": 0.1}, seeds=8)
     assert "no single comparison" not in tables.markdown(results.assemble(many, "random"))
 
@@ -94,17 +98,17 @@ def test_what_intervals_speak_of():
         about = {"arms": list(arms), "budget": budget, "calibrated": calibrated}
         return tables.markdown(results.assemble(rows, "random", **about))
 
-    assert "speak of this one subset of labels, of these encoders and of these test" in told()
-    assert "subsets were, of these seeds, which all subsets share, of these enc" in told(subsets=3)
-    assert "subsets were, of these encoders and of these test" in told(subsets=3, seeds=1)
-    assert "(with all labels, of the chance in training)" in told(subsets=3, labels=(8, 0))
+    assert "hold for this one subset of labels, these encoders and these test" in told()
+    assert "drawn like these, these seeds, which all subsets share, these enc" in told(subsets=3)
+    assert "drawn like these, these encoders and these test" in told(subsets=3, seeds=1)
+    assert "(with all labels: chance in training)" in told(subsets=3, labels=(8, 0))
     random = {"name": "random", "label": "Random weights", "config": "random weights"}
     both = {"trainings": ("fine_tuned", "frozen")}
-    assert "A frozen encoder of Random weights normalises" in told([random], **both)
-    assert "all arms alike, have their" in told([random], calibrated=True, **both)
-    assert "have their batch" not in told([random], calibrated=True)
-    assert "A frozen encoder" not in told([random])
-    assert "A frozen encoder" not in told([random | {"config": "imagenet.pth"}], **both)
+    assert "The frozen encoder of Random weights has the batch" in told([random], **both)
+    assert "In every arm, a frozen encoder has" in told([random], calibrated=True, **both)
+    assert "frozen encoder" not in told([random], calibrated=True)
+    assert "frozen encoder" not in told([random])
+    assert "frozen encoder" not in told([random | {"config": "imagenet.pth"}], **both)
     assert told(budget="12 pictures").endswith("Budget: 12 pictures.\n")
 
 
@@ -115,9 +119,9 @@ def test_which_multiples_can_not_be_shown():
         for n in (4, 7, 8)
     ]
     assert all("p, corrected for all of their kind, is at most 0.05 and the" in t for t in told)
-    assert "none of labels, steps over all conditions and steps in each condition." in told[0]
-    assert "With so few pairs there can be none of steps in each condition." in told[1]
-    assert "With so few pairs" not in told[2]
+    assert "labels, steps over all conditions and steps in each condition." in told[0]
+    assert "There are too few pairs to show any for steps in each condition." in told[1]
+    assert "too few pairs to show" not in told[2]
 
 
 def paired(rows):
@@ -128,13 +132,13 @@ def paired(rows):
 def test_intervals_that_speak_of_pretraining():
     rows = paired(made_up.study({"random": 0.0, "depth": 0.1}))
     text = tables.markdown(results.assemble(rows, "random"))
-    assert "one of each replicate (its own subset of labels, seed and pre-training), and" in text
-    assert "labels drawn as these subsets were, of other pre-trainings like these and of th" in text
+    assert "one for each replicate (its own subset of labels, seed and pre-training), and" in text
+    assert "subsets of labels drawn like these, other pre-trainings like these and these" in text
     assert "these encoders" not in text
     crossed = [r | {"subset": k} for r in rows for k in (0, 1)]
     text = tables.markdown(results.assemble(crossed, "random"))
-    assert "one of each pre-training, and" in text
-    assert "speak of these subsets of labels, which all pre-trainings share, of other" in text
+    assert "one for each pre-training, and" in text
+    assert "hold for these subsets of labels, which all pre-trainings share, other" in text
 
 
 def test_over_all_conditions():
@@ -143,15 +147,14 @@ def test_over_all_conditions():
     study = results.assemble(rows, "random")
     overall = parsed(tables.markdown(study))[0]["depth"]
     parts = ["fine-tuned", "frozen"]
-    assert list(overall) == ["verdict", "difference", *parts, "p", "corrected p", "ahead in"]
+    assert list(overall) == ["verdict", "difference", "p", "corrected p", *parts, "ahead in"]
     found = study["overall"][0]["by_training"]
     assert float(overall["frozen"]) == pytest.approx(100 * found["frozen"], abs=0.051)
     rows = made_up.study({"random": 0.0, "depth": 0.1}, seeds=5)
     text = tables.markdown(results.assemble(rows, "random"))
     overall = parsed(text)[0]["depth"]
-    assert list(overall)[2] == "studentised bootstrap"
-    assert re.fullmatch(r"\[\+\d+\.\d, \+\d+\.\d\]", overall["studentised bootstrap"])
-    assert "the studentised bootstrap of pairs beside them does not" in text
+    assert re.fullmatch(r"\+\d+\.\d to \+\d+\.\d", overall["bootstrap"])
+    assert "the studentised bootstrap beside them does not" in text
 
 
 def test_verdicts_and_contrasts():
@@ -163,17 +166,18 @@ def test_verdicts_and_contrasts():
     study = results.assemble(rows, "random", resampled=drawn, **about)
     text = tables.markdown(study)
     overall, contrasts, *_ = parsed(text)
-    assert [row["verdict"] for row in overall.values()] == ["better", "level within ±2.0"]
+    wanted = ["**better**", "**level within ±2.0**"]
+    assert [row["verdict"] for row in overall.values()] == wanted
     assert list(contrasts) == ["depth − flow", "flow − random"]
-    assert [row["verdict"] for row in contrasts.values()] == ["better", "level within ±2.0"]
-    heads = ["verdict", "difference", "studentised bootstrap", "over test pictures"]
-    assert list(contrasts["depth − flow"]) == [*heads, "p", "corrected p", "p of level"]
+    assert [row["verdict"] for row in contrasts.values()] == wanted
+    heads = ["verdict", "difference", "p", "corrected p", "level p"]
+    assert list(contrasts["depth − flow"]) == [*heads, "bootstrap", "over test pictures"]
     for told, found in zip(contrasts.values(), study["contrasts"], strict=True):
         numbers = re.findall(r"[-+]?\d+\.\d", told["over test pictures"].replace("−", "-"))
         ends = [100 * found[f"pictures_{end}"] for end in ("low", "high")]
         assert [float(n) for n in numbers] == pytest.approx(ends, abs=0.051)
-    assert "(for others, the interval over 64 pictures, of these very runs, stands" in text
-    assert "level within ±2.0 points, the bound set beforehand, where two one-sided t tests" in text
+    assert "the interval over 64 pictures beside them covers other test pictures" in text
+    assert "level where two one-sided t tests, with Holm's correction, show a difference" in text
     assert r"level within $\pm$2.0" in tables.latex(study)
 
 
@@ -188,26 +192,26 @@ def test_own_tasks():
         "Depth": {
             "number": "AbsRel",
             "score": "0.39",
-            "constant answer": "0.3071",
-            "beaten": "in 1 of 3 runs",
+            "constant": "0.3071",
+            "beaten": "**in 1 of 3 runs**",
         }
     }
     assert list(overall) == ["Depth [a]"]
-    told = "- [a] Depth did not beat the constant answer of its own task in 2 of 3 runs (AbsRel"
+    told = "- [a] Depth did not beat a constant prediction on its own task in 2 of 3 runs (AbsRel"
     assert told in text.replace("\\", "")
 
 
 def test_a_resolution_that_is_the_configs():
     rows = [row("random", 0.4) | {"resolution": r} for r in ("", "96x32")]
     scores = parsed(tables.markdown(results.assemble(rows, "random")))[0]
-    assert list(scores["random (reference)"]) == ["default resolution", "96x32"]
+    assert list(scores["random (reference)"]) == ["default resolution", "96×32"]
 
 
 def test_the_caption_says_what_all_cells_share():
     text = tables.markdown(by_hand())
-    shared = "less what all arms share by subset and seed, best in bold; fine-tuned, unet, 96x32"
+    shared = "less what all arms share by subset and seed, best in bold; fine-tuned, unet, 96×32"
     assert f"**mIoU in %: mean ± standard deviation over 3 runs, {shared}, resnet18**" in text
-    assert "**Difference to random in points of mIoU" in text
+    assert "**Difference to random in mIoU points: " in text
 
 
 def test_labels_and_steps():
@@ -216,13 +220,13 @@ def test_labels_and_steps():
     labels, overall, steps = parsed(tables.markdown(results.assemble(rows, "random")))[3:]
     needed = {arm: cells["labels"] for arm, cells in labels.items()}
     assert needed == {
-        "depth": "0.5 × [0.5, 0.5]",
-        "far": "≤0.12 × [0.12, 0.12]",
-        "bad": "4 × [4, 4]",
+        "depth": "0.5 × (0.5 to 0.5)",
+        "far": "≤0.12 × (0.12 to 0.12)",
+        "bad": "4 × (4 to 4)",
     }
     # Curves are lines to the end, so that steps go with the score. Seven pairs can show three
     # arms' steps over all conditions, and none of the nine single ones.
-    assert all(re.match(r"[\d.]+ × \[", of["steps"]) for of in overall.values())
+    assert all(re.match(r"[\d.]+ × \(", of["steps"]) for of in overall.values())
     assert all("not shown (" in text for of in steps.values() for text in of.values())
     assert "random" not in "".join(steps)
 
@@ -299,10 +303,10 @@ def test_no_name_is_taken_for_a_part_of_the_row_before_it(label):
 def test_steps_to_a_given_score():
     rows = made_up.study({"random": 0.0, "depth": 0.1}, noise=0.0)
     study = results.assemble(rows, "random", goal=0.3)
-    assert "**Steps to the mIoU of 30.0 %: median, " in tables.markdown(study)
-    assert "mIoU of" not in tables.markdown(results.assemble(rows, "random"))
+    assert "**Steps to 30.0 % mIoU: median, " in tables.markdown(study)
+    assert "% mIoU" not in tables.markdown(results.assemble(rows, "random"))
     never = tables.markdown(results.assemble(rows, "random", goal=0.99))
-    assert "**Steps to the mIoU of 99.0 %: median, " in never
+    assert "**Steps to 99.0 % mIoU: median, " in never
 
 
 def test_names_do_no_harm():
@@ -328,6 +332,6 @@ def test_latex():
         rows = [line for line in body[1].splitlines() if line.endswith(r"\\")]
         assert {len(re.findall(r"(?<!\\)&", line)) + 1 for line in rows} == {len(body[0])}
     assert r"Depth & \textbf{43.0 $\pm$ 1.4}$^{a,d}$ & " in text
-    assert r"\noindent$^{e}$ 1 of 3 pairs" in text
+    assert r"\noindent$^{e}$ 1 of 3 pairs are complete" in text
     # Where a row begins with a bracket, LaTeX would read it as the height of the row before.
     assert not re.search(r"\\\\\s*\[", text)

@@ -10,15 +10,15 @@ from tests.study.tiny_study import FACTORS, plan
 
 
 def write(job, train="pictures", judged="test", start=None, end="end", part="encoder"):
-    """A job's papers as after its training; start and end stand for hashes of that part."""
+    """A job's manifest as after its training; start and end stand for hashes of that part."""
     job.workdir.mkdir(parents=True, exist_ok=True)
     (job.workdir / "config.json").write_text(json.dumps(settings.plain(job.config)))
-    papers = {
+    provenance = {
         "data": {"train": {"sha256": train}, "eval": {"sha256": judged}},
         "parts_sha256": {part: end},
         "parents": [{"taken": {part: start}}] if start else [],
     }
-    (job.workdir / "manifest.json").write_text(json.dumps(papers))
+    (job.workdir / "manifest.json").write_text(json.dumps(provenance))
 
 
 def finished(tmp_path):
@@ -39,7 +39,9 @@ def write_cell(cell, **others):
 
 
 def stale(made) -> set[tuple[str, str]]:
-    with pytest.raises(audit.StaleError, match="something changed that they rest on") as caught:
+    with pytest.raises(
+        audit.StaleError, match="done with other settings, data or weights"
+    ) as caught:
         audit.check(made)
     return {(d.cell, d.key) for d in caught.value.differences}
 

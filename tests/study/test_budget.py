@@ -110,7 +110,7 @@ def test_what_everyone_gets_is_told():
         for measure, amount in [("images", 12_000), ("flops", 1.5e13)]
     ]
     assert told == [
-        "12,000 pictures, source views counted",
+        "12,000 pictures, including source views",
         "1.5e+13 floating-point operations",
     ]
     assert budget.given({"measure": "steps"}).startswith("the steps of its own config")

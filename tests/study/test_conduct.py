@@ -83,8 +83,8 @@ def test_what_an_arm_comes_from_is_told_to_the_end(tmp_path):
     made = plan.make_plan(study(arms=arms), tmp_path)
     first = made.pretrainings[0]
     first.workdir.mkdir(parents=True)
-    papers = {"parents": [{"sha256": "0123456789abcdef"}]}
-    (first.workdir / "manifest.json").write_text(json.dumps(papers))
+    provenance = {"parents": [{"sha256": "0123456789abcdef"}]}
+    (first.workdir / "manifest.json").write_text(json.dumps(provenance))
     own = {arm["name"]: [p for p in made.pretrainings if p.arm == arm["name"]] for arm in arms}
     found = {arm["name"]: write._ancestors(arm, own[arm["name"]], made) for arm in arms}
     assert found == {
@@ -102,10 +102,10 @@ def test_a_dry_run_trains_nothing_and_tells_all(conducted, tmp_path):
     for told in ("inpainting-tiny", "for 8 cells", "cells (24)", "12 images", "FLOP", "about"):
         assert told in text
     assert "4 through the encoder" in text
-    assert "one pre-training an arm: its intervals speak of these encoders alone" in text
+    assert "one pre-training per arm: intervals hold for these encoders only" in text
     # Two seeds can show nothing: two arms need seven pairs, eight comparisons nine.
-    assert "conditions: 2 comparisons, 7 replicates needed; none can be significant" in text
-    assert "each condition: 8 comparisons, 9 replicates needed" in text
+    assert "conditions: 2 comparisons, needs 7 replicates; none can be significant" in text
+    assert "each condition: 8 comparisons, needs 9 replicates" in text
 
 
 def test_a_dry_run_tells_what_replicates_cost_and_show(conducted, tmp_path):
@@ -115,12 +115,12 @@ def test_a_dry_run_tells_what_replicates_cost_and_show(conducted, tmp_path):
     made = plan.make_plan(study(factors=factors), tmp_path)
     costs = {job.id: budget.Cost(1, 1, 1e9) for job in (*made.pretrainings, *made.cells)}
     text = preview.describe(made, given, costs)
-    assert "7 pre-training seeds, one for each replicate: 1.40e+10 FLOP" in text
-    assert "(0,) it is 2.00e+09" in text
+    assert "7 pre-training seeds, one per replicate: 14 GFLOP of" in text
+    assert "(0,) it would be 2 GFLOP" in text
     assert "power of 7 replicates" in text
     # All of seven pairs must be above 0: Phi(d)^7 = 0.8.
-    assert "2 comparisons, 7 replicates needed; a difference of 1.9, 3.7 points is found" in text
-    assert "the contrasts: 1 comparison, 6 replicates needed" in text
+    assert "2 comparisons, needs 7 replicates; a difference of 1.9 (3.7 points) is found" in text
+    assert "the contrasts: 1 comparison, needs 6 replicates" in text
 
 
 def test_commands_do_one_job_each_and_then_the_report(conducted, tmp_path):
@@ -163,7 +163,7 @@ def test_a_cell_done_elsewhere_with_other_settings_is_refused(conducted, tmp_pat
         changed = json.loads(path.read_text())
         changed["optimizer"]["weight_decay"] = 0.3
         path.write_text(json.dumps(changed))
-    with pytest.raises(audit.StaleError, match="24 jobs were done before") as caught:
+    with pytest.raises(audit.StaleError, match="24 jobs done with") as caught:
         conducted(tmp_path)
     found = {(d.key, d.value) for d in caught.value.differences}
     assert found == {("optimizer.weight_decay", 0.3)}
@@ -187,11 +187,11 @@ def test_failures_make_another_exit_code_and_are_in_the_report(conducted, tmp_pa
         patch.setattr(loop, "run", failing)
         code, text = conducted(tmp_path)
     assert code == conduct.FAILED
-    assert "12 of 24 cells are missing or have failed" in text
+    assert "12 of 24 cells have no result" in text
     assert "ValueError: too much" in (tmp_path / "results.csv").read_text()
     code, text = conducted(tmp_path, retry=True)
     assert code == 0
-    assert "12 failed jobs will be tried again" in text
+    assert "trying 12 failed jobs again" in text
 
 
 def test_without_a_look_inside_the_rest_of_the_report_is_there(conducted, tmp_path, monkeypatch):
@@ -201,7 +201,7 @@ def test_without_a_look_inside_the_rest_of_the_report_is_there(conducted, tmp_pa
     monkeypatch.setattr(inside, "look", failing)
     code, text = conducted(tmp_path)
     assert code == 0
-    assert "no look inside the encoders: MemoryError: no room for maps" in text
+    assert "encoders not compared: MemoryError: no room for maps" in text
     for name in ("table.md", "table.tex", "report.html", "results.json", "figures/labels.svg"):
         assert (tmp_path / name).stat().st_size
 
@@ -242,5 +242,5 @@ def test_processes_share_the_jobs_and_do_none_twice(tmp_path):
 
 def test_processes_that_end_without_a_word_are_told_of(tmp_path):
     made = plan.make_plan(study(), tmp_path)
-    with pytest.raises(OSError, match=r"ended with \[7, 7\] and left 26 jobs, the first is inpain"):
+    with pytest.raises(OSError, match=r"ended with \[7, 7\] and left 26 jobs, first inpain"):
         conduct._share(2, functools.partial(train_faked, made, ending), run.jobs_of(made))

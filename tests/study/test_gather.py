@@ -62,8 +62,8 @@ def test_weights_with_the_statistics_of_an_untrained_network_are_told_of(tmp_pat
     told = "of its weights, 20 of 20 batch norms are so"
     assert gather.leakage_warning(tmp_path).endswith(told)
     # Computed anew, they don't matter.
-    papers = {"data": {}, "parents": parents, "calibration": {"layers": 20}}
-    (tmp_path / "manifest.json").write_text(json.dumps(papers))
+    provenance = {"data": {}, "parents": parents, "calibration": {"layers": 20}}
+    (tmp_path / "manifest.json").write_text(json.dumps(provenance))
     assert told not in gather.leakage_warning(tmp_path)
 
 
@@ -91,9 +91,9 @@ def test_a_run_by_other_code_than_the_references_is_warned_of(tmp_path):
 def _finish(cell, revision, **scores):
     cell.workdir.mkdir(parents=True)
     split = {"size": 8, "sha256": "s"}
-    papers = {"data": {"train": split, "eval": split}, "git_revision": revision}
-    papers |= {"versions": {"jax": "1", "geoseg_jax": "0.1"}}
-    (cell.workdir / "manifest.json").write_text(json.dumps(papers))
+    provenance = {"data": {"train": split, "eval": split}, "git_revision": revision}
+    provenance |= {"versions": {"jax": "1", "geoseg_jax": "0.1"}}
+    (cell.workdir / "manifest.json").write_text(json.dumps(provenance))
     (cell.workdir / "eval.json").write_text(json.dumps({"miou": 0.5} | scores))
     curve = [{"step": s, "miou": s / 10, **scores} for s in (1, 2)]
     lines = [json.dumps(line) for line in (*curve, {"step": 3, "loss": 1.0})]
@@ -119,7 +119,7 @@ def test_every_score_reaches_the_rows_and_the_curve_is_the_metrics(tmp_path):
 def test_a_metric_that_no_run_has(tmp_path):
     made = plan(tmp_path)
     _finish(made.cells[0], "a" * 40, paper_pixel_accuracy=0.5)
-    with pytest.raises(ValueError, match=r"eval\.json: miou, paper_pixel_accuracy; did you mean"):
+    with pytest.raises(ValueError, match=r"eval\.json, which has miou, paper_pixel_accuracy;"):
         gather.rows(made, "random", "pixel_accuracy")
 
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from geoseg_jax.study import own_task
+from geoseg_jax.study import gather
 
 
 @pytest.mark.parametrize(
@@ -30,11 +30,11 @@ from geoseg_jax.study import own_task
     ],
 )
 def test_of_a_run(numbers, expected):
-    assert own_task.of_run(numbers) == expected
+    assert gather.own_task(numbers) == expected
 
 
 def test_a_run_whose_score_is_no_number_beats_nothing():
-    name, score, constant, beaten = own_task.of_run({"abs_rel": None, "abs_rel_constant": 0.3})
+    name, score, constant, beaten = gather.own_task({"abs_rel": None, "abs_rel_constant": 0.3})
     assert (name, constant, beaten) == ("abs_rel", 0.3, False)
     assert math.isnan(score)
 
@@ -48,7 +48,7 @@ def test_of_several_seeds(tmp_path):
             numbers = {"abs_rel": score, "abs_rel_constant": 0.3}
             (workdir / "eval.json").write_text(json.dumps(numbers))
         jobs.append(SimpleNamespace(encoder="tiny", workdir=workdir))
-    (found,) = own_task.scores(jobs)
+    (found,) = gather.own_tasks(jobs)
     assert found == {
         **{"encoder": "tiny", "number": "AbsRel", "score": pytest.approx(0.3)},
         **{"constant": 0.3, "runs": 2, "beaten": 1},

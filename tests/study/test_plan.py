@@ -9,8 +9,8 @@ from geoseg_jax.config import settings
 from geoseg_jax.config.check import check
 from geoseg_jax.config.settings import ConfigError
 from geoseg_jax.study import audit, guard, preview
+from geoseg_jax.study.check import expand
 from geoseg_jax.study.plan import command, make_plan
-from geoseg_jax.study.starts import expand
 from tests.study.tiny_study import ARMS, FACTORS, plan, study
 from tests.test_configs import FOLDER, get_config
 
@@ -116,7 +116,7 @@ def test_several_starts_are_an_arm_each(tmp_path):
         "Depth, from inpainting",
     ]
     assert expand(expanded) == expanded
-    with pytest.raises(ConfigError, match="'imagenet', which is no arm before it"):
+    with pytest.raises(ConfigError, match="'imagenet', which is not an earlier arm"):
         plan(tmp_path, arms=arms, without=("imagenet",))
 
 
@@ -159,60 +159,69 @@ def test_a_command_gives_the_very_config(tmp_path):
     ("changes", "message"),
     [
         ({"referenc": "x"}, "config.referenc is not a study setting; did you mean 'reference'"),
-        ({"reference": "randm"}, "'randm' is no arm; did you mean 'random'"),
+        ({"reference": "randm"}, "'randm', which is not an arm; did you mean 'random'"),
         ({"factors": FACTORS | {"seed": ()}}, r"config.factors.seed=\[\] must be a tuple"),
-        ({"factors": FACTORS | {"seed": (0, 0)}}, "each once"),
+        ({"factors": FACTORS | {"seed": (0, 0)}}, "must be a tuple of distinct values"),
         ({"factors": FACTORS | {"training": ("frosen",)}}, "did you mean 'frozen'"),
-        ({"arms": (*ARMS, {"name": "random"})}, "'random': names are unique"),
-        ({"arms": ({"name": "random", "cofig": "x"},)}, "'cofig', which is not a setting; did you"),
+        ({"arms": (*ARMS, {"name": "random"})}, "'random': names must be unique"),
+        (
+            {"arms": ({"name": "random", "cofig": "x"},)},
+            "'random': cofig is not a study setting; did you",
+        ),
         (
             {"arms": ({"name": "random"}, {**ARMS[2], "start": "later"})},
-            "'later', which is no arm before it that is trained",
+            "'later', which is not an earlier arm",
         ),
         ({"arms": ({"name": "random"}, {"name": "b", "set": {}})}, "neither config nor weights"),
-        ({"arms": ({"name": "random"}, {**ARMS[2], "start": ()})}, "needed are one or more"),
+        ({"arms": ({"name": "random"}, {**ARMS[2], "start": ()})}, "list one or more"),
         (
             {"arms": (*ARMS[:2], {"name": "b", "weights": "w.pth", "start": "inpainting"})},
             "both weights and start",
         ),
         (
             {"arms": ({"name": "random"}, {**ARMS[1], "set": {"seed": 3}})},
-            "has a seed of its own, 3; say it by config.factors.pretraining_seed",
+            "has a seed of its own, 3; set config.factors.pretraining_seed",
         ),
-        ({"factors": FACTORS | {"pretraining_seed": (0, 1)}}, "give one value, by which all runs"),
-        ({"factors": FACTORS | {"pretraining_seed": ("a",)}}, "holds 'a', no whole number"),
-        ({"spread": 2}, "spread=2 must be the expected standard deviation"),
-        ({"factors": FACTORS | {"label": (8,)}}, "config.factors.label is none of"),
-        ({"factors": FACTORS | {"labels": ("8",)}}, "holds '8', no whole number"),
+        ({"factors": FACTORS | {"pretraining_seed": (0, 1)}}, "must be one value, for one encoder"),
+        ({"factors": FACTORS | {"pretraining_seed": ("a",)}}, "holds 'a'; use integers"),
+        ({"spread": 2}, "spread=2 must be the standard deviation"),
+        (
+            {"factors": FACTORS | {"label": (8,)}},
+            "config.factors.label is not a study setting; did you mean 'labels'",
+        ),
+        ({"factors": FACTORS | {"labels": ("8",)}}, "holds '8'; use integers"),
         ({"factors": FACTORS | {"labels": (0,), "subset": (0, 1)}}, "are the same run: subset"),
         ({"factors": FACTORS | {"decoder": ("auto", "unet")}}, "are the same run: decoder"),
         ({"budget": {"measure": "images", "amount": -5}}, "amount=-5 must be a number above 0"),
         ({"budget": {"measure": "images"}}, "amount=None must be a number"),
         (
             {"budget": {"measure": "image", "amount": 5}},
-            "'image' is none of images, encoder_images, flops, steps",
+            "'image' must be one of images, encoder_images, flops, steps",
         ),
-        ({"budget": {"amount": 5}}, "measure=None is none of"),
-        ({"budget": {"measure": "steps", "amount": 5}}, "amount=5 says nothing beside"),
-        ({"goal": 30}, "goal=30 must be a score below 1"),
-        ({"metric": "mIoU"}, "metric='mIoU' is no score of segmentation; did you mean 'miou'"),
-        ({"metric": "iou/"}, "is no score of segmentation"),
-        ({"equivalence": 1}, "equivalence=1 must be a difference of the metric below 1"),
-        ({"contrasts": ("chain",)}, "contrasts holds 'chain', which is no pair"),
-        ({"contrasts": (("chain", "chain"),)}, "which is no pair of two arms"),
-        ({"contrasts": (("chain", "rando"),)}, "'rando', which is no arm; did you mean 'random'"),
+        ({"budget": {"amount": 5}}, "measure=None must be one of"),
+        ({"budget": {"measure": "steps", "amount": 5}}, "amount=5 has no effect with"),
+        ({"goal": 30}, "goal=30 must be a score, such as 0.3, below 1.0"),
+        ({"metric": "mIoU"}, "metric='mIoU' is not a segmentation score; did you mean 'miou'"),
+        ({"metric": "iou/"}, "is not a segmentation score"),
+        ({"equivalence": 1}, "equivalence=1 must be a difference of the metric"),
+        ({"contrasts": ("chain",)}, "contrasts holds 'chain', which is not a pair"),
+        ({"contrasts": (("chain", "chain"),)}, "which is not a pair of two arms"),
+        (
+            {"contrasts": (("chain", "rando"),)},
+            "'rando', which is not an arm; did you mean 'random'",
+        ),
         (
             {"contrasts": (("chain", "random"), ("random", "chain"))},
             "has .'random', 'chain'. twice",
         ),
-        ({"arms": ({"name": "random"}, {"label": "x"})}, r"config.arms\[1\] has no name"),
+        ({"arms": ({"name": "random"}, {"label": "x"})}, r"config.arms\[1\] needs a name"),
         (
             {"arms": ({"name": "random"}, {**ARMS[1], "label": "random"})},
-            "another arm is called 'random' too",
+            "another arm has the label 'random' too",
         ),
         (
             {"arms": ({"name": "random"}, {**ARMS[1], "target": {"seed": 3}})},
-            "has a seed of its own for the target; name it in config.declared",
+            "sets seed for the target; add it to config.declared",
         ),
         ({"arms": ({"name": "random", "config": "a", "weights": "b"},)}, "give one"),
         ({"target": {"config": "configs/segment_synthtic.py"}}, "did you mean"),
@@ -293,7 +302,7 @@ def test_replicates_pair_subset_and_seed_and_all_labels_have_no_subset(tmp_path)
 def test_an_arm_may_be_left_out(tmp_path):
     made = plan(tmp_path, without=("chain",))
     assert {cell.factors["arm"] for cell in made.cells} == {"random", "inpainting"}
-    with pytest.raises(ConfigError, match="'chian', no arm; did you mean 'chain'"):
+    with pytest.raises(ConfigError, match="'chian', which is not an arm; did you mean 'chain'"):
         plan(tmp_path, without=("chian",))
-    with pytest.raises(ConfigError, match="'random' is no arm"):
+    with pytest.raises(ConfigError, match="'random', which is not an arm"):
         plan(tmp_path, without=("random",))

@@ -209,9 +209,9 @@ def test_killed_between_the_end_of_a_run_and_its_record(tmp_path, monkeypatch):
     def whole(config, workdir):
         (workdir / "manifest.json").parent.mkdir(parents=True, exist_ok=True)
         split = {"size": 8, "sha256": "s"}
-        papers = {"step": 3, "data": {"train": split, "eval": split}, "git_revision": None}
-        papers["versions"] = {"jax": "1", "geoseg_jax": "0.1"}
-        (workdir / "manifest.json").write_text(json.dumps(papers))
+        provenance = {"step": 3, "data": {"train": split, "eval": split}, "git_revision": None}
+        provenance["versions"] = {"jax": "1", "geoseg_jax": "0.1"}
+        (workdir / "manifest.json").write_text(json.dumps(provenance))
         return fake(config, workdir)
 
     with monkeypatch.context() as patch:

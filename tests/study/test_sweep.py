@@ -7,7 +7,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from geoseg_jax.config.settings import ConfigError
-from geoseg_jax.study import audit, budget, conduct, starts, sweep
+from geoseg_jax.study import audit, budget, check, conduct, sweep
 from geoseg_jax.study.plan import make_plan
 from geoseg_jax.training import loop
 from geoseg_jax.training.loop import Result
@@ -73,10 +73,7 @@ def test_rates_are_tried_chosen_told_and_used(conducted, tmp_path):
         assert config["optimizer"]["learning_rate"] == (3e-3 if mine else 1e-3)
         assert config["data"]["inner_fold"] == []
     results = json.loads((tmp_path / "results.json").read_text())
-    assert (
-        "chosen without the labels that judge: pretraining/inpainting/tiny 0.0002"
-        in (results["guard"])
-    )
+    assert "chosen without test labels: pretraining/inpainting/tiny 0.0002" in (results["guard"])
     jobs = (tmp_path / "noted").read_text().split()
     trials = [name for name in jobs if name.startswith("sweep-")]
     assert len(trials) == len(set(trials)) == 2 * 3 + 2 * 2 * 3 * 2
@@ -85,7 +82,7 @@ def test_rates_are_tried_chosen_told_and_used(conducted, tmp_path):
 
 
 def test_trials_see_no_picture_of_the_result(tmp_path):
-    given = starts.expand(study(factors=FEW, sweep=SPEC))
+    given = check.expand(study(factors=FEW, sweep=SPEC))
     assert sweep.stages(given) == 3
     found = sweep.stage(given, tmp_path, 2, {})
     made = make_plan(given, tmp_path)
@@ -102,7 +99,7 @@ def test_trials_see_no_picture_of_the_result(tmp_path):
 
 def test_labels_that_judge_the_result_choose_no_rate(tmp_path):
     target = {"config": "configs/segment_folder.py", "set": {"data": {"eval_split": "rest"}}}
-    given = starts.expand(study(factors=FEW, target=target, sweep=SPEC))
+    given = check.expand(study(factors=FEW, target=target, sweep=SPEC))
     for number in range(3):  # before anything is trained
         with pytest.raises(ConfigError, match="would be chosen by labels that judge the result"):
             sweep.stage(given, tmp_path, number, {})
@@ -112,7 +109,7 @@ def test_labels_that_judge_the_result_choose_no_rate(tmp_path):
 
 
 def test_a_chains_trial_starts_from_the_best_one_before(tmp_path):
-    given = starts.expand(study(factors=FEW, sweep=SPEC))
+    given = check.expand(study(factors=FEW, sweep=SPEC))
     found = sweep.stage(given, tmp_path, 1, {"pretraining/inpainting/tiny": 5e-5})
     folders = {trial.job.config.init_from for trial in found.trials}
     assert folders == {str(tmp_path / "sweep" / "sweep-inpainting-tiny-seed100-rate5e-05")}
@@ -121,7 +118,7 @@ def test_a_chains_trial_starts_from_the_best_one_before(tmp_path):
 def test_trials_by_other_settings_are_not_taken(conducted, tmp_path):
     given = study(arms=({"name": "random"},), factors=FEW, sweep=SPEC | {"pretraining": ()})
     assert conducted(tmp_path, given)[0] == 0
-    with pytest.raises(audit.StaleError, match="8 jobs were done before something changed"):
+    with pytest.raises(audit.StaleError, match="8 jobs done with other settings"):
         conducted(tmp_path, given | {"sweep": given["sweep"] | {"folds": 2}})
     with pytest.raises(ConfigError, match=r"a study with another config\.budget"):
         conducted(tmp_path, given | {"budget": {"measure": "images", "amount": 24}})
@@ -147,12 +144,12 @@ def test_commands_do_the_sweep_first(conducted, tmp_path):
     _, text = conducted(tmp_path, given, commands=True, command="study")
     jobs = [line.removeprefix("study --only=") for line in text.splitlines() if "--only" in line]
     assert len(jobs) == 2 * 2 * 2 + 2
-    with pytest.raises(ConfigError, match="rests on learning rates that are not chosen yet"):
+    with pytest.raises(ConfigError, match="needs learning rates that are not chosen yet"):
         conducted(tmp_path, given, only=jobs[-1])
-    with pytest.raises(ConfigError, match="a report rests on learning rates"):
+    with pytest.raises(ConfigError, match="a report needs learning rates"):
         conducted(tmp_path, given, report_only=True)
     _, text = conducted(tmp_path, given, dry_run=True)
-    assert "sweep of learning rates: 8 jobs first, 8 left" in text
+    assert "learning-rate sweep first: 8 jobs, 8 left" in text
     for job in jobs:
         assert conducted(tmp_path, given, only=job)[0] == 0
     assert conducted(tmp_path, given, report_only=True)[0] == 0
@@ -161,11 +158,11 @@ def test_commands_do_the_sweep_first(conducted, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"rates": ()}, "config.sweep.rates is none of learning_rate"),
+        ({"rates": ()}, "config.sweep.rates is not a study setting"),
         ({"learning_rate": (1e-3,)}, "must be two or more learning rates"),
         ({"learning_rate": (), "pretraining": ()}, "drop it"),
         ({"replicates": (0, 100)}, "subsets that config.factors doesn't have"),
-        ({"labels": 3}, "at least as many as config.sweep.folds=4"),
+        ({"labels": 3}, "at least config.sweep.folds=4"),
     ],
 )
 def test_what_cannot_be_swept_is_refused(changes, message, tmp_path):

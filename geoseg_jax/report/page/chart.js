@@ -28,53 +28,22 @@ function span(values, wanted) {
 
 // Closed lines through points [x, y] of a circle's radius 1, made larger by r.
 const through = (points) => (r) => `M${points.map(([x, y]) => `${r * x},${r * y}`).join("L")}Z`;
-const around = (n, radii) =>
+const around = (n, radii, turn = 0) =>
   through(
-    Array.from({ length: n }, (_, i) => [
-      radii[i % radii.length] * Math.sin((2 * i * Math.PI) / n),
-      -radii[i % radii.length] * Math.cos((2 * i * Math.PI) / n),
-    ]),
+    Array.from({ length: n }, (_, i) => {
+      const [radius, angle] = [radii[i % radii.length], (2 * (i + turn) * Math.PI) / n];
+      return [radius * Math.sin(angle), -radius * Math.cos(angle)];
+    }),
   );
 
 // All of about one area: circle, square, diamond, triangles, cross, hexagon, star.
 const SHAPES = [
   (r) => `M${-r},0a${r},${r} 0 1,0 ${2 * r},0a${r},${r} 0 1,0 ${-2 * r},0Z`,
-  through([
-    [-0.88, -0.88],
-    [0.88, -0.88],
-    [0.88, 0.88],
-    [-0.88, 0.88],
-  ]),
-  through([
-    [0, -1.25],
-    [1.25, 0],
-    [0, 1.25],
-    [-1.25, 0],
-  ]),
-  through([
-    [0, -1.15],
-    [1.15, 0.9],
-    [-1.15, 0.9],
-  ]),
-  through([
-    [0, 1.15],
-    [1.15, -0.9],
-    [-1.15, -0.9],
-  ]),
-  through([
-    [-1.2, -0.42],
-    [-0.42, -0.42],
-    [-0.42, -1.2],
-    [0.42, -1.2],
-    [0.42, -0.42],
-    [1.2, -0.42],
-    [1.2, 0.42],
-    [0.42, 0.42],
-    [0.42, 1.2],
-    [-0.42, 1.2],
-    [-0.42, 0.42],
-    [-1.2, 0.42],
-  ]),
+  around(4, [1.25], 0.5),
+  around(4, [1.25]),
+  around(3, [1.3]),
+  around(3, [1.3], 1.5),
+  around(12, [1.27, 0.59, 1.27], 0.5), // four arms, with a corner between every two
   around(6, [1.15]),
   around(10, [1.4, 0.62]),
 ];
@@ -91,22 +60,13 @@ function mark(arm, x, y, { r = 4.5, hollow = false } = {}) {
 const ofArm = (arm, tag = s, name = "g", attributes = {}, ...children) =>
   tag(name, { "data-arm": arm.index, style: { "--c": arm.colour }, ...attributes }, ...children);
 
+const BADGE = { class: "badge", viewBox: "-7 -7 14 14", width: 13, height: 13 };
 const badge = (arm) =>
-  s(
-    "svg",
-    {
-      class: "badge",
-      viewBox: "-7 -7 14 14",
-      width: 13,
-      height: 13,
-      "aria-hidden": "true",
-      style: { "--c": arm.colour },
-    },
-    mark(arm, 0, 0, { r: 4.6 }),
-  );
+  s("svg", { ...BADGE, "aria-hidden": "true", style: { "--c": arm.colour } }, mark(arm, 0, 0));
 
-const armName = (arm, flag = null) =>
-  h("span", { class: "arm" }, badge(arm), h("span", {}, arm.label || arm.name, flag));
+const namedArm = (arm, name, flag = null) =>
+  h("span", { class: "arm" }, badge(arm), h("span", name, flag));
+const armName = (arm, flag = null) => namedArm(arm, arm.label, flag);
 
 function lookAt(arm) {
   document.body.classList.toggle("looking", Boolean(arm));
@@ -119,12 +79,8 @@ const tip = document.getElementById("tip");
 
 // facts: [[name, value], ...]; x and y are where on the window it points.
 function showTip(x, y, heading, facts, arm = null) {
-  const list = h(
-    "dl",
-    {},
-    facts.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]),
-  );
-  tip.replaceChildren(h("p", {}, arm ? badge(arm) : null, heading), list);
+  const list = h("dl", facts.map(([name, value]) => [h("dt", name), h("dd", value)]));
+  tip.replaceChildren(h("p", arm ? badge(arm) : null, heading), list);
   tip.hidden = false;
   const { width, height } = tip.getBoundingClientRect();
   const right = x + 16 + width < innerWidth - 4 ? x + 16 : x - 16 - width;
@@ -182,7 +138,7 @@ function explore(picture, points) {
   };
   const show = (point) => {
     at = point;
-    fill(ring, { cx: point.x, cy: point.y, visibility: "visible" }, []);
+    fill(ring, [{ cx: point.x, cy: point.y, visibility: "visible" }]);
     lookAt(point.arm);
     showTip(...onWindow()(point), point.heading, point.facts, point.arm);
   };
@@ -197,10 +153,7 @@ function explore(picture, points) {
       const [x, y] = place(p);
       return Math.hypot(x - event.clientX, y - event.clientY);
     };
-    const nearest = points.reduce(
-      (best, p) => (best === null || far(p) < far(best) ? p : best),
-      null,
-    );
+    const [nearest] = points.toSorted((a, b) => far(a) - far(b));
     if (nearest && far(nearest) < 48) show(nearest);
     else leave();
   };
@@ -242,43 +195,18 @@ function spread(wanted, gap, low, high) {
 }
 
 // The empty frame of a chart: grid, ticks with their words, titles of the axes.
-function frame({
-  width,
-  height,
-  margin,
-  x,
-  y,
-  xTicks,
-  yTicks,
-  xWord,
-  yWord,
-  xTitle,
-  yTitle,
-  label,
-}) {
+function frame({ width, height, margin, x, y, label, ...axes }) {
   const [bottom, right] = [height - margin.bottom, width - margin.right];
-  const picture = s("svg", {
-    viewBox: `0 0 ${width} ${height}`,
-    width,
-    height,
-    class: "chart",
-    role: "img",
-    "aria-label": label,
-  });
-  picture.append(
-    ...yTicks.map((v) =>
-      s("line", { x1: margin.left, x2: right, y1: y(v), y2: y(v), class: "grid" }),
-    ),
-    ...yTicks.map((v) =>
-      s("text", { x: margin.left - 7, y: y(v), dy: "0.34em", class: "tick end" }, yWord(v)),
-    ),
-    s("line", { x1: margin.left, x2: right, y1: bottom, y2: bottom, class: "axis" }),
-    ...xTicks.map((v) =>
-      s("line", { x1: x(v), x2: x(v), y1: bottom, y2: bottom + 4, class: "axis" }),
-    ),
-    ...xTicks.map((v) => s("text", { x: x(v), y: bottom + 17, class: "tick middle" }, xWord(v))),
-    s("text", { x: 0, y: 11, class: "axis-title" }, yTitle),
-    s("text", { x: right, y: bottom + 33, class: "axis-title end" }, xTitle),
-  );
-  return picture;
+  const line = (x1, x2, y1, y2, kind) => s("line", { x1, x2, y1, y2, class: kind });
+  const words = (x, y, kind, text, dy = null) => s("text", { x, y, dy, class: kind }, text);
+  const size = { viewBox: `0 0 ${width} ${height}`, width, height };
+  return s("svg", { ...size, class: "chart", role: "img", "aria-label": label }, [
+    axes.yTicks.map((v) => line(margin.left, right, y(v), y(v), "grid")),
+    axes.yTicks.map((v) => words(margin.left - 7, y(v), "tick end", axes.yWord(v), "0.34em")),
+    line(margin.left, right, bottom, bottom, "axis"),
+    axes.xTicks.map((v) => line(x(v), x(v), bottom, bottom + 4, "axis")),
+    axes.xTicks.map((v) => words(x(v), bottom + 17, "tick middle", axes.xWord(v))),
+    words(0, 11, "axis-title", axes.yTitle),
+    words(right, bottom + 33, "axis-title end", axes.xTitle),
+  ]);
 }

@@ -1,16 +1,17 @@
 // Tables of differences with their intervals: over all conditions, and every comparison by itself.
 
+const againstReference = `Difference to ${referenceLabel} (95 % CI)`;
 const COLUMNS = [
   { by: "arm", name: "Arm", value: (g) => armOf[g.arm].label },
   { by: "mean", name: `${metric}, % ± std`, value: (g) => g.mean },
-  { by: "difference", name: `Difference to ${referenceLabel}, points`, value: (g) => g.difference },
-  { by: "p_corrected", name: "p, corrected", value: (g) => g.p_corrected },
+  { by: "difference", name: againstReference, value: (g) => g.difference },
+  { by: "p_corrected", name: "Corrected p", value: (g) => g.p_corrected },
   { by: "n", name: "Runs", value: (g) => g.n },
   { by: "steps", name: `Steps, × ${referenceLabel}`, value: (g) => (g.steps || {}).ratio },
 ];
-if (known(study.goal)) {
-  const name = `Steps to ${percent(study.goal)} %`;
-  COLUMNS.push({ by: "steps_to_goal", name, value: (g) => g.steps_to_goal });
+if (text.goal) {
+  const value = (g) => g.steps_to_goal;
+  COLUMNS.push({ by: "steps_to_goal", name: `Steps to ${text.goal}`, value });
 }
 
 function sorted(of) {
@@ -32,239 +33,106 @@ function axis(of) {
   return [bounds, scale("linear", [bounds[0], bounds[bounds.length - 1]], [18, 222])];
 }
 
-// The verdict on every arm over its conditions: as the study has it, filtered by arms alone.
-function overall() {
-  const of = (study.overall || []).filter((o) => known(o.difference) && shows({ arm: o.arm }));
-  const order = [...of].sort((a, b) => b.difference - a.difference);
-  return pairsTable(order, "Arm", `Difference to ${referenceLabel}, points`, "Verdicts on arms");
-}
-
-// The contrasts that the study was asked for: two arms each.
-function contrasts() {
-  const of = (study.contrasts || []).filter(
-    (o) => known(o.difference) && shows({ arm: o.arm }) && shows({ arm: o.other }),
-  );
-  return pairsTable(of, "Contrast", "Difference, points", "Verdicts on contrasts");
-}
-
-function pairsTable(of, first, difference, label) {
-  if (!of.length) return null;
+// Verdicts on arms, or on the contrasts that the study was asked for, with their intervals drawn.
+function verdicts(name) {
+  const of = shownRows(name).filter((row) => known(row.difference));
+  if (name === "overall") of.sort((a, b) => b.difference - a.difference);
   const [bounds, x] = axis(of);
-  const has = (name) => of.some((o) => known(o[name]));
-  const columns = {
-    bootstrap: has("bootstrap_low"),
-    pictures: has("pictures_low"),
-    ahead: has("ahead"),
-    level: study.bound > 0,
-  };
-  const heads = [first, "Verdict", difference, h("td", { class: "ruler" }, ruler(bounds, x))];
-  if (columns.pictures) heads.push("Test pictures");
-  heads.push("p, corrected");
-  if (columns.level) heads.push("p, level");
-  if (columns.ahead) heads.push("Ahead in");
-  if (columns.bootstrap) heads.push("Bootstrap");
-  const notes = footnotes();
-  const body = of.map((o) => pairRow(o, bounds, x, notes, columns));
-  return h("div", {}, wide(tableOf(heads, body, "comparisons overall"), label), notes.list());
-}
-
-function verdictOf(o) {
-  return o.verdict === "level" ? `level within ±${percent(study.bound)}` : o.verdict || NONE;
-}
-
-function pairRow(o, bounds, x, notes, columns) {
-  const arm = armOf[o.arm];
-  const name = armName(arm, notes.flag(o.marks));
-  const against = ` − ${(armOf[o.other] || {}).label ?? o.other}`;
-  const aside = (low, high) =>
-    h("td", {}, h("span", { class: "soft" }, interval(low, high, signed)));
-  const firm = o.verdict && o.verdict !== "not shown";
-  return ofArm(
-    arm,
-    h,
-    "tr",
-    {},
-    h("th", { scope: "row" }, name, columns.ahead ? null : against),
-    h("td", { class: firm ? "verdict best" : "verdict soft" }, verdictOf(o)),
-    h("td", {}, differenceOf(o)),
-    h("td", { class: "ruler" }, forest(o, arm, bounds, x)),
-    columns.pictures ? aside(o.pictures_low, o.pictures_high) : null,
-    h("td", { class: certain(o) ? "best" : null }, chance(o.p_corrected)),
-    columns.level ? h("td", {}, chance(o.level_p_corrected)) : null,
-    columns.ahead ? h("td", {}, `${count(o.ahead)} of ${count(o.conditions)}`) : null,
-    columns.bootstrap ? aside(o.bootstrap_low, o.bootstrap_high) : null,
-  );
-}
-
-// "0.39 × (0.35 to 0.42)"; without a claim where neither p nor the interval excludes 1.
-function times(found) {
-  if (!found || !known(found.ratio)) return h("span", { class: "soft" }, NONE);
-  const ends = known(found.ratio_low)
-    ? ` (${short(found.ratio_low)} to ${short(found.ratio_high)})`
-    : "";
-  const text = `${found.sign}${short(found.ratio)} ×${ends}`;
-  return found.shown ? h("b", {}, text) : h("span", { class: "soft", title: text }, "not shown");
+  const drawn = (row) => (row ? forest(row, armOf[row.arms[0]], bounds, x) : ruler(bounds, x));
+  const column = (row) => h("td", { class: "ruler" }, drawn(row));
+  return madeTable(name, of, { kind: "comparisons overall", at: 3, column });
 }
 
 function comparisons() {
   const shown = groups.filter(shows);
   const notes = footnotes();
   const [bounds, x] = axis(shown);
-  const head = h(
-    "tr",
-    {},
-    COLUMNS.map((column) => [
-      h(
-        "th",
-        {
-          scope: "col",
-          "aria-sort":
-            view.sort.by === column.by ? (view.sort.down ? "descending" : "ascending") : null,
-        },
-        sorter(column),
-      ),
-      column.by === "difference"
-        ? h("th", { scope: "col", class: "ruler" }, ruler(bounds, x))
-        : null,
-    ]),
-  );
-  const bodies = lots(shown, varying).map((of) =>
-    h(
-      "tbody",
-      {},
-      h(
-        "tr",
-        { class: "condition" },
-        h("th", { scope: "rowgroup", colspan: COLUMNS.length + 1 }, named(of[0]) || "All runs"),
-      ),
-      sorted(of).map((g) => comparison(g, of, bounds, x, notes)),
-    ),
-  );
-  const table = h("table", { class: "comparisons" }, h("thead", {}, head), bodies);
-  return h("div", {}, wide(table, "Every comparison"), notes.list());
+  const heads = COLUMNS.map((column) => {
+    const down = view.sort.down ? "descending" : "ascending";
+    const order = view.sort.by === column.by ? down : null;
+    const head = h("th", { scope: "col", "aria-sort": order }, sorter(column));
+    const drawn = h("th", { scope: "col", class: "ruler" }, ruler(bounds, x));
+    return column.by === "difference" ? [head, drawn] : head;
+  });
+  const bodies = lots(shown, varying).map((of) => {
+    const width = { scope: "rowgroup", colspan: COLUMNS.length + 1 };
+    const condition = h("tr", { class: "condition" }, h("th", width, named(of[0]) || "All runs"));
+    return h("tbody", condition, sorted(of).map((g) => comparison(g, of, bounds, x, notes)));
+  });
+  const table = h("table", { class: "comparisons" }, h("thead", h("tr", heads)), bodies);
+  return h("div", wide(table, "Every comparison"), notes.list());
 }
 
 function sorter({ by, name }) {
   const now = view.sort.by === by;
-  const button = h(
-    "button",
-    { type: "button", class: "sorter", "data-sort": by },
-    name,
-    h("span", { "aria-hidden": "true" }, now ? (view.sort.down ? " ↓" : " ↑") : ""),
-  );
-  button.addEventListener("click", () => {
+  const sort = () => {
     view.sort = { by, down: now ? !view.sort.down : by !== "arm" && by !== "p_corrected" };
     draw("comparisons");
     document.querySelector(`[data-sort="${by}"]`).focus();
-  });
-  return button;
-}
-
-function ruler(bounds, x) {
-  return s(
-    "svg",
-    { viewBox: "0 0 240 16", width: 240, height: 16, "aria-hidden": "true" },
-    bounds.map((v) => s("text", { x: x(v), y: 12, class: "tick middle" }, signed(v, 0))),
-  );
+  };
+  const arrow = now ? (view.sort.down ? " ↓" : " ↑") : "";
+  const hidden = h("span", { "aria-hidden": "true" }, arrow);
+  return pressed(sort, { class: "sorter", "data-sort": by }, name, hidden);
 }
 
 function comparison(g, of, bounds, x, notes) {
   const arm = armOf[g.arm];
   const name = key(g) + g.arm;
-  const toggle = h("button", {
-    type: "button",
+  const open = view.unfolded.has(name);
+  const toggle = pressed(() => unfold(name), {
     class: "fold",
     "data-fold": name,
-    "aria-expanded": view.unfolded.has(name),
+    "aria-expanded": String(open),
     "aria-label": `Runs of ${arm.label}, ${named(g)}`,
   });
-  toggle.addEventListener("click", () => unfold(name));
-  const row = ofArm(
-    arm,
-    h,
-    "tr",
-    { class: g.arm === reference ? "reference" : null },
+  const best = known(g.mean) && g.mean === bestOf(of) ? "best" : null;
+  const row = ofArm(arm, h, "tr", { class: g.arm === reference ? "reference" : null }, [
     h("th", { scope: "row" }, h("div", { class: "named" }, toggle, armName(arm))),
-    h(
-      "td",
-      {},
-      h("span", { class: known(g.mean) && g.mean === bestOf(of) ? "best" : null }, percent(g.mean)),
-      known(g.std) ? h("span", { class: "soft" }, ` ± ${percent(g.std)}`) : null,
-      notes.flag(g.score_marks),
-    ),
-    h("td", {}, differenceOf(g), notes.flag(g.difference_marks)),
+    h("td", h("span", { class: best }, g.text.mean), soft(g.text.std), notes.flag(g.score_marks)),
+    h("td", differenceOf(g), notes.flag(g.difference_marks)),
     h("td", { class: "ruler" }, forest(g, arm, bounds, x)),
-    h("td", { class: certain(g) ? "best" : null }, chance(g.p_corrected)),
-    h("td", {}, runsDone(g)),
-    h("td", {}, g.arm === reference ? NONE : times(g.steps)),
-    known(study.goal) ? h("td", {}, goalOf(g)) : null,
-  );
-  const runs = h(
-    "tr",
-    { class: "runs", hidden: !view.unfolded.has(name), "data-runs": name },
-    h("td", { colspan: COLUMNS.length + 1 }),
-  );
-  if (view.unfolded.has(name)) runs.firstChild.append(runsTable(g));
-  return [row, runs];
+    h("td", { class: g.certain ? "best" : null }, g.text.p),
+    h("td", g.text.runs),
+    h("td", g.steps && g.steps.shown ? h("b", g.text.steps) : unshown(g.text.steps)),
+    text.goal ? h("td", g.text.goal) : null,
+  ]);
+  const cell = h("td", { colspan: COLUMNS.length + 1 }, open ? runsTable(g) : null);
+  return [row, h("tr", { class: "runs", hidden: !open, "data-runs": name }, cell)];
 }
 
-// "4", "3 of 4" where runs are lost, and how many pairs are left where a pair lacks a side.
-function runsDone(g) {
-  const planned = g.n_planned ?? g.n;
-  const pairs = g.n_missing ? h("span", { class: "soft" }, `, ${many(g.n_pairs, "pair")}`) : null;
-  return [count(g.n), planned > g.n ? ` of ${count(planned)}` : null, pairs];
-}
+const unshown = (multiple) =>
+  h("span", { class: "soft", title: multiple }, multiple.replace(/ \(.*/, ""));
 
 function differenceOf(g) {
-  if (!known(g.difference)) {
-    return h("span", { class: "soft" }, g.arm === reference ? "reference" : "no pairs");
-  }
-  if (!known(g.difference_low)) return signed(g.difference);
-  const ends = interval(g.difference_low, g.difference_high, signed);
-  return [signed(g.difference), h("span", { class: "soft" }, ` (${ends})`)];
+  if (!known(g.difference)) return soft(g.arm === reference ? "reference" : "no pairs");
+  return [g.text.difference, g.text.difference_ci ? soft(` (${g.text.difference_ci})`) : null];
 }
 
-function goalOf(g) {
-  const beside = g.goal && g.goal.shown ? ["; ", times(g.goal)] : null;
-  return known(g.steps_to_goal) ? [count(g.steps_to_goal), beside] : NONE;
-}
+const strip = (height, attributes, ...children) =>
+  s("svg", { viewBox: `0 0 240 ${height}`, width: 240, height, ...attributes }, ...children);
+
+const ruler = (bounds, x) =>
+  strip(
+    16,
+    { "aria-hidden": "true" },
+    bounds.map((v) => s("text", { x: x(v), y: 12, class: "tick middle" }, signed(v, 0))),
+  );
 
 function forest(g, arm, bounds, x) {
-  const whiskers = known(g.difference_low) && known(g.difference_high);
-  return s(
-    "svg",
-    {
-      viewBox: "0 0 240 32",
-      width: 240,
-      height: 32,
-      class: "forest",
-      "aria-hidden": "true",
-      style: { "--c": arm.colour },
-    },
-    bounds.map((v) =>
-      s("line", { x1: x(v), x2: x(v), y1: 0, y2: 32, class: v === 0 ? "zero" : "grid" }),
-    ),
-    whiskers
-      ? s("line", {
-          x1: x(g.difference_low),
-          x2: x(g.difference_high),
-          y1: 16,
-          y2: 16,
-          class: "whisker",
-        })
-      : null,
-    known(g.difference) ? mark(arm, x(g.difference), 16, { r: 4.6, hollow: !certain(g) }) : null,
-  );
+  const line = (from, to, y1, y2, kind) =>
+    s("line", { x1: x(from), x2: x(to), y1, y2, class: kind });
+  return strip(32, { class: "forest", "aria-hidden": "true", style: { "--c": arm.colour } }, [
+    bounds.map((v) => line(v, v, 0, 32, v === 0 ? "zero" : "grid")),
+    known(g.difference_low) ? line(g.difference_low, g.difference_high, 16, 16, "whisker") : null,
+    known(g.difference) ? mark(arm, x(g.difference), 16, { r: 4.6, hollow: !g.certain }) : null,
+  ]);
 }
 
 // Shows the runs behind a number, or hides them; asked for from the first table it goes there.
 function unfold(name, go = false) {
-  const toggle = [...document.querySelectorAll("[data-fold]")].find(
-    (node) => node.dataset.fold === name,
-  );
-  const runs = [...document.querySelectorAll("[data-runs]")].find(
-    (node) => node.dataset.runs === name,
-  );
+  const find = (kind) =>
+    [...document.querySelectorAll(`[data-${kind}]`)].find((node) => node.dataset[kind] === name);
+  const [toggle, runs] = [find("fold"), find("runs")];
   if (!toggle) return;
   const open = go || !view.unfolded.has(name);
   view.unfolded[open ? "add" : "delete"](name);
@@ -277,39 +145,22 @@ function unfold(name, go = false) {
   }
 }
 
+const REPLICATE = ["subset", "seed", "pretraining_seed"];
+const REPLICATE_HEADS = ["Subset", "Seed", "Pre-training seed"];
+const replicateOf = (run) => REPLICATE.map((name) => h("td", run[name] ?? NONE));
+
 function runsTable(g) {
   const of = runsOf(g);
-  if (!of.length)
-    return h("p", { class: "soft" }, "The study holds no single runs of this number.");
+  if (!of.length) return h("p", { class: "soft" }, "There are no single runs of this number.");
   const [accuracy, command] = [of.some((r) => known(r.pixel_accuracy)), of.some((r) => r.command)];
-  const names = [
-    "Subset",
-    "Seed",
-    "Pre-training seed",
-    `${metric}, %`,
-    accuracy ? "Pixel accuracy, %" : null,
-    "Time",
-    "Status",
-    command ? "Command" : null,
-  ];
+  const heads = [...REPLICATE_HEADS, `${metric}, %`, accuracy ? "Pixel accuracy, %" : null];
+  heads.push("Time", "Status", command ? "Command" : null);
   const body = of.map((r) =>
-    h(
-      "tr",
-      {},
-      h("td", {}, r.subset ?? NONE),
-      h("td", {}, r.seed ?? NONE),
-      h("td", {}, r.pretraining_seed ?? NONE),
-      h("td", {}, percent(r[metricKey], 2)),
-      accuracy ? h("td", {}, percent(r.pixel_accuracy, 2)) : null,
-      h("td", {}, duration(r.seconds)),
-      h(
-        "td",
-        { class: r.status === "done" ? null : "bad" },
-        r.status ?? NONE,
-        r.error ? `: ${r.error}` : "",
-      ),
-      command ? h("td", {}, r.command ? copyable(r.command) : NONE) : null,
-    ),
+    h("tr", replicateOf(r), h("td", r.text.score), accuracy ? h("td", r.text.accuracy) : null, [
+      h("td", r.text.seconds),
+      h("td", { class: r.status === "done" ? null : "bad" }, r.status, r.error && `: ${r.error}`),
+      command ? h("td", r.command ? copyable(r.command) : NONE) : null,
+    ]),
   );
-  return tableOf(names.filter(Boolean), body, "single");
+  return tableOf(heads.filter(Boolean), body, "single");
 }

@@ -5,10 +5,8 @@ function lineChart(spec, series) {
   const direct = spec.direct && spec.width > 460;
   const margin = { left: 40, right: direct ? 138 : 12, top: 24, bottom: 40 };
   const inner = spec.marks ? 26 : 0; // room for marks beside one another
-  const x = scale(spec.xKind, spec.xRange, [
-    margin.left + inner,
-    spec.width - margin.right - inner,
-  ]);
+  const sides = [margin.left + inner, spec.width - margin.right - inner];
+  const x = scale(spec.xKind, spec.xRange, sides);
   const y = scale("linear", spec.yRange, [spec.height - margin.bottom, margin.top]);
   const picture = frame({ ...spec, margin, x, y });
   const points = [];
@@ -58,57 +56,61 @@ function directLabels(series, y, spec, margin) {
   );
 }
 
-const cut = (text, most) =>
-  String(text).length > most ? `${String(text).slice(0, most - 1)}…` : String(text);
-
 function summary(g) {
   const facts = [
-    [metric, `${percent(g.mean)} %`],
-    ["95 % interval", interval(g.low, g.high)],
-    ["runs", count(g.n)],
+    [metric, `${g.text.mean} %`],
+    ["95 % CI", g.text.ci],
+    [`to ${referenceLabel}`, known(g.difference) ? `${g.text.difference} points` : ""],
+    ["95 % CI", g.text.difference_ci],
+    ["bootstrap", g.text.bootstrap],
+    ["runs", g.n],
   ];
-  if (known(g.difference)) {
-    facts.splice(2, 0, [`to ${referenceLabel}`, `${signed(g.difference)} points`]);
-    facts.splice(3, 0, ["95 % interval", interval(g.difference_low, g.difference_high, signed)]);
-    if (known(g.bootstrap_low)) {
-      facts.splice(4, 0, ["by bootstrap", interval(g.bootstrap_low, g.bootstrap_high, signed)]);
-    }
-  }
-  return facts;
+  return facts.filter(([, value]) => value !== "");
 }
 
-// Charts in as many columns as fit, all of one width.
-function columns(box, wanted, gap = 28) {
+// The width of n charts in as many columns as fit, all alike.
+function widthOf(n, box, wanted, gap = 28) {
   const most = Math.max(1, Math.floor((box.clientWidth + gap) / (wanted + gap)));
-  return {
-    most,
-    of: (n) => Math.floor((box.clientWidth - gap * (Math.min(n, most) - 1)) / Math.min(n, most)),
-  };
+  return Math.floor((box.clientWidth - gap * (Math.min(n, most) - 1)) / Math.min(n, most));
 }
 
-function small(charts) {
-  return h(
-    "div",
-    { class: "charts" },
-    charts.map(([heading, picture]) =>
-      h("figure", {}, heading ? h("figcaption", {}, heading) : null, picture),
-    ),
+const small = (charts) =>
+  h("div", { class: "charts" }, charts.map(([heading, picture]) =>
+    h("figure", heading ? h("figcaption", heading) : null, picture),
+  ));
+
+const chartLabel = (what, of) => `${what}${of ? `, ${of}` : ""}. Arrow keys go through the values.`;
+
+const seriesBy = (pointsOf) =>
+  shownArms().map((arm) => ({ arm, points: pointsOf(arm) })).filter((one) => one.points.length);
+
+// A chart of the metric for each [heading, series], in frames of one kind and range.
+function metricCharts(panels, what, spec) {
+  const shared = { ...spec, yWord: (v) => percent(v, 0), yTitle: `${metric}, %` };
+  return small(
+    panels.map(([heading, series]) => [
+      heading,
+      lineChart({ ...shared, label: chartLabel(what, heading) }, series),
+    ]),
   );
 }
 
 function againstLabels(box) {
   const shown = groups.filter((g) => shows(g) && known(g.mean));
-  const most = Math.max(1, ...values.labels);
-  const at = (labels) => labels || 2 * most; // all there are stand at the end
+  const at = (labels) => labels || 2 * Math.max(1, ...values.labels); // all stand at the end
   const labels = unique(shown.map((g) => at(g.labels))).sort((a, b) => a - b);
   const panels = lots(shown, besides);
-  const width = columns(box, 440).of(panels.length);
-  const ends = shown
-    .flatMap((g) => [g.mean, g.low, g.high])
-    .filter(known)
-    .map((v) => Math.max(0, Math.min(1, v)));
-  const y = span(ends, 7);
-  const spec = {
+  const width = widthOf(panels.length, box, 440);
+  const ends = shown.flatMap((g) => [g.mean, g.low, g.high]).filter(known);
+  const y = span(ends.map((v) => Math.max(0, Math.min(1, v))), 7);
+  const pointOf = (g) => {
+    const facts = [["labels", labelCount(g.labels)], ...summary(g)];
+    return { x: at(g.labels), y: g.mean, low: g.low, high: g.high, facts };
+  };
+  const pointsOf = (panel) => (arm) =>
+    panel.filter((g) => g.arm === arm.name).map(pointOf).sort((a, b) => a.x - b.x);
+  const charts = panels.map((of) => [named(of[0], besides), seriesBy(pointsOf(of))]);
+  return metricCharts(charts, `${metric} against labels`, {
     width,
     height: width < 420 ? 320 : 400,
     marks: true,
@@ -119,106 +121,48 @@ function againstLabels(box) {
     xTicks: labels,
     yTicks: y.at,
     xWord: (n) => labelCount(n === at(0) ? 0 : n),
-    yWord: (v) => percent(v, 0),
     xTitle: "labelled pictures",
-    yTitle: `${metric}, %`,
-  };
-  return small(
-    panels.map((panel) => {
-      const series = shownArms()
-        .map((arm) => ({
-          arm,
-          points: panel
-            .filter((g) => g.arm === arm.name)
-            .sort((a, b) => at(a.labels) - at(b.labels))
-            .map((g) => ({
-              x: at(g.labels),
-              y: g.mean,
-              low: g.low,
-              high: g.high,
-              facts: [["labels", labelCount(g.labels)], ...summary(g)],
-            })),
-        }))
-        .filter((one) => one.points.length);
-      const heading = named(panel[0], besides);
-      return [
-        heading,
-        lineChart({ ...spec, label: chartLabel(`${metric} against labels`, heading) }, series),
-      ];
-    }),
-  );
+  });
 }
-
-const chartLabel = (what, of) => `${what}${of ? `, ${of}` : ""}. Arrow keys go through the values.`;
 
 // The mean over an arm's runs at each step that all of them have.
 function meanCurve(of) {
-  const curves = of.map((row) => row.curve || []).filter((curve) => curve.length);
-  if (!curves.length) return [];
-  const at = curves.map(
-    (curve) => new Map(curve.filter((p) => known(p[0]) && known(p[1])).map((p) => [p[0], p[1]])),
-  );
-  return [...at[0].keys()]
-    .filter((x) => at.every((one) => one.has(x)))
-    .sort((a, b) => a - b)
-    .map((x) => {
-      const there = at.map((one) => one.get(x));
-      return {
-        x,
-        y: mean(there),
-        least: Math.min(...there),
-        most: Math.max(...there),
-        n: there.length,
-      };
-    });
+  const curves = of.map((row) => new Map((row.curve || []).filter(([, y]) => known(y))));
+  const there = curves.filter((curve) => curve.size);
+  if (!there.length) return [];
+  const steps = [...there[0].keys()].filter((x) => there.every((curve) => curve.has(x)));
+  return steps.sort((a, b) => a - b).map((x) => {
+    const all = there.map((curve) => curve.get(x));
+    const facts = [
+      ["step", count(x)],
+      [metric, `${percent(mean(all))} %`],
+      ["range", `${percent(Math.min(...all))} to ${percent(Math.max(...all))}`],
+      ["runs", all.length],
+    ];
+    return { x, y: mean(all), facts };
+  });
 }
 
 function learning(box) {
+  const pointsOf = (panel) => (arm) => meanCurve(panel.filter((row) => row.arm === arm.name));
   const panels = lots(rows.filter(shows), varying)
-    .map((panel) => ({
-      heading: named(panel[0]),
-      series: shownArms()
-        .map((arm) => ({
-          arm,
-          points: meanCurve(panel.filter((row) => row.arm === arm.name)).map((p) => ({
-            ...p,
-            facts: [
-              ["step", count(p.x)],
-              [metric, `${percent(p.y)} %`],
-              ["least to most", interval(p.least, p.most)],
-              ["runs", count(p.n)],
-            ],
-          })),
-        }))
-        .filter((one) => one.points.length),
-    }))
-    .filter((panel) => panel.series.length);
-  const all = panels.flatMap((panel) => panel.series.flatMap((one) => one.points));
+    .map((of) => [named(of[0]), seriesBy(pointsOf(of))])
+    .filter(([, series]) => series.length);
+  const all = panels.flatMap(([, series]) => series.flatMap((one) => one.points));
   if (!all.length) return null;
-  const { range, at } = span(
-    all.map((p) => p.y),
-    5,
-  );
-  const steps = ticks(0, Math.max(...all.map((p) => p.x)), 4);
-  const spec = {
-    width: columns(box, 300).of(panels.length),
+  const y = span(all.map((p) => p.y), 5);
+  const last = Math.max(...all.map((p) => p.x));
+  return metricCharts(panels, "Learning curves", {
+    width: widthOf(panels.length, box, 300),
     height: 230,
     xKind: "linear",
-    xRange: [0, Math.max(...all.map((p) => p.x))],
-    yRange: range,
-    xTicks: steps.filter((v) => v <= Math.max(...all.map((p) => p.x))),
-    yTicks: at,
+    xRange: [0, last],
+    yRange: y.range,
+    xTicks: ticks(0, last, 4).filter((v) => v <= last),
+    yTicks: y.at,
     xWord: count,
-    yWord: (v) => percent(v, 0),
     xTitle: "steps",
-    yTitle: `${metric}, %`,
-  };
-  return small(
-    panels.map(({ heading, series }) => [
-      heading,
-      lineChart({ ...spec, label: chartLabel("Learning curves", heading) }, series),
-    ]),
-  );
+  });
 }
 
 // How many labels an arm needs as a multiple of the reference's: one row an arm, few to the left.
@@ -226,7 +170,7 @@ function efficiency(box) {
   const shown = (study.efficiency || []).filter((item) => shows(item) && known(item.ratio));
   const panels = lots(shown, besides);
   if (!panels.length) return null;
-  const width = columns(box, 460).of(panels.length);
+  const width = widthOf(panels.length, box, 460);
   const most = shown
     .flatMap((item) => [item.ratio, item.ratio_low, item.ratio_high])
     .filter(known)
@@ -273,13 +217,12 @@ function labelRows(panel, width, octaves) {
           ? s("line", { x1: at(item.ratio_low), x2: at(item.ratio_high), ...line })
           : null,
         mark(arm, at(item.ratio), row(i), { hollow: !item.shown }),
-        s("text", text, item.shown ? `${item.sign}${short(item.ratio)} ×` : "not shown"),
+        s("text", text, item.shown ? item.text.ratio : "not shown"),
       ]),
     );
     const facts = [
-      ["times the labels", item.sign + short(item.ratio)],
-      ["95 % interval", interval(item.ratio_low, item.ratio_high, short)],
-      ["p, corrected", chance(item.p_corrected)],
+      ["times the labels (95 % CI)", item.text.multiple],
+      ["corrected p", item.text.p],
     ];
     return { x: at(item.ratio), y: row(i), arm, column: 0, heading: arm.label, facts };
   });

@@ -1,7 +1,9 @@
-// The table of arms by conditions; and what all tables share.
+// The table of arms by conditions, and what all tables share.
 
 // Columns of words, which stand to the left.
-const TEXTS = new Set(["Config", "Encoder", "Number", "Comes from", "Condition", "Status", "Error"]);
+const TEXTS = new Set(
+  ["Verdict", "Config", "Number", "Starts from", "Condition", "Status", "Error"],
+);
 
 const strongest = (items) => Math.max(0.001, ...items.map((x) => Math.abs(x)).filter(known));
 
@@ -13,32 +15,47 @@ const tint = (x, most) => {
   return { background: `color-mix(in oklab, var(${colour}) ${share}%, transparent)` };
 };
 
-const certain = (g) => known(g.p_corrected) && g.p_corrected < 0.05;
 const bestOf = (of) => Math.max(...of.map((g) => g.mean).filter(known));
 
-function wide(table, label) {
-  return h("div", { class: "wide", tabindex: 0, role: "region", "aria-label": label }, table);
-}
+const wide = (table, label) =>
+  h("div", { class: "wide", tabindex: 0, role: "region", "aria-label": label }, table);
 
 // A table under one row of headings: texts, or cells that are made already. kind: its class.
 function tableOf(heads, rows, kind) {
   const head = (it) =>
     it instanceof Node ? it : h("th", { scope: "col", class: TEXTS.has(it) ? "text" : null }, it);
-  return h(
-    "table",
-    { class: kind },
-    h("thead", {}, h("tr", {}, heads.map(head))),
-    h("tbody", {}, rows),
-  );
+  return h("table", { class: kind }, h("thead", h("tr", heads.map(head))), h("tbody", rows));
+}
+
+// The rows of a table that came as text, of the arms that are shown.
+const shownRows = (name) =>
+  ((study.tables || {})[name]?.rows || []).filter((row) => row.arms.every((arm) => shows({ arm })));
+
+// A table that came as text: {header, rows: [{arms, cells: [{text, marks, bold}]}]}; `column` makes
+// one more cell at the place `at`, of a row or for the headings.
+function madeTable(name, of, { kind = "making", at = 0, column = null } = {}) {
+  if (!of.length) return null;
+  const notes = footnotes();
+  const { header, caption } = study.tables[name];
+  const heads = header.map((it) => (it === "p" ? it : title(it)));
+  const side = heads.map((it) => (TEXTS.has(it) ? "text" : ""));
+  const insert = (cells, row) => (column ? cells.toSpliced(at, 0, column(row)) : cells);
+  const body = of.map((row) => {
+    const arm = armOf[row.arms[0]];
+    const cells = row.cells.map(({ text, marks, bold }, i) => {
+      if (i) return h("td", { class: `${side[i]} ${bold ? "best" : ""}`.trim() || null }, text);
+      return h("th", { scope: "row" }, namedArm(arm, text, notes.flag(marks)));
+    });
+    return ofArm(arm, h, "tr", {}, insert(cells, row));
+  });
+  return h("div", wide(tableOf(insert(heads, null), body, kind), caption), notes.list());
 }
 
 function byGain(of) {
-  const gain = (arm) =>
-    mean(
-      of.filter((g) => g.arm === arm.name).map((g) => (arm.name === reference ? 0 : g.difference)),
-    );
+  const own = (arm) => of.filter((g) => g.arm === arm.name);
+  const gain = (arm) => (arm.name === reference ? 0 : mean(own(arm).map((g) => g.difference)));
   return shownArms()
-    .filter((arm) => of.some((g) => g.arm === arm.name))
+    .filter((arm) => own(arm).length)
     .sort((a, b) => (gain(b) ?? -Infinity) - (gain(a) ?? -Infinity));
 }
 
@@ -48,64 +65,30 @@ function glance() {
   const conditions = lots(shown, order);
   const most = strongest(shown.map((g) => g.difference));
   const notes = footnotes();
-  const body = byGain(shown).map((arm) =>
-    ofArm(
-      arm,
-      h,
-      "tr",
-      { class: arm.name === reference ? "reference" : null },
-      h(
-        "th",
-        { scope: "row" },
-        armName(arm),
-        arm.name === reference ? h("small", {}, "reference") : null,
-      ),
-      conditions.map((of, i) =>
-        glanceCell(
-          of.find((g) => g.arm === arm.name),
-          of,
-          most,
-          starts(conditions, i),
-          notes,
-        ),
-      ),
-    ),
-  );
-  const table = h(
-    "table",
-    { class: "glance" },
-    h("thead", {}, glanceHead(shown, order, conditions)),
-    h("tbody", {}, body),
-  );
-  return h("div", {}, wide(table, "Arms by conditions"), notes.list());
+  const body = byGain(shown).map((arm) => {
+    const own = arm.name === reference;
+    const cells = conditions.map((of, i) => {
+      const group = of.find((g) => g.arm === arm.name);
+      return glanceCell(group, of, most, starts(conditions, i), notes);
+    });
+    const head = h("th", { scope: "row" }, armName(arm), own ? h("small", "reference") : null);
+    return ofArm(arm, h, "tr", { class: own ? "reference" : null }, head, cells);
+  });
+  const head = h("thead", glanceHead(shown, order, conditions));
+  const table = h("table", { class: "glance" }, head, h("tbody", body));
+  return h("div", wide(table, "Arms by conditions"), notes.list());
 }
 
 function glanceHead(shown, order, conditions) {
-  return [
-    h(
-      "tr",
-      {},
-      h("th", { scope: "col", rowspan: 2 }, "Arm"),
-      lots(shown, besides).map((lot) =>
-        h(
-          "th",
-          { scope: "colgroup", class: "lot", colspan: lots(lot, order).length },
-          named(lot[0], besides) || metric,
-        ),
-      ),
-    ),
-    h(
-      "tr",
-      {},
-      conditions.map((of, i) =>
-        h(
-          "th",
-          { scope: "col", class: starts(conditions, i) ? "first" : null },
-          "labels" in values ? word("labels", of[0].labels) : metric,
-        ),
-      ),
-    ),
-  ];
+  const kinds = lots(shown, besides).map((lot) => {
+    const place = { scope: "colgroup", class: "lot", colspan: lots(lot, order).length };
+    return h("th", place, named(lot[0], besides) || metric);
+  });
+  const counts = conditions.map((of, i) => {
+    const place = { scope: "col", class: starts(conditions, i) ? "first" : null };
+    return h("th", place, "labels" in values ? word("labels", of[0].labels) : metric);
+  });
+  return [h("tr", h("th", { scope: "col", rowspan: 2 }, "Arm"), kinds), h("tr", counts)];
 }
 
 const starts = (conditions, i) =>
@@ -113,49 +96,23 @@ const starts = (conditions, i) =>
 
 function glanceCell(g, of, most, first, notes) {
   const place = { class: first ? "first" : null };
-  const none = (what) => h("span", { class: "soft" }, what);
-  if (!g) return h("td", place, none("no runs"));
-  const flag = notes.flag(g.score_marks);
-  if (!known(g.mean)) return h("td", place, none("no runs"), flag);
-  const label = `${armOf[g.arm].label}, ${named(g)}: ${metric} ${percent(g.mean)} %. Show its runs`;
-  const button = h(
-    "button",
-    {
-      type: "button",
-      class: g.mean === bestOf(of) ? "number best" : "number",
-      "aria-label": label,
-    },
-    percent(g.mean),
-  );
-  button.addEventListener("click", () => unfold(key(g) + g.arm, true));
-  const deviation = known(g.std) ? h("span", { class: "soft" }, ` ± ${percent(g.std)}`) : null;
+  if (!g || !known(g.mean)) return h("td", place, soft("no runs"), notes.flag(g?.score_marks));
+  const arm = armOf[g.arm];
+  const attributes = {
+    class: g.mean === bestOf(of) ? "number best" : "number",
+    "aria-label": `${arm.label}, ${named(g)}: ${metric} ${g.text.mean} %. Show its runs`,
+  };
+  const button = pressed(() => unfold(key(g) + g.arm, true), attributes, g.text.mean);
+  const score = [button, soft(g.text.std), notes.flag(g.score_marks)];
+  const flag = notes.flag(g.difference_marks);
   const below = known(g.difference)
-    ? [
-        h("b", {}, signed(g.difference)),
-        certain(g) ? " ●" : "",
-        notes.flag(g.difference_marks),
-        h("br"),
-        known(g.difference_low)
-          ? h("span", { class: "soft" }, interval(g.difference_low, g.difference_high, signed))
-          : null,
-      ]
-    : [g.arm === reference ? null : none("no pairs"), notes.flag(g.difference_marks)];
-  const cell = h(
-    "td",
-    { ...place, style: tint(g.difference, most) },
-    button,
-    deviation,
-    flag,
-    h("div", { class: "below" }, below),
-  );
+    ? [h("b", g.text.difference), g.certain ? " ●" : "", flag, h("br"), soft(g.text.difference_ci)]
+    : [g.arm === reference ? null : soft("no pairs"), flag];
+  const style = tint(g.difference, most);
+  const cell = h("td", { ...place, style }, score, h("div", { class: "below" }, below));
   return explain(cell, (e) => {
-    lookAt(armOf[g.arm]);
-    showTip(
-      e.clientX,
-      e.clientY,
-      `${armOf[g.arm].label}, ${named(g)}`,
-      [...summary(g), ["p, corrected", chance(g.p_corrected)]],
-      armOf[g.arm],
-    );
+    const facts = [...summary(g), ["corrected p", g.text.p]];
+    lookAt(arm);
+    showTip(e.clientX, e.clientY, `${arm.label}, ${named(g)}`, facts, arm);
   });
 }

@@ -1,57 +1,33 @@
-// Looking inside: gains by class, pictures of every arm, and how alike the encoders' features are.
+// Gains by class, pictures of every arm, and how alike the encoders' features are.
 
 function classGains() {
   const shown = (study.class_gains || []).filter(shows);
-  const of = shownArms().filter((arm) => shown.some((item) => item.arm === arm.name));
-  if (!shown.length || !of.length) return null;
-  const classes = unique([
-    ...(study.classes || []),
-    ...shown.flatMap((item) => Object.keys(item.gains || {})),
-  ]);
-  const cells = new Map(
-    classes.map((name) => [
-      name,
-      of.map((arm) =>
-        shown.filter((item) => item.arm === arm.name && known((item.gains || {})[name])),
-      ),
-    ]),
-  );
-  const average = (name, i) => mean(cells.get(name)[i].map((item) => item.gains[name]));
-  const overall = (name) => mean(of.map((_, i) => average(name, i))) ?? -Infinity;
-  const most = strongest(classes.flatMap((name) => of.map((_, i) => average(name, i))));
+  const itemsOf = (arm) => shown.filter((item) => item.arm === arm.name);
+  const of = shownArms().filter((arm) => itemsOf(arm).length);
+  if (!of.length) return null;
+  const average = (name, arm) => mean(itemsOf(arm).map((item) => item.gains[name]));
+  const overall = (name) => mean(of.map((arm) => average(name, arm))) ?? -Infinity;
+  const most = strongest(study.classes.flatMap((name) => of.map((arm) => average(name, arm))));
   const notes = footnotes();
-  // An arm's gains are means over what is shown: what is true of any of it must be known.
-  const flag = (arm) =>
-    notes.flag(
-      shown
-        .filter((item) => item.arm === arm.name)
-        .flatMap((item) => groupOf[key(item) + arm.name]?.difference_marks || []),
-    );
-  const heads = of.map((arm) => ofArm(arm, h, "th", { scope: "col" }, armName(arm, flag(arm))));
-  const body = [...classes]
+  const heads = of.map((arm) => {
+    // An arm's gains are means over what is shown: what is true of any of it must be known.
+    const marks = itemsOf(arm).flatMap((item) => groupOf[key(item) + arm.name].difference_marks);
+    return ofArm(arm, h, "th", { scope: "col" }, armName(arm, notes.flag(marks)));
+  });
+  const cell = (name, arm) => gainCell(name, arm, average(name, arm), itemsOf(arm), most);
+  const cells = (name) => of.map((arm) => cell(name, arm));
+  const body = [...study.classes]
     .sort((a, b) => overall(b) - overall(a))
-    .map((name) =>
-      h(
-        "tr",
-        {},
-        h("th", { scope: "row" }, name),
-        of.map((arm, i) => gainCell(name, arm, average(name, i), cells.get(name)[i], most)),
-      ),
-    );
+    .map((name) => h("tr", h("th", { scope: "row" }, name), cells(name)));
   const table = tableOf(["Class", ...heads], body, "heat");
-  return h("div", {}, wide(table, "Gains by class"), notes.list());
+  return h("div", wide(table, "Gains by class"), notes.list());
 }
 
 function gainCell(name, arm, gain, items, most) {
-  const cell = ofArm(
-    arm,
-    h,
-    "td",
-    { style: { "--c": arm.colour, ...tint(gain, most) } },
-    signed(gain),
-  );
-  const facts = items.map((item) => [named(item) || "gain", `${signed(item.gains[name])} points`]);
-  return explain(cell, (e) => {
+  const style = { "--c": arm.colour, ...tint(gain, most) };
+  const there = items.filter((item) => known(item.gains[name]));
+  const facts = there.map((item) => [named(item) || "gain", `${item.text[name]} points`]);
+  return explain(ofArm(arm, h, "td", { style }, signed(gain)), (e) => {
     lookAt(arm);
     showTip(e.clientX, e.clientY, `${arm.label}: ${name}`, facts, arm);
   });
@@ -59,69 +35,42 @@ function gainCell(name, arm, gain, items, most) {
 
 // Pictures side by side; a click shows one large, and the arrow keys change arms in its place.
 function panels(list) {
-  const hidden = arms
-    .filter((arm) => view.hidden.arm.has(arm.name))
-    .flatMap((a) => [a.name, a.label]);
-  const left = ({ caption }) => !hidden.includes(caption);
+  const hidden = arms.filter((arm) => view.hidden.arm.has(arm.name)).map((arm) => arm.label);
   const there = (list || [])
-    .map((panel) => ({ ...panel, pictures: (panel.pictures || []).filter(left) }))
+    .map((panel) => ({
+      ...panel,
+      pictures: panel.pictures.filter(({ caption }) => !hidden.includes(caption)),
+    }))
     .filter((panel) => panel.pictures.length);
   if (!there.length) return null;
-  return h(
-    "div",
-    {},
-    there.map((panel) =>
-      h(
-        "figure",
-        { class: "panel" },
-        h("figcaption", {}, panel.title || "Pictures"),
-        h(
-          "div",
-          { class: "pictures" },
-          panel.pictures.map((picture, i) => {
-            const button = h(
-              "button",
-              { type: "button", class: "picture" },
-              image(panel, picture),
-              h("span", {}, picture.caption || ""),
-            );
-            button.addEventListener("click", () => zoom(panel, i));
-            return button;
-          }),
-        ),
-      ),
-    ),
-  );
+  const shown = (panel) =>
+    panel.pictures.map((picture, i) => {
+      const open = () => zoom(panel, i);
+      return pressed(open, { class: "picture" }, image(panel, picture), h("span", picture.caption));
+    });
+  const figure = (panel) =>
+    h("figure", { class: "panel" }, h("figcaption", panel.title), [
+      h("div", { class: "pictures" }, shown(panel)),
+    ]);
+  return h("div", there.map(figure));
 }
 
 const image = (panel, picture) =>
   h("img", {
     src: String(picture.src).startsWith("data:image/") ? picture.src : null,
-    alt: `${picture.caption || "picture"}: ${panel.title || ""}`,
+    alt: `${picture.caption}: ${panel.title}`,
   });
 
 function zoom(panel, at) {
   const dialog = document.getElementById("zoom");
-  const picture = panel.pictures[at];
-  const turn = (by) => zoom(panel, (at + by + panel.pictures.length) % panel.pictures.length);
-  const close = h("button", { type: "button", class: "quiet" }, "Close");
-  close.addEventListener("click", () => dialog.close());
-  const [back, on] = [
-    ["←", -1, "Previous"],
-    ["→", 1, "Next"],
-  ].map(([sign, by, label]) => {
-    const button = h("button", { type: "button", class: "quiet", "aria-label": label }, sign);
-    button.addEventListener("click", () => turn(by));
-    return button;
-  });
+  const [picture, many] = [panel.pictures[at], panel.pictures.length];
+  const turn = (by) => zoom(panel, (at + by + many) % many);
+  const back = pressed(() => turn(-1), { "aria-label": "Previous" }, "←");
+  const on = pressed(() => turn(1), { "aria-label": "Next" }, "→");
+  const close = pressed(() => dialog.close(), {}, "Close");
   dialog.replaceChildren(
     image(panel, picture),
-    h(
-      "p",
-      {},
-      h("b", {}, picture.caption || ""),
-      h("span", { class: "soft" }, ` ${at + 1} of ${panel.pictures.length}. ${panel.title || ""}`),
-    ),
+    h("p", h("b", picture.caption), soft(` ${at + 1} of ${many}. ${panel.title}`)),
     h("p", { class: "buttons" }, back, on, close),
   );
   dialog.onkeydown = (event) => {
@@ -133,48 +82,32 @@ function zoom(panel, at) {
 }
 
 function alike() {
-  const stages = ((study.features || {}).cka || []).filter((one) => (one.matrix || []).length);
+  const stages = ((study.features || {}).cka || []).filter((one) => one.matrix.length);
   if (!stages.length) return null;
-  return h(
-    "div",
-    { class: "charts stages" },
-    stages.map((one) =>
-      h("figure", {}, h("figcaption", {}, one.stage), wide(alikeTable(one), `CKA at ${one.stage}`)),
-    ),
-  );
+  const figure = (one) =>
+    h("figure", h("figcaption", one.stage), wide(alikeTable(one), `CKA at ${one.stage}`));
+  return h("div", { class: "charts stages" }, stages.map(figure));
 }
 
 function alikeTable(one) {
-  const of = one.arms.map(
-    (name) => armOf[name] || { name, label: name, index: -1, shape: 0, colour: "var(--soft)" },
-  );
-  const kept = of.map((arm, i) => i).filter((i) => !view.hidden.arm.has(of[i].name));
+  const of = one.arms.map((name) => armOf[name]);
+  const kept = of.map((_, i) => i).filter((i) => !view.hidden.arm.has(of[i].name));
   const heads = kept.map((i) =>
     h("th", { scope: "col", "aria-label": of[i].label, title: of[i].label }, badge(of[i])),
   );
-  const body = kept.map((i) =>
-    h(
-      "tr",
-      {},
-      h("th", { scope: "row" }, armName(of[i])),
-      kept.map((k) => alikeCell(one.matrix[i][k], of[i], of[k], one.stage)),
-    ),
-  );
+  const cells = (i) =>
+    kept.map((k) => alikeCell(one.matrix[i][k], one.text[i][k], of[i], of[k], one.stage));
+  const body = kept.map((i) => h("tr", h("th", { scope: "row" }, armName(of[i])), cells(i)));
   return tableOf([h("td"), ...heads], body, "heat cka");
 }
 
-function alikeCell(x, a, b, stage) {
+function alikeCell(x, text, a, b, stage) {
   const share = known(x) ? Math.round(48 * Math.max(0, Math.min(1, x))) : 0;
-  const text = known(x) ? (x > 0.995 ? "1" : x.toFixed(2).replace(/^0/, "")) : NONE;
-  const cell = h(
-    "td",
-    { style: { background: `color-mix(in oklab, var(--more) ${share}%, transparent)` } },
-    text,
-  );
-  return explain(cell, (e) =>
-    showTip(e.clientX, e.clientY, stage, [
-      ["between", `${a.label} and ${b.label}`],
-      ["linear CKA", known(x) ? x.toFixed(3) : NONE],
-    ]),
-  );
+  const background = `color-mix(in oklab, var(--more) ${share}%, transparent)`;
+  const facts = [
+    ["between", `${a.label} and ${b.label}`],
+    ["linear CKA", text],
+  ];
+  const show = (e) => showTip(e.clientX, e.clientY, stage, facts);
+  return explain(h("td", { style: { background } }, text), show);
 }

@@ -1,39 +1,30 @@
 // The page: its sections, the filters above them, and the choice of light or dark.
 
-// Each: id, heading, what draws it (null: nothing to show, it is left out), what to know of it.
+// Each: id, heading, what draws it (null: nothing to show, it is left out), what to know of it, in
+// which a browser folds line ends.
+const ARMS_ONLY = "Only the filter on arms applies here.";
 const SECTIONS = [
   {
     id: "overall",
     heading: "Verdicts",
-    draw: overall,
-    about: () =>
-      [
-        `Mean difference to ${referenceLabel} over all conditions that an arm has, in points of`,
-        `${metric}, with Student's 95 % interval over ${units()}${overPictures()}${bootstrapped()};`,
-        `p is corrected for the number of arms. ${rule()} “Ahead in”: conditions with a mean`,
-        "difference above 0. Of the filters, only the arms apply here.",
-      ].join(" "),
+    draw: () => verdicts("overall"),
+    about: () => `${study.tables.overall.caption}. ${text.rule} ${ARMS_ONLY}`,
   },
   {
     id: "contrasts",
     heading: "Contrasts",
-    draw: contrasts,
-    about: () =>
-      [
-        "Two arms against each other, as the study was asked to compare them, over all conditions",
-        "that both have; p is corrected for the number of contrasts. Verdicts follow the same rule.",
-      ].join(" "),
+    draw: () => verdicts("contrasts"),
+    about: () => `${study.tables.contrasts.caption}. ${ARMS_ONLY}`,
   },
   {
     id: "glance",
-    heading: "What each arm reaches",
+    heading: "Scores by condition",
     draw: () => (groups.length ? glance() : null),
     about: () =>
-      [
-        `${metric} in percent: mean ± standard deviation of the runs, less what all arms share by`,
-        `subset and seed; the best of a column in bold. Below: the paired difference to ${referenceLabel} in points with its 95 %`,
-        "interval; blue is more, orange less, ● a corrected p below 0.05.",
-      ].join(" "),
+      `${metric} in %: mean ± standard deviation of the runs, less what all arms share by subset
+      and seed; the best of each column is bold. Below it the paired difference to
+      ${referenceLabel} in points with its 95 % CI: blue is more, orange less, ● marks a corrected
+      p of at most 0.05.`,
   },
   {
     id: "labels",
@@ -43,185 +34,117 @@ const SECTIONS = [
         ? againstLabels(box)
         : null,
     about: () =>
-      [
-        "Mean of the runs and its 95 % confidence interval. The number of labels is on a",
-        "logarithmic scale; marks at one number stand side by side to be told apart. Dashed:",
-        `${referenceLabel}, the reference.`,
-        (values.labels || []).includes(0) ? "“all” stands at the end, whatever it counts." : "",
-      ].join(" "),
+      `Mean of the runs with its 95 % CI. The axis of labels is logarithmic; marks are shifted
+      sideways to be told apart. Dashed: the reference, ${referenceLabel}.
+      ${values.labels.includes(0) ? "“all” stands at the end, whatever its number." : ""}`,
   },
   {
     id: "comparisons",
-    heading: "Every comparison, and the runs behind it",
+    heading: "All comparisons and their runs",
     draw: () => (groups.length ? comparisons() : null),
     about: () =>
-      [
-        "Differences are paired by subset and seeds, with their 95 % intervals; p is of the",
-        "paired permutation test, corrected for all comparisons (Holm). Filled marks: corrected",
-        `p below 0.05. “Steps, × ${referenceLabel}”: how many times the steps of that an arm`,
-        `needs for the ${metric} that both come to, where the corrected p and the interval exclude 1.`,
-        "Open a row for its runs and commands.",
-      ].join(" "),
-    note: () => study.explanation || "",
+      `Filled marks: corrected p of at most 0.05. “Steps, × ${referenceLabel}”: how many times as
+      many steps an arm needs to reach the ${metric} that both reach. Open a row for its runs and
+      their commands.`,
+    note: () => text.explanation || "",
   },
   {
     id: "efficiency",
     heading: "How many labels an arm needs",
     draw: efficiency,
     about: () =>
-      [
-        `Labels that an arm needs for the ${metric} that both it and ${referenceLabel} come to, as a`,
-        `multiple of what ${referenceLabel} needs, with the 95 % interval over ${units()}; left of 1`,
-        "is fewer. Filled marks: the corrected p and the interval exclude 1; else nothing is shown.",
-      ].join(" "),
+      `Labels needed to reach the ${metric} that both an arm and ${referenceLabel} reach, as a
+      multiple of what ${referenceLabel} needs, with 95 % CIs: left of 1 is fewer. Filled marks:
+      corrected p of at most 0.05 and a CI that excludes 1.`,
   },
   {
     id: "learning",
     heading: "How fast an arm learns",
     draw: learning,
     about: () =>
-      [
-        "Learning curves: the mean of the runs at each evaluation. Hover or tap for the least and",
-        `the most of them. ${stepsNeeded()}`,
-      ].join(" "),
+      `Mean of the runs at each evaluation; hover or tap for their range. ${text.steps || ""}`,
   },
   {
     id: "classes",
     heading: "Which classes gain",
     draw: classGains,
     about: () =>
-      [
-        `Difference in IoU to ${referenceLabel}, in points, as the mean over the conditions`,
-        "shown; hover or tap for each. Classes that gain most come first.",
-      ].join(" "),
+      `Difference to ${referenceLabel} in IoU points, averaged over the conditions shown; hover or
+      tap for each. The classes that gain most come first.`,
   },
   {
     id: "panels",
-    heading: "The same pictures, every arm",
+    heading: "Predictions on the same pictures",
     draw: () => panels(study.panels),
-    about: () => "Open a picture, then change arms in its place with the arrow keys.",
+    about: () => "Open a picture, then switch between arms with the arrow keys.",
   },
   {
     id: "cka",
     heading: "How alike the encoders are",
     draw: alike,
     about: () =>
-      [
-        "Linear CKA between the features of two arms on the same pictures: 1 is the same up to",
-        "rotation and scale, 0 is unrelated. Estimated without bias, for the study's first encoder",
-        `and resolution (${firsts()}), with the batch statistics of these pictures and not those`,
-        "of training.",
-      ].join(" "),
+      `Unbiased linear CKA between the features of two arms on the same pictures: 1 is the same up
+      to rotation and scale, 0 is unrelated. Computed for the first encoder and resolution
+      (${firsts()}), with the batch statistics of these pictures, not those of training.`,
   },
   {
     id: "pca",
     heading: "What the features look like",
     draw: () => panels((study.features || {}).pca),
     about: () =>
-      [
-        "The first three principal components of the features as red, green and blue. Colours",
-        "are not comparable between arms.",
-      ].join(" "),
+      `The first three principal components as red, green and blue. Colours cannot be compared
+      between arms.`,
   },
   {
     id: "own",
     heading: "How each arm did its own task",
-    draw: ownTasks,
+    draw: () => madeTable("own", shownRows("own")),
     about: () =>
-      [
-        "The score of each pre-training on its own task, beside the best answer that ignores the",
-        "picture. An arm that does not beat it owes whatever it gains to something other than its task.",
-      ].join(" "),
+      `The score of each pre-training on its own task, beside the best prediction that ignores the
+      picture. An arm that does not beat it owes its gain to something else.`,
   },
   {
     id: "arms",
     heading: "What each arm was given",
-    draw: armsTable,
+    draw: () => madeTable("given", shownRows("given")),
     about: () =>
-      [
-        "Pre-training alone, before any label, with that of what an arm starts from. Of a run that",
-        "was stopped, the time is of its last start.",
-      ].join(" "),
+      `Pre-training only, including that of the arm it starts from. For a run that was resumed,
+      the time is that since its last start.`,
   },
   {
     id: "unfinished",
-    heading: "Runs that did not end",
+    heading: "Runs without a result",
     draw: unfinished,
-    about: () => "They are in no mean; pairs that lack a side are left out and counted.",
+    about: () => "No mean includes them; a pair that lacks a run is left out and counted.",
   },
   {
     id: "repeat",
-    heading: "How to repeat it",
-    draw: () =>
-      commands() || circumstances() ? h("div", {}, commands(), circumstances(), download()) : null,
+    heading: "How to reproduce it",
+    draw: () => {
+      const parts = [commands(), circumstances(), download()];
+      return parts.some(Boolean) ? h("div", parts) : null;
+    },
   },
 ];
 
-// By what rule a verdict is found.
-function rule() {
-  const within = `±${percent(study.bound)}`;
-  const level = study.bound > 0 ? `; level where it is shown to lie within ${within}` : "";
-  return `Better or worse: corrected p at most 0.05 (filled marks)${level}; else nothing is shown.`;
-}
-
-// Which arms are shown to need more or fewer steps than the reference, over all conditions.
-function stepsNeeded() {
-  const shown = (study.steps || []).filter((told) => told.shown);
-  if (!(study.steps || []).length) return "";
-  const what = `the steps of ${referenceLabel} to the ${metric} that both come to`;
-  if (!shown.length) return `No arm is shown to need more or fewer than ${what}.`;
-  const ends = (told) => `${short(told.ratio_low)} to ${short(told.ratio_high)}`;
-  const each = shown.map((told) => {
-    return `${armOf[told.arm].label} ${told.sign}${short(told.ratio)} × (${ends(told)})`;
-  });
-  return `Over all conditions, as a multiple of ${what}, with 95 % intervals: ${each.join("; ")}.`;
-}
-
-function overPictures() {
-  const drawn = study.resampled;
-  return drawn ? `, one over ${count(drawn.count)} test ${drawn.what} drawn anew` : "";
-}
-
-// Few units have no interval by bootstrap.
-function bootstrapped() {
-  const there = (study.overall || []).some((o) => known(o.bootstrap_low));
-  return there ? ` and a studentised bootstrap of ${units()}` : "";
-}
-
-const units = () => `${study.unit || "seed"}s`;
-
-// What encoders are looked into with: of each factor the first value, where the study says one.
-function firsts() {
-  const first = ["encoder", "resolution"].map((f) => word(f, (values[f] || [])[0]));
-  return first.filter(Boolean).join(", ");
-}
+// The encoder and resolution that encoders are compared with: the first of each.
+const firsts = () => ["encoder", "resolution"].map((f) => word(f, (values[f] || [])[0])).join(", ");
 
 const boxes = new Map();
 
 function build() {
   const main = document.getElementById("main");
-  for (const section of SECTIONS) {
+  for (const { id, heading } of SECTIONS) {
     const box = h("div", { class: "body" });
     const about = h("p", { class: "about" });
     const note = h("p", { class: "about note" });
-    const node = h(
-      "section",
-      { id: section.id, "aria-labelledby": `${section.id}-heading` },
-      h("h2", { id: `${section.id}-heading` }, section.heading),
-      about,
-      note,
-      box,
-    );
-    boxes.set(section.id, { node, box, about, note });
+    const title = h("h2", { id: `${id}-heading` }, heading);
+    const node = h("section", { id, "aria-labelledby": title.id }, title, about, note, box);
+    boxes.set(id, { node, box, about, note });
     main.append(node);
   }
-  main.append(
-    h(
-      "p",
-      { id: "nothing", class: "about", hidden: true },
-      "The filters leave nothing: choose at least one of each kind.",
-    ),
-  );
+  const nothing = "Nothing is left to show: choose at least one value of each filter.";
+  main.append(h("p", { id: "nothing", class: "about", hidden: true }, nothing));
 }
 
 // Draws one section, or all of them. A section is shown while it's drawn: charts ask for its width.
@@ -230,11 +153,11 @@ function draw(only = null) {
   for (const section of SECTIONS.filter(({ id }) => only === null || id === only)) {
     const { node, box, about, note } = boxes.get(section.id);
     node.hidden = false;
-    about.textContent = section.about ? section.about() : "";
-    about.hidden = !about.textContent;
-    note.textContent = section.note ? section.note() : "";
-    note.hidden = !note.textContent;
     const drawn = section.draw(box);
+    for (const [place, words] of [[about, section.about], [note, section.note]]) {
+      place.textContent = drawn && words ? words() : "";
+      place.hidden = !place.textContent;
+    }
     box.replaceChildren(...(drawn ? [drawn] : []));
     node.hidden = !drawn;
   }
@@ -253,55 +176,38 @@ function draw(only = null) {
 function filters() {
   const form = document.getElementById("filters");
   form.addEventListener("submit", (event) => event.preventDefault());
-  const kinds = [
-    ["arm", arms.map((arm) => arm.name)],
-    ...varying.map((f) => [f, values[f]]),
-  ].filter(([, of]) => of.length > 1);
+  const all = [["arm", arms.map((arm) => arm.name)], ...varying.map((f) => [f, values[f]])];
+  const kinds = all.filter(([, of]) => of.length > 1);
   if (!kinds.length || !groups.length) return form.remove();
-  form.append(
-    ...kinds.map(([f, of]) =>
-      h(
-        "fieldset",
-        {},
-        h("legend", {}, title(f === "arm" ? "arms" : f)),
-        h(
-          "div",
-          {},
-          of.map((value) => choice(f, value)),
-        ),
-      ),
-    ),
-  );
-  const reset = h("button", { type: "button", class: "quiet", id: "reset" }, "Show all");
-  reset.addEventListener("click", () => {
+  const showAll = () => {
     form.querySelector("input").focus();
     Object.values(view.hidden).forEach((off) => off.clear());
     form.querySelectorAll("input").forEach((input) => (input.checked = true));
     draw();
+  };
+  const sets = kinds.map(([f, of]) => {
+    const legend = h("legend", title(f === "arm" ? "arms" : f));
+    return h("fieldset", legend, h("div", of.map((value) => choice(f, value))));
   });
-  return form.append(
-    h("p", { class: "said" }, h("span", { id: "said", role: "status" }), " ", reset),
-  );
+  const said = h("span", { id: "said", role: "status" });
+  const reset = pressed(showAll, { id: "reset" }, "Show all");
+  return form.append(...sets, h("p", { class: "said" }, said, " ", reset));
 }
 
 function choice(f, value) {
-  const input = h("input", { type: "checkbox", checked: true, name: f, "data-value": value });
-  input.addEventListener("change", () => {
+  const onchange = () => {
     view.hidden[f][input.checked ? "delete" : "add"](value);
     draw();
-  });
-  if (f !== "arm")
-    return h(
-      "label",
-      { class: "choice" },
-      input,
-      h("span", {}, f === "labels" ? labelCount(value) : word(f, value)),
-    );
+  };
+  const box = { type: "checkbox", checked: true, name: f, "data-value": value };
+  const input = h("input", { ...box, onchange });
+  if (f !== "arm") {
+    const name = f === "labels" ? labelCount(value) : word(f, value);
+    return h("label", { class: "choice" }, input, h("span", name));
+  }
   const arm = armOf[value];
-  const label = ofArm(arm, h, "label", { class: "choice" }, input, armName(arm));
-  label.addEventListener("pointerenter", () => lookAt(arm));
-  label.addEventListener("pointerleave", () => lookAt(null));
-  return label;
+  const looks = { onpointerenter: () => lookAt(arm), onpointerleave: () => lookAt(null) };
+  return ofArm(arm, h, "label", { class: "choice", ...looks }, input, armName(arm));
 }
 
 // The line under the answer: what it rests on.

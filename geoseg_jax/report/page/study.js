@@ -4,37 +4,25 @@ const study = JSON.parse(document.getElementById("study").textContent);
 const rows = study.rows || [];
 const groups = study.groups || [];
 const metric = study.metric || "mIoU";
-const metricKey = study.metric_key || "miou";
 const reference = study.reference;
 
-const usual = ["labels", "training", "decoder", "resolution", "encoder"];
-const factors = Object.keys(study.factors || {}).length
-  ? Object.keys(study.factors)
-  : usual.filter((f) => [...rows, ...groups].some((item) => f in item));
+const text = study.text || {};
+const factors = study.condition.filter((f) => [...rows, ...groups].some((item) => f in item));
+// A value as people read it.
+const word = (f, value) => ((study.names || {})[f] || {})[value] ?? String(value ?? NONE);
+const every = (f) =>
+  [...((study.factors || {})[f] || []), ...groups.map((g) => g[f]), ...rows.map((r) => r[f])];
 const values = Object.fromEntries(
-  factors.map((f) => [
-    f,
-    unique([
-      ...((study.factors || {})[f] || []),
-      ...groups.map((g) => g[f]),
-      ...rows.map((r) => r[f]),
-    ]).filter((v) => v !== undefined),
-  ]),
+  factors.map((f) => [f, unique(every(f)).filter((v) => v !== undefined)]),
 );
 const varying = factors.filter((f) => values[f].length > 1);
-const constant = factors.filter((f) => values[f].length === 1);
 const besides = varying.filter((f) => f !== "labels");
 
 // Arms in the study's order. The reference is in ink and dashed, the others by colour and shape.
-const arms = unique([
-  ...(study.arms || []).map((a) => a.name),
-  ...groups.map((g) => g.arm),
-  ...rows.map((r) => r.arm),
-]).map((name) => ({
-  label: name,
-  ...((study.arms || []).find((a) => a.name === name) || {}),
-  name,
-}));
+const given = Object.fromEntries((study.arms || []).map((arm) => [arm.name, arm]));
+const arms = unique([...Object.keys(given), ...[...groups, ...rows].map((item) => item.arm)]).map(
+  (name) => ({ label: name, ...given[name], name }),
+);
 arms
   .filter((arm) => arm.name !== reference)
   .forEach((arm, i) =>
@@ -45,9 +33,7 @@ arms.forEach((arm, i) => {
   if (arm.name === reference) Object.assign(arm, { colour: "var(--ink)", shape: 0, dashed: true });
 });
 const armOf = Object.fromEntries(arms.map((arm) => [arm.name, arm]));
-const referenceLabel = armOf[reference]
-  ? armOf[reference].label || reference
-  : String(reference ?? "the reference");
+const referenceLabel = armOf[reference] ? armOf[reference].label : "the reference";
 
 const key = (item, of = factors) => JSON.stringify(of.map((f) => item[f]));
 const rank = (item, of = varying) => of.map((f) => values[f].indexOf(item[f]));
@@ -74,13 +60,8 @@ const shownArms = () => arms.filter((arm) => !view.hidden.arm.has(arm.name));
 
 // The items in lots of equal value of some factors, in the order of the study's own lists.
 function lots(items, of) {
-  const found = new Map();
-  for (const item of items) {
-    const name = key(item, of);
-    if (!found.has(name)) found.set(name, []);
-    found.get(name).push(item);
-  }
-  return [...found.values()].sort((a, b) => compare(rank(a[0], of), rank(b[0], of)));
+  const alike = Map.groupBy(items, (item) => key(item, of));
+  return [...alike.values()].sort((a, b) => compare(rank(a[0], of), rank(b[0], of)));
 }
 
 // Of the study's footnotes those that a table meets, under the letters that they have everywhere.
@@ -89,17 +70,15 @@ function footnotes() {
   const met = new Set();
   return {
     flag(marks) {
-      const found = all.filter(([letter]) => (marks || []).includes(letter));
-      found.forEach((note) => met.add(note));
-      const [letters, texts] = [0, 1].map((k) => found.map((note) => note[k]));
-      return found.length
-        ? h("sup", { class: "flag", title: texts.join("; ") }, letters.join(","))
-        : null;
+      const own = all.filter(([letter]) => (marks || []).includes(letter));
+      own.forEach((note) => met.add(note));
+      const [letters, texts] = [0, 1].map((k) => own.map((note) => note[k]));
+      const attributes = { class: "flag", title: texts.join("; ") };
+      return own.length ? h("sup", attributes, letters.join(",")) : null;
     },
     list() {
-      const items = all.map((note, i) =>
-        met.has(note) ? h("li", { value: i + 1 }, note[1]) : null,
-      );
+      const item = (note, i) => (met.has(note) ? h("li", { value: i + 1 }, note[1]) : null);
+      const items = all.map(item);
       return met.size ? h("ol", { class: "notes" }, items) : null;
     },
   };

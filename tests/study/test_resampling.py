@@ -7,7 +7,7 @@ import pytest
 
 from geoseg_jax.data.labels.table import label_table
 from geoseg_jax.scoring import scores
-from geoseg_jax.study import pictures
+from geoseg_jax.study import resampling
 from geoseg_jax.training import judged
 
 TABLE = label_table("synthetic_street")
@@ -36,13 +36,13 @@ def matrices(seed, count=6):
     return made * (generator.random((count, CLASSES, 1)) < 0.7)
 
 
-@pytest.mark.parametrize("metric", pictures.METRICS)
+@pytest.mark.parametrize("metric", resampling.METRICS)
 def test_numbers_are_those_of_scores(metric):
     """With a class that is in neither truth nor prediction, and pictures of nothing."""
     made = matrices(0)
     made[:, 2], made[:, :, 2] = 0, 0
     made[1] = 0
-    found = pictures.METRICS[metric](made, np.array(scores.judged_classes(TABLE)))
+    found = resampling.averages(made, np.array(scores.judged_classes(TABLE)))[metric]
     expected = [scores.scores(matrix, TABLE)[metric] for matrix in made]
     np.testing.assert_allclose(found, expected, rtol=1e-12)
     assert math.isnan(found[1]) or metric == "miou_all_classes"
@@ -51,7 +51,7 @@ def test_numbers_are_those_of_scores(metric):
 def test_draws_are_of_whole_pictures_and_the_same_for_all(tmp_path):
     one, two = matrices(1), matrices(2)
     folders = {"a": keep(tmp_path / "a", one), "b": keep(tmp_path / "b", two)}
-    found = pictures.resample(folders | {"gone": tmp_path / "gone"}, "miou", draws=5, seed=3)
+    found = resampling.resample(folders | {"gone": tmp_path / "gone"}, "miou", draws=5, seed=3)
     assert (set(found.scores), found.count, found.what) == ({"a", "b"}, 6, "pictures")
     times = np.random.default_rng(3).multinomial(6, np.full(6, 1 / 6), 5)
     for name, made in (("a", one), ("b", two)):
@@ -63,7 +63,7 @@ def test_draws_are_of_whole_pictures_and_the_same_for_all(tmp_path):
 def test_frames_of_a_recording_are_drawn_together(tmp_path):
     made = matrices(4)
     folders = {"a": keep(tmp_path / "a", made, ["x", "x", "x", "y", "y", ""])}
-    found = pictures.resample(folders, "pixel_accuracy", draws=400)
+    found = resampling.resample(folders, "pixel_accuracy", draws=400)
     assert (found.count, found.what) == (3, "recordings, pictures where unknown")
     parts = [made[:3].sum(0), made[3:5].sum(0), made[5]]
     possible = {
@@ -77,14 +77,14 @@ def test_frames_of_a_recording_are_drawn_together(tmp_path):
 
 def test_recordings_that_are_all_known(tmp_path):
     folders = {"a": keep(tmp_path / "a", matrices(4), ["x", "x", "y", "y", "z", "z"])}
-    found = pictures.resample(folders, "miou", draws=2)
+    found = resampling.resample(folders, "miou", draws=2)
     assert (found.count, found.what) == (3, "recordings")
     (own, *_) = judged.read(tmp_path / "a").pictures
     folders = {"b": keep(tmp_path / "b", matrices(4), [own, "y", "y", "z", "z", "z"])}
-    assert pictures.resample(folders, "miou", draws=2).what == "recordings"
+    assert resampling.resample(folders, "miou", draws=2).what == "recordings"
 
 
 def test_what_can_not_be_resampled(tmp_path):
     folders = {"a": keep(tmp_path / "a", matrices(4))}
-    assert pictures.resample(folders, "paper_miou") is None
-    assert pictures.resample({"a": tmp_path / "nothing"}, "miou") is None
+    assert resampling.resample(folders, "paper_miou") is None
+    assert resampling.resample({"a": tmp_path / "nothing"}, "miou") is None

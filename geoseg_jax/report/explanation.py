@@ -1,0 +1,156 @@
+"""Explains how to read the tables, and by what rules verdicts and multiples are shown."""
+
+from geoseg_jax.analysis import statistics
+from geoseg_jax.analysis.answer import label, of_encoders
+from geoseg_jax.core.formats import NONE, count, listed, p_value, points, ratio
+from geoseg_jax.report.naming import Study
+from geoseg_jax.report.notes import Group
+
+
+def explanation(study: Study) -> str:
+    """Explains intervals, tests and their limits, below the tables."""
+    pairs = [group["pair_units"] for group in study["groups"] if group["n_pairs"]]
+    if not pairs:
+        return "No arm can be compared with the reference: no pair of runs is complete."
+    single, most = len(pairs), max(pairs)
+    texts = [
+        f"Intervals are 95 % confidence intervals (Student's t) over "
+        f"{count(most, 'paired difference')}, one for each {study['replicate_unit']}"
+        f"{_unit(study)}, and assume normal noise{_bootstrap(most)}.",
+        f"They hold for {listed(_scope(study))}{_pictures(study)}.",
+        "By chance 1 in 20 misses the true value"
+        + (f" (about {single / 20:.0f} of the {single} here)" if single >= 10 else "")
+        + "; that of the best arm, chosen afterwards, does so more often.",
+        "p is from the exact permutation test on the signs of paired differences, with Holm's "
+        f"correction for the {count(single, 'single comparison')}.",
+        rule(study),
+        _smallest(single, most),
+        _ratios(study),
+        _frozen(study),
+        f"Note on all arms: {study['caution']}." if study.get("caution") else "",
+        f"Budget: {study['budget']}." if study.get("budget") else "",
+    ]
+    return " ".join(filter(None, texts))
+
+
+def rule(study: Study) -> str:
+    """Says by what rule each verdict is found."""
+    text = "A verdict is better or worse where p, corrected for all arms, is at most 0.05"
+    if study["bound"]:
+        text += (
+            f"; level where two one-sided t tests, with Holm's correction, show a difference "
+            f"within ±{points(study['bound'])} points, the bound set beforehand, whatever p is"
+        )
+    return f"{text}; otherwise “not shown”."
+
+
+def steps_needed(study: Study) -> str:
+    """Says which arms are shown to need more or fewer steps than the reference."""
+    if not study["steps"]:
+        return ""
+    shown = [need for need in study["steps"] if need["shown"]]
+    reference, both = label(study, study["reference"]), f"the {study['metric']} that both reach"
+    if not shown:
+        return f"No arm is shown to need more or fewer steps than {reference} to {both}."
+    each = [f"{label(study, need['arm'])} {multiple(need)}" for need in shown]
+    return f"Steps to {both}, as a multiple of {reference}'s over all conditions: {listed(each)}."
+
+
+def multiple(need: Group | None) -> str:
+    """Formats a multiple: '0.5 × (0.3 to 0.8)'; 'not shown (...)' unless 1 is excluded."""
+    if not need or need["ratio"] is None:
+        return NONE
+    text = f"{need['sign']}{ratio(need['ratio'])} ×"
+    if need["ratio_low"] is not None:
+        text += f" ({ratio(need['ratio_low'])} to {ratio(need['ratio_high'])})"
+    return text if need["shown"] else f"not shown ({text})"
+
+
+def _unit(study: Study) -> str:
+    """Explains a unit whose name doesn't tell."""
+    return {
+        "replicate": " (its own subset of labels, seed and pre-training)",
+        "block": " (all runs that are linked by a shared subset of labels or pre-training)",
+    }.get(study["replicate_unit"], "")
+
+
+def _bootstrap(pairs: int) -> str:
+    if pairs < statistics.BOOTSTRAP_PAIRS:
+        return " (too few pairs for a bootstrap)"
+    return "; the studentised bootstrap beside them does not"
+
+
+def _scope(study: Study) -> list[str]:
+    """Lists what varies between units, which an interval can tell of, and what is the same."""
+    subsets = {row["subset"] for row in study["rows"]}
+    parts = ["this one subset of labels"]
+    if study["crossed"]:
+        parts = ["these subsets of labels, which all pre-trainings share"]
+    elif len(subsets) > 1:
+        parts = ["subsets of labels drawn like these"]
+        if 0 in study["factors"]["labels"]:
+            parts[0] += " (with all labels: chance in training)"
+        runs = {(row["subset"], row["seed"]) for row in study["rows"]}
+        if study["replicate_unit"] == "subset" and len(runs) > len(subsets):
+            parts.append("these seeds, which all subsets share")
+    return [*parts, of_encoders(study) or "other pre-trainings like these", "these test pictures"]
+
+
+def _pictures(study: Study) -> str:
+    """Mentions the interval over pictures that stands beside those over runs."""
+    if not study["resampled"]:
+        return ""
+    drawn = f"{count(study['resampled']['count'])} {study['resampled']['what']}"
+    return f"; the interval over {drawn} beside them covers other test pictures, for these runs"
+
+
+def _smallest(comparisons: int, pairs: int) -> str:
+    """Says where the test cannot be significant, and how many pairs it would take."""
+    smallest = statistics.smallest_p(pairs)
+    if statistics.significant(comparisons * smallest):
+        return ""
+    return (
+        f"With {count(pairs, 'pair')} the test cannot go below p = {p_value(smallest)} before the "
+        "correction, so no single comparison can be significant; that would take "
+        f"{statistics.pairs_needed(comparisons)} pairs."
+    )
+
+
+def _ratios(study: Study) -> str:
+    """Says by what rule a multiple of labels or steps is shown, and of what none can be."""
+    single = [group["steps"] for group in study["groups"] if group["steps"]]
+    kinds = {"labels": study["efficiency"], "steps over all conditions": study["steps"]}
+    kinds["steps in each condition"] = single
+    if not any(kinds.values()):
+        return ""
+    text = (
+        "Multiples of labels or steps are shown where p, corrected for all of their kind, is at "
+        "most 0.05 and the interval excludes 1."
+    )
+    few = [what for what, needs in kinds.items() if needs and not _can_be_shown(needs)]
+    return text + (f" There are too few pairs to show any for {listed(few)}." if few else "")
+
+
+def _can_be_shown(needs: list[Group]) -> bool:
+    """Tells whether one of these multiples can be shown, however they come out."""
+    most = max(need["units"] for need in needs)
+    return statistics.significant(len(needs) * statistics.smallest_p(most))
+
+
+def _frozen(study: Study) -> str:
+    """Says what data the batch statistics of frozen encoders are from."""
+    own = [a.get("config") for a in study["arms"] if a["name"] == study["reference"]]
+    factors = study["factors"]
+    with_statistics = not all(str(e).startswith("vit") for e in factors["encoder"])
+    if "frozen" not in factors["training"] or not with_statistics:
+        return ""
+    if study["calibrated"]:
+        return "In every arm, a frozen encoder has the batch statistics of the labelled pictures."
+    if own != ["random weights"]:
+        return ""
+    return (
+        f"The frozen encoder of {label(study, study['reference'])} has the batch statistics of no "
+        "data, so part of another arm's lead may be due to statistics alone; "
+        "config.target.set.transfer.statistics='calibrated' gives every arm those of the labelled "
+        "pictures."
+    )
