@@ -14,7 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 HEAVY = ("cv2", "grain", "tensorflow_datasets", "matplotlib")
 # A package or module -> the packages that importing any of it must not load.
 FORBIDDEN = {
-    "geoseg_jax.core": ("flax", "optax", "geoseg_jax but core"),
+    "geoseg_jax.core": (*HEAVY, "jax", "flax", "optax", "geoseg_jax but core"),
     "geoseg_jax.ops": (*HEAVY, "flax", "optax", "ml_collections", "geoseg_jax but ops"),
     "geoseg_jax.models": (*HEAVY, "optax", "geoseg_jax but models, ops, core"),
     "geoseg_jax.interop": (*HEAVY, "optax", "geoseg_jax but interop, models, ops, core"),

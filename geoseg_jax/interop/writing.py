@@ -9,7 +9,7 @@ import numpy as np
 import safetensors.numpy
 from flax import traverse_util
 
-from geoseg_jax.core import atomic, manifest
+from geoseg_jax.core import atomic, json_files
 from geoseg_jax.interop import names, vits
 from geoseg_jax.interop.errors import WeightsError
 from geoseg_jax.interop.reading import (
@@ -58,7 +58,7 @@ def write_weights(weights: Weights, folder: str | pathlib.Path, source: str) -> 
         "changed": list(weights.changed),
         "untrained_statistics": weights.untrained,
     }
-    manifest.write_json(folder / DESCRIPTION_FILE, description)
+    json_files.write_json(folder / DESCRIPTION_FILE, description)
     return description
 
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from geoseg_jax.config import settings
-from geoseg_jax.core import manifest
+from geoseg_jax.core import json_files
 from geoseg_jax.data import pipeline
 from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.source import LABEL, Source, files_of
@@ -144,7 +144,7 @@ def apply(
     Args:
       memory: a file that keeps the operations of a step, which take a while to count.
     """
-    known = manifest.read_json(memory) or {}
+    known = json_files.read_json(memory) or {}
     costs, pretrainings = {}, []
     for job in plan.pretrainings:
         flops = _flops(job.config, known, say)
@@ -158,7 +158,7 @@ def apply(
         labels = cell.config.data.get("labels", 0)
         costs[cell.id] = _cost(cell.config, _flops(cell.config, known, say), labels)
     memory.parent.mkdir(parents=True, exist_ok=True)
-    manifest.write_json(memory, known)
+    json_files.write_json(memory, known)
     return plan._replace(pretrainings=pretrainings), costs
 
 

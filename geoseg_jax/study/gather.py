@@ -8,12 +8,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from geoseg_jax.analysis import metrics
-from geoseg_jax.core import manifest
+from geoseg_jax.core import json_files
 from geoseg_jax.data.provenance import leakage, reads
 from geoseg_jax.data.source import DataError
 from geoseg_jax.study import records
 from geoseg_jax.study.check import FACTORS
 from geoseg_jax.study.plan import Cell, Plan
+from geoseg_jax.training import manifest
 
 
 def rows(plan: Plan, reference: str, metric: str = "miou") -> list[dict[str, Any]]:
@@ -53,7 +54,9 @@ def _row(cell: Cell, metric: str) -> dict[str, Any]:
     if record is None:
         return row | {"curve": []}
     row |= {"status": record.state, "seconds": record.seconds, "error": record.error}
-    found = manifest.read_json(cell.workdir / "eval.json") if record.state == records.DONE else None
+    found = (
+        json_files.read_json(cell.workdir / "eval.json") if record.state == records.DONE else None
+    )
     if found:
         if metric not in found:
             raise ValueError(metrics.missing(metric, found, f"{cell.workdir / 'eval.json'}"))
@@ -66,7 +69,7 @@ def _row(cell: Cell, metric: str) -> dict[str, Any]:
 
 def _papers(workdir: pathlib.Path) -> dict[str, Any]:
     """What a finished cell's papers say of its data and of the code that it ran; {} without."""
-    papers = manifest.read_json(workdir / "manifest.json")
+    papers = json_files.read_json(workdir / "manifest.json")
     if not papers:
         return {}
     data, versions = papers["data"], papers["versions"]
@@ -112,7 +115,7 @@ def _untrained_statistics(workdir: pathlib.Path) -> list[str]:
     """A warning where a cell's weights came with the batch statistics of an untrained network, and
     it was not told to compute its own.
     """
-    papers = manifest.read_json(workdir / "manifest.json") or {}
+    papers = json_files.read_json(workdir / "manifest.json") or {}
     if papers.get("calibration"):
         return []
     found = [parent.get("untrained_statistics") for parent in papers.get("parents", [])]
@@ -146,7 +149,7 @@ def machines(plan: Plan) -> tuple[dict[str, str], str]:
     Of this process where none is.
     """
     workdirs = [job.workdir for job in (*plan.pretrainings, *plan.cells)]
-    papers = [p for w in workdirs if (p := manifest.read_json(w / "manifest.json"))]
+    papers = [p for w in workdirs if (p := json_files.read_json(w / "manifest.json"))]
     here = manifest.describe_machine()
     found = [_machine(p) for p in papers or [here]]
     names = dict.fromkeys(name for versions, _ in found for name in versions)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from geoseg_jax.analysis.units import mean
-from geoseg_jax.core import manifest
+from geoseg_jax.core import json_files
 from geoseg_jax.study.plan import Pretraining
 
 # The number of eval.json that tells -> its answers that ignore the picture, and whether more is
@@ -44,7 +44,7 @@ def scores(jobs: Iterable[Pretraining]) -> list[dict[str, Any]]:
     """
     by_encoder: dict[str, list[tuple[str, float, float, bool]]] = {}
     for job in jobs:
-        found = of_run(manifest.read_json(job.workdir / "eval.json") or {})
+        found = of_run(json_files.read_json(job.workdir / "eval.json") or {})
         if found:
             by_encoder.setdefault(job.encoder, []).append(found)
     return [_together(encoder, found) for encoder, found in by_encoder.items()]

@@ -14,7 +14,7 @@ import socket
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from geoseg_jax.core import manifest
+from geoseg_jax.core import json_files
 from geoseg_jax.training.checkpoints import steps_in
 
 DONE, FAILED = "done", "failed"
@@ -36,7 +36,7 @@ def read(workdir: pathlib.Path) -> Record | None:
 
     What is done and whose folder somebody has removed is to be done again.
     """
-    found = manifest.read_json(_path(workdir, "record"))
+    found = json_files.read_json(_path(workdir, "record"))
     if found is None or (found["state"] == DONE and not workdir.is_dir()):
         return None
     return Record(found["state"], found["seconds"], found["error"])
@@ -45,7 +45,7 @@ def read(workdir: pathlib.Path) -> Record | None:
 def write(workdir: pathlib.Path, record: Record) -> None:
     """Tells how a job ended."""
     workdir.parent.mkdir(parents=True, exist_ok=True)
-    manifest.write_json(_path(workdir, "record"), record._asdict())
+    json_files.write_json(_path(workdir, "record"), record._asdict())
 
 
 def forget_failures(workdirs: list[pathlib.Path]) -> int:
@@ -89,9 +89,9 @@ def holder(workdir: pathlib.Path) -> str:
 def count_start(workdir: pathlib.Path) -> int:
     """Notes that the job is started; returns how often it was at the same checkpoint before."""
     newest = max(steps_in(workdir / "checkpoints"), default=0)
-    before = manifest.read_json(_path(workdir, "starts")) or {"step": -1, "times": 0}
+    before = json_files.read_json(_path(workdir, "starts")) or {"step": -1, "times": 0}
     times = before["times"] if before["step"] == newest else 0
-    manifest.write_json(_path(workdir, "starts"), {"step": newest, "times": times + 1})
+    json_files.write_json(_path(workdir, "starts"), {"step": newest, "times": times + 1})
     return times
 
 

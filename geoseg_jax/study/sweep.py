@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from geoseg_jax.config.settings import ConfigError
-from geoseg_jax.core import manifest
+from geoseg_jax.core import json_files
 from geoseg_jax.data.name_splits import REST, TRAIN
 from geoseg_jax.study import records
 from geoseg_jax.study.guard import RATE
@@ -203,7 +203,7 @@ def _trial(job: Pretraining | Cell, rate: float, workdir: pathlib.Path) -> Pretr
 def _score(trial: Trial) -> float:
     """nan for a trial that failed."""
     record = records.read(trial.job.workdir)
-    found = manifest.read_json(trial.job.workdir / "eval.json")
+    found = json_files.read_json(trial.job.workdir / "eval.json")
     if record.state != records.DONE or not found or found.get(trial.metric) is None:
         return math.nan
     return float(found[trial.metric])

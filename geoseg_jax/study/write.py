@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from geoseg_jax.analysis import results
-from geoseg_jax.core import atomic, manifest
+from geoseg_jax.core import atomic, json_files
 from geoseg_jax.report import figures, page, tables
 from geoseg_jax.study import (
     budget,
@@ -67,12 +67,12 @@ def report(
         calibrated=made.cells[0].config.transfer.get("statistics") == "calibrated",
         versions=versions,
         hardware=hardware,
-        date=manifest.now(),
+        date=json_files.now(),
         commands=[command],
     )
     # Each once, which the arms' own sums are not: a chain has what it starts from too.
     found["pretraining_seconds"] = sum(_seconds(made.pretrainings)) or None
-    manifest.write_json(workdir / "results.json", found)
+    json_files.write_json(workdir / "results.json", found)
     atomic.write_text(workdir / "table.md", tables.markdown(found))
     atomic.write_text(workdir / "table.tex", tables.latex(found))
     atomic.write_text(
@@ -152,7 +152,7 @@ def _ancestors(arm, own: Sequence[Pretraining], made: Plan) -> list[str]:
 
 def _weights(job: Pretraining | Cell) -> str:
     """The name of what a job starts from, and what its content was when it did."""
-    papers = manifest.read_json(job.workdir / "manifest.json")
+    papers = json_files.read_json(job.workdir / "manifest.json")
     parents = papers.get("parents") if papers else None
     digest = f", sha256 {parents[-1]['sha256'][:12]}" if parents and "sha256" in parents[-1] else ""
     return pathlib.Path(job.config.init_from).name + digest

@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 
 from geoseg_jax import tasks as all_tasks
 from geoseg_jax.config import settings
-from geoseg_jax.core import manifest
+from geoseg_jax.core import json_files
 from geoseg_jax.core.tell import tell
 from geoseg_jax.data import pipeline
 from geoseg_jax.data.factory import make_data
@@ -27,7 +27,16 @@ from geoseg_jax.data.provenance import leakage
 from geoseg_jax.data.source import Source
 from geoseg_jax.data.transforms import augmentation
 from geoseg_jax.tasks.base import Task
-from geoseg_jax.training import calibration, judged, resume, sharding, steps, transfer, writers
+from geoseg_jax.training import (
+    calibration,
+    judged,
+    manifest,
+    resume,
+    sharding,
+    steps,
+    transfer,
+    writers,
+)
 from geoseg_jax.training.checkpoints import Checkpoints
 from geoseg_jax.training.evaluation import better, evaluate
 from geoseg_jax.training.interrupts import Interrupts
@@ -135,7 +144,7 @@ class _Loop:
         self.best_metric = config.train.get("best_metric", "")
         self.signal = 0  # set after the same step on all processes
         self.evaluation: dict[str, float] | None = None  # of the present step
-        self.started, self.opened = manifest.now(), time.monotonic()
+        self.started, self.opened = json_files.now(), time.monotonic()
 
     def run(self, found: resume.Found, papers: dict[str, Any]) -> Result:
         """The whole run, from what was found in the workdir."""
@@ -299,7 +308,7 @@ class _Loop:
         self.workdir.mkdir(parents=True, exist_ok=True)
         evaluation_due = self._due("eval_every") and self.evaluation is None
         writers.truncate_metrics(self.workdir / "metrics.jsonl", self.step, evaluation_due)
-        manifest.write_json(self.workdir / "config.json", settings.plain(self.config))
+        json_files.write_json(self.workdir / "config.json", settings.plain(self.config))
         return writers.MultiWriter(
             [
                 writers.TerminalWriter(self.train.steps, say),
@@ -489,12 +498,12 @@ class _Loop:
             "parents": self.parents,
             "calibration": self.calibration,
             "started": self.started,
-            "finished": manifest.now(),
+            "finished": json_files.now(),
             "seconds": round(self.progress.seconds(), 1),
         }
         if sharding.is_first_process():
-            manifest.write_json(self.workdir / "eval.json", writers.finite(results))
-            manifest.write_json(
+            json_files.write_json(self.workdir / "eval.json", writers.finite(results))
+            json_files.write_json(
                 self.workdir / "manifest.json", papers | manifest.describe_machine()
             )
         say(f"finished in {writers.duration(papers['seconds'])}; results: {self.workdir}/eval.json")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from geoseg_jax.config import changes, settings
-from geoseg_jax.core import manifest
+from geoseg_jax.core import json_files
 from geoseg_jax.training.checkpoints import Checkpoints
 
 
@@ -49,8 +49,8 @@ def look(
             f"{papers['sha256'][:12]}); restore the data, or choose another --workdir"
         )
     steps = config["train"]["steps"]
-    done = manifest.read_json(workdir / "manifest.json")
-    results = manifest.read_json(workdir / "eval.json")
+    done = json_files.read_json(workdir / "manifest.json")
+    results = json_files.read_json(workdir / "eval.json")
     if done and results and done["step"] >= steps:
         return Found(done["step"], meta, notes, results)
     if step > steps:
