@@ -16,7 +16,7 @@ from geoseg_jax.models.depth import SelfSupDepthNet
 from geoseg_jax.ops import depth_losses, disparity, sampling
 from geoseg_jax.tasks import depth_scores, inference, pictures
 from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, Variables
-from geoseg_jax.tasks.examples import unit
+from geoseg_jax.tasks.examples import to_unit_range
 from geoseg_jax.tasks.jitter import jitter_views
 
 # An error of this much, a factor of 1.25^2, is drawn in the brightest colour.
@@ -26,16 +26,7 @@ _WORST = 2 * math.log(1.25)
 def make(config: Any, data: Any = None) -> Task:
     """The task for one configuration; reads config.task and config.model."""
     del data  # every batch carries all that this task needs
-    arm = _SupervisedDepth(config)
-    return Task(
-        arm.init,
-        arm.loss,
-        arm.evaluate,
-        depth_scores.summarise,
-        arm.visualise,
-        arm.predict,
-        holds=(),
-    )
+    return _SupervisedDepth(config)
 
 
 def make_net(config: Any) -> SelfSupDepthNet:
@@ -57,8 +48,10 @@ def make_net(config: Any) -> SelfSupDepthNet:
     )
 
 
-class _SupervisedDepth:
-    """The network of one configuration; its methods are the functions of the task."""
+class _SupervisedDepth(Task):
+    """Supervised depth as one configuration asks for it."""
+
+    holds = ()
 
     def __init__(self, config: Any):
         self.task, self.net = config.task, make_net(config)
@@ -66,11 +59,15 @@ class _SupervisedDepth:
         self.range = {"min_depth": self.task.min_depth, "max_depth": self.task.max_depth}
 
     def init(self, key: jax.Array, batch: Batch) -> Variables:
-        return self.net.init(key, unit(batch["image"]), train=False, method="disparities")
+        return self.net.init(key, to_unit_range(batch["image"]), train=False, method="disparities")
 
-    def loss(self, variables: Variables, key: jax.Array, batch: Batch) -> tuple[jax.Array, Aux]:
+    def loss(
+        self, variables: Variables, key: jax.Array, batch: Batch, progress: jax.Array
+    ) -> tuple[jax.Array, Aux]:
         task, truth = self.task, _training_truth(batch)
-        seen = jitter_views(key, batch["id"], unit(batch["image"])[:, None], task.jitter)[:, 0]
+        seen = jitter_views(key, batch["id"], to_unit_range(batch["image"])[:, None], task.jitter)[
+            :, 0
+        ]
         disparities, updated = self.net.apply(
             variables, seen, train=True, method="disparities", mutable=["batch_stats"]
         )
@@ -95,6 +92,9 @@ class _SupervisedDepth:
         inverse = self.predict(variables, batch)["inverse_depth"]
         return depth_scores.judge(inverse, batch, self.task.eval)
 
+    def summarise(self, sums: dict[str, Any]) -> dict[str, float]:
+        return depth_scores.summarise(sums)
+
     def visualise(self, variables: Variables, batch: Batch) -> dict[str, jax.Array]:
         """Prediction and truth on one scale of colours, for both are metres; factors as errors."""
         inverse = self.predict(variables, batch)["inverse_depth"]
@@ -117,7 +117,11 @@ class _SupervisedDepth:
             return 1 / disparity.disparity_to_depth(levels[0], **self.range)
 
         flip = self.task.eval.get("flip", False)
-        return {"inverse_depth": inference.inverse_depth(network, unit(batch["image"]), flip=flip)}
+        return {
+            "inverse_depth": inference.inverse_depth(
+                network, to_unit_range(batch["image"]), flip=flip
+            )
+        }
 
     def _depth(self, level: jax.Array, height: int, width: int) -> jax.Array:
         """Metres [B, height, width] of one scale; config.task.enlarged is what is interpolated."""

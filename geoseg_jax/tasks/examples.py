@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 
-def unit(images: jax.Array) -> jax.Array:
+def to_unit_range(images: jax.Array) -> jax.Array:
     """Bytes to float32 in [0, 1]."""
     return images.astype(jnp.float32) / 255
 

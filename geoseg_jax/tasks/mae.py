@@ -15,7 +15,7 @@ from geoseg_jax.models.vit import PATCH, patchify
 from geoseg_jax.ops import patches
 from geoseg_jax.tasks import pictures
 from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, Variables
-from geoseg_jax.tasks.examples import keys_of, unit
+from geoseg_jax.tasks.examples import keys_of, to_unit_range
 
 _EVAL_KEY = 0  # evaluation hides the same patches of the same picture, every time
 
@@ -27,12 +27,13 @@ def make(config: Any, data: Any = None) -> Task:
       ValueError: for an encoder that is no ViT.
     """
     del data  # every batch carries all that this task needs
-    arm = _Mae(config)
-    return Task(arm.init, arm.loss, arm.evaluate, summarise, arm.visualise, holds=())
+    return _Mae(config)
 
 
-class _Mae:
-    """The network of one configuration; its methods are the functions of the task."""
+class _Mae(Task):
+    """Masked autoencoding as one configuration asks for it."""
+
+    holds = ()
 
     def __init__(self, config: Any):
         self.task, self.net = config.task, _network(config.model)
@@ -40,9 +41,11 @@ class _Mae:
 
     def init(self, key: jax.Array, batch: Batch) -> Variables:
         keep, _ = self._choose(key, batch)
-        return self.net.init(key, unit(batch["image"]), keep)
+        return self.net.init(key, to_unit_range(batch["image"]), keep)
 
-    def loss(self, variables: Variables, key: jax.Array, batch: Batch) -> tuple[jax.Array, Aux]:
+    def loss(
+        self, variables: Variables, key: jax.Array, batch: Batch, progress: jax.Array
+    ) -> tuple[jax.Array, Aux]:
         answer, cut, hidden = self._answer(variables, key, batch)
         error = jnp.mean(jnp.square(answer - self._target(cut)), axis=-1)
         # As many patches are hidden in every picture: the mean over all is that over pictures.
@@ -55,6 +58,9 @@ class _Mae:
         answer, cut, hidden = self._answer(variables, jax.random.key(_EVAL_KEY), batch)
         normalised = self.task.normalise_patches
         return judge(answer, self._target(cut), hidden, batch["mask"], normalised=normalised)
+
+    def summarise(self, sums: dict[str, Any]) -> dict[str, float]:
+        return summarise(sums)
 
     def visualise(self, variables: Variables, batch: Batch) -> dict[str, jax.Array]:
         answer, cut, hidden = self._answer(variables, jax.random.key(_EVAL_KEY), batch)
@@ -75,7 +81,7 @@ class _Mae:
 
         Pixels of the true ones are as the encoder's normalisation has them.
         """
-        image, (keep, hidden) = unit(batch["image"]), self._choose(key, batch)
+        image, (keep, hidden) = to_unit_range(batch["image"]), self._choose(key, batch)
         answer = self.net.apply(variables, image, keep)
         return answer, patchify(resnet.normalise(image, self.normalisation)), hidden
 

@@ -29,7 +29,7 @@ from geoseg_jax.ops import contrastive
 from geoseg_jax.tasks import pictures
 from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, Variables
 from geoseg_jax.tasks.contrastive_views import change_views
-from geoseg_jax.tasks.examples import unit
+from geoseg_jax.tasks.examples import to_unit_range
 
 # What follows the encoder instead of being learned: in batch_stats under this name.
 MOMENTUM = "momentum"
@@ -42,19 +42,20 @@ def make(config: Any, data: Any = None) -> Task:
     A batch's second view is sources[:, 0] (config.data.crop_views = 2).
     """
     del data  # every batch carries all that this task needs
-    arm = _Moco(config)
-    return Task(arm.init, arm.loss, arm.evaluate, summarise, arm.visualise, holds=())
+    return _Moco(config)
 
 
-class _Moco:
-    """The network of one configuration; its methods are the functions of the task."""
+class _Moco(Task):
+    """Momentum contrast as one configuration asks for it."""
+
+    holds = ()
 
     def __init__(self, config: Any):
         self.task, self.net = config.task, _network(config.model, config.task)
 
     def init(self, key: jax.Array, batch: Batch) -> Variables:
         key_net, key_queue = jax.random.split(key)
-        variables = self.net.init(key_net, unit(batch["image"]), train=False)
+        variables = self.net.init(key_net, to_unit_range(batch["image"]), train=False)
         stats = variables.get("batch_stats", {})
         noise = jax.random.normal(key_queue, (self.task.queue, self.task.features))
         momentum = {
@@ -65,11 +66,13 @@ class _Moco:
         }
         return {"params": variables["params"], "batch_stats": {**stats, MOMENTUM: momentum}}
 
-    def loss(self, variables: Variables, key: jax.Array, batch: Batch) -> tuple[jax.Array, Aux]:
+    def loss(
+        self, variables: Variables, key: jax.Array, batch: Batch, progress: jax.Array
+    ) -> tuple[jax.Array, Aux]:
         key_query, key_key, key_order = jax.random.split(key, 3)
         learned, behind = _split(variables)
         behind = follow(behind, learned, self.task.momentum)
-        views = change_views(key_query, batch["id"], unit(batch["image"]), self.task)
+        views = change_views(key_query, batch["id"], to_unit_range(batch["image"]), self.task)
         query, updated = self.net.apply(learned, views, train=True, mutable=["batch_stats"])
         keys, stats = self._keys(behind, key_key, key_order, batch)
         result = self._contrast(query, keys, behind)
@@ -89,6 +92,9 @@ class _Moco:
         keys = self.net.apply(_variables_of(behind), key_views, train=False)
         result = self._contrast(query, keys, behind)
         return judge(result, query, batch["mask"], self.task.queue)
+
+    def summarise(self, sums: dict[str, Any]) -> dict[str, float]:
+        return summarise(sums)
 
     def visualise(self, variables: Variables, batch: Batch) -> dict[str, jax.Array]:
         query, key = self._views(batch)
@@ -110,7 +116,7 @@ class _Moco:
         # As they come from the pipeline, in bytes, views are cheapest to send between devices.
         order = jax.random.permutation(key_order, len(batch["id"]))
         ids = jnp.take(batch["id"], order, axis=0)
-        views = unit(jnp.take(batch["sources"][:, 0], order, axis=0))
+        views = to_unit_range(jnp.take(batch["sources"][:, 0], order, axis=0))
         views = change_views(key_key, ids, views, self.task)
         keys, updated = self.net.apply(
             _variables_of(behind), views, train=True, mutable=["batch_stats"]
@@ -129,7 +135,7 @@ class _Moco:
         keys = jax.random.split(jax.random.key(_EVAL_KEY))
         views = batch["image"], batch["sources"][:, 0]
         return tuple(
-            change_views(key, batch["id"], unit(view), self.task)
+            change_views(key, batch["id"], to_unit_range(view), self.task)
             for key, view in zip(keys, views, strict=True)
         )
 

@@ -70,7 +70,7 @@ def make_schedule(config: Mapping[str, Any], steps: int) -> Schedule:
             f"config.optimizer.schedule={kind!r} must be 'constant', 'cosine', 'poly' or 'step'"
         )
     peak, warmup = config["learning_rate"], config.get("warmup_steps", 0)
-    numbers = {"peak": np.float32(peak), "warmup": np.int32(warmup)}
+    numbers = {"peak": np.float32(peak), "warmup": np.int32(warmup), "steps": np.int32(steps)}
     if kind in ("cosine", "poly"):
         numbers["length"] = np.int32(max(1, steps - warmup))
     if kind == "poly":
@@ -79,6 +79,11 @@ def make_schedule(config: Mapping[str, Any], steps: int) -> Schedule:
         numbers["boundary"] = np.int32(round(config.get("decay_at", 0.75) * steps))
         numbers["lower"] = np.float32(peak * config.get("decay_factor", 0.1))
     return Schedule(functools.partial(_after_warmup, _FORMS[kind]), numbers)
+
+
+def share_done(numbers: Numbers, count: jax.Array | int) -> jax.Array:
+    """Returns the share of the training that `count` steps are, float32 in [0, 1]."""
+    return jnp.asarray(count, jnp.float32) / numbers["steps"]
 
 
 def _after_warmup(

@@ -17,14 +17,19 @@ from geoseg_jax.tasks.base import Task
 from geoseg_jax.training.steps import Shapes
 
 # Settings that no program depends on: arguments of the step (the seed, the schedule's numbers), and
-# what decides on values alone. A test holds the programs of every task to it. train.steps is none
-# of them: some tasks change as the training goes on.
+# what decides on values alone. A test holds the programs of every task to it.
 INDEPENDENT = frozenset(
     {
         *("seed", "init_from", "data.labels", "data.subset", "data.cache_dir"),
         *("optimizer.learning_rate", "optimizer.warmup_steps", "optimizer.power"),
         *("optimizer.decay_at", "optimizer.decay_factor"),
-        *("train.log_every", "train.eval_every", "train.checkpoint_every", "train.pictures_every"),
+        *(
+            "train.steps",
+            "train.log_every",
+            "train.eval_every",
+            "train.checkpoint_every",
+            "train.pictures_every",
+        ),
     }
 )
 

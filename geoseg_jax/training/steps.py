@@ -12,7 +12,13 @@ from ml_collections import ConfigDict
 
 from geoseg_jax.tasks.base import Task
 from geoseg_jax.training import sharding, transfer
-from geoseg_jax.training.optimizers import Numbers, Optimizer, Schedule, make_optimizer
+from geoseg_jax.training.optimizers import (
+    Numbers,
+    Optimizer,
+    Schedule,
+    make_optimizer,
+    share_done,
+)
 from geoseg_jax.training.state import TrainState
 
 Shapes = dict[str, jax.ShapeDtypeStruct]
@@ -110,9 +116,11 @@ def _step_function(task: Task, optimizer: Optimizer) -> Callable[..., Any]:
     ) -> tuple[TrainState, dict]:
         key = jax.random.fold_in(base_key, state.step)
         rate = optimizer.schedule.form(numbers, state.step)
+        progress = share_done(numbers, state.step)
 
         def loss_function(params: Any) -> tuple[jax.Array, Any]:
-            return task.loss({"params": params, "batch_stats": state.batch_stats}, key, batch)
+            variables = {"params": params, "batch_stats": state.batch_stats}
+            return task.loss(variables, key, batch, progress)
 
         (loss, aux), grads = jax.value_and_grad(loss_function, has_aux=True)(state.params)
         # A constant in place of an unused gradient lets the compiler drop its computation.

@@ -32,7 +32,7 @@ def run(workdir, *, devices=ONE, task=None, data=None, keep_checkpoints=True, **
     return loop.run(
         tiny.make_config(**changes),
         workdir,
-        task or tiny.make_task(),
+        task or tiny.TinyTask(),
         data or tiny.make_data(),
         jax.devices()[devices],
         keep_checkpoints=keep_checkpoints,
@@ -217,7 +217,7 @@ def test_another_run_in_the_same_workdir_is_refused(straight, tmp_path):
 def test_a_loss_that_is_not_finite_stops_the_run_and_is_not_saved(tmp_path):
     # Record 13 is in some batch; whichever it is, no checkpoint may be of that step or later.
     with pytest.raises(TrainingError) as error:
-        run(tmp_path, task=tiny.make_task(poison=13), train__checkpoint_every=1)
+        run(tmp_path, task=tiny.TinyTask(poison=13), train__checkpoint_every=1)
     text = str(error.value)
     step = int(text.split()[1].rstrip(":"))
     assert f"step {step}: square is nan, loss is nan, gradient_norm is nan" in text
@@ -249,7 +249,7 @@ def test_evaluation_is_exact_for_any_batch_size_and_device_count(batch_size, dev
     from geoseg_jax.training import sharding, steps
     from geoseg_jax.training.evaluation import evaluate
 
-    task, data = tiny.make_task(), tiny.make_data(eval_size=7)
+    task, data = tiny.TinyTask(), tiny.make_data(eval_size=7)
     mesh = sharding.make_mesh(jax.devices()[:devices])
     batches = list(pipeline.eval_batches(data.eval, batch_size=batch_size))
     variables = task.init(jax.random.key(0), batches[0])
