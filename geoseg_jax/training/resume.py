@@ -18,7 +18,7 @@ class Found(NamedTuple):
     finished: dict[str, float] | None  # the results, where nothing is left to do
 
 
-def look(
+def inspect(
     workdir: pathlib.Path,
     config: Mapping[str, Any],
     papers: Mapping[str, Any],

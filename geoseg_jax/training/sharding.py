@@ -9,6 +9,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from geoseg_jax.config.settings import ConfigError
+from geoseg_jax.core.tell import tell
 
 
 def start(
@@ -57,6 +58,12 @@ def _environment_has_many() -> bool:
 def is_first_process() -> bool:
     """True on the process that writes files and prints."""
     return jax.process_index() == 0
+
+
+def say(text: str) -> None:
+    """Prints a line on the first process."""
+    if is_first_process():
+        tell(text)
 
 
 def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:

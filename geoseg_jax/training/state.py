@@ -1,6 +1,8 @@
-"""What training changes from step to step, and all that a checkpoint has to hold."""
+"""Defines what training changes from step to step, on the devices and on the host."""
 
+import dataclasses
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import flax.struct
@@ -21,6 +23,17 @@ class TrainState:
     def variables(self) -> dict[str, Any]:
         """The form that tasks take."""
         return {"params": self.params, "batch_stats": self.batch_stats}
+
+
+@dataclasses.dataclass
+class Status:
+    """Where a run stands, on the host; the loop alone changes it."""
+
+    state: TrainState
+    step: int  # steps done
+    evaluation: dict[str, float] | None  # of the state after this very step
+    best: Mapping[str, Any] | None  # the best evaluation so far, see evaluation.better
+    signal: int = 0  # of a request to stop, once all processes know of it
 
 
 def flat_arrays(tree: Any) -> dict[str, np.ndarray]:

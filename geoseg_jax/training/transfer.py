@@ -20,7 +20,7 @@ from geoseg_jax.training import checkpoints
 from geoseg_jax.training.ancestors import Ancestor, read_run
 from geoseg_jax.training.checkpoints import CheckpointError
 from geoseg_jax.training.optimizers import Optimizer
-from geoseg_jax.training.state import TrainState, sha256_of
+from geoseg_jax.training.state import TrainState, select, sha256_of
 
 COLLECTIONS = ("params", "batch_stats")
 # What of a pose network can be taken by itself.
@@ -89,6 +89,12 @@ def frozen_leaves(config: ConfigDict, optimizer: Optimizer) -> dict[str, Any]:
         }
         for collection, parts in trees.items()
     }
+
+
+def hash_frozen(state: TrainState, config: ConfigDict, optimizer: Optimizer) -> str:
+    """Returns the SHA-256 over the parameters and statistics that must not change."""
+    chosen = frozen_leaves(config, optimizer)
+    return sha256_of({c: select(getattr(state, c), chosen[c]) for c in COLLECTIONS})
 
 
 def read(source: str, config: ConfigDict) -> Ancestor:

@@ -102,7 +102,7 @@ def test_one_device_and_eight_agree(straight, tmp_path):
 
 
 def test_one_device_and_eight_have_the_same_statistics_and_parameters(tmp_path, monkeypatch):
-    monkeypatch.setattr(loop._Loop, "_finish", lambda loop: loop.state)
+    monkeypatch.setattr(loop._Loop, "_finish", lambda loop, unchanged: loop.status.state)
     one = run(tmp_path / "one")
     eight = run(tmp_path / "eight", devices=slice(0, 8))
     assert len(eight.params["head"]["kernel"].sharding.device_set) == 8
@@ -123,10 +123,10 @@ def stop_after(monkeypatch, step):
 
     def advance_and_stop(loop):
         advance(loop)
-        if loop.step == step:
+        if loop.status.step == step:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(0.01)
-            loop._listen()
+            loop._poll_stop()
 
     monkeypatch.setattr(loop._Loop, "_advance", advance_and_stop)
 
