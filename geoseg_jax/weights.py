@@ -70,7 +70,7 @@ def read(source: str, normalisation: str = "", prefix: str = "") -> Weights:
         "sha256": found.record["parameters_sha256"],
         "task": found.record["task"],
     }
-    normalisation = found.habits["normalisation"]
+    normalisation = found.conventions["normalisation"]
     return Weights(found.variables, "geoseg_jax", found.encoder, "", normalisation, source=origin)
 
 

@@ -64,26 +64,26 @@ def flatten(value: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, entry in value.items():
         name = f"{prefix}{key}"
-        found = flatten(entry, f"{name}.") if isinstance(entry, dict) and entry else {name: entry}
-        twice = flat.keys() & found.keys()
+        inner = flatten(entry, f"{name}.") if isinstance(entry, dict) and entry else {name: entry}
+        twice = flat.keys() & inner.keys()
         if twice:
             raise WeightsError(f"has two entries called {min(twice)!r}; save the state dict alone")
-        flat |= found
+        flat |= inner
     return flat
 
 
 def places(entries: Mapping[str, Any]) -> list[Place]:
     """Every prefix under which the anchors of a layout are, in the order of the file."""
     tensors = {name: entry for name, entry in entries.items() if isinstance(entry, Tensor)}
-    found = {}
+    by_prefix = {}
     for name in tensors:
         for layout in LAYOUTS:
             first, second = layout.anchors
             prefix = name.removesuffix(first)
             whole_names = name.endswith(first) and prefix[-1:] in ("", ".")
             if whole_names and prefix + second in tensors:
-                found[prefix] = _place(layout, prefix, tensors)
-    return list(found.values())
+                by_prefix[prefix] = _place(layout, prefix, tensors)
+    return list(by_prefix.values())
 
 
 def _place(layout: Layout, prefix: str, tensors: Mapping[str, Tensor]) -> Place:
@@ -107,25 +107,26 @@ def _rename(name: str, rules: Sequence[tuple[str, str]]) -> str:
     return name
 
 
-def at(found: Sequence[Place], prefix: str) -> list[Place]:
+def at(candidates: Sequence[Place], prefix: str) -> list[Place]:
     """Those with that prefix, written with or without its last dot; '.' is none at all."""
-    return [place for place in found if place.prefix.rstrip(".") == prefix.rstrip(".")]
+    return [place for place in candidates if place.prefix.rstrip(".") == prefix.rstrip(".")]
 
 
-def choose(found: Sequence[Place], prefix: str) -> Place:
+def choose(candidates: Sequence[Place], prefix: str) -> Place:
     """The one of several whole encoders that is meant.
 
     Args:
-      found: one or more.
-      prefix: what the user asks for, see `at`; '' to have it found.
+      candidates: one or more.
+      prefix: what the user asks for, see `at`; '' to choose by the file.
 
     Raises:
       WeightsError: where none has that prefix, or several fit and no method tells which is meant.
     """
-    asked = at(found, prefix) if prefix else found
+    asked = at(candidates, prefix) if prefix else candidates
     if not asked:
         raise WeightsError(
-            f"has no whole encoder under the prefix {prefix!r}; there is one under {_listed(found)}"
+            f"has no whole encoder under the prefix {prefix!r}; there is one under "
+            f"{_listed(candidates)}"
         )
     left = [p for p in asked if not any(_publishes(other, p) for other in asked)]
     if len(left) == 1:
@@ -137,8 +138,8 @@ def choose(found: Sequence[Place], prefix: str) -> Place:
     )
 
 
-def _listed(found: Sequence[Place]) -> str:
-    return ", ".join(repr(place.prefix or ".") for place in found)
+def _listed(candidates: Sequence[Place]) -> str:
+    return ", ".join(repr(place.prefix or ".") for place in candidates)
 
 
 def _publishes(one: Place, other: Place) -> bool:

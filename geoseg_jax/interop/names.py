@@ -130,10 +130,10 @@ def recognise(shapes: Mapping[str, tuple[int, ...]]) -> str:
     """
     blocks: dict[int, set[int]] = {stage: set() for stage in (1, 2, 3, 4)}
     for name in shapes:
-        found = re.match(r"layer([1-4])\.(\d+)\.", name)
-        if found:
-            blocks[int(found[1])].add(int(found[2]))
-    depths = tuple(len(found) for found in blocks.values())
+        match = re.match(r"layer([1-4])\.(\d+)\.", name)
+        if match:
+            blocks[int(match[1])].add(int(match[2]))
+    depths = tuple(len(numbers) for numbers in blocks.values())
     bottleneck = "layer1.0.conv3.weight" in shapes
     width = (shapes.get("conv1.weight") or (0,))[0]
     known = {}
@@ -150,23 +150,23 @@ def recognise(shapes: Mapping[str, tuple[int, ...]]) -> str:
     return known[depths, bottleneck, width]
 
 
-def check(slots: Mapping[str, Slot], found: Mapping[str, tuple[int, ...]], what: str) -> None:
+def check(slots: Mapping[str, Slot], shapes: Mapping[str, tuple[int, ...]], what: str) -> None:
     """Compares names and shapes.
 
     Args:
       slots: what is wanted, by PyTorch's names.
-      found: the shapes that there are.
+      shapes: the shapes that there are.
       what: as in 'a resnet18', for the message.
 
     Raises:
       WeightsError: naming what is missing, superfluous or of another shape.
     """
-    problems = [f"{n} is missing" for n in slots if n not in found]
-    problems += [f"{n} is superfluous" for n in sorted(found) if n not in slots]
+    problems = [f"{n} is missing" for n in slots if n not in shapes]
+    problems += [f"{n} is superfluous" for n in sorted(shapes) if n not in slots]
     problems += [
-        f"{n} has shape {list(found[n])} instead of {list(slot.shape)}"
+        f"{n} has shape {list(shapes[n])} instead of {list(slot.shape)}"
         for n, slot in slots.items()
-        if n in found and found[n] != slot.shape
+        if n in shapes and shapes[n] != slot.shape
     ]
     if problems:
         more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""

@@ -132,17 +132,17 @@ def source_metadata(source: Mapping[str, str]) -> dict[str, str]:
 
 
 def _source(metadata: Mapping[str, str]) -> dict[str, str] | None:
-    found = {key: metadata.get("source" + end) for key, end in _SOURCE.items()}
-    return {k: v for k, v in found.items() if v is not None} if found["name"] else None
+    source = {key: metadata.get("source" + end) for key, end in _SOURCE.items()}
+    return {k: v for k, v in source.items() if v is not None} if source["name"] else None
 
 
 def _normalisation(metadata: Mapping[str, str]) -> str:
     """What a file that this package wrote says, or ''."""
-    found = metadata.get("normalisation", "")
-    if found and found not in resnet.NORMALISATIONS:
+    name = metadata.get("normalisation", "")
+    if name and name not in resnet.NORMALISATIONS:
         known = ", ".join(resnet.NORMALISATIONS)
-        raise WeightsError(f"expects its input normalised as {found!r}; known are {known}")
-    return found
+        raise WeightsError(f"expects its input normalised as {name!r}; known are {known}")
+    return name
 
 
 def _read_folder(folder: pathlib.Path, normalisation: str, prefix: str) -> Weights:
@@ -173,12 +173,12 @@ def _read_folder(folder: pathlib.Path, normalisation: str, prefix: str) -> Weigh
 def _select_monodepth2(path: pathlib.Path) -> Selected:
     """What a folder's encoder.pth or depth.pth holds."""
     with torch_files.naming(path):
-        found = select(_load(path)[0], "")
-        part = "decoder" if MONODEPTH2_DECODER in found.tensors else "resnet"
+        weights = select(_load(path)[0], "")
+        part = "decoder" if MONODEPTH2_DECODER in weights.tensors else "resnet"
         expected = "resnet" if path.name == MONODEPTH2_FILES[0] else "decoder"
-        if found.kind not in ("monodepth2", "torchvision") or part != expected:
+        if weights.kind not in ("monodepth2", "torchvision") or part != expected:
             raise WeightsError("is not monodepth2's file of that name; name the file itself")
-        return found
+        return weights
 
 
 def _load(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, str]]:

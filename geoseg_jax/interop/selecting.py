@@ -38,11 +38,11 @@ def select(entries: Mapping[str, Any], prefix: str) -> Selected:
     Raises:
       WeightsError: where there is none, none is whole, or there are several.
     """
-    found = layouts.places(entries)
+    places = layouts.places(entries)
     if prefix:
-        found = layouts.at(found, prefix) or found
+        places = layouts.at(places, prefix) or places
     whole, problems = [], []
-    for place in found:
+    for place in places:
         try:
             _check(place)
             whole.append(place)

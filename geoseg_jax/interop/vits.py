@@ -103,8 +103,8 @@ def normalisation_of(
 def _beside(path: pathlib.Path, name: str) -> dict[str, Any]:
     """A JSON object beside a file; {} where there is none."""
     file = path.with_name(name)
-    found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    return found if isinstance(found, dict) else {}
+    config = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return config if isinstance(config, dict) else {}
 
 
 def _is_dino(every: Iterable[str]) -> bool:
@@ -229,19 +229,19 @@ def recognise(shapes: Mapping[str, tuple[int, ...]]) -> str:
     blocks = {n.split(".")[1] for n in shapes if n.startswith("blocks.")}
     registers = shapes["reg_token"][1] if "reg_token" in shapes else 0
     scaled = "blocks.0.ls1.gamma" in shapes
-    found = (len(blocks), shapes["cls_token"][-1], registers, scaled)
+    shape = (len(blocks), shapes["cls_token"][-1], registers, scaled)
     known = {}
     for kind in filter(encoders.is_vit, encoders.ENCODERS):
         parts = encoders.ENCODERS[kind].keywords
         scales = parts.get("layer_scale") is not None
         known[parts["depth"], parts["width"], parts.get("registers", 0), scales] = kind
-    if found not in known:
+    if shape not in known:
         raise WeightsError(
-            f"is a ViT of {found[0]} blocks, width {found[1]} and {registers} registers "
+            f"is a ViT of {shape[0]} blocks, width {shape[1]} and {registers} registers "
             f"{'with' if scaled else 'without'} layer scale, which is none of "
             f"{', '.join(known.values())}"
         )
-    return known[found]
+    return known[shape]
 
 
 def name_of(path: names.Path) -> str:
@@ -267,11 +267,11 @@ def shapes_of(kind: str) -> Mapping[names.Path, tuple[int, ...]]:
 
 def slots(kind: str) -> Mapping[str, names.Slot]:
     """Every tensor of an encoder by timm's name; the special ones with our shape."""
-    found = {}
+    by_name = {}
     for path, shape in shapes_of(kind).items():
         name = name_of(path)
-        found[name] = names.Slot(path, shape if name in _SPECIAL else names.torch_shape(shape))
-    return found
+        by_name[name] = names.Slot(path, shape if name in _SPECIAL else names.torch_shape(shape))
+    return by_name
 
 
 def to_timm(variables: Mapping[str, Any], kind: str) -> dict[str, np.ndarray]:

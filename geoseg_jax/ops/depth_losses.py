@@ -105,9 +105,9 @@ def gradient_matching(
         along_y = jnp.abs(jnp.diff(coarse, axis=-2))
         both_x = known[..., 1:] & known[..., :-1]
         both_y = known[..., 1:, :] & known[..., :-1, :]
-        found = jnp.where(both_x, along_x, 0).sum(axis=(-2, -1))
-        found += jnp.where(both_y, along_y, 0).sum(axis=(-2, -1))
-        total += found / jnp.maximum(known.sum(axis=(-2, -1)), 1)
+        slopes = jnp.where(both_x, along_x, 0).sum(axis=(-2, -1))
+        slopes += jnp.where(both_y, along_y, 0).sum(axis=(-2, -1))
+        total += slopes / jnp.maximum(known.sum(axis=(-2, -1)), 1)
     return total
 
 

@@ -63,8 +63,8 @@ def _judge(
     scaled = jnp.clip(shape * scale[:, None, None], lowest, highest)
 
     def errors(depth: jax.Array, name: str) -> dict[str, jax.Array]:
-        found = metrics.depth_error_sums(depth, truth, valid)
-        return {key + (name if key in metrics.METRICS else ""): found[key] for key in found}
+        sums = metrics.depth_error_sums(depth, truth, valid)
+        return {key + (name if key in metrics.METRICS else ""): sums[key] for key in sums}
 
     if settings.median_scaling:
         per_image = errors(scaled, "")

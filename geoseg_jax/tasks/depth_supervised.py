@@ -80,8 +80,8 @@ class _SupervisedDepth(Task):
             share = weight / sum(weights)
             terms["depth"] += share * self.error(predicted, truth, valid)
             if task.gradient_weight:
-                found = depth_losses.gradient_matching(predicted, truth, valid)
-                terms["gradient_matching"] += share * depth_losses.mean_over_images(found, valid)
+                errors = depth_losses.gradient_matching(predicted, truth, valid)
+                terms["gradient_matching"] += share * depth_losses.mean_over_images(errors, valid)
         value = terms["depth"] + task.gradient_weight * terms["gradient_matching"]
         if not task.gradient_weight:
             del terms["gradient_matching"]
@@ -148,10 +148,10 @@ def _loss_of(task: Any) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Array
 
     def loss(predicted: jax.Array, truth: jax.Array, valid: jax.Array) -> jax.Array:
         if task.loss in maps:
-            found = depth_losses.masked_mean(maps[task.loss](predicted, truth, valid), valid)
+            errors = depth_losses.masked_mean(maps[task.loss](predicted, truth, valid), valid)
         else:
-            found = images[task.loss](predicted, truth, valid, focus)
-        return depth_losses.mean_over_images(found, valid)
+            errors = images[task.loss](predicted, truth, valid, focus)
+        return depth_losses.mean_over_images(errors, valid)
 
     return loss
 

@@ -88,10 +88,10 @@ def summarise_cameras(sums: dict[str, np.ndarray], names: tuple[str, ...]) -> di
         return {}
     pictures = np.atleast_1d(sums[_PICTURES])
     seen = np.flatnonzero(pictures)
-    found = {}
+    numbers = {}
     for key in (key for key in sums if key.startswith(_CAMERA)):
         values, name = np.atleast_1d(sums[key])[seen] / pictures[seen], key.removeprefix(_CAMERA)
-        found[name] = float(values.mean())
+        numbers[name] = float(values.mean())
         if len(names) > 1:
-            found |= {f"{name}/{names[i]}": float(v) for i, v in zip(seen, values, strict=True)}
-    return found
+            numbers |= {f"{name}/{names[i]}": float(v) for i, v in zip(seen, values, strict=True)}
+    return numbers

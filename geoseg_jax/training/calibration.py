@@ -135,19 +135,19 @@ def make_measure(network: Network | None, mesh: Mesh) -> Measure:
     order: list[Layer] = []
 
     def run(variables: Any, batch: Mapping[str, jax.Array]) -> dict[Layer, Any]:
-        found: dict[Layer, Any] = {}
+        moments: dict[Layer, Any] = {}
 
-        def look(call: Callable[..., Any], args: Any, kwargs: Any, context: Any) -> Any:
+        def observe(call: Callable[..., Any], args: Any, kwargs: Any, context: Any) -> Any:
             layer = context.module
             path = layer.path if isinstance(layer, BatchNorm) else ()
             if path[:1] == (PART,) and context.method_name == "__call__":
-                found[path[1:]] = _moments(args[0].astype(jnp.float32), batch["mask"])
+                moments[path[1:]] = _moments(args[0].astype(jnp.float32), batch["mask"])
             return call(*args, **kwargs)
 
-        with nn.intercept_methods(look):
+        with nn.intercept_methods(observe):
             network(variables, batch)
-        order[:] = found  # at trace time
-        return found
+        order[:] = moments  # at trace time
+        return moments
 
     everywhere, divided = sharding.replicated(mesh), sharding.split(mesh)
     return Measure(

@@ -76,8 +76,8 @@ def read(workdir: pathlib.Path) -> Judged | None:
     if not path.exists():
         return None
     try:
-        with np.load(path) as found:
-            kept = Judged(*(found[name] for name in Judged._fields))
+        with np.load(path) as arrays:
+            kept = Judged(*(arrays[name] for name in Judged._fields))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: it can't be read ({error}); remove it") from error
     return kept._replace(matrices=kept.matrices.astype(np.int64))

@@ -43,5 +43,5 @@ def layer_multipliers(names: Sequence[str], decay: float) -> dict[str, float]:
 
 
 def _order(module: str) -> tuple[int, int]:
-    found = _BLOCK.fullmatch(module)
-    return (int(found[1] or 0), int(found[2])) if found else (-1, -1)
+    match = _BLOCK.fullmatch(module)
+    return (int(match[1] or 0), int(match[2])) if match else (-1, -1)

@@ -89,16 +89,16 @@ def run(
         workdir = pathlib.Path(workdir).absolute()
         given = setup.Run(config, workdir, task, data, manifest.describe_data(data), mesh)
         checkpoints = Checkpoints(workdir / "checkpoints")
-        found = resume.inspect(workdir, config, given.data_record, checkpoints)
-        if found.finished:
+        earlier = resume.inspect(workdir, config, given.data_record, checkpoints)
+        if earlier.finished:
             say(f"{workdir}: this run is finished; its results, from eval.json:")
-            say(writers.describe(found.step, config.train.steps, found.finished))
-            return Result(found.step, found.finished, 0)
-        for line in found.notes:
+            say(writers.describe(earlier.step, config.train.steps, earlier.finished))
+            return Result(earlier.step, earlier.finished, 0)
+        for line in earlier.notes:
             say(line)
         try:
             shared = programs or Programs()
-            loop = _start(given, found, checkpoints, interrupts, shared, keep_checkpoints)
+            loop = _start(given, earlier, checkpoints, interrupts, shared, keep_checkpoints)
             return loop.run()
         finally:
             checkpoints.close()  # an error must not lose what is being written
@@ -106,28 +106,28 @@ def run(
 
 def _start(
     given: setup.Run,
-    found: resume.Found,
+    earlier: resume.Earlier,
     checkpoints: Checkpoints,
     interrupts: Interrupts,
     programs: Programs,
     keep_checkpoints: bool,
 ) -> "_Loop":
-    """Makes the loop, from what was found in the workdir."""
+    """Makes the loop, from what was earlier in the workdir."""
     started, opened = json_files.now(), time.monotonic()
     train = given.config.train
     say("reading the first batch…")
-    batches = setup.train_batches(given, found.step)
+    batches = setup.train_batches(given, earlier.step)
     first = next(batches)
     shapes = sharding.global_shapes(first, sharding.split(given.mesh))
     compiled = setup.make_programs(given, programs, shapes)
     setup.check_best_metric(given, compiled)
-    state, origin = setup.first_state(given, compiled, checkpoints, found)
+    state, origin = setup.first_state(given, compiled, checkpoints, earlier)
     train_step = setup.compile_train_step(given, compiled, shapes)
-    status = Status(state, found.step, found.meta.get("evaluation"), found.meta.get("best"))
-    evaluation_due = given.due("eval_every", found.step) and status.evaluation is None
-    writer = setup.make_writer(given, found.step, evaluation_due)
+    status = Status(state, earlier.step, earlier.meta.get("evaluation"), earlier.meta.get("best"))
+    evaluation_due = given.due("eval_every", earlier.step) and status.evaluation is None
+    writer = setup.make_writer(given, earlier.step, evaluation_due)
     progress = Progress(
-        start=found.step,
+        start=earlier.step,
         steps=train.steps,
         batch_size=train.batch_size,
         log_every=train.get("log_every", 50),
@@ -136,7 +136,7 @@ def _start(
         writer=writer,
         say=say,
         opened=opened,
-        saved=found.meta.get("progress"),
+        saved=earlier.meta.get("progress"),
     )
     watch = None
     if sharding.is_first_process():  # files.json is written beside the training

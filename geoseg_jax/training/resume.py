@@ -9,7 +9,7 @@ from geoseg_jax.core import json_files
 from geoseg_jax.training.checkpoints import Checkpoints
 
 
-class Found(NamedTuple):
+class Earlier(NamedTuple):
     """Where to go on."""
 
     step: int  # steps done
@@ -23,7 +23,7 @@ def inspect(
     config: Mapping[str, Any],
     papers: Mapping[str, Any],
     checkpoints: Checkpoints,
-) -> Found:
+) -> Earlier:
     """Compares a workdir with the run that is to be started in it.
 
     Args:
@@ -39,7 +39,7 @@ def inspect(
                 f"{workdir} holds a finished run without its checkpoints; put them back, or choose "
                 "another --workdir"
             )
-        return Found(0, {}, [], None)
+        return Earlier(0, {}, [], None)
     meta = checkpoints.read_meta(step)
     changed = changes.check_resume(meta["config"], settings.plain(config), str(workdir))
     notes = [f"changed since the last start: {change}" for change in changed]
@@ -52,10 +52,10 @@ def inspect(
     done = json_files.read_json(workdir / "manifest.json")
     results = json_files.read_json(workdir / "eval.json")
     if done and results and done["step"] >= steps:
-        return Found(done["step"], meta, notes, results)
+        return Earlier(done["step"], meta, notes, results)
     if step > steps:
         raise settings.ConfigError(
             f"config.train.steps={steps}, but {workdir} has a checkpoint of step {step}; raise it, "
             "or choose another --workdir"
         )
-    return Found(step, meta, notes, None)
+    return Earlier(step, meta, notes, None)

@@ -22,7 +22,7 @@ from geoseg_jax.training.checkpoints import Checkpoints
 from geoseg_jax.training.evaluation import better
 from geoseg_jax.training.optimizers import Optimizer, make_schedule
 from geoseg_jax.training.programs import Programs, key_of
-from geoseg_jax.training.resume import Found
+from geoseg_jax.training.resume import Earlier
 from geoseg_jax.training.sharding import say
 from geoseg_jax.training.state import TrainState
 
@@ -139,19 +139,19 @@ def check_best_metric(run: Run, compiled: Compiled) -> None:
 
 
 def first_state(
-    run: Run, compiled: Compiled, checkpoints: Checkpoints, found: Found
+    run: Run, compiled: Compiled, checkpoints: Checkpoints, earlier: Earlier
 ) -> tuple[TrainState, Origin]:
     """Restores the state that an earlier start has saved, or makes the first one."""
-    if found.step:
-        say(f"{run.workdir}: going on from step {found.step}")
-        state = checkpoints.restore(found.step, compiled.abstract_state)
-        parents, calibrated = found.meta.get("parents", []), found.meta.get("calibration", {})
+    if earlier.step:
+        say(f"{run.workdir}: going on from step {earlier.step}")
+        state = checkpoints.restore(earlier.step, compiled.abstract_state)
+        parents, calibrated = earlier.meta.get("parents", []), earlier.meta.get("calibration", {})
     else:
         say("initialising…")
         state, parents = _initial_state(run, compiled)
         state, calibrated = _calibrate(run, compiled, state)
         say(transfer.describe(state, parents, run.config, compiled.optimizer))
-    frozen = found.meta.get("frozen_sha256")
+    frozen = earlier.meta.get("frozen_sha256")
     frozen = frozen or transfer.hash_frozen(state, run.config, compiled.optimizer)
     return state, Origin(parents, calibrated, frozen)
 

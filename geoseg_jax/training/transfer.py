@@ -133,17 +133,17 @@ def read(source: str, config: ConfigDict) -> Ancestor:
         "untrained_statistics": weights.untrained,
         "parents": [],
     }
-    habits = {"normalisation": weights.normalisation}
+    conventions = {"normalisation": weights.normalisation}
     if weights.kind == "monodepth2":
-        habits["decoder_padding"] = "reflect"
-    return Ancestor(weights.variables, weights.encoder, habits, record)
+        conventions["decoder_padding"] = "reflect"
+    return Ancestor(weights.variables, weights.encoder, conventions, record)
 
 
-def take(ancestor: Ancestor, like: TrainState, config: ConfigDict) -> dict[str, Any]:
+def take(ancestor: Ancestor, abstract_state: TrainState, config: ConfigDict) -> dict[str, Any]:
     """The parts that config.transfer asks for, each array found with its shape.
 
     Args:
-      like: the shapes of this model's state.
+      abstract_state: the shapes of this model's state.
 
     Returns:
       {'params': {part: ...}, 'batch_stats': {part: ...}} of numpy arrays; POSE_ENCODER is there as
@@ -153,14 +153,14 @@ def take(ancestor: Ancestor, like: TrainState, config: ConfigDict) -> dict[str, 
       CheckpointError: where an array is missing, superfluous or of another shape, with both sides.
     """
     parts, source = settings_of(config)["parts"], config.init_from
-    _check_habits(ancestor, parts, config)
+    _check_conventions(ancestor, parts, config)
     taken: dict[str, Any] = {}
     for part in parts:
         there = {c: ancestor.variables.get(c, {}).get(part, {}) for c in COLLECTIONS}
-        here = {c: getattr(like, c).get(part, {}) for c in COLLECTIONS}
+        here = {c: getattr(abstract_state, c).get(part, {}) for c in COLLECTIONS}
         for side, tree, whole in (
             ("the source", there, ancestor.variables["params"]),
-            ("this model", here, like.params),
+            ("this model", here, abstract_state.params),
         ):
             if not tree["params"]:
                 raise CheckpointError(
@@ -179,14 +179,14 @@ def take(ancestor: Ancestor, like: TrainState, config: ConfigDict) -> dict[str, 
             if there[collection]:
                 taken.setdefault(collection, {})[part] = there[collection]
     if settings_of(config)["pose_encoder"]:
-        repeated = _encoder_of_pairs(taken, like, f"config.init_from={source}")
+        repeated = _encoder_of_pairs(taken, abstract_state, f"config.init_from={source}")
         for collection, tree in repeated.items():
             taken[collection][POSE_ENCODER] = tree
     return taken
 
 
 def _encoder_of_pairs(
-    taken: Mapping[str, Any], like: TrainState, what: str
+    taken: Mapping[str, Any], abstract_state: TrainState, what: str
 ) -> dict[str, dict[str, Any]]:
     """The encoder that was taken, as the pose network's encoder of two stacked pictures.
 
@@ -198,7 +198,7 @@ def _encoder_of_pairs(
       CheckpointError: where the pose network has no such encoder.
     """
     own = {c: taken[c]["encoder"] for c in COLLECTIONS if "encoder" in taken.get(c, {})}
-    here = {c: getattr(like, c).get(POSE, {}).get("encoder", {}) for c in own}
+    here = {c: getattr(abstract_state, c).get(POSE, {}).get("encoder", {}) for c in own}
     wanted = _structs(here)
 
     def fit(path: Any, array: np.ndarray) -> np.ndarray:
@@ -217,7 +217,7 @@ def _encoder_of_pairs(
     return repeated
 
 
-def _check_habits(ancestor: Ancestor, parts: Sequence[str], config: ConfigDict) -> None:
+def _check_conventions(ancestor: Ancestor, parts: Sequence[str], config: ConfigDict) -> None:
     """Raises CheckpointError where this model would use the weights in another way."""
     model, may_differ = config.get("model", {}), settings_of(config)["normalisation"] == "any"
     for part, key, usual in (
@@ -225,7 +225,7 @@ def _check_habits(ancestor: Ancestor, parts: Sequence[str], config: ConfigDict) 
         ("pose", "normalisation", "imagenet"),
         ("decoder", "decoder_padding", None),
     ):
-        there, here = ancestor.habits.get(key), model.get(key, usual)
+        there, here = ancestor.conventions.get(key), model.get(key, usual)
         if key == "normalisation" and may_differ:
             continue
         if part in parts and there is not None and there != here:

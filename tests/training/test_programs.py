@@ -65,8 +65,8 @@ def parts_of(config, *, whole=False):
     traced += [jax.make_jaxpr(task.evaluate)(variables, shapes)]
     if whole:
         optimizer = steps.make_optimizer_for(task, config, config.train.steps, shapes)
-        _, like = steps.make_state(task, optimizer, shapes, mesh)
-        traced += [steps.trace_train_step(task, optimizer, like, shapes, mesh)[1].jaxpr]
+        _, abstract_state = steps.make_state(task, optimizer, shapes, mesh)
+        traced += [steps.trace_train_step(task, optimizer, abstract_state, shapes, mesh)[1].jaxpr]
     text = "".join(f"{made}{[np.asarray(c).tolist() for c in made.consts]}" for made in traced)
     key = programs.key_of(config, task, shapes, mesh)
     return key, re.sub(r"0x[0-9a-f]+", "", text)  # addresses of functions
