@@ -1,5 +1,6 @@
 """The table of all settings: each key of a configuration, its type and its range."""
 
+from geoseg_jax.core.encoder_names import ENCODERS
 from geoseg_jax.core.rules import (
     POSITIVE,
     SHARE,
@@ -23,7 +24,6 @@ from geoseg_jax.core.rules import (
     text,
     whole,
 )
-from geoseg_jax.presets.encoders import ENCODERS
 
 RULES: dict[str, Rule] = {
     "seed": whole(0),

@@ -12,31 +12,22 @@ import numpy as np
 from jax import lax
 
 
-def confusion(predicted: jax.Array, label: jax.Array, classes: int) -> jax.Array:
-    """Counts of pixels by true and predicted class, for each image.
+def confusion_and_ignored(
+    predicted: jax.Array, label: jax.Array, size: jax.Array, classes: int
+) -> jax.Array:
+    """Counts pixels by true and predicted class, for each image; ignored pixels in a last row.
+
+    The paper's numbers want that row.
 
     Args:
       predicted: int [..., H, W], the class of each pixel; one outside 0..classes-1 isn't counted.
       label: integer [..., H, W], the true class; from `classes` on it is ignored, as is 255.
+      size: int32 [..., 2], height and width without the padding at the bottom and right, which is
+        not counted.
       classes: how many there are.
 
     Returns:
-      int32 [..., classes, classes] (truth, prediction); exact up to 2^31 pixels an image.
-    """
-    return _count(predicted, label, classes)[..., :classes, :]
-
-
-def confusion_and_ignored(
-    predicted: jax.Array, label: jax.Array, size: jax.Array, classes: int
-) -> jax.Array:
-    """As `confusion`, with the predictions on ignored pixels in a last row.
-
-    The paper's numbers want them. Args as `confusion`, and:
-      size: int32 [..., 2], height and width without the padding at the bottom and right, which is
-        not counted.
-
-    Returns:
-      int32 [..., classes + 1, classes].
+      int32 [..., classes + 1, classes] (truth, prediction); exact up to 2^31 pixels an image.
     """
     row = lax.broadcasted_iota(jnp.int32, label.shape, label.ndim - 2)
     column = lax.broadcasted_iota(jnp.int32, label.shape, label.ndim - 1)

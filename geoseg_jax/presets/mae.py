@@ -4,8 +4,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from geoseg_jax.core.encoder_names import ENCODERS
 from geoseg_jax.presets import argument, sections
-from geoseg_jax.presets.encoders import ENCODERS
 from geoseg_jax.presets.smoke import smoke
 
 # Without those of DINOv2, which have more than MAE's ViT.

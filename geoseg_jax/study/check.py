@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from geoseg_jax.analysis import metrics
+from geoseg_jax.analysis.units import CONDITION
 from geoseg_jax.config import settings
 from geoseg_jax.config.settings import ConfigError
 from geoseg_jax.core.near_miss import did_you_mean
 
-CONDITION = ("labels", "training", "decoder", "resolution", "encoder")
-FACTORS = ("arm", *CONDITION, "subset", "seed", "pretraining_seed")
 TRAININGS = ("fine_tuned", "frozen")
 MEASURES = ("images", "encoder_images", "flops", "steps")
 NEEDED = ("title", "question", "arms", "reference", "budget", "target", "factors")

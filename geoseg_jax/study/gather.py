@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from geoseg_jax.analysis import metrics
+from geoseg_jax.analysis.units import FACTORS
 from geoseg_jax.core import json_files
 from geoseg_jax.data.provenance import leakage, reads
 from geoseg_jax.data.source import DataError
 from geoseg_jax.study import records
-from geoseg_jax.study.check import FACTORS
 from geoseg_jax.study.plan import Cell, Plan
 from geoseg_jax.training import manifest
 

@@ -16,11 +16,12 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
+from geoseg_jax.analysis.units import CONDITION, FACTORS
 from geoseg_jax.config import files as config_files
 from geoseg_jax.config import settings
 from geoseg_jax.config.settings import ConfigError
 from geoseg_jax.study import starts
-from geoseg_jax.study.check import CONDITION, FACTORS, check
+from geoseg_jax.study.check import check
 
 
 class Pretraining(NamedTuple):

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from geoseg_jax.analysis import power, statistics, units
+from geoseg_jax.analysis.units import CONDITION
 from geoseg_jax.study import budget, records, run
 from geoseg_jax.study.budget import Cost
-from geoseg_jax.study.check import CONDITION
 from geoseg_jax.study.plan import Plan
 from geoseg_jax.training import writers
 

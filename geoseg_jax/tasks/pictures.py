@@ -14,8 +14,9 @@ def to_uint8(image: jax.Array) -> jax.Array:
 
 
 @functools.cache
-def _palette(name: str) -> np.ndarray:
-    return (matplotlib.colormaps[name](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
+def _palette() -> np.ndarray:
+    """Returns the 256 colours of maps, uint8 [256, 3]."""
+    return (matplotlib.colormaps["magma"](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
 
 
 def brightest(values: jax.Array, valid: jax.Array) -> jax.Array:
@@ -27,16 +28,14 @@ def brightest(values: jax.Array, valid: jax.Array) -> jax.Array:
     return jnp.nanpercentile(known, 95, axis=(1, 2), keepdims=True)
 
 
-def colour(
-    values: jax.Array, valid: jax.Array, palette: str = "magma", high: jax.Array | None = None
-) -> jax.Array:
+def colour(values: jax.Array, valid: jax.Array, high: jax.Array | None = None) -> jax.Array:
     """[B, H, W] to uint8 [B, H, W, 3], bright where large; black where not valid.
 
     high: [B, 1, 1], what is brightest; None for each picture's own, see `brightest`.
     """
     high = brightest(values, valid) if high is None else high
     index = jnp.clip(255 * values / high, 0, 255)
-    table = jnp.asarray(_palette(palette))
+    table = jnp.asarray(_palette())
     picture = table[jnp.where(valid, jnp.nan_to_num(index), 0).astype(jnp.int32)]
     return jnp.where(valid[..., None], picture, 0).astype(jnp.uint8)
 

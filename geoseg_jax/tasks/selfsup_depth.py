@@ -28,9 +28,10 @@ from geoseg_jax.tasks.jitter import jitter_views
 
 # The sigmoid's middle in monodepth2's range, the depth that its pose network's outputs suit.
 MONODEPTH2_INITIAL_DEPTH = 0.2
-# What config.task.intrinsics asks for: those of the records, one focal length for each video, or
-# two and a principal point. config.task.poses asks for those of the records or of a network.
-GIVEN, FOCAL, LEARNED = "given", "focal", "learned"
+# What config.task.intrinsics asks for: those of the records, or for each video two focal lengths
+# and a principal point ("focal": one focal length). config.task.poses asks for those of the records
+# or of a network.
+GIVEN, LEARNED = "given", "learned"
 
 
 def make(config: Any, data: Any = None) -> Task:

@@ -62,10 +62,9 @@ def _version(package: str) -> str | None:
         return None
 
 
-def git_revision(folder: str | pathlib.Path | None = None) -> str | None:
+def git_revision() -> str | None:
     """Returns the commit that this package runs from, with '-dirty' if changed, or None."""
-    folder = pathlib.Path(folder or __file__).resolve()
-    folder = folder if folder.is_dir() else folder.parent
+    folder = pathlib.Path(__file__).resolve().parent
 
     def git(*arguments: str) -> str:
         return subprocess.run(

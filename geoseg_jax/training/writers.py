@@ -19,6 +19,7 @@ from geoseg_jax.core import atomic
 
 Scalars = Mapping[str, float]
 Images = Mapping[str, np.ndarray]  # name -> uint8 [N, H, W, 3] RGB
+_GAP, _CAPTION = 4, 18  # pixels between the pictures of a sheet, and for their names
 
 
 class Writer(Protocol):
@@ -194,29 +195,28 @@ def finite(scalars: Mapping[str, float | None]) -> dict[str, float | None]:
     return {name: held(value) for name, value in scalars.items()}
 
 
-def sheet(images: Images, gap: int = 4, caption: int = 18) -> np.ndarray:
+def sheet(images: Images) -> np.ndarray:
     """Pictures side by side on white, names above the columns: uint8 [H, W, 3].
 
     Args:
       images: name -> uint8 [N, h, w, 3]; sizes may differ between names. Names with fewer pictures
         than others, as a legend for all, don't make the others' rows higher.
-      gap, caption: pixels between pictures and for the names.
     """
     rows = max(len(stack) for stack in images.values())
-    full = max(stack.shape[1] for stack in images.values() if len(stack) == rows) + gap
-    pitch = {n: full if len(s) == rows else s.shape[1] + gap for n, s in images.items()}
-    height = caption + max(pitch[name] * len(stack) for name, stack in images.items())
-    width = sum(stack.shape[2] + gap for stack in images.values())
+    full = max(stack.shape[1] for stack in images.values() if len(stack) == rows) + _GAP
+    pitch = {n: full if len(s) == rows else s.shape[1] + _GAP for n, s in images.items()}
+    height = _CAPTION + max(pitch[name] * len(stack) for name, stack in images.items())
+    width = sum(stack.shape[2] + _GAP for stack in images.values())
     page = np.full((height, width, 3), 255, np.uint8)
     left = 0
     for name, stack in images.items():
         cv2.putText(
-            page, name, (left + 2, caption - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1
+            page, name, (left + 2, _CAPTION - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1
         )
         for row, picture in enumerate(stack):
-            top = caption + row * pitch[name]
+            top = _CAPTION + row * pitch[name]
             page[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
-        left += stack.shape[2] + gap
+        left += stack.shape[2] + _GAP
     return page
 
 
