@@ -6,13 +6,13 @@ may share.
 """
 
 import contextlib
-import errno
-import fcntl
 import os
 import pathlib
 import socket
 from collections.abc import Iterator
 from typing import NamedTuple
+
+import filelock
 
 from geoseg_jax.core import json_files
 from geoseg_jax.training.checkpoints import steps_in
@@ -59,25 +59,23 @@ def forget_failures(workdirs: list[pathlib.Path]) -> int:
 
 @contextlib.contextmanager
 def lock(workdir: pathlib.Path) -> Iterator[bool]:
-    """Whether this process may work on the job: no other one does, here or on another machine."""
+    """Yields whether this process may work on the job: no other one does, here or elsewhere."""
     workdir.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(_path(workdir, "lock"), os.O_RDWR | os.O_CREAT, 0o666)
+    path = _path(workdir, "lock")
+    # A soft lock would outlive a process that is killed.
     try:
-        try:
-            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EACCES, errno.EAGAIN):
-                raise OSError(
-                    f"{workdir.parent}: this file system has no locks ({error.strerror}); choose a "
-                    "--workdir on another one"
-                ) from error
-            yield False
-            return
-        os.ftruncate(handle, 0)
-        os.write(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+        held = filelock.FileLock(path, fallback_to_soft=False).acquire(timeout=0)
+    except filelock.Timeout:
+        yield False
+        return
+    except OSError as error:
+        raise OSError(
+            f"{workdir.parent}: this file system has no locks ({error.strerror}); choose a "
+            "--workdir on another one"
+        ) from error
+    with held:
+        path.write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
         yield True
-    finally:
-        os.close(handle)  # which gives the lock back
 
 
 def holder(workdir: pathlib.Path) -> str:
