@@ -5,7 +5,8 @@ side on which a strided convolution pads, mirrored padding, and the initial valu
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -200,7 +201,7 @@ class Conv(nn.Module):
         channels = sum(a.shape[-1] for a in inputs)
         shape = (self.size, self.size, channels, self.features)
         kernel = self.param("kernel", self.kernel_init, shape, jnp.float32).astype(self.dtype)
-        y = 0
+        y: jax.Array | int = 0
         if small is not None:
             y = upsampled_conv2d(inputs[0], kernel[:, :, : small.shape[-1]], padding=self.padding)
         if x is not None:
@@ -217,11 +218,11 @@ class Conv(nn.Module):
             start = self.bias_init or _uniform(bound)
             bias = self.param("bias", start, (self.features,), jnp.float32)
             y += bias.astype(self.dtype)
-        return y
+        return cast(jax.Array, y)
 
 
 def _uniform(bound: float) -> Callable:
-    def init(key, shape, dtype):
+    def init(key: jax.Array, shape: Sequence[int], dtype: jnp.dtype) -> jax.Array:
         return jax.random.uniform(key, shape, dtype, -bound, bound)
 
     return init

@@ -66,7 +66,7 @@ class SelfSupDepthNet(nn.Module):
             self.scales, self.decoder_padding, self.dtype, self.initial_disparity
         )
         if self.pose_encoder == SHARED:
-            self.pose = pose.PoseHead(self.dtype)
+            self.pose: nn.Module = pose.PoseHead(self.dtype)
         elif self.pose_encoder:
             self.pose = pose.PoseNet(self.pose_encoder, self.dtype, self.normalisation)
         if self.videos:
@@ -97,7 +97,9 @@ class SelfSupDepthNet(nn.Module):
         maps = self.head(self.decoder(stages))
         return tuple(maps[scale] for scale in range(self.scales))
 
-    def _shared(self, images: jax.Array, pairs: jax.Array, train: bool):
+    def _shared(
+        self, images: jax.Array, pairs: jax.Array, train: bool
+    ) -> tuple[tuple[jax.Array, ...], jax.Array]:
         """Disparities and twists from one pass of the encoder over each frame once."""
         b, h, w, _ = images.shape
         pairs = pairs.reshape(b, len(self.offsets), h, w, 6)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from functools import partial
+from typing import Any
 
 import jax.numpy as jnp
 
@@ -12,7 +13,7 @@ from geoseg_jax.models import resnet, vit
 OUTPUT_STRIDES = (32, 16, 8)
 # Oquab et al., arXiv:2304.07193: trained on up to 518 pixels, 37 patches of 14 each.
 _DINOV2 = {"layer_scale": 1e-5, "grid": 37}
-_PLAIN = {
+_PLAIN: dict[str, partial[Any]] = {
     "tiny": resnet.Tiny,
     "resnet18": resnet.ResNet18,
     "resnet34": resnet.ResNet34,
@@ -23,7 +24,7 @@ _PLAIN = {
     "vit_b16": vit.ViTB,
     "vit_l16": vit.ViTL,
 }
-_VARIANTS = {
+_VARIANTS: dict[str, dict[str, Any]] = {
     "": {},
     "_reg4": {"registers": 4},
     "_dinov2": {**_DINOV2, "resampling": "dino"},

@@ -90,13 +90,15 @@ class FlowNet(nn.Module):
                 self.dtype,
                 name="flow",
             )
-            features = pyramid.features(features, height, width)
-            flows = pyramid.flows(*_ordered(features, both), keep)
+            first, second = _ordered(pyramid.features(features, height, width), both)
+            flows = pyramid.flows(first, second, keep)
         else:
             flows = self._concatenated(*_ordered(features, both))
         return tuple(_in_pictures_pixels(flow, b, height, width) for flow in flows)
 
-    def _concatenated(self, first, second) -> list[jax.Array]:
+    def _concatenated(
+        self, first: dict[int, jax.Array], second: dict[int, jax.Array]
+    ) -> tuple[jax.Array, ...]:
         """Flows of every scale in pixels of their own map."""
         decoder = decoders.make_decoder(
             self.decoder_name,
@@ -109,10 +111,10 @@ class FlowNet(nn.Module):
         )
         decoded = decoder({s: jnp.concatenate((first[s], second[s]), axis=-1) for s in first})
         maps = FlowHead(self.scales, self.decoder_padding, self.dtype, name="head")(decoded)
-        return [
+        return tuple(
             flow * jnp.asarray([flow.shape[2], flow.shape[1]], jnp.float32)
             for flow in (maps[scale] for scale in range(self.scales))
-        ]
+        )
 
     def _check(self, frames: jax.Array) -> None:
         if self.design not in DESIGNS:
@@ -153,7 +155,9 @@ class FlowHead(nn.Module):
         return {s: 2 * REACH * (x - 0.5) for s, x in maps.items()}
 
 
-def _ordered(features: Mapping[int, jax.Array], both: bool):
+def _ordered(
+    features: Mapping[int, jax.Array], both: bool
+) -> tuple[dict[int, jax.Array], dict[int, jax.Array]]:
     """Features [2 B, ...] of first, second, first, second, ... -> (first, second), [D B, ...].
 
     With `both` the examples appear twice, side by side, the second time the other way round.

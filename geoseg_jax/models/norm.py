@@ -39,12 +39,12 @@ class BatchNorm(nn.Module):
             wide = _in_groups(wide, self.groups)
         if train:
             axes = tuple(range(wide.ndim - 4, wide.ndim - 1))
-            keep = {"keepdims": self.groups > 1}
+            keep = self.groups > 1
             shift = _nearly_the_mean(wide)
             wide = wide - shift
-            mean = jnp.mean(wide, axis=axes, **keep)  # [C], or [groups, 1, 1, 1, C]
+            mean = jnp.mean(wide, axis=axes, keepdims=keep)  # [C], or [groups, 1, 1, 1, C]
             # One pass over x for both moments; the difference may round below zero.
-            var = jnp.mean(jnp.square(wide), axis=axes, **keep) - jnp.square(mean)
+            var = jnp.mean(jnp.square(wide), axis=axes, keepdims=keep) - jnp.square(mean)
             var = jnp.maximum(var, 0.0)
             if not self.is_initializing():
                 count = x.size // (x.shape[-1] * self.groups)

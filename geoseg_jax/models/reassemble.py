@@ -5,7 +5,7 @@ Ranftl, Bochkovskiy, Koltun, "Vision Transformers for Dense Prediction", ICCV 20
 `ignore`: an encoder's features are maps, and hold no such token.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -72,7 +72,7 @@ class Reassemble(nn.Module):
         return maps
 
 
-def true_stride(size: tuple[int, int], height: int, width: int, nominal: int) -> int:
+def true_stride(size: Sequence[int], height: int, width: int, nominal: int) -> int:
     """By which power of two features [size] are smaller than their picture: nominal if that fits.
 
     Raises:

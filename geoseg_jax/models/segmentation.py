@@ -109,10 +109,10 @@ class SegmentationNet(nn.Module):
     def _decode(self, features: dict[int, jax.Array], train: bool) -> jax.Array:
         if self.decoder_name == "deeplabv3":
             rates = deeplab.RATES[self.output_stride]
-            decoder = deeplab.DeepLabDecoder(
+            dilated = deeplab.DeepLabDecoder(
                 rates, dtype=self.dtype, variant=self.variant, name="decoder"
             )
-            return decoder(features[32], train)
+            return dilated(features[32], train)
         decoder = decoders.make_decoder(
             self.decoder_name,
             self.encoder_name,

@@ -235,8 +235,8 @@ class ViT(nn.Module):
             patches = jnp.take_along_axis(patches, keep[..., None], axis=1)
             place = place[0, keep]
         x = self.patch_embed(patches) + place.astype(self.dtype)
-        first = [self.cls_token, self.reg_token] if self.registers else [self.cls_token]
-        first = jnp.concatenate(first).astype(self.dtype)
+        tokens = [self.cls_token, self.reg_token] if self.registers else [self.cls_token]
+        first = jnp.concatenate(tokens).astype(self.dtype)
         first = jnp.broadcast_to(first, (n, *first.shape))
         return jnp.concatenate([first, x], axis=1)
 

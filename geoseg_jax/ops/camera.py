@@ -118,7 +118,8 @@ def _rodrigues(square: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     half = jnp.sin(a / 2)
     closed = jnp.sin(a) / a, 2 * half * half / (a * a), (a - jnp.sin(a)) / (a * a * a)
     series = sine, cosine, cubic
-    return tuple(jnp.where(small, s, c) for s, c in zip(series, closed, strict=True))
+    sine, cosine, cubic = (jnp.where(small, s, c) for s, c in zip(series, closed, strict=True))
+    return sine, cosine, cubic
 
 
 def _cross_matrix(w: jax.Array) -> jax.Array:

@@ -1,6 +1,7 @@
 """What a flow is trained by: pictures that should agree, smoothness, or true flow."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -129,9 +130,9 @@ def multi_scale_error(
       weights: of the scales, as many as flows.
       epsilon, power: see robust_error.
     """
-    total = 0.0
+    total: jax.Array | float = 0.0
     truth = jnp.where(valid[..., None], truth, 0)
     for flow, weight in zip(flows, weights, strict=True):
         error = robust_error(flow, truth, epsilon=epsilon, power=power)
         total += weight * masked_mean(error, valid.astype(flow.dtype))
-    return total
+    return cast(jax.Array, total)

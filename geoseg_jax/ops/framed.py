@@ -4,7 +4,7 @@ The parts of ops.reprojection that look at windows. Pictures are planes [..., C,
 with three channels innermost nothing vectorises, and the frame saves every later padding.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -61,7 +61,8 @@ def _window_mean(planes: jax.Array) -> jax.Array:
 def _channel_mean(planes: jax.Array) -> jax.Array:
     # Written out: a reduction over the third last axis is not vectorised on a CPU.
     channels = planes.shape[-3]
-    return sum(planes[..., i, :, :] for i in range(channels)) / channels
+    total = sum(planes[..., i, :, :] for i in range(channels))
+    return cast(jax.Array, total / channels)
 
 
 class Target(NamedTuple):
@@ -119,7 +120,9 @@ def _ssim_parts(statistics: Statistics, target: Target) -> tuple[jax.Array, ...]
     return a1, a2, b1, b2
 
 
-def errors(predicted, statistics: Statistics, target: Target, ssim_weight: float) -> jax.Array:
+def errors(
+    predicted: jax.Array, statistics: Statistics, target: Target, ssim_weight: float
+) -> jax.Array:
     """photometric_error of framed pictures [B, S, C, H+6, W+6] -> [B, S, H+4, W+4]."""
     a1, a2, b1, b2 = _ssim_parts(statistics, target)
     dissimilarity = jnp.clip((1 - a1 * a2 / (b1 * b2)) / 2, 0, 1)
@@ -128,7 +131,11 @@ def errors(predicted, statistics: Statistics, target: Target, ssim_weight: float
 
 
 def error_derivative(
-    wins: jax.Array, predicted, statistics: Statistics, target: Target, ssim_weight: float
+    wins: jax.Array,
+    predicted: jax.Array,
+    statistics: Statistics,
+    target: Target,
+    ssim_weight: float,
 ) -> jax.Array:
     """Derivative of sum(wins * error) with respect to the predicted picture.
 

@@ -24,7 +24,8 @@ class Schedule(NamedTuple):
     """A learning rate as a function of the steps done.
 
     The numbers of a schedule are apart from its form: a compiled step takes them as an argument, so
-    that runs of another length or rate share its program.
+    that runs of another length or rate share its program. optax's own schedules hold them as
+    constants, and refuse traced ones.
     """
 
     form: Callable[[Numbers, jax.Array | int], jax.Array]  # (numbers, steps done) -> float32
