@@ -1,4 +1,4 @@
-"""What somebody who mistyped a name probably meant."""
+"""Suggests the closest known name."""
 
 import difflib
 from collections.abc import Iterable

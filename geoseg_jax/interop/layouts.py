@@ -1,4 +1,4 @@
-"""How others name a ResNet's or a ViT's arrays, and the one prefix under which a file has them all.
+"""Knows how others name a ResNet's or a ViT's arrays; finds the prefix that has them all.
 
 A file is taken as one flat list of names, a dict within a dict giving `state_dict.conv1.weight`. So
 whatever wraps a network (a training script's dict, DataParallel, a segmenter, a contrastive pair)
@@ -143,14 +143,14 @@ def _listed(candidates: Sequence[Place]) -> str:
 
 
 def _publishes(one: Place, other: Place) -> bool:
-    """Whether a method that trains both is known to publish `one`."""
+    """Tells whether a method that trains both is known to publish `one`."""
     a, b = ([s for s in p.prefix.split(".") if s not in _HOW_IT_RAN] for p in (one, other))
     unlike = [pair for pair in zip(a, b, strict=False) if pair[0] != pair[1]]
     return len(a) == len(b) and len(unlike) == 1 and unlike[0] in _PUBLISHED
 
 
 def left_out(entries: Iterable[str], prefix: str, taken: Sequence[str]) -> tuple[str, ...]:
-    """What of a file is not used: names under the prefix, and of all else the outermost groups.
+    """Lists what of a file is unused: names under the prefix, and the outermost groups of the rest.
 
     Args:
       entries: names of `flatten`.

@@ -26,7 +26,7 @@ _LEAVES = {
 
 
 class Slot(NamedTuple):
-    """Where a tensor of PyTorch's goes, and the shape that it must have there, [out, in, k, k]."""
+    """The place of one of PyTorch's tensors, and the shape it must have there, [out, in, k, k]."""
 
     path: Path
     shape: tuple[int, ...]
@@ -123,7 +123,7 @@ def residual_networks() -> list[str]:
 
 
 def recognise(shapes: Mapping[str, tuple[int, ...]]) -> str:
-    """Which encoder torchvision's names and shapes belong to.
+    """Recognises the encoder that torchvision's names and shapes belong to.
 
     Raises:
       WeightsError: where no encoder has so many blocks of that kind and width.

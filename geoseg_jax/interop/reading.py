@@ -1,4 +1,4 @@
-"""From a weights file to our variables: find the encoder by names and shapes, convert it."""
+"""Reads a weights file into our variables: finds the encoder by names and shapes, converts it."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ _SAFETENSORS = {
 
 
 class Weights(NamedTuple):
-    """What a weights file holds, in our names.
+    """The content of a weights file, in our names.
 
     Attributes:
       variables: {'params': {part: ...}, 'batch_stats': {part: ...}} of float32 numpy arrays, with
@@ -137,7 +137,7 @@ def _source(metadata: Mapping[str, str]) -> dict[str, str] | None:
 
 
 def _normalisation(metadata: Mapping[str, str]) -> str:
-    """What a file that this package wrote says, or ''."""
+    """Returns what a file that this package wrote says, or ''."""
     name = metadata.get("normalisation", "")
     if name and name not in resnet.NORMALISATIONS:
         known = ", ".join(resnet.NORMALISATIONS)
@@ -171,7 +171,7 @@ def _read_folder(folder: pathlib.Path, normalisation: str, prefix: str) -> Weigh
 
 
 def _select_monodepth2(path: pathlib.Path) -> Selected:
-    """What a folder's encoder.pth or depth.pth holds."""
+    """Selects what a folder's encoder.pth or depth.pth holds."""
     with torch_files.naming(path):
         weights = select(_load(path)[0], "")
         part = "decoder" if MONODEPTH2_DECODER in weights.tensors else "resnet"
@@ -246,7 +246,7 @@ def _convert(
 
 
 def _decoder_slots(shapes: Mapping[str, tuple[int, ...]], encoder: str) -> Mapping[str, names.Slot]:
-    """What a depth decoder of these widths, on this encoder ('' = whichever fits), must hold."""
+    """Returns what a depth decoder of these widths must hold; encoder '' stands for any that fits."""
 
     def width(level: int) -> int:
         shape = shapes.get(f"decoder.{2 * (4 - level)}.conv.conv.weight")

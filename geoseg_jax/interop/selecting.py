@@ -1,4 +1,4 @@
-"""Which part of a file is converted: the one encoder that is whole, or a depth decoder alone."""
+"""Selects the part of a file to convert: the one whole encoder, or a depth decoder alone."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ _MONODEPTH2_SIZES, MONODEPTH2_DECODER = ("height", "width"), "decoder.0.conv.con
 
 
 class Selected(NamedTuple):
-    """What to convert of a file.
+    """The part of a file to convert.
 
     kind, prefix, dropped: of reading.Weights. vit: whether it is a ViT. tensors: by torchvision's,
     timm's or, of a depth decoder, monodepth2's names.

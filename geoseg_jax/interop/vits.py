@@ -51,7 +51,7 @@ class Converted(NamedTuple):
 
 
 def select(tensors: Mapping[str, Tensor]) -> tuple[str, dict[str, Tensor], list[str]]:
-    """What to convert: kind (mae, dinov2 or timm), tensors by timm's names, names left out."""
+    """Returns kind (mae, dinov2 or timm), tensors to convert by timm's names, and names left out."""
     left = [name for name in tensors if name.startswith(_ELSEWHERE)]
     taken = {name: tensor for name, tensor in tensors.items() if name not in left}
     if any(name.startswith("decoder_blocks.") for name in left):
@@ -66,7 +66,7 @@ def normalisation_of(
     every: Iterable[str],
     path: pathlib.Path,
 ) -> str:
-    """What a ViT expects of its input, where the file doesn't say so itself.
+    """Returns the normalisation that a ViT expects, where the file doesn't say so itself.
 
     What the Hugging Face hub has beside the file is asked first: config.json for timm's,
     preprocessor_config.json for those of transformers. DINO, DINOv2 and MAE take ImageNet's, where
@@ -108,7 +108,7 @@ def _beside(path: pathlib.Path, name: str) -> dict[str, Any]:
 
 
 def _is_dino(every: Iterable[str]) -> bool:
-    """By the perceptron behind its backbone, which training leaves in the file."""
+    """Recognises DINO by the perceptron behind its backbone, which training leaves in the file."""
     return any("head.mlp." in name or "dino_head." in name for name in every)
 
 
@@ -131,7 +131,7 @@ def _known(mean: tuple[float, ...], std: tuple[float, ...], file: str) -> str:
 
 
 def check(tensors: Mapping[str, Tensor]) -> str:
-    """Which encoder a file's tensors (of `select`) are; looks at names and shapes alone.
+    """Recognises the encoder of a file's tensors (of `select`) by names and shapes alone.
 
     Raises:
       WeightsError: where they are none of our ViTs, or not all of one.
@@ -218,7 +218,7 @@ def resample_patches(kernel: np.ndarray, size: int = PATCH) -> np.ndarray:
 
 
 def recognise(shapes: Mapping[str, tuple[int, ...]]) -> str:
-    """Which encoder timm's names and shapes belong to.
+    """Recognises the encoder that timm's names and shapes belong to.
 
     Raises:
       WeightsError: where no encoder has that depth, width, layer scale and registers.

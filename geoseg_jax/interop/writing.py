@@ -1,4 +1,4 @@
-"""From our variables to files: our own converted weights, and torchvision's names for PyTorch."""
+"""Writes our variables to files: our own converted weights, and torchvision's for PyTorch."""
 
 import json
 import pathlib

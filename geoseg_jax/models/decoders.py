@@ -50,5 +50,5 @@ def make_decoder(
 
 
 def smallest_multiple(encoder: str) -> int:
-    """What pictures' heights and widths must be multiples of: 16 on a ViT, else 32."""
+    """Returns what pictures' heights and widths must be multiples of: 16 on a ViT, else 32."""
     return 16 if encoders.is_vit(encoder) else 32

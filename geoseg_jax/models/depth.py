@@ -127,7 +127,7 @@ class SelfSupDepthNet(nn.Module):
         return self.intrinsics(given, video, flipped, height, width)
 
     def camera_numbers(self) -> dict[str, jax.Array]:
-        """What was learned of each camera, [videos] each, see intrinsics.LearnedIntrinsics."""
+        """Returns what was learned of the cameras, see intrinsics.LearnedIntrinsics.numbers."""
         return self.intrinsics.numbers()
 
     def __call__(

@@ -21,7 +21,7 @@ FULL_SIZE = 32  # channels of the head at the picture's size
 
 
 class DPTDecoder(nn.Module):
-    """From an encoder's stages to features at strides 8, 4, 2 and 1.
+    """A decoder from an encoder's stages to features at strides 8, 4, 2 and 1.
 
     Stages are reassembled (reassemble.Reassemble) to an eighth, a quarter, half and all of the
     encoder's last width, then brought to `features` channels and fused from the coarsest on.

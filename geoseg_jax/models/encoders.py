@@ -87,7 +87,7 @@ def make_encoder(
 
 
 def is_vit(kind: str) -> bool:
-    """Whether that encoder is a ViT: no stage 2, no batch statistics, tokens beside features."""
+    """Tells whether that encoder is a ViT: no stage 2, no batch statistics, tokens and features."""
     return kind in ENCODERS and ENCODERS[kind].func is vit.ViT
 
 

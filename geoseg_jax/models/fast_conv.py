@@ -20,7 +20,7 @@ BLOCK = 32768
 
 
 def is_small(kernel: jax.Array, positions: int) -> bool:
-    """Whether a convolution at so many positions costs next to nothing whichever way it is done."""
+    """Tells whether a convolution at so many positions is cheap whichever way it is done."""
     return positions * kernel.size < SMALL
 
 

@@ -46,7 +46,7 @@ class LearnedIntrinsics(nn.Module):
             self.offset_y = self.param("offset_y", offset, (self.videos,))
 
     def numbers(self) -> dict[str, jax.Array]:
-        """What was learned, float32 [videos] each.
+        """Returns what was learned, float32 [videos] each.
 
         focal_x, focal_y: as shares of the width, in square pixels; principal_x, principal_y: how
         far the principal point lies to the right of and below the records' one, as shares of width

@@ -1,4 +1,4 @@
-"""Where a patch lies in its picture, as vectors that are added to its token."""
+"""Makes the vectors that tell where a patch lies in its picture, to be added to its token."""
 
 import jax
 import jax.numpy as jnp

@@ -73,7 +73,7 @@ class Reassemble(nn.Module):
 
 
 def true_stride(size: Sequence[int], height: int, width: int, nominal: int) -> int:
-    """By which power of two features [size] are smaller than their picture: nominal if that fits.
+    """Returns the power of two by which features are smaller than their picture; nominal first.
 
     Raises:
       ValueError: where no power of two from 1 to 32 gives that size.

@@ -50,7 +50,7 @@ def inverse_intrinsics(intrinsics: jax.Array) -> jax.Array:
 
 
 def project(points: jax.Array, intrinsics: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Where points appear in the picture.
+    """Projects points into the picture.
 
     Args:
       points: [..., H, W, 3] in metres, in the camera's frame; any value.

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 
 class Contrast(NamedTuple):
-    """Of every query: its loss, whether its key is the nearest of all, and how near that is."""
+    """The result for every query: its loss, whether its key is the nearest, and how near it is."""
 
     loss: jax.Array  # float32 [N]
     hit: jax.Array  # bool [N]

@@ -1,4 +1,4 @@
-"""How well each pixel of one feature map matches its neighbourhood in another."""
+"""Measures how well each pixel of one feature map matches its neighbourhood in another."""
 
 import jax
 import jax.numpy as jnp

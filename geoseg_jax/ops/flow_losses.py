@@ -1,4 +1,4 @@
-"""What a flow is trained by: pictures that should agree, smoothness, or true flow."""
+"""Losses of flow: pictures that should agree, smoothness, or true flow."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -15,7 +15,7 @@ CENSUS_PATCH = 7
 def data_term(
     warped: jax.Array, target: jax.Array, kind: str, *, ssim_weight: float = 0.85
 ) -> jax.Array:
-    """How much a source picture, seen from the target, differs from it.
+    """Measures how much a source picture, seen from the target, differs from it.
 
     Args:
       warped: [..., H, W, 3] in [0, 1].

@@ -31,7 +31,7 @@ def outliers(error: jax.Array, truth: jax.Array) -> jax.Array:
 def flow_error_sums(
     predicted: jax.Array, truth: jax.Array, valid: jax.Array
 ) -> dict[str, jax.Array]:
-    """What each image adds to the metrics.
+    """Computes what each image adds to the metrics.
 
     Args:
       predicted: [..., H, W, 2] in pixels of the ground truth's own size.

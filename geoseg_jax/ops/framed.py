@@ -74,7 +74,7 @@ class Target(NamedTuple):
 
 
 def prepare_target(target: jax.Array) -> Target:
-    """From [B, H, W, C]."""
+    """Frames the target [B, H, W, C] and computes its window statistics."""
     planes = add_frame(jnp.moveaxis(target, -1, -3))[:, None]
     mean = _window_mean(planes)
     return Target(planes, mean, _window_mean(planes * planes) - mean * mean)
@@ -89,7 +89,7 @@ class Statistics(NamedTuple):
 
 
 def window_statistics(predicted: jax.Array, target: jax.Array) -> Statistics:
-    """Of framed pictures [B, S, C, H+6, W+6] and [B, 1, C, H+6, W+6]."""
+    """Computes those of framed pictures [B, S, C, H+6, W+6] and [B, 1, C, H+6, W+6]."""
     maps = (predicted, predicted * predicted, predicted * target)
     return apart(Statistics(*(_window_mean(m) for m in maps)))
 

@@ -1,4 +1,4 @@
-"""Which pixels of one frame are seen in the other, as two flows or one tell."""
+"""Finds which pixels of one frame are seen in the other, from two flows or one."""
 
 import jax
 import jax.numpy as jnp
@@ -46,7 +46,7 @@ def forward_backward_check(
 
 
 def range_map(flow: jax.Array) -> jax.Array:
-    """How many pixels of the other frame a flow sends to each pixel of this one.
+    """Counts the pixels of the other frame that a flow sends to each pixel of this one.
 
     Wang, Yang, Yang, Zhao, Wang, Xu, "Occlusion Aware Unsupervised Learning of Optical Flow",
     CVPR 2018, eq. 2: the sum over all pixels p of
@@ -96,7 +96,7 @@ def _splat_ones(xy: jax.Array) -> jax.Array:
 
 
 def stays_inside(flow: jax.Array) -> jax.Array:
-    """Whether a flow [..., H, W, 2] in pixels ends within the picture, bool [..., H, W]."""
+    """Tells whether a flow [..., H, W, 2] in pixels ends within the picture, bool [..., H, W]."""
     height, width = flow.shape[-3:-1]
     end = pixel_grid(height, width, flow.dtype) + flow
     last = jnp.asarray([width - 1, height - 1], flow.dtype) + SLACK
@@ -104,7 +104,7 @@ def stays_inside(flow: jax.Array) -> jax.Array:
 
 
 def visible(flow: jax.Array, backward: jax.Array, method: str) -> jax.Array:
-    """How much of each target pixel is seen in the source, by either method, or everything.
+    """Estimates how much of each target pixel is seen in the source, by either method or fully.
 
     Args:
       flow: [..., H, W, 2] in pixels, target to source.

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 
 def choose_patches(key: jax.Array, count: int, kept: int) -> tuple[jax.Array, jax.Array]:
-    """Which patches of one picture are seen, each choice as likely as any other.
+    """Chooses which patches of one picture are seen, each choice as likely as any other.
 
     Args:
       key: of the picture.

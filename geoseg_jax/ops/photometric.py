@@ -1,4 +1,4 @@
-"""How much two pictures differ at every pixel, and which source view explains a pixel best.
+"""Measures how pictures differ at every pixel, and which source view explains a pixel best.
 
 Godard, Mac Aodha, Firman, Brostow, "Digging Into Self-Supervised Monocular Depth Estimation",
 ICCV 2019; SSIM after Wang et al., "Image Quality Assessment", TIP 2004.

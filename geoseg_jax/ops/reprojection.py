@@ -135,7 +135,7 @@ def _check(
 
 
 class Views(NamedTuple):
-    """What the scales share."""
+    """The arrays that the scales share."""
 
     sources: jax.Array  # [B, S, H * W * C]
     target: framed.Target
@@ -177,7 +177,7 @@ class Taps(NamedTuple):
 
 
 def _taps(sources: jax.Array, x: jax.Array, y: jax.Array, height: int, width: int) -> Taps:
-    """As sampling.bilinear_sample with its border clamped."""
+    """Reads the taps as sampling.bilinear_sample does, with its border clamped."""
     left, weight_x, inside_x = sampling.cell(x, width, "clamp")
     top, weight_y, inside_y = sampling.cell(y, height, "clamp")
     channels = sources.shape[-1] // (height * width)
@@ -271,7 +271,7 @@ def _project_derivative(
     projections: jax.Array,
     inverse_depth: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
-    """From the derivatives with respect to x = u / w and y = v / w, those of _project's inputs.
+    """Turns derivatives with respect to x = u / w and y = v / w into those of _project's inputs.
 
     dE/du = dE/dx / w, dE/dv = dE/dy / w, dE/dw = -(x dE/dx + y dE/dy) / w; then
     dE/dP = sum over pixels of dE/d(u, v, w) (x, y, 1, 1 / depth)^T.
@@ -425,7 +425,7 @@ def reprojection_pictures(
     max_depth: float = 100.0,
     ssim_weight: float = 0.85,
 ) -> tuple[jax.Array, jax.Array]:
-    """What the loss sees, for people: by the plain kernels.
+    """Draws what the loss sees, by the plain kernels.
 
     Args:
       level: the finest disparity [B, h, w]; the rest as reprojection_loss.

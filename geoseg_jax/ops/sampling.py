@@ -24,7 +24,7 @@ def pixel_grid(height: int, width: int, dtype: jnp.dtype = jnp.float32) -> jax.A
 
 
 def cell(position: jax.Array, size: int, border: Border) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Where positions along one axis lie between neighbouring pixels.
+    """Locates positions along one axis between neighbouring pixels.
 
     Args:
       position: [...] in pixels, any value, NaN and infinity included.

@@ -16,7 +16,7 @@ EACH = "each/"
 
 
 class Aux(NamedTuple):
-    """What a loss returns beside its value."""
+    """The outputs of a loss beside its value."""
 
     batch_stats: Any  # the batch statistics after this batch
     terms: dict[str, jax.Array]  # name -> float32 scalar, logged and checked to be finite

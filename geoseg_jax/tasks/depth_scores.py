@@ -1,4 +1,4 @@
-"""What every depth task is judged by: errors at the ground truth's own resolution, and their means.
+"""Scores depth: errors at the ground truth's own resolution, and their means.
 
 In metres as they are, and with each picture scaled to the truth's median, beside the same for the
 best depth maps that ignore the picture, which are two.

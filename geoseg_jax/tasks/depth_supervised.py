@@ -110,7 +110,7 @@ class _SupervisedDepth(Task):
         }
 
     def predict(self, variables: Variables, batch: Batch) -> dict[str, jax.Array]:
-        """Of the pictures alone, whatever else the batch holds."""
+        """Predicts from the pictures alone, whatever else the batch holds."""
 
         def network(images: jax.Array) -> jax.Array:
             levels = self.net.apply(variables, images, train=False, method="disparities")

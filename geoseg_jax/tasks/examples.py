@@ -1,4 +1,4 @@
-"""What a task takes from a batch: pictures as numbers, and a key for each example."""
+"""Takes from a batch what every task needs: pictures as numbers, and a key for each example."""
 
 import jax
 import jax.numpy as jnp

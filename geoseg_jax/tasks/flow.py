@@ -176,7 +176,7 @@ def _network(model: Any, task: Any) -> FlowNet:
 
 
 def _scales(model: Any, task: Any) -> int:
-    """How many flows the network has."""
+    """Returns how many flows the network has."""
     return len(task.scale_weights) if model.flow == "concat" else len(STRIDES)
 
 
@@ -199,7 +199,7 @@ def _against_truth(flows, batch: Batch, task: Any) -> jax.Array:
 
 
 def _pictures(flow, backward, frames, batch: Batch) -> dict[str, jax.Array]:
-    """What a human looks at; prediction and truth in the same colours."""
+    """Draws prediction and truth in the same colours."""
     height, width = flow.shape[1:3]
     warped, _ = warp_with_flow(frames[:, 1], flow)
     seen = occlusion.forward_backward_check(flow, backward)

@@ -28,7 +28,7 @@ def distillation_loss(
     seen: jax.Array,
     share: float,
 ) -> jax.Array:
-    """How far the student is from the teacher, where the latter knows better.
+    """Computes how far the student is from the teacher, where the latter knows better.
 
     Args:
       teacher: [B, 2, H, W, 3] -> the finest flows in both directions, [B, 2, h, w, 2] in pixels of

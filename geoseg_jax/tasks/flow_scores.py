@@ -1,4 +1,4 @@
-"""What a flow is judged by: end-point error and outliers, at the ground truth's own resolution."""
+"""Scores flow: end-point error and outliers, at the ground truth's own resolution."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""What is predicted of whole pictures: plain, mirrored, or window by window."""
+"""Predicts whole pictures: plain, mirrored, or window by window."""
 
 import math
 from collections.abc import Callable

@@ -94,7 +94,7 @@ class _Mae(Task):
         return jax.vmap(lambda k: patches.choose_patches(k, count, kept))(keys)
 
     def _target(self, cut: jax.Array) -> jax.Array:
-        """What is to be predicted: by default each patch by its own mean and deviation."""
+        """Returns what to predict: by default patches, each by its own mean and deviation."""
         return patches.normalise_patches(cut) if self.task.normalise_patches else cut
 
     def _picture(self, cut: jax.Array, height: int, width: int) -> jax.Array:
@@ -116,7 +116,7 @@ def _network(model: Any) -> MaeNet:
 
 
 def patches_kept(count: int, mask_ratio: float) -> int:
-    """How many of `count` patches are seen: at least one of each kind.
+    """Returns how many of `count` patches are seen: at least one is, and at least one is not.
 
     Raises:
       ValueError: for a picture of a single patch.

@@ -1,4 +1,4 @@
-"""How far the camera is said to move from frame to frame, and whether that differs by picture.
+"""Scores camera motion: how far it is predicted to move from frame to frame, and its spread.
 
 A pose network that compares its two frames gives fast and slow drives different steps; one that
 doesn't gives all of them the mean step, which has no spread.

@@ -20,7 +20,7 @@ def _palette() -> np.ndarray:
 
 
 def brightest(values: jax.Array, valid: jax.Array) -> jax.Array:
-    """What is drawn in the brightest colour: each picture's 95th percentile, [B, 1, 1].
+    """Returns what is drawn in the brightest colour: each picture's 95th percentile, [B, 1, 1].
 
     So one outlier does not darken a picture.
     """

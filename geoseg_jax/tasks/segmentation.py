@@ -109,7 +109,7 @@ class _Segmentation(Task):
         return jnp.argmax(maps, axis=-1).astype(jnp.int32)
 
     def _seen(self, images: jax.Array) -> jax.Array:
-        """What the network is given of pictures in [0, 1]; encoders normalise inside."""
+        """Prepares pictures in [0, 1] for the network; encoders normalise inside."""
         return resnet.normalise(images) if self.task.normalise_twice else images
 
 

@@ -156,7 +156,7 @@ class _SelfSupDepth(Task):
         return shown
 
     def predict(self, variables: Variables, batch: Batch) -> dict[str, jax.Array]:
-        """Of the pictures alone, whatever else the batch holds."""
+        """Predicts from the pictures alone, whatever else the batch holds."""
 
         def network(images: jax.Array) -> jax.Array:
             levels = self.net.apply(variables, images, train=False, method="disparities")
@@ -190,7 +190,7 @@ class _SelfSupDepth(Task):
         return motion_scores.judge(poses[:, : len(self.offsets)], batch["mask"])
 
     def _pairs(self, target: jax.Array, sources: jax.Array) -> jax.Array:
-        """What the pose network sees; nothing where poses are given."""
+        """Returns what the pose network sees; nothing where poses are given."""
         return temporal_pairs(target, sources, () if self.given_poses else self.offsets)
 
     def _inverse_depth(self, level: jax.Array) -> jax.Array:
@@ -276,7 +276,7 @@ def _views(batch: Batch) -> tuple[jax.Array, jax.Array]:
 
 
 def _jitter(key, ids, target, sources, settings) -> tuple[jax.Array, jax.Array]:
-    """What the networks see; the loss compares the true colours."""
+    """Changes the colours that the networks see; the loss compares the true ones."""
     views = jnp.concatenate((target[:, None], sources), axis=1)
     views = jitter_views(key, ids, views, settings)
     return views[:, 0], views[:, 1:]

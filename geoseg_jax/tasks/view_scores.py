@@ -1,4 +1,4 @@
-"""What depth is judged by where no depth was measured: how well it explains held-out views.
+"""Scores depth where none was measured: how well it explains held-out views.
 
 A low photometric error is necessary for a right depth and not sufficient: flat walls can be at any
 distance, and what moves is explained wrongly. So it stands beside that of two answers that know

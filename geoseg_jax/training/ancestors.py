@@ -8,7 +8,7 @@ from geoseg_jax.training.state import sha256_of
 
 
 class Ancestor(NamedTuple):
-    """Where weights come from: a run or a file, read whole."""
+    """The origin of weights: a run or a file, read whole."""
 
     variables: dict[str, Any]  # {'params': {part: ...}, 'batch_stats': {part: ...}}, numpy
     encoder: str  # its name

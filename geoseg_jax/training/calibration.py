@@ -40,7 +40,7 @@ Layer = tuple[str, ...]
 
 
 class Measure(NamedTuple):
-    """What a pass computes of each layer's input.
+    """A pass that computes moments of each layer's input.
 
     order: the layers as the network runs them; empty before `run` was called once.
     run: (variables, batch) -> layer -> (pixels [B], mean [B, C], sum of squares around it [B, C]),
@@ -156,7 +156,7 @@ def make_measure(network: Network | None, mesh: Mesh) -> Measure:
 
 
 def _moments(x: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Of [B, H, W, C], picture by picture: see Measure.run."""
+    """Computes the moments of [B, H, W, C], picture by picture: see Measure.run."""
     mean = jnp.mean(x, axis=(1, 2), keepdims=True)
     squares = jnp.sum(jnp.square(x - mean), axis=(1, 2))
     return mask * jnp.float32(x.shape[1] * x.shape[2]), mean[:, 0, 0], squares

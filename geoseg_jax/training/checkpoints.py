@@ -54,7 +54,7 @@ class Checkpoints:
         return sorted(self._manager.all_steps())
 
     def read_meta(self, step: int) -> dict[str, Any]:
-        """What was saved beside the state, as plain JSON."""
+        """Reads what was saved beside the state, as plain JSON."""
         restored = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))
         return restored["meta"]
 
@@ -140,7 +140,7 @@ def choose(workdir: str | pathlib.Path, which: str, what: str) -> pathlib.Path:
 
 
 def read_meta(folder: str | pathlib.Path) -> dict[str, Any]:
-    """What was saved beside the state in a checkpoint (WORKDIR/checkpoints/STEP), as plain JSON."""
+    """Reads what was saved beside the state in WORKDIR/checkpoints/STEP, as plain JSON."""
     reader = ocp.Checkpointer(ocp.JsonCheckpointHandler())
     return reader.restore(_whole(folder) / "meta", args=ocp.args.JsonRestore())
 

@@ -1,4 +1,4 @@
-"""What a segmentation run made of each judged picture, kept beside its numbers: WORKDIR/judged.npz.
+"""Keeps the confusion matrix of each judged picture, beside a run's numbers: WORKDIR/judged.npz.
 
 The pictures that judge a network are a sample as well as its training pictures are. With a matrix
 of each one a study can tell how far its differences rest on the very pictures that judged.
@@ -67,7 +67,7 @@ def keep(workdir: pathlib.Path, totals: Mapping[str, Any], source: Source) -> No
 
 
 def read(workdir: pathlib.Path) -> Judged | None:
-    """What `keep` wrote; None where there is no file, as of runs by older code.
+    """Reads what `keep` wrote; None where there is no file, as of runs by older code.
 
     Raises:
       DataError: for a file that is none of these.

@@ -47,7 +47,7 @@ SHOWN = 4  # examples in a picture
 
 
 class Result(NamedTuple):
-    """How a run ended."""
+    """The end of a run."""
 
     step: int
     evaluation: dict[str, float]  # what eval.json holds; empty where the run was stopped

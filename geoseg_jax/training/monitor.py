@@ -22,7 +22,7 @@ class TrainingError(RuntimeError):
 
 
 class Report(NamedTuple):
-    """What one step left behind."""
+    """The numbers of one step."""
 
     step: int  # steps done with it
     values: jax.Array  # float32 [names]
@@ -64,7 +64,7 @@ class Monitor:
             self._look(self._pending.popleft())
 
     def device_is_idle(self) -> bool:
-        """Whether the newest step is done, so that the device has nothing to do."""
+        """Tells whether the newest step is done, so that the device has nothing to do."""
         return not self._pending or self._pending[-1].values.is_ready()
 
     def _look(self, report: Report) -> None:

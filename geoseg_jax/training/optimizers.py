@@ -37,7 +37,7 @@ class Schedule(NamedTuple):
 
 
 class Optimizer(NamedTuple):
-    """What the training step needs to turn gradients into new parameters.
+    """An optimiser, as the training step needs it to turn gradients into new parameters.
 
     transform.update takes the learning rate of the step as the keyword `rate`.
     """
@@ -240,7 +240,7 @@ def make_optimizer(
 
 
 def _decays(parameter: Any, name: str) -> bool:
-    """Whether weight decay holds for it. A masked-out (frozen) leaf has no dimensions."""
+    """Tells whether weight decay applies. A masked-out (frozen) leaf has no dimensions."""
     return np.ndim(parameter) > 1 and name.rpartition("/")[2] not in EMBEDDINGS
 
 

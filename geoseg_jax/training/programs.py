@@ -57,7 +57,7 @@ class Programs:
         self._made: dict[tuple[Key, str], Any] = {}
 
     def once(self, key: Key | None, name: str, make: Callable[[], Made]) -> Made:
-        """What `make` returned when first called for this key and name; made anew without a key."""
+        """Returns what `make` made first for this key and name; made anew without a key."""
         if key is None:
             return make()
         if (key, name) not in self._made:

@@ -1,4 +1,4 @@
-"""What a workdir holds when a run is started in it: nothing, a part of the run, or all of it."""
+"""Inspects the workdir that a run is started in: nothing, a part of the run, or all of it."""
 
 import pathlib
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from geoseg_jax.training.checkpoints import Checkpoints
 
 
 class Earlier(NamedTuple):
-    """Where to go on."""
+    """What earlier starts of a run have left."""
 
     step: int  # steps done
     meta: dict[str, Any]  # what was saved beside the state; empty at the beginning

@@ -28,7 +28,7 @@ from geoseg_jax.training.state import TrainState
 
 
 class Run(NamedTuple):
-    """What a run is given; none of it changes."""
+    """The inputs of a run; none of them changes."""
 
     config: ConfigDict
     workdir: pathlib.Path
@@ -63,7 +63,7 @@ class Compiled(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """Where a run's first weights come from, for its manifest."""
+    """The origin of a run's first weights, for its manifest."""
 
     parents: list[dict[str, Any]]  # see transfer.lineage
     calibration: dict[str, int]  # see calibration.calibrate_state; {} without

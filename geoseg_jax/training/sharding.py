@@ -1,4 +1,4 @@
-"""Where arrays live: one mesh axis 'data', state replicated, batches split; start of many hosts."""
+"""Places arrays: one mesh axis 'data', state replicated, batches split; starts many hosts."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -48,7 +48,7 @@ def start(
 
 
 def _environment_has_many() -> bool:
-    """Whether the environment tells of several processes in a form that jax reads by itself."""
+    """Tells whether the environment names several processes in a form that jax reads by itself."""
     workers = os.environ.get("TPU_PROCESS_ADDRESSES") or os.environ.get("TPU_WORKER_HOSTNAMES", "")
     # SLURM_PROCID alone is also set in an interactive salloc shell; SLURM_STEP_NODELIST by srun.
     slurm = "SLURM_STEP_NODELIST" in os.environ and int(os.environ.get("SLURM_NTASKS", "1")) > 1

@@ -27,7 +27,7 @@ class TrainState:
 
 @dataclasses.dataclass
 class Status:
-    """Where a run stands, on the host; the loop alone changes it."""
+    """The position of a run, on the host; the loop alone changes it."""
 
     state: TrainState
     step: int  # steps done

@@ -99,7 +99,7 @@ def make_state(
 
 
 def _first_key(seed: int) -> jax.Array:
-    """What the first state is made of."""
+    """Returns the key that the first state is drawn with."""
     return jax.random.fold_in(jax.random.key(seed), 0)
 
 
@@ -185,7 +185,7 @@ def trace_train_step(
 
 
 def _base_key(seed: int) -> jax.Array:
-    """What the keys of a run's steps are made of; 0 is for the first state."""
+    """Returns the key that those of a run's steps are derived from; 0 is for the first state."""
     return jax.random.fold_in(jax.random.key(seed), 1)
 
 

@@ -1,4 +1,4 @@
-"""What a run takes from an earlier one or from a file of weights: named, strict, with its lineage.
+"""Takes weights from an earlier run or a file: by name, strict, with their lineage.
 
 config.init_from names the source, config.transfer.parts what is taken of it, config.transfer.frozen
 what stays bitwise as it is, and config.transfer.learning_rate_scale how fast each part learns.
@@ -321,7 +321,7 @@ def _how_it_learns(part: str, optimizer: Optimizer, transfer: Mapping[str, Any])
 
 
 def count_frozen(state: TrainState, config: ConfigDict, optimizer: Optimizer) -> int:
-    """How many parameters are not to change."""
+    """Counts the parameters that must not change."""
     frozen = frozen_leaves(config, optimizer)["params"]
     sizes = jax.tree.map(lambda stays, leaf: leaf.size if stays else 0, frozen, state.params)
     return sum(jax.tree.leaves(sizes))

@@ -1,4 +1,4 @@
-"""Where numbers and pictures go: the terminal, metrics.jsonl, TensorBoard, PNG files.
+"""Writes numbers and pictures: to the terminal, metrics.jsonl, TensorBoard, PNG files.
 
 All writers have the methods of clu.metric_writers.MetricWriter that the loop uses
 (write_scalars, write_images, flush, close), without its need for TensorFlow.
@@ -23,7 +23,7 @@ _GAP, _CAPTION = 4, 18  # pixels between the pictures of a sheet, and for their 
 
 
 class Writer(Protocol):
-    """What a writer can do; see clu.metric_writers.MetricWriter."""
+    """The interface of a writer; see clu.metric_writers.MetricWriter."""
 
     def write_scalars(self, step: int, scalars: Scalars) -> None: ...
 
