@@ -73,7 +73,7 @@ def flatten(value: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def places(entries: Mapping[str, Any]) -> list[Place]:
-    """Every prefix under which the anchors of a layout are, in the order of the file."""
+    """Returns every prefix under which the anchors of a layout are, in the order of the file."""
     tensors = {name: entry for name, entry in entries.items() if isinstance(entry, Tensor)}
     by_prefix = {}
     for name in tensors:
@@ -108,12 +108,12 @@ def _rename(name: str, rules: Sequence[tuple[str, str]]) -> str:
 
 
 def at(candidates: Sequence[Place], prefix: str) -> list[Place]:
-    """Those with that prefix, written with or without its last dot; '.' is none at all."""
+    """Returns those with that prefix, written with or without its last dot; '.' is none at all."""
     return [place for place in candidates if place.prefix.rstrip(".") == prefix.rstrip(".")]
 
 
 def choose(candidates: Sequence[Place], prefix: str) -> Place:
-    """The one of several whole encoders that is meant.
+    """Returns the one of several whole encoders that is meant.
 
     Args:
       candidates: one or more.
@@ -161,7 +161,7 @@ def left_out(entries: Iterable[str], prefix: str, taken: Sequence[str]) -> tuple
 
 
 def _group(name: str, prefix: str) -> str:
-    """A name, or with '.*' the shortest part of it that no name under the prefix begins with."""
+    """Shortens a name to a part, with '.*', that no name under the prefix begins with."""
     if name.startswith(prefix):
         return name
     parts = name.split(".")

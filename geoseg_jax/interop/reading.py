@@ -57,7 +57,7 @@ class Weights(NamedTuple):
 
     @property
     def untrained(self) -> str:
-        """A warning where batch norms have the statistics that they begin with; '' otherwise.
+        """Warns where batch norms have the statistics that they begin with; '' otherwise.
 
         By mean 0 and variance 1. A count of 0 batches says nothing where the statistics are others:
         those who convert weights from elsewhere leave it at that.
@@ -103,7 +103,7 @@ def read_weights(path: str | pathlib.Path, normalisation: str = "", prefix: str 
 
 
 def sha256_of_file(path: pathlib.Path) -> str:
-    """Hex SHA-256 of a file's bytes."""
+    """Returns hex SHA-256 of a file's bytes."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -127,7 +127,7 @@ def _refuse_prefix(prefix: str, why: str) -> None:
 
 
 def source_metadata(source: Mapping[str, str]) -> dict[str, str]:
-    """Weights.source as entries of a .safetensors' metadata."""
+    """Writes Weights.source as entries of a .safetensors' metadata."""
     return {"source" + _SOURCE[key]: value for key, value in source.items()}
 
 
@@ -182,7 +182,7 @@ def _select_monodepth2(path: pathlib.Path) -> Selected:
 
 
 def _load(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """A file's entries by flat names, many of them Tensors; and the metadata of a .safetensors."""
+    """Loads a file's entries by flat names, many of them Tensors; and a .safetensors' metadata."""
     with open(path, "rb") as file:
         start = file.read(9)
     if not start:
@@ -246,7 +246,7 @@ def _convert(
 
 
 def _decoder_slots(shapes: Mapping[str, tuple[int, ...]], encoder: str) -> Mapping[str, names.Slot]:
-    """Returns what a depth decoder of these widths must hold; encoder '' stands for any that fits."""
+    """Returns what a depth decoder of these widths must hold; encoder '': one that fits."""
 
     def width(level: int) -> int:
         shape = shapes.get(f"decoder.{2 * (4 - level)}.conv.conv.weight")

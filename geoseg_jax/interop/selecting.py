@@ -81,7 +81,7 @@ def _under(entries: Mapping[str, Any], prefix: str) -> dict[str, Tensor]:
 
 
 def _own(place: layouts.Place) -> tuple[str, dict[str, Tensor]]:
-    """The kind of an encoder, and of the tensors at its place those that are its own."""
+    """Returns the kind of an encoder, and of the tensors at its place those that are its own."""
     if place.family == "vit":
         return vits.select(place.tensors)[:2]
     kind = "moco" if {"encoder_q", "base_encoder"} & set(place.prefix.split(".")) else "torchvision"
@@ -105,7 +105,7 @@ def _check(place: layouts.Place) -> None:
 
 
 def _used(place: layouts.Place, tensors: Mapping[str, Tensor]) -> list[str]:
-    """The file's names, without the prefix, of what is converted; batches counted go with them."""
+    """Names what is converted, without the prefix; counts of batches go with their statistics."""
     counters = [n for n in place.origins if n.endswith(".num_batches_tracked")]
     return [origin for name in (*tensors, *counters) for origin in place.origins[name]]
 

@@ -117,7 +117,7 @@ def write_torchvision(
 
 
 def _encoder_tensors(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The encoder's parameters and statistics under torchvision's names."""
+    """Returns the encoder's parameters and statistics under torchvision's names."""
     flat = {
         (collection, "encoder", *rest): np.asarray(leaf, np.float32)
         for collection in ("params", "batch_stats")
@@ -167,7 +167,7 @@ def write_timm(
 
 
 def save(arrays: Mapping[str, np.ndarray], path: pathlib.Path, metadata: Mapping[str, str]) -> None:
-    """A .safetensors, whole or not at all, equal for equal content.
+    """Saves a .safetensors, whole or not at all, equal for equal content.
 
     The package writes the metadata in an order that differs from run to run.
     """

@@ -34,7 +34,7 @@ def conv2d(
     padding: str = "zero",
     dilation: int = 1,
 ) -> jax.Array:
-    """Convolution padded by half the kernel's reach on each side: stride 1 keeps the size.
+    """Convolves, padded by half the kernel's reach on each side: stride 1 keeps the size.
 
     Args:
       x: [N, H, W, C_in].
@@ -71,7 +71,7 @@ def conv2d(
 
 
 def _as_product(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-    """Zero-padded convolution as [places, taps * C_in] times [taps * C_in, C_out]."""
+    """Convolves, zero-padded, as [places, taps * C_in] times [taps * C_in, C_out]."""
     size, _, _, features = kernel.shape
     _, height, width, _ = x.shape
     pad = size // 2
@@ -85,7 +85,7 @@ def _as_product(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
 
 
 def upsampled_conv2d(x: jax.Array, kernel: jax.Array, *, padding: str = "zero") -> jax.Array:
-    """`conv2d` of the picture at twice the size (nearest neighbour), without making that picture.
+    """Computes `conv2d` of the picture at twice the size (nearest neighbour), without making that.
 
     Of the nine taps on an enlarged picture those that fall on the same pixel are added beforehand,
     which leaves four for each of the four pixels that one becomes: 2.25 times fewer products.

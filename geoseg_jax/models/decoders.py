@@ -20,7 +20,7 @@ def make_decoder(
     dpt_features: int = dpt.DPTDecoder.features,
     name: str | None = None,
 ) -> unet.UNetDecoder | dpt.DPTDecoder:
-    """The decoder of that name, for dense predictions of any kind.
+    """Returns the decoder of that name, for dense predictions of any kind.
 
     Args:
       kind: 'unet' or 'dpt'.

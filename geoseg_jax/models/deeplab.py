@@ -82,7 +82,7 @@ class DeepLabDecoder(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """[N, h, w, C] of any size -> [N, h, w, features]."""
+        """Maps [N, h, w, C] of any size to [N, h, w, features]."""
         block = functools.partial(ConvBlock, self.features, dtype=self.dtype, variant=self.variant)
         branches = [block(name="aspp_0")(x, train)]
         for number, rate in enumerate(self.rates, 1):

@@ -73,7 +73,7 @@ class SelfSupDepthNet(nn.Module):
             self.intrinsics = LearnedIntrinsics(self.videos, self.initial_fov, self.principal_point)
 
     def disparities(self, images: jax.Array, train: bool) -> tuple[jax.Array, ...]:
-        """Sigmoid disparities, finest first: [N, H / 2**s, W / 2**s] float32 in (0, 1).
+        """Predicts sigmoid disparities, finest first: [N, H / 2**s, W / 2**s] float32 in (0, 1).
 
         images: [N, H, W, 3] RGB in [0, 1], H and W multiples of 32, or of 16 with a ViT
         (ValueError otherwise).
@@ -81,7 +81,7 @@ class SelfSupDepthNet(nn.Module):
         return self._decoded(self.encoder(images, train))
 
     def twists(self, pairs: jax.Array, train: bool) -> jax.Array:
-        """[N, 6] (translation, rotation) from [N, H, W, 6], two RGB pictures in [0, 1].
+        """Predicts [N, 6] (translation, rotation) from [N, H, W, 6], two RGB pictures in [0, 1].
 
         Batch statistics in training are over all N: give all pairs of a batch in one call.
         ValueError without a pose network that sees pairs.
@@ -123,7 +123,7 @@ class SelfSupDepthNet(nn.Module):
     def cameras(
         self, given: jax.Array, video: jax.Array, flipped: jax.Array, height: int, width: int
     ) -> jax.Array:
-        """Learned intrinsics [B, 3, 3] in pixels, see intrinsics.LearnedIntrinsics."""
+        """Returns learned intrinsics [B, 3, 3] in pixels, see intrinsics.LearnedIntrinsics."""
         return self.intrinsics(given, video, flipped, height, width)
 
     def camera_numbers(self) -> dict[str, jax.Array]:
@@ -133,7 +133,7 @@ class SelfSupDepthNet(nn.Module):
     def __call__(
         self, images: jax.Array, pairs: jax.Array, train: bool
     ) -> tuple[tuple[jax.Array, ...], jax.Array | None]:
-        """(disparities(images), twists(pairs)); what `init` runs to make all parameters.
+        """Returns disparities(images), twists(pairs); `init` runs it to make all parameters.
 
         Twists are None, and there is no part pose, where there is no pair (N = 0) or no pose
         network.

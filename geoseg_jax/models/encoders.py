@@ -50,7 +50,7 @@ def make_encoder(
     norm_momentum: float = 0.1,
     name: str | None = None,
 ) -> resnet.ResNet | vit.ViT:
-    """The encoder of that name.
+    """Returns the encoder of that name.
 
     Args:
       kind: a key of ENCODERS.

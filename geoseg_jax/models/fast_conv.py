@@ -73,7 +73,7 @@ correlate.defvjp(_forward, _backward)
 def kernel_gradient(
     x: jax.Array, gradient: jax.Array, size: int, stride: int, pad: int
 ) -> jax.Array:
-    """Gradient of `correlate` with respect to its kernel: [k, k, C_in, C_out].
+    """Computes the gradient of `correlate` with respect to its kernel: [k, k, C_in, C_out].
 
     Args:
       x: [N, H, W, C_in].
@@ -97,7 +97,7 @@ def kernel_gradient(
 
 
 def _block_rows(height: int, at_most: int) -> int:
-    """The largest divisor of height that is at_most, or height where that would be tiny."""
+    """Returns the largest divisor of height that is at_most, or height where that would be tiny."""
     rows = max(d for d in range(1, height + 1) if height % d == 0 and d <= max(at_most, 1))
     return rows if rows >= 4 else height
 

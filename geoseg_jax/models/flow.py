@@ -59,7 +59,7 @@ class FlowNet(nn.Module):
         both: bool = False,
         keep: jax.Array | None = None,
     ) -> tuple[jax.Array, ...]:
-        """Flows.
+        """Predicts flows.
 
         Args:
           frames: [B, 2, H, W, 3] RGB in [0, 1], the target first; H and W multiples of 32.
@@ -142,7 +142,7 @@ class FlowHead(nn.Module):
 
     @nn.compact
     def __call__(self, features: Mapping[int, jax.Array]) -> dict[int, jax.Array]:
-        """{scale: [N, h, w, C]} -> {scale: [N, h, w, 2]} float32 in (-REACH, REACH)."""
+        """Predicts {scale: [N, h, w, 2]} float32 in (-REACH, REACH) from {scale: [N, h, w, C]}."""
         layer = functools.partial(
             conv.Conv,
             2,
@@ -158,7 +158,7 @@ class FlowHead(nn.Module):
 def _ordered(
     features: Mapping[int, jax.Array], both: bool
 ) -> tuple[dict[int, jax.Array], dict[int, jax.Array]]:
-    """Features [2 B, ...] of first, second, first, second, ... -> (first, second), [D B, ...].
+    """Parts features [2 B, ...] of first, second, first, ... into (first, second), [D B, ...].
 
     With `both` the examples appear twice, side by side, the second time the other way round.
     """
@@ -172,7 +172,7 @@ def _ordered(
 
 
 def _in_pictures_pixels(flow: jax.Array, batch: int, height: int, width: int) -> jax.Array:
-    """[D B, h, w, 2] in pixels of the map -> [B, D, h, w, 2] in pixels of the picture."""
+    """Turns [D B, h, w, 2] in pixels of the map into [B, D, h, w, 2] in pixels of the picture."""
     n, h, w, _ = flow.shape
     scale = jnp.asarray([width / w, height / h], jnp.float32)
     return (flow * scale).reshape(batch, n // batch, h, w, 2)

@@ -65,7 +65,7 @@ class FlowPyramid(nn.Module):
     def features(
         self, stages: Mapping[int, jax.Array], height: int, width: int
     ) -> dict[int, jax.Array]:
-        """{nominal stride: [N, ?, ?, C]} -> {stride: [N, H / stride, W / stride, self.width]}."""
+        """Maps stages to {stride: [N, H / stride, W / stride, self.width]}."""
         maps = self.reassemble(stages, height, width)
         return {stride: _leaky_relu(x) for stride, x in maps.items()}
 
@@ -75,7 +75,7 @@ class FlowPyramid(nn.Module):
         second: Mapping[int, jax.Array],
         keep: jax.Array | None = None,
     ) -> tuple[jax.Array, ...]:
-        """Flow from the first frame to the second.
+        """Returns the flow from the first frame to the second.
 
         Args:
           first: {stride: [N, h, w, self.width]}, see features.
@@ -124,7 +124,7 @@ class DenseDecoder(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """[N, h, w, C] -> residual flow [N, h, w, 2] float32, context [N, h, w, layers[-1]]."""
+        """Decodes residual flow [N, h, w, 2] float32 and context [N, h, w, layers[-1]]."""
         for i, features in enumerate(self.layers):
             context = _leaky_relu(_conv(features, dtype=self.dtype, name=f"conv_{i}")(x))
             x = jnp.concatenate((x, context), axis=-1)

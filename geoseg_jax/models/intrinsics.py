@@ -60,7 +60,7 @@ class LearnedIntrinsics(nn.Module):
     def __call__(
         self, given: jax.Array, video: jax.Array, flipped: jax.Array, height: int, width: int
     ) -> jax.Array:
-        """Intrinsics in pixels of pictures of height x width, float32 [B, 3, 3].
+        """Returns intrinsics in pixels of pictures of height x width, float32 [B, 3, 3].
 
         Args:
           given: the records' intrinsics [B, 3, 3], of which principal point and fy / fx count.
@@ -80,5 +80,5 @@ class LearnedIntrinsics(nn.Module):
 
 
 def inverse_softplus(value: float) -> float:
-    """x with log(1 + e^x) = value > 0."""
+    """Returns x with log(1 + e^x) = value > 0."""
     return value + math.log(-math.expm1(-value))

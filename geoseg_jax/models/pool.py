@@ -14,7 +14,7 @@ _TAPS = [(a, b) for a in (-1, 0, 1) for b in (-1, 0, 1)]
 
 @jax.custom_vjp
 def max_pool(x: jax.Array) -> jax.Array:
-    """Largest of each 3x3 window, stride 2, one pixel of padding: as torch's MaxPool2d(3, 2, 1).
+    """Takes the largest of each 3x3 window, stride 2, padding 1: as torch's MaxPool2d(3, 2, 1).
 
     Args:
       x: [N, H, W, C], floating.

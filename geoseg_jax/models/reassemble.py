@@ -100,7 +100,7 @@ class Enlarge(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """[N, h, w, C] -> [N, factor h, factor w, features]."""
+        """Enlarges [N, h, w, C] to [N, factor h, factor w, features]."""
         n, height, width, channels = x.shape
         f = self.factor
         # No two windows overlap: a result is a sum over C_in alone.

@@ -10,7 +10,7 @@ from geoseg_jax.ops.color import LUMA
 
 
 def census_distance(a: jax.Array, b: jax.Array, *, patch: int = 7) -> jax.Array:
-    """Soft Hamming distance of soft ternary census transforms (Meister et al., AAAI 2018).
+    """Computes a soft Hamming distance of soft census transforms (Meister et al., AAAI 2018).
 
     Each neighbour's grey difference d to the pixel (in steps of 1/255) becomes
     d / sqrt(0.81 + d^2); the squared differences e of these between the pictures count as

@@ -62,13 +62,13 @@ def color_jitter(
 
 
 def to_grey(images: jax.Array) -> jax.Array:
-    """The luma of RGB [..., 3] in all three channels."""
+    """Returns the luma of RGB [..., 3] in all three channels."""
     grey = _grey([images[..., i] for i in range(3)])
     return jnp.broadcast_to(grey[..., None], images.shape).astype(images.dtype)
 
 
 def _draw(key: jax.Array, ranges: dict[str, float], probability: float) -> jax.Array:
-    """[5]: on or off, brightness, contrast, saturation, hue."""
+    """Draws [5]: on or off, brightness, contrast, saturation, hue."""
     uniform = jax.random.uniform(key, (5,))
     width = jnp.array([ranges[n] for n in ("brightness", "contrast", "saturation", "hue")])
     centre = jnp.array([1.0, 1.0, 1.0, 0.0])

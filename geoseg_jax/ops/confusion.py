@@ -36,7 +36,7 @@ def confusion_and_ignored(
 
 
 def _count(predicted: jax.Array, label: jax.Array, classes: int) -> jax.Array:
-    """int32 [..., classes + 1, classes], ignored pixels in the last row.
+    """Counts into int32 [..., classes + 1, classes], ignored pixels in the last row.
 
     A scatter of ones. On two CPU cores a picture of 2048x1024 and 19 classes takes 20-30 ms by it,
     87 ms by one-hot products in blocks of 2048 pixels, 95 ms by sorting, and 400 ms and more by
@@ -63,7 +63,7 @@ def _count(predicted: jax.Array, label: jax.Array, classes: int) -> jax.Array:
 def paper_numbers(
     matrix: jax.Array, chosen: Sequence[int], unlabelled: int | None = None
 ) -> tuple[jax.Array, jax.Array]:
-    """Mean IoU and pixel accuracy of each image, as the paper's public code has them for KITTI.
+    """Computes mean IoU and pixel accuracy of each image, as the paper's code has them for KITTI.
 
     Equal to what KITTI/train_utils.py of donglao/DepthToSemantic returns (recorded in the tests)
     with the classes that it averages over, LabelTable.paper_classes. A chosen class that occurs
@@ -98,7 +98,7 @@ def paper_numbers(
 def paper_sums(
     matrix: jax.Array, mask: jax.Array, chosen: Sequence[int], unlabelled: int | None = None
 ) -> dict[str, jax.Array]:
-    """The paper's numbers added over images; see `paper_numbers` and `scoring.scores.paper_means`.
+    """Adds the paper's numbers over images; see `paper_numbers`, `scoring.scores.paper_means`.
 
     The paper's code leaves images without a chosen class out of the mean IoU; images without any
     labelled pixel, for which its accuracy is no number, are left out of the accuracy here.

@@ -19,7 +19,7 @@ FRAME = 3
 
 
 def add_frame(planes: jax.Array) -> jax.Array:
-    """[..., H, W] -> [..., H+6, W+6], see FRAME."""
+    """Adds the frame: [..., H, W] -> [..., H+6, W+6], see FRAME."""
     for mode, width in (("reflect", 1), ("edge", FRAME - 1)):
         pad = [(0, 0)] * (planes.ndim - 2) + [(width, width)] * 2
         planes = jnp.pad(planes, pad, mode=mode)
@@ -27,17 +27,17 @@ def add_frame(planes: jax.Array) -> jax.Array:
 
 
 def inside(maps: jax.Array, frame: int) -> jax.Array:
-    """Without `frame` pixels at each side."""
+    """Cuts off `frame` pixels at each side."""
     return maps[..., frame:-frame, frame:-frame]
 
 
 def frame_indices(size: int) -> np.ndarray:
-    """The pixel that each row or column of a framed picture shows."""
+    """Returns the pixel that each row or column of a framed picture shows."""
     return np.pad(np.pad(np.arange(size), 1, mode="reflect"), FRAME - 1, mode="edge")
 
 
 def frame_positions(framed: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """y [H+6, 1] and x [W+6] of the pixels of framed maps [..., H+6, W+6]."""
+    """Returns y [H+6, 1] and x [W+6] of the pixels of framed maps [..., H+6, W+6]."""
     rows, columns = (
         jnp.asarray(frame_indices(size - 2 * FRAME), framed.dtype) for size in framed.shape[-2:]
     )
@@ -45,7 +45,7 @@ def frame_positions(framed: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def _window_mean(planes: jax.Array) -> jax.Array:
-    """Mean of each whole 3x3 window, [..., H, W] -> [..., H-2, W-2].
+    """Returns the mean of each whole 3x3 window, [..., H, W] -> [..., H-2, W-2].
 
     By reduce_window, which XLA never fuses: sums of slices would compute all that comes before
     them nine times over, in each of their uses.
@@ -111,7 +111,7 @@ def apart(tree):
 
 
 def _ssim_parts(statistics: Statistics, target: Target) -> tuple[jax.Array, ...]:
-    """SSIM = a1 a2 / (b1 b2)."""
+    """Returns a1, a2, b1, b2 of SSIM = a1 a2 / (b1 b2)."""
     mean, square, product = statistics
     a1 = 2 * mean * target.mean + photometric.C1
     a2 = 2 * (product - mean * target.mean) + photometric.C2
@@ -123,7 +123,7 @@ def _ssim_parts(statistics: Statistics, target: Target) -> tuple[jax.Array, ...]
 def errors(
     predicted: jax.Array, statistics: Statistics, target: Target, ssim_weight: float
 ) -> jax.Array:
-    """photometric_error of framed pictures [B, S, C, H+6, W+6] -> [B, S, H+4, W+4]."""
+    """Computes photometric_error of framed pictures [B, S, C, H+6, W+6] -> [B, S, H+4, W+4]."""
     a1, a2, b1, b2 = _ssim_parts(statistics, target)
     dissimilarity = jnp.clip((1 - a1 * a2 / (b1 * b2)) / 2, 0, 1)
     difference = jnp.abs(inside(predicted - target.planes, 1))
@@ -137,7 +137,7 @@ def error_derivative(
     target: Target,
     ssim_weight: float,
 ) -> jax.Array:
-    """Derivative of sum(wins * error) with respect to the predicted picture.
+    """Returns the derivative of sum(wins * error) with respect to the predicted picture.
 
     With m, q, r the window means of p, p^2, p t, and S = a1 a2 / (b1 b2) as in _ssim_parts,
 

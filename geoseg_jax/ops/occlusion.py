@@ -7,7 +7,7 @@ from geoseg_jax.ops.sampling import SLACK, pixel_grid, warp_with_flow
 
 
 def round_trip(flow: jax.Array, backward: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The flow back from where the flow leads.
+    """Computes the flow back from where the flow leads.
 
     Args:
       flow: [..., H, W, 2] in pixels, target to source.
@@ -25,7 +25,7 @@ def round_trip(flow: jax.Array, backward: jax.Array) -> tuple[jax.Array, jax.Arr
 def forward_backward_check(
     flow: jax.Array, backward: jax.Array, *, relative: float = 0.01, absolute: float = 0.5
 ) -> jax.Array:
-    """Pixels that come back to where they started.
+    """Finds the pixels that come back to where they started.
 
     |f + b'|^2 < relative * (|f|^2 + |b'|^2) + absolute, b' the backward flow where f leads
     (Sundaram, Brox, Keutzer, "Dense Point Trajectories by GPU-accelerated Large Displacement
@@ -72,7 +72,7 @@ def range_map(flow: jax.Array) -> jax.Array:
 
 
 def _splat_ones(xy: jax.Array) -> jax.Array:
-    """[H, W, 2] positions -> [H, W] sums of weights."""
+    """Adds up the weights of positions [H, W, 2] -> [H, W]."""
     height, width = xy.shape[:2]
     # Beyond, nothing counts; and an integer must be able to hold the position.
     far = jnp.asarray([width + 1, height + 1], xy.dtype)

@@ -43,7 +43,7 @@ def reprojection_loss(
     enlarged: str = "disparity",
     align_corners: bool = False,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Minimum reprojection error and smoothness, mean over scales, batch and pixels.
+    """Computes minimum reprojection error and smoothness, mean over scales, batch and pixels.
 
     Every scale's disparity (or its depth, see `enlarged`) is up-sampled to the picture's size,
     turned to depth, and the sources are warped by it. A pixel's error is the smallest over the
@@ -171,7 +171,7 @@ class Taps(NamedTuple):
     inside_y: jax.Array
 
     def corners(self, channel: int, channels: int) -> tuple[jax.Array, ...]:
-        """Above left, above right, below left, below right."""
+        """Returns above left, above right, below left, below right."""
         pairs = (self.above, self.below)
         return tuple(p[..., i] for p in pairs for i in (channel, channel + channels))
 
@@ -200,7 +200,7 @@ def _taps(sources: jax.Array, x: jax.Array, y: jax.Array, height: int, width: in
 
 
 def _interpolate(taps: Taps, channels: int) -> jax.Array:
-    """[B, S, C, h, w]."""
+    """Interpolates the taps: [B, S, C, h, w]."""
     planes = []
     for channel in range(channels):
         a, b, c, d = taps.corners(channel, channels)
@@ -210,7 +210,7 @@ def _interpolate(taps: Taps, channels: int) -> jax.Array:
 
 
 def _position_derivative(derivative: jax.Array, taps: Taps) -> tuple[jax.Array, jax.Array]:
-    """Derivative with respect to x and y [B, S, h, w] from that of the values [B, S, C, h, w].
+    """Turns the derivative of the values [B, S, C, h, w] into that of x and y [B, S, h, w].
 
     Within a cell the value is linear along each axis: dv/dx = (1 - wy) (b - a) + wy (d - c) and
     dv/dy = (1 - wx) (c - a) + wx (d - b); outside of the picture it is constant.
@@ -228,7 +228,7 @@ def _position_derivative(derivative: jax.Array, taps: Taps) -> tuple[jax.Array, 
 
 
 def _projections(poses: jax.Array, intrinsics: jax.Array) -> jax.Array:
-    """P [B, S, 3, 4] with P (x, y, 1, 1 / depth) the source's homogeneous pixel, over depth."""
+    """Returns P [B, S, 3, 4]: P (x, y, 1, 1 / depth) is the source's homogeneous pixel / depth."""
     matrix = intrinsics[:, None]
     inverse = camera.inverse_intrinsics(matrix)
     direction = camera.compose(camera.compose(matrix, poses[..., :3, :3]), inverse)
@@ -237,7 +237,7 @@ def _projections(poses: jax.Array, intrinsics: jax.Array) -> jax.Array:
 
 
 def _framed(level: jax.Array, size: Sequence[int], align_corners: bool) -> jax.Array:
-    """A map [B, h, w], up-sampled and framed [B, H+6, W+6]."""
+    """Returns a map [B, h, w], up-sampled and framed [B, H+6, W+6]."""
     rows, columns = (
         jnp.asarray(
             sampling.resize_matrix(small, large, align_corners)[framed.frame_indices(large)],
@@ -251,7 +251,7 @@ def _framed(level: jax.Array, size: Sequence[int], align_corners: bool) -> jax.A
 
 
 def _project(projections: jax.Array, inverse_depth: jax.Array) -> Position:
-    """u / w, v / w, 1 / w and in front, each [B, S, H+6, W+6]; points behind go to NOWHERE."""
+    """Returns u / w, v / w, 1 / w, in front, each [B, S, H+6, W+6]; points behind go to NOWHERE."""
     y, x = framed.frame_positions(inverse_depth)
     near = inverse_depth[:, None]
     u, v, w = (
@@ -299,7 +299,7 @@ def _project_derivative(
 
 
 def _moments(maps: jax.Array, rows: jax.Array, columns: jax.Array, near: jax.Array) -> jax.Array:
-    """Sum over pixels of maps (x, y, 1, near): [B, S, h, w] -> [B, S, 4]. Products, no reductions:
+    """Adds up maps (x, y, 1, near) over pixels: [B, S, h, w] -> [B, S, 4]. Products, no reductions:
     a reduction adds one number at a time on a CPU.
     """
     high = lax.Precision.HIGHEST
@@ -316,7 +316,7 @@ def _moments(maps: jax.Array, rows: jax.Array, columns: jax.Array, near: jax.Arr
 def _masked(
     error: jax.Array, any_valid: jax.Array, views: Views
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Each pixel's error under the auto-mask, where its derivative counts, where reprojection won.
+    """Returns each pixel's error under the auto-mask, where its derivative counts, and who won.
 
     While the mask is held back the error counts as it is, and where no source sees the point, the
     larger of it (there the source's border) and the identity error.
@@ -335,8 +335,8 @@ def _scale_error(
     ssim_weight: float,
     slopes: bool,
 ) -> tuple[Pair, Pair | None]:
-    """One scale's error, mean over batch and pixels, the share of pixels where a warped source
-    won, and, if asked for, the derivative of the error with respect to the first two arguments.
+    """Computes a scale's error, mean over batch and pixels, the share of pixels where a source won,
+    and, if asked for, the derivative of the error with respect to the first two arguments.
     """
     height, width = (n - 2 * FRAME for n in inverse_depth.shape[1:])
     channels = views.target.planes.shape[2]
@@ -365,7 +365,7 @@ def _scale_error(
 def _reprojection(
     inverse_depths: jax.Array, projections: jax.Array, views: Views, ssim_weight: float
 ) -> Pair:
-    """Error and share of reprojected pixels of every scale [L] from its framed inverse depth.
+    """Computes error and share of reprojected pixels of every scale [L] from framed inverse depth.
 
     The error being a mean, its derivative is known up to a factor as soon as the error is: it is
     computed in the same pass over each scale. Nothing but one map a scale is kept for the backward

@@ -28,7 +28,7 @@ TASKS = {
 
 
 def make_task(config: Any, data: Any = None) -> Task:
-    """The task that config.task.name asks for; ValueError names the near misses.
+    """Makes the task that config.task.name asks for; ValueError names the near misses.
 
     data: the Data whose batches it will see, for tasks that depend on it (a number of classes).
     """

@@ -17,7 +17,7 @@ TOP = 5
 
 
 def make(config: Any, data: Any) -> Task:
-    """The task for one configuration; reads config.task, config.model and config.transfer.
+    """Makes the task for one configuration; reads config.task, config.model and config.transfer.
 
     data: its train source has `categories`, the names of the classes, and may have `words`, what
     people call them.
@@ -82,7 +82,7 @@ class _Classification(Task):
 
 
 def judge(logits: jax.Array, category: jax.Array, mask: jax.Array) -> Sums:
-    """Sums over the examples whose mask is True.
+    """Returns sums over the examples whose mask is True.
 
     Args:
       logits: float [B, C]. category: int32 [B]. mask: bool [B].
@@ -106,7 +106,7 @@ def judge(logits: jax.Array, category: jax.Array, mask: jax.Array) -> Sums:
 
 
 def summarise(sums: dict[str, Any]) -> dict[str, float]:
-    """Shares of right answers, and what the best answer that ignores the picture scores.
+    """Returns shares of right answers, and what the best answer that ignores the picture scores.
 
     That one names the classes in the order of how often they occur in the very split that is
     judged, so that no constant answer can score more; its cross-entropy is the split's entropy.
@@ -133,7 +133,7 @@ def summarise(sums: dict[str, Any]) -> dict[str, float]:
 
 
 def _categories(data: Any) -> tuple[str, ...]:
-    """The names of the classes, the same to train and to evaluate on."""
+    """Returns the names of the classes, the same to train and to evaluate on."""
     train, judged = (getattr(source, "categories", None) for source in (data.train, data.eval))
     if not train:
         raise ValueError(

@@ -24,13 +24,13 @@ _WORST = 2 * math.log(1.25)
 
 
 def make(config: Any, data: Any = None) -> Task:
-    """The task for one configuration; reads config.task and config.model."""
+    """Makes the task for one configuration; reads config.task and config.model."""
     del data  # every batch carries all that this task needs
     return _SupervisedDepth(config)
 
 
 def make_net(config: Any) -> SelfSupDepthNet:
-    """The network of self-supervised depth without what finds the cameras' motion."""
+    """Returns the network of self-supervised depth without what finds the cameras' motion."""
     model, task = config.model, config.task
     # Far from the scene's depth the sigmoid is flat, and the first steps go into its bias alone.
     start = disparity.depth_to_disparity(task.initial_depth, task.min_depth, task.max_depth)
@@ -96,7 +96,7 @@ class _SupervisedDepth(Task):
         return depth_scores.summarise(sums)
 
     def visualise(self, variables: Variables, batch: Batch) -> dict[str, jax.Array]:
-        """Prediction and truth on one scale of colours, for both are metres; factors as errors."""
+        """Draws prediction and truth in the same colours, both being metres; errors are factors."""
         inverse = self.predict(variables, batch)["inverse_depth"]
         truth = pictures.draw_sparse_depth(batch["depth"], batch["depth_size"], *inverse.shape[1:])
         known = truth > 0
@@ -124,7 +124,7 @@ class _SupervisedDepth(Task):
         }
 
     def _depth(self, level: jax.Array, height: int, width: int) -> jax.Array:
-        """Metres [B, height, width] of one scale; config.task.enlarged is what is interpolated."""
+        """Enlarges one scale to metres [B, height, width]; config.task.enlarged is interpolated."""
         by_depth = self.task.get("enlarged", "disparity") == "depth"
         maps = disparity.disparity_to_depth(level, **self.range) if by_depth else level
         aligned = self.task.get("align_corners", False)
@@ -135,7 +135,7 @@ class _SupervisedDepth(Task):
 
 
 def _loss_of(task: Any) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Array]:
-    """(predicted, truth, valid) -> scalar, for config.task.loss and variance_focus.
+    """Returns (predicted, truth, valid) -> scalar, for config.task.loss and variance_focus.
 
     Every picture counts the same, however much of it was measured, as in the metrics.
     """
@@ -157,7 +157,7 @@ def _loss_of(task: Any) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Array
 
 
 def _training_truth(batch: Batch) -> jax.Array:
-    """Depth of the pictures' size [B, H, W] metres."""
+    """Returns depth of the pictures' size, [B, H, W] metres."""
     size = batch["image"].shape[1:3]
     if "depth" not in batch or batch["depth"].shape[1:] != size:
         held = f"is {list(batch['depth'].shape[1:])}" if "depth" in batch else "is not there"

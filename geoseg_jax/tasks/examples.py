@@ -5,12 +5,12 @@ import jax.numpy as jnp
 
 
 def to_unit_range(images: jax.Array) -> jax.Array:
-    """Bytes to float32 in [0, 1]."""
+    """Converts bytes to float32 in [0, 1]."""
     return images.astype(jnp.float32) / 255
 
 
 def keys_of(key: jax.Array, ids: jax.Array) -> jax.Array:
-    """A key for each example, [B].
+    """Returns a key for each example, [B].
 
     It follows from the example's id, wherever the example lies in the batch, so that neither the
     order of processes nor the device matters.

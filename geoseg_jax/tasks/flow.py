@@ -28,7 +28,7 @@ from geoseg_jax.tasks.jitter import jitter_views
 
 
 def make(config: Any, data: Any = None) -> Task:
-    """The task for one configuration; reads config.task and config.model.
+    """Makes the task for one configuration; reads config.task and config.model.
 
     Raises:
       ValueError: for more of config.task.coarse_weights than the network has flows.
@@ -116,12 +116,12 @@ class _Flow(Task):
         return flows, updated.get("batch_stats", {})
 
     def _finest(self, variables: Variables, frames: jax.Array, both: bool = False) -> jax.Array:
-        """[B, D, H, W, 2] in pixels of the picture."""
+        """Predicts the finest flow, [B, D, H, W, 2] in pixels of the picture."""
         flow = self._apply(variables, frames, train=False, both=both)[0][0]
         return resize_bilinear(flow, *frames.shape[2:4])
 
     def _distilled(self, variables, frames, seen, keep, progress) -> jax.Array:
-        """Self-distillation with its weight."""
+        """Computes self-distillation with its weight."""
         settings = self.task.distillation
         weight = settings.weight * ramp(progress, settings.start, settings.ramp)
 
@@ -144,7 +144,7 @@ class _Flow(Task):
 
 
 def _share_at_reach(flows, height: int, width: int) -> jax.Array:
-    """The share of flows that are all but as long as they can be, at the scale where it is largest.
+    """Returns the share of flows near the longest possible, at the scale where it is largest.
 
     There the sigmoid has no gradient left: a scale with a share near 1 is lost.
     """
@@ -181,7 +181,7 @@ def _scales(model: Any, task: Any) -> int:
 
 
 def _frames(batch: Batch) -> jax.Array:
-    """Target and first source, [B, 2, H, W, 3] in [0, 1]."""
+    """Returns target and first source, [B, 2, H, W, 3] in [0, 1]."""
     return to_unit_range(jnp.stack((batch["image"], batch["sources"][:, 0]), axis=1))
 
 
@@ -217,7 +217,7 @@ def _pictures(flow, backward, frames, batch: Batch) -> dict[str, jax.Array]:
 
 
 def _truth_at(batch: Batch, height: int, width: int) -> tuple[jax.Array, jax.Array]:
-    """True flow, and where it is known, by the nearest pixel of the ground truth's own size."""
+    """Returns true flow, and where it is known, by the nearest pixel of the truth's own size."""
     rows, columns = batch["flow"].shape[1:3]
     whole = jnp.broadcast_to(jnp.asarray([rows, columns], jnp.int32), (len(batch["flow"]), 2))
     size = batch.get("flow_size", whole)

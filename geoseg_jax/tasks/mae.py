@@ -21,7 +21,7 @@ _EVAL_KEY = 0  # evaluation hides the same patches of the same picture, every ti
 
 
 def make(config: Any, data: Any = None) -> Task:
-    """The task for one configuration; reads config.task and config.model.
+    """Makes the task for one configuration; reads config.task and config.model.
 
     Raises:
       ValueError: for an encoder that is no ViT.
@@ -77,7 +77,7 @@ class _Mae(Task):
     def _answer(
         self, variables: Variables, key: jax.Array, batch: Batch
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """The prediction and the true patches, [B, L, 768], and which were hidden, bool [B, L].
+        """Returns prediction and true patches, [B, L, 768], and which were hidden, bool [B, L].
 
         Pixels of the true ones are as the encoder's normalisation has them.
         """
@@ -86,7 +86,7 @@ class _Mae(Task):
         return answer, patchify(resnet.normalise(image, self.normalisation)), hidden
 
     def _choose(self, key: jax.Array, batch: Batch) -> tuple[jax.Array, jax.Array]:
-        """Patches that are seen, int32 [B, K], and which are hidden, bool [B, L]."""
+        """Returns patches that are seen, int32 [B, K], and which are hidden, bool [B, L]."""
         height, width = batch["image"].shape[1:3]
         count = (height // PATCH) * (width // PATCH)
         kept = patches_kept(count, self.task.mask_ratio)
@@ -98,7 +98,7 @@ class _Mae(Task):
         return patches.normalise_patches(cut) if self.task.normalise_patches else cut
 
     def _picture(self, cut: jax.Array, height: int, width: int) -> jax.Array:
-        """uint8 [B, height, width, 3] of patches as the encoder's normalisation has them."""
+        """Draws normalised patches as pictures, uint8 [B, height, width, 3]."""
         mean, std = resnet.NORMALISATIONS[self.normalisation]
         whole = patches.unpatchify(cut, height, width, PATCH)
         return pictures.to_uint8(whole * jnp.asarray(std) + jnp.asarray(mean))
@@ -136,7 +136,7 @@ def judge(
     *,
     normalised: bool = True,
 ) -> Sums:
-    """Sums over the pictures whose mask is True.
+    """Returns sums over the pictures whose mask is True.
 
     Args:
       answer, target: float [B, L, 768], patches. hidden: bool [B, L]. mask: bool [B].
@@ -160,7 +160,7 @@ def judge(
 
 
 def _mean_colour(target: jax.Array, seen: jax.Array) -> jax.Array:
-    """[B, 1, 768]: a patch of the mean colour of the patches that are seen, bool [B, L]."""
+    """Returns [B, 1, 768], a patch of the mean colour of the patches that are seen, bool [B, L]."""
     colour = jnp.mean(target.reshape(*target.shape[:2], -1, 3), axis=2)
     weight = seen[..., None] / jnp.sum(seen, axis=-1)[:, None, None]
     colour = jnp.sum(colour * weight, axis=1, keepdims=True)
@@ -168,7 +168,7 @@ def _mean_colour(target: jax.Array, seen: jax.Array) -> jax.Array:
 
 
 def summarise(sums: dict[str, float]) -> dict[str, float]:
-    """Means over pictures, in the units of the loss: variances of a patch, where normalised."""
+    """Averages over pictures, in the units of the loss: variances of a patch, where normalised."""
     images = sums["images"]
     means = {name: sums[name] / images for name in ("mse", "mse_constant")}
     return means | {"eval_images": images}

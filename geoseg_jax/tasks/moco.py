@@ -37,7 +37,7 @@ _EVAL_KEY = 0  # evaluation changes the same picture in the same way, every time
 
 
 def make(config: Any, data: Any = None) -> Task:
-    """The task for one configuration; reads config.task and config.model.
+    """Makes the task for one configuration; reads config.task and config.model.
 
     A batch's second view is sources[:, 0] (config.data.crop_views = 2).
     """
@@ -109,7 +109,7 @@ class _Moco(Task):
     def _keys(
         self, behind: dict[str, Any], key_key: jax.Array, key_order: jax.Array, batch: Batch
     ) -> tuple[jax.Array, Any]:
-        """The keys [B, C], computed in another order than the batch's and brought back into it.
+        """Computes keys [B, C] in another order than the batch's and brings them back into it.
 
         And the batch statistics of the momentum encoder after them.
         """
@@ -131,7 +131,7 @@ class _Moco(Task):
         return contrastive.info_nce(query, keys, behind["queue"], temperature=temperature)
 
     def _views(self, batch: Batch) -> tuple[jax.Array, jax.Array]:
-        """Both views as evaluation sees them."""
+        """Returns both views as evaluation sees them."""
         keys = jax.random.split(jax.random.key(_EVAL_KEY))
         views = batch["image"], batch["sources"][:, 0]
         return tuple(
@@ -151,19 +151,19 @@ def _network(model: Any, task: Any) -> MocoNet:
 
 
 def _split(variables: Variables) -> tuple[Variables, dict[str, Any]]:
-    """The network that learns, and what follows it."""
+    """Returns the network that learns, and what follows it."""
     stats = dict(variables["batch_stats"])
     behind = stats.pop(MOMENTUM)
     return {"params": variables["params"], "batch_stats": stats}, dict(behind)
 
 
 def _variables_of(behind: dict[str, Any]) -> Variables:
-    """The momentum encoder's variables."""
+    """Returns the momentum encoder's variables."""
     return {"params": behind["params"], "batch_stats": behind["batch_stats"]}
 
 
 def follow(behind: dict[str, Any], learned: Variables, momentum: float) -> dict[str, Any]:
-    """The momentum encoder one step on: m theta_k + (1 - m) theta_q (MoCo, eq. 2); no gradient.
+    """Moves the momentum encoder: m theta_k + (1 - m) theta_q (MoCo, eq. 2); no gradient.
 
     Its first step takes all of the network that learns, its statistics too: they start equal, even
     where that network's weights were put there after `init`, from an earlier run or a file.
@@ -186,7 +186,7 @@ def follow(behind: dict[str, Any], learned: Variables, momentum: float) -> dict[
 
 
 def judge(result: contrastive.Contrast, query: jax.Array, mask: jax.Array, queue: int) -> Sums:
-    """Sums over the pictures whose mask is True.
+    """Returns sums over the pictures whose mask is True.
 
     Args:
       result: of the held-out pairs against the queue, which holds pictures of the training.
@@ -215,7 +215,7 @@ def judge(result: contrastive.Contrast, query: jax.Array, mask: jax.Array, queue
 
 
 def summarise(sums: dict[str, Any]) -> dict[str, float]:
-    """Means over pictures, and `collapse`, the length of the mean query.
+    """Returns means over pictures, and `collapse`, the length of the mean query.
 
     That is 1 where all pictures have one answer, whatever the loss says, and about
     1 / sqrt(pictures) where answers lie evenly on the sphere.

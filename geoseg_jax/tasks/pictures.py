@@ -9,7 +9,7 @@ import numpy as np
 
 
 def to_uint8(image: jax.Array) -> jax.Array:
-    """[0, 1] to uint8, rounded and clipped."""
+    """Converts [0, 1] to uint8, rounded and clipped."""
     return jnp.round(jnp.clip(image, 0, 1) * 255).astype(jnp.uint8)
 
 
@@ -29,7 +29,7 @@ def brightest(values: jax.Array, valid: jax.Array) -> jax.Array:
 
 
 def colour(values: jax.Array, valid: jax.Array, high: jax.Array | None = None) -> jax.Array:
-    """[B, H, W] to uint8 [B, H, W, 3], bright where large; black where not valid.
+    """Colours [B, H, W] as uint8 [B, H, W, 3], bright where large; black where not valid.
 
     high: [B, 1, 1], what is brightest; None for each picture's own, see `brightest`.
     """
@@ -41,18 +41,18 @@ def colour(values: jax.Array, valid: jax.Array, high: jax.Array | None = None) -
 
 
 def colour_inverse_depth(inverse_depth: jax.Array) -> jax.Array:
-    """Near is bright. inverse_depth: [B, H, W] 1/metres."""
+    """Colours inverse depth, [B, H, W] 1/metres, near bright."""
     return colour(inverse_depth, jnp.isfinite(inverse_depth))
 
 
 def colour_sparse_depth(depth: jax.Array, size: jax.Array, height: int, width: int) -> jax.Array:
-    """Ground truth in the colours of colour_inverse_depth, see draw_sparse_depth."""
+    """Returns the ground truth in the colours of colour_inverse_depth, see draw_sparse_depth."""
     drawn = draw_sparse_depth(depth, size, height, width)
     return colour(drawn, drawn > 0)
 
 
 def draw_sparse_depth(depth: jax.Array, size: jax.Array, height: int, width: int) -> jax.Array:
-    """Inverse depth in 1 / metres drawn at height x width, 0 = not measured: [B, height, width].
+    """Draws inverse depth in 1 / metres, 0 = not measured: [B, height, width].
 
     depth: [B, D_H, D_W] metres, 0 = not measured; size: int32 [B, 2], its true height and width.
     Where several measurements fall into a pixel the nearest is drawn.

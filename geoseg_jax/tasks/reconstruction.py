@@ -27,7 +27,7 @@ _EVAL_KEY = 0  # evaluation draws the same holes in the same picture, every time
 
 
 def make(config: Any, data: Any = None) -> Task:
-    """The task for one configuration; reads config.task and config.model."""
+    """Makes the task for one configuration; reads config.task and config.model."""
     del data  # every batch carries all that this task needs
     return _Reconstruction(config)
 
@@ -82,13 +82,13 @@ class _Reconstruction(Task):
         }
 
     def _answer(self, variables: Variables, batch: Batch) -> tuple[jax.Array, jax.Array]:
-        """The network's picture, and the holes that it was given."""
+        """Returns the network's picture, and the holes that it was given."""
         hole = self._holes(jax.random.key(_EVAL_KEY), batch)
         given = self._with_holes(to_unit_range(batch["image"]), hole)
         return self.net.apply(variables, given, train=False)[0], hole
 
     def _holes(self, key: jax.Array, batch: Batch) -> jax.Array:
-        """bool [B, H, W]."""
+        """Returns bool [B, H, W]."""
         height, width = batch["image"].shape[1:3]
         least, most = self.task.hole_share
         options = {"least": least, "most": most, "size": self.task.hole_size}
@@ -115,7 +115,7 @@ def _network(model: Any, scales: int) -> ReconstructionNet:
 def judge(
     image: jax.Array, answer: jax.Array, hole: jax.Array, mask: jax.Array, window: int
 ) -> Sums:
-    """Sums over the pictures that have a hole and whose mask is True.
+    """Returns sums over the pictures that have a hole and whose mask is True.
 
     Args:
       image, answer: float [B, H, W, 3] in [0, 1]. hole: bool [B, H, W]. mask: bool [B].
@@ -145,7 +145,7 @@ def judge(
 
 
 def summarise(sums: dict[str, float]) -> dict[str, float]:
-    """Means over the pictures; colours are of [0, 1].
+    """Returns means over the pictures; colours are of [0, 1].
 
     Raises:
       ValueError: where no picture has a hole.

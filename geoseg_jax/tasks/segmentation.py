@@ -19,7 +19,7 @@ from geoseg_jax.tasks.jitter import jitter_views
 
 
 def make(config: Any, data: Any) -> Task:
-    """The task for one configuration; reads config.task, config.model and config.transfer.
+    """Makes the task for one configuration; reads config.task, config.model and config.transfer.
 
     data: its train source has `table`, the label table (see data.labels.LabelTable).
     """
@@ -98,7 +98,7 @@ class _Segmentation(Task):
         return self.net.apply(variables, self._seen(to_unit_range(batch["image"])), train=False)
 
     def _answer(self, variables: Variables, batch: Batch) -> jax.Array:
-        """Train ids, int32 [B, L_H, L_W], at the size of the labels."""
+        """Returns train ids, int32 [B, L_H, L_W], at the size of the labels."""
         maps = class_scores(
             lambda x: self.net.apply(variables, x, train=False),
             self._seen(to_unit_range(batch["image"])),
@@ -131,7 +131,7 @@ def _network(model: Any, classes: int) -> SegmentationNet:
 
 
 def class_weights(setting: Any, classes: tuple[str, ...], source: Any) -> np.ndarray | None:
-    """Weights of the classes in the loss, float32 [C], or None for equal ones.
+    """Returns weights of the classes in the loss, float32 [C], or None for equal ones.
 
     Args:
       setting: config.task.class_weights: (), one number a class, ('median_frequency',): the
@@ -161,7 +161,7 @@ def class_weights(setting: Any, classes: tuple[str, ...], source: Any) -> np.nda
 
 
 def class_frequencies(source: Any, classes: int) -> np.ndarray:
-    """Share of each class in the labelled pixels of those pictures that show it, float64 [C].
+    """Counts each class's share of the labelled pixels of pictures that show it, float64 [C].
 
     Reads every label once, and none of the pictures. 0 for a class that no picture shows.
     """

@@ -35,7 +35,7 @@ GIVEN, LEARNED = "given", "learned"
 
 
 def make(config: Any, data: Any = None) -> Task:
-    """The task for one configuration; reads config.task, config.model and config.data.
+    """Makes the task for one configuration; reads config.task, config.model and config.data.
 
     data: where cameras are learned, the `videos` of its training source tell how many there are.
     """
@@ -44,7 +44,7 @@ def make(config: Any, data: Any = None) -> Task:
 
 
 def make_net(config: Any, videos: int) -> SelfSupDepthNet:
-    """The networks that config.model and config.task describe; videos: cameras in the data."""
+    """Makes the networks that config.model and config.task describe, for so many cameras."""
     model, task = config.model, config.task
     intrinsics = task.get("intrinsics", GIVEN)
     # A network that starts at the sigmoid's middle, 0.2 m with the usual range, sees its sources
@@ -170,7 +170,7 @@ class _SelfSupDepth(Task):
         }
 
     def _predict(self, variables, target, sources, batch, *, train: bool):
-        """(disparities, finest first, and poses [B, S, 4, 4]), and the changed collections."""
+        """Predicts (disparities, finest first, poses [B, S, 4, 4]), and the changed collections."""
         pairs = self._pairs(target, sources)
         (disparities, twists), updated = self.net.apply(
             variables,
@@ -210,7 +210,7 @@ class _SelfSupDepth(Task):
         )
 
     def _intrinsics(self, variables: Variables, batch: Batch) -> jax.Array:
-        """[B, 3, 3]: the records' or learned ones."""
+        """Returns [B, 3, 3]: the records' or learned ones."""
         given = batch["intrinsics"]
         if not self.net.videos:
             return given
@@ -226,7 +226,7 @@ class _SelfSupDepth(Task):
 
 
 def temporal_pairs(target: jax.Array, sources: jax.Array, offsets: tuple[int, ...]) -> jax.Array:
-    """Pairs of frames for the pose network, the earlier frame first: [B * P, H, W, 6].
+    """Returns pairs of frames for the pose network, the earlier frame first: [B * P, H, W, 6].
 
     The pairs of an example lie side by side, so that a batch sharded by example stays so.
     """
@@ -246,7 +246,7 @@ def source_poses(
     offsets: tuple[int, ...],
     scale: float,
 ) -> jax.Array:
-    """Poses source <- target, float32 [B, S, 4, 4]: temporal sources, then the stereo partner.
+    """Makes poses source <- target, float32 [B, S, 4, 4]: temporal sources, then stereo.
 
     twists: [B * P, 6], the motion later <- earlier of temporal_pairs, its translation in units of
     `scale` metres; where the source is the earlier frame, it is inverted. stereo_pose: [B, 4, 4]
@@ -266,12 +266,12 @@ def source_poses(
 
 
 def _video(batch: Batch) -> jax.Array:
-    """int32 [B]: which camera took the picture; all the same one where records don't say."""
+    """Returns which camera took each picture, int32 [B]; all the same where records don't say."""
     return batch.get("video", jnp.zeros(batch["image"].shape[:1], jnp.int32))
 
 
 def _views(batch: Batch) -> tuple[jax.Array, jax.Array]:
-    """Target and sources in [0, 1]."""
+    """Returns target and sources in [0, 1]."""
     return to_unit_range(batch["image"]), to_unit_range(batch["sources"])
 
 

@@ -46,11 +46,11 @@ class Checkpoints:
         )
 
     def latest(self) -> int | None:
-        """The newest step that is there, or None."""
+        """Returns the newest step that is there, or None."""
         return self._manager.latest_step()
 
     def all(self) -> list[int]:
-        """The steps that are there, oldest first."""
+        """Returns the steps that are there, oldest first."""
         return sorted(self._manager.all_steps())
 
     def read_meta(self, step: int) -> dict[str, Any]:
@@ -107,13 +107,13 @@ class Checkpoints:
 
 
 def steps_in(folder: str | pathlib.Path) -> list[int]:
-    """The steps of the checkpoints in a folder, oldest first; changes nothing there."""
+    """Returns the steps of the checkpoints in a folder, oldest first; changes nothing there."""
     whole = [p for p in pathlib.Path(folder).glob("*") if (p / "state").is_dir()]
     return sorted(int(p.name) for p in whole if p.name.isdecimal())
 
 
 def choose(workdir: str | pathlib.Path, which: str, what: str) -> pathlib.Path:
-    """The folder of a run's checkpoint.
+    """Returns the folder of a run's checkpoint.
 
     Args:
       which: 'latest', 'best', or the number of a step.
@@ -146,7 +146,7 @@ def read_meta(folder: str | pathlib.Path) -> dict[str, Any]:
 
 
 def read_variables(folder: str | pathlib.Path) -> dict[str, Any]:
-    """Parameters and batch statistics of a checkpoint, whatever model and optimiser wrote it.
+    """Reads a checkpoint's parameters and batch statistics, whatever model wrote it.
 
     Args:
       folder: WORKDIR/checkpoints/STEP.
@@ -232,7 +232,7 @@ def compare_shapes(
 
 
 def _as_dict(state: TrainState) -> dict[str, Any]:
-    """Nested dicts of leaves alone: what is on disk does not depend on the classes of optax."""
+    """Nests leaves in dicts alone: what is on disk does not depend on the classes of optax."""
     flat = flax.traverse_util.flatten_dict(flax.serialization.to_state_dict(state))
     return flax.traverse_util.unflatten_dict(flat)
 

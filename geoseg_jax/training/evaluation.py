@@ -77,7 +77,7 @@ def better(
     metric: str,
     mode: str,
 ) -> Mapping[str, Any] | None:
-    """The better of the best so far and this evaluation, as {'step': ..., 'value': ...}.
+    """Returns the better of the best so far and this evaluation, as {'step': ..., 'value': ...}.
 
     Args:
       best: what this returned before, or None.

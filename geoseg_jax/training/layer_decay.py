@@ -16,7 +16,7 @@ _LAST = ("norm",)
 
 
 def layer_multipliers(names: Sequence[str], decay: float) -> dict[str, float]:
-    """Learning rate multiplier of every parameter.
+    """Returns the learning rate multiplier of every parameter.
 
     Layers are the encoder's blocks, a ViT's or a ResNet's; with L of them block k = 1 ... L gets
     decay ** (L + 1 - k), and what lies before (a stem, the embedding of patches and positions)

@@ -32,7 +32,7 @@ class Schedule(NamedTuple):
     numbers: Numbers
 
     def __call__(self, count: jax.Array | int) -> jax.Array:
-        """The rate of the step that follows `count` steps, before the multipliers."""
+        """Returns the rate of the step that follows `count` steps, before the multipliers."""
         return self.form(self.numbers, count)
 
 
@@ -49,14 +49,14 @@ class Optimizer(NamedTuple):
 
 
 def paths(tree: Any) -> Any:
-    """The tree with every leaf replaced by its '/'-joined path, as in 'encoder/conv1/kernel'."""
+    """Replaces every leaf by its '/'-joined path, as in 'encoder/conv1/kernel'."""
     return jax.tree_util.tree_map_with_path(
         lambda path, _: "/".join(str(getattr(p, "key", getattr(p, "name", p))) for p in path), tree
     )
 
 
 def make_schedule(config: Mapping[str, Any], steps: int) -> Schedule:
-    """The learning rate as a function of the steps done, in [0, steps).
+    """Returns the learning rate as a function of the steps done, in [0, steps).
 
     Args:
       config: config.optimizer. learning_rate, the peak; schedule 'constant', 'cosine' (to zero at
@@ -122,7 +122,7 @@ _FORMS = {
 
 
 def multipliers(rules: Sequence[tuple[str, float]], params: Any) -> Any:
-    """Learning rate multiplier of every parameter: that of the first rule that matches, else 1.
+    """Chooses every parameter's multiplier: that of the first rule that matches, else 1.
 
     Args:
       rules: (regular expression, multiplier) pairs; the expression must match the whole path.
@@ -156,7 +156,7 @@ def multipliers(rules: Sequence[tuple[str, float]], params: Any) -> Any:
 
 
 def _nearest(pattern: str, names: Sequence[str]) -> list[str]:
-    """Up to three paths, or folders of paths followed by '/.*', that look most like the pattern."""
+    """Finds up to three paths, or folders followed by '/.*', that look most like the pattern."""
     folders = {
         "/".join(n.split("/")[:k]) + "/.*" for n in names for k in range(1, n.count("/") + 1)
     }
@@ -165,7 +165,7 @@ def _nearest(pattern: str, names: Sequence[str]) -> list[str]:
 
 
 def _frozen_stats(params: Any, batch_stats: Any, rules: Sequence[tuple[str, float]]) -> Any:
-    """True for statistics whose module has only frozen parameters.
+    """Marks statistics whose module has only frozen parameters.
 
     A normalisation without parameters of its own follows the rules by its own path.
     """
@@ -245,7 +245,7 @@ def _decays(parameter: Any, name: str) -> bool:
 
 
 def _accumulate() -> optax.GradientTransformation:
-    """The sum of all gradients so far, as a loop gets that never sets them back to zero.
+    """Returns the sum of all gradients so far, as a loop gets that never sets them back to zero.
 
     A fault of the public code of Lao et al. (ECCV 2024), for reproducing its numbers alone.
     """

@@ -38,7 +38,7 @@ Made = TypeVar("Made")
 
 
 def key_of(config: ConfigDict, task: Task, shapes: Shapes, mesh: Mesh) -> Key | None:
-    """All that the programs of a run depend on; None where that is unknown (see Task.holds).
+    """Collects all that a run's programs depend on; None where it is unknown (see Task.holds).
 
     Args:
       shapes: of a batch to train on.

@@ -108,7 +108,7 @@ class Progress:
         self._paused += time.monotonic() - start
 
     def seconds(self) -> float:
-        """Wall-clock time of the run, compilation and evaluations included, over all its starts."""
+        """Adds up the wall-clock time of all starts of the run, compilation included."""
         return self._seconds_before + time.monotonic() - self._opened
 
     def as_json(self) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def _environment_has_many() -> bool:
 
 
 def is_first_process() -> bool:
-    """True on the process that writes files and prints."""
+    """Tells whether this process writes files and prints."""
     return jax.process_index() == 0
 
 
@@ -67,19 +67,19 @@ def say(text: str) -> None:
 
 
 def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """A mesh with the one axis 'data' over all devices of the run (or those given)."""
+    """Returns a mesh with the one axis 'data' over all devices of the run (or those given)."""
     devices = list(devices or jax.devices())
     # jax.make_mesh defaults to Explicit axes, which want every operation's sharding spelt out.
     return jax.make_mesh((len(devices),), ("data",), axis_types=(AxisType.Auto,), devices=devices)
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """Every device holds the whole array."""
+    """Returns the placement in which every device holds the whole array."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def split(mesh: Mesh) -> NamedSharding:
-    """The first axis is divided over the devices."""
+    """Returns the placement in which the first axis is divided over the devices."""
     return NamedSharding(mesh, PartitionSpec("data"))
 
 
@@ -95,7 +95,7 @@ def check_batch_size(key: str, size: int, mesh: Mesh) -> None:
 
 
 def to_devices(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-    """This process's part of a batch ([B / processes, ...]) -> global arrays [B, ...]."""
+    """Turns this process's part of a batch ([B / processes, ...]) into global arrays [B, ...]."""
     sharding = split(mesh)
     return {k: jax.make_array_from_process_local_data(sharding, v) for k, v in batch.items()}
 
@@ -103,7 +103,7 @@ def to_devices(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Arr
 def global_shapes(
     batch: Mapping[str, np.ndarray], sharding: NamedSharding
 ) -> dict[str, jax.ShapeDtypeStruct]:
-    """Shapes of the whole batch, given this process's part."""
+    """Returns shapes of the whole batch, given this process's part."""
     count = jax.process_count()
     return {
         k: jax.ShapeDtypeStruct((v.shape[0] * count, *v.shape[1:]), v.dtype, sharding=sharding)
@@ -112,7 +112,7 @@ def global_shapes(
 
 
 def gather_rows(rows: np.ndarray) -> np.ndarray:
-    """This process's rows -> the rows of all processes, in order; all processes must call it."""
+    """Gathers the rows of all processes, in order; all processes must call it."""
     if jax.process_count() == 1:
         return np.asarray(rows)
     return np.asarray(multihost_utils.process_allgather(np.asarray(rows), tiled=True))

@@ -21,7 +21,7 @@ class TrainState:
 
     @property
     def variables(self) -> dict[str, Any]:
-        """The form that tasks take."""
+        """Returns the variables in the form that tasks take."""
         return {"params": self.params, "batch_stats": self.batch_stats}
 
 
@@ -44,7 +44,7 @@ def flat_arrays(tree: Any) -> dict[str, np.ndarray]:
 
 
 def sha256_of(tree: Any) -> str:
-    """Hex SHA-256 over the leaves sorted by path: 'path dtype shape' in UTF-8, then the bytes.
+    """Hashes the leaves sorted by path, 'path dtype shape' in UTF-8, then the bytes: hex SHA-256.
 
     The shape is written as in '3,3,64,64', the bytes are row-major and little-endian. Equal for
     equal numbers, whatever machine, device count or order of insertion.
@@ -60,6 +60,6 @@ def sha256_of(tree: Any) -> str:
 
 
 def select(tree: Any, wanted: Any) -> dict[str, np.ndarray]:
-    """The leaves of tree where wanted (a tree of bools) is True, by path."""
+    """Returns the leaves of tree where wanted (a tree of bools) is True, by path."""
     chosen = flat_arrays(wanted)
     return {name: leaf for name, leaf in flat_arrays(tree).items() if chosen[name]}

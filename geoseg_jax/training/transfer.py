@@ -28,7 +28,7 @@ POSE, POSE_ENCODER = "pose", "pose/encoder"
 
 
 def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """config.transfer with defaults: nothing taken, nothing frozen, all parts learn alike."""
+    """Returns config.transfer with defaults: nothing frozen, all parts learn alike."""
     given = config.get("transfer") or {}
     return {
         "parts": tuple(given.get("parts", ("encoder",))),
@@ -44,7 +44,7 @@ def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def optimizer_settings(config: ConfigDict, parts: Sequence[str]) -> dict[str, Any]:
-    """config.optimizer, with rules for the parts that are frozen or learn at a rate of their own.
+    """Returns config.optimizer, with rules for parts that are frozen or have a rate of their own.
 
     Args:
       parts: those that the model has.
@@ -140,7 +140,7 @@ def read(source: str, config: ConfigDict) -> Ancestor:
 
 
 def take(ancestor: Ancestor, abstract_state: TrainState, config: ConfigDict) -> dict[str, Any]:
-    """The parts that config.transfer asks for, each array found with its shape.
+    """Returns the parts that config.transfer asks for, each array found with its shape.
 
     Args:
       abstract_state: the shapes of this model's state.
@@ -188,7 +188,7 @@ def take(ancestor: Ancestor, abstract_state: TrainState, config: ConfigDict) -> 
 def _encoder_of_pairs(
     taken: Mapping[str, Any], abstract_state: TrainState, what: str
 ) -> dict[str, dict[str, Any]]:
-    """The encoder that was taken, as the pose network's encoder of two stacked pictures.
+    """Returns the encoder that was taken, as the pose network's encoder of two stacked pictures.
 
     The kernel that sees the pictures is repeated for the second one and halved, all else is copied:
     a pair of equal pictures has the features of that picture. So monodepth2's public code starts
@@ -250,7 +250,7 @@ def _describe(encoder: str, tree: Any) -> str:
 
 
 def put(state: TrainState, taken: Mapping[str, Any]) -> TrainState:
-    """The state with the taken arrays in place of its own, on the same devices."""
+    """Returns the state with the taken arrays in place of its own, on the same devices."""
 
     def place(new: np.ndarray, old: jax.Array) -> jax.Array:
         return jax.make_array_from_callback(old.shape, old.sharding, lambda index: new[index])
@@ -268,7 +268,7 @@ def put(state: TrainState, taken: Mapping[str, Any]) -> TrainState:
 
 
 def parts_sha256(params: Any, batch_stats: Any) -> dict[str, str]:
-    """A hash of every part, parameters and statistics together."""
+    """Returns a hash of every part, parameters and statistics together."""
     return {
         part: sha256_of({"params": tree, "batch_stats": batch_stats.get(part, {})})
         for part, tree in params.items()
@@ -276,7 +276,7 @@ def parts_sha256(params: Any, batch_stats: Any) -> dict[str, str]:
 
 
 def lineage(ancestor: Ancestor, taken: Mapping[str, Any]) -> dict[str, Any]:
-    """The ancestor's entry for the manifest: its origin, what was taken, its own parents."""
+    """Returns the ancestor's entry for the manifest: origin, what was taken, its own parents."""
     return ancestor.record | {"taken": parts_sha256(taken["params"], taken.get("batch_stats", {}))}
 
 
@@ -286,7 +286,7 @@ def describe(
     config: ConfigDict,
     optimizer: Optimizer,
 ) -> str:
-    """A short table: each part of the model, its size, how it learns, where it comes from."""
+    """Describes each part of the model in a table: size, how it learns, where it comes from."""
     origin = {part: parent for parent in parents for part in parent["taken"]}
     lines = []
     for part, tree in state.params.items():
@@ -328,7 +328,7 @@ def count_frozen(state: TrainState, config: ConfigDict, optimizer: Optimizer) ->
 
 
 def write_lineage(parents: Sequence[Mapping[str, Any]]) -> str:
-    """The chain in one line, oldest first: 'torchvision resnet18 -> selfsup_depth -> this run'."""
+    """Writes the chain in one line, oldest first: 'torchvision resnet18 -> flow -> this run'."""
 
     def chain(record: Mapping[str, Any]) -> list[str]:
         before = [name for parent in record["parents"] for name in chain(parent)]

@@ -115,7 +115,7 @@ class TensorBoardWriter(SilentWriter):
 
 
 def _tensorboardx() -> ModuleType:
-    """tensorboardX without PyTorch, which it imports if it can: seconds and memory for nothing."""
+    """Imports tensorboardX without PyTorch, which takes seconds and memory for nothing."""
     missing = "torch" not in sys.modules
     if missing:
         sys.modules["torch"] = None  # makes its import fail
@@ -153,7 +153,7 @@ class TerminalWriter(SilentWriter):
 
 
 def describe(step: int, steps: int, scalars: Scalars) -> str:
-    """The terminal's line: progress where the scalars carry it, else the numbers (None = nan).
+    """Writes the terminal's line: progress where the scalars carry it, else the numbers.
 
     Those of one class each, as iou/road, are left to eval.json.
     """
@@ -175,7 +175,7 @@ def describe(step: int, steps: int, scalars: Scalars) -> str:
 
 
 def duration(seconds: float) -> str:
-    """'1 h 05 min', '3 min 20 s' or '12 s'."""
+    """Writes '1 h 05 min', '3 min 20 s' or '12 s'."""
     whole = round(seconds)
     if whole >= 3600:
         return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
@@ -185,7 +185,7 @@ def duration(seconds: float) -> str:
 
 
 def finite(scalars: Mapping[str, float | None]) -> dict[str, float | None]:
-    """The numbers with those that JSON can't hold as None; None and whole numbers stay."""
+    """Returns the numbers with those that JSON can't hold as None; None and whole numbers stay."""
 
     def held(value: float | None) -> float | None:
         if value is None or isinstance(value, int):
@@ -196,7 +196,7 @@ def finite(scalars: Mapping[str, float | None]) -> dict[str, float | None]:
 
 
 def sheet(images: Images) -> np.ndarray:
-    """Pictures side by side on white, names above the columns: uint8 [H, W, 3].
+    """Returns pictures side by side on white, names above the columns: uint8 [H, W, 3].
 
     Args:
       images: name -> uint8 [N, h, w, 3]; sizes may differ between names. Names with fewer pictures
