@@ -144,7 +144,7 @@ def recognise(shapes: Mapping[str, tuple[int, ...]]) -> str:
     if (depths, bottleneck, width) not in known:
         block = "bottlenecks" if bottleneck else "basic blocks"
         raise WeightsError(
-            f"is a residual network of {depths} {block} and {width} channels, which is none of "
+            f"is a residual network of {depths} {block} and {width} channels, which is not one of "
             f"{', '.join(residual_networks())}"
         )
     return known[depths, bottleneck, width]

@@ -238,7 +238,7 @@ def recognise(shapes: Mapping[str, tuple[int, ...]]) -> str:
     if shape not in known:
         raise WeightsError(
             f"is a ViT of {shape[0]} blocks, width {shape[1]} and {registers} registers "
-            f"{'with' if scaled else 'without'} layer scale, which is none of "
+            f"{'with' if scaled else 'without'} layer scale, which is not one of "
             f"{', '.join(known.values())}"
         )
     return known[shape]

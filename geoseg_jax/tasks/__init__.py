@@ -35,6 +35,6 @@ def make_task(config: Any, data: Any = None) -> Task:
     name = config.task.name
     if name not in TASKS:
         raise ValueError(
-            f"config.task.name={name!r} is none of {sorted(TASKS)}{did_you_mean(name, TASKS)}"
+            f"config.task.name={name!r} is not one of {sorted(TASKS)}{did_you_mean(name, TASKS)}"
         )
     return TASKS[name](config, data)

@@ -90,7 +90,7 @@ def better(
         return None
     if metric not in evaluation:
         raise ConfigError(
-            f"config.train.best_metric={metric!r} is none of {', '.join(evaluation)}"
+            f"config.train.best_metric={metric!r} is not one of {', '.join(evaluation)}"
             f"{did_you_mean(metric, evaluation)}"
         )
     value = float(evaluation[metric])

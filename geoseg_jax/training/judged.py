@@ -50,7 +50,7 @@ def keep(workdir: pathlib.Path, totals: Mapping[str, Any], source: Source) -> No
     ids, matrices = totals[f"{EACH}id"], totals[f"{EACH}confusion"]
     order = np.argsort(ids, kind="stable")[np.count_nonzero(ids < 0) :]
     if not np.array_equal(ids[order], np.arange(len(source))):
-        raise ValueError(f"{len(source)} pictures were to be judged, each once; these were: {ids}")
+        raise ValueError(f"expected {len(source)} pictures, each judged once; got the ids {ids}")
     names = [source.describe(i) for i in range(len(source))]
     drives = [drive_of(source, i) for i in range(len(source))]
     own = [n if d is None else plain_drive(d) for n, d in zip(names, drives, strict=True)]

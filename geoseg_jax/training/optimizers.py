@@ -148,7 +148,7 @@ def multipliers(rules: Sequence[tuple[str, float]], params: Any) -> Any:
         if all(name in chosen for name in matched):
             raise ConfigError(
                 f"{what} is never reached: earlier rules take {', '.join(matched[:3])}"
-                f"{', ...' if len(matched) > 3 else ''}; put the more special rule first"
+                f"{', ...' if len(matched) > 3 else ''}; put the more specific rule first"
             )
         for name in matched:
             chosen.setdefault(name, float(multiplier))

@@ -231,7 +231,7 @@ def _check_conventions(ancestor: Ancestor, parts: Sequence[str], config: ConfigD
         if part in parts and there is not None and there != here:
             raise CheckpointError(
                 f"config.init_from={config.init_from}: its {part} was trained with {key} "
-                f"{there!r}, config.model.{key}={here!r} is another; set "
+                f"{there!r}, but config.model.{key}={here!r}; set "
                 f"config.model.{key}={there!r}"
             )
 

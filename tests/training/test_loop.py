@@ -292,7 +292,7 @@ def test_the_best_so_far():
 
 def test_a_metric_that_does_not_exist(tmp_path):
     with pytest.raises(
-        ConfigError, match=r"best_metric='sqare' is none of .*did you mean 'square'"
+        ConfigError, match=r"best_metric='sqare' is not one of .*did you mean 'square'"
     ):
         run(tmp_path, train__best_metric="sqare")
 
