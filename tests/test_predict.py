@@ -150,7 +150,7 @@ def no_checkpoint(folder, workdir):
 
 
 def no_such_step(folder, workdir):
-    return ["--workdir", str(workdir), "--step=4"], "choose latest, best, 3, 5"
+    return ["--workdir", str(workdir), "--step=4"], "choose latest, 3, 5"
 
 
 def no_pictures(folder, workdir):

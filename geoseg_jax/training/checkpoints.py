@@ -133,8 +133,7 @@ def choose(workdir: str | pathlib.Path, which: str, what: str) -> pathlib.Path:
         chosen = int(which) if which.isdecimal() else None
     if chosen not in steps:
         raise CheckpointError(
-            f"{what}: {workdir} has no such checkpoint; choose latest, best, "
-            f"{', '.join(map(str, steps))}"
+            f"{what}: {workdir} has no such checkpoint; choose latest, {', '.join(map(str, steps))}"
         )
     return folder / str(chosen)
 

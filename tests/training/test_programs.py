@@ -185,6 +185,7 @@ RUNS = (
     {},
     {"seed": 4, "optimizer__learning_rate": 3e-2, "train__eval_every": 2},
     {"seed": 5, "optimizer__rules": (("encoder/.*", 0.0),)},
+    {"train__steps": 7},
 )
 
 
