@@ -23,7 +23,7 @@ BUSY = "busy"
 Job = Pretraining | Cell
 
 
-class _Hand(NamedTuple):
+class _Context(NamedTuple):
     """What all jobs are done with; as `work` takes it."""
 
     plan: Plan
@@ -96,11 +96,11 @@ def work(
     waiting, marks, told = list(jobs), [], ""
     # Some signals reach no training, or one that was about to end.
     with noted() as received:
-        hand = _Hand(plan, say, run, keep_checkpoints, after, received)
+        context = _Context(plan, say, run, keep_checkpoints, after, received)
         while waiting:
             left = []
             for job in waiting:
-                state, seconds = _try(job, hand)
+                state, seconds = _try(job, context)
                 if received:
                     return Ended(received[0], [])
                 if state == BUSY:
@@ -135,13 +135,13 @@ def _tell_wait(held: str, told: str, say: Callable[[str], None]) -> str:
     return held
 
 
-def _try(job: Job, hand: _Hand) -> tuple[str, float]:
+def _try(job: Job, context: _Context) -> tuple[str, float]:
     """State of the job after trying it, and seconds spent on it here."""
     found = records.read(job.workdir)
     if found:
         return found.state, 0.0
-    ready, problem = _ready(job, hand.plan)
-    if not ready or hand.received:
+    ready, problem = _ready(job, context.plan)
+    if not ready or context.received:
         return BUSY, 0.0
     with records.lock(job.workdir) as ours:
         if not ours:
@@ -157,7 +157,7 @@ def _try(job: Job, hand: _Hand) -> tuple[str, float]:
         if problem:
             records.write(job.workdir, Record(FAILED, 0.0, problem))
             return FAILED, 0.0
-        return _train(job, hand)
+        return _train(job, context)
 
 
 def _ready(job: Job, plan: Plan) -> tuple[bool, str]:
@@ -171,24 +171,24 @@ def _ready(job: Job, plan: Plan) -> tuple[bool, str]:
     return True, f"its pre-training {needed.id} failed" if found.state == FAILED else ""
 
 
-def _train(job: Job, hand: _Hand) -> tuple[str, float]:
-    hand.say(f"\n{job.id}")
+def _train(job: Job, context: _Context) -> tuple[str, float]:
+    context.say(f"\n{job.id}")
     start = time.monotonic()
     try:
         if not _finished(job):
-            result = hand.run(job.config, job.workdir)
+            result = context.run(job.config, job.workdir)
             if result.signal:
                 records.discount_start(job.workdir)
-                hand.received.append(result.signal)
+                context.received.append(result.signal)
                 return BUSY, 0.0
-            hand.after(job)
+            context.after(job)
     except SystemExit:  # by a signal while compiling
         records.discount_start(job.workdir)
         raise
     except Exception as error:  # one job's end must not be the study's
         line = " ".join(f"{type(error).__name__}: {error}".split())
-        if hand.received:  # a stop that went wrong says nothing of the job
-            hand.say(f"{job.id}: while stopping, {line}")
+        if context.received:  # a stop that went wrong says nothing of the job
+            context.say(f"{job.id}: while stopping, {line}")
             return BUSY, 0.0
         job.workdir.mkdir(parents=True, exist_ok=True)
         (job.workdir / "error.txt").write_text(traceback.format_exc())
@@ -197,7 +197,7 @@ def _train(job: Job, hand: _Hand) -> tuple[str, float]:
         record = Record(DONE, time.monotonic() - start, "")
     # The record first: killed between the two, checkpoints are left over and nothing is lost.
     records.write(job.workdir, record)
-    if record.state == DONE and isinstance(job, Cell) and not hand.keep_checkpoints:
+    if record.state == DONE and isinstance(job, Cell) and not context.keep_checkpoints:
         shutil.rmtree(job.workdir / "checkpoints", ignore_errors=True)
     return record.state, record.seconds
 

@@ -112,9 +112,8 @@ def _start(
     programs: Programs,
     keep_checkpoints: bool,
 ) -> "_Loop":
-    """Makes the loop, from what was earlier in the workdir."""
+    """Makes the loop, which goes on from what an earlier start has left."""
     started, opened = json_files.now(), time.monotonic()
-    train = given.config.train
     say("reading the first batch…")
     batches = setup.train_batches(given, earlier.step)
     first = next(batches)
@@ -126,23 +125,7 @@ def _start(
     status = Status(state, earlier.step, earlier.meta.get("evaluation"), earlier.meta.get("best"))
     evaluation_due = given.due("eval_every", earlier.step) and status.evaluation is None
     writer = setup.make_writer(given, earlier.step, evaluation_due)
-    progress = Progress(
-        start=earlier.step,
-        steps=train.steps,
-        batch_size=train.batch_size,
-        log_every=train.get("log_every", 50),
-        train_size=len(given.data.train),
-        bad_share=given.data_setting("bad_share", 0.0),
-        writer=writer,
-        say=say,
-        opened=opened,
-        saved=earlier.meta.get("progress"),
-    )
-    watch = None
-    if sharding.is_first_process():  # files.json is written beside the training
-        sources = [parent["source"] for parent in origin.parents]
-        data_sha256 = given.data_record["sha256"]
-        watch = leakage.Watch(given.data, given.workdir, data_sha256, sources, say)
+    progress = setup.make_progress(given, earlier, writer, opened)
     return _Loop(
         given=given,
         compiled=compiled,
@@ -159,16 +142,16 @@ def _start(
             on_step=progress.passed,
             on_failure=functools.partial(failure, given.data.train, checkpoints.latest),
         ),
-        watch=watch,
+        watch=setup.watch_leakage(given, origin),
         started=started,
         keep_checkpoints=keep_checkpoints,
         no_stop=steps.stop_flags(0, given.mesh),
     )
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class _Loop:
-    """The steps of a run and what is due between them. Only `status` changes, and its own parts."""
+    """The steps of a run and what is due between them; what changes on the way is `status`."""
 
     given: setup.Run
     compiled: setup.Compiled

@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 from geoseg_jax.config import settings
 from geoseg_jax.core import json_files
 from geoseg_jax.data import pipeline
+from geoseg_jax.data.provenance import leakage
 from geoseg_jax.data.source import Source
 from geoseg_jax.data.transforms import augmentation
 from geoseg_jax.tasks.base import Task
@@ -22,6 +23,7 @@ from geoseg_jax.training.checkpoints import Checkpoints
 from geoseg_jax.training.evaluation import better
 from geoseg_jax.training.optimizers import Optimizer, make_schedule
 from geoseg_jax.training.programs import Programs, key_of
+from geoseg_jax.training.progress import Progress
 from geoseg_jax.training.resume import Earlier
 from geoseg_jax.training.sharding import say
 from geoseg_jax.training.state import TrainState
@@ -218,3 +220,31 @@ def make_writer(run: Run, step: int, evaluation_due: bool) -> writers.Writer:
             writers.PictureWriter(run.workdir / "pictures"),
         ]
     )
+
+
+def make_progress(run: Run, earlier: Earlier, writer: writers.Writer, opened: float) -> Progress:
+    """Makes the report of a run's steps, which goes on where an earlier start has saved it.
+
+    opened: time.monotonic() at the start of the run.
+    """
+    train = run.config.train
+    return Progress(
+        start=earlier.step,
+        steps=train.steps,
+        batch_size=train.batch_size,
+        log_every=train.get("log_every", 50),
+        train_size=len(run.data.train),
+        bad_share=run.data_setting("bad_share", 0.0),
+        writer=writer,
+        say=say,
+        opened=opened,
+        saved=earlier.meta.get("progress"),
+    )
+
+
+def watch_leakage(run: Run, origin: Origin) -> leakage.Watch | None:
+    """Starts to write files.json beside the training, on the first process."""
+    if not sharding.is_first_process():
+        return None
+    sources = [parent["source"] for parent in origin.parents]
+    return leakage.Watch(run.data, run.workdir, run.data_record["sha256"], sources, say)
