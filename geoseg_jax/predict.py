@@ -24,7 +24,7 @@ from ml_collections import ConfigDict
 
 from geoseg_jax.config import settings
 from geoseg_jax.config.check import check
-from geoseg_jax.core import manifest
+from geoseg_jax.core import json_files
 from geoseg_jax.data import pipeline
 from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.labels.table import IGNORE, LabelTable
@@ -95,7 +95,7 @@ def predict(
         "pictures": len(source),
         "of": str(images) if images else f"{split} split",
     }
-    manifest.write_json(papers, content | files.papers)
+    json_files.write_json(papers, content | files.papers)
     say(f"{len(source)} predictions: {files.what} in {out / files.folder}, colours in {COLOURS}/")
     return len(source)
 
@@ -112,7 +112,7 @@ class _Files(NamedTuple):
 
 def read_config(workdir: pathlib.Path, root: str | None = None) -> ConfigDict:
     """What the run in a workdir was started with. Raises ConfigError where there is none."""
-    content = manifest.read_json(workdir / "config.json")
+    content = json_files.read_json(workdir / "config.json")
     if content is None:
         raise settings.ConfigError(f"{workdir} holds no run: config.json is not there")
     check(content)

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from geoseg_jax.core.formats import points
-from geoseg_jax.core.manifest import write_json
+from geoseg_jax.core.json_files import write_json
 from geoseg_jax.data.labels.class_list import read_class_list
 from geoseg_jax.data.labels.pictures import read_ids
 from geoseg_jax.data.labels.table import (

@@ -70,7 +70,7 @@ def read(source: str, normalisation: str = "", prefix: str = "") -> Weights:
         "sha256": run.record["parameters_sha256"],
         "task": run.record["task"],
     }
-    normalisation = run.habits["normalisation"]
+    normalisation = run.conventions["normalisation"]
     return Weights(run.variables, "geoseg_jax", run.encoder, "", normalisation, source=origin)
 
 

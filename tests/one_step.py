@@ -1,6 +1,5 @@
 """One training step of a task on one device and on eight: the numbers must be the same."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -18,25 +17,28 @@ OPTIMIZER = {"name": "sgd", "learning_rate": 0.1, "momentum": 0.0}
 
 
 def run(
-    task: Task, variables: Any, batch: dict[str, np.ndarray], devices: int
+    task: Task, variables: Any, batch: dict[str, np.ndarray], devices: int, progress: float = 0.0
 ) -> tuple[TrainState, np.ndarray]:
-    """The state after one step over `devices` devices, and the step's report."""
+    """The state after one step over `devices` devices, and the step's report.
+
+    progress: the share of the training that was done before, in tenths.
+    """
     mesh = sharding.make_mesh(jax.devices()[:devices])
     shapes = sharding.global_shapes(batch, sharding.split(mesh))
     config = ConfigDict({"optimizer": OPTIMIZER})
-    optimizer = steps.make_optimizer_for(task, config, 1, shapes)
+    optimizer = steps.make_optimizer_for(task, config, 10, shapes)
     # From given weights: to compile their drawing would take as long as the step.
     state = TrainState(
-        step=np.zeros((), np.int32),
+        step=np.int32(round(10 * progress)),
         params=variables["params"],
         batch_stats=variables.get("batch_stats", {}),
         opt_state=optimizer.transform.init(variables["params"]),
     )
     state = jax.device_put(state, sharding.replicated(mesh))
-    like = jax.tree.map(
+    abstract_state = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state
     )
-    program = steps.compile_train_step(task, optimizer, like, shapes, mesh)
+    program = steps.compile_train_step(task, optimizer, abstract_state, shapes, mesh)
     step = steps.make_train_step(program, 0, optimizer.schedule, mesh)
     arrays = sharding.to_devices(batch, mesh)
     state, report = step.run(state, arrays, steps.stop_flags(0, mesh))
@@ -47,14 +49,14 @@ def assert_equal_on_eight_devices(
     task: Task,
     batch: dict[str, np.ndarray],
     tolerance: float = 2e-4,
-    change: Callable[[Any], Any] = lambda variables: variables,
+    progress: float = 0.0,
 ) -> None:
     """Fails where a leaf of the state differs by more than its share of the leaf's largest value.
 
-    batch: of numpy arrays, eight examples or a multiple. change: of the random variables.
+    batch: of numpy arrays, eight examples or a multiple. progress: see `run`.
     """
-    variables = change(randomise(jax.eval_shape(task.init, jax.random.key(0), batch)))
-    (one, first), (eight, second) = (run(task, variables, batch, devices) for devices in (1, 8))
+    variables = randomise(jax.eval_shape(task.init, jax.random.key(0), batch))
+    (one, first), (eight, second) = (run(task, variables, batch, n, progress) for n in (1, 8))
     np.testing.assert_allclose(first, second, rtol=tolerance, atol=tolerance)
     same = jax.tree.map(
         lambda a, b: float(

@@ -154,7 +154,7 @@ def test_builds_and_steps(name, arg):
     with_small_encoders(config)
     task, batch, key = make_task(config, data_for(config)), abstract_batch(config), KEY
     variables = jax.eval_shape(task.init, key, batch)
-    value, aux = jax.eval_shape(task.loss, variables, key, batch)
+    value, aux = jax.eval_shape(task.loss, variables, key, batch, 0.0)
     assert value.shape == ()
     assert value.dtype == jnp.float32
     assert all(term.shape == () for term in aux.terms.values())

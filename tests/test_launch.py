@@ -59,7 +59,7 @@ def test_two_processes_of_four_devices(tmp_path):
 
     def go_on(folder, **changes):
         data = tiny.make_data()
-        return loop.run(tiny.make_config(**changes), folder, tiny.make_task(), data)
+        return loop.run(tiny.make_config(**changes), folder, tiny.TinyTask(), data)
 
     go_on(tmp_path / "one", train__steps=12)
     theirs, ours = tiny.losses(workdir), tiny.losses(tmp_path / "one")

@@ -10,7 +10,7 @@ import pytest
 
 from geoseg_jax import predict, score
 from geoseg_jax.config import settings
-from geoseg_jax.core import manifest
+from geoseg_jax.core import json_files
 from geoseg_jax.data import pipeline
 from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.labels.table import label_table
@@ -67,7 +67,7 @@ def workdir(tmp_path_factory):
         meta = {"config": settings.plain(config), "data": "", "best": best}
         manager.save(step, state, meta, best=3)
     manager.close()
-    manifest.write_json(folder / "run" / "config.json", settings.plain(config))
+    json_files.write_json(folder / "run" / "config.json", settings.plain(config))
     return folder / "run"
 
 
@@ -150,7 +150,7 @@ def no_checkpoint(folder, workdir):
 
 
 def no_such_step(folder, workdir):
-    return ["--workdir", str(workdir), "--step=4"], "there are latest and 3, 5"
+    return ["--workdir", str(workdir), "--step=4"], "choose latest, 3, 5"
 
 
 def no_pictures(folder, workdir):

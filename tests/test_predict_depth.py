@@ -9,7 +9,7 @@ import pytest
 
 from geoseg_jax import predict
 from geoseg_jax.config import settings
-from geoseg_jax.core import manifest
+from geoseg_jax.core import json_files
 from geoseg_jax.data import pictures
 from geoseg_jax.scoring import depth_files
 from geoseg_jax.tasks import make_task
@@ -40,7 +40,7 @@ def run(tmp_path_factory):
     state = TrainState(np.asarray(1), **variables, opt_state={"count": np.zeros(())})
     manager.save(1, state, {"config": settings.plain(config), "data": "", "best": None})
     manager.close()
-    manifest.write_json(folder / "run" / "config.json", settings.plain(config))
+    json_files.write_json(folder / "run" / "config.json", settings.plain(config))
     return folder / "run", task, variables
 
 

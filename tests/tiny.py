@@ -11,7 +11,7 @@ import json
 import pathlib
 import sys
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -48,43 +48,43 @@ class Model(nn.Module):
         return self.head(self.encoder(image, train)[..., None])[..., 0]
 
 
-def make_task(poison: int | None = None) -> Task:
+class TinyTask(Task):
     """Regression of depth. `poison`: the id of an example whose loss is NaN."""
-    net = Model()
 
-    def init(key, batch):
-        return net.init(key, batch["image"], train=False)
+    def __init__(self, poison: int | None = None, holds: Any = None):
+        self.net, self.poison, self.holds = Model(), poison, holds
 
-    def loss(variables, key, batch):
-        predicted, updated = net.apply(
+    def init(self, key, batch):
+        return self.net.init(key, batch["image"], train=False)
+
+    def loss(self, variables, key, batch, progress):
+        predicted, updated = self.net.apply(
             variables, batch["image"], train=True, mutable=["batch_stats"]
         )
         # A key per example, so that no order of devices matters.
         keys = jax.vmap(jax.random.fold_in, (None, 0))(key, batch["id"])
         noise = 0.01 * jax.vmap(lambda k: jax.random.normal(k, (HEIGHT, WIDTH)))(keys)
         error = jnp.square(predicted + noise - batch["depth"])
-        if poison is not None:
-            error *= jnp.where(batch["id"] == poison, jnp.nan, 1)[:, None, None]
+        if self.poison is not None:
+            error *= jnp.where(batch["id"] == self.poison, jnp.nan, 1)[:, None, None]
         terms = {"square": jnp.mean(error), "size": jnp.mean(jnp.abs(predicted))}
         return terms["square"] + 1e-3 * terms["size"], Aux(updated["batch_stats"], terms)
 
-    def evaluate(variables, batch):
-        predicted = net.apply(variables, batch["image"], train=False)
+    def evaluate(self, variables, batch):
+        predicted = self.net.apply(variables, batch["image"], train=False)
         error = jnp.mean(jnp.square(predicted - batch["depth"]), axis=(1, 2))
         return {
             "square": jnp.sum(jnp.where(batch["mask"], error, 0)),
             "images": jnp.sum(batch["mask"], dtype=jnp.int32),
         }
 
-    def summarise(sums):
+    def summarise(self, sums):
         return {"square": sums["square"] / sums["images"], "eval_images": sums["images"]}
 
-    def visualise(variables, batch):
-        predicted = jnp.clip(net.apply(variables, batch["image"], train=False), 0, 1)
+    def visualise(self, variables, batch):
+        predicted = jnp.clip(self.net.apply(variables, batch["image"], train=False), 0, 1)
         grey = jnp.repeat((255 * predicted[..., None]).astype(jnp.uint8), 3, axis=-1)
         return {"input": batch["image"], "answer": grey}
-
-    return Task(init, loss, evaluate, summarise, visualise)
 
 
 class Source:
@@ -180,7 +180,7 @@ def main() -> None:
     sharding.start(args.coordinator, args.num_processes, args.process_id)
     data = make_data(slow=args.slow)
     devices = args.devices and jax.devices()[: args.devices]
-    result = loop.run(config, args.workdir, make_task(), data, devices)
+    result = loop.run(config, args.workdir, TinyTask(), data, devices)
     sys.exit(128 + result.signal if result.signal else 0)
 
 

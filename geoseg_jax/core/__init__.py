@@ -1,1 +1,1 @@
-"""What every other folder may use: the batch, whole-or-nothing files, near misses, the terminal."""
+"""Used by every other folder: the batch, whole-or-nothing files, near misses, the terminal."""

@@ -19,7 +19,7 @@ def write_text(path: str | pathlib.Path, text: str) -> None:
 
 @contextlib.contextmanager
 def replacing(path: str | pathlib.Path) -> Iterator[pathlib.Path]:
-    """A path beside the given one to write and close; what is there then takes the other's place.
+    """Yields a path beside the given one to write and close; it then takes the other's place.
 
     Where the block raises, the file stays as it was and what was written is removed.
     """

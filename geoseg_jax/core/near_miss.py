@@ -1,10 +1,10 @@
-"""What somebody who mistyped a name probably meant."""
+"""Suggests the closest known name."""
 
 import difflib
 from collections.abc import Iterable
 
 
 def did_you_mean(value: object, names: Iterable[str]) -> str:
-    """'; did you mean NAME?' for the nearest of the names, or '' where none is near."""
+    """Returns '; did you mean NAME?' for the nearest of the names, or '' where none is near."""
     near = difflib.get_close_matches(str(value), list(names), n=1, cutoff=0.5)
     return f"; did you mean {near[0]!r}?" if near else ""

@@ -5,15 +5,13 @@ all. Whoever makes it holds a lock, so that of several processes on a machine on
 others wait for it.
 """
 
-import contextlib
-import fcntl
 import os
 import shutil
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
+import filelock
 from absl import logging
 
 from geoseg_jax.data.source import DataError
@@ -55,21 +53,14 @@ def made_once(
     return folder
 
 
-@contextlib.contextmanager
-def _locked(path: Path, what: str) -> Iterator[None]:
-    """Holds an advisory lock on `path`; the system lets go of it when its process dies."""
-    with path.open("w") as handle:
-        waiting = False
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if not waiting:
-                    logging.info("waiting for another process that makes %s", what)
-                waiting = True
-                time.sleep(0.2)
-        yield
+def _locked(path: Path, what: str) -> filelock.AcquireReturnProxy:
+    """Acquires a lock, to be used in `with`; the system lets go of it when its process dies."""
+    lock = filelock.FileLock(path, fallback_to_soft=False)
+    try:
+        return lock.acquire(timeout=0)
+    except filelock.Timeout:
+        logging.info("waiting for another process that makes %s", what)
+        return lock.acquire(poll_interval=0.2)
 
 
 def _make(root: Path, name: str, make: Callable[[Path], None]) -> None:

@@ -1,4 +1,4 @@
-"""How others name a ResNet's or a ViT's arrays, and the one prefix under which a file has them all.
+"""Knows how others name a ResNet's or a ViT's arrays; finds the prefix that has them all.
 
 A file is taken as one flat list of names, a dict within a dict giving `state_dict.conv1.weight`. So
 whatever wraps a network (a training script's dict, DataParallel, a segmenter, a contrastive pair)
@@ -64,26 +64,26 @@ def flatten(value: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, entry in value.items():
         name = f"{prefix}{key}"
-        found = flatten(entry, f"{name}.") if isinstance(entry, dict) and entry else {name: entry}
-        twice = flat.keys() & found.keys()
+        inner = flatten(entry, f"{name}.") if isinstance(entry, dict) and entry else {name: entry}
+        twice = flat.keys() & inner.keys()
         if twice:
             raise WeightsError(f"has two entries called {min(twice)!r}; save the state dict alone")
-        flat |= found
+        flat |= inner
     return flat
 
 
 def places(entries: Mapping[str, Any]) -> list[Place]:
-    """Every prefix under which the anchors of a layout are, in the order of the file."""
+    """Returns every prefix under which the anchors of a layout are, in the order of the file."""
     tensors = {name: entry for name, entry in entries.items() if isinstance(entry, Tensor)}
-    found = {}
+    by_prefix = {}
     for name in tensors:
         for layout in LAYOUTS:
             first, second = layout.anchors
             prefix = name.removesuffix(first)
             whole_names = name.endswith(first) and prefix[-1:] in ("", ".")
             if whole_names and prefix + second in tensors:
-                found[prefix] = _place(layout, prefix, tensors)
-    return list(found.values())
+                by_prefix[prefix] = _place(layout, prefix, tensors)
+    return list(by_prefix.values())
 
 
 def _place(layout: Layout, prefix: str, tensors: Mapping[str, Tensor]) -> Place:
@@ -107,25 +107,26 @@ def _rename(name: str, rules: Sequence[tuple[str, str]]) -> str:
     return name
 
 
-def at(found: Sequence[Place], prefix: str) -> list[Place]:
-    """Those with that prefix, written with or without its last dot; '.' is none at all."""
-    return [place for place in found if place.prefix.rstrip(".") == prefix.rstrip(".")]
+def at(candidates: Sequence[Place], prefix: str) -> list[Place]:
+    """Returns those with that prefix, written with or without its last dot; '.' is none at all."""
+    return [place for place in candidates if place.prefix.rstrip(".") == prefix.rstrip(".")]
 
 
-def choose(found: Sequence[Place], prefix: str) -> Place:
-    """The one of several whole encoders that is meant.
+def choose(candidates: Sequence[Place], prefix: str) -> Place:
+    """Returns the one of several whole encoders that is meant.
 
     Args:
-      found: one or more.
-      prefix: what the user asks for, see `at`; '' to have it found.
+      candidates: one or more.
+      prefix: what the user asks for, see `at`; '' to choose by the file.
 
     Raises:
       WeightsError: where none has that prefix, or several fit and no method tells which is meant.
     """
-    asked = at(found, prefix) if prefix else found
+    asked = at(candidates, prefix) if prefix else candidates
     if not asked:
         raise WeightsError(
-            f"has no whole encoder under the prefix {prefix!r}; there is one under {_listed(found)}"
+            f"has no whole encoder under the prefix {prefix!r}; there is one under "
+            f"{_listed(candidates)}"
         )
     left = [p for p in asked if not any(_publishes(other, p) for other in asked)]
     if len(left) == 1:
@@ -137,19 +138,19 @@ def choose(found: Sequence[Place], prefix: str) -> Place:
     )
 
 
-def _listed(found: Sequence[Place]) -> str:
-    return ", ".join(repr(place.prefix or ".") for place in found)
+def _listed(candidates: Sequence[Place]) -> str:
+    return ", ".join(repr(place.prefix or ".") for place in candidates)
 
 
 def _publishes(one: Place, other: Place) -> bool:
-    """Whether a method that trains both is known to publish `one`."""
+    """Tells whether a method that trains both is known to publish `one`."""
     a, b = ([s for s in p.prefix.split(".") if s not in _HOW_IT_RAN] for p in (one, other))
     unlike = [pair for pair in zip(a, b, strict=False) if pair[0] != pair[1]]
     return len(a) == len(b) and len(unlike) == 1 and unlike[0] in _PUBLISHED
 
 
 def left_out(entries: Iterable[str], prefix: str, taken: Sequence[str]) -> tuple[str, ...]:
-    """What of a file is not used: names under the prefix, and of all else the outermost groups.
+    """Lists what of a file is unused: names under the prefix, and the outermost groups of the rest.
 
     Args:
       entries: names of `flatten`.
@@ -160,7 +161,7 @@ def left_out(entries: Iterable[str], prefix: str, taken: Sequence[str]) -> tuple
 
 
 def _group(name: str, prefix: str) -> str:
-    """A name, or with '.*' the shortest part of it that no name under the prefix begins with."""
+    """Shortens a name to a part, with '.*', that no name under the prefix begins with."""
     if name.startswith(prefix):
         return name
     parts = name.split(".")

@@ -26,40 +26,40 @@ _LEAVES = {
 
 
 class Slot(NamedTuple):
-    """Where a tensor of PyTorch's goes, and the shape that it must have there, [out, in, k, k]."""
+    """The place of one of PyTorch's tensors, and the shape it must have there, [out, in, k, k]."""
 
     path: Path
     shape: tuple[int, ...]
 
 
 def to_torch(array: np.ndarray) -> np.ndarray:
-    """[k, k, in, out] -> [out, in, k, k] and [in, out] -> [out, in]; vectors as they are."""
+    """Turns [k, k, in, out] into [out, in, k, k], [in, out] into [out, in]; vectors stay."""
     axes = {4: (3, 2, 0, 1), 2: (1, 0)}.get(array.ndim)
     return np.ascontiguousarray(array.transpose(axes)) if axes else array
 
 
 def from_torch(array: np.ndarray) -> np.ndarray:
-    """[out, in, k, k] -> [k, k, in, out], [out, in] -> [in, out], float32; vectors as they are."""
+    """Turns [out, in, k, k] into [k, k, in, out], [out, in] into [in, out]; all float32."""
     axes = {4: (2, 3, 1, 0), 2: (1, 0)}.get(array.ndim)
     array = array.transpose(axes) if axes else array
     return np.ascontiguousarray(array, np.float32)
 
 
 def torch_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape that to_torch gives an array of that shape."""
+    """Returns the shape that to_torch gives an array of that shape."""
     if len(shape) == 4:
         return (shape[3], shape[2], shape[0], shape[1])
     return shape[::-1]
 
 
 def encoder_name(path: Path) -> str:
-    """Torchvision's: params/encoder/layer2_0/bn1/scale -> layer2.0.bn1.weight."""
+    """Returns torchvision's name: params/encoder/layer2_0/bn1/scale -> layer2.0.bn1.weight."""
     modules = [module.replace("_", ".") for module in path[2:-1]]
     return ".".join([*modules, _LEAVES[path[-1]]])
 
 
 def monodepth2_name(path: Path) -> str:
-    """params/decoder/upconv_4_0/kernel -> decoder.0.conv.conv.weight.
+    """Returns monodepth2's name: params/decoder/upconv_4_0/kernel -> decoder.0.conv.conv.weight.
 
     Its decoder is one list of modules: the two convolutions of every level from the coarsest on,
     each in a block, then the disparities' convolutions from the finest on.
@@ -73,7 +73,7 @@ def monodepth2_name(path: Path) -> str:
 
 @functools.cache
 def encoder_slots(kind: str) -> Mapping[str, Slot]:
-    """Every tensor of an encoder (a key of encoders.ENCODERS) by torchvision's name."""
+    """Returns every tensor of an encoder (a key of encoders.ENCODERS) by torchvision's name."""
     module, images = encoders.make_encoder(kind), jnp.zeros((1, 64, 64, 3))
     shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), images, False))
     return _slots(shapes, "encoder", encoder_name)
@@ -83,7 +83,7 @@ def encoder_slots(kind: str) -> Mapping[str, Slot]:
 def decoder_slots(
     channels: tuple[int, ...], encoder: str, scales: tuple[int, ...]
 ) -> Mapping[str, Slot]:
-    """Every tensor of monodepth2's depth.pth by its name there.
+    """Returns every tensor of monodepth2's depth.pth by its name there.
 
     Args:
       channels: of the decoder at strides 1, 2, 4, 8 and 16.
@@ -110,7 +110,7 @@ def _slots(shapes: Any, part: str, name: Callable[[Path], str]) -> Mapping[str, 
 
 
 def stage_channels(kind: str) -> dict[int, int]:
-    """stride -> channels of an encoder's stages."""
+    """Returns stride -> channels of an encoder's stages."""
     parts = encoders.ENCODERS[kind].keywords
     width = parts.get("width", resnet.ResNet.width)
     wide = width * parts["block"].expansion
@@ -118,22 +118,22 @@ def stage_channels(kind: str) -> dict[int, int]:
 
 
 def residual_networks() -> list[str]:
-    """The encoders that are ResNets."""
+    """Returns the encoders that are ResNets."""
     return [kind for kind in encoders.ENCODERS if not encoders.is_vit(kind)]
 
 
 def recognise(shapes: Mapping[str, tuple[int, ...]]) -> str:
-    """Which encoder torchvision's names and shapes belong to.
+    """Recognises the encoder that torchvision's names and shapes belong to.
 
     Raises:
       WeightsError: where no encoder has so many blocks of that kind and width.
     """
     blocks: dict[int, set[int]] = {stage: set() for stage in (1, 2, 3, 4)}
     for name in shapes:
-        found = re.match(r"layer([1-4])\.(\d+)\.", name)
-        if found:
-            blocks[int(found[1])].add(int(found[2]))
-    depths = tuple(len(found) for found in blocks.values())
+        match = re.match(r"layer([1-4])\.(\d+)\.", name)
+        if match:
+            blocks[int(match[1])].add(int(match[2]))
+    depths = tuple(len(numbers) for numbers in blocks.values())
     bottleneck = "layer1.0.conv3.weight" in shapes
     width = (shapes.get("conv1.weight") or (0,))[0]
     known = {}
@@ -144,29 +144,29 @@ def recognise(shapes: Mapping[str, tuple[int, ...]]) -> str:
     if (depths, bottleneck, width) not in known:
         block = "bottlenecks" if bottleneck else "basic blocks"
         raise WeightsError(
-            f"is a residual network of {depths} {block} and {width} channels, which is none of "
+            f"is a residual network of {depths} {block} and {width} channels, which is not one of "
             f"{', '.join(residual_networks())}"
         )
     return known[depths, bottleneck, width]
 
 
-def check(slots: Mapping[str, Slot], found: Mapping[str, tuple[int, ...]], what: str) -> None:
+def check(slots: Mapping[str, Slot], shapes: Mapping[str, tuple[int, ...]], what: str) -> None:
     """Compares names and shapes.
 
     Args:
       slots: what is wanted, by PyTorch's names.
-      found: the shapes that there are.
+      shapes: the shapes that there are.
       what: as in 'a resnet18', for the message.
 
     Raises:
       WeightsError: naming what is missing, superfluous or of another shape.
     """
-    problems = [f"{n} is missing" for n in slots if n not in found]
-    problems += [f"{n} is superfluous" for n in sorted(found) if n not in slots]
+    problems = [f"{n} is missing" for n in slots if n not in shapes]
+    problems += [f"{n} is superfluous" for n in sorted(shapes) if n not in slots]
     problems += [
-        f"{n} has shape {list(found[n])} instead of {list(slot.shape)}"
+        f"{n} has shape {list(shapes[n])} instead of {list(slot.shape)}"
         for n, slot in slots.items()
-        if n in found and found[n] != slot.shape
+        if n in shapes and shapes[n] != slot.shape
     ]
     if problems:
         more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
@@ -174,7 +174,7 @@ def check(slots: Mapping[str, Slot], found: Mapping[str, tuple[int, ...]], what:
 
 
 def convert(slots: Mapping[str, Slot], tensors: Mapping[str, Tensor]) -> dict[Path, np.ndarray]:
-    """path -> float32 array with our axes, of tensors that were checked.
+    """Returns path -> float32 array with our axes, of tensors that were checked.
 
     Raises:
       WeightsError: for numbers that are not finite.

@@ -1,4 +1,4 @@
-"""From a weights file to our variables: find the encoder by names and shapes, convert it."""
+"""Reads a weights file into our variables: finds the encoder by names and shapes, converts it."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ _SAFETENSORS = {
 
 
 class Weights(NamedTuple):
-    """What a weights file holds, in our names.
+    """The content of a weights file, in our names.
 
     Attributes:
       variables: {'params': {part: ...}, 'batch_stats': {part: ...}} of float32 numpy arrays, with
@@ -57,7 +57,7 @@ class Weights(NamedTuple):
 
     @property
     def untrained(self) -> str:
-        """A warning where batch norms have the statistics that they begin with; '' otherwise.
+        """Warns where batch norms have the statistics that they begin with; '' otherwise.
 
         By mean 0 and variance 1. A count of 0 batches says nothing where the statistics are others:
         those who convert weights from elsewhere leave it at that.
@@ -103,7 +103,7 @@ def read_weights(path: str | pathlib.Path, normalisation: str = "", prefix: str 
 
 
 def sha256_of_file(path: pathlib.Path) -> str:
-    """Hex SHA-256 of a file's bytes."""
+    """Returns hex SHA-256 of a file's bytes."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -127,22 +127,22 @@ def _refuse_prefix(prefix: str, why: str) -> None:
 
 
 def source_metadata(source: Mapping[str, str]) -> dict[str, str]:
-    """Weights.source as entries of a .safetensors' metadata."""
+    """Writes Weights.source as entries of a .safetensors' metadata."""
     return {"source" + _SOURCE[key]: value for key, value in source.items()}
 
 
 def _source(metadata: Mapping[str, str]) -> dict[str, str] | None:
-    found = {key: metadata.get("source" + end) for key, end in _SOURCE.items()}
-    return {k: v for k, v in found.items() if v is not None} if found["name"] else None
+    source = {key: metadata.get("source" + end) for key, end in _SOURCE.items()}
+    return {k: v for k, v in source.items() if v is not None} if source["name"] else None
 
 
 def _normalisation(metadata: Mapping[str, str]) -> str:
-    """What a file that this package wrote says, or ''."""
-    found = metadata.get("normalisation", "")
-    if found and found not in resnet.NORMALISATIONS:
+    """Returns what a file that this package wrote says, or ''."""
+    name = metadata.get("normalisation", "")
+    if name and name not in resnet.NORMALISATIONS:
         known = ", ".join(resnet.NORMALISATIONS)
-        raise WeightsError(f"expects its input normalised as {found!r}; known are {known}")
-    return found
+        raise WeightsError(f"expects its input normalised as {name!r}; known are {known}")
+    return name
 
 
 def _read_folder(folder: pathlib.Path, normalisation: str, prefix: str) -> Weights:
@@ -171,18 +171,18 @@ def _read_folder(folder: pathlib.Path, normalisation: str, prefix: str) -> Weigh
 
 
 def _select_monodepth2(path: pathlib.Path) -> Selected:
-    """What a folder's encoder.pth or depth.pth holds."""
+    """Selects what a folder's encoder.pth or depth.pth holds."""
     with torch_files.naming(path):
-        found = select(_load(path)[0], "")
-        part = "decoder" if MONODEPTH2_DECODER in found.tensors else "resnet"
+        weights = select(_load(path)[0], "")
+        part = "decoder" if MONODEPTH2_DECODER in weights.tensors else "resnet"
         expected = "resnet" if path.name == MONODEPTH2_FILES[0] else "decoder"
-        if found.kind not in ("monodepth2", "torchvision") or part != expected:
+        if weights.kind not in ("monodepth2", "torchvision") or part != expected:
             raise WeightsError("is not monodepth2's file of that name; name the file itself")
-        return found
+        return weights
 
 
 def _load(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """A file's entries by flat names, many of them Tensors; and the metadata of a .safetensors."""
+    """Loads a file's entries by flat names, many of them Tensors; and a .safetensors' metadata."""
     with open(path, "rb") as file:
         start = file.read(9)
     if not start:
@@ -246,7 +246,7 @@ def _convert(
 
 
 def _decoder_slots(shapes: Mapping[str, tuple[int, ...]], encoder: str) -> Mapping[str, names.Slot]:
-    """What a depth decoder of these widths, on this encoder ('' = whichever fits), must hold."""
+    """Returns what a depth decoder of these widths must hold; encoder '': one that fits."""
 
     def width(level: int) -> int:
         shape = shapes.get(f"decoder.{2 * (4 - level)}.conv.conv.weight")

@@ -1,4 +1,4 @@
-"""Which part of a file is converted: the one encoder that is whole, or a depth decoder alone."""
+"""Selects the part of a file to convert: the one whole encoder, or a depth decoder alone."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ _MONODEPTH2_SIZES, MONODEPTH2_DECODER = ("height", "width"), "decoder.0.conv.con
 
 
 class Selected(NamedTuple):
-    """What to convert of a file.
+    """The part of a file to convert.
 
     kind, prefix, dropped: of reading.Weights. vit: whether it is a ViT. tensors: by torchvision's,
     timm's or, of a depth decoder, monodepth2's names.
@@ -38,11 +38,11 @@ def select(entries: Mapping[str, Any], prefix: str) -> Selected:
     Raises:
       WeightsError: where there is none, none is whole, or there are several.
     """
-    found = layouts.places(entries)
+    places = layouts.places(entries)
     if prefix:
-        found = layouts.at(found, prefix) or found
+        places = layouts.at(places, prefix) or places
     whole, problems = [], []
-    for place in found:
+    for place in places:
         try:
             _check(place)
             whole.append(place)
@@ -81,7 +81,7 @@ def _under(entries: Mapping[str, Any], prefix: str) -> dict[str, Tensor]:
 
 
 def _own(place: layouts.Place) -> tuple[str, dict[str, Tensor]]:
-    """The kind of an encoder, and of the tensors at its place those that are its own."""
+    """Returns the kind of an encoder, and of the tensors at its place those that are its own."""
     if place.family == "vit":
         return vits.select(place.tensors)[:2]
     kind = "moco" if {"encoder_q", "base_encoder"} & set(place.prefix.split(".")) else "torchvision"
@@ -105,7 +105,7 @@ def _check(place: layouts.Place) -> None:
 
 
 def _used(place: layouts.Place, tensors: Mapping[str, Tensor]) -> list[str]:
-    """The file's names, without the prefix, of what is converted; batches counted go with them."""
+    """Names what is converted, without the prefix; counts of batches go with their statistics."""
     counters = [n for n in place.origins if n.endswith(".num_batches_tracked")]
     return [origin for name in (*tensors, *counters) for origin in place.origins[name]]
 

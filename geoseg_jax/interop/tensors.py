@@ -24,12 +24,12 @@ DTYPES = {
 
 
 def item_size(dtype: str) -> int:
-    """Bytes of one number of a type of DTYPES."""
+    """Returns bytes of one number of a type of DTYPES."""
     return np.dtype(DTYPES[dtype]).itemsize
 
 
 def decode(raw: bytes | memoryview, dtype: str, big_endian: bool = False) -> np.ndarray:
-    """Raw bytes as a vector; half and bfloat16 become float32."""
+    """Decodes raw bytes as a vector; half and bfloat16 become float32."""
     vector = np.frombuffer(raw, np.dtype(DTYPES[dtype]).newbyteorder(">" if big_endian else "<"))
     if dtype == "bfloat16":  # the upper half of a float32
         return (vector.astype(np.uint32) << 16).view(np.float32)
@@ -58,7 +58,7 @@ class Tensor(NamedTuple):
     stride: tuple[int, ...]
 
     def array(self) -> np.ndarray:
-        """The numbers, C-contiguous, in memory of their own.
+        """Returns the numbers, C-contiguous, in memory of their own.
 
         Raises:
           WeightsError: where the window leaves the storage.
@@ -80,7 +80,7 @@ class Tensor(NamedTuple):
 
 
 def concatenate(tensors: Sequence[Tensor]) -> Tensor:
-    """Tensors of one number type, joined along their first axis, read only when that one is."""
+    """Joins tensors of one number type along their first axis, to be read when the result is."""
     first = tensors[0]
     shape = (sum(t.shape[0] for t in tensors), *first.shape[1:])
     dtype = {"float16": "float32", "bfloat16": "float32"}.get(first.dtype, first.dtype)

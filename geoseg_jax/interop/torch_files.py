@@ -51,7 +51,7 @@ _SYMBOLS = {
 
 
 def load(path: pathlib.Path) -> Any:
-    """The object in a file: dicts, lists, numbers, and Tensor for every tensor.
+    """Loads the object in a file: dicts, lists, numbers, and Tensor for every tensor.
 
     What it raises has no file name yet, and where the file is damaged is of many types, as is what
     the tensors raise when their numbers are read: call it and them within `naming`.
@@ -207,7 +207,7 @@ def _map(path: pathlib.Path) -> mmap.mmap:
 
 
 def _read_storage(file: mmap.mmap, dtype: str, expected: int | None = None) -> memoryview:
-    """An int64 count and as many numbers, which stay on disk until they are looked at."""
+    """Reads an int64 count and as many numbers, which stay on disk until they are looked at."""
     (numel,) = struct.unpack("<q", file.read(8))
     if numel < 0 or (expected is not None and numel != expected):
         raise ValueError(f"a storage of {numel} numbers where {expected} were announced")

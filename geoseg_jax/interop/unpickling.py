@@ -50,7 +50,7 @@ def unpickle(
     persistent: Callable[[Any], Any] | None = None,
     passed_over: Callable[[str], bool] = lambda _: False,
 ) -> Any:
-    """The next object of a file, which is left behind its last byte.
+    """Reads the next object of a file, which is left behind its last byte.
 
     Args:
       file: with read and readline; the pickle starts where it stands.
@@ -88,7 +88,7 @@ class _Machine:
         self.memo: dict[int, Any] = {}
 
     def step(self, name: str, argument: Any) -> None:
-        """One instruction."""
+        """Runs one instruction."""
         stack = self.stack
         if name in ("PROTO", "FRAME"):
             return

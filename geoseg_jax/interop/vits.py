@@ -51,7 +51,7 @@ class Converted(NamedTuple):
 
 
 def select(tensors: Mapping[str, Tensor]) -> tuple[str, dict[str, Tensor], list[str]]:
-    """What to convert: kind (mae, dinov2 or timm), tensors by timm's names, names left out."""
+    """Returns kind (mae, dinov2 or timm), tensors to convert by timm's names, names left out."""
     left = [name for name in tensors if name.startswith(_ELSEWHERE)]
     taken = {name: tensor for name, tensor in tensors.items() if name not in left}
     if any(name.startswith("decoder_blocks.") for name in left):
@@ -66,7 +66,7 @@ def normalisation_of(
     every: Iterable[str],
     path: pathlib.Path,
 ) -> str:
-    """What a ViT expects of its input, where the file doesn't say so itself.
+    """Returns the normalisation that a ViT expects, where the file doesn't say so itself.
 
     What the Hugging Face hub has beside the file is asked first: config.json for timm's,
     preprocessor_config.json for those of transformers. DINO, DINOv2 and MAE take ImageNet's, where
@@ -101,19 +101,19 @@ def normalisation_of(
 
 
 def _beside(path: pathlib.Path, name: str) -> dict[str, Any]:
-    """A JSON object beside a file; {} where there is none."""
+    """Reads a JSON object beside a file; {} where there is none."""
     file = path.with_name(name)
-    found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    return found if isinstance(found, dict) else {}
+    config = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return config if isinstance(config, dict) else {}
 
 
 def _is_dino(every: Iterable[str]) -> bool:
-    """By the perceptron behind its backbone, which training leaves in the file."""
+    """Recognises DINO by the perceptron behind its backbone, which training leaves in the file."""
     return any("head.mlp." in name or "dino_head." in name for name in every)
 
 
 def _is_mae(tensors: Mapping[str, Tensor]) -> bool:
-    """Fine-tuned on the mean of tokens, or with the position that MAE gives the class token: 0."""
+    """Recognises MAE: tuned on the mean of tokens, or the class token's position is 0."""
     if "norm.weight" not in tensors:
         return True
     place = tensors["pos_embed"].array().reshape(-1, tensors["pos_embed"].shape[-1])
@@ -131,7 +131,7 @@ def _known(mean: tuple[float, ...], std: tuple[float, ...], file: str) -> str:
 
 
 def check(tensors: Mapping[str, Tensor]) -> str:
-    """Which encoder a file's tensors (of `select`) are; looks at names and shapes alone.
+    """Recognises the encoder of a file's tensors (of `select`) by names and shapes alone.
 
     Raises:
       WeightsError: where they are none of our ViTs, or not all of one.
@@ -144,7 +144,7 @@ def check(tensors: Mapping[str, Tensor]) -> str:
 
 
 def convert(tensors: Mapping[str, Tensor]) -> Converted:
-    """Our parameters from a file's tensors (of `select`).
+    """Converts a file's tensors (of `select`) to our parameters.
 
     Raises:
       WeightsError: as of `check`, or where numbers are not finite.
@@ -205,7 +205,7 @@ def _fit(flat: dict[names.Path, np.ndarray], special: Mapping[str, names.Slot]) 
 
 
 def resample_patches(kernel: np.ndarray, size: int = PATCH) -> np.ndarray:
-    """A patch embedding for patches of another size: [p, p, C, out] -> [size, size, C, out].
+    """Resamples a patch embedding to another size: [p, p, C, out] -> [size, size, C, out].
 
     FlexiViT's pseudo-inverse (Beyer et al., arXiv:2212.08013, section 3.4): the kernel whose
     product with a patch that was enlarged bilinearly is the old kernel's with the patch as it was,
@@ -218,7 +218,7 @@ def resample_patches(kernel: np.ndarray, size: int = PATCH) -> np.ndarray:
 
 
 def recognise(shapes: Mapping[str, tuple[int, ...]]) -> str:
-    """Which encoder timm's names and shapes belong to.
+    """Recognises the encoder that timm's names and shapes belong to.
 
     Raises:
       WeightsError: where no encoder has that depth, width, layer scale and registers.
@@ -229,23 +229,23 @@ def recognise(shapes: Mapping[str, tuple[int, ...]]) -> str:
     blocks = {n.split(".")[1] for n in shapes if n.startswith("blocks.")}
     registers = shapes["reg_token"][1] if "reg_token" in shapes else 0
     scaled = "blocks.0.ls1.gamma" in shapes
-    found = (len(blocks), shapes["cls_token"][-1], registers, scaled)
+    shape = (len(blocks), shapes["cls_token"][-1], registers, scaled)
     known = {}
     for kind in filter(encoders.is_vit, encoders.ENCODERS):
         parts = encoders.ENCODERS[kind].keywords
         scales = parts.get("layer_scale") is not None
         known[parts["depth"], parts["width"], parts.get("registers", 0), scales] = kind
-    if found not in known:
+    if shape not in known:
         raise WeightsError(
-            f"is a ViT of {found[0]} blocks, width {found[1]} and {registers} registers "
-            f"{'with' if scaled else 'without'} layer scale, which is none of "
+            f"is a ViT of {shape[0]} blocks, width {shape[1]} and {registers} registers "
+            f"{'with' if scaled else 'without'} layer scale, which is not one of "
             f"{', '.join(known.values())}"
         )
-    return known[found]
+    return known[shape]
 
 
 def name_of(path: names.Path) -> str:
-    """timm's: params/encoder/blocks_2/attn/qkv/kernel -> blocks.2.attn.qkv.weight."""
+    """Returns timm's name: params/encoder/blocks_2/attn/qkv/kernel -> blocks.2.attn.qkv.weight."""
     if len(path) == 3:
         return path[2]
     modules = list(path[2:-1])
@@ -256,7 +256,7 @@ def name_of(path: names.Path) -> str:
 
 @functools.cache
 def shapes_of(kind: str) -> Mapping[names.Path, tuple[int, ...]]:
-    """path -> shape of every parameter of an encoder."""
+    """Returns path -> shape of every parameter of an encoder."""
     module, images = encoders.make_encoder(kind), jnp.zeros((1, PATCH, PATCH, 3))
     tree = jax.eval_shape(lambda: module.init(jax.random.key(0), images, False))
     return {
@@ -266,16 +266,16 @@ def shapes_of(kind: str) -> Mapping[names.Path, tuple[int, ...]]:
 
 
 def slots(kind: str) -> Mapping[str, names.Slot]:
-    """Every tensor of an encoder by timm's name; the special ones with our shape."""
-    found = {}
+    """Returns every tensor of an encoder by timm's name; the special ones with our shape."""
+    by_name = {}
     for path, shape in shapes_of(kind).items():
         name = name_of(path)
-        found[name] = names.Slot(path, shape if name in _SPECIAL else names.torch_shape(shape))
-    return found
+        by_name[name] = names.Slot(path, shape if name in _SPECIAL else names.torch_shape(shape))
+    return by_name
 
 
 def to_timm(variables: Mapping[str, Any], kind: str) -> dict[str, np.ndarray]:
-    """An encoder's tensors by timm's names, for a strict load into its VisionTransformer.
+    """Returns an encoder's tensors by timm's names, for a strict load into its VisionTransformer.
 
     As timm has them, a class token has a position vector (zero: ours is in the token) where there
     are no registers, and none where there are.

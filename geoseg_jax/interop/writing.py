@@ -1,4 +1,4 @@
-"""From our variables to files: our own converted weights, and torchvision's names for PyTorch."""
+"""Writes our variables to files: our own converted weights, and torchvision's for PyTorch."""
 
 import json
 import pathlib
@@ -9,7 +9,7 @@ import numpy as np
 import safetensors.numpy
 from flax import traverse_util
 
-from geoseg_jax.core import atomic, manifest
+from geoseg_jax.core import atomic, json_files
 from geoseg_jax.interop import names, vits
 from geoseg_jax.interop.errors import WeightsError
 from geoseg_jax.interop.reading import (
@@ -58,7 +58,7 @@ def write_weights(weights: Weights, folder: str | pathlib.Path, source: str) -> 
         "changed": list(weights.changed),
         "untrained_statistics": weights.untrained,
     }
-    manifest.write_json(folder / DESCRIPTION_FILE, description)
+    json_files.write_json(folder / DESCRIPTION_FILE, description)
     return description
 
 
@@ -117,7 +117,7 @@ def write_torchvision(
 
 
 def _encoder_tensors(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """The encoder's parameters and statistics under torchvision's names."""
+    """Returns the encoder's parameters and statistics under torchvision's names."""
     flat = {
         (collection, "encoder", *rest): np.asarray(leaf, np.float32)
         for collection in ("params", "batch_stats")
@@ -167,7 +167,7 @@ def write_timm(
 
 
 def save(arrays: Mapping[str, np.ndarray], path: pathlib.Path, metadata: Mapping[str, str]) -> None:
-    """A .safetensors, whole or not at all, equal for equal content.
+    """Saves a .safetensors, whole or not at all, equal for equal content.
 
     The package writes the metadata in an order that differs from run to run.
     """

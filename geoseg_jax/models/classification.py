@@ -34,7 +34,7 @@ class ClassificationNet(nn.Module):
         frozen: tuple[str, ...] = (),
         fixed_statistics: tuple[str, ...] = (),
     ) -> jax.Array:
-        """Logits.
+        """Predicts logits.
 
         Args:
           images: [N, H, W, 3] RGB in [0, 1].

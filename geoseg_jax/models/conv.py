@@ -5,7 +5,8 @@ side on which a strided convolution pads, mirrored padding, and the initial valu
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +34,7 @@ def conv2d(
     padding: str = "zero",
     dilation: int = 1,
 ) -> jax.Array:
-    """Convolution padded by half the kernel's reach on each side: stride 1 keeps the size.
+    """Convolves, padded by half the kernel's reach on each side: stride 1 keeps the size.
 
     Args:
       x: [N, H, W, C_in].
@@ -70,7 +71,7 @@ def conv2d(
 
 
 def _as_product(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-    """Zero-padded convolution as [places, taps * C_in] times [taps * C_in, C_out]."""
+    """Convolves, zero-padded, as [places, taps * C_in] times [taps * C_in, C_out]."""
     size, _, _, features = kernel.shape
     _, height, width, _ = x.shape
     pad = size // 2
@@ -84,7 +85,7 @@ def _as_product(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
 
 
 def upsampled_conv2d(x: jax.Array, kernel: jax.Array, *, padding: str = "zero") -> jax.Array:
-    """`conv2d` of the picture at twice the size (nearest neighbour), without making that picture.
+    """Computes `conv2d` of the picture at twice the size (nearest neighbour), without making that.
 
     Of the nine taps on an enlarged picture those that fall on the same pixel are added beforehand,
     which leaves four for each of the four pixels that one becomes: 2.25 times fewer products.
@@ -200,7 +201,7 @@ class Conv(nn.Module):
         channels = sum(a.shape[-1] for a in inputs)
         shape = (self.size, self.size, channels, self.features)
         kernel = self.param("kernel", self.kernel_init, shape, jnp.float32).astype(self.dtype)
-        y = 0
+        y: jax.Array | int = 0
         if small is not None:
             y = upsampled_conv2d(inputs[0], kernel[:, :, : small.shape[-1]], padding=self.padding)
         if x is not None:
@@ -217,11 +218,11 @@ class Conv(nn.Module):
             start = self.bias_init or _uniform(bound)
             bias = self.param("bias", start, (self.features,), jnp.float32)
             y += bias.astype(self.dtype)
-        return y
+        return cast(jax.Array, y)
 
 
 def _uniform(bound: float) -> Callable:
-    def init(key, shape, dtype):
+    def init(key: jax.Array, shape: Sequence[int], dtype: jnp.dtype) -> jax.Array:
         return jax.random.uniform(key, shape, dtype, -bound, bound)
 
     return init

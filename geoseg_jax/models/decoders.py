@@ -20,7 +20,7 @@ def make_decoder(
     dpt_features: int = dpt.DPTDecoder.features,
     name: str | None = None,
 ) -> unet.UNetDecoder | dpt.DPTDecoder:
-    """The decoder of that name, for dense predictions of any kind.
+    """Returns the decoder of that name, for dense predictions of any kind.
 
     Args:
       kind: 'unet' or 'dpt'.
@@ -50,5 +50,5 @@ def make_decoder(
 
 
 def smallest_multiple(encoder: str) -> int:
-    """What pictures' heights and widths must be multiples of: 16 on a ViT, else 32."""
+    """Returns what pictures' heights and widths must be multiples of: 16 on a ViT, else 32."""
     return 16 if encoders.is_vit(encoder) else 32

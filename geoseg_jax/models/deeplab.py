@@ -18,7 +18,7 @@ KERNEL_INITS = {"torch": conv.torch_uniform, "he_fan_out": conv.he_normal_fan_ou
 
 
 class Variant(NamedTuple):
-    """What published versions of DeepLabV3 differ in; the defaults are torchvision's.
+    """The differences between published versions of DeepLabV3; the defaults are torchvision's.
 
     convolution: a 3x3 convolution between the pyramid and the classes.
     align_corners: logits are enlarged to the picture so that the centres of the corner pixels keep
@@ -82,7 +82,7 @@ class DeepLabDecoder(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-        """[N, h, w, C] of any size -> [N, h, w, features]."""
+        """Maps [N, h, w, C] of any size to [N, h, w, features]."""
         block = functools.partial(ConvBlock, self.features, dtype=self.dtype, variant=self.variant)
         branches = [block(name="aspp_0")(x, train)]
         for number, rate in enumerate(self.rates, 1):

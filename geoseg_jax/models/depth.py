@@ -66,14 +66,14 @@ class SelfSupDepthNet(nn.Module):
             self.scales, self.decoder_padding, self.dtype, self.initial_disparity
         )
         if self.pose_encoder == SHARED:
-            self.pose = pose.PoseHead(self.dtype)
+            self.pose: nn.Module = pose.PoseHead(self.dtype)
         elif self.pose_encoder:
             self.pose = pose.PoseNet(self.pose_encoder, self.dtype, self.normalisation)
         if self.videos:
             self.intrinsics = LearnedIntrinsics(self.videos, self.initial_fov, self.principal_point)
 
     def disparities(self, images: jax.Array, train: bool) -> tuple[jax.Array, ...]:
-        """Sigmoid disparities, finest first: [N, H / 2**s, W / 2**s] float32 in (0, 1).
+        """Predicts sigmoid disparities, finest first: [N, H / 2**s, W / 2**s] float32 in (0, 1).
 
         images: [N, H, W, 3] RGB in [0, 1], H and W multiples of 32, or of 16 with a ViT
         (ValueError otherwise).
@@ -81,7 +81,7 @@ class SelfSupDepthNet(nn.Module):
         return self._decoded(self.encoder(images, train))
 
     def twists(self, pairs: jax.Array, train: bool) -> jax.Array:
-        """[N, 6] (translation, rotation) from [N, H, W, 6], two RGB pictures in [0, 1].
+        """Predicts [N, 6] (translation, rotation) from [N, H, W, 6], two RGB pictures in [0, 1].
 
         Batch statistics in training are over all N: give all pairs of a batch in one call.
         ValueError without a pose network that sees pairs.
@@ -97,7 +97,9 @@ class SelfSupDepthNet(nn.Module):
         maps = self.head(self.decoder(stages))
         return tuple(maps[scale] for scale in range(self.scales))
 
-    def _shared(self, images: jax.Array, pairs: jax.Array, train: bool):
+    def _shared(
+        self, images: jax.Array, pairs: jax.Array, train: bool
+    ) -> tuple[tuple[jax.Array, ...], jax.Array]:
         """Disparities and twists from one pass of the encoder over each frame once."""
         b, h, w, _ = images.shape
         pairs = pairs.reshape(b, len(self.offsets), h, w, 6)
@@ -121,17 +123,17 @@ class SelfSupDepthNet(nn.Module):
     def cameras(
         self, given: jax.Array, video: jax.Array, flipped: jax.Array, height: int, width: int
     ) -> jax.Array:
-        """Learned intrinsics [B, 3, 3] in pixels, see intrinsics.LearnedIntrinsics."""
+        """Returns learned intrinsics [B, 3, 3] in pixels, see intrinsics.LearnedIntrinsics."""
         return self.intrinsics(given, video, flipped, height, width)
 
     def camera_numbers(self) -> dict[str, jax.Array]:
-        """What was learned of each camera, [videos] each, see intrinsics.LearnedIntrinsics."""
+        """Returns what was learned of the cameras, see intrinsics.LearnedIntrinsics.numbers."""
         return self.intrinsics.numbers()
 
     def __call__(
         self, images: jax.Array, pairs: jax.Array, train: bool
     ) -> tuple[tuple[jax.Array, ...], jax.Array | None]:
-        """(disparities(images), twists(pairs)); what `init` runs to make all parameters.
+        """Returns disparities(images), twists(pairs); `init` runs it to make all parameters.
 
         Twists are None, and there is no part pose, where there is no pair (N = 0) or no pose
         network.

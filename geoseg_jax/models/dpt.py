@@ -21,7 +21,7 @@ FULL_SIZE = 32  # channels of the head at the picture's size
 
 
 class DPTDecoder(nn.Module):
-    """From an encoder's stages to features at strides 8, 4, 2 and 1.
+    """A decoder from an encoder's stages to features at strides 8, 4, 2 and 1.
 
     Stages are reassembled (reassemble.Reassemble) to an eighth, a quarter, half and all of the
     encoder's last width, then brought to `features` channels and fused from the coarsest on.
@@ -81,7 +81,7 @@ class Fusion(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array | None, stage: jax.Array) -> jax.Array:
-        """x: what the coarser blocks gave, [N, h, w, C], None in the coarsest; stage likewise."""
+        """Fuses a stage [N, h, w, C] with x of the coarser blocks, None in the coarsest."""
         unit = functools.partial(Residual, self.features, self.dtype)
         x = stage if x is None else x + unit(name="unit_0")(stage)
         x = unit(name="unit_1")(x)
@@ -102,7 +102,7 @@ class Residual(nn.Module):
 
 
 def double(x: jax.Array) -> jax.Array:
-    """Bilinear enlargement to twice the size about pixel centres: [N, h, w, C] -> [N, 2h, 2w, C].
+    """Doubles the size, bilinear about pixel centres: [N, h, w, C] -> [N, 2h, 2w, C].
 
     The numbers of ops.sampling.resize_bilinear, by sums of neighbours: at this many channels its
     matrix products would cost more than the convolutions.
@@ -120,7 +120,7 @@ def double(x: jax.Array) -> jax.Array:
 
 
 def picture_size(features: Mapping[int, jax.Array]) -> tuple[int, int]:
-    """Height and width of the picture, a multiple of 16, that features of these strides are of.
+    """Returns height and width of the picture, a multiple of 16, that the features are of.
 
     Raises:
       ValueError: where a stage of strides 4, 8, 16 or 32 is missing.

@@ -2,34 +2,40 @@
 
 from collections.abc import Iterable
 from functools import partial
+from typing import Any
 
 import jax.numpy as jnp
 
+from geoseg_jax.core import encoder_names
 from geoseg_jax.core.near_miss import did_you_mean
 from geoseg_jax.models import resnet, vit
 
 OUTPUT_STRIDES = (32, 16, 8)
-_VIT = {"s": vit.ViTS, "b": vit.ViTB, "l": vit.ViTL}
 # Oquab et al., arXiv:2304.07193: trained on up to 518 pixels, 37 patches of 14 each.
 _DINOV2 = {"layer_scale": 1e-5, "grid": 37}
-ENCODERS = {
+_PLAIN: dict[str, partial[Any]] = {
     "tiny": resnet.Tiny,
     "resnet18": resnet.ResNet18,
     "resnet34": resnet.ResNet34,
     "resnet50": resnet.ResNet50,
     "resnet101": resnet.ResNet101,
     "vit_tiny": vit.ViTTiny,
-    **{f"vit_{size}16": make for size, make in _VIT.items()},
-    **{f"vit_{size}16_reg4": partial(make, registers=4) for size, make in _VIT.items()},
-    **{
-        f"vit_{size}16_dinov2": partial(make, **_DINOV2, resampling="dino")
-        for size, make in _VIT.items()
-    },
-    **{
-        f"vit_{size}16_dinov2_reg4": partial(make, **_DINOV2, registers=4)
-        for size, make in _VIT.items()
-    },
+    "vit_s16": vit.ViTS,
+    "vit_b16": vit.ViTB,
+    "vit_l16": vit.ViTL,
 }
+_VARIANTS: dict[str, dict[str, Any]] = {
+    "": {},
+    "_reg4": {"registers": 4},
+    "_dinov2": {**_DINOV2, "resampling": "dino"},
+    "_dinov2_reg4": {**_DINOV2, "registers": 4},
+}
+_MAKERS = {
+    plain + variant: partial(make, **options)
+    for plain, make in _PLAIN.items()
+    for variant, options in _VARIANTS.items()
+}
+ENCODERS = {name: _MAKERS[name] for name in encoder_names.ENCODERS}
 
 
 def make_encoder(
@@ -44,7 +50,7 @@ def make_encoder(
     norm_momentum: float = 0.1,
     name: str | None = None,
 ) -> resnet.ResNet | vit.ViT:
-    """The encoder of that name.
+    """Returns the encoder of that name.
 
     Args:
       kind: a key of ENCODERS.
@@ -81,7 +87,7 @@ def make_encoder(
 
 
 def is_vit(kind: str) -> bool:
-    """Whether that encoder is a ViT: no stage 2, no batch statistics, tokens beside features."""
+    """Tells whether that encoder is a ViT: no stage 2, no batch statistics, tokens and features."""
     return kind in ENCODERS and ENCODERS[kind].func is vit.ViT
 
 

@@ -20,7 +20,7 @@ BLOCK = 32768
 
 
 def is_small(kernel: jax.Array, positions: int) -> bool:
-    """Whether a convolution at so many positions costs next to nothing whichever way it is done."""
+    """Tells whether a convolution at so many positions is cheap whichever way it is done."""
     return positions * kernel.size < SMALL
 
 
@@ -73,7 +73,7 @@ correlate.defvjp(_forward, _backward)
 def kernel_gradient(
     x: jax.Array, gradient: jax.Array, size: int, stride: int, pad: int
 ) -> jax.Array:
-    """Gradient of `correlate` with respect to its kernel: [k, k, C_in, C_out].
+    """Computes the gradient of `correlate` with respect to its kernel: [k, k, C_in, C_out].
 
     Args:
       x: [N, H, W, C_in].
@@ -97,7 +97,7 @@ def kernel_gradient(
 
 
 def _block_rows(height: int, at_most: int) -> int:
-    """The largest divisor of height that is at_most, or height where that would be tiny."""
+    """Returns the largest divisor of height that is at_most, or height where that would be tiny."""
     rows = max(d for d in range(1, height + 1) if height % d == 0 and d <= max(at_most, 1))
     return rows if rows >= 4 else height
 

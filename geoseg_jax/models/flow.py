@@ -59,7 +59,7 @@ class FlowNet(nn.Module):
         both: bool = False,
         keep: jax.Array | None = None,
     ) -> tuple[jax.Array, ...]:
-        """Flows.
+        """Predicts flows.
 
         Args:
           frames: [B, 2, H, W, 3] RGB in [0, 1], the target first; H and W multiples of 32.
@@ -90,13 +90,15 @@ class FlowNet(nn.Module):
                 self.dtype,
                 name="flow",
             )
-            features = pyramid.features(features, height, width)
-            flows = pyramid.flows(*_ordered(features, both), keep)
+            first, second = _ordered(pyramid.features(features, height, width), both)
+            flows = pyramid.flows(first, second, keep)
         else:
             flows = self._concatenated(*_ordered(features, both))
         return tuple(_in_pictures_pixels(flow, b, height, width) for flow in flows)
 
-    def _concatenated(self, first, second) -> list[jax.Array]:
+    def _concatenated(
+        self, first: dict[int, jax.Array], second: dict[int, jax.Array]
+    ) -> tuple[jax.Array, ...]:
         """Flows of every scale in pixels of their own map."""
         decoder = decoders.make_decoder(
             self.decoder_name,
@@ -109,10 +111,10 @@ class FlowNet(nn.Module):
         )
         decoded = decoder({s: jnp.concatenate((first[s], second[s]), axis=-1) for s in first})
         maps = FlowHead(self.scales, self.decoder_padding, self.dtype, name="head")(decoded)
-        return [
+        return tuple(
             flow * jnp.asarray([flow.shape[2], flow.shape[1]], jnp.float32)
             for flow in (maps[scale] for scale in range(self.scales))
-        ]
+        )
 
     def _check(self, frames: jax.Array) -> None:
         if self.design not in DESIGNS:
@@ -140,7 +142,7 @@ class FlowHead(nn.Module):
 
     @nn.compact
     def __call__(self, features: Mapping[int, jax.Array]) -> dict[int, jax.Array]:
-        """{scale: [N, h, w, C]} -> {scale: [N, h, w, 2]} float32 in (-REACH, REACH)."""
+        """Predicts {scale: [N, h, w, 2]} float32 in (-REACH, REACH) from {scale: [N, h, w, C]}."""
         layer = functools.partial(
             conv.Conv,
             2,
@@ -153,8 +155,10 @@ class FlowHead(nn.Module):
         return {s: 2 * REACH * (x - 0.5) for s, x in maps.items()}
 
 
-def _ordered(features: Mapping[int, jax.Array], both: bool):
-    """Features [2 B, ...] of first, second, first, second, ... -> (first, second), [D B, ...].
+def _ordered(
+    features: Mapping[int, jax.Array], both: bool
+) -> tuple[dict[int, jax.Array], dict[int, jax.Array]]:
+    """Parts features [2 B, ...] of first, second, first, ... into (first, second), [D B, ...].
 
     With `both` the examples appear twice, side by side, the second time the other way round.
     """
@@ -168,7 +172,7 @@ def _ordered(features: Mapping[int, jax.Array], both: bool):
 
 
 def _in_pictures_pixels(flow: jax.Array, batch: int, height: int, width: int) -> jax.Array:
-    """[D B, h, w, 2] in pixels of the map -> [B, D, h, w, 2] in pixels of the picture."""
+    """Turns [D B, h, w, 2] in pixels of the map into [B, D, h, w, 2] in pixels of the picture."""
     n, h, w, _ = flow.shape
     scale = jnp.asarray([width / w, height / h], jnp.float32)
     return (flow * scale).reshape(batch, n // batch, h, w, 2)

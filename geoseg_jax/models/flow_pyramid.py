@@ -65,7 +65,7 @@ class FlowPyramid(nn.Module):
     def features(
         self, stages: Mapping[int, jax.Array], height: int, width: int
     ) -> dict[int, jax.Array]:
-        """{nominal stride: [N, ?, ?, C]} -> {stride: [N, H / stride, W / stride, self.width]}."""
+        """Maps stages to {stride: [N, H / stride, W / stride, self.width]}."""
         maps = self.reassemble(stages, height, width)
         return {stride: _leaky_relu(x) for stride, x in maps.items()}
 
@@ -75,7 +75,7 @@ class FlowPyramid(nn.Module):
         second: Mapping[int, jax.Array],
         keep: jax.Array | None = None,
     ) -> tuple[jax.Array, ...]:
-        """Flow from the first frame to the second.
+        """Returns the flow from the first frame to the second.
 
         Args:
           first: {stride: [N, h, w, self.width]}, see features.
@@ -86,11 +86,14 @@ class FlowPyramid(nn.Module):
         Returns:
           For each stride, 4 first, [N, h, w, 2] float32 in pixels of that map.
         """
-        flow = context = None
-        maps = []
+        size = first[STRIDES[0]].shape[:3]
+        flow = jnp.zeros((*size, 2), jnp.float32)
+        context = jnp.zeros((*size, self.width), self.dtype)
+        maps: list[jax.Array] = []
         for level, stride in enumerate(STRIDES):
             a, b = first[stride], second[stride]
-            flow, context = self._enlarged(flow, context, a)
+            if level:
+                flow, context = self._enlarged(flow, context, *a.shape[1:3])
             warped = warp_with_flow(b, flow, border="zero")[0] if level else b
             costs = _leaky_relu(cost_volume(*normalise_pair(a, warped), self.radius))
             seen = jnp.concatenate((context, flow.astype(self.dtype), costs, a), axis=-1)
@@ -104,12 +107,10 @@ class FlowPyramid(nn.Module):
             maps[0] = flow + (refinement if keep is None else refinement * keep[-1])
         return tuple(maps)
 
-    def _enlarged(self, flow, context, like):
-        """Flow, in the finer level's pixels, and context of the coarser level; zeros at first."""
-        n, height, width, _ = like.shape
-        if flow is None:
-            nothing = jnp.zeros((n, height, width, 2), jnp.float32)
-            return nothing, jnp.zeros((n, height, width, self.width), self.dtype)
+    def _enlarged(
+        self, flow: jax.Array, context: jax.Array, height: int, width: int
+    ) -> tuple[jax.Array, jax.Array]:
+        """Enlarges flow, then in the finer level's pixels, and context of the coarser level."""
         scale = jnp.asarray([width / flow.shape[2], height / flow.shape[1]], jnp.float32)
         flow = resize_bilinear(flow, height, width) * scale
         return flow, self.carry(resize_bilinear(context, height, width))
@@ -123,7 +124,7 @@ class DenseDecoder(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """[N, h, w, C] -> residual flow [N, h, w, 2] float32, context [N, h, w, layers[-1]]."""
+        """Decodes residual flow [N, h, w, 2] float32 and context [N, h, w, layers[-1]]."""
         for i, features in enumerate(self.layers):
             context = _leaky_relu(_conv(features, dtype=self.dtype, name=f"conv_{i}")(x))
             x = jnp.concatenate((x, context), axis=-1)

@@ -46,7 +46,7 @@ class LearnedIntrinsics(nn.Module):
             self.offset_y = self.param("offset_y", offset, (self.videos,))
 
     def numbers(self) -> dict[str, jax.Array]:
-        """What was learned, float32 [videos] each.
+        """Returns what was learned, float32 [videos] each.
 
         focal_x, focal_y: as shares of the width, in square pixels; principal_x, principal_y: how
         far the principal point lies to the right of and below the records' one, as shares of width
@@ -60,7 +60,7 @@ class LearnedIntrinsics(nn.Module):
     def __call__(
         self, given: jax.Array, video: jax.Array, flipped: jax.Array, height: int, width: int
     ) -> jax.Array:
-        """Intrinsics in pixels of pictures of height x width, float32 [B, 3, 3].
+        """Returns intrinsics in pixels of pictures of height x width, float32 [B, 3, 3].
 
         Args:
           given: the records' intrinsics [B, 3, 3], of which principal point and fy / fx count.
@@ -80,5 +80,5 @@ class LearnedIntrinsics(nn.Module):
 
 
 def inverse_softplus(value: float) -> float:
-    """x with log(1 + e^x) = value > 0."""
+    """Returns x with log(1 + e^x) = value > 0."""
     return value + math.log(-math.expm1(-value))

@@ -40,7 +40,7 @@ class MocoNet(nn.Module):
         self.projection = Projection(self.features)
 
     def __call__(self, images: jax.Array, train: bool) -> jax.Array:
-        """[N, features] float32 of unit length from [N, H, W, 3] RGB in [0, 1]."""
+        """Maps [N, H, W, 3] RGB in [0, 1] to [N, features] float32 of unit length."""
         return self.projection(self.encoder(images, train)[32])
 
 

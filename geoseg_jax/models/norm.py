@@ -39,12 +39,12 @@ class BatchNorm(nn.Module):
             wide = _in_groups(wide, self.groups)
         if train:
             axes = tuple(range(wide.ndim - 4, wide.ndim - 1))
-            keep = {"keepdims": self.groups > 1}
+            keep = self.groups > 1
             shift = _nearly_the_mean(wide)
             wide = wide - shift
-            mean = jnp.mean(wide, axis=axes, **keep)  # [C], or [groups, 1, 1, 1, C]
+            mean = jnp.mean(wide, axis=axes, keepdims=keep)  # [C], or [groups, 1, 1, 1, C]
             # One pass over x for both moments; the difference may round below zero.
-            var = jnp.mean(jnp.square(wide), axis=axes, **keep) - jnp.square(mean)
+            var = jnp.mean(jnp.square(wide), axis=axes, keepdims=keep) - jnp.square(mean)
             var = jnp.maximum(var, 0.0)
             if not self.is_initializing():
                 count = x.size // (x.shape[-1] * self.groups)
@@ -59,7 +59,7 @@ class BatchNorm(nn.Module):
 
 
 def _nearly_the_mean(x: jax.Array) -> jax.Array:
-    """The mean of every eighth row's every eighth pixel: [..., N, H, W, C] -> [..., 1, 1, 1, C].
+    """Averages every eighth row's every eighth pixel: [..., N, H, W, C] -> [..., 1, 1, 1, C].
 
     Where the mean is a thousand deviations, E[x^2] - E[x]^2 in float32 loses a tenth of the
     variance; about a value near the mean it loses nothing. Neither variance nor gradient depends on
@@ -71,7 +71,7 @@ def _nearly_the_mean(x: jax.Array) -> jax.Array:
 
 
 def _in_groups(x: jax.Array, groups: int) -> jax.Array:
-    """[N, H, W, C] -> [groups, N / groups, H, W, C]."""
+    """Splits [N, H, W, C] into [groups, N / groups, H, W, C]."""
     if x.shape[0] % groups:
         raise ValueError(
             f"a batch of {x.shape[0]} can't be cut into {groups} equal groups for batch "

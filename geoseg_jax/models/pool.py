@@ -14,7 +14,7 @@ _TAPS = [(a, b) for a in (-1, 0, 1) for b in (-1, 0, 1)]
 
 @jax.custom_vjp
 def max_pool(x: jax.Array) -> jax.Array:
-    """Largest of each 3x3 window, stride 2, one pixel of padding: as torch's MaxPool2d(3, 2, 1).
+    """Takes the largest of each 3x3 window, stride 2, padding 1: as torch's MaxPool2d(3, 2, 1).
 
     Args:
       x: [N, H, W, C], floating.
@@ -25,28 +25,25 @@ def max_pool(x: jax.Array) -> jax.Array:
     return _forward(x)[0]
 
 
-def _forward(x):
+def _forward(x: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
     _, height, width, _ = x.shape
     h, w = (height + 1) // 2, (width + 1) // 2
     edges = ((0, 0), (1, 2 * h - height), (1, 2 * w - width), (0, 0))
     padded = jnp.pad(x, edges, constant_values=-jnp.inf)
-    best = place = None
-    for number, (a, b) in enumerate(_TAPS):
-        value = padded[:, 1 + a : a + 2 * h : 2, 1 + b : b + 2 * w : 2]
-        if best is None:
-            best, place = value, jnp.zeros(value.shape, jnp.uint8)
-        else:
-            place = jnp.where(value > best, jnp.uint8(number), place)
-            best = jnp.maximum(best, value)  # passes NaN on, unlike a select
+    windows = [padded[:, 1 + a : a + 2 * h : 2, 1 + b : b + 2 * w : 2] for a, b in _TAPS]
+    best, place = windows[0], jnp.zeros(windows[0].shape, jnp.uint8)
+    for number, value in enumerate(windows[1:], start=1):
+        place = jnp.where(value > best, jnp.uint8(number), place)
+        best = jnp.maximum(best, value)  # passes NaN on, unlike a select
     return best, (place, jnp.zeros((0, height, width, 0), x.dtype))
 
 
-def _backward(residuals, gradient):
-    place, like = residuals
-    _, height, width, _ = like.shape
+def _backward(residuals: tuple[jax.Array, jax.Array], gradient: jax.Array) -> tuple[jax.Array]:
+    place, empty = residuals
+    _, height, width, _ = empty.shape
     n, h, w, c = gradient.shape
     # A pixel at even row and column is the centre of its window; others belong to two or four.
-    parts = {}
+    parts: dict[tuple[int, int], jax.Array] = {}
     for number, (a, b) in enumerate(_TAPS):
         share = jnp.where(place == number, gradient, 0)
         if a == -1:

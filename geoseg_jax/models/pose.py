@@ -55,12 +55,12 @@ class PoseHead(nn.Module):
 
     @nn.compact
     def __call__(self, earlier: jax.Array, later: jax.Array) -> jax.Array:
-        """Features [N, h, w, C] of both frames, earlier first -> [N, 6], see twists."""
+        """Turns features [N, h, w, C] of both frames, earlier first, into [N, 6], see twists."""
         return twists([earlier, later], self.dtype)
 
 
 def twists(features: Sequence[jax.Array], dtype: jnp.dtype) -> jax.Array:
-    """The layers that end each pose network, within the module that calls this.
+    """Applies the layers that end each pose network, within the module that calls this.
 
     Args:
       features: maps [N, h, w, C], each reduced by one and the same convolution, then joined.

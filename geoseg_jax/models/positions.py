@@ -1,4 +1,4 @@
-"""Where a patch lies in its picture, as vectors that are added to its token."""
+"""Makes the vectors that tell where a patch lies in its picture, to be added to its token."""
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ _A, _OFFSET = -0.75, 0.1
 
 
 def sincos(height: int, width: int, features: int, temperature: float = 1e4) -> np.ndarray:
-    """Sines and cosines of both coordinates, as MAE and MoCo v3 have them (arXiv:2111.06377, A.1).
+    """Computes sines and cosines of both coordinates, as MAE and MoCo v3 (arXiv:2111.06377, A.1).
 
     Args:
       height, width: of the grid, whose positions are 0, 1, ... along either axis.
@@ -39,7 +39,7 @@ def sincos(height: int, width: int, features: int, temperature: float = 1e4) -> 
 
 
 def resample(grid: jax.Array, height: int, width: int, way: str = "timm") -> jax.Array:
-    """Position vectors of a grid stretched over a picture of another size.
+    """Stretches the position vectors of a grid over a picture of another size.
 
     Bicubic in either way. 'timm' (resample_abs_pos_embed) has Keys' a = -1/2, and antialiasing
     where the new grid is coarser; so has DINOv2 with registers. 'dino' has a = -3/4, no
@@ -64,7 +64,7 @@ def resample(grid: jax.Array, height: int, width: int, way: str = "timm") -> jax
 
 
 def _cubic(old: int, new: int) -> np.ndarray:
-    """[new, old] float32: DINO's interpolation along one side; beyond the border it goes on."""
+    """Makes DINO's interpolation along a side, [new, old] float32; beyond the border it goes on."""
     source = (np.arange(new) + 0.5) * old / (new + _OFFSET) - 0.5
     first = np.floor(source).astype(int) - 1
     matrix = np.zeros((new, old))

@@ -5,7 +5,7 @@ Ranftl, Bochkovskiy, Koltun, "Vision Transformers for Dense Prediction", ICCV 20
 `ignore`: an encoder's features are maps, and hold no such token.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -72,8 +72,8 @@ class Reassemble(nn.Module):
         return maps
 
 
-def true_stride(size: tuple[int, int], height: int, width: int, nominal: int) -> int:
-    """By which power of two features [size] are smaller than their picture: nominal if that fits.
+def true_stride(size: Sequence[int], height: int, width: int, nominal: int) -> int:
+    """Returns the power of two by which features are smaller than their picture; nominal first.
 
     Raises:
       ValueError: where no power of two from 1 to 32 gives that size.
@@ -100,7 +100,7 @@ class Enlarge(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """[N, h, w, C] -> [N, factor h, factor w, features]."""
+        """Enlarges [N, h, w, C] to [N, factor h, factor w, features]."""
         n, height, width, channels = x.shape
         f = self.factor
         # No two windows overlap: a result is a sum over C_in alone.

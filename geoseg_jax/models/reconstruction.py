@@ -39,7 +39,7 @@ class ReconstructionNet(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool) -> tuple[jax.Array, ...]:
-        """[N, H, W, 3] RGB in [0, 1], of any size -> the same of each scale, float32.
+        """Maps [N, H, W, 3] RGB in [0, 1], of any size, to the same of each scale, float32.
 
         The finest first, and all enlarged to the picture.
 

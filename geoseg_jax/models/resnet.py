@@ -30,7 +30,7 @@ _Conv = functools.partial(conv.Conv, use_bias=False, kernel_init=conv.he_normal_
 
 
 def normalise(images: jax.Array, kind: str = "imagenet") -> jax.Array:
-    """RGB in [0, 1], [..., 3 * frames], to about zero mean and unit deviation, each frame."""
+    """Normalises RGB in [0, 1], [..., 3 * frames], to about zero mean and unit deviation."""
     frames = images.shape[-1] // 3
     mean, std = (jnp.tile(jnp.asarray(v, jnp.float32), frames) for v in NORMALISATIONS[kind])
     return (images.astype(jnp.float32) - mean) / std
@@ -126,7 +126,7 @@ class ResNet(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, train: bool) -> dict[int, jax.Array]:
-        """Features of every stage.
+        """Returns features of every stage.
 
         Args:
           images: [N, H, W, 3 * frames], RGB in [0, 1]; normalised here, frame by frame.

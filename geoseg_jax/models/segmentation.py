@@ -57,7 +57,7 @@ class SegmentationNet(nn.Module):
         frozen: tuple[str, ...] = (),
         fixed_statistics: tuple[str, ...] = (),
     ) -> jax.Array:
-        """Logits.
+        """Predicts logits.
 
         Args:
           images: [N, H, W, 3] RGB in [0, 1].
@@ -109,10 +109,10 @@ class SegmentationNet(nn.Module):
     def _decode(self, features: dict[int, jax.Array], train: bool) -> jax.Array:
         if self.decoder_name == "deeplabv3":
             rates = deeplab.RATES[self.output_stride]
-            decoder = deeplab.DeepLabDecoder(
+            dilated = deeplab.DeepLabDecoder(
                 rates, dtype=self.dtype, variant=self.variant, name="decoder"
             )
-            return decoder(features[32], train)
+            return dilated(features[32], train)
         decoder = decoders.make_decoder(
             self.decoder_name,
             self.encoder_name,
@@ -185,7 +185,7 @@ class ProbeHead(nn.Module):
 
     @nn.compact
     def __call__(self, stages: Sequence[jax.Array]) -> jax.Array:
-        """[N, h, w, C] of each stage, the finest first -> [N, h, w, classes] float32."""
+        """Maps [N, h, w, C] of each stage, the finest first, to [N, h, w, classes] float32."""
         channels = [x.shape[-1] for x in stages]
         shape = (1, 1, sum(channels), self.classes)
         kernel = self.param("kernel", conv.torch_uniform, shape, jnp.float32)

@@ -12,7 +12,7 @@ from geoseg_jax.models import conv
 
 
 class UNetDecoder(nn.Module):
-    """From the encoder's stages to features at strides 16, 8, 4, 2 and 1.
+    """A decoder from the encoder's stages to features at strides 16, 8, 4, 2 and 1.
 
     Every level: 3x3 convolution, ELU, nearest up-sampling, the encoder's stage of that size beside
     it, 3x3 convolution, ELU.
@@ -90,7 +90,7 @@ def sigmoid_maps(
     layer: Callable[..., nn.Module],
     name: str,
 ) -> dict[int, jax.Array]:
-    """What a head makes of every scale: a layer of its own, called name_SCALE, and a sigmoid.
+    """Applies to every scale a layer of its own, called name_SCALE, and a sigmoid.
 
     Args:
       features: {scale: [N, h, w, C]}.

@@ -28,7 +28,7 @@ _patch_init = nn.initializers.variance_scaling(
 
 
 def patchify(images: jax.Array, patch: int = PATCH) -> jax.Array:
-    """[N, H, W, C] -> [N, H / patch * W / patch, patch * patch * C].
+    """Cuts [N, H, W, C] into patches [N, H / patch * W / patch, patch * patch * C].
 
     Patches row by row; in each its pixels row by row, a pixel's channels side by side.
 
@@ -104,7 +104,7 @@ class Block(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """[N, tokens, width] -> the same."""
+        """Returns maps [N, tokens, width] to the same."""
         y = _Norm(dtype=self.dtype, name="norm1")(x)
         x = x + self._scaled(Attention(self.heads, self.dtype, name="attn")(y), "ls1")
         y = _Norm(dtype=self.dtype, name="norm2")(x)
@@ -174,7 +174,7 @@ class ViT(nn.Module):
         self.norm = _Norm(dtype=self.dtype)
 
     def __call__(self, images: jax.Array, train: bool) -> dict[int, jax.Array]:
-        """Features of the blocks that end each quarter of the depth, as DPT hooks them.
+        """Returns features of the blocks that end each quarter of the depth, as DPT hooks them.
 
         Args:
           images: [N, H, W, 3 * frames], RGB in [0, 1]; normalised here, frame by frame.
@@ -201,7 +201,7 @@ class ViT(nn.Module):
         return features
 
     def tokens(self, images: jax.Array, keep: jax.Array | None = None) -> jax.Array:
-        """All tokens after the final norm, computed from some of the patches (as MAE does).
+        """Returns all tokens after the final norm, computed from some of the patches (as MAE does).
 
         Args:
           images: as for __call__.
@@ -235,8 +235,8 @@ class ViT(nn.Module):
             patches = jnp.take_along_axis(patches, keep[..., None], axis=1)
             place = place[0, keep]
         x = self.patch_embed(patches) + place.astype(self.dtype)
-        first = [self.cls_token, self.reg_token] if self.registers else [self.cls_token]
-        first = jnp.concatenate(first).astype(self.dtype)
+        tokens = [self.cls_token, self.reg_token] if self.registers else [self.cls_token]
+        first = jnp.concatenate(tokens).astype(self.dtype)
         first = jnp.broadcast_to(first, (n, *first.shape))
         return jnp.concatenate([first, x], axis=1)
 

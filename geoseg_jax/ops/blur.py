@@ -1,6 +1,7 @@
 """Gaussian blur with a width of its own for every picture."""
 
 import math
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -46,7 +47,8 @@ def _along(images: jax.Array, weights: jax.Array, axis: int) -> jax.Array:
     size, taps = images.shape[axis], weights.shape[-1]
     edges = [(taps // 2, taps // 2) if a == axis else (0, 0) for a in range(images.ndim)]
     padded = jnp.pad(images, edges, mode="edge")
-    return sum(
+    total = sum(
         weights[:, i, None, None, None] * jax.lax.slice_in_dim(padded, i, i + size, axis=axis)
         for i in range(taps)
     )
+    return cast(jax.Array, total)

@@ -17,7 +17,7 @@ NOWHERE = -1e6
 
 
 def backproject(depth: jax.Array, intrinsics: jax.Array) -> jax.Array:
-    """The point that each pixel sees.
+    """Returns the point that each pixel sees.
 
     Args:
       depth: [..., H, W] in metres along the optical axis.
@@ -31,7 +31,7 @@ def backproject(depth: jax.Array, intrinsics: jax.Array) -> jax.Array:
 
 
 def pixel_rays(intrinsics: jax.Array, height: int, width: int) -> jax.Array:
-    """K^-1 (x, y, 1) for every pixel: [..., height, width, 3], of depth one."""
+    """Computes K^-1 (x, y, 1) for every pixel: [..., height, width, 3], of depth one."""
     matrix = intrinsics[..., None, None, :, :]
     grid = sampling.pixel_grid(height, width, intrinsics.dtype)
     y = (grid[..., 1] - matrix[..., 1, 2]) / matrix[..., 1, 1]
@@ -40,7 +40,7 @@ def pixel_rays(intrinsics: jax.Array, height: int, width: int) -> jax.Array:
 
 
 def inverse_intrinsics(intrinsics: jax.Array) -> jax.Array:
-    """K^-1 [..., 3, 3] in closed form: from pixels to directions of depth one."""
+    """Computes K^-1 [..., 3, 3] in closed form: from pixels to directions of depth one."""
     fx, skew, cx = (intrinsics[..., 0, i] for i in range(3))
     fy, cy = intrinsics[..., 1, 1], intrinsics[..., 1, 2]
     zero, one = jnp.zeros_like(fx), jnp.ones_like(fx)
@@ -50,7 +50,7 @@ def inverse_intrinsics(intrinsics: jax.Array) -> jax.Array:
 
 
 def project(points: jax.Array, intrinsics: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Where points appear in the picture.
+    """Projects points into the picture.
 
     Args:
       points: [..., H, W, 3] in metres, in the camera's frame; any value.
@@ -74,14 +74,14 @@ def project(points: jax.Array, intrinsics: jax.Array) -> tuple[jax.Array, jax.Ar
 
 
 def transform(pose: jax.Array, points: jax.Array) -> jax.Array:
-    """pose [..., 4, 4] applied to points [..., H, W, 3]."""
+    """Applies a pose [..., 4, 4] to points [..., H, W, 3]."""
     rotation = pose[..., None, None, :3, :3]
     moved = sum(rotation[..., i] * points[..., i, None] for i in range(3))
     return moved + pose[..., None, None, :3, 3]
 
 
 def pose_from_twist(twist: jax.Array) -> jax.Array:
-    """The exponential of se(3): value and derivatives right everywhere, also at zero rotation.
+    """Computes the exponential of se(3); its derivatives are right at zero rotation too.
 
     With W the cross-product matrix of the rotation part w, a = |w| and v the translation part,
     R = 1 + sin(a)/a W + (1 - cos a)/a^2 W^2 and t = (1 + (1 - cos a)/a^2 W + (a - sin a)/a^3 W^2) v
@@ -104,7 +104,7 @@ def pose_from_twist(twist: jax.Array) -> jax.Array:
 
 
 def _rodrigues(square: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """sin(a)/a, (1 - cos a)/a^2 and (a - sin a)/a^3 as smooth functions of a^2.
+    """Computes sin(a)/a, (1 - cos a)/a^2, (a - sin a)/a^3 as smooth functions of a^2.
 
     Below a = 1/2 by their series (the first term left out is below 1e-12 of the first), for there
     the closed forms cancel and the derivative of the root is infinite at zero.
@@ -118,11 +118,12 @@ def _rodrigues(square: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     half = jnp.sin(a / 2)
     closed = jnp.sin(a) / a, 2 * half * half / (a * a), (a - jnp.sin(a)) / (a * a * a)
     series = sine, cosine, cubic
-    return tuple(jnp.where(small, s, c) for s, c in zip(series, closed, strict=True))
+    sine, cosine, cubic = (jnp.where(small, s, c) for s, c in zip(series, closed, strict=True))
+    return sine, cosine, cubic
 
 
 def _cross_matrix(w: jax.Array) -> jax.Array:
-    """[..., 3] -> [..., 3, 3] with _cross_matrix(w) @ p = w x p."""
+    """Turns [..., 3] into [..., 3, 3] with _cross_matrix(w) @ p = w x p."""
     x, y, z = w[..., 0], w[..., 1], w[..., 2]
     zero = jnp.zeros_like(x)
     rows = [[zero, -z, y], [z, zero, -x], [-y, x, zero]]
@@ -141,12 +142,12 @@ def _assemble(rotation: jax.Array, translation: jax.Array) -> jax.Array:
 
 
 def compose(a: jax.Array, b: jax.Array) -> jax.Array:
-    """First b, then a: compose(a_from_b, b_from_c) = a_from_c. Poses [..., 4, 4]."""
+    """Composes poses [..., 4, 4], first b, then a: compose(a_from_b, b_from_c) = a_from_c."""
     return _matmul(a, b)
 
 
 def inverse(pose: jax.Array) -> jax.Array:
-    """The inverse of a rigid pose [..., 4, 4]: (R^T, -R^T t)."""
+    """Inverts a rigid pose [..., 4, 4]: (R^T, -R^T t)."""
     rotation = jnp.swapaxes(pose[..., :3, :3], -1, -2)
     return _assemble(rotation, -_matmul(rotation, pose[..., :3, 3:]))
 
@@ -160,7 +161,7 @@ def warp_with_depth(
     *,
     border: sampling.Border = "clamp",
 ) -> tuple[jax.Array, jax.Array]:
-    """The source picture seen from the target, through the target's depth.
+    """Warps the source picture to the target, through the target's depth.
 
     Args:
       source: [..., Hs, Ws, C].

@@ -1,5 +1,7 @@
 """Census distance: compares the order of grey values, not the values; robust to exposure."""
 
+from typing import cast
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -8,7 +10,7 @@ from geoseg_jax.ops.color import LUMA
 
 
 def census_distance(a: jax.Array, b: jax.Array, *, patch: int = 7) -> jax.Array:
-    """Soft Hamming distance of soft ternary census transforms (Meister et al., AAAI 2018).
+    """Computes a soft Hamming distance of soft census transforms (Meister et al., AAAI 2018).
 
     Each neighbour's grey difference d to the pixel (in steps of 1/255) becomes
     d / sqrt(0.81 + d^2); the squared differences e of these between the pictures count as
@@ -36,7 +38,7 @@ def census_distance(a: jax.Array, b: jax.Array, *, patch: int = 7) -> jax.Array:
     # needs is computed again: stored, it would be many times the pictures' size.
     @jax.checkpoint
     def row(y: jax.Array) -> jax.Array:
-        total = 0.0
+        total: jax.Array | float = 0.0
         lines_a, lines_b = (
             lax.dynamic_slice_in_dim(padded, y, height, axis=padded.ndim - 2)
             for padded in (padded_a, padded_b)
@@ -45,7 +47,7 @@ def census_distance(a: jax.Array, b: jax.Array, *, patch: int = 7) -> jax.Array:
             window = (..., slice(x, x + width))
             squared = (_soft(lines_a[window] - grey_a) - _soft(lines_b[window] - grey_b)) ** 2
             total += squared / (0.1 + squared)
-        return total
+        return cast(jax.Array, total)
 
     return lax.map(row, jnp.arange(patch)).sum(axis=0) / (patch * patch - 1)
 

@@ -1,6 +1,7 @@
 """Colour jitter on the device, the same for all views of an example."""
 
 import math
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -55,18 +56,19 @@ def color_jitter(
     colours = [_clip(mean + spread * (c - mean)) for c in colours]
     grey = _grey(colours)
     colours = [_clip(grey + vivid * (c - grey)) for c in colours]
-    changed = jnp.stack(_turn_hue(*colours, turn), axis=-1).astype(images.dtype)
+    red, green, blue = colours
+    changed = jnp.stack(_turn_hue(red, green, blue, turn), axis=-1).astype(images.dtype)
     return jnp.where(on[..., None] > 0, changed, images)
 
 
 def to_grey(images: jax.Array) -> jax.Array:
-    """The luma of RGB [..., 3] in all three channels."""
+    """Returns the luma of RGB [..., 3] in all three channels."""
     grey = _grey([images[..., i] for i in range(3)])
     return jnp.broadcast_to(grey[..., None], images.shape).astype(images.dtype)
 
 
 def _draw(key: jax.Array, ranges: dict[str, float], probability: float) -> jax.Array:
-    """[5]: on or off, brightness, contrast, saturation, hue."""
+    """Draws [5]: on or off, brightness, contrast, saturation, hue."""
     uniform = jax.random.uniform(key, (5,))
     width = jnp.array([ranges[n] for n in ("brightness", "contrast", "saturation", "hue")])
     centre = jnp.array([1.0, 1.0, 1.0, 0.0])
@@ -80,7 +82,8 @@ def _clip(values: jax.Array) -> jax.Array:
 
 
 def _grey(colours: list[jax.Array]) -> jax.Array:
-    return sum(weight * c for weight, c in zip(LUMA, colours, strict=True))
+    total = sum(weight * c for weight, c in zip(LUMA, colours, strict=True))
+    return cast(jax.Array, total)
 
 
 def _turn_hue(

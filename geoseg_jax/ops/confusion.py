@@ -12,31 +12,22 @@ import numpy as np
 from jax import lax
 
 
-def confusion(predicted: jax.Array, label: jax.Array, classes: int) -> jax.Array:
-    """Counts of pixels by true and predicted class, for each image.
+def confusion_and_ignored(
+    predicted: jax.Array, label: jax.Array, size: jax.Array, classes: int
+) -> jax.Array:
+    """Counts pixels by true and predicted class, for each image; ignored pixels in a last row.
+
+    The paper's numbers want that row.
 
     Args:
       predicted: int [..., H, W], the class of each pixel; one outside 0..classes-1 isn't counted.
       label: integer [..., H, W], the true class; from `classes` on it is ignored, as is 255.
+      size: int32 [..., 2], height and width without the padding at the bottom and right, which is
+        not counted.
       classes: how many there are.
 
     Returns:
-      int32 [..., classes, classes] (truth, prediction); exact up to 2^31 pixels an image.
-    """
-    return _count(predicted, label, classes)[..., :classes, :]
-
-
-def confusion_and_ignored(
-    predicted: jax.Array, label: jax.Array, size: jax.Array, classes: int
-) -> jax.Array:
-    """As `confusion`, with the predictions on ignored pixels in a last row.
-
-    The paper's numbers want them. Args as `confusion`, and:
-      size: int32 [..., 2], height and width without the padding at the bottom and right, which is
-        not counted.
-
-    Returns:
-      int32 [..., classes + 1, classes].
+      int32 [..., classes + 1, classes] (truth, prediction); exact up to 2^31 pixels an image.
     """
     row = lax.broadcasted_iota(jnp.int32, label.shape, label.ndim - 2)
     column = lax.broadcasted_iota(jnp.int32, label.shape, label.ndim - 1)
@@ -45,7 +36,7 @@ def confusion_and_ignored(
 
 
 def _count(predicted: jax.Array, label: jax.Array, classes: int) -> jax.Array:
-    """int32 [..., classes + 1, classes], ignored pixels in the last row.
+    """Counts into int32 [..., classes + 1, classes], ignored pixels in the last row.
 
     A scatter of ones. On two CPU cores a picture of 2048x1024 and 19 classes takes 20-30 ms by it,
     87 ms by one-hot products in blocks of 2048 pixels, 95 ms by sorting, and 400 ms and more by
@@ -72,7 +63,7 @@ def _count(predicted: jax.Array, label: jax.Array, classes: int) -> jax.Array:
 def paper_numbers(
     matrix: jax.Array, chosen: Sequence[int], unlabelled: int | None = None
 ) -> tuple[jax.Array, jax.Array]:
-    """Mean IoU and pixel accuracy of each image, as the paper's public code has them for KITTI.
+    """Computes mean IoU and pixel accuracy of each image, as the paper's code has them for KITTI.
 
     Equal to what KITTI/train_utils.py of donglao/DepthToSemantic returns (recorded in the tests)
     with the classes that it averages over, LabelTable.paper_classes. A chosen class that occurs
@@ -107,7 +98,7 @@ def paper_numbers(
 def paper_sums(
     matrix: jax.Array, mask: jax.Array, chosen: Sequence[int], unlabelled: int | None = None
 ) -> dict[str, jax.Array]:
-    """The paper's numbers added over images; see `paper_numbers` and `scoring.scores.paper_means`.
+    """Adds the paper's numbers over images; see `paper_numbers`, `scoring.scores.paper_means`.
 
     The paper's code leaves images without a chosen class out of the mean IoU; images without any
     labelled pixel, for which its accuracy is no number, are left out of the accuracy here.

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 
 class Contrast(NamedTuple):
-    """Of every query: its loss, whether its key is the nearest of all, and how near that is."""
+    """The result for every query: its loss, whether its key is the nearest, and how near it is."""
 
     loss: jax.Array  # float32 [N]
     hit: jax.Array  # bool [N]
@@ -17,7 +17,7 @@ class Contrast(NamedTuple):
 def info_nce(
     query: jax.Array, key: jax.Array, negatives: jax.Array, *, temperature: float
 ) -> Contrast:
-    """InfoNCE (van den Oord et al., arXiv:1807.03748; He et al., MoCo, CVPR 2020, eq. 1).
+    """Computes InfoNCE (van den Oord et al., arXiv:1807.03748; He et al., MoCo, CVPR 2020, eq. 1).
 
     -log exp(q k+ / T) / (exp(q k+ / T) + sum_i exp(q k_i / T)), the picture's own key among the
     negatives' as one class of K + 1.
@@ -40,14 +40,14 @@ def info_nce(
 
 
 def unit_length(vectors: jax.Array) -> jax.Array:
-    """[..., C] divided by their lengths, float32; the zero vector stays, with a finite gradient."""
+    """Divides [..., C] by their lengths, float32; the zero vector stays, with a finite gradient."""
     vectors = vectors.astype(jnp.float32)
     square = jnp.sum(jnp.square(vectors), axis=-1, keepdims=True)
     return vectors * jax.lax.rsqrt(jnp.maximum(square, 1e-24))
 
 
 def enqueue(queue: jax.Array, keys: jax.Array) -> jax.Array:
-    """The queue [K, C] with keys [N, C] at its head and as many of the oldest gone.
+    """Puts keys [N, C] at the head of the queue [K, C]; as many of the oldest are gone.
 
     Moved along instead of written at a pointer, so that N need not divide K. The logits of a step
     read the whole queue anyway: one copy more is nothing beside that.

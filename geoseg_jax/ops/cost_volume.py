@@ -1,4 +1,4 @@
-"""How well each pixel of one feature map matches its neighbourhood in another."""
+"""Measures how well each pixel of one feature map matches its neighbourhood in another."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ from jax import lax
 
 
 def cost_volume(first: jax.Array, second: jax.Array, radius: int = 4) -> jax.Array:
-    """Correlation of two feature maps over a square of displacements.
+    """Correlates two feature maps over a square of displacements.
 
     Sun, Yang, Liu, Kautz, "PWC-Net", CVPR 2018, eq. 2: the mean over the channels of
     first(p) * second(p + d), for every whole displacement d = (dx, dy) with |dx|, |dy| <= radius.
@@ -55,7 +55,7 @@ def cost_volume(first: jax.Array, second: jax.Array, radius: int = 4) -> jax.Arr
 
 
 def normalise_pair(first: jax.Array, second: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Both maps [..., H, W, C], each channel less its common mean, over its common deviation.
+    """Normalises both maps [..., H, W, C]: each channel by its common mean and deviation.
 
     Over all pixels of the two maps of an example, so that a correlation does not depend on the
     features' scale (Jonschkowski et al., "What Matters in Unsupervised Optical Flow", ECCV 2020,

@@ -13,7 +13,7 @@ def cross_entropy(
     smoothing: float = 0.0,
     class_weights: jax.Array | None = None,
 ) -> tuple[jax.Array, jax.Array]:
-    """Each pixel's cross-entropy, in nats, and its weight; `mean` of both is PyTorch's loss.
+    """Computes each pixel's cross-entropy, in nats, and weight; `mean` of both is PyTorch's loss.
 
     With smoothing s and C classes the target is 1 - s + s / C at the true class and s / C at the
     others (Szegedy et al., "Rethinking the Inception Architecture", CVPR 2016, section 7). A class
@@ -60,7 +60,7 @@ def cross_entropy(
 def _of_all_classes(
     logits: jax.Array, normaliser: jax.Array, class_weights: jax.Array | None
 ) -> jax.Array:
-    """The mean over the classes of their weighted minus log-probabilities, [...]."""
+    """Returns the mean over the classes of their weighted minus log-probabilities, [...]."""
     if class_weights is None:
         return normaliser - logits.mean(axis=-1)
     return jnp.mean(class_weights * (normaliser[..., None] - logits), axis=-1)

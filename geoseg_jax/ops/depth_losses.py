@@ -12,26 +12,26 @@ from jax import lax
 
 
 def masked_mean(values: jax.Array, valid: jax.Array) -> jax.Array:
-    """Mean of the valid values of each image: [..., H, W] -> [...]; 0 where none is valid."""
+    """Averages the valid values of each image: [..., H, W] -> [...]; 0 where none is valid."""
     total = jnp.where(valid, values, 0).sum(axis=(-2, -1))
     return total / jnp.maximum(valid.sum(axis=(-2, -1)), 1)
 
 
 def mean_over_images(per_image: jax.Array, valid: jax.Array) -> jax.Array:
-    """Mean of [B] over the images that have a valid pixel in [B, H, W]; 0 where none has."""
+    """Averages [B] over the images that have a valid pixel in [B, H, W]; 0 where none has."""
     counts = valid.any(axis=(-2, -1))
     return jnp.where(counts, per_image, 0).sum() / jnp.maximum(counts.sum(), 1)
 
 
 def absolute_error(predicted: jax.Array, truth: jax.Array, valid: jax.Array) -> jax.Array:
-    """|p - t| in metres, [..., H, W]."""
+    """Computes |p - t| in metres, [..., H, W]."""
     return jnp.abs(jnp.where(valid, predicted - truth, 0))
 
 
 def berhu(
     predicted: jax.Array, truth: jax.Array, valid: jax.Array, share: float = 0.2
 ) -> jax.Array:
-    """The reverse Huber norm: linear for small errors and quadratic for large ones, metres.
+    """Computes the reverse Huber norm: linear for small errors, quadratic for large ones, metres.
 
     Laina et al., "Deeper Depth Prediction with Fully Convolutional Residual Networks", 3DV 2016,
     equations 1 and 2: B(x) = |x| up to c, (x^2 + c^2) / (2 c) beyond, with c a share, one fifth, of
@@ -51,7 +51,7 @@ def berhu(
 def scale_invariant_log(
     predicted: jax.Array, truth: jax.Array, valid: jax.Array, variance_focus: float = 0.5
 ) -> jax.Array:
-    """Squared error of log depth, part of that of the image's scale forgiven, [...].
+    """Computes the squared error of log depth, part of that of the image's scale forgiven, [...].
 
     With d = log p - log t over the n valid pixels of an image,
 
@@ -70,7 +70,7 @@ def scale_invariant_log(
 def scale_invariant_log_root(
     predicted: jax.Array, truth: jax.Array, valid: jax.Array, variance_focus: float = 0.85
 ) -> jax.Array:
-    """10 times the root of scale_invariant_log, [...].
+    """Computes 10 times the root of scale_invariant_log, [...].
 
     Lee et al., "From Big to Small: Multi-Scale Local Planar Guidance for Monocular Depth
     Estimation", arXiv:1907.10326, equations 5 and 6: near the minimum a square is flat, its root
@@ -105,12 +105,12 @@ def gradient_matching(
         along_y = jnp.abs(jnp.diff(coarse, axis=-2))
         both_x = known[..., 1:] & known[..., :-1]
         both_y = known[..., 1:, :] & known[..., :-1, :]
-        found = jnp.where(both_x, along_x, 0).sum(axis=(-2, -1))
-        found += jnp.where(both_y, along_y, 0).sum(axis=(-2, -1))
-        total += found / jnp.maximum(known.sum(axis=(-2, -1)), 1)
+        slopes = jnp.where(both_x, along_x, 0).sum(axis=(-2, -1))
+        slopes += jnp.where(both_y, along_y, 0).sum(axis=(-2, -1))
+        total += slopes / jnp.maximum(known.sum(axis=(-2, -1)), 1)
     return total
 
 
 def _log_difference(predicted: jax.Array, truth: jax.Array, valid: jax.Array) -> jax.Array:
-    """log p - log t; 0 where not valid, with no gradient there either."""
+    """Computes log p - log t; 0 where not valid, with no gradient there either."""
     return jnp.log(jnp.where(valid, predicted, 1)) - jnp.log(jnp.where(valid, truth, 1))

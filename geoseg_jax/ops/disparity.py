@@ -14,7 +14,7 @@ def _range(min_depth: float, max_depth: float) -> tuple[float, float]:
 
 
 def disparity_to_depth(disparity: jax.Array, min_depth: float, max_depth: float) -> jax.Array:
-    """Depth of a sigmoid's output, linear in inverse depth (Godard et al., ICCV 2019, section 5).
+    """Converts a sigmoid's output, linear in inverse depth, to depth (Godard et al., ICCV 2019, 5).
 
     Args:
       disparity: [...] in [0, 1]; 0 is max_depth, 1 is min_depth.
@@ -32,13 +32,13 @@ def disparity_to_depth(disparity: jax.Array, min_depth: float, max_depth: float)
 
 
 def depth_to_disparity(depth: jax.Array, min_depth: float, max_depth: float) -> jax.Array:
-    """The inverse of disparity_to_depth. depth [...] in metres, positive; same errors."""
+    """Inverts disparity_to_depth. depth [...] in metres, positive; same errors."""
     low, high = _range(min_depth, max_depth)
     return (1 / depth - low) / (high - low)
 
 
 def blend_mirrored(plain: jax.Array, mirrored: jax.Array) -> jax.Array:
-    """Inverse depth of a picture and of its mirror image as one (Godard et al., CVPR 2017, 3.3).
+    """Blends inverse depth of a picture and of its mirror image (Godard et al., CVPR 2017, 3.3).
 
     Near the left and right border, what a view does not see of the other one leaves a shadow that
     lies on the other side in the mirror: the outermost twentieth is that of `mirrored` at the left

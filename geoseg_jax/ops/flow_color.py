@@ -14,7 +14,7 @@ STEPS = (15, 6, 4, 11, 13, 6)
 
 @functools.cache
 def color_wheel() -> np.ndarray:
-    """The 55 hues, float64 [55, 3] RGB in [0, 1], evenly spread over the directions."""
+    """Returns the 55 hues, float64 [55, 3] RGB in [0, 1], evenly spread over the directions."""
     corners = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 1, 1], [0, 0, 1], [1, 0, 1]], float)
     parts = []
     for i, steps in enumerate(STEPS):
@@ -27,7 +27,7 @@ def color_wheel() -> np.ndarray:
 
 
 def flow_to_color(flow: jax.Array, longest: jax.Array | float) -> jax.Array:
-    """Middlebury's colours of a flow.
+    """Draws a flow in Middlebury's colours.
 
     Args:
       flow: [..., H, W, 2] in pixels; not finite is black.

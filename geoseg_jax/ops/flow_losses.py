@@ -1,6 +1,7 @@
-"""What a flow is trained by: pictures that should agree, smoothness, or true flow."""
+"""Losses of flow: pictures that should agree, smoothness, or true flow."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,7 @@ CENSUS_PATCH = 7
 def data_term(
     warped: jax.Array, target: jax.Array, kind: str, *, ssim_weight: float = 0.85
 ) -> jax.Array:
-    """How much a source picture, seen from the target, differs from it.
+    """Measures how much a source picture, seen from the target, differs from it.
 
     Args:
       warped: [..., H, W, 3] in [0, 1].
@@ -40,7 +41,7 @@ def data_term(
 
 
 def whole_patches(height: int, width: int, kind: str) -> jax.Array:
-    """[height, width]: 1 where the data term sees pixels of the picture alone, 0 elsewhere.
+    """Returns [height, width]: 1 where the data term sees pixels of the picture alone, else 0.
 
     A census at the border compares with pixels that are made up; SSIM mirrors the picture.
     """
@@ -54,7 +55,7 @@ def whole_patches(height: int, width: int, kind: str) -> jax.Array:
 
 
 def masked_mean(values: jax.Array, weights: jax.Array) -> jax.Array:
-    """Sum of values * weights over all pixels of all examples, over the sum of the weights.
+    """Averages values by their weights over all pixels of all examples.
 
     The weights get no gradient: otherwise hiding a pixel would be a way to lower its error.
     """
@@ -70,7 +71,7 @@ def flow_smoothness(
     edge_constant: float = 1.0,
     rounding: float = 0.0,
 ) -> jax.Array:
-    """Edge-aware smoothness of each example: unevenness counts less where the picture changes.
+    """Measures each example's unevenness, which counts less where the picture changes.
 
     exp(-edge_constant * mean over channels of |dI|) * |d^order F| along x and along y
     (Jonschkowski et al., ECCV 2020, eq. 5, with k = order).
@@ -99,7 +100,7 @@ def flow_smoothness(
 def robust_error(
     predicted: jax.Array, truth: jax.Array, *, epsilon: float = 0.01, power: float = 0.4
 ) -> jax.Array:
-    """(|d| + epsilon)^power, |d| the sum of both components' absolute differences.
+    """Computes (|d| + epsilon)^power, |d| the sum of both components' absolute differences.
 
     Sun et al., "PWC-Net", CVPR 2018, eq. 4, which gives less weight to outliers than the L2 norm.
 
@@ -117,7 +118,7 @@ def multi_scale_error(
     epsilon: float = 0.01,
     power: float = 0.4,
 ) -> jax.Array:
-    """Weighted sum over scales of robust_error's mean over the valid pixels of all examples.
+    """Adds over scales, by weight, robust_error's mean over the valid pixels of all examples.
 
     flows: of the truth's size and unit each. Predictions are enlarged to the truth rather than the
     truth reduced to them: where it is sparse, means over its neighbours would mix near and far.
@@ -129,9 +130,9 @@ def multi_scale_error(
       weights: of the scales, as many as flows.
       epsilon, power: see robust_error.
     """
-    total = 0.0
+    total: jax.Array | float = 0.0
     truth = jnp.where(valid[..., None], truth, 0)
     for flow, weight in zip(flows, weights, strict=True):
         error = robust_error(flow, truth, epsilon=epsilon, power=power)
         total += weight * masked_mean(error, valid.astype(flow.dtype))
-    return total
+    return cast(jax.Array, total)

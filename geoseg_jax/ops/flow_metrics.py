@@ -10,7 +10,7 @@ OUTLIER_SHARE = 0.05
 
 
 def end_point_error(predicted: jax.Array, truth: jax.Array) -> jax.Array:
-    """Length of the difference, [..., H, W, 2] twice -> [..., H, W], in their unit.
+    """Returns the length of the difference, [..., H, W, 2] twice -> [..., H, W], in their unit.
 
     Its derivative is finite where the two are equal: 0.
     """
@@ -20,7 +20,7 @@ def end_point_error(predicted: jax.Array, truth: jax.Array) -> jax.Array:
 
 
 def outliers(error: jax.Array, truth: jax.Array) -> jax.Array:
-    """Errors above 3 pixels and above 5 % of the true length, bool [..., H, W].
+    """Finds errors above 3 pixels and above 5 % of the true length, bool [..., H, W].
 
     error: [..., H, W] pixels at the ground truth's own size; truth: [..., H, W, 2].
     """
@@ -31,7 +31,7 @@ def outliers(error: jax.Array, truth: jax.Array) -> jax.Array:
 def flow_error_sums(
     predicted: jax.Array, truth: jax.Array, valid: jax.Array
 ) -> dict[str, jax.Array]:
-    """What each image adds to the metrics.
+    """Computes what each image adds to the metrics.
 
     Args:
       predicted: [..., H, W, 2] in pixels of the ground truth's own size.

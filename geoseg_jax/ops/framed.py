@@ -4,7 +4,7 @@ The parts of ops.reprojection that look at windows. Pictures are planes [..., C,
 with three channels innermost nothing vectorises, and the frame saves every later padding.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ FRAME = 3
 
 
 def add_frame(planes: jax.Array) -> jax.Array:
-    """[..., H, W] -> [..., H+6, W+6], see FRAME."""
+    """Adds the frame: [..., H, W] -> [..., H+6, W+6], see FRAME."""
     for mode, width in (("reflect", 1), ("edge", FRAME - 1)):
         pad = [(0, 0)] * (planes.ndim - 2) + [(width, width)] * 2
         planes = jnp.pad(planes, pad, mode=mode)
@@ -27,17 +27,17 @@ def add_frame(planes: jax.Array) -> jax.Array:
 
 
 def inside(maps: jax.Array, frame: int) -> jax.Array:
-    """Without `frame` pixels at each side."""
+    """Cuts off `frame` pixels at each side."""
     return maps[..., frame:-frame, frame:-frame]
 
 
 def frame_indices(size: int) -> np.ndarray:
-    """The pixel that each row or column of a framed picture shows."""
+    """Returns the pixel that each row or column of a framed picture shows."""
     return np.pad(np.pad(np.arange(size), 1, mode="reflect"), FRAME - 1, mode="edge")
 
 
 def frame_positions(framed: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """y [H+6, 1] and x [W+6] of the pixels of framed maps [..., H+6, W+6]."""
+    """Returns y [H+6, 1] and x [W+6] of the pixels of framed maps [..., H+6, W+6]."""
     rows, columns = (
         jnp.asarray(frame_indices(size - 2 * FRAME), framed.dtype) for size in framed.shape[-2:]
     )
@@ -45,7 +45,7 @@ def frame_positions(framed: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def _window_mean(planes: jax.Array) -> jax.Array:
-    """Mean of each whole 3x3 window, [..., H, W] -> [..., H-2, W-2].
+    """Returns the mean of each whole 3x3 window, [..., H, W] -> [..., H-2, W-2].
 
     By reduce_window, which XLA never fuses: sums of slices would compute all that comes before
     them nine times over, in each of their uses.
@@ -61,7 +61,8 @@ def _window_mean(planes: jax.Array) -> jax.Array:
 def _channel_mean(planes: jax.Array) -> jax.Array:
     # Written out: a reduction over the third last axis is not vectorised on a CPU.
     channels = planes.shape[-3]
-    return sum(planes[..., i, :, :] for i in range(channels)) / channels
+    total = sum(planes[..., i, :, :] for i in range(channels))
+    return cast(jax.Array, total / channels)
 
 
 class Target(NamedTuple):
@@ -73,7 +74,7 @@ class Target(NamedTuple):
 
 
 def prepare_target(target: jax.Array) -> Target:
-    """From [B, H, W, C]."""
+    """Frames the target [B, H, W, C] and computes its window statistics."""
     planes = add_frame(jnp.moveaxis(target, -1, -3))[:, None]
     mean = _window_mean(planes)
     return Target(planes, mean, _window_mean(planes * planes) - mean * mean)
@@ -88,7 +89,7 @@ class Statistics(NamedTuple):
 
 
 def window_statistics(predicted: jax.Array, target: jax.Array) -> Statistics:
-    """Of framed pictures [B, S, C, H+6, W+6] and [B, 1, C, H+6, W+6]."""
+    """Computes those of framed pictures [B, S, C, H+6, W+6] and [B, 1, C, H+6, W+6]."""
     maps = (predicted, predicted * predicted, predicted * target)
     return apart(Statistics(*(_window_mean(m) for m in maps)))
 
@@ -110,7 +111,7 @@ def apart(tree):
 
 
 def _ssim_parts(statistics: Statistics, target: Target) -> tuple[jax.Array, ...]:
-    """SSIM = a1 a2 / (b1 b2)."""
+    """Returns a1, a2, b1, b2 of SSIM = a1 a2 / (b1 b2)."""
     mean, square, product = statistics
     a1 = 2 * mean * target.mean + photometric.C1
     a2 = 2 * (product - mean * target.mean) + photometric.C2
@@ -119,8 +120,10 @@ def _ssim_parts(statistics: Statistics, target: Target) -> tuple[jax.Array, ...]
     return a1, a2, b1, b2
 
 
-def errors(predicted, statistics: Statistics, target: Target, ssim_weight: float) -> jax.Array:
-    """photometric_error of framed pictures [B, S, C, H+6, W+6] -> [B, S, H+4, W+4]."""
+def errors(
+    predicted: jax.Array, statistics: Statistics, target: Target, ssim_weight: float
+) -> jax.Array:
+    """Computes photometric_error of framed pictures [B, S, C, H+6, W+6] -> [B, S, H+4, W+4]."""
     a1, a2, b1, b2 = _ssim_parts(statistics, target)
     dissimilarity = jnp.clip((1 - a1 * a2 / (b1 * b2)) / 2, 0, 1)
     difference = jnp.abs(inside(predicted - target.planes, 1))
@@ -128,9 +131,13 @@ def errors(predicted, statistics: Statistics, target: Target, ssim_weight: float
 
 
 def error_derivative(
-    wins: jax.Array, predicted, statistics: Statistics, target: Target, ssim_weight: float
+    wins: jax.Array,
+    predicted: jax.Array,
+    statistics: Statistics,
+    target: Target,
+    ssim_weight: float,
 ) -> jax.Array:
-    """Derivative of sum(wins * error) with respect to the predicted picture.
+    """Returns the derivative of sum(wins * error) with respect to the predicted picture.
 
     With m, q, r the window means of p, p^2, p t, and S = a1 a2 / (b1 b2) as in _ssim_parts,
 

@@ -13,7 +13,7 @@ def draw_holes(
     most: float = 0.01,
     size: int = 7,
 ) -> jax.Array:
-    """Square holes at random places of one picture (Lao et al., ECCV 2024: 0.1 % to 1 %, 7x7).
+    """Draws square holes in one picture at random (Lao et al., ECCV 2024: 0.1 % to 1 %, 7x7).
 
     A share of the pixels, drawn evenly in [least, most], each start a hole, independently; a hole
     is the square around its pixel, and holes may overlap and be cut off by the border. Away from
@@ -40,7 +40,7 @@ def draw_holes(
 
 
 def mean_colour(images: jax.Array, known: jax.Array) -> jax.Array:
-    """Mean over the known pixels: [N, H, W, C] and bool [N, H, W] -> [N, 1, 1, C].
+    """Returns the mean over the known pixels: [N, H, W, C] and bool [N, H, W] -> [N, 1, 1, C].
 
     0 where no pixel is known.
     """
@@ -50,7 +50,7 @@ def mean_colour(images: jax.Array, known: jax.Array) -> jax.Array:
 
 
 def median_colour(images: jax.Array, known: jax.Array) -> jax.Array:
-    """Median over the known pixels, which of all single colours is the nearest to them in L1.
+    """Returns the median of the known pixels: of all single colours the nearest to them in L1.
 
     [N, H, W, C] and bool [N, H, W] -> [N, 1, 1, C]; 0 where no pixel is known.
     """
@@ -59,7 +59,7 @@ def median_colour(images: jax.Array, known: jax.Array) -> jax.Array:
 
 
 def mean_of_surroundings(images: jax.Array, known: jax.Array, size: int) -> jax.Array:
-    """Mean over the known pixels of a size x size window around each pixel: [N, H, W, C].
+    """Averages the known pixels of a size x size window around each pixel: [N, H, W, C].
 
     The mean colour of all known pixels where the window holds none of them.
     """

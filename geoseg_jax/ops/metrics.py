@@ -16,7 +16,7 @@ _GARG_COLUMNS = (3594771, 96405229)
 
 
 def garg_crop(size: jax.Array, height: int, width: int) -> jax.Array:
-    """The part of a picture that the literature evaluates on KITTI (Garg et al., ECCV 2016).
+    """Selects the part of a picture that is evaluated on KITTI (Garg et al., ECCV 2016).
 
     Rows 0.40810811 to 0.99189189 of the height and columns 0.03594771 to 0.96405229 of the width,
     both truncated to whole pixels, the last excluded.
@@ -38,7 +38,7 @@ def garg_crop(size: jax.Array, height: int, width: int) -> jax.Array:
 
 
 def _share(size: jax.Array, share: int) -> jax.Array:
-    """floor(size * share / 1e8) in int32; float32 would be off by one at some sizes."""
+    """Computes floor(size * share / 1e8) in int32; float32 would be off by one at some sizes."""
     upper, lower = divmod(share, 10_000)
     return (size * upper + size * lower // 10_000) // 10_000
 
@@ -54,7 +54,7 @@ WINDOWS = {
 
 
 def window(size: jax.Array, height: int, width: int, name: str) -> jax.Array:
-    """bool [..., height, width]: the part of each picture that WINDOWS[name] keeps.
+    """Returns bool [..., height, width]: the part of each picture that WINDOWS[name] keeps.
 
     size: int32 [..., 2], true height and width of each picture. Bounds are truncated to whole
     pixels.
@@ -70,7 +70,7 @@ def window(size: jax.Array, height: int, width: int, name: str) -> jax.Array:
 def evaluation_mask(
     truth: jax.Array, size: jax.Array, *, min_depth: float, max_depth: float, crop: str = "garg"
 ) -> jax.Array:
-    """The pixels that count: measured, within the range, and in the crop.
+    """Returns the pixels that count: measured, within the range, and in the crop.
 
     Args:
       truth: [..., H, W] in metres, 0 = not measured.
@@ -100,7 +100,7 @@ def evaluation_mask(
 
 
 def masked_median(values: jax.Array, valid: jax.Array) -> jax.Array:
-    """Median of the valid values of each image, the mean of the middle two of an even number.
+    """Computes the median of each image's valid values, the mean of the middle two if even.
 
     values and valid [..., H, W] -> [...]; 0 where nothing is valid.
     """
@@ -114,7 +114,7 @@ def masked_median(values: jax.Array, valid: jax.Array) -> jax.Array:
 
 
 def median_scale(predicted: jax.Array, truth: jax.Array, valid: jax.Array) -> jax.Array:
-    """The factor that gives the prediction the truth's median (Zhou et al., CVPR 2017).
+    """Returns the factor that gives the prediction the truth's median (Zhou et al., CVPR 2017).
 
     Args:
       predicted: [..., H, W], positive, any unit.

@@ -1,4 +1,4 @@
-"""Which pixels of one frame are seen in the other, as two flows or one tell."""
+"""Finds which pixels of one frame are seen in the other, from two flows or one."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,7 @@ from geoseg_jax.ops.sampling import SLACK, pixel_grid, warp_with_flow
 
 
 def round_trip(flow: jax.Array, backward: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """The flow back from where the flow leads.
+    """Computes the flow back from where the flow leads.
 
     Args:
       flow: [..., H, W, 2] in pixels, target to source.
@@ -25,7 +25,7 @@ def round_trip(flow: jax.Array, backward: jax.Array) -> tuple[jax.Array, jax.Arr
 def forward_backward_check(
     flow: jax.Array, backward: jax.Array, *, relative: float = 0.01, absolute: float = 0.5
 ) -> jax.Array:
-    """Pixels that come back to where they started.
+    """Finds the pixels that come back to where they started.
 
     |f + b'|^2 < relative * (|f|^2 + |b'|^2) + absolute, b' the backward flow where f leads
     (Sundaram, Brox, Keutzer, "Dense Point Trajectories by GPU-accelerated Large Displacement
@@ -46,7 +46,7 @@ def forward_backward_check(
 
 
 def range_map(flow: jax.Array) -> jax.Array:
-    """How many pixels of the other frame a flow sends to each pixel of this one.
+    """Counts the pixels of the other frame that a flow sends to each pixel of this one.
 
     Wang, Yang, Yang, Zhao, Wang, Xu, "Occlusion Aware Unsupervised Learning of Optical Flow",
     CVPR 2018, eq. 2: the sum over all pixels p of
@@ -72,7 +72,7 @@ def range_map(flow: jax.Array) -> jax.Array:
 
 
 def _splat_ones(xy: jax.Array) -> jax.Array:
-    """[H, W, 2] positions -> [H, W] sums of weights."""
+    """Adds up the weights of positions [H, W, 2] -> [H, W]."""
     height, width = xy.shape[:2]
     # Beyond, nothing counts; and an integer must be able to hold the position.
     far = jnp.asarray([width + 1, height + 1], xy.dtype)
@@ -96,7 +96,7 @@ def _splat_ones(xy: jax.Array) -> jax.Array:
 
 
 def stays_inside(flow: jax.Array) -> jax.Array:
-    """Whether a flow [..., H, W, 2] in pixels ends within the picture, bool [..., H, W]."""
+    """Tells whether a flow [..., H, W, 2] in pixels ends within the picture, bool [..., H, W]."""
     height, width = flow.shape[-3:-1]
     end = pixel_grid(height, width, flow.dtype) + flow
     last = jnp.asarray([width - 1, height - 1], flow.dtype) + SLACK
@@ -104,7 +104,7 @@ def stays_inside(flow: jax.Array) -> jax.Array:
 
 
 def visible(flow: jax.Array, backward: jax.Array, method: str) -> jax.Array:
-    """How much of each target pixel is seen in the source, by either method, or everything.
+    """Estimates how much of each target pixel is seen in the source, by either method or fully.
 
     Args:
       flow: [..., H, W, 2] in pixels, target to source.

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 
 def choose_patches(key: jax.Array, count: int, kept: int) -> tuple[jax.Array, jax.Array]:
-    """Which patches of one picture are seen, each choice as likely as any other.
+    """Chooses which patches of one picture are seen, each choice as likely as any other.
 
     Args:
       key: of the picture.
@@ -20,7 +20,7 @@ def choose_patches(key: jax.Array, count: int, kept: int) -> tuple[jax.Array, ja
 
 
 def normalise_patches(patches: jax.Array, epsilon: float = 1e-6) -> jax.Array:
-    """Each patch [..., P] minus its mean, divided by its deviation (He et al., MAE, section 3).
+    """Subtracts each patch's [..., P] mean, divides by its deviation (He et al., MAE, section 3).
 
     The variance is the unbiased one and epsilon is added to it, as in the authors' publication of
     the method. P are the numbers of a patch, its colours included.
@@ -38,7 +38,7 @@ def restore_patches(normalised: jax.Array, patches: jax.Array, epsilon: float = 
 
 
 def unpatchify(patches: jax.Array, height: int, width: int, side: int) -> jax.Array:
-    """[N, height / side * width / side, side * side * C] -> [N, height, width, C].
+    """Joins patches: [N, height / side * width / side, side * side * C] -> [N, height, width, C].
 
     Patches lie row by row; in each its pixels row by row, a pixel's channels side by side.
     """

@@ -1,4 +1,4 @@
-"""How much two pictures differ at every pixel, and which source view explains a pixel best.
+"""Measures how pictures differ at every pixel, and which source view explains a pixel best.
 
 Godard, Mac Aodha, Firman, Brostow, "Digging Into Self-Supervised Monocular Depth Estimation",
 ICCV 2019; SSIM after Wang et al., "Image Quality Assessment", TIP 2004.
@@ -13,7 +13,7 @@ C2 = 0.03**2
 
 
 def box_mean(maps: jax.Array) -> jax.Array:
-    """Mean over each pixel's 3x3 window, mirrored at the border. [..., H, W, C], H and W >= 2."""
+    """Averages each pixel's 3x3 window, mirrored at the border. [..., H, W, C], H and W >= 2."""
     pad = [(0, 0)] * (maps.ndim - 3) + [(1, 1), (1, 1), (0, 0)]
     maps = jnp.pad(maps, pad, mode="reflect")
     maps = maps[..., :-2, :, :] + maps[..., 1:-1, :, :] + maps[..., 2:, :, :]
@@ -22,7 +22,7 @@ def box_mean(maps: jax.Array) -> jax.Array:
 
 
 def ssim(a: jax.Array, b: jax.Array) -> jax.Array:
-    """Structural similarity of each pixel's 3x3 window, for each channel.
+    """Computes the structural similarity of each pixel's 3x3 window, for each channel.
 
     Args:
       a: [..., H, W, C] in [0, 1].
@@ -44,7 +44,7 @@ def ssim(a: jax.Array, b: jax.Array) -> jax.Array:
 def photometric_error(
     predicted: jax.Array, target: jax.Array, ssim_weight: float = 0.85
 ) -> jax.Array:
-    """ssim_weight * clip((1 - ssim) / 2, 0, 1) + (1 - ssim_weight) * |difference|, channel mean.
+    """Computes w clip((1 - ssim) / 2, 0, 1) + (1 - w) |difference|, channel mean, w = ssim_weight.
 
     Args:
       predicted: [..., H, W, C] in [0, 1].
@@ -60,7 +60,7 @@ def photometric_error(
 
 
 def best_view(errors: jax.Array, valid: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The source view with each pixel's smallest error; an invalid one never beats a valid one.
+    """Finds the view with each pixel's smallest error; an invalid one never beats a valid one.
 
     Args:
       errors: [..., S, H, W].
@@ -80,7 +80,7 @@ def best_view(errors: jax.Array, valid: jax.Array) -> tuple[jax.Array, jax.Array
 
 
 def take_view(maps: jax.Array, view: jax.Array) -> jax.Array:
-    """maps [..., S, H, W] at view [..., H, W], by selects: a gather's derivative is slow."""
+    """Takes maps [..., S, H, W] at view [..., H, W], by selects: a gather's derivative is slow."""
     taken = maps[..., 0, :, :]
     for i in range(1, maps.shape[-3]):
         taken = jnp.where(view == i, maps[..., i, :, :], taken)
@@ -88,7 +88,7 @@ def take_view(maps: jax.Array, view: jax.Array) -> jax.Array:
 
 
 def minimum_reprojection(errors: jax.Array, valid: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Each pixel's smallest error over the source views: it may be hidden in some of them.
+    """Returns each pixel's smallest error over the source views: it may be hidden in some of them.
 
     Args:
       errors: [..., S, H, W].

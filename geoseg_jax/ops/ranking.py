@@ -1,11 +1,11 @@
-"""Where the right answer stands among all answers."""
+"""Ranks the right answer among all answers."""
 
 import jax
 import jax.numpy as jnp
 
 
 def rank(logits: jax.Array, category: jax.Array) -> jax.Array:
-    """How many classes are ranked before the true one: 0 where it is the answer.
+    """Counts the classes that are ranked before the true one: 0 where it is the answer.
 
     Of equal logits the lower class comes first, as argmax and top_k have it, so that a network
     whose answers are all equal is right about class 0 alone. One that is not a number is last.

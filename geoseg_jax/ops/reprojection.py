@@ -12,7 +12,7 @@ The sum of ops.sampling, camera, photometric, smoothness and disparity, for trai
 
 import functools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,9 @@ from jax import lax
 from geoseg_jax.ops import camera, disparity, framed, photometric, sampling
 from geoseg_jax.ops import smoothness as smooth
 from geoseg_jax.ops.framed import FRAME
+
+Pair = tuple[jax.Array, jax.Array]
+Position = tuple[jax.Array, jax.Array, jax.Array, jax.Array]  # see _project
 
 
 def reprojection_loss(
@@ -40,7 +43,7 @@ def reprojection_loss(
     enlarged: str = "disparity",
     align_corners: bool = False,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Minimum reprojection error and smoothness, mean over scales, batch and pixels.
+    """Computes minimum reprojection error and smoothness, mean over scales, batch and pixels.
 
     Every scale's disparity (or its depth, see `enlarged`) is up-sampled to the picture's size,
     turned to depth, and the sources are warped by it. A pixel's error is the smallest over the
@@ -102,7 +105,13 @@ def reprojection_loss(
     return terms["photometric"] + terms["smoothness"], terms
 
 
-def _check(disparities, poses, target, sources, intrinsics) -> None:
+def _check(
+    disparities: Sequence[jax.Array],
+    poses: jax.Array,
+    target: jax.Array,
+    sources: jax.Array,
+    intrinsics: jax.Array,
+) -> None:
     batch, views, height, width, channels = sources.shape
     expected = {
         "target": (target, (batch, height, width, channels)),
@@ -126,7 +135,7 @@ def _check(disparities, poses, target, sources, intrinsics) -> None:
 
 
 class Views(NamedTuple):
-    """What the scales share."""
+    """The arrays that the scales share."""
 
     sources: jax.Array  # [B, S, H * W * C]
     target: framed.Target
@@ -134,7 +143,13 @@ class Views(NamedTuple):
     mask_counts: jax.Array  # float scalar: 0 while the auto-mask is held back
 
 
-def _prepare(target, sources, ssim_weight: float, automask: bool, mask_counts) -> Views:
+def _prepare(
+    target: jax.Array,
+    sources: jax.Array,
+    ssim_weight: float,
+    automask: bool,
+    mask_counts: jax.Array | bool,
+) -> Views:
     flat = sources.reshape(*sources.shape[:2], -1)
     views = Views(flat, framed.prepare_target(target), None, jnp.asarray(mask_counts, flat.dtype))
     if not automask:
@@ -156,13 +171,13 @@ class Taps(NamedTuple):
     inside_y: jax.Array
 
     def corners(self, channel: int, channels: int) -> tuple[jax.Array, ...]:
-        """Above left, above right, below left, below right."""
+        """Returns above left, above right, below left, below right."""
         pairs = (self.above, self.below)
         return tuple(p[..., i] for p in pairs for i in (channel, channel + channels))
 
 
 def _taps(sources: jax.Array, x: jax.Array, y: jax.Array, height: int, width: int) -> Taps:
-    """As sampling.bilinear_sample with its border clamped."""
+    """Reads the taps as sampling.bilinear_sample does, with its border clamped."""
     left, weight_x, inside_x = sampling.cell(x, width, "clamp")
     top, weight_y, inside_y = sampling.cell(y, height, "clamp")
     channels = sources.shape[-1] // (height * width)
@@ -185,7 +200,7 @@ def _taps(sources: jax.Array, x: jax.Array, y: jax.Array, height: int, width: in
 
 
 def _interpolate(taps: Taps, channels: int) -> jax.Array:
-    """[B, S, C, h, w]."""
+    """Interpolates the taps: [B, S, C, h, w]."""
     planes = []
     for channel in range(channels):
         a, b, c, d = taps.corners(channel, channels)
@@ -195,25 +210,25 @@ def _interpolate(taps: Taps, channels: int) -> jax.Array:
 
 
 def _position_derivative(derivative: jax.Array, taps: Taps) -> tuple[jax.Array, jax.Array]:
-    """Derivative with respect to x and y [B, S, h, w] from that of the values [B, S, C, h, w].
+    """Turns the derivative of the values [B, S, C, h, w] into that of x and y [B, S, h, w].
 
     Within a cell the value is linear along each axis: dv/dx = (1 - wy) (b - a) + wy (d - c) and
     dv/dy = (1 - wx) (c - a) + wx (d - b); outside of the picture it is constant.
     """
-    along_x, along_y = [], []
+    all_x, all_y = [], []
     for channel in range(derivative.shape[2]):
         a, b, c, d = taps.corners(channel, derivative.shape[2])
         slope_x = (b - a) + taps.weight_y * ((d - c) - (b - a))
         slope_y = (c - a) + taps.weight_x * ((d - b) - (c - a))
-        along_x.append(derivative[:, :, channel] * slope_x)
-        along_y.append(derivative[:, :, channel] * slope_y)
-    along_x = jnp.where(taps.inside_x, sum(along_x), 0)
-    along_y = jnp.where(taps.inside_y, sum(along_y), 0)
+        all_x.append(derivative[:, :, channel] * slope_x)
+        all_y.append(derivative[:, :, channel] * slope_y)
+    along_x = jnp.where(taps.inside_x, sum(all_x), 0)
+    along_y = jnp.where(taps.inside_y, sum(all_y), 0)
     return framed.apart((along_x, along_y))
 
 
 def _projections(poses: jax.Array, intrinsics: jax.Array) -> jax.Array:
-    """P [B, S, 3, 4] with P (x, y, 1, 1 / depth) the source's homogeneous pixel, over depth."""
+    """Returns P [B, S, 3, 4]: P (x, y, 1, 1 / depth) is the source's homogeneous pixel / depth."""
     matrix = intrinsics[:, None]
     inverse = camera.inverse_intrinsics(matrix)
     direction = camera.compose(camera.compose(matrix, poses[..., :3, :3]), inverse)
@@ -221,8 +236,8 @@ def _projections(poses: jax.Array, intrinsics: jax.Array) -> jax.Array:
     return jnp.concatenate([direction, offset], axis=-1)
 
 
-def _framed(level: jax.Array, size: tuple[int, int], align_corners: bool) -> jax.Array:
-    """A map [B, h, w], up-sampled and framed [B, H+6, W+6]."""
+def _framed(level: jax.Array, size: Sequence[int], align_corners: bool) -> jax.Array:
+    """Returns a map [B, h, w], up-sampled and framed [B, H+6, W+6]."""
     rows, columns = (
         jnp.asarray(
             sampling.resize_matrix(small, large, align_corners)[framed.frame_indices(large)],
@@ -235,8 +250,8 @@ def _framed(level: jax.Array, size: tuple[int, int], align_corners: bool) -> jax
     return jnp.einsum("byw,xw->byx", level, columns, precision=high)
 
 
-def _project(projections: jax.Array, inverse_depth: jax.Array):
-    """u / w, v / w, 1 / w and in front, each [B, S, H+6, W+6]; points behind go to NOWHERE."""
+def _project(projections: jax.Array, inverse_depth: jax.Array) -> Position:
+    """Returns u / w, v / w, 1 / w, in front, each [B, S, H+6, W+6]; points behind go to NOWHERE."""
     y, x = framed.frame_positions(inverse_depth)
     near = inverse_depth[:, None]
     u, v, w = (
@@ -249,8 +264,14 @@ def _project(projections: jax.Array, inverse_depth: jax.Array):
     return x, y, scale, in_front
 
 
-def _project_derivative(along_x, along_y, position, projections, inverse_depth):
-    """From the derivatives with respect to x = u / w and y = v / w, those of _project's inputs.
+def _project_derivative(
+    along_x: jax.Array,
+    along_y: jax.Array,
+    position: Position,
+    projections: jax.Array,
+    inverse_depth: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+    """Turns derivatives with respect to x = u / w and y = v / w into those of _project's inputs.
 
     dE/du = dE/dx / w, dE/dv = dE/dy / w, dE/dw = -(x dE/dx + y dE/dy) / w; then
     dE/dP = sum over pixels of dE/d(u, v, w) (x, y, 1, 1 / depth)^T.
@@ -274,11 +295,11 @@ def _project_derivative(along_x, along_y, position, projections, inverse_depth):
         for view in range(projections.shape[1])
         for i in range(3)
     )
-    return by_projections, by_depth
+    return by_projections, cast(jax.Array, by_depth)
 
 
 def _moments(maps: jax.Array, rows: jax.Array, columns: jax.Array, near: jax.Array) -> jax.Array:
-    """Sum over pixels of maps (x, y, 1, near): [B, S, h, w] -> [B, S, 4]. Products, no reductions:
+    """Adds up maps (x, y, 1, near) over pixels: [B, S, h, w] -> [B, S, 4]. Products, no reductions:
     a reduction adds one number at a time on a CPU.
     """
     high = lax.Precision.HIGHEST
@@ -292,8 +313,10 @@ def _moments(maps: jax.Array, rows: jax.Array, columns: jax.Array, near: jax.Arr
     )
 
 
-def _masked(error, any_valid, views: Views):
-    """Each pixel's error under the auto-mask, where its derivative counts, where reprojection won.
+def _masked(
+    error: jax.Array, any_valid: jax.Array, views: Views
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Returns each pixel's error under the auto-mask, where its derivative counts, and who won.
 
     While the mask is held back the error counts as it is, and where no source sees the point, the
     larger of it (there the source's border) and the identity error.
@@ -305,14 +328,20 @@ def _masked(error, any_valid, views: Views):
     return jnp.where(counts, error, views.identity), counts, won
 
 
-def _scale_error(inverse_depth, projections, views: Views, ssim_weight: float, slopes: bool):
-    """One scale's error, mean over batch and pixels, the share of pixels where a warped source
-    won, and, if asked for, the derivative of the error with respect to the first two arguments.
+def _scale_error(
+    inverse_depth: jax.Array,
+    projections: jax.Array,
+    views: Views,
+    ssim_weight: float,
+    slopes: bool,
+) -> tuple[Pair, Pair | None]:
+    """Computes a scale's error, mean over batch and pixels, the share of pixels where a source won,
+    and, if asked for, the derivative of the error with respect to the first two arguments.
     """
     height, width = (n - 2 * FRAME for n in inverse_depth.shape[1:])
     channels = views.target.planes.shape[2]
     position = framed.apart(_project(projections, inverse_depth))
-    taps = _taps(views.sources, *position[:2], height, width)
+    taps = _taps(views.sources, position[0], position[1], height, width)
     predicted = _interpolate(taps, channels)
     statistics = framed.window_statistics(predicted, views.target.planes)
     errors = framed.inside(framed.errors(predicted, statistics, views.target, ssim_weight), 2)
@@ -333,8 +362,10 @@ def _scale_error(inverse_depth, projections, views: Views, ssim_weight: float, s
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
-def _reprojection(inverse_depths, projections, views: Views, ssim_weight: float):
-    """Error and share of reprojected pixels of every scale [L] from its framed inverse depth.
+def _reprojection(
+    inverse_depths: jax.Array, projections: jax.Array, views: Views, ssim_weight: float
+) -> Pair:
+    """Computes error and share of reprojected pixels of every scale [L] from framed inverse depth.
 
     The error being a mean, its derivative is known up to a factor as soon as the error is: it is
     computed in the same pass over each scale. Nothing but one map a scale is kept for the backward
@@ -348,7 +379,9 @@ def _reprojection(inverse_depths, projections, views: Views, ssim_weight: float)
     return lax.map(one, inverse_depths)[0]
 
 
-def _reprojection_forward(inverse_depths, projections, views, ssim_weight):
+def _reprojection_forward(
+    inverse_depths: jax.Array, projections: jax.Array, views: Views, ssim_weight: float
+) -> tuple[Pair, tuple[Pair, Views]]:
     one = functools.partial(
         _scale_error, projections=projections, views=views, ssim_weight=ssim_weight, slopes=True
     )
@@ -356,7 +389,9 @@ def _reprojection_forward(inverse_depths, projections, views, ssim_weight):
     return outputs, (slopes, views)
 
 
-def _reprojection_backward(ssim_weight, residuals, cotangents):
+def _reprojection_backward(
+    ssim_weight: float, residuals: tuple[Pair, Views], cotangents: Pair
+) -> tuple[jax.Array, jax.Array, Views]:
     (by_projections, by_depths), views = residuals
     factor = cotangents[0]
     by_projections = (factor[:, None, None, None, None] * by_projections).sum(axis=0)
@@ -368,7 +403,9 @@ def _reprojection_backward(ssim_weight, residuals, cotangents):
 _reprojection.defvjp(_reprojection_forward, _reprojection_backward)
 
 
-def _smoothness(disparities, target, weight, order) -> jax.Array:
+def _smoothness(
+    disparities: Sequence[jax.Array], target: jax.Array, weight: float, order: int
+) -> jax.Array:
     total = jnp.zeros((), target.dtype)
     for scale, level in enumerate(disparities):
         picture = sampling.resize_bilinear(target, *level.shape[1:])
@@ -388,7 +425,7 @@ def reprojection_pictures(
     max_depth: float = 100.0,
     ssim_weight: float = 0.85,
 ) -> tuple[jax.Array, jax.Array]:
-    """What the loss sees, for people: by the plain kernels.
+    """Draws what the loss sees, by the plain kernels.
 
     Args:
       level: the finest disparity [B, h, w]; the rest as reprojection_loss.

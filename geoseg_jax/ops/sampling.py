@@ -17,14 +17,14 @@ SLACK = 1e-3
 
 
 def pixel_grid(height: int, width: int, dtype: jnp.dtype = jnp.float32) -> jax.Array:
-    """The position of every pixel, xy [height, width, 2]."""
+    """Returns the position of every pixel, xy [height, width, 2]."""
     x = lax.broadcasted_iota(dtype, (height, width), 1)
     y = lax.broadcasted_iota(dtype, (height, width), 0)
     return jnp.stack([x, y], axis=-1)
 
 
 def cell(position: jax.Array, size: int, border: Border) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Where positions along one axis lie between neighbouring pixels.
+    """Locates positions along one axis between neighbouring pixels.
 
     Args:
       position: [...] in pixels, any value, NaN and infinity included.
@@ -53,7 +53,7 @@ def cell(position: jax.Array, size: int, border: Border) -> tuple[jax.Array, jax
 def bilinear_sample(
     image: jax.Array, xy: jax.Array, *, border: Border = "clamp"
 ) -> tuple[jax.Array, jax.Array]:
-    """Values of a picture at real-valued positions.
+    """Samples a picture at real-valued positions.
 
     Interpolates between the pixels floor and floor + 1, never ceil, so the derivative with respect
     to the position does not vanish at whole pixels: there it is that of the cell to the right and
@@ -120,7 +120,7 @@ def _sample_one(image: jax.Array, xy: jax.Array, *, border: Border) -> tuple[jax
 def warp_with_flow(
     image: jax.Array, flow: jax.Array, *, border: Border = "clamp"
 ) -> tuple[jax.Array, jax.Array]:
-    """The source picture seen from the target: target pixel p takes the source's value at p + flow.
+    """Warps the source to the target: target pixel p takes the source's value at p + flow.
 
     Args:
       image: source [..., H, W, C].
@@ -137,7 +137,7 @@ def warp_with_flow(
 
 @functools.lru_cache(maxsize=64)
 def resize_matrix(size_in: int, size_out: int, align_corners: bool = False) -> np.ndarray:
-    """Weights [size_out, size_in] of linear interpolation along one axis, float64.
+    """Returns weights [size_out, size_in] of linear interpolation along one axis, float64.
 
     Output pixel i sits at (i + 0.5) * size_in / size_out - 0.5 of the input, clamped to it; with
     align_corners at i * (size_in - 1) / (size_out - 1).
@@ -186,7 +186,7 @@ def resize_bilinear(
 
 
 def reduce_mean(maps: jax.Array, height: int, width: int) -> jax.Array:
-    """Means over the squares that become a pixel; what resize_bilinear would step over counts.
+    """Averages the squares that become a pixel; what resize_bilinear would step over counts.
 
     maps: [..., H, W, C], whole multiples of height and width -> [..., height, width, C].
     """
@@ -196,7 +196,7 @@ def reduce_mean(maps: jax.Array, height: int, width: int) -> jax.Array:
 
 
 def resize_each(maps: jax.Array, sizes: jax.Array, height: int, width: int) -> jax.Array:
-    """resize_bilinear of each map to a size of its own, in the top-left corner of a common one.
+    """Resizes each map to a size of its own, in the top-left corner of a common one.
 
     For ground truth whose pictures differ in size. Axis by axis: one read of a row and one of a
     pixel's channels for every result, where bilinear_sample takes four of them.

@@ -5,12 +5,12 @@ import jax.numpy as jnp
 
 
 def mean_normalised(disparity: jax.Array) -> jax.Array:
-    """Disparity [..., H, W] over its mean, against shrinking it (Wang et al., CVPR 2018)."""
+    """Divides disparity [..., H, W] by its mean, against shrinking (Wang et al., CVPR 2018)."""
     return disparity / (disparity.mean(axis=(-2, -1), keepdims=True) + 1e-7)
 
 
 def edge_weights(image: jax.Array, order: int = 1) -> tuple[jax.Array, jax.Array]:
-    """exp(-|difference of the picture across the stencil|), channel mean: along x and along y.
+    """Computes exp(-|difference of the picture across the stencil|), channel mean, along x and y.
 
     image [..., H, W, C] in [0, 1] -> [..., H, W-order, ], [..., H-order, W].
     """
@@ -24,7 +24,7 @@ def edge_weights(image: jax.Array, order: int = 1) -> tuple[jax.Array, jax.Array
 def edge_aware_smoothness(
     disparity: jax.Array, image: jax.Array, order: int = 1
 ) -> tuple[jax.Array, jax.Array]:
-    """|difference of the disparity| * exp(-|difference of the picture|), along x and along y.
+    """Computes |difference of the disparity| * exp(-|difference of the picture|), along x and y.
 
     First order: Godard et al., CVPR 2017. Second order, which lets planes be slanted: Jonschkowski
     et al., "What Matters in Unsupervised Optical Flow", ECCV 2020 (the picture's difference is
@@ -47,7 +47,7 @@ def edge_aware_smoothness(
 def weighted_differences(
     disparity: jax.Array, weights_x: jax.Array, weights_y: jax.Array, order: int
 ) -> tuple[jax.Array, jax.Array]:
-    """edge_aware_smoothness with given weights (see edge_weights)."""
+    """Computes edge_aware_smoothness with given weights (see edge_weights)."""
     along_x = jnp.abs(jnp.diff(disparity, n=order, axis=-1))
     along_y = jnp.abs(jnp.diff(disparity, n=order, axis=-2))
     return along_x * weights_x, along_y * weights_y

@@ -1,15 +1,8 @@
-"""The encoders that a config's option names, the usual one first, and what goes with each."""
+"""Chooses what goes with each encoder: decoder and optimiser."""
 
 from collections.abc import Mapping
 from typing import Any
 
-ENCODERS = (
-    *("resnet18", "resnet34", "resnet50", "resnet101", "tiny"),
-    *("vit_s16", "vit_b16", "vit_l16", "vit_tiny"),
-    *("vit_s16_reg4", "vit_b16_reg4", "vit_l16_reg4"),
-    *("vit_s16_dinov2", "vit_b16_dinov2", "vit_l16_dinov2"),
-    *("vit_s16_dinov2_reg4", "vit_b16_dinov2_reg4", "vit_l16_dinov2_reg4"),
-)
 # Decoders of dense predictions; auto: unet, or dpt on a ViT.
 DECODERS = ("auto", "unet", "dpt")
 # Channels of a DPT's fusion by the size of the ViT, as in Depth Anything (arXiv:2401.10891); DPT
@@ -26,7 +19,7 @@ def decoder_of(encoder: str, decoder: str = "auto") -> dict[str, Any]:
     """Keys of config.model for a decoder on that encoder: decoder and dpt_features.
 
     Args:
-      encoder: one of ENCODERS.
+      encoder: one of core.encoder_names.ENCODERS.
       decoder: its name; 'auto' is the U-Net, or DPT on a ViT, whose stages don't halve.
     """
     if decoder == "auto":

@@ -2,8 +2,8 @@
 
 from ml_collections import ConfigDict
 
+from geoseg_jax.core.encoder_names import ENCODERS
 from geoseg_jax.presets import sections
-from geoseg_jax.presets.encoders import ENCODERS
 from geoseg_jax.presets.preset import Options, Preset
 from geoseg_jax.presets.smoke import smoke
 

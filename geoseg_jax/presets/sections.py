@@ -5,7 +5,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets.encoders import ENCODERS
+from geoseg_jax.core.encoder_names import ENCODERS
 from geoseg_jax.presets.transfer import transfer
 
 OPTIONS = {

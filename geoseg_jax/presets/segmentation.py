@@ -7,7 +7,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets.encoders import ENCODERS, decoder_of, is_vit, suit_vit, warm_up
+from geoseg_jax.core.encoder_names import ENCODERS
+from geoseg_jax.presets.encoders import decoder_of, is_vit, suit_vit, warm_up
 from geoseg_jax.presets.preset import Options, Preset
 from geoseg_jax.presets.transfer import transfer
 

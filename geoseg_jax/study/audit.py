@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from geoseg_jax.config import changes, settings, table
-from geoseg_jax.core import manifest
+from geoseg_jax.core import json_files
 from geoseg_jax.core.formats import count
 from geoseg_jax.data.name_splits import REST, TRAIN
 from geoseg_jax.study import guard
@@ -81,7 +81,7 @@ def check_fair(plan: Plan, declared: Sequence[str] = ()) -> None:
 
 
 def _trained(workdir: pathlib.Path) -> dict[str, Any] | None:
-    return manifest.read_json(workdir / "config.json")
+    return json_files.read_json(workdir / "config.json")
 
 
 def _unplanned(jobs: Sequence[Pretraining | Cell]) -> Iterator[Difference]:
@@ -105,7 +105,7 @@ def _other_data(plan: Plan, declared: Sequence[str]) -> Iterator[Difference]:
     arms_differ = {"train": bool(keys - _JUDGED), "eval": bool(keys - _TRAINED)}
     firsts: dict[tuple, tuple[str, str]] = {}
     for cell in plan.cells:
-        done = manifest.read_json(cell.workdir / "manifest.json")
+        done = json_files.read_json(cell.workdir / "manifest.json")
         if not done:
             continue
         factors = cell.factors
@@ -128,7 +128,7 @@ def _other_parents(plan: Plan) -> Iterator[Difference]:
     """
     firsts: dict[tuple[str, str], tuple[str, str]] = {}
     for job in (*plan.pretrainings, *plan.cells):
-        done = manifest.read_json(job.workdir / "manifest.json")
+        done = json_files.read_json(job.workdir / "manifest.json")
         if not done or not done.get("parents"):
             continue
         now = _ended_with(plan, job)
@@ -144,5 +144,5 @@ def _ended_with(plan: Plan, job: Pretraining | Cell) -> dict[str, str]:
     start = plan.start(job)
     if start is None or job.config.transfer.checkpoint != "latest":
         return {}
-    done = manifest.read_json(start.workdir / "manifest.json")
+    done = json_files.read_json(start.workdir / "manifest.json")
     return done["parts_sha256"] if done else {}

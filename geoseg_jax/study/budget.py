@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from geoseg_jax.config import settings, table
-from geoseg_jax.core import manifest
+from geoseg_jax.core import json_files
 from geoseg_jax.data import pipeline
 from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.source import LABEL, Source, files_of
@@ -108,8 +108,8 @@ def flops_of_a_step(config: ConfigDict, task: Any, shapes: Mapping[str, Any]) ->
     """
     mesh = sharding.make_mesh(jax.devices()[:1])
     optimizer = steps.make_optimizer_for(task, config, config.train.steps, shapes)
-    _, like = steps.make_state(task, optimizer, shapes, mesh)
-    _, traced = steps.trace_train_step(task, optimizer, like, shapes, mesh)
+    _, abstract_state = steps.make_state(task, optimizer, shapes, mesh)
+    _, traced = steps.trace_train_step(task, optimizer, abstract_state, shapes, mesh)
     return operations.count(traced.jaxpr.jaxpr)
 
 
@@ -121,7 +121,7 @@ def apply(
     Args:
       memory: a file that keeps the operations of a step, which take a while to count.
     """
-    known = manifest.read_json(memory) or {}
+    known = json_files.read_json(memory) or {}
     costs, pretrainings = {}, []
     for job in plan.pretrainings:
         flops = _flops(job.config, known, say)
@@ -135,7 +135,7 @@ def apply(
         labels = cell.config.data.get("labels", 0)
         costs[cell.id] = _cost(cell.config, _flops(cell.config, known, say), labels)
     memory.parent.mkdir(parents=True, exist_ok=True)
-    manifest.write_json(memory, known)
+    json_files.write_json(memory, known)
     return plan._replace(pretrainings=pretrainings), costs
 
 

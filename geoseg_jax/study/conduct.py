@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from geoseg_jax.config import settings
 from geoseg_jax.config.command_line import quieten
 from geoseg_jax.config.settings import ConfigError
-from geoseg_jax.core import formats, manifest
+from geoseg_jax.core import formats, json_files
 from geoseg_jax.core.tell import tell
 from geoseg_jax.study import (
     audit,
@@ -154,8 +154,8 @@ class _Trials(NamedTuple):
                     f"{self.only or 'a report'} needs learning rates that are not chosen yet; run "
                     "all trials of config.sweep first, see --commands"
                 )
-        if tried and tried != manifest.read_json(self.workdir / sweep.RATES) and self.train:
-            manifest.write_json(self.workdir / sweep.RATES, tried)
+        if tried and tried != json_files.read_json(self.workdir / sweep.RATES) and self.train:
+            json_files.write_json(self.workdir / sweep.RATES, tried)
             self.say("\n".join(sweep.describe(tried)))
         return _Swept(rates, list(listed.values()), None)
 
@@ -295,14 +295,14 @@ def _keep_panels(
 def _keep_study(study: Mapping[str, Any], workdir: pathlib.Path) -> None:
     """Writes down what the folder holds, before anything is trained in it."""
     workdir.mkdir(parents=True, exist_ok=True)
-    manifest.write_json(workdir / STUDY, study)
+    json_files.write_json(workdir / STUDY, study)
 
 
 def _check_workdir(study: Mapping[str, Any], workdir: pathlib.Path) -> None:
     """Raises ConfigError where the folder holds another study; more values of factors and more arms
     are welcome.
     """
-    before = manifest.read_json(workdir / STUDY) or study
+    before = json_files.read_json(workdir / STUDY) or study
     for key in ("target", "pretraining", "budget"):
         if before.get(key) != study.get(key):
             raise ConfigError(

@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 
 from geoseg_jax.analysis import metrics, units
 from geoseg_jax.analysis.units import FACTORS
-from geoseg_jax.core import manifest
+from geoseg_jax.core import json_files
 from geoseg_jax.core.formats import count
 from geoseg_jax.data.provenance import leakage, reads
 from geoseg_jax.data.source import DataError
 from geoseg_jax.study import records
 from geoseg_jax.study.plan import Cell, Plan, Pretraining
+from geoseg_jax.training import manifest
 
 
 def rows(plan: Plan, reference: str, metric: str = "miou") -> list[dict[str, Any]]:
@@ -57,7 +58,7 @@ def _row(cell: Cell, metric: str) -> dict[str, Any]:
         return row | {"curve": []}
     row |= {"status": record.state, "seconds": record.seconds, "error": record.error}
     scores = (
-        manifest.read_json(cell.workdir / "eval.json") if record.state == records.DONE else None
+        json_files.read_json(cell.workdir / "eval.json") if record.state == records.DONE else None
     )
     if scores:
         if metric not in scores:
@@ -71,7 +72,7 @@ def _row(cell: Cell, metric: str) -> dict[str, Any]:
 
 def _provenance(workdir: pathlib.Path) -> dict[str, Any]:
     """Reads from a finished cell's manifest its data and code; {} without one."""
-    provenance = manifest.read_json(workdir / "manifest.json")
+    provenance = json_files.read_json(workdir / "manifest.json")
     if not provenance:
         return {}
     data, versions = provenance["data"], provenance["versions"]
@@ -119,7 +120,7 @@ def _untrained_statistics(workdir: pathlib.Path) -> list[str]:
     """Warns where a cell's weights came with the batch statistics of an untrained network, and it
     did not compute its own.
     """
-    provenance = manifest.read_json(workdir / "manifest.json") or {}
+    provenance = json_files.read_json(workdir / "manifest.json") or {}
     if provenance.get("calibration"):
         return []
     warnings = [parent.get("untrained_statistics") for parent in provenance.get("parents", [])]
@@ -153,7 +154,7 @@ def machines(plan: Plan) -> tuple[dict[str, str], str]:
     Those of this process where no run is finished.
     """
     workdirs = [job.workdir for job in (*plan.pretrainings, *plan.cells)]
-    manifests = [m for w in workdirs if (m := manifest.read_json(w / "manifest.json"))]
+    manifests = [m for w in workdirs if (m := json_files.read_json(w / "manifest.json"))]
     here = manifest.describe_machine()
     runs = [_machine(m) for m in manifests or [here]]
     names = dict.fromkeys(name for versions, _ in runs for name in versions)
@@ -191,7 +192,7 @@ def own_tasks(jobs: Iterable[Pretraining]) -> list[dict[str, Any]]:
     """
     by_encoder: dict[str, list[tuple[str, float, float, bool]]] = {}
     for job in jobs:
-        scored = own_task(manifest.read_json(job.workdir / "eval.json") or {})
+        scored = own_task(json_files.read_json(job.workdir / "eval.json") or {})
         if scored:
             by_encoder.setdefault(job.encoder, []).append(scored)
     return [

@@ -6,15 +6,15 @@ may share.
 """
 
 import contextlib
-import errno
-import fcntl
 import os
 import pathlib
 import socket
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from geoseg_jax.core import manifest
+import filelock
+
+from geoseg_jax.core import json_files
 from geoseg_jax.training.checkpoints import steps_in
 
 DONE, FAILED = "done", "failed"
@@ -36,7 +36,7 @@ def read(workdir: pathlib.Path) -> Record | None:
 
     What is done and whose folder somebody has removed is to be done again.
     """
-    record = manifest.read_json(_path(workdir, "record"))
+    record = json_files.read_json(_path(workdir, "record"))
     if record is None or (record["state"] == DONE and not workdir.is_dir()):
         return None
     return Record(record["state"], record["seconds"], record["error"])
@@ -45,7 +45,7 @@ def read(workdir: pathlib.Path) -> Record | None:
 def write(workdir: pathlib.Path, record: Record) -> None:
     """Writes how a job ended."""
     workdir.parent.mkdir(parents=True, exist_ok=True)
-    manifest.write_json(_path(workdir, "record"), record._asdict())
+    json_files.write_json(_path(workdir, "record"), record._asdict())
 
 
 def forget_failures(workdirs: list[pathlib.Path]) -> int:
@@ -61,23 +61,21 @@ def forget_failures(workdirs: list[pathlib.Path]) -> int:
 def lock(workdir: pathlib.Path) -> Iterator[bool]:
     """Locks the job; yields whether no other process, here or elsewhere, works on it."""
     workdir.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(_path(workdir, "lock"), os.O_RDWR | os.O_CREAT, 0o666)
+    path = _path(workdir, "lock")
+    # A soft lock would outlive a process that is killed.
     try:
-        try:
-            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EACCES, errno.EAGAIN):
-                raise OSError(
-                    f"{workdir.parent}: this file system has no locks ({error.strerror}); choose a "
-                    "--workdir on another one"
-                ) from error
-            yield False
-            return
-        os.ftruncate(handle, 0)
-        os.write(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+        held = filelock.FileLock(path, fallback_to_soft=False).acquire(timeout=0)
+    except filelock.Timeout:
+        yield False
+        return
+    except OSError as error:
+        raise OSError(
+            f"{workdir.parent}: this file system has no locks ({error.strerror}); choose a "
+            "--workdir on another one"
+        ) from error
+    with held:
+        path.write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
         yield True
-    finally:
-        os.close(handle)  # which gives the lock back
 
 
 def holder(workdir: pathlib.Path) -> str:
@@ -89,9 +87,9 @@ def holder(workdir: pathlib.Path) -> str:
 def count_start(workdir: pathlib.Path) -> int:
     """Notes that the job is started; returns how often it was at the same checkpoint before."""
     newest = max(steps_in(workdir / "checkpoints"), default=0)
-    before = manifest.read_json(_path(workdir, "starts")) or {"step": -1, "times": 0}
+    before = json_files.read_json(_path(workdir, "starts")) or {"step": -1, "times": 0}
     times = before["times"] if before["step"] == newest else 0
-    manifest.write_json(_path(workdir, "starts"), {"step": newest, "times": times + 1})
+    json_files.write_json(_path(workdir, "starts"), {"step": newest, "times": times + 1})
     return times
 
 

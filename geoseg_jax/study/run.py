@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from geoseg_jax.config.settings import ConfigError
-from geoseg_jax.core import manifest
+from geoseg_jax.core import json_files
 from geoseg_jax.core.formats import duration
 from geoseg_jax.core.near_miss import did_you_mean
 from geoseg_jax.study import records
@@ -205,7 +205,7 @@ def _train(job: Job, context: _Context) -> tuple[str, float]:
 
 def _finished(job: Job) -> bool:
     """Tells whether a run was finished here whose checkpoints were not kept, or are gone."""
-    done = manifest.read_json(job.workdir / "manifest.json")
+    done = json_files.read_json(job.workdir / "manifest.json")
     there = (job.workdir / "eval.json").exists() and not steps_in(job.workdir / "checkpoints")
     return bool(done) and there and done["step"] >= job.config.train.steps
 

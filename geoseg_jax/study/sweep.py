@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from geoseg_jax.config.settings import ConfigError
-from geoseg_jax.core import manifest
+from geoseg_jax.core import json_files
 from geoseg_jax.data.name_splits import REST, TRAIN
 from geoseg_jax.study import records
 from geoseg_jax.study.guard import RATE
@@ -203,6 +203,6 @@ def _trial(job: Pretraining | Cell, rate: float, workdir: pathlib.Path) -> Pretr
 def _score(trial: Trial) -> float:
     """Reads a trial's score; nan where it failed."""
     record = records.read(trial.job.workdir)
-    scores = manifest.read_json(trial.job.workdir / "eval.json") or {}
+    scores = json_files.read_json(trial.job.workdir / "eval.json") or {}
     score = scores.get(trial.metric) if record.state == records.DONE else None
     return math.nan if score is None else float(score)

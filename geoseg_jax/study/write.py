@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from geoseg_jax.analysis import results
-from geoseg_jax.core import atomic, manifest
+from geoseg_jax.core import atomic, json_files
 from geoseg_jax.report import figures, page, tables
 from geoseg_jax.study import budget, gather, inside, panels, plan, records, resampling, sweep
 from geoseg_jax.study.budget import Cost
@@ -54,12 +54,12 @@ def report(
         calibrated=made.cells[0].config.transfer.get("statistics") == "calibrated",
         versions=versions,
         hardware=hardware,
-        date=manifest.now(),
+        date=json_files.now(),
         commands=[command],
     )
     # Each once, which the arms' own sums are not: a chain has what it starts from too.
     findings["pretraining_seconds"] = sum(_seconds(made.pretrainings)) or None
-    manifest.write_json(workdir / "results.json", findings)
+    json_files.write_json(workdir / "results.json", findings)
     atomic.write_text(workdir / "table.md", tables.markdown(findings))
     atomic.write_text(workdir / "table.tex", tables.latex(findings))
     atomic.write_text(
@@ -139,7 +139,7 @@ def _ancestors(arm, own: Sequence[Pretraining], made: Plan) -> list[str]:
 
 def _weights(job: Pretraining | Cell) -> str:
     """Names what a job starts from, with the hash of its content then."""
-    provenance = manifest.read_json(job.workdir / "manifest.json") or {}
+    provenance = json_files.read_json(job.workdir / "manifest.json") or {}
     parents = provenance.get("parents")
     digest = f", sha256 {parents[-1]['sha256'][:12]}" if parents and "sha256" in parents[-1] else ""
     return pathlib.Path(job.config.init_from).name + digest

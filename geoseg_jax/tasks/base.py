@@ -1,7 +1,7 @@
-"""What a task is: pure functions that turn batches into losses, metrics and pictures."""
+"""The interface of a task: pure functions that turn batches into losses, metrics and pictures."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 
@@ -18,37 +18,56 @@ EACH = "each/"
 
 
 class Aux(NamedTuple):
-    """What a loss returns beside its value."""
+    """The outputs of a loss beside its value."""
 
     batch_stats: Any  # the batch statistics after this batch
     terms: dict[str, jax.Array]  # name -> float32 scalar, logged and checked to be finite
 
 
-class Task(NamedTuple):
-    """A pre-training or transfer task. Batches follow geoseg_jax.core.batch.FIELDS.
+class Task(Protocol):
+    """A pre-training or transfer task; `make` of its module makes it from a configuration.
 
-    init(key, batch) -> variables; may be traced.
-    loss(variables, key, batch) -> (float32 scalar, Aux); batch norm in training mode.
-    evaluate(variables, batch) -> Sums over the examples whose mask is True.
-    summarise(sums) -> {name: float} from the totals of a whole split, on the host.
-    visualise(variables, batch) -> {name: uint8 [N, H, W, 3]}; N = 1 for what all examples share.
-    predict(variables, batch) -> {name: map}, for files; None where the task has nothing to write.
-      segmentation: 'label', train ids uint8 of the size of batch['label'];
-      depth: 'inverse_depth', 1 / metres float32 of the size of batch['image'].
-    holds: what these functions took of the data, as plain JSON: equal for equal functions, where
-      configs are equal too (see programs.py). None: unknown.
-    network(variables, batch) -> the answer to batch['image'] as it is, in evaluation mode; see
-      calibration. None where its batch statistics can't be calibrated.
+    Batches follow geoseg_jax.core.batch.FIELDS. All methods but summarise are traced. What a task
+    measures is fixed when it is made; it does not depend on what a batch happens to hold.
+
+    Attributes:
+      holds: what the task took from the data, as plain JSON: equal for equal functions, where the
+        configs are equal too (see training.programs). None: unknown.
+      predict: (variables, batch) -> {name: map}, for files; None if there is nothing to write.
+        segmentation: 'label', train ids uint8 of the size of batch['label'];
+        depth: 'inverse_depth', 1 / metres float32 of the size of batch['image'].
+      network: (variables, batch) -> the output for batch['image'] as it is, in evaluation mode; see
+        training.calibration. None if its batch statistics can't be calibrated.
     """
 
-    init: Callable[[jax.Array, Batch], Variables]
-    loss: Callable[[Variables, jax.Array, Batch], tuple[jax.Array, Aux]]
-    evaluate: Callable[[Variables, Batch], Sums]
-    summarise: Callable[[dict[str, float]], dict[str, float]]
-    visualise: Callable[[Variables, Batch], dict[str, jax.Array]]
-    predict: Callable[[Variables, Batch], dict[str, jax.Array]] | None = None
     holds: Any = None
+    predict: Callable[[Variables, Batch], dict[str, jax.Array]] | None = None
     network: Callable[[Variables, Batch], jax.Array] | None = None
+
+    def init(self, key: jax.Array, batch: Batch) -> Variables:
+        """Draws the variables; only the shapes of the batch matter."""
+        ...
+
+    def loss(
+        self, variables: Variables, key: jax.Array, batch: Batch, progress: jax.Array
+    ) -> tuple[jax.Array, Aux]:
+        """Returns the loss, a float32 scalar, with batch norm in training mode.
+
+        progress: float32 scalar in [0, 1), the share of the training's steps that are done.
+        """
+        ...
+
+    def evaluate(self, variables: Variables, batch: Batch) -> Sums:
+        """Returns sums over the examples whose mask is True."""
+        ...
+
+    def summarise(self, sums: dict[str, Any]) -> dict[str, float]:
+        """Turns the totals of a whole split into the numbers that are reported, on the host."""
+        ...
+
+    def visualise(self, variables: Variables, batch: Batch) -> dict[str, jax.Array]:
+        """Returns {name: uint8 [N, H, W, 3]}; N = 1 for a picture that all examples share."""
+        ...
 
 
 class TaskSpec(NamedTuple):

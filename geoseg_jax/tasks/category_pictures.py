@@ -14,7 +14,7 @@ _LINE = 13  # pixels
 
 
 def name_strips(names: Sequence[str], width: int) -> np.ndarray:
-    """Each name in black on white, bool [C, line, width]: True where there is ink.
+    """Returns each name in black on white, bool [C, line, width]: True where there is ink.
 
     A table to be read inside jit, where nothing can be written.
     """
@@ -26,7 +26,7 @@ def name_strips(names: Sequence[str], width: int) -> np.ndarray:
 
 
 def panel(image: jax.Array, truth: jax.Array, answer: jax.Array, strips: jax.Array) -> jax.Array:
-    """Pictures with the true class at the top and the answer at the bottom, light or red.
+    """Returns pictures with the true class at the top and the answer at the bottom, light or red.
 
     Args:
       image: uint8 [B, H, W, 3]. truth, answer: int [B], classes.

@@ -13,7 +13,7 @@ from geoseg_jax.models.classification import ClassificationNet
 from geoseg_jax.ops import cross_entropy, ranking
 from geoseg_jax.tasks import category_pictures
 from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, TaskSpec, Variables
-from geoseg_jax.tasks.examples import unit
+from geoseg_jax.tasks.examples import to_unit_range
 from geoseg_jax.tasks.jitter import jitter_views
 from geoseg_jax.tasks.settings import ENCODER, JITTER, check_jitter, check_trains_encoder
 
@@ -26,7 +26,7 @@ TOP = 5
 
 
 def make(config: Any, data: Any) -> Task:
-    """The task for one configuration; reads config.task, config.model and config.transfer.
+    """Makes the task for one configuration; reads config.task, config.model and config.transfer.
 
     data: its train source has `categories`, the names of the classes, and may have `words`, what
     people call them.
@@ -34,26 +34,39 @@ def make(config: Any, data: Any) -> Task:
     Raises:
       ValueError: where the data has no categories, or others to evaluate on than to train on.
     """
-    task, names = config.task, _categories(data)
+    names = _categories(data)
     words = data.train.words if can(data.train, HasWords) else names
-    net = ClassificationNet(
-        encoder_name=config.model.encoder,
-        classes=len(names),
-        normalisation=config.model.normalisation,
-        dtype=jnp.dtype(config.model.compute_dtype),
-    )
-    # Frozen parts run on their running statistics, in training as in evaluation.
-    parts, freeze = (config.transfer[key] for key in ("frozen", "freeze"))
-    still = {"frozen" if freeze == "all" else "fixed_statistics": tuple(parts)}
+    return _Classification(config, names, words)
 
-    def init(key: jax.Array, batch: Batch) -> Variables:
-        return net.init(key, unit(batch["image"]), train=False)
 
-    def loss(variables: Variables, key: jax.Array, batch: Batch) -> tuple[jax.Array, Aux]:
-        images = jitter_views(key, batch["id"], unit(batch["image"])[:, None], task.jitter)[:, 0]
-        logits, updated = net.apply(variables, images, train=True, mutable=["batch_stats"], **still)
+class _Classification(Task):
+    """Classification as one configuration asks for it."""
+
+    def __init__(self, config: Any, names: tuple[str, ...], words: tuple[str, ...]):
+        self.task, self.words, self.holds = config.task, words, (names, words)
+        self.net = ClassificationNet(
+            encoder_name=config.model.encoder,
+            classes=len(names),
+            normalisation=config.model.normalisation,
+            dtype=jnp.dtype(config.model.compute_dtype),
+        )
+        # Frozen parts run on their running statistics, in training as in evaluation.
+        parts, freeze = (config.transfer[key] for key in ("frozen", "freeze"))
+        self.frozen_kwargs = {"frozen" if freeze == "all" else "fixed_statistics": tuple(parts)}
+
+    def init(self, key: jax.Array, batch: Batch) -> Variables:
+        return self.net.init(key, to_unit_range(batch["image"]), train=False)
+
+    def loss(
+        self, variables: Variables, key: jax.Array, batch: Batch, progress: jax.Array
+    ) -> tuple[jax.Array, Aux]:
+        images = to_unit_range(batch["image"])
+        images = jitter_views(key, batch["id"], images[:, None], self.task.jitter)[:, 0]
+        logits, updated = self.net.apply(
+            variables, images, train=True, mutable=["batch_stats"], **self.frozen_kwargs
+        )
         losses, _ = cross_entropy.cross_entropy(
-            logits, batch["category"], smoothing=task.label_smoothing
+            logits, batch["category"], smoothing=self.task.label_smoothing
         )
         value = jnp.mean(losses)
         hits = ranking.rank(logits, batch["category"]) == 0
@@ -62,23 +75,24 @@ def make(config: Any, data: Any) -> Task:
         accuracy = jnp.mean(hits, dtype=jnp.float32)
         return value, Aux(stats, {"cross_entropy": value, "training_accuracy": accuracy})
 
-    def answers(variables: Variables, batch: Batch) -> jax.Array:
-        return net.apply(variables, unit(batch["image"]), train=False)
+    def evaluate(self, variables: Variables, batch: Batch) -> Sums:
+        return judge(self._logits(variables, batch), batch["category"], batch["mask"])
 
-    def evaluate(variables: Variables, batch: Batch) -> Sums:
-        return judge(answers(variables, batch), batch["category"], batch["mask"])
+    def summarise(self, sums: dict[str, Any]) -> dict[str, float]:
+        return summarise(sums)
 
-    def visualise(variables: Variables, batch: Batch) -> dict[str, jax.Array]:
-        strips = jnp.asarray(category_pictures.name_strips(words, batch["image"].shape[2]))
-        answer = jnp.argmax(answers(variables, batch), axis=-1)
+    def visualise(self, variables: Variables, batch: Batch) -> dict[str, jax.Array]:
+        strips = jnp.asarray(category_pictures.name_strips(self.words, batch["image"].shape[2]))
+        answer = jnp.argmax(self._logits(variables, batch), axis=-1)
         shown = category_pictures.panel(batch["image"], batch["category"], answer, strips)
         return {"input": batch["image"], "answer": shown}
 
-    return Task(init, loss, evaluate, summarise, visualise, holds=(names, words))
+    def _logits(self, variables: Variables, batch: Batch) -> jax.Array:
+        return self.net.apply(variables, to_unit_range(batch["image"]), train=False)
 
 
 def judge(logits: jax.Array, category: jax.Array, mask: jax.Array) -> Sums:
-    """Sums over the examples whose mask is True.
+    """Returns sums over the examples whose mask is True.
 
     Args:
       logits: float [B, C]. category: int32 [B]. mask: bool [B].
@@ -102,7 +116,7 @@ def judge(logits: jax.Array, category: jax.Array, mask: jax.Array) -> Sums:
 
 
 def summarise(sums: dict[str, Any]) -> dict[str, float]:
-    """Shares of right answers, and what the best answer that ignores the picture scores.
+    """Returns shares of right answers, and what the best answer that ignores the picture scores.
 
     That one names the classes in the order of how often they occur in the very split that is
     judged, so that no constant answer can score more; its cross-entropy is the split's entropy.
@@ -129,7 +143,7 @@ def summarise(sums: dict[str, Any]) -> dict[str, float]:
 
 
 def _categories(data: Any) -> tuple[str, ...]:
-    """The names of the classes, the same to train and to evaluate on."""
+    """Returns the names of the classes, the same to train and to evaluate on."""
     train, judged = (
         tuple(source.categories) if can(source, HasCategories) else ()
         for source in (data.train, data.eval)

@@ -46,5 +46,5 @@ def change_views(
 
 
 def _chance(keys: jax.Array, probability: float) -> jax.Array:
-    """bool [N], True with that probability."""
+    """Returns bool [N], True with that probability."""
     return jax.vmap(lambda k: jax.random.uniform(k, ()))(keys) < probability

@@ -1,4 +1,4 @@
-"""What every depth task is judged by: errors at the ground truth's own resolution, and their means.
+"""Scores depth: errors at the ground truth's own resolution, and their means.
 
 In metres as they are, and with each picture scaled to the truth's median, beside the same for the
 best depth maps that ignore the picture, which are two.
@@ -20,7 +20,7 @@ SCALED = "_scaled"
 
 
 def judge(inverse_depth: jax.Array, batch: Batch, settings: Any) -> Sums:
-    """Sums over the examples whose mask is True, of a prediction and of the constant answer.
+    """Scores a prediction and the constant answer: sums over the examples whose mask is True.
 
     Args:
       inverse_depth: [B, h, w] in 1 / metres, of any size. It is resized to the truth's, not the
@@ -46,7 +46,7 @@ def judge(inverse_depth: jax.Array, batch: Batch, settings: Any) -> Sums:
 def _judge(
     inverse_depth: jax.Array, inverse_shape: jax.Array, batch: Batch, settings: Any, suffix: str
 ) -> Sums:
-    """The sums of an answer, which may be another one, inverse_shape, where it is scaled."""
+    """Returns an answer's sums; where it is scaled it may be another one, inverse_shape."""
     truth, size = batch["depth"], batch["depth_size"]
 
     def resized(inverse: jax.Array) -> jax.Array:
@@ -63,8 +63,8 @@ def _judge(
     scaled = jnp.clip(shape * scale[:, None, None], lowest, highest)
 
     def errors(depth: jax.Array, name: str) -> dict[str, jax.Array]:
-        found = metrics.depth_error_sums(depth, truth, valid)
-        return {key + (name if key in metrics.METRICS else ""): found[key] for key in found}
+        sums = metrics.depth_error_sums(depth, truth, valid)
+        return {key + (name if key in metrics.METRICS else ""): sums[key] for key in sums}
 
     if settings.median_scaling:
         per_image = errors(scaled, "")
@@ -77,7 +77,7 @@ def _judge(
 
 
 def summarise(sums: dict[str, float]) -> dict[str, float]:
-    """Means over images, and the spread of the median scale where it was used.
+    """Returns means over images, and the spread of the median scale where it was used.
 
     Raises:
       ValueError: where no image has any truth.

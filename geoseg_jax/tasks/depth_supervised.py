@@ -16,7 +16,7 @@ from geoseg_jax.models.depth import SelfSupDepthNet
 from geoseg_jax.ops import depth_losses, disparity, sampling
 from geoseg_jax.tasks import depth_scores, depth_settings, inference, pictures
 from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, TaskSpec, Variables
-from geoseg_jax.tasks.examples import unit
+from geoseg_jax.tasks.examples import to_unit_range
 from geoseg_jax.tasks.jitter import jitter_views
 
 # An error of this much, a factor of 1.25^2, is drawn in the brightest colour.
@@ -24,22 +24,13 @@ _WORST = 2 * math.log(1.25)
 
 
 def make(config: Any, data: Any = None) -> Task:
-    """The task for one configuration; reads config.task and config.model."""
+    """Makes the task for one configuration; reads config.task and config.model."""
     del data  # every batch carries all that this task needs
-    arm = _SupervisedDepth(config)
-    return Task(
-        arm.init,
-        arm.loss,
-        arm.evaluate,
-        depth_scores.summarise,
-        arm.visualise,
-        arm.predict,
-        holds=(),
-    )
+    return _SupervisedDepth(config)
 
 
 def make_net(config: Any) -> SelfSupDepthNet:
-    """The network of self-supervised depth without what finds the cameras' motion."""
+    """Returns the network of self-supervised depth without what finds the cameras' motion."""
     model, task = config.model, config.task
     # Far from the scene's depth the sigmoid is flat, and the first steps go into its bias alone.
     start = disparity.depth_to_disparity(task.initial_depth, task.min_depth, task.max_depth)
@@ -57,8 +48,10 @@ def make_net(config: Any) -> SelfSupDepthNet:
     )
 
 
-class _SupervisedDepth:
-    """The network of one configuration; its methods are the functions of the task."""
+class _SupervisedDepth(Task):
+    """Supervised depth as one configuration asks for it."""
+
+    holds = ()
 
     def __init__(self, config: Any):
         self.task, self.net = config.task, make_net(config)
@@ -66,11 +59,15 @@ class _SupervisedDepth:
         self.range = {"min_depth": self.task.min_depth, "max_depth": self.task.max_depth}
 
     def init(self, key: jax.Array, batch: Batch) -> Variables:
-        return self.net.init(key, unit(batch["image"]), train=False, method="disparities")
+        return self.net.init(key, to_unit_range(batch["image"]), train=False, method="disparities")
 
-    def loss(self, variables: Variables, key: jax.Array, batch: Batch) -> tuple[jax.Array, Aux]:
+    def loss(
+        self, variables: Variables, key: jax.Array, batch: Batch, progress: jax.Array
+    ) -> tuple[jax.Array, Aux]:
         task, truth = self.task, _training_truth(batch)
-        seen = jitter_views(key, batch["id"], unit(batch["image"])[:, None], task.jitter)[:, 0]
+        seen = jitter_views(key, batch["id"], to_unit_range(batch["image"])[:, None], task.jitter)[
+            :, 0
+        ]
         disparities, updated = self.net.apply(
             variables, seen, train=True, method="disparities", mutable=["batch_stats"]
         )
@@ -83,8 +80,8 @@ class _SupervisedDepth:
             share = weight / sum(weights)
             terms["depth"] += share * self.error(predicted, truth, valid)
             if task.gradient_weight:
-                found = depth_losses.gradient_matching(predicted, truth, valid)
-                terms["gradient_matching"] += share * depth_losses.mean_over_images(found, valid)
+                errors = depth_losses.gradient_matching(predicted, truth, valid)
+                terms["gradient_matching"] += share * depth_losses.mean_over_images(errors, valid)
         value = terms["depth"] + task.gradient_weight * terms["gradient_matching"]
         if not task.gradient_weight:
             del terms["gradient_matching"]
@@ -95,8 +92,11 @@ class _SupervisedDepth:
         inverse = self.predict(variables, batch)["inverse_depth"]
         return depth_scores.judge(inverse, batch, self.task.eval)
 
+    def summarise(self, sums: dict[str, Any]) -> dict[str, float]:
+        return depth_scores.summarise(sums)
+
     def visualise(self, variables: Variables, batch: Batch) -> dict[str, jax.Array]:
-        """Prediction and truth on one scale of colours, for both are metres; factors as errors."""
+        """Draws prediction and truth in the same colours, both being metres; errors are factors."""
         inverse = self.predict(variables, batch)["inverse_depth"]
         truth = pictures.draw_sparse_depth(batch["depth"], batch["depth_size"], *inverse.shape[1:])
         known = truth > 0
@@ -110,17 +110,21 @@ class _SupervisedDepth:
         }
 
     def predict(self, variables: Variables, batch: Batch) -> dict[str, jax.Array]:
-        """Of the pictures alone, whatever else the batch holds."""
+        """Predicts from the pictures alone, whatever else the batch holds."""
 
         def network(images: jax.Array) -> jax.Array:
             levels = self.net.apply(variables, images, train=False, method="disparities")
             return 1 / disparity.disparity_to_depth(levels[0], **self.range)
 
         flip = self.task.eval.get("flip", False)
-        return {"inverse_depth": inference.inverse_depth(network, unit(batch["image"]), flip=flip)}
+        return {
+            "inverse_depth": inference.inverse_depth(
+                network, to_unit_range(batch["image"]), flip=flip
+            )
+        }
 
     def _depth(self, level: jax.Array, height: int, width: int) -> jax.Array:
-        """Metres [B, height, width] of one scale; config.task.enlarged is what is interpolated."""
+        """Enlarges one scale to metres [B, height, width]; config.task.enlarged is interpolated."""
         by_depth = self.task.get("enlarged", "disparity") == "depth"
         maps = disparity.disparity_to_depth(level, **self.range) if by_depth else level
         aligned = self.task.get("align_corners", False)
@@ -131,7 +135,7 @@ class _SupervisedDepth:
 
 
 def _loss_of(task: Any) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Array]:
-    """(predicted, truth, valid) -> scalar, for config.task.loss and variance_focus.
+    """Returns (predicted, truth, valid) -> scalar, for config.task.loss and variance_focus.
 
     Every picture counts the same, however much of it was measured, as in the metrics.
     """
@@ -144,16 +148,16 @@ def _loss_of(task: Any) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Array
 
     def loss(predicted: jax.Array, truth: jax.Array, valid: jax.Array) -> jax.Array:
         if task.loss in maps:
-            found = depth_losses.masked_mean(maps[task.loss](predicted, truth, valid), valid)
+            errors = depth_losses.masked_mean(maps[task.loss](predicted, truth, valid), valid)
         else:
-            found = images[task.loss](predicted, truth, valid, focus)
-        return depth_losses.mean_over_images(found, valid)
+            errors = images[task.loss](predicted, truth, valid, focus)
+        return depth_losses.mean_over_images(errors, valid)
 
     return loss
 
 
 def _training_truth(batch: Batch) -> jax.Array:
-    """Depth of the pictures' size [B, H, W] metres."""
+    """Returns depth of the pictures' size, [B, H, W] metres."""
     size = batch["image"].shape[1:3]
     if "depth" not in batch or batch["depth"].shape[1:] != size:
         held = f"is {list(batch['depth'].shape[1:])}" if "depth" in batch else "is not there"

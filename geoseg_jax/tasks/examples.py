@@ -1,16 +1,16 @@
-"""What a task takes from a batch: pictures as numbers, and a key for each example."""
+"""Takes from a batch what every task needs: pictures as numbers, and a key for each example."""
 
 import jax
 import jax.numpy as jnp
 
 
-def unit(images: jax.Array) -> jax.Array:
-    """Bytes to float32 in [0, 1]."""
+def to_unit_range(images: jax.Array) -> jax.Array:
+    """Converts bytes to float32 in [0, 1]."""
     return images.astype(jnp.float32) / 255
 
 
 def keys_of(key: jax.Array, ids: jax.Array) -> jax.Array:
-    """A key for each example, [B].
+    """Returns a key for each example, [B].
 
     It follows from the example's id, wherever the example lies in the batch, so that neither the
     order of processes nor the device matters.

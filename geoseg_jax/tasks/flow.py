@@ -20,16 +20,16 @@ from geoseg_jax.models.flow_pyramid import DROPS, STRIDES
 from geoseg_jax.ops import flow_losses, occlusion
 from geoseg_jax.ops.flow_color import flow_to_color
 from geoseg_jax.ops.sampling import resize_bilinear, warp_with_flow
-from geoseg_jax.tasks import flow_scores, flow_settings, pictures, training_progress
+from geoseg_jax.tasks import flow_scores, flow_settings, pictures
 from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, TaskSpec, Variables
-from geoseg_jax.tasks.examples import unit
+from geoseg_jax.tasks.examples import to_unit_range
 from geoseg_jax.tasks.flow_distillation import distillation_loss, ramp
 from geoseg_jax.tasks.flow_photometric import photometric_loss
 from geoseg_jax.tasks.jitter import jitter_views
 
 
 def make(config: Any, data: Any = None) -> Task:
-    """The task for one configuration; reads config.task, config.model and config.train.steps.
+    """Makes the task for one configuration; reads config.task and config.model.
 
     Raises:
       ValueError: for more of config.task.coarse_weights than the network has flows.
@@ -42,40 +42,36 @@ def make(config: Any, data: Any = None) -> Task:
             f"has {flows} flows, one for each weight at most; drop the last, or have more of "
             "config.task.scale_weights where that is 'concat'"
         )
-    arm = _Flow(config)
-    return Task(arm.init, arm.loss, arm.evaluate, flow_scores.summarise, arm.visualise, holds=())
+    return _Flow(config)
 
 
-class _Flow:
-    """The network of one configuration; its methods are the functions of the task."""
+class _Flow(Task):
+    """Optical flow as one configuration asks for it."""
+
+    holds = ()
 
     def __init__(self, config: Any):
-        self.task, self.steps = config.task, config.train.steps
-        self.net = _network(config.model, config.task)
+        self.task, self.net = config.task, _network(config.model, config.task)
         self.both = self.task.supervision == "photometric" and self.task.bidirectional
         self.distils = self.both and self.task.distillation.weight > 0
         self.bounded = config.model.flow == "concat"
-        # Whether anything depends on how far the training is: neither self-distillation nor
-        # occlusion must begin before there are flows to go by.
-        hides = self.both and self.task.occlusion_start > 0
-        self.timed = self.distils or hides
 
         # Compiled for itself, so that the three runs of self-distillation are traced but once.
         @functools.partial(jax.jit, static_argnames=("train", "both"))
-        def run(own: Variables, frames: jax.Array, keep: jax.Array | None, train: bool, both: bool):
+        def run(
+            variables: Variables, frames: jax.Array, keep: jax.Array | None, train: bool, both: bool
+        ):
             options = {"train": train, "both": both, "keep": keep, "mutable": ["batch_stats"]}
-            return self.net.apply(own, frames, **options)
+            return self.net.apply(variables, frames, **options)
 
         self._run = run
 
     def init(self, key: jax.Array, batch: Batch) -> Variables:
-        variables = dict(self.net.init(key, _frames(batch), train=False))
-        if self.timed:
-            stats = training_progress.begin(variables.get("batch_stats", {}))
-            variables["batch_stats"] = stats
-        return variables
+        return self.net.init(key, _frames(batch), train=False)
 
-    def loss(self, variables: Variables, key: jax.Array, batch: Batch) -> tuple[jax.Array, Aux]:
+    def loss(
+        self, variables: Variables, key: jax.Array, batch: Batch, progress: jax.Array
+    ) -> tuple[jax.Array, Aux]:
         task = self.task
         of_jitter, of_levels = jax.random.split(key)
         frames = _frames(batch)
@@ -86,20 +82,21 @@ class _Flow:
         if task.supervision == "truth":
             value = _against_truth(flows, batch, task)
             return value, Aux(stats, {"robust_error": value})
-        _, share = training_progress.split(variables.get("batch_stats", {}))
-        judge = share >= task.occlusion_start
+        # Neither occlusion nor self-distillation must begin before there are flows to go by.
+        judge = not task.occlusion_start or progress >= task.occlusion_start
         value, terms = photometric_loss(flows, frames, task, judge)
         if self.bounded:
             terms["at_reach"] = _share_at_reach(flows, *frames.shape[2:4])
         if self.distils:
-            terms["distillation"] = self._distilled(variables, frames, seen, keep, share)
+            terms["distillation"] = self._distilled(variables, frames, seen, keep, progress)
             value = value + terms["distillation"]
-        if self.timed:
-            stats = training_progress.advance(stats, share, self.steps)
         return value, Aux(stats, terms)
 
     def evaluate(self, variables: Variables, batch: Batch) -> Sums:
         return flow_scores.judge(self._finest(variables, _frames(batch))[:, 0], batch)
+
+    def summarise(self, sums: dict[str, Any]) -> dict[str, float]:
+        return flow_scores.summarise(sums)
 
     def visualise(self, variables: Variables, batch: Batch) -> dict[str, jax.Array]:
         frames = _frames(batch)
@@ -115,21 +112,19 @@ class _Flow:
         both: bool,
         keep: jax.Array | None = None,
     ) -> tuple[tuple[jax.Array, ...], Any]:
-        """Flows of all scales, and the network's own batch statistics after them."""
-        stats, _ = training_progress.split(variables.get("batch_stats", {}))
-        own = {"params": variables["params"], "batch_stats": stats}
-        flows, updated = self._run(own, frames, keep, train=train, both=both)
+        """Returns the flows of all scales, and the batch statistics after them."""
+        flows, updated = self._run(variables, frames, keep, train=train, both=both)
         return flows, updated.get("batch_stats", {})
 
     def _finest(self, variables: Variables, frames: jax.Array, both: bool = False) -> jax.Array:
-        """[B, D, H, W, 2] in pixels of the picture."""
+        """Predicts the finest flow, [B, D, H, W, 2] in pixels of the picture."""
         flow = self._apply(variables, frames, train=False, both=both)[0][0]
         return resize_bilinear(flow, *frames.shape[2:4])
 
-    def _distilled(self, variables, frames, seen, keep, share) -> jax.Array:
-        """Self-distillation with its weight."""
+    def _distilled(self, variables, frames, seen, keep, progress) -> jax.Array:
+        """Computes self-distillation with its weight."""
         settings = self.task.distillation
-        weight = settings.weight * ramp(share, settings.start, settings.ramp)
+        weight = settings.weight * ramp(progress, settings.start, settings.ramp)
 
         # Both are normalised by the batch, as in training; the running statistics remain those of
         # whole pictures.
@@ -150,7 +145,7 @@ class _Flow:
 
 
 def _share_at_reach(flows, height: int, width: int) -> jax.Array:
-    """The share of flows that are all but as long as they can be, at the scale where it is largest.
+    """Returns the share of flows near the longest possible, at the scale where it is largest.
 
     There the sigmoid has no gradient left: a scale with a share near 1 is lost.
     """
@@ -182,13 +177,13 @@ def _network(model: Any, task: Any) -> FlowNet:
 
 
 def _scales(model: Any, task: Any) -> int:
-    """How many flows the network has."""
+    """Returns how many flows the network has."""
     return len(task.scale_weights) if model.flow == "concat" else len(STRIDES)
 
 
 def _frames(batch: Batch) -> jax.Array:
-    """Target and first source, [B, 2, H, W, 3] in [0, 1]."""
-    return unit(jnp.stack((batch["image"], batch["sources"][:, 0]), axis=1))
+    """Returns target and first source, [B, 2, H, W, 3] in [0, 1]."""
+    return to_unit_range(jnp.stack((batch["image"], batch["sources"][:, 0]), axis=1))
 
 
 def _against_truth(flows, batch: Batch, task: Any) -> jax.Array:
@@ -205,29 +200,25 @@ def _against_truth(flows, batch: Batch, task: Any) -> jax.Array:
 
 
 def _pictures(flow, backward, frames, batch: Batch) -> dict[str, jax.Array]:
-    """What a human looks at; prediction and truth in the same colours."""
+    """Draws prediction and truth in the same colours."""
     height, width = flow.shape[1:3]
     warped, _ = warp_with_flow(frames[:, 1], flow)
     seen = occlusion.forward_backward_check(flow, backward)
     shown = {"input": batch["image"]}
-    known = jnp.ones(flow.shape[:3], bool)
-    reference = flow
-    if "flow" in batch:
-        reference, known = _truth_at(batch, height, width)
+    reference, known = _truth_at(batch, height, width)
     # The 98th percentile: one wild vector must not make all others pale.
     length = jnp.where(known, jnp.linalg.norm(reference, axis=-1), jnp.nan)
     longest = jnp.nan_to_num(jnp.nanpercentile(length, 98, axis=(1, 2)), nan=1.0) + 1e-3
     shown["flow"] = pictures.to_uint8(flow_to_color(flow, longest))
-    if "flow" in batch:
-        truth = jnp.where(known[..., None], reference, jnp.nan)
-        shown["ground truth"] = pictures.to_uint8(flow_to_color(truth, longest))
+    truth = jnp.where(known[..., None], reference, jnp.nan)
+    shown["ground truth"] = pictures.to_uint8(flow_to_color(truth, longest))
     shown["warped"] = pictures.to_uint8(warped)
     shown["visible"] = pictures.to_uint8(jnp.repeat(seen[..., None] * 1.0, 3, axis=-1))
     return shown
 
 
 def _truth_at(batch: Batch, height: int, width: int) -> tuple[jax.Array, jax.Array]:
-    """True flow, and where it is known, by the nearest pixel of the ground truth's own size."""
+    """Returns true flow, and where it is known, by the nearest pixel of the truth's own size."""
     rows, columns = batch["flow"].shape[1:3]
     whole = jnp.broadcast_to(jnp.asarray([rows, columns], jnp.int32), (len(batch["flow"]), 2))
     size = batch.get("flow_size", whole)

@@ -28,7 +28,7 @@ def distillation_loss(
     seen: jax.Array,
     share: float,
 ) -> jax.Array:
-    """How far the student is from the teacher, where the latter knows better.
+    """Computes how far the student is from the teacher, where the latter knows better.
 
     Args:
       teacher: [B, 2, H, W, 3] -> the finest flows in both directions, [B, 2, h, w, 2] in pixels of
@@ -62,19 +62,19 @@ def distillation_loss(
 
 
 def ramp(progress: jax.Array, start: float, length: float) -> jax.Array:
-    """0 up to `start`, 1 from `start + length` on, linear between; all shares of the training."""
+    """Returns 0 up to `start`, 1 from `start + length` on, linear between: shares of training."""
     return jnp.clip((progress - start) / max(length, 1e-6), 0, 1)
 
 
 def _middle(maps: jax.Array, margins: tuple[int, int]) -> jax.Array:
-    """[..., H, W, C] without its margins, enlarged to [..., H, W, C]."""
+    """Cuts the margins off [..., H, W, C] and enlarges the rest to [..., H, W, C]."""
     height, width = maps.shape[-3:-1]
     inner = maps[..., margins[0] : height - margins[0], margins[1] : width - margins[1], :]
     return resize_bilinear(inner, height, width)
 
 
 def _agreement(flows: jax.Array, sigma: float) -> jax.Array:
-    """exp(-|there and back|^2 / (sigma * diagonal)^2), 0 where the flow leaves the picture.
+    """Computes exp(-|there and back|^2 / (sigma diagonal)^2), 0 where flow leaves the picture.
 
     flows: [B, 2, H, W, 2] in both directions -> [B, 2, H, W].
     """

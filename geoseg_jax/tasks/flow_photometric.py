@@ -24,7 +24,7 @@ def photometric_loss(
     settings: Mapping[str, Any],
     judge_occlusion: jax.Array | bool = True,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """The loss and its terms.
+    """Returns the loss and its terms.
 
     Args:
       flows: for each scale, the finest first, [B, D, h, w, 2] in pixels of the picture; D = 0 leads
@@ -66,7 +66,7 @@ def photometric_loss(
 
 
 def _weighted(flows, settings) -> list[tuple[jax.Array, float, float]]:
-    """The flows that count, each with its weight of scale_weights and of coarse_weights."""
+    """Returns the flows that count, each with its weight of scale_weights and of coarse_weights."""
     weights = itertools.zip_longest(
         settings["scale_weights"], settings["coarse_weights"], fillvalue=0.0
     )
@@ -80,7 +80,7 @@ def _weighted(flows, settings) -> list[tuple[jax.Array, float, float]]:
 
 
 def _reduced(flow, frames, zoom: int) -> tuple[jax.Array, jax.Array]:
-    """A flow and the frames at `zoom` times the size of its map, at most the picture's own."""
+    """Resizes a flow and the frames to `zoom` times the flow's map, at most the picture's size."""
     height, width = frames.shape[2:4]
     zoom = min(zoom, height // flow.shape[2])
     h, w = zoom * flow.shape[2], zoom * flow.shape[3]
@@ -89,7 +89,7 @@ def _reduced(flow, frames, zoom: int) -> tuple[jax.Array, jax.Array]:
 
 
 def _data(flow, frames, settings, judge_occlusion) -> tuple[jax.Array, jax.Array]:
-    """Mean error over what is seen, and the share of that; flow in pixels of the frames."""
+    """Computes the mean error over what is seen, and its share; flow in pixels of the frames."""
     directions = flow.shape[1]
     targets, sources = frames[:, :directions], frames[:, ::-1][:, :directions]
     fixed = jax.lax.stop_gradient(flow)

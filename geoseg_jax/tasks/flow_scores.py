@@ -1,4 +1,4 @@
-"""What a flow is judged by: end-point error and outliers, at the ground truth's own resolution."""
+"""Scores flow: end-point error and outliers, at the ground truth's own resolution."""
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ ALL, VISIBLE, OCCLUDED = "", "_noc", "_occ"
 
 
 def judge(flow: jax.Array, batch: Batch) -> Sums:
-    """Sums over the examples whose mask is True.
+    """Returns sums over the examples whose mask is True.
 
     Args:
       flow: [B, H, W, 2] in pixels of the network's picture.
@@ -43,7 +43,7 @@ def judge(flow: jax.Array, batch: Batch) -> Sums:
 
 
 def at_original_size(flow: jax.Array, size: jax.Array, height: int, width: int) -> jax.Array:
-    """A flow [B, h, w, 2] enlarged to each example's own size, and its vectors with it.
+    """Returns a flow [B, h, w, 2] enlarged to each example's own size, and its vectors with it.
 
     size: int32 [B, 2], rows and columns. Returns [B, height, width, 2], see sampling.resize_each.
     """
@@ -53,7 +53,7 @@ def at_original_size(flow: jax.Array, size: jax.Array, height: int, width: int) 
 
 
 def summarise(sums: dict[str, float]) -> dict[str, float]:
-    """epe: mean over images of an image's mean, in pixels; fl: share of outliers of all pixels.
+    """Computes epe, mean over images of each mean, pixels; and fl, share of outliers of all pixels.
 
     Both with _noc and _occ where occlusion is known, and with _constant and _zero for the answers
     that ignore the pictures.

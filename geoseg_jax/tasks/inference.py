@@ -1,4 +1,4 @@
-"""What is predicted of whole pictures: plain, mirrored, or window by window."""
+"""Predicts whole pictures: plain, mirrored, or window by window."""
 
 import math
 from collections.abc import Callable
@@ -15,7 +15,7 @@ Network = Callable[[jax.Array], jax.Array]
 def class_scores(
     network: Network, images: jax.Array, *, flip: bool = False, window: tuple[int, ...] = ()
 ) -> jax.Array:
-    """Scores whose largest is the predicted class.
+    """Returns scores whose largest is the predicted class.
 
     Args:
       network: pictures to logits.
@@ -40,7 +40,7 @@ def class_scores(
 
 
 def inverse_depth(network: Network, images: jax.Array, *, flip: bool = False) -> jax.Array:
-    """Inverse depth [B, H, W].
+    """Returns the inverse depth [B, H, W].
 
     Args:
       network: pictures to inverse depth.
@@ -65,7 +65,7 @@ def _probabilities(network: Network, images: jax.Array, flip: bool) -> jax.Array
 
 
 def window_starts(size: int, window: int) -> list[int]:
-    """First pixels of the windows along one axis: evenly spread, at most 2/3 of a window apart."""
+    """Places windows along one axis: first pixels, evenly spread, at most 2/3 of a window apart."""
     steps = math.ceil((size - window) / max(1, window * 2 // 3))
     return [round(i * (size - window) / max(1, steps)) for i in range(steps + 1)]
 

@@ -12,7 +12,7 @@ from geoseg_jax.tasks.examples import keys_of
 def jitter_views(
     key: jax.Array, ids: jax.Array, views: jax.Array, settings: Mapping[str, Any]
 ) -> jax.Array:
-    """One colour jitter per example, the same for all its views.
+    """Draws one colour jitter per example, the same for all its views.
 
     The key of an example comes from its id, not from its place in the batch, so that the order of
     processes does not matter.

@@ -18,7 +18,7 @@ _FONT = (cv2.FONT_HERSHEY_SIMPLEX, 0.33)
 
 
 def panels(batch: Batch, predicted: jax.Array, table: Any) -> dict[str, jax.Array]:
-    """Picture, label, prediction, error map: {name: uint8 [B, H, W, 3]}; and legend [1, h, w, 3].
+    """Draws picture, label, prediction, errors: {name: uint8 [B, H, W, 3]}; legend [1, h, w, 3].
 
     In the error map right pixels are light, wrong ones red, those without a label black; it is
     what the evaluation counts, seen at the picture's size.
@@ -47,14 +47,14 @@ def panels(batch: Batch, predicted: jax.Array, table: Any) -> dict[str, jax.Arra
 
 
 def _nearest(maps: jax.Array, sizes: jax.Array, height: int, width: int) -> jax.Array:
-    """Maps [B, L_H, L_W] whose true sizes are int32 [B, 2], at height x width."""
+    """Returns maps [B, L_H, L_W] whose true sizes are int32 [B, 2], at height x width."""
     rows = ((jnp.arange(height) + 0.5) * sizes[:, :1] / height).astype(jnp.int32)
     columns = ((jnp.arange(width) + 0.5) * sizes[:, 1:] / width).astype(jnp.int32)
     return jax.vmap(lambda m, r, c: m[r[:, None], c[None, :]])(maps, rows, columns)
 
 
 def legend(table: Any, height: int) -> np.ndarray:
-    """The classes' colours and names in columns as wide as their names, uint8 [H, W, 3].
+    """Returns the classes' colours and names in columns as wide as their names, uint8 [H, W, 3].
 
     Args:
       table: names and colours of the classes.

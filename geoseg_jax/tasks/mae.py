@@ -17,7 +17,7 @@ from geoseg_jax.models.vit import PATCH, patchify
 from geoseg_jax.ops import patches
 from geoseg_jax.tasks import pictures
 from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, TaskSpec, Variables
-from geoseg_jax.tasks.examples import keys_of, unit
+from geoseg_jax.tasks.examples import keys_of, to_unit_range
 from geoseg_jax.tasks.settings import ENCODER, check_size, check_trains_all
 
 SETTINGS = ENCODER | {
@@ -31,18 +31,19 @@ _EVAL_KEY = 0  # evaluation hides the same patches of the same picture, every ti
 
 
 def make(config: Any, data: Any = None) -> Task:
-    """The task for one configuration; reads config.task and config.model.
+    """Makes the task for one configuration; reads config.task and config.model.
 
     Raises:
       ValueError: for an encoder that is no ViT.
     """
     del data  # every batch carries all that this task needs
-    arm = _Mae(config)
-    return Task(arm.init, arm.loss, arm.evaluate, summarise, arm.visualise, holds=())
+    return _Mae(config)
 
 
-class _Mae:
-    """The network of one configuration; its methods are the functions of the task."""
+class _Mae(Task):
+    """Masked autoencoding as one configuration asks for it."""
+
+    holds = ()
 
     def __init__(self, config: Any):
         self.task, self.net = config.task, _network(config.model)
@@ -50,9 +51,11 @@ class _Mae:
 
     def init(self, key: jax.Array, batch: Batch) -> Variables:
         keep, _ = self._choose(key, batch)
-        return self.net.init(key, unit(batch["image"]), keep)
+        return self.net.init(key, to_unit_range(batch["image"]), keep)
 
-    def loss(self, variables: Variables, key: jax.Array, batch: Batch) -> tuple[jax.Array, Aux]:
+    def loss(
+        self, variables: Variables, key: jax.Array, batch: Batch, progress: jax.Array
+    ) -> tuple[jax.Array, Aux]:
         answer, cut, hidden = self._answer(variables, key, batch)
         error = jnp.mean(jnp.square(answer - self._target(cut)), axis=-1)
         # As many patches are hidden in every picture: the mean over all is that over pictures.
@@ -65,6 +68,9 @@ class _Mae:
         answer, cut, hidden = self._answer(variables, jax.random.key(_EVAL_KEY), batch)
         normalised = self.task.normalise_patches
         return judge(answer, self._target(cut), hidden, batch["mask"], normalised=normalised)
+
+    def summarise(self, sums: dict[str, Any]) -> dict[str, float]:
+        return summarise(sums)
 
     def visualise(self, variables: Variables, batch: Batch) -> dict[str, jax.Array]:
         answer, cut, hidden = self._answer(variables, jax.random.key(_EVAL_KEY), batch)
@@ -81,16 +87,16 @@ class _Mae:
     def _answer(
         self, variables: Variables, key: jax.Array, batch: Batch
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """The prediction and the true patches, [B, L, 768], and which were hidden, bool [B, L].
+        """Returns prediction and true patches, [B, L, 768], and which were hidden, bool [B, L].
 
         Pixels of the true ones are as the encoder's normalisation has them.
         """
-        image, (keep, hidden) = unit(batch["image"]), self._choose(key, batch)
+        image, (keep, hidden) = to_unit_range(batch["image"]), self._choose(key, batch)
         answer = self.net.apply(variables, image, keep)
         return answer, patchify(resnet.normalise(image, self.normalisation)), hidden
 
     def _choose(self, key: jax.Array, batch: Batch) -> tuple[jax.Array, jax.Array]:
-        """Patches that are seen, int32 [B, K], and which are hidden, bool [B, L]."""
+        """Returns patches that are seen, int32 [B, K], and which are hidden, bool [B, L]."""
         height, width = batch["image"].shape[1:3]
         count = (height // PATCH) * (width // PATCH)
         kept = patches_kept(count, self.task.mask_ratio)
@@ -98,11 +104,11 @@ class _Mae:
         return jax.vmap(lambda k: patches.choose_patches(k, count, kept))(keys)
 
     def _target(self, cut: jax.Array) -> jax.Array:
-        """What is to be predicted: by default each patch by its own mean and deviation."""
+        """Returns what to predict: by default patches, each by its own mean and deviation."""
         return patches.normalise_patches(cut) if self.task.normalise_patches else cut
 
     def _picture(self, cut: jax.Array, height: int, width: int) -> jax.Array:
-        """uint8 [B, height, width, 3] of patches as the encoder's normalisation has them."""
+        """Draws normalised patches as pictures, uint8 [B, height, width, 3]."""
         mean, std = resnet.NORMALISATIONS[self.normalisation]
         whole = patches.unpatchify(cut, height, width, PATCH)
         return pictures.to_uint8(whole * jnp.asarray(std) + jnp.asarray(mean))
@@ -120,7 +126,7 @@ def _network(model: Any) -> MaeNet:
 
 
 def patches_kept(count: int, mask_ratio: float) -> int:
-    """How many of `count` patches are seen: at least one of each kind.
+    """Returns how many of `count` patches are seen: at least one is, and at least one is not.
 
     Raises:
       ValueError: for a picture of a single patch.
@@ -140,7 +146,7 @@ def judge(
     *,
     normalised: bool = True,
 ) -> Sums:
-    """Sums over the pictures whose mask is True.
+    """Returns sums over the pictures whose mask is True.
 
     Args:
       answer, target: float [B, L, 768], patches. hidden: bool [B, L]. mask: bool [B].
@@ -164,7 +170,7 @@ def judge(
 
 
 def _mean_colour(target: jax.Array, seen: jax.Array) -> jax.Array:
-    """[B, 1, 768]: a patch of the mean colour of the patches that are seen, bool [B, L]."""
+    """Returns [B, 1, 768], a patch of the mean colour of the patches that are seen, bool [B, L]."""
     colour = jnp.mean(target.reshape(*target.shape[:2], -1, 3), axis=2)
     weight = seen[..., None] / jnp.sum(seen, axis=-1)[:, None, None]
     colour = jnp.sum(colour * weight, axis=1, keepdims=True)
@@ -172,7 +178,7 @@ def _mean_colour(target: jax.Array, seen: jax.Array) -> jax.Array:
 
 
 def summarise(sums: dict[str, float]) -> dict[str, float]:
-    """Means over pictures, in the units of the loss: variances of a patch, where normalised."""
+    """Averages over pictures, in the units of the loss: variances of a patch, where normalised."""
     images = sums["images"]
     means = {name: sums[name] / images for name in ("mse", "mse_constant")}
     return means | {"eval_images": images}

@@ -32,7 +32,7 @@ from geoseg_jax.ops import contrastive
 from geoseg_jax.tasks import pictures
 from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, TaskSpec, Variables
 from geoseg_jax.tasks.contrastive_views import change_views
-from geoseg_jax.tasks.examples import unit
+from geoseg_jax.tasks.examples import to_unit_range
 from geoseg_jax.tasks.settings import ENCODER, JITTER, check_jitter, check_trains_all
 
 SETTINGS = {
@@ -53,24 +53,25 @@ _EVAL_KEY = 0  # evaluation changes the same picture in the same way, every time
 
 
 def make(config: Any, data: Any = None) -> Task:
-    """The task for one configuration; reads config.task and config.model.
+    """Makes the task for one configuration; reads config.task and config.model.
 
     A batch's second view is sources[:, 0] (config.data.crop_views = 2).
     """
     del data  # every batch carries all that this task needs
-    arm = _Moco(config)
-    return Task(arm.init, arm.loss, arm.evaluate, summarise, arm.visualise, holds=())
+    return _Moco(config)
 
 
-class _Moco:
-    """The network of one configuration; its methods are the functions of the task."""
+class _Moco(Task):
+    """Momentum contrast as one configuration asks for it."""
+
+    holds = ()
 
     def __init__(self, config: Any):
         self.task, self.net = config.task, _network(config.model, config.task)
 
     def init(self, key: jax.Array, batch: Batch) -> Variables:
         key_net, key_queue = jax.random.split(key)
-        variables = self.net.init(key_net, unit(batch["image"]), train=False)
+        variables = self.net.init(key_net, to_unit_range(batch["image"]), train=False)
         stats = variables.get("batch_stats", {})
         noise = jax.random.normal(key_queue, (self.task.queue, self.task.features))
         momentum = {
@@ -81,11 +82,13 @@ class _Moco:
         }
         return {"params": variables["params"], "batch_stats": {**stats, MOMENTUM: momentum}}
 
-    def loss(self, variables: Variables, key: jax.Array, batch: Batch) -> tuple[jax.Array, Aux]:
+    def loss(
+        self, variables: Variables, key: jax.Array, batch: Batch, progress: jax.Array
+    ) -> tuple[jax.Array, Aux]:
         key_query, key_key, key_order = jax.random.split(key, 3)
         learned, behind = _split(variables)
         behind = follow(behind, learned, self.task.momentum)
-        views = change_views(key_query, batch["id"], unit(batch["image"]), self.task)
+        views = change_views(key_query, batch["id"], to_unit_range(batch["image"]), self.task)
         query, updated = self.net.apply(learned, views, train=True, mutable=["batch_stats"])
         keys, stats = self._keys(behind, key_key, key_order, batch)
         result = self._contrast(query, keys, behind)
@@ -106,6 +109,9 @@ class _Moco:
         result = self._contrast(query, keys, behind)
         return judge(result, query, batch["mask"], self.task.queue)
 
+    def summarise(self, sums: dict[str, Any]) -> dict[str, float]:
+        return summarise(sums)
+
     def visualise(self, variables: Variables, batch: Batch) -> dict[str, jax.Array]:
         query, key = self._views(batch)
         del variables
@@ -119,14 +125,14 @@ class _Moco:
     def _keys(
         self, behind: dict[str, Any], key_key: jax.Array, key_order: jax.Array, batch: Batch
     ) -> tuple[jax.Array, Any]:
-        """The keys [B, C], computed in another order than the batch's and brought back into it.
+        """Computes keys [B, C] in another order than the batch's and brings them back into it.
 
         And the batch statistics of the momentum encoder after them.
         """
         # As they come from the pipeline, in bytes, views are cheapest to send between devices.
         order = jax.random.permutation(key_order, len(batch["id"]))
         ids = jnp.take(batch["id"], order, axis=0)
-        views = unit(jnp.take(batch["sources"][:, 0], order, axis=0))
+        views = to_unit_range(jnp.take(batch["sources"][:, 0], order, axis=0))
         views = change_views(key_key, ids, views, self.task)
         keys, updated = self.net.apply(
             _variables_of(behind), views, train=True, mutable=["batch_stats"]
@@ -141,11 +147,11 @@ class _Moco:
         return contrastive.info_nce(query, keys, behind["queue"], temperature=temperature)
 
     def _views(self, batch: Batch) -> tuple[jax.Array, jax.Array]:
-        """Both views as evaluation sees them."""
+        """Returns both views as evaluation sees them."""
         keys = jax.random.split(jax.random.key(_EVAL_KEY))
         views = batch["image"], batch["sources"][:, 0]
         return tuple(
-            change_views(key, batch["id"], unit(view), self.task)
+            change_views(key, batch["id"], to_unit_range(view), self.task)
             for key, view in zip(keys, views, strict=True)
         )
 
@@ -161,19 +167,19 @@ def _network(model: Any, task: Any) -> MocoNet:
 
 
 def _split(variables: Variables) -> tuple[Variables, dict[str, Any]]:
-    """The network that learns, and what follows it."""
+    """Returns the network that learns, and what follows it."""
     stats = dict(variables["batch_stats"])
     behind = stats.pop(MOMENTUM)
     return {"params": variables["params"], "batch_stats": stats}, dict(behind)
 
 
 def _variables_of(behind: dict[str, Any]) -> Variables:
-    """The momentum encoder's variables."""
+    """Returns the momentum encoder's variables."""
     return {"params": behind["params"], "batch_stats": behind["batch_stats"]}
 
 
 def follow(behind: dict[str, Any], learned: Variables, momentum: float) -> dict[str, Any]:
-    """The momentum encoder one step on: m theta_k + (1 - m) theta_q (MoCo, eq. 2); no gradient.
+    """Moves the momentum encoder: m theta_k + (1 - m) theta_q (MoCo, eq. 2); no gradient.
 
     Its first step takes all of the network that learns, its statistics too: they start equal, even
     where that network's weights were put there after `init`, from an earlier run or a file.
@@ -196,7 +202,7 @@ def follow(behind: dict[str, Any], learned: Variables, momentum: float) -> dict[
 
 
 def judge(result: contrastive.Contrast, query: jax.Array, mask: jax.Array, queue: int) -> Sums:
-    """Sums over the pictures whose mask is True.
+    """Returns sums over the pictures whose mask is True.
 
     Args:
       result: of the held-out pairs against the queue, which holds pictures of the training.
@@ -225,7 +231,7 @@ def judge(result: contrastive.Contrast, query: jax.Array, mask: jax.Array, queue
 
 
 def summarise(sums: dict[str, Any]) -> dict[str, float]:
-    """Means over pictures, and `collapse`, the length of the mean query.
+    """Returns means over pictures, and `collapse`, the length of the mean query.
 
     That is 1 where all pictures have one answer, whatever the loss says, and about
     1 / sqrt(pictures) where answers lie evenly on the sphere.

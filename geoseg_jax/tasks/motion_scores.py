@@ -1,4 +1,4 @@
-"""How far the camera is said to move from frame to frame, and whether that differs by picture.
+"""Scores camera motion: how far it is predicted to move from frame to frame, and its spread.
 
 A pose network that compares its two frames gives fast and slow drives different steps; one that
 doesn't gives all of them the mean step, which has no spread.
@@ -17,7 +17,7 @@ _SQUARE, _COUNT = "translation_squared", "moved_images"
 
 
 def step_sizes(poses: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Lengths of the translation in metres and angles in radians in [0, pi], [...] of [..., 4, 4].
+    """Measures translations in metres and angles in [0, pi] radians, [...] of [..., 4, 4].
 
     The angle is atan2(sin, cos) with 2 sin the length of the rotation's skew part and
     1 + 2 cos its trace, exact for small angles too.
@@ -31,7 +31,7 @@ def step_sizes(poses: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def mean_motion(poses: jax.Array) -> dict[str, jax.Array]:
-    """Means over source <- target poses [B, S, 4, 4]; nothing where there are none (S = 0)."""
+    """Averages source <- target poses [B, S, 4, 4]; nothing where there are none (S = 0)."""
     if not poses.shape[1]:
         return {}
     translation, rotation = step_sizes(jax.lax.stop_gradient(poses))
@@ -39,7 +39,7 @@ def mean_motion(poses: jax.Array) -> dict[str, jax.Array]:
 
 
 def judge(poses: jax.Array, mask: jax.Array) -> Sums:
-    """Sums over the pictures of mask, bool [B], of the mean step of poses [B, S, 4, 4], S >= 1."""
+    """Adds the mean steps of poses [B, S, 4, 4], S >= 1, over the pictures of mask, bool [B]."""
     translation, rotation = (size.mean(axis=1) for size in step_sizes(poses))
     per_picture = {TRANSLATION: translation, _SQUARE: translation**2, ROTATION: rotation}
     sums = {name: jnp.sum(jnp.where(mask, size, 0)) for name, size in per_picture.items()}
@@ -47,7 +47,7 @@ def judge(poses: jax.Array, mask: jax.Array) -> Sums:
 
 
 def summarise(sums: dict[str, Any]) -> dict[str, float]:
-    """Mean steps, and the deviation of the translation over pictures; {} without a judged one."""
+    """Computes mean steps and the translation's deviation over pictures; {} without a picture."""
     if not sums.get(_COUNT):
         return {}
     mean, square, rotation = (

@@ -18,7 +18,7 @@ from geoseg_jax.models.reconstruction import ReconstructionNet
 from geoseg_jax.ops import inpainting
 from geoseg_jax.tasks import pictures
 from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, TaskSpec, Variables
-from geoseg_jax.tasks.examples import keys_of, unit
+from geoseg_jax.tasks.examples import keys_of, to_unit_range
 from geoseg_jax.tasks.settings import DECODER, ENCODER, check_decoder, check_trains_all
 
 SETTINGS = {
@@ -38,14 +38,15 @@ _EVAL_KEY = 0  # evaluation draws the same holes in the same picture, every time
 
 
 def make(config: Any, data: Any = None) -> Task:
-    """The task for one configuration; reads config.task and config.model."""
+    """Makes the task for one configuration; reads config.task and config.model."""
     del data  # every batch carries all that this task needs
-    arm = _Reconstruction(config)
-    return Task(arm.init, arm.loss, arm.evaluate, summarise, arm.visualise, holds=())
+    return _Reconstruction(config)
 
 
-class _Reconstruction:
-    """The network of one configuration; its methods are the functions of the task."""
+class _Reconstruction(Task):
+    """Inpainting as one configuration asks for it."""
+
+    holds = ()
 
     def __init__(self, config: Any):
         self.task = config.task
@@ -55,10 +56,12 @@ class _Reconstruction:
         self.filling = jnp.asarray(colour, jnp.float32)
 
     def init(self, key: jax.Array, batch: Batch) -> Variables:
-        return self.net.init(key, unit(batch["image"]), train=False)
+        return self.net.init(key, to_unit_range(batch["image"]), train=False)
 
-    def loss(self, variables: Variables, key: jax.Array, batch: Batch) -> tuple[jax.Array, Aux]:
-        image, hole = unit(batch["image"]), self._holes(key, batch)
+    def loss(
+        self, variables: Variables, key: jax.Array, batch: Batch, progress: jax.Array
+    ) -> tuple[jax.Array, Aux]:
+        image, hole = to_unit_range(batch["image"]), self._holes(key, batch)
         answers, updated = self.net.apply(
             variables, self._with_holes(image, hole), train=True, mutable=["batch_stats"]
         )
@@ -74,11 +77,14 @@ class _Reconstruction:
     def evaluate(self, variables: Variables, batch: Batch) -> Sums:
         answer, hole = self._answer(variables, batch)
         window = _WINDOW * self.task.hole_size
-        return judge(unit(batch["image"]), answer, hole, batch["mask"], window)
+        return judge(to_unit_range(batch["image"]), answer, hole, batch["mask"], window)
+
+    def summarise(self, sums: dict[str, Any]) -> dict[str, float]:
+        return summarise(sums)
 
     def visualise(self, variables: Variables, batch: Batch) -> dict[str, jax.Array]:
         answer, hole = self._answer(variables, batch)
-        image = unit(batch["image"])
+        image = to_unit_range(batch["image"])
         return {
             "input": batch["image"],
             "with holes": pictures.to_uint8(self._with_holes(image, hole)),
@@ -87,13 +93,13 @@ class _Reconstruction:
         }
 
     def _answer(self, variables: Variables, batch: Batch) -> tuple[jax.Array, jax.Array]:
-        """The network's picture, and the holes that it was given."""
+        """Returns the network's picture, and the holes that it was given."""
         hole = self._holes(jax.random.key(_EVAL_KEY), batch)
-        given = self._with_holes(unit(batch["image"]), hole)
+        given = self._with_holes(to_unit_range(batch["image"]), hole)
         return self.net.apply(variables, given, train=False)[0], hole
 
     def _holes(self, key: jax.Array, batch: Batch) -> jax.Array:
-        """bool [B, H, W]."""
+        """Returns bool [B, H, W]."""
         height, width = batch["image"].shape[1:3]
         least, most = self.task.hole_share
         options = {"least": least, "most": most, "size": self.task.hole_size}
@@ -120,7 +126,7 @@ def _network(model: Any, scales: int) -> ReconstructionNet:
 def judge(
     image: jax.Array, answer: jax.Array, hole: jax.Array, mask: jax.Array, window: int
 ) -> Sums:
-    """Sums over the pictures that have a hole and whose mask is True.
+    """Returns sums over the pictures that have a hole and whose mask is True.
 
     Args:
       image, answer: float [B, H, W, 3] in [0, 1]. hole: bool [B, H, W]. mask: bool [B].
@@ -150,7 +156,7 @@ def judge(
 
 
 def summarise(sums: dict[str, float]) -> dict[str, float]:
-    """Means over the pictures; colours are of [0, 1].
+    """Returns means over the pictures; colours are of [0, 1].
 
     Raises:
       ValueError: where no picture has a hole.

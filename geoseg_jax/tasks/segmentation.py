@@ -16,7 +16,7 @@ from geoseg_jax.ops import confusion, cross_entropy, sampling
 from geoseg_jax.scoring import scores
 from geoseg_jax.tasks import label_pictures
 from geoseg_jax.tasks.base import EACH, Aux, Batch, Sums, Task, TaskSpec, Variables
-from geoseg_jax.tasks.examples import unit
+from geoseg_jax.tasks.examples import to_unit_range
 from geoseg_jax.tasks.inference import class_scores
 from geoseg_jax.tasks.jitter import jitter_views
 from geoseg_jax.tasks.settings import (
@@ -60,26 +60,15 @@ SETTINGS = {
 
 
 def make(config: Any, data: Any) -> Task:
-    """The task for one configuration; reads config.task, config.model and config.transfer.
+    """Makes the task for one configuration; reads config.task, config.model and config.transfer.
 
     data: its train source has `table`, the label table (see data.labels.LabelTable).
     """
-    arm = _Segmentation(config, data.train)
-    weights = None if arm.weights is None else arm.weights.tolist()
-    return Task(
-        arm.init,
-        arm.loss,
-        arm.evaluate,
-        arm.summarise,
-        arm.visualise,
-        arm.predict,
-        network=arm.network,
-        holds=(repr(arm.table), weights),
-    )
+    return _Segmentation(config, data.train)
 
 
-class _Segmentation:
-    """The network of one configuration; its methods are the functions of the task."""
+class _Segmentation(Task):
+    """Segmentation as one configuration asks for it."""
 
     def __init__(self, config: Any, source: Any):
         self.task, self.table = config.task, source.table
@@ -87,19 +76,25 @@ class _Segmentation:
         self.net = _network(config.model, len(classes))
         # Frozen parts run on their running statistics, in training as in evaluation.
         parts, freeze = (config.transfer[key] for key in ("frozen", "freeze"))
-        self.still = {"frozen" if freeze == "all" else "fixed_statistics": tuple(parts)}
+        self.frozen_kwargs = {"frozen" if freeze == "all" else "fixed_statistics": tuple(parts)}
         # An output for pixels of no class, which the loss never asks for: the paper's 34 have one.
         self.unlabelled = classes.index("unlabeled") if "unlabeled" in classes else None
         self.weights = class_weights(self.task.class_weights, classes, source)
+        weights = None if self.weights is None else self.weights.tolist()
+        self.holds = (repr(self.table), weights)
 
     def init(self, key: jax.Array, batch: Batch) -> Variables:
-        return self.net.init(key, unit(batch["image"]), train=False)
+        return self.net.init(key, to_unit_range(batch["image"]), train=False)
 
-    def loss(self, variables: Variables, key: jax.Array, batch: Batch) -> tuple[jax.Array, Aux]:
+    def loss(
+        self, variables: Variables, key: jax.Array, batch: Batch, progress: jax.Array
+    ) -> tuple[jax.Array, Aux]:
         task, label = self.task, batch["label"]
-        images = jitter_views(key, batch["id"], unit(batch["image"])[:, None], task.jitter)[:, 0]
+        images = jitter_views(
+            key, batch["id"], to_unit_range(batch["image"])[:, None], task.jitter
+        )[:, 0]
         logits, updated = self.net.apply(
-            variables, self._seen(images), train=True, mutable=["batch_stats"], **self.still
+            variables, self._seen(images), train=True, mutable=["batch_stats"], **self.frozen_kwargs
         )
         logits = sampling.resize_bilinear(logits, *label.shape[1:])
         value = cross_entropy.mean(
@@ -141,13 +136,13 @@ class _Segmentation:
         return {"label": self._answer(variables, batch).astype(jnp.uint8)}
 
     def network(self, variables: Variables, batch: Batch) -> jax.Array:
-        return self.net.apply(variables, self._seen(unit(batch["image"])), train=False)
+        return self.net.apply(variables, self._seen(to_unit_range(batch["image"])), train=False)
 
     def _answer(self, variables: Variables, batch: Batch) -> jax.Array:
-        """Train ids, int32 [B, L_H, L_W], at the size of the labels."""
+        """Returns train ids, int32 [B, L_H, L_W], at the size of the labels."""
         maps = class_scores(
             lambda x: self.net.apply(variables, x, train=False),
-            self._seen(unit(batch["image"])),
+            self._seen(to_unit_range(batch["image"])),
             flip=self.task.eval.flip,
             window=tuple(self.task.eval.window),
         )
@@ -155,7 +150,7 @@ class _Segmentation:
         return jnp.argmax(maps, axis=-1).astype(jnp.int32)
 
     def _seen(self, images: jax.Array) -> jax.Array:
-        """What the network is given of pictures in [0, 1]; encoders normalise inside."""
+        """Prepares pictures in [0, 1] for the network; encoders normalise inside."""
         return resnet.normalise(images) if self.task.normalise_twice else images
 
 
@@ -177,7 +172,7 @@ def _network(model: Any, classes: int) -> SegmentationNet:
 
 
 def class_weights(setting: Any, classes: tuple[str, ...], source: Any) -> np.ndarray | None:
-    """Weights of the classes in the loss, float32 [C], or None for equal ones.
+    """Returns weights of the classes in the loss, float32 [C], or None for equal ones.
 
     Args:
       setting: config.task.class_weights: (), one number a class, ('median_frequency',): the
@@ -207,7 +202,7 @@ def class_weights(setting: Any, classes: tuple[str, ...], source: Any) -> np.nda
 
 
 def class_frequencies(source: Any, classes: int) -> np.ndarray:
-    """Share of each class in the labelled pixels of those pictures that show it, float64 [C].
+    """Counts each class's share of the labelled pixels of pictures that show it, float64 [C].
 
     Reads every label once, and none of the pictures. 0 for a class that no picture shows.
     """

@@ -23,36 +23,33 @@ from geoseg_jax.tasks import (
     inference,
     motion_scores,
     pictures,
-    training_progress,
     view_scores,
 )
 from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, TaskSpec, Variables
-from geoseg_jax.tasks.examples import unit
+from geoseg_jax.tasks.examples import to_unit_range
 from geoseg_jax.tasks.jitter import jitter_views
 
 # The sigmoid's middle in monodepth2's range, the depth that its pose network's outputs suit.
 MONODEPTH2_INITIAL_DEPTH = 0.2
-# What config.task.intrinsics asks for: those of the records, one focal length for each video, or
-# two and a principal point. config.task.poses asks for those of the records or of a network.
-GIVEN, FOCAL, LEARNED = "given", "focal", "learned"
+# What config.task.intrinsics asks for: those of the records, or for each video two focal lengths
+# and a principal point ("focal": one focal length). config.task.poses asks for those of the records
+# or of a network.
+GIVEN, LEARNED = "given", "learned"
 
 
 def make(config: Any, data: Any = None) -> Task:
-    """The task for one configuration; reads config.task, config.model and config.data.
+    """Makes the task for one configuration; reads config.task, config.model and config.data.
 
     data: where cameras are learned, the `videos` of its training source tell how many there are.
     """
     videos = ("camera",)
     if data is not None and can(data.train, HasVideos):
         videos = tuple(data.train.videos)
-    arm = _SelfSupDepth(config, videos)
-    return Task(
-        arm.init, arm.loss, arm.evaluate, arm.summarise, arm.visualise, arm.predict, holds=videos
-    )
+    return _SelfSupDepth(config, videos)
 
 
 def make_net(config: Any, videos: int) -> SelfSupDepthNet:
-    """The networks that config.model and config.task describe; videos: cameras in the data."""
+    """Makes the networks that config.model and config.task describe, for so many cameras."""
     model, task = config.model, config.task
     intrinsics = task.get("intrinsics", GIVEN)
     # A network that starts at the sigmoid's middle, 0.2 m with the usual range, sees its sources
@@ -76,35 +73,31 @@ def make_net(config: Any, videos: int) -> SelfSupDepthNet:
     )
 
 
-class _SelfSupDepth:
-    """The networks of one configuration; its methods are the functions of the task."""
+class _SelfSupDepth(Task):
+    """Self-supervised depth as one configuration asks for it."""
 
     def __init__(self, config: Any, videos: tuple[str, ...]):
-        self.task, self.videos = config.task, videos
+        self.task, self.holds, self.videos = config.task, videos, videos
         self.offsets = tuple(config.data.frames)
         self.given_poses = config.task.get("poses", LEARNED) == GIVEN
-        self.unit = config.task.initial_depth / MONODEPTH2_INITIAL_DEPTH
+        self.pose_scale = config.task.initial_depth / MONODEPTH2_INITIAL_DEPTH
         self.net = make_net(config, len(videos))
-        self.steps = config.train.steps
-        # Whether anything depends on how far the training is.
         self.automask_start = self.task.get("automask_start", 0.0)
-        self.timed = self.task.automask and self.automask_start > 0
+        # Judged by true depth where the records have it, else by the views that depth explains.
+        self.has_truth = config.data.get("truth", "depth") == "depth"
         self.range = {"min_depth": self.task.min_depth, "max_depth": self.task.max_depth}
 
     def init(self, key: jax.Array, batch: Batch) -> Variables:
         target, sources = _views(batch)
-        variables = dict(self.net.init(key, target, self._pairs(target, sources), False))
-        if self.timed:
-            stats = training_progress.begin(variables.get("batch_stats", {}))
-            variables["batch_stats"] = stats
-        return variables
+        return self.net.init(key, target, self._pairs(target, sources), False)
 
-    def loss(self, variables: Variables, key: jax.Array, batch: Batch) -> tuple[jax.Array, Aux]:
+    def loss(
+        self, variables: Variables, key: jax.Array, batch: Batch, progress: jax.Array
+    ) -> tuple[jax.Array, Aux]:
         task = self.task
         target, sources = _views(batch)
         seen = _jitter(key, batch["id"], target, sources, task.jitter)
         (disparities, poses), updated = self._predict(variables, *seen, batch, train=True)
-        _, share = training_progress.split(variables.get("batch_stats", {}))
         value, terms = reprojection.reprojection_loss(
             disparities,
             poses,
@@ -116,20 +109,17 @@ class _SelfSupDepth:
             smoothness=task.smoothness,
             smoothness_order=task.smoothness_order,
             automask=task.automask,
-            mask_counts=share >= self.automask_start,
+            # A constant where it counts from the start, so that nothing is computed for it.
+            mask_counts=not self.automask_start or progress >= self.automask_start,
             enlarged=task.get("enlarged", "disparity"),
             align_corners=task.get("align_corners", False),
         )
         cameras = {name: v.mean() for name, v in self._camera_numbers(variables).items()}
-        stats = updated.get("batch_stats", {})
-        if self.timed:
-            stats = training_progress.advance(stats, share, self.steps)
         motion = motion_scores.mean_motion(poses[:, : len(self.offsets)])
-        return value, Aux(stats, terms | cameras | motion)
+        return value, Aux(updated.get("batch_stats", {}), terms | cameras | motion)
 
     def evaluate(self, variables: Variables, batch: Batch) -> Sums:
-        """Against true depth where the records have it, else by the views that it explains."""
-        if "constant_depth" in batch:
+        if self.has_truth:
             inverse = self.predict(variables, batch)["inverse_depth"]
             sums = depth_scores.judge(inverse, batch, self.task.eval)
         else:
@@ -142,9 +132,9 @@ class _SelfSupDepth:
         return sums | view_scores.camera_sums(numbers, _video(batch), batch["mask"])
 
     def summarise(self, sums: dict[str, Any]) -> dict[str, float]:
-        judged = view_scores if view_scores.PREDICTED in sums else depth_scores
-        found = judged.summarise(sums) | motion_scores.summarise(sums)
-        return found | view_scores.summarise_cameras(sums, self.videos)
+        scores = depth_scores if self.has_truth else view_scores
+        cameras = view_scores.summarise_cameras(sums, self.videos)
+        return scores.summarise(sums) | motion_scores.summarise(sums) | cameras
 
     def visualise(self, variables: Variables, batch: Batch) -> dict[str, jax.Array]:
         target, sources = _views(batch)
@@ -165,27 +155,30 @@ class _SelfSupDepth:
             "reprojection": pictures.to_uint8(warped[:, 0]),
             "auto-mask": pictures.to_uint8(jnp.repeat(kept[..., None], 3, axis=-1)),
         }
-        if "depth" in batch:
+        if self.has_truth:
             truth = batch["depth"], batch["depth_size"], *finest.shape[1:]
             shown["ground truth"] = pictures.colour_sparse_depth(*truth)
         return shown
 
     def predict(self, variables: Variables, batch: Batch) -> dict[str, jax.Array]:
-        """Of the pictures alone, whatever else the batch holds."""
+        """Predicts from the pictures alone, whatever else the batch holds."""
 
         def network(images: jax.Array) -> jax.Array:
             levels = self.net.apply(variables, images, train=False, method="disparities")
             return self._inverse_depth(levels[0].astype(jnp.float32))
 
         flip = self.task.eval.get("flip", False)
-        return {"inverse_depth": inference.inverse_depth(network, unit(batch["image"]), flip=flip)}
+        return {
+            "inverse_depth": inference.inverse_depth(
+                network, to_unit_range(batch["image"]), flip=flip
+            )
+        }
 
     def _predict(self, variables, target, sources, batch, *, train: bool):
-        """(disparities, finest first, and poses [B, S, 4, 4]), and the changed collections."""
+        """Predicts (disparities, finest first, poses [B, S, 4, 4]), and the changed collections."""
         pairs = self._pairs(target, sources)
-        own, _ = training_progress.split(variables.get("batch_stats", {}))
         (disparities, twists), updated = self.net.apply(
-            {**variables, "batch_stats": own},
+            variables,
             target,
             pairs,
             train=train,
@@ -194,7 +187,7 @@ class _SelfSupDepth:
         if self.given_poses:
             return (disparities, batch["source_poses"]), updated
         stereo = batch["stereo_pose"] if sources.shape[1] > len(self.offsets) else None
-        return (disparities, source_poses(twists, stereo, self.offsets, self.unit)), updated
+        return (disparities, source_poses(twists, stereo, self.offsets, self.pose_scale)), updated
 
     def _judge_motion(self, variables: Variables, batch: Batch) -> Sums:
         target, sources = _views(batch)
@@ -202,7 +195,7 @@ class _SelfSupDepth:
         return motion_scores.judge(poses[:, : len(self.offsets)], batch["mask"])
 
     def _pairs(self, target: jax.Array, sources: jax.Array) -> jax.Array:
-        """What the pose network sees; nothing where poses are given."""
+        """Returns what the pose network sees; nothing where poses are given."""
         return temporal_pairs(target, sources, () if self.given_poses else self.offsets)
 
     def _inverse_depth(self, level: jax.Array) -> jax.Array:
@@ -222,7 +215,7 @@ class _SelfSupDepth:
         )
 
     def _intrinsics(self, variables: Variables, batch: Batch) -> jax.Array:
-        """[B, 3, 3]: the records' or learned ones."""
+        """Returns [B, 3, 3]: the records' or learned ones."""
         given = batch["intrinsics"]
         if not self.net.videos:
             return given
@@ -238,7 +231,7 @@ class _SelfSupDepth:
 
 
 def temporal_pairs(target: jax.Array, sources: jax.Array, offsets: tuple[int, ...]) -> jax.Array:
-    """Pairs of frames for the pose network, the earlier frame first: [B * P, H, W, 6].
+    """Returns pairs of frames for the pose network, the earlier frame first: [B * P, H, W, 6].
 
     The pairs of an example lie side by side, so that a batch sharded by example stays so.
     """
@@ -256,18 +249,18 @@ def source_poses(
     twists: jax.Array | None,
     stereo_pose: jax.Array | None,
     offsets: tuple[int, ...],
-    unit: float,
+    scale: float,
 ) -> jax.Array:
-    """Poses source <- target, float32 [B, S, 4, 4]: temporal sources, then the stereo partner.
+    """Makes poses source <- target, float32 [B, S, 4, 4]: temporal sources, then stereo.
 
-    twists: [B * P, 6], the motion later <- earlier of temporal_pairs, its translation in `unit`
-    metres; where the source is the earlier frame, it is inverted. stereo_pose: [B, 4, 4] metres.
-    Either may be None. The unit follows the depth that training starts at: were it much too
-    small, the depth would shrink to it before the poses could grow.
+    twists: [B * P, 6], the motion later <- earlier of temporal_pairs, its translation in units of
+    `scale` metres; where the source is the earlier frame, it is inverted. stereo_pose: [B, 4, 4]
+    metres. Either may be None. The scale follows the depth that training starts at: were it much
+    too small, the depth would shrink to it before the poses could grow.
     """
     poses = []
     if twists is not None:
-        metres = twists.astype(jnp.float32) * jnp.asarray([unit] * 3 + [1.0] * 3)
+        metres = twists.astype(jnp.float32) * jnp.asarray([scale] * 3 + [1.0] * 3)
         moved = camera.pose_from_twist(metres)
         moved = moved.reshape(-1, len(offsets), 4, 4)
         for i, offset in enumerate(offsets):
@@ -278,17 +271,17 @@ def source_poses(
 
 
 def _video(batch: Batch) -> jax.Array:
-    """int32 [B]: which camera took the picture; all the same one where records don't say."""
+    """Returns which camera took each picture, int32 [B]; all the same where records don't say."""
     return batch.get("video", jnp.zeros(batch["image"].shape[:1], jnp.int32))
 
 
 def _views(batch: Batch) -> tuple[jax.Array, jax.Array]:
-    """Target and sources in [0, 1]."""
-    return unit(batch["image"]), unit(batch["sources"])
+    """Returns target and sources in [0, 1]."""
+    return to_unit_range(batch["image"]), to_unit_range(batch["sources"])
 
 
 def _jitter(key, ids, target, sources, settings) -> tuple[jax.Array, jax.Array]:
-    """What the networks see; the loss compares the true colours."""
+    """Changes the colours that the networks see; the loss compares the true ones."""
     views = jnp.concatenate((target[:, None], sources), axis=1)
     views = jitter_views(key, ids, views, settings)
     return views[:, 0], views[:, 1:]

@@ -1,4 +1,4 @@
-"""What depth is judged by where no depth was measured: how well it explains held-out views.
+"""Scores depth where none was measured: how well it explains held-out views.
 
 A low photometric error is necessary for a right depth and not sufficient: flat walls can be at any
 distance, and what moves is explained wrongly. So it stands beside that of two answers that know
@@ -28,7 +28,7 @@ def judge(
     mask: jax.Array,
     ssim_weight: float,
 ) -> Sums:
-    """Sums of each picture's mean error over all of its pixels, for PREDICTED, IDENTITY and FLAT.
+    """Adds each picture's mean error over all of its pixels, for PREDICTED, IDENTITY and FLAT.
 
     As in training, a pixel's error is the smallest over the sources that see its point, and over
     all where none does: no answer gains by looking out of the picture. There is no auto-mask.
@@ -57,7 +57,7 @@ def judge(
 
 
 def summarise(sums: dict[str, float]) -> dict[str, float]:
-    """Means over the pictures."""
+    """Returns means over the pictures."""
     means = {name: sums[name] / sums["images"] for name in (PREDICTED, IDENTITY, FLAT)}
     return means | {"eval_images": sums["images"]}
 
@@ -67,7 +67,7 @@ _PICTURES, _CAMERA = "camera_images", "camera "
 
 
 def camera_sums(numbers: dict[str, jax.Array], video: jax.Array, mask: jax.Array) -> Sums:
-    """Sums over pictures of what was learned of their cameras, kept apart by video.
+    """Returns sums over pictures of what was learned of their cameras, kept apart by video.
 
     Additive as all sums are, though the numbers are the same for all pictures of a video: so they
     pass through evaluation and into eval.json on the common way.
@@ -83,15 +83,15 @@ def camera_sums(numbers: dict[str, jax.Array], video: jax.Array, mask: jax.Array
 
 
 def summarise_cameras(sums: dict[str, np.ndarray], names: tuple[str, ...]) -> dict[str, float]:
-    """The mean over the evaluated videos of each number; of several also NUMBER/VIDEO of each."""
+    """Averages each number over the evaluated videos; of several also NUMBER/VIDEO of each."""
     if _PICTURES not in sums:
         return {}
     pictures = np.atleast_1d(sums[_PICTURES])
     seen = np.flatnonzero(pictures)
-    found = {}
+    numbers = {}
     for key in (key for key in sums if key.startswith(_CAMERA)):
         values, name = np.atleast_1d(sums[key])[seen] / pictures[seen], key.removeprefix(_CAMERA)
-        found[name] = float(values.mean())
+        numbers[name] = float(values.mean())
         if len(names) > 1:
-            found |= {f"{name}/{names[i]}": float(v) for i, v in zip(seen, values, strict=True)}
-    return found
+            numbers |= {f"{name}/{names[i]}": float(v) for i, v in zip(seen, values, strict=True)}
+    return numbers

@@ -8,12 +8,12 @@ from geoseg_jax.training.state import sha256_of
 
 
 class Ancestor(NamedTuple):
-    """Where weights come from: a run or a file, read whole."""
+    """The origin of weights: a run or a file, read whole."""
 
     variables: dict[str, Any]  # {'params': {part: ...}, 'batch_stats': {part: ...}}, numpy
     encoder: str  # its name
     # What the weights were trained with and no shape tells, by the key of config.model.
-    habits: dict[str, str]
+    conventions: dict[str, str]
     record: dict[str, Any]  # for the lineage
 
 
@@ -43,10 +43,10 @@ def read_run(source: str | pathlib.Path, which: str, what: str) -> Ancestor | No
     variables, meta = checkpoints.read_variables(folder), checkpoints.read_meta(folder)
     config = meta["config"]
     model = config.get("model", {})
-    habits = {"normalisation": model.get("normalisation", "imagenet")}
+    conventions = {"normalisation": model.get("normalisation", "imagenet")}
     # A DPT pads with zeros whatever the key says, which is then of the heads alone.
     if "decoder_padding" in model and model.get("decoder", "unet") == "unet":
-        habits["decoder_padding"] = model["decoder_padding"]
+        conventions["decoder_padding"] = model["decoder_padding"]
     record = {
         "source": str(source),
         "kind": "run",
@@ -57,4 +57,4 @@ def read_run(source: str | pathlib.Path, which: str, what: str) -> Ancestor | No
         "data_sha256": meta.get("data", ""),
         "parents": meta.get("parents", []),
     }
-    return Ancestor(variables, record["encoder"], habits, record)
+    return Ancestor(variables, record["encoder"], conventions, record)

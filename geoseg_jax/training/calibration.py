@@ -40,7 +40,7 @@ Layer = tuple[str, ...]
 
 
 class Measure(NamedTuple):
-    """What a pass computes of each layer's input.
+    """A pass that computes moments of each layer's input.
 
     order: the layers as the network runs them; empty before `run` was called once.
     run: (variables, batch) -> layer -> (pixels [B], mean [B, C], sum of squares around it [B, C]),
@@ -52,7 +52,7 @@ class Measure(NamedTuple):
 
 
 def pictures(source: Source, bad_share: float = 0.0) -> Subset:
-    """The pictures of a training set that statistics are computed on.
+    """Returns the pictures of a training set that statistics are computed on.
 
     All, or some of every part where it has more than PICTURES, or than PIXELS allow. With
     config.data.bad_share above 0 the next picture stands in for one that can't be read, as in
@@ -71,7 +71,7 @@ def calibrate_state(
     mesh: Mesh,
     say: Callable[[str], None],
 ) -> tuple[TrainState, dict[str, int]]:
-    """The state with the encoder's batch statistics of these pictures, and the manifest's record.
+    """Gives the state the encoder's batch statistics of these pictures; also the manifest's record.
 
     Args:
       measure, batches: see `calibrate`.
@@ -90,7 +90,7 @@ def calibrate_state(
 def calibrate(
     measure: Measure, variables: Mapping[str, Any], batches: Iterable[Mapping[str, Any]], mesh: Mesh
 ) -> tuple[dict[str, Any], int]:
-    """Statistics of the encoder's batch norms on some pictures.
+    """Returns statistics of the encoder's batch norms on some pictures.
 
     Args:
       measure: see make_measure.
@@ -122,7 +122,7 @@ def calibrate(
 
 
 def make_measure(network: Network | None, mesh: Mesh) -> Measure:
-    """A pass that looks at what goes into the encoder's batch norms, compiled when first called.
+    """Makes a pass that looks at what goes into the encoder's batch norms.
 
     Raises:
       ConfigError: where the task has no such network.
@@ -135,19 +135,19 @@ def make_measure(network: Network | None, mesh: Mesh) -> Measure:
     order: list[Layer] = []
 
     def run(variables: Any, batch: Mapping[str, jax.Array]) -> dict[Layer, Any]:
-        found: dict[Layer, Any] = {}
+        moments: dict[Layer, Any] = {}
 
-        def look(call: Callable[..., Any], args: Any, kwargs: Any, context: Any) -> Any:
+        def observe(call: Callable[..., Any], args: Any, kwargs: Any, context: Any) -> Any:
             layer = context.module
             path = layer.path if isinstance(layer, BatchNorm) else ()
             if path[:1] == (PART,) and context.method_name == "__call__":
-                found[path[1:]] = _moments(args[0].astype(jnp.float32), batch["mask"])
+                moments[path[1:]] = _moments(args[0].astype(jnp.float32), batch["mask"])
             return call(*args, **kwargs)
 
-        with nn.intercept_methods(look):
+        with nn.intercept_methods(observe):
             network(variables, batch)
-        order[:] = found  # at trace time
-        return found
+        order[:] = moments  # at trace time
+        return moments
 
     everywhere, divided = sharding.replicated(mesh), sharding.split(mesh)
     return Measure(
@@ -156,20 +156,20 @@ def make_measure(network: Network | None, mesh: Mesh) -> Measure:
 
 
 def _moments(x: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Of [B, H, W, C], picture by picture: see Measure.run."""
+    """Computes the moments of [B, H, W, C], picture by picture: see Measure.run."""
     mean = jnp.mean(x, axis=(1, 2), keepdims=True)
     squares = jnp.sum(jnp.square(x - mean), axis=(1, 2))
     return mask * jnp.float32(x.shape[1] * x.shape[2]), mean[:, 0, 0], squares
 
 
 def _with(variables: Mapping[str, Any], stats: Mapping[Layer, Any]) -> dict[str, Any]:
-    """The variables with these statistics of the encoder."""
+    """Returns the variables with these statistics of the encoder."""
     own = {PART: traverse_util.unflatten_dict(dict(stats))}
     return {**variables, "batch_stats": {**variables["batch_stats"], **own}}
 
 
 def _pooled(parts: Sequence[tuple[jax.Array, jax.Array, jax.Array]]) -> dict[str, np.ndarray]:
-    """Mean and variance over all pixels, from those of each picture, added up in 64 bits."""
+    """Computes mean and variance over all pixels from those of each picture, in 64 bits."""
     columns = (np.concatenate([np.asarray(p) for p in c]) for c in zip(*parts, strict=True))
     pixels, means, squares = (column.astype(np.float64) for column in columns)
     there = pixels > 0

@@ -18,6 +18,8 @@ from orbax.checkpoint.checkpoint_managers import PreservationPolicy
 
 from geoseg_jax.training.state import TrainState
 
+_OLD_PROGRESS = "batch_stats/progress/share"
+
 
 class CheckpointError(ValueError):
     """A checkpoint that is not there or doesn't fit; the message shows both sides."""
@@ -44,15 +46,15 @@ class Checkpoints:
         )
 
     def latest(self) -> int | None:
-        """The newest step that is there, or None."""
+        """Returns the newest step that is there, or None."""
         return self._manager.latest_step()
 
     def all(self) -> list[int]:
-        """The steps that are there, oldest first."""
+        """Returns the steps that are there, oldest first."""
         return sorted(self._manager.all_steps())
 
     def read_meta(self, step: int) -> dict[str, Any]:
-        """What was saved beside the state, as plain JSON."""
+        """Reads what was saved beside the state, as plain JSON."""
         restored = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))
         return restored["meta"]
 
@@ -74,24 +76,30 @@ class Checkpoints:
             force=True,
         )
 
-    def restore(self, step: int, like: TrainState) -> TrainState:
+    def restore(self, step: int, abstract_state: TrainState) -> TrainState:
         """Reads a state.
 
         Args:
           step: one of the steps that are there.
-          like: shapes, dtypes and shardings that it has to have, for any number of devices.
+          abstract_state: its shapes, dtypes and shardings, for any number of devices.
 
         Raises:
           CheckpointError: where names, shapes or types differ, with both sides.
         """
         saved = self._manager.item_metadata(step)["state"]
-        found = _flat(saved.tree if hasattr(saved, "tree") else saved)
-        wanted = _flat(_as_dict(like))
-        compare_shapes(found, wanted, f"checkpoint {self.folder / str(step)}")
+        there = _flat(saved.tree if hasattr(saved, "tree") else saved)
+        here = _flat(_as_dict(abstract_state))
+        if _OLD_PROGRESS in there:
+            raise CheckpointError(
+                f"checkpoint {self.folder / str(step)} is of an older version, which kept the "
+                "progress of training in batch_stats; finish the run with that version, or start "
+                "it anew in another --workdir"
+            )
+        compare_shapes(there, here, f"checkpoint {self.folder / str(step)}")
         restored = self._manager.restore(
-            step, args=ocp.args.Composite(state=ocp.args.StandardRestore(_as_dict(like)))
+            step, args=ocp.args.Composite(state=ocp.args.StandardRestore(_as_dict(abstract_state)))
         )
-        return _from_dict(like, restored["state"])
+        return _from_dict(abstract_state, restored["state"])
 
     def close(self) -> None:
         """Waits until all is on disk."""
@@ -99,13 +107,13 @@ class Checkpoints:
 
 
 def steps_in(folder: str | pathlib.Path) -> list[int]:
-    """The steps of the checkpoints in a folder, oldest first; changes nothing there."""
+    """Returns the steps of the checkpoints in a folder, oldest first; changes nothing there."""
     whole = [p for p in pathlib.Path(folder).glob("*") if (p / "state").is_dir()]
     return sorted(int(p.name) for p in whole if p.name.isdecimal())
 
 
 def choose(workdir: str | pathlib.Path, which: str, what: str) -> pathlib.Path:
-    """The folder of a run's checkpoint.
+    """Returns the folder of a run's checkpoint.
 
     Args:
       which: 'latest', 'best', or the number of a step.
@@ -125,20 +133,19 @@ def choose(workdir: str | pathlib.Path, which: str, what: str) -> pathlib.Path:
         chosen = int(which) if which.isdecimal() else None
     if chosen not in steps:
         raise CheckpointError(
-            f"{what}: {workdir} has no such checkpoint; there are latest and "
-            f"{', '.join(map(str, steps))}"
+            f"{what}: {workdir} has no such checkpoint; choose latest, {', '.join(map(str, steps))}"
         )
     return folder / str(chosen)
 
 
 def read_meta(folder: str | pathlib.Path) -> dict[str, Any]:
-    """What was saved beside the state in a checkpoint (WORKDIR/checkpoints/STEP), as plain JSON."""
+    """Reads what was saved beside the state in WORKDIR/checkpoints/STEP, as plain JSON."""
     reader = ocp.Checkpointer(ocp.JsonCheckpointHandler())
     return reader.restore(_whole(folder) / "meta", args=ocp.args.JsonRestore())
 
 
 def read_variables(folder: str | pathlib.Path) -> dict[str, Any]:
-    """Parameters and batch statistics of a checkpoint, whatever model and optimiser wrote it.
+    """Reads a checkpoint's parameters and batch statistics, whatever model wrote it.
 
     Args:
       folder: WORKDIR/checkpoints/STEP.
@@ -198,8 +205,8 @@ class _LatestAndBest(PreservationPolicy):
 
 
 def compare_shapes(
-    found: Mapping[str, Any],
-    wanted: Mapping[str, Any],
+    there: Mapping[str, Any],
+    here: Mapping[str, Any],
     what: str,
     remedy: str = "use the config it was trained with, or another --workdir",
 ) -> None:
@@ -212,8 +219,8 @@ def compare_shapes(
             else "absent"
         )
 
-    names = sorted(found.keys() | wanted.keys())
-    pairs = [(name, show(found.get(name)), show(wanted.get(name))) for name in names]
+    names = sorted(there.keys() | here.keys())
+    pairs = [(name, show(there.get(name)), show(here.get(name))) for name in names]
     differing = [f"{name}: {a} there, {b} here" for name, a, b in pairs if a != b]
     if differing:
         more = f"; and {len(differing) - 3} more" if len(differing) > 3 else ""
@@ -224,17 +231,19 @@ def compare_shapes(
 
 
 def _as_dict(state: TrainState) -> dict[str, Any]:
-    """Nested dicts of leaves alone: what is on disk does not depend on the classes of optax."""
+    """Nests leaves in dicts alone: what is on disk does not depend on the classes of optax."""
     flat = flax.traverse_util.flatten_dict(flax.serialization.to_state_dict(state))
     return flax.traverse_util.unflatten_dict(flat)
 
 
-def _from_dict(like: TrainState, nested: Mapping[str, Any]) -> TrainState:
-    template = flax.serialization.to_state_dict(like)
+def _from_dict(abstract_state: TrainState, nested: Mapping[str, Any]) -> TrainState:
+    template = flax.serialization.to_state_dict(abstract_state)
     # keep_empty_nodes: from_state_dict wants the parts without leaves, which were not saved.
     flat = flax.traverse_util.flatten_dict(template, keep_empty_nodes=True)
     flat |= flax.traverse_util.flatten_dict(dict(nested))
-    return flax.serialization.from_state_dict(like, flax.traverse_util.unflatten_dict(flat))
+    return flax.serialization.from_state_dict(
+        abstract_state, flax.traverse_util.unflatten_dict(flat)
+    )
 
 
 def _flat(nested: Mapping[str, Any]) -> dict[str, Any]:

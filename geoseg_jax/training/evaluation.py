@@ -77,7 +77,7 @@ def better(
     metric: str,
     mode: str,
 ) -> Mapping[str, Any] | None:
-    """The better of the best so far and this evaluation, as {'step': ..., 'value': ...}.
+    """Returns the better of the best so far and this evaluation, as {'step': ..., 'value': ...}.
 
     Args:
       best: what this returned before, or None.
@@ -90,7 +90,7 @@ def better(
         return None
     if metric not in evaluation:
         raise ConfigError(
-            f"config.train.best_metric={metric!r} is none of {', '.join(evaluation)}"
+            f"config.train.best_metric={metric!r} is not one of {', '.join(evaluation)}"
             f"{did_you_mean(metric, evaluation)}"
         )
     value = float(evaluation[metric])

@@ -58,7 +58,7 @@ class Interrupts:
         self._restore()
 
     def arm(self) -> None:
-        """From now on there is something to save."""
+        """Notes signals from now on: there is something to save."""
         self._armed = True
 
     def _handle(self, number: int, frame: FrameType | None) -> None:

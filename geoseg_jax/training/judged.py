@@ -1,4 +1,4 @@
-"""What a segmentation run made of each judged picture, kept beside its numbers: WORKDIR/judged.npz.
+"""Keeps the confusion matrix of each judged picture, beside a run's numbers: WORKDIR/judged.npz.
 
 The pictures that judge a network are a sample as well as its training pictures are. With a matrix
 of each one a study can tell how far its differences rest on the very pictures that judged.
@@ -50,7 +50,7 @@ def keep(workdir: pathlib.Path, totals: Mapping[str, Any], source: Source) -> No
     ids, matrices = totals[f"{EACH}id"], totals[f"{EACH}confusion"]
     order = np.argsort(ids, kind="stable")[np.count_nonzero(ids < 0) :]
     if not np.array_equal(ids[order], np.arange(len(source))):
-        raise ValueError(f"{len(source)} pictures were to be judged, each once; these were: {ids}")
+        raise ValueError(f"expected {len(source)} pictures, each judged once; got the ids {ids}")
     names = [source.describe(i) for i in range(len(source))]
     drives = [drive_of(source, i) for i in range(len(source))]
     own = [n if d is None else plain_drive(d) for n, d in zip(names, drives, strict=True)]
@@ -67,7 +67,7 @@ def keep(workdir: pathlib.Path, totals: Mapping[str, Any], source: Source) -> No
 
 
 def read(workdir: pathlib.Path) -> Judged | None:
-    """What `keep` wrote; None where there is no file, as of runs by older code.
+    """Reads what `keep` wrote; None where there is no file, as of runs by older code.
 
     Raises:
       DataError: for a file that is none of these.
@@ -76,8 +76,8 @@ def read(workdir: pathlib.Path) -> Judged | None:
     if not path.exists():
         return None
     try:
-        with np.load(path) as found:
-            kept = Judged(*(found[name] for name in Judged._fields))
+        with np.load(path) as arrays:
+            kept = Judged(*(arrays[name] for name in Judged._fields))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: it can't be read ({error}); remove it") from error
     return kept._replace(matrices=kept.matrices.astype(np.int64))

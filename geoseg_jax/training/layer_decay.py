@@ -16,7 +16,7 @@ _LAST = ("norm",)
 
 
 def layer_multipliers(names: Sequence[str], decay: float) -> dict[str, float]:
-    """Learning rate multiplier of every parameter.
+    """Returns the learning rate multiplier of every parameter.
 
     Layers are the encoder's blocks, a ViT's or a ResNet's; with L of them block k = 1 ... L gets
     decay ** (L + 1 - k), and what lies before (a stem, the embedding of patches and positions)
@@ -43,5 +43,5 @@ def layer_multipliers(names: Sequence[str], decay: float) -> dict[str, float]:
 
 
 def _order(module: str) -> tuple[int, int]:
-    found = _BLOCK.fullmatch(module)
-    return (int(found[1] or 0), int(found[2])) if found else (-1, -1)
+    match = _BLOCK.fullmatch(module)
+    return (int(match[1] or 0), int(match[2])) if match else (-1, -1)

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from geoseg_jax.data.source import Source
+from geoseg_jax.training import sharding
 from geoseg_jax.training.steps import CHECKED, REPLACED, STOP
 
 # Steps that may be under way while an older one is looked at, so that the device never waits for
@@ -20,7 +22,7 @@ class TrainingError(RuntimeError):
 
 
 class Report(NamedTuple):
-    """What one step left behind."""
+    """The numbers of one step."""
 
     step: int  # steps done with it
     values: jax.Array  # float32 [names]
@@ -62,7 +64,7 @@ class Monitor:
             self._look(self._pending.popleft())
 
     def device_is_idle(self) -> bool:
-        """Whether the newest step is done, so that the device has nothing to do."""
+        """Tells whether the newest step is done, so that the device has nothing to do."""
         return not self._pending or self._pending[-1].values.is_ready()
 
     def _look(self, report: Report) -> None:
@@ -71,6 +73,24 @@ class Monitor:
             raise self._on_failure(report, values)
         self.stop = max(self.stop, int(values[STOP]))
         self._on_step(report.step, values)
+
+
+def failure(
+    source: Source, latest: Callable[[], int | None], report: Report, values: dict[str, float]
+) -> TrainingError:
+    """Makes the error for a step with a number that is not finite; all processes must call it.
+
+    source: of the training set. latest: returns the step of the newest checkpoint.
+    """
+    ids = sharding.gather_rows(report.ids) if report.ids is not None else np.zeros(0, int)
+    names = "; ".join(f"{i} = {source.describe(int(i))}" for i in ids[:8])
+    names += f"; and {ids[8:].tolist()}" if len(ids) > 8 else ""
+    last = latest()
+    kept = f"checkpoint {last} is good" if last else "no checkpoint was written before"
+    return TrainingError(
+        f"step {report.step}: {offending(values)}; batch ids: {names}; {kept}. Look at these "
+        "examples, lower config.optimizer.learning_rate or set config.optimizer.clip_norm"
+    )
 
 
 def offending(values: dict[str, float]) -> str:

@@ -24,19 +24,20 @@ class Schedule(NamedTuple):
     """A learning rate as a function of the steps done.
 
     The numbers of a schedule are apart from its form: a compiled step takes them as an argument, so
-    that runs of another length or rate share its program.
+    that runs of another length or rate share its program. optax's own schedules hold them as
+    constants, and refuse traced ones.
     """
 
     form: Callable[[Numbers, jax.Array | int], jax.Array]  # (numbers, steps done) -> float32
     numbers: Numbers
 
     def __call__(self, count: jax.Array | int) -> jax.Array:
-        """The rate of the step that follows `count` steps, before the multipliers."""
+        """Returns the rate of the step that follows `count` steps, before the multipliers."""
         return self.form(self.numbers, count)
 
 
 class Optimizer(NamedTuple):
-    """What the training step needs to turn gradients into new parameters.
+    """An optimiser, as the training step needs it to turn gradients into new parameters.
 
     transform.update takes the learning rate of the step as the keyword `rate`.
     """
@@ -48,14 +49,14 @@ class Optimizer(NamedTuple):
 
 
 def paths(tree: Any) -> Any:
-    """The tree with every leaf replaced by its '/'-joined path, as in 'encoder/conv1/kernel'."""
+    """Replaces every leaf by its '/'-joined path, as in 'encoder/conv1/kernel'."""
     return jax.tree_util.tree_map_with_path(
         lambda path, _: "/".join(str(getattr(p, "key", getattr(p, "name", p))) for p in path), tree
     )
 
 
 def make_schedule(config: Mapping[str, Any], steps: int) -> Schedule:
-    """The learning rate as a function of the steps done, in [0, steps).
+    """Returns the learning rate as a function of the steps done, in [0, steps).
 
     Args:
       config: config.optimizer. learning_rate, the peak; schedule 'constant', 'cosine' (to zero at
@@ -70,7 +71,7 @@ def make_schedule(config: Mapping[str, Any], steps: int) -> Schedule:
             f"config.optimizer.schedule={kind!r} must be 'constant', 'cosine', 'poly' or 'step'"
         )
     peak, warmup = config["learning_rate"], config.get("warmup_steps", 0)
-    numbers = {"peak": np.float32(peak), "warmup": np.int32(warmup)}
+    numbers = {"peak": np.float32(peak), "warmup": np.int32(warmup), "steps": np.int32(steps)}
     if kind in ("cosine", "poly"):
         numbers["length"] = np.int32(max(1, steps - warmup))
     if kind == "poly":
@@ -79,6 +80,11 @@ def make_schedule(config: Mapping[str, Any], steps: int) -> Schedule:
         numbers["boundary"] = np.int32(round(config.get("decay_at", 0.75) * steps))
         numbers["lower"] = np.float32(peak * config.get("decay_factor", 0.1))
     return Schedule(functools.partial(_after_warmup, _FORMS[kind]), numbers)
+
+
+def share_done(numbers: Numbers, count: jax.Array | int) -> jax.Array:
+    """Returns the share of the training that `count` steps are, float32 in [0, 1]."""
+    return jnp.asarray(count, jnp.float32) / numbers["steps"]
 
 
 def _after_warmup(
@@ -116,7 +122,7 @@ _FORMS = {
 
 
 def multipliers(rules: Sequence[tuple[str, float]], params: Any) -> Any:
-    """Learning rate multiplier of every parameter: that of the first rule that matches, else 1.
+    """Chooses every parameter's multiplier: that of the first rule that matches, else 1.
 
     Args:
       rules: (regular expression, multiplier) pairs; the expression must match the whole path.
@@ -142,7 +148,7 @@ def multipliers(rules: Sequence[tuple[str, float]], params: Any) -> Any:
         if all(name in chosen for name in matched):
             raise ConfigError(
                 f"{what} is never reached: earlier rules take {', '.join(matched[:3])}"
-                f"{', ...' if len(matched) > 3 else ''}; put the more special rule first"
+                f"{', ...' if len(matched) > 3 else ''}; put the more specific rule first"
             )
         for name in matched:
             chosen.setdefault(name, float(multiplier))
@@ -150,7 +156,7 @@ def multipliers(rules: Sequence[tuple[str, float]], params: Any) -> Any:
 
 
 def _nearest(pattern: str, names: Sequence[str]) -> list[str]:
-    """Up to three paths, or folders of paths followed by '/.*', that look most like the pattern."""
+    """Finds up to three paths, or folders followed by '/.*', that look most like the pattern."""
     folders = {
         "/".join(n.split("/")[:k]) + "/.*" for n in names for k in range(1, n.count("/") + 1)
     }
@@ -159,7 +165,7 @@ def _nearest(pattern: str, names: Sequence[str]) -> list[str]:
 
 
 def _frozen_stats(params: Any, batch_stats: Any, rules: Sequence[tuple[str, float]]) -> Any:
-    """True for statistics whose module has only frozen parameters.
+    """Marks statistics whose module has only frozen parameters.
 
     A normalisation without parameters of its own follows the rules by its own path.
     """
@@ -234,12 +240,12 @@ def make_optimizer(
 
 
 def _decays(parameter: Any, name: str) -> bool:
-    """Whether weight decay holds for it. A masked-out (frozen) leaf has no dimensions."""
+    """Tells whether weight decay applies. A masked-out (frozen) leaf has no dimensions."""
     return np.ndim(parameter) > 1 and name.rpartition("/")[2] not in EMBEDDINGS
 
 
 def _accumulate() -> optax.GradientTransformation:
-    """The sum of all gradients so far, as a loop gets that never sets them back to zero.
+    """Returns the sum of all gradients so far, as a loop gets that never sets them back to zero.
 
     A fault of the public code of Lao et al. (ECCV 2024), for reproducing its numbers alone.
     """

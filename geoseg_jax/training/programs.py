@@ -17,14 +17,19 @@ from geoseg_jax.tasks.base import Task
 from geoseg_jax.training.steps import Shapes
 
 # Settings that no program depends on: arguments of the step (the seed, the schedule's numbers), and
-# what decides on values alone. A test holds the programs of every task to it. train.steps is none
-# of them: some tasks change as the training goes on.
+# what decides on values alone. A test holds the programs of every task to it.
 INDEPENDENT = frozenset(
     {
         *("seed", "init_from", "data.labels", "data.subset", "data.cache_dir"),
         *("optimizer.learning_rate", "optimizer.warmup_steps", "optimizer.power"),
         *("optimizer.decay_at", "optimizer.decay_factor"),
-        *("train.log_every", "train.eval_every", "train.checkpoint_every", "train.pictures_every"),
+        *(
+            "train.steps",
+            "train.log_every",
+            "train.eval_every",
+            "train.checkpoint_every",
+            "train.pictures_every",
+        ),
     }
 )
 
@@ -33,7 +38,7 @@ Made = TypeVar("Made")
 
 
 def key_of(config: ConfigDict, task: Task, shapes: Shapes, mesh: Mesh) -> Key | None:
-    """All that the programs of a run depend on; None where that is unknown (see Task.holds).
+    """Collects all that a run's programs depend on; None where it is unknown (see Task.holds).
 
     Args:
       shapes: of a batch to train on.
@@ -52,7 +57,7 @@ class Programs:
         self._made: dict[tuple[Key, str], Any] = {}
 
     def once(self, key: Key | None, name: str, make: Callable[[], Made]) -> Made:
-        """What `make` returned when first called for this key and name; made anew without a key."""
+        """Returns what `make` made first for this key and name; made anew without a key."""
         if key is None:
             return make()
         if (key, name) not in self._made:

@@ -1,4 +1,4 @@
-"""What a run tells of its steps: means, speed, time left, frames replaced."""
+"""Reports a run's steps: means, speed, time left, frames replaced."""
 
 import contextlib
 import time
@@ -94,7 +94,7 @@ class Progress:
 
     @contextlib.contextmanager
     def waiting(self, device_is_idle: Callable[[], bool]) -> Iterator[None]:
-        """Around the fetching of a batch: counts as waiting if the device ran out of work."""
+        """Times the fetching of a batch: it counts as waiting if the device ran out of work."""
         start = time.monotonic()
         yield
         if device_is_idle():
@@ -102,13 +102,13 @@ class Progress:
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """Around what is no training: its time does not count for the speed."""
+        """Takes the time of what is not training out of the speed."""
         start = time.monotonic()
         yield
         self._paused += time.monotonic() - start
 
     def seconds(self) -> float:
-        """Wall-clock time of the run, compilation and evaluations included, over all its starts."""
+        """Adds up the wall-clock time of all starts of the run, compilation included."""
         return self._seconds_before + time.monotonic() - self._opened
 
     def as_json(self) -> dict[str, Any]:

@@ -1,16 +1,16 @@
-"""What a workdir holds when a run is started in it: nothing, a part of the run, or all of it."""
+"""Inspects the workdir that a run is started in: nothing, a part of the run, or all of it."""
 
 import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from geoseg_jax.config import changes, settings
-from geoseg_jax.core import manifest
+from geoseg_jax.core import json_files
 from geoseg_jax.training.checkpoints import Checkpoints
 
 
-class Found(NamedTuple):
-    """Where to go on."""
+class Earlier(NamedTuple):
+    """What earlier starts of a run have left."""
 
     step: int  # steps done
     meta: dict[str, Any]  # what was saved beside the state; empty at the beginning
@@ -18,12 +18,12 @@ class Found(NamedTuple):
     finished: dict[str, float] | None  # the results, where nothing is left to do
 
 
-def look(
+def inspect(
     workdir: pathlib.Path,
     config: Mapping[str, Any],
     papers: Mapping[str, Any],
     checkpoints: Checkpoints,
-) -> Found:
+) -> Earlier:
     """Compares a workdir with the run that is to be started in it.
 
     Args:
@@ -39,7 +39,7 @@ def look(
                 f"{workdir} holds a finished run without its checkpoints; put them back, or choose "
                 "another --workdir"
             )
-        return Found(0, {}, [], None)
+        return Earlier(0, {}, [], None)
     meta = checkpoints.read_meta(step)
     changed = changes.check_resume(meta["config"], settings.plain(config), str(workdir))
     notes = [f"changed since the last start: {change}" for change in changed]
@@ -49,13 +49,13 @@ def look(
             f"{papers['sha256'][:12]}); restore the data, or choose another --workdir"
         )
     steps = config["train"]["steps"]
-    done = manifest.read_json(workdir / "manifest.json")
-    results = manifest.read_json(workdir / "eval.json")
+    done = json_files.read_json(workdir / "manifest.json")
+    results = json_files.read_json(workdir / "eval.json")
     if done and results and done["step"] >= steps:
-        return Found(done["step"], meta, notes, results)
+        return Earlier(done["step"], meta, notes, results)
     if step > steps:
         raise settings.ConfigError(
             f"config.train.steps={steps}, but {workdir} has a checkpoint of step {step}; raise it, "
             "or choose another --workdir"
         )
-    return Found(step, meta, notes, None)
+    return Earlier(step, meta, notes, None)

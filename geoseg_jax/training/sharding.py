@@ -1,4 +1,4 @@
-"""Where arrays live: one mesh axis 'data', state replicated, batches split; start of many hosts."""
+"""Places arrays: one mesh axis 'data', state replicated, batches split; starts many hosts."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from geoseg_jax.config.settings import ConfigError
+from geoseg_jax.core.tell import tell
 
 
 def start(
@@ -47,7 +48,7 @@ def start(
 
 
 def _environment_has_many() -> bool:
-    """Whether the environment tells of several processes in a form that jax reads by itself."""
+    """Tells whether the environment names several processes in a form that jax reads by itself."""
     workers = os.environ.get("TPU_PROCESS_ADDRESSES") or os.environ.get("TPU_WORKER_HOSTNAMES", "")
     # SLURM_PROCID alone is also set in an interactive salloc shell; SLURM_STEP_NODELIST by srun.
     slurm = "SLURM_STEP_NODELIST" in os.environ and int(os.environ.get("SLURM_NTASKS", "1")) > 1
@@ -55,24 +56,30 @@ def _environment_has_many() -> bool:
 
 
 def is_first_process() -> bool:
-    """True on the process that writes files and prints."""
+    """Tells whether this process writes files and prints."""
     return jax.process_index() == 0
 
 
+def say(text: str) -> None:
+    """Prints a line on the first process."""
+    if is_first_process():
+        tell(text)
+
+
 def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """A mesh with the one axis 'data' over all devices of the run (or those given)."""
+    """Returns a mesh with the one axis 'data' over all devices of the run (or those given)."""
     devices = list(devices or jax.devices())
     # jax.make_mesh defaults to Explicit axes, which want every operation's sharding spelt out.
     return jax.make_mesh((len(devices),), ("data",), axis_types=(AxisType.Auto,), devices=devices)
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """Every device holds the whole array."""
+    """Returns the placement in which every device holds the whole array."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def split(mesh: Mesh) -> NamedSharding:
-    """The first axis is divided over the devices."""
+    """Returns the placement in which the first axis is divided over the devices."""
     return NamedSharding(mesh, PartitionSpec("data"))
 
 
@@ -88,7 +95,7 @@ def check_batch_size(key: str, size: int, mesh: Mesh) -> None:
 
 
 def to_devices(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-    """This process's part of a batch ([B / processes, ...]) -> global arrays [B, ...]."""
+    """Turns this process's part of a batch ([B / processes, ...]) into global arrays [B, ...]."""
     sharding = split(mesh)
     return {k: jax.make_array_from_process_local_data(sharding, v) for k, v in batch.items()}
 
@@ -96,7 +103,7 @@ def to_devices(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Arr
 def global_shapes(
     batch: Mapping[str, np.ndarray], sharding: NamedSharding
 ) -> dict[str, jax.ShapeDtypeStruct]:
-    """Shapes of the whole batch, given this process's part."""
+    """Returns shapes of the whole batch, given this process's part."""
     count = jax.process_count()
     return {
         k: jax.ShapeDtypeStruct((v.shape[0] * count, *v.shape[1:]), v.dtype, sharding=sharding)
@@ -105,7 +112,7 @@ def global_shapes(
 
 
 def gather_rows(rows: np.ndarray) -> np.ndarray:
-    """This process's rows -> the rows of all processes, in order; all processes must call it."""
+    """Gathers the rows of all processes, in order; all processes must call it."""
     if jax.process_count() == 1:
         return np.asarray(rows)
     return np.asarray(multihost_utils.process_allgather(np.asarray(rows), tiled=True))

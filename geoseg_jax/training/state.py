@@ -1,6 +1,8 @@
-"""What training changes from step to step, and all that a checkpoint has to hold."""
+"""Defines what training changes from step to step, on the devices and on the host."""
 
+import dataclasses
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import flax.struct
@@ -19,8 +21,19 @@ class TrainState:
 
     @property
     def variables(self) -> dict[str, Any]:
-        """The form that tasks take."""
+        """Returns the variables in the form that tasks take."""
         return {"params": self.params, "batch_stats": self.batch_stats}
+
+
+@dataclasses.dataclass
+class Status:
+    """The position of a run, on the host; the loop alone changes it."""
+
+    state: TrainState
+    step: int  # steps done
+    evaluation: dict[str, float] | None  # of the state after this very step
+    best: Mapping[str, Any] | None  # the best evaluation so far, see evaluation.better
+    signal: int = 0  # of a request to stop, once all processes know of it
 
 
 def flat_arrays(tree: Any) -> dict[str, np.ndarray]:
@@ -31,7 +44,7 @@ def flat_arrays(tree: Any) -> dict[str, np.ndarray]:
 
 
 def sha256_of(tree: Any) -> str:
-    """Hex SHA-256 over the leaves sorted by path: 'path dtype shape' in UTF-8, then the bytes.
+    """Hashes the leaves sorted by path, 'path dtype shape' in UTF-8, then the bytes: hex SHA-256.
 
     The shape is written as in '3,3,64,64', the bytes are row-major and little-endian. Equal for
     equal numbers, whatever machine, device count or order of insertion.
@@ -47,6 +60,6 @@ def sha256_of(tree: Any) -> str:
 
 
 def select(tree: Any, wanted: Any) -> dict[str, np.ndarray]:
-    """The leaves of tree where wanted (a tree of bools) is True, by path."""
+    """Returns the leaves of tree where wanted (a tree of bools) is True, by path."""
     chosen = flat_arrays(wanted)
     return {name: leaf for name, leaf in flat_arrays(tree).items() if chosen[name]}

@@ -12,7 +12,13 @@ from ml_collections import ConfigDict
 
 from geoseg_jax.tasks.base import Task
 from geoseg_jax.training import sharding, transfer
-from geoseg_jax.training.optimizers import Numbers, Optimizer, Schedule, make_optimizer
+from geoseg_jax.training.optimizers import (
+    Numbers,
+    Optimizer,
+    Schedule,
+    make_optimizer,
+    share_done,
+)
 from geoseg_jax.training.state import TrainState
 
 Shapes = dict[str, jax.ShapeDtypeStruct]
@@ -52,12 +58,12 @@ class EvalStep(NamedTuple):
 
 
 def init_function(task: Task, shapes: Shapes) -> Callable[[jax.Array], dict[str, Any]]:
-    """key -> variables; of the batch, only the shapes matter."""
+    """Makes key -> variables; of the batch, only the shapes matter."""
     return lambda key: task.init(key, {k: jnp.zeros(s.shape, s.dtype) for k, s in shapes.items()})
 
 
 def make_optimizer_for(task: Task, config: ConfigDict, steps: int, shapes: Shapes) -> Optimizer:
-    """The optimiser for a task's parameters, from their shapes alone."""
+    """Returns the optimiser for a task's parameters, from their shapes alone."""
     variables = jax.eval_shape(init_function(task, shapes), jax.random.key(0))
     params = variables["params"]
     rules = transfer.optimizer_settings(config, tuple(params))
@@ -93,26 +99,28 @@ def make_state(
 
 
 def _first_key(seed: int) -> jax.Array:
-    """What the first state is made of."""
+    """Returns the key that the first state is drawn with."""
     return jax.random.fold_in(jax.random.key(seed), 0)
 
 
 def _keep(frozen: Any, old: Any, new: Any) -> Any:
-    """old where frozen, else new: a choice at trace time, so that frozen leaves stay bitwise."""
+    """Takes old where frozen, else new: at trace time, so that frozen leaves stay bitwise."""
     return jax.tree.map(lambda stays, a, b: a if stays else b, frozen, old, new)
 
 
 def _step_function(task: Task, optimizer: Optimizer) -> Callable[..., Any]:
-    """(state, batch, stop, base_key, numbers) -> (state, report), not compiled."""
+    """Makes (state, batch, stop, base_key, numbers) -> (state, report), not compiled."""
 
     def step(
         state: TrainState, batch: Any, stop: jax.Array, base_key: jax.Array, numbers: Numbers
     ) -> tuple[TrainState, dict]:
         key = jax.random.fold_in(base_key, state.step)
         rate = optimizer.schedule.form(numbers, state.step)
+        progress = share_done(numbers, state.step)
 
         def loss_function(params: Any) -> tuple[jax.Array, Any]:
-            return task.loss({"params": params, "batch_stats": state.batch_stats}, key, batch)
+            variables = {"params": params, "batch_stats": state.batch_stats}
+            return task.loss(variables, key, batch, progress)
 
         (loss, aux), grads = jax.value_and_grad(loss_function, has_aux=True)(state.params)
         # A constant in place of an unused gradient lets the compiler drop its computation.
@@ -144,7 +152,7 @@ def _step_function(task: Task, optimizer: Optimizer) -> Callable[..., Any]:
 def trace_train_step(
     task: Task, optimizer: Optimizer, state: TrainState, shapes: Shapes, mesh: Mesh
 ) -> tuple[tuple[str, ...], jax.stages.Traced]:
-    """The names of what one step of training reports, and the step, traced and not yet compiled.
+    """Traces a training step; returns the names of what it reports, and the step, not compiled.
 
     Beside what TrainStep.run takes, the step takes the key that its randomness comes from and the
     numbers of the schedule: runs that differ in seed, length or rate alone share a program.
@@ -177,7 +185,7 @@ def trace_train_step(
 
 
 def _base_key(seed: int) -> jax.Array:
-    """What the keys of a run's steps are made of; 0 is for the first state."""
+    """Returns the key that those of a run's steps are derived from; 0 is for the first state."""
     return jax.random.fold_in(jax.random.key(seed), 1)
 
 
@@ -194,7 +202,7 @@ def compile_train_step(
 
 
 def make_train_step(program: Program, seed: int, schedule: Schedule, mesh: Mesh) -> TrainStep:
-    """The step of one run.
+    """Returns the step of one run.
 
     The key of a step is a function of (seed, step) alone. `stop` is int32 [devices], nonzero where
     a process was asked to stop; its maximum travels with the step's report, so that all processes
@@ -215,7 +223,7 @@ def _unchanged(values: Any) -> Any:
 
 
 def make_eval_step(task: Task, mesh: Mesh) -> EvalStep:
-    """One batch of evaluation: the task's sums over the global batch, on all devices alike."""
+    """Makes the evaluation of a batch: the task's sums over the global batch, on all devices."""
     everywhere, divided = sharding.replicated(mesh), sharding.split(mesh)
     jitted = jax.jit(
         lambda variables, batch, stop: (task.evaluate(variables, batch), jnp.max(stop)),
@@ -226,7 +234,7 @@ def make_eval_step(task: Task, mesh: Mesh) -> EvalStep:
 
 
 def make_picture_step(task: Task, mesh: Mesh) -> Callable[..., dict[str, jax.Array]]:
-    """(variables, batch) -> the task's pictures in its order, whole on every process."""
+    """Makes (variables, batch) -> the task's pictures in its order, whole on every process."""
     everywhere, divided = sharding.replicated(mesh), sharding.split(mesh)
     names: list[str] = []  # jit sorts the keys of a dict; the task's order is told at trace time
 
@@ -240,7 +248,7 @@ def make_picture_step(task: Task, mesh: Mesh) -> Callable[..., dict[str, jax.Arr
 
 
 def stop_flags(signal_number: int, mesh: Mesh) -> jax.Array:
-    """int32 [devices]: this process's devices carry the number of the signal it got, or 0."""
+    """Makes int32 [devices]: this process's devices carry the number of the signal it got, or 0."""
     local = sum(d.process_index == jax.process_index() for d in mesh.devices.flat)
     return jax.make_array_from_process_local_data(
         sharding.split(mesh), np.full((local,), signal_number, np.int32)

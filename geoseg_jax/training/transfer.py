@@ -1,4 +1,4 @@
-"""What a run takes from an earlier one or from a file of weights: named, strict, with its lineage.
+"""Takes weights from an earlier run or a file: by name, strict, with their lineage.
 
 config.init_from names the source, config.transfer.parts what is taken of it, config.transfer.frozen
 what stays bitwise as it is, and config.transfer.learning_rate_scale how fast each part learns.
@@ -20,7 +20,7 @@ from geoseg_jax.training import checkpoints
 from geoseg_jax.training.ancestors import Ancestor, read_run
 from geoseg_jax.training.checkpoints import CheckpointError
 from geoseg_jax.training.optimizers import Optimizer
-from geoseg_jax.training.state import TrainState, sha256_of
+from geoseg_jax.training.state import TrainState, select, sha256_of
 
 COLLECTIONS = ("params", "batch_stats")
 # What of a pose network can be taken by itself.
@@ -28,7 +28,7 @@ POSE, POSE_ENCODER = "pose", "pose/encoder"
 
 
 def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """config.transfer with defaults: nothing taken, nothing frozen, all parts learn alike."""
+    """Returns config.transfer with defaults: nothing frozen, all parts learn alike."""
     given = config.get("transfer") or {}
     return {
         "parts": tuple(given.get("parts", ("encoder",))),
@@ -44,7 +44,7 @@ def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def optimizer_settings(config: ConfigDict, parts: Sequence[str]) -> dict[str, Any]:
-    """config.optimizer, with rules for the parts that are frozen or learn at a rate of their own.
+    """Returns config.optimizer, with rules for parts that are frozen or have a rate of their own.
 
     Args:
       parts: those that the model has.
@@ -91,6 +91,12 @@ def frozen_leaves(config: ConfigDict, optimizer: Optimizer) -> dict[str, Any]:
     }
 
 
+def hash_frozen(state: TrainState, config: ConfigDict, optimizer: Optimizer) -> str:
+    """Returns the SHA-256 over the parameters and statistics that must not change."""
+    chosen = frozen_leaves(config, optimizer)
+    return sha256_of({c: select(getattr(state, c), chosen[c]) for c in COLLECTIONS})
+
+
 def read(source: str, config: ConfigDict) -> Ancestor:
     """Reads what config.init_from names.
 
@@ -127,17 +133,17 @@ def read(source: str, config: ConfigDict) -> Ancestor:
         "untrained_statistics": weights.untrained,
         "parents": [],
     }
-    habits = {"normalisation": weights.normalisation}
+    conventions = {"normalisation": weights.normalisation}
     if weights.kind == "monodepth2":
-        habits["decoder_padding"] = "reflect"
-    return Ancestor(weights.variables, weights.encoder, habits, record)
+        conventions["decoder_padding"] = "reflect"
+    return Ancestor(weights.variables, weights.encoder, conventions, record)
 
 
-def take(ancestor: Ancestor, like: TrainState, config: ConfigDict) -> dict[str, Any]:
-    """The parts that config.transfer asks for, each array found with its shape.
+def take(ancestor: Ancestor, abstract_state: TrainState, config: ConfigDict) -> dict[str, Any]:
+    """Returns the parts that config.transfer asks for, each array found with its shape.
 
     Args:
-      like: the shapes of this model's state.
+      abstract_state: the shapes of this model's state.
 
     Returns:
       {'params': {part: ...}, 'batch_stats': {part: ...}} of numpy arrays; POSE_ENCODER is there as
@@ -147,14 +153,14 @@ def take(ancestor: Ancestor, like: TrainState, config: ConfigDict) -> dict[str, 
       CheckpointError: where an array is missing, superfluous or of another shape, with both sides.
     """
     parts, source = settings_of(config)["parts"], config.init_from
-    _check_habits(ancestor, parts, config)
+    _check_conventions(ancestor, parts, config)
     taken: dict[str, Any] = {}
     for part in parts:
         there = {c: ancestor.variables.get(c, {}).get(part, {}) for c in COLLECTIONS}
-        here = {c: getattr(like, c).get(part, {}) for c in COLLECTIONS}
+        here = {c: getattr(abstract_state, c).get(part, {}) for c in COLLECTIONS}
         for side, tree, whole in (
             ("the source", there, ancestor.variables["params"]),
-            ("this model", here, like.params),
+            ("this model", here, abstract_state.params),
         ):
             if not tree["params"]:
                 raise CheckpointError(
@@ -173,16 +179,16 @@ def take(ancestor: Ancestor, like: TrainState, config: ConfigDict) -> dict[str, 
             if there[collection]:
                 taken.setdefault(collection, {})[part] = there[collection]
     if settings_of(config)["pose_encoder"]:
-        repeated = _encoder_of_pairs(taken, like, f"config.init_from={source}")
+        repeated = _encoder_of_pairs(taken, abstract_state, f"config.init_from={source}")
         for collection, tree in repeated.items():
             taken[collection][POSE_ENCODER] = tree
     return taken
 
 
 def _encoder_of_pairs(
-    taken: Mapping[str, Any], like: TrainState, what: str
+    taken: Mapping[str, Any], abstract_state: TrainState, what: str
 ) -> dict[str, dict[str, Any]]:
-    """The encoder that was taken, as the pose network's encoder of two stacked pictures.
+    """Returns the encoder that was taken, as the pose network's encoder of two stacked pictures.
 
     The kernel that sees the pictures is repeated for the second one and halved, all else is copied:
     a pair of equal pictures has the features of that picture. So monodepth2's public code starts
@@ -192,7 +198,7 @@ def _encoder_of_pairs(
       CheckpointError: where the pose network has no such encoder.
     """
     own = {c: taken[c]["encoder"] for c in COLLECTIONS if "encoder" in taken.get(c, {})}
-    here = {c: getattr(like, c).get(POSE, {}).get("encoder", {}) for c in own}
+    here = {c: getattr(abstract_state, c).get(POSE, {}).get("encoder", {}) for c in own}
     wanted = _structs(here)
 
     def fit(path: Any, array: np.ndarray) -> np.ndarray:
@@ -211,7 +217,7 @@ def _encoder_of_pairs(
     return repeated
 
 
-def _check_habits(ancestor: Ancestor, parts: Sequence[str], config: ConfigDict) -> None:
+def _check_conventions(ancestor: Ancestor, parts: Sequence[str], config: ConfigDict) -> None:
     """Raises CheckpointError where this model would use the weights in another way."""
     model, may_differ = config.get("model", {}), settings_of(config)["normalisation"] == "any"
     for part, key, usual in (
@@ -219,13 +225,13 @@ def _check_habits(ancestor: Ancestor, parts: Sequence[str], config: ConfigDict) 
         ("pose", "normalisation", "imagenet"),
         ("decoder", "decoder_padding", None),
     ):
-        there, here = ancestor.habits.get(key), model.get(key, usual)
+        there, here = ancestor.conventions.get(key), model.get(key, usual)
         if key == "normalisation" and may_differ:
             continue
         if part in parts and there is not None and there != here:
             raise CheckpointError(
                 f"config.init_from={config.init_from}: its {part} was trained with {key} "
-                f"{there!r}, config.model.{key}={here!r} is another; set "
+                f"{there!r}, but config.model.{key}={here!r}; set "
                 f"config.model.{key}={there!r}"
             )
 
@@ -244,7 +250,7 @@ def _describe(encoder: str, tree: Any) -> str:
 
 
 def put(state: TrainState, taken: Mapping[str, Any]) -> TrainState:
-    """The state with the taken arrays in place of its own, on the same devices."""
+    """Returns the state with the taken arrays in place of its own, on the same devices."""
 
     def place(new: np.ndarray, old: jax.Array) -> jax.Array:
         return jax.make_array_from_callback(old.shape, old.sharding, lambda index: new[index])
@@ -262,7 +268,7 @@ def put(state: TrainState, taken: Mapping[str, Any]) -> TrainState:
 
 
 def parts_sha256(params: Any, batch_stats: Any) -> dict[str, str]:
-    """A hash of every part, parameters and statistics together."""
+    """Returns a hash of every part, parameters and statistics together."""
     return {
         part: sha256_of({"params": tree, "batch_stats": batch_stats.get(part, {})})
         for part, tree in params.items()
@@ -270,7 +276,7 @@ def parts_sha256(params: Any, batch_stats: Any) -> dict[str, str]:
 
 
 def lineage(ancestor: Ancestor, taken: Mapping[str, Any]) -> dict[str, Any]:
-    """The ancestor's entry for the manifest: its origin, what was taken, its own parents."""
+    """Returns the ancestor's entry for the manifest: origin, what was taken, its own parents."""
     return ancestor.record | {"taken": parts_sha256(taken["params"], taken.get("batch_stats", {}))}
 
 
@@ -280,7 +286,7 @@ def describe(
     config: ConfigDict,
     optimizer: Optimizer,
 ) -> str:
-    """A short table: each part of the model, its size, how it learns, where it comes from."""
+    """Describes each part of the model in a table: size, how it learns, where it comes from."""
     origin = {part: parent for parent in parents for part in parent["taken"]}
     lines = []
     for part, tree in state.params.items():
@@ -315,14 +321,14 @@ def _how_it_learns(part: str, optimizer: Optimizer, transfer: Mapping[str, Any])
 
 
 def count_frozen(state: TrainState, config: ConfigDict, optimizer: Optimizer) -> int:
-    """How many parameters are not to change."""
+    """Counts the parameters that must not change."""
     frozen = frozen_leaves(config, optimizer)["params"]
     sizes = jax.tree.map(lambda stays, leaf: leaf.size if stays else 0, frozen, state.params)
     return sum(jax.tree.leaves(sizes))
 
 
 def write_lineage(parents: Sequence[Mapping[str, Any]]) -> str:
-    """The chain in one line, oldest first: 'torchvision resnet18 -> selfsup_depth -> this run'."""
+    """Writes the chain in one line, oldest first: 'torchvision resnet18 -> flow -> this run'."""
 
     def chain(record: Mapping[str, Any]) -> list[str]:
         before = [name for parent in record["parents"] for name in chain(parent)]

@@ -1,4 +1,4 @@
-"""Where numbers and pictures go: the terminal, metrics.jsonl, TensorBoard, PNG files.
+"""Writes numbers and pictures: to the terminal, metrics.jsonl, TensorBoard, PNG files.
 
 All writers have the methods of clu.metric_writers.MetricWriter that the loop uses
 (write_scalars, write_images, flush, close), without its need for TensorFlow.
@@ -19,11 +19,11 @@ from geoseg_jax.core import atomic, formats
 
 Scalars = Mapping[str, float]
 Images = Mapping[str, np.ndarray]  # name -> uint8 [N, H, W, 3] RGB
-duration = formats.duration
+_GAP, _CAPTION = 4, 18  # pixels between the pictures of a sheet, and for their names
 
 
 class Writer(Protocol):
-    """What a writer can do; see clu.metric_writers.MetricWriter."""
+    """The interface of a writer; see clu.metric_writers.MetricWriter."""
 
     def write_scalars(self, step: int, scalars: Scalars) -> None: ...
 
@@ -115,7 +115,7 @@ class TensorBoardWriter(SilentWriter):
 
 
 def _tensorboardx() -> ModuleType:
-    """tensorboardX without PyTorch, which it imports if it can: seconds and memory for nothing."""
+    """Imports tensorboardX without PyTorch, which takes seconds and memory for nothing."""
     missing = "torch" not in sys.modules
     if missing:
         sys.modules["torch"] = None  # makes its import fail
@@ -153,7 +153,7 @@ class TerminalWriter(SilentWriter):
 
 
 def describe(step: int, steps: int, scalars: Scalars) -> str:
-    """The terminal's line: progress where the scalars carry it, else the numbers (None = nan).
+    """Writes the terminal's line: progress where the scalars carry it, else the numbers.
 
     Those of one class each, as iou/road, are left to eval.json.
     """
@@ -167,7 +167,7 @@ def describe(step: int, steps: int, scalars: Scalars) -> str:
         return f"{start}  evaluation: {numbers}"
     line = (
         f"{start}  loss {scalars['loss']:.5f}  {scalars['examples_per_second']:.1f} examples/s  "
-        f"{duration(scalars['seconds_left'])} left  waiting for data "
+        f"{formats.duration(scalars['seconds_left'])} left  waiting for data "
         f"{100 * scalars['data_wait_share']:.0f} %"
     )
     bad = int(scalars.get("bad_frames", 0))
@@ -175,7 +175,7 @@ def describe(step: int, steps: int, scalars: Scalars) -> str:
 
 
 def finite(scalars: Mapping[str, float | None]) -> dict[str, float | None]:
-    """The numbers with those that JSON can't hold as None; None and whole numbers stay."""
+    """Returns the numbers with those that JSON can't hold as None; None and whole numbers stay."""
 
     def held(value: float | None) -> float | None:
         if value is None or isinstance(value, int):
@@ -185,29 +185,28 @@ def finite(scalars: Mapping[str, float | None]) -> dict[str, float | None]:
     return {name: held(value) for name, value in scalars.items()}
 
 
-def sheet(images: Images, gap: int = 4, caption: int = 18) -> np.ndarray:
-    """Pictures side by side on white, names above the columns: uint8 [H, W, 3].
+def sheet(images: Images) -> np.ndarray:
+    """Returns pictures side by side on white, names above the columns: uint8 [H, W, 3].
 
     Args:
       images: name -> uint8 [N, h, w, 3]; sizes may differ between names. Names with fewer pictures
         than others, as a legend for all, don't make the others' rows higher.
-      gap, caption: pixels between pictures and for the names.
     """
     rows = max(len(stack) for stack in images.values())
-    full = max(stack.shape[1] for stack in images.values() if len(stack) == rows) + gap
-    pitch = {n: full if len(s) == rows else s.shape[1] + gap for n, s in images.items()}
-    height = caption + max(pitch[name] * len(stack) for name, stack in images.items())
-    width = sum(stack.shape[2] + gap for stack in images.values())
+    full = max(stack.shape[1] for stack in images.values() if len(stack) == rows) + _GAP
+    pitch = {n: full if len(s) == rows else s.shape[1] + _GAP for n, s in images.items()}
+    height = _CAPTION + max(pitch[name] * len(stack) for name, stack in images.items())
+    width = sum(stack.shape[2] + _GAP for stack in images.values())
     page = np.full((height, width, 3), 255, np.uint8)
     left = 0
     for name, stack in images.items():
         cv2.putText(
-            page, name, (left + 2, caption - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1
+            page, name, (left + 2, _CAPTION - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (0, 0, 0), 1
         )
         for row, picture in enumerate(stack):
-            top = caption + row * pitch[name]
+            top = _CAPTION + row * pitch[name]
             page[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
-        left += stack.shape[2] + gap
+        left += stack.shape[2] + _GAP
     return page
 
 

@@ -119,17 +119,18 @@ def test_what_everyone_gets_is_told():
 def test_flops_of_a_step_are_those_of_its_products():
     """A product of [800, 100] and [100, 50], and in the backward pass one as large."""
 
-    def loss(variables, key, batch):
-        value = jnp.square(batch["x"] @ variables["params"]["head"]["w"]).mean()
-        return value, Aux({}, {})
+    class Product(Task):
+        def init(self, key, batch):
+            return {"params": {"head": {"w": jnp.ones((100, 50))}}}
 
-    task = Task(
-        lambda k, b: {"params": {"head": {"w": jnp.ones((100, 50))}}}, loss, None, None, None
-    )
+        def loss(self, variables, key, batch, progress):
+            value = jnp.square(batch["x"] @ variables["params"]["head"]["w"]).mean()
+            return value, Aux({}, {})
+
     optimizer = {"name": "sgd", "learning_rate": 0.1, "momentum": 0.0}
     config = ConfigDict({"seed": 0, "optimizer": optimizer, "train": {"steps": 1}})
     shapes = {"x": jax.ShapeDtypeStruct((800, 100), jnp.float32)}
-    assert budget.flops_of_a_step(config, task, shapes) == pytest.approx(
+    assert budget.flops_of_a_step(config, Product(), shapes) == pytest.approx(
         2 * 2 * 800 * 100 * 50, rel=0.02
     )
 

@@ -18,7 +18,7 @@ from geoseg_jax.config.check import check
 from geoseg_jax.data import pipeline
 from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.transforms import augmentation
-from geoseg_jax.study import check
+from geoseg_jax.study import check as study_check
 from geoseg_jax.study.plan import make_plan
 from geoseg_jax.tasks import make_task
 from geoseg_jax.training import loop
@@ -83,7 +83,7 @@ def data(tmp_path_factory):
 
 def _plan(case, data, workdir):
     """The study's plan with one cell an arm, of the fewest labels."""
-    config = check.expand(settings.plain(get_config(case.study, case.argument)))
+    config = study_check.expand(settings.plain(get_config(case.study, case.argument)))
     config["roots"] = {root: data(root, number) for root, number in case.layouts}
     config["factors"] = {k: list(values)[:1] for k, values in config["factors"].items()}
     config["factors"]["encoder"] = ["tiny"]

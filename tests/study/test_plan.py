@@ -283,8 +283,8 @@ def test_the_papers_depth_and_flow_start_from_imagenet_and_inpainting_does_not(n
     assert set(starts.values()) == {"/data/imagenet"}
     assert all(arm.endswith("_from_imagenet") for arm in starts)
     # Else weights that were trained with another normalisation would be refused.
-    habits = {(p.config.model.normalisation, p.config.transfer.normalisation) for p in made[0]}
-    assert habits == {("monodepth2", "any")}
+    conventions = {(p.config.model.normalisation, p.config.transfer.normalisation) for p in made[0]}
+    assert conventions == {("monodepth2", "any")}
 
 
 def test_replicates_pair_subset_and_seed_and_all_labels_have_no_subset(tmp_path):

@@ -137,7 +137,7 @@ def test_a_frozen_encoder_gets_no_gradient_and_keeps_its_statistics(tiny):
     task, examples = make(transfer__frozen=("encoder",)), batch()
 
     def step(params):
-        return task.loss({**variables, "params": params}, jax.random.key(1), examples)
+        return task.loss({**variables, "params": params}, jax.random.key(1), examples, 0.0)
 
     gradients, aux = jax.jit(jax.grad(step, has_aux=True))(variables["params"])
     assert not any(np.any(g) for g in jax.tree.leaves(gradients["encoder"]))

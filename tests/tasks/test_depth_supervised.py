@@ -68,7 +68,8 @@ def trained():
     @jax.jit
     def step(params, stats, state):
         def loss(params):
-            return task.loss({"params": params, "batch_stats": stats}, jax.random.key(1), examples)
+            variables = {"params": params, "batch_stats": stats}
+            return task.loss(variables, jax.random.key(1), examples, 0.0)
 
         (value, aux), gradients = jax.value_and_grad(loss, has_aux=True)(params)
         updates, state = optimizer.update(gradients, state)
@@ -145,7 +146,7 @@ def test_the_loss_is_the_one_that_was_asked_for():
 
     @jax.jit
     def run(key):
-        found = [arm.loss({}, key, examples) for arm in arms]
+        found = [arm.loss({}, key, examples, 0.0) for arm in arms]
         return [(value, aux.terms) for value, aux in found]
 
     # From 0.1 m to 100 m, linear in inverse depth, which is what grows to the picture's size.

@@ -3,11 +3,11 @@
 import jax
 import numpy as np
 
-from geoseg_jax.tasks.examples import keys_of, unit
+from geoseg_jax.tasks.examples import keys_of, to_unit_range
 
 
 def test_bytes_become_floats():
-    found = unit(np.array([0, 51, 255], np.uint8))
+    found = to_unit_range(np.array([0, 51, 255], np.uint8))
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, [0, 0.2, 1], rtol=1e-6)
 

@@ -77,7 +77,7 @@ def test_it_learns_and_its_pictures_keep_what_is_seen():
     @jax.jit
     def step(variables, state, key):
         def loss(params):
-            return task.loss({**variables, "params": params}, key, BATCH)
+            return task.loss({**variables, "params": params}, key, BATCH, 0.0)
 
         grads, _ = jax.grad(loss, has_aux=True)(variables["params"])
         updates, state = optimizer.update(grads, state)

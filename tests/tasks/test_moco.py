@@ -71,7 +71,7 @@ def test_keys_are_shuffled_and_brought_back():
     @jax.jit
     def both(variables, step_key, batch):
         """The momentum's state after a step, and every key computed in the batch's own order."""
-        _, aux = task.loss(variables, step_key, batch)
+        _, aux = task.loss(variables, step_key, batch, 0.0)
         views = jnp.asarray(batch["sources"][:, 0], jnp.float32) / 255
         key = jax.random.split(step_key, 3)[1]
         views = change_views(key, batch["id"], views, config.task)
@@ -102,7 +102,7 @@ def test_keys_are_normalised_beside_other_pictures_than_their_queries():
         halves = [apply(views[half]) for half in order.reshape(2, 4)]
         return np.concatenate(halves)[np.argsort(order)]
 
-    _, aux = jax.jit(task.loss)(variables, jax.random.key(7), BATCH)
+    _, aux = jax.jit(task.loss)(variables, jax.random.key(7), BATCH, 0.0)
     got = aux.batch_stats[moco.MOMENTUM]["queue"][:8]
     order = np.asarray(jax.random.permutation(key_order, 8))
     assert set(order[:4]) not in ({0, 1, 2, 3}, {4, 5, 6, 7})
@@ -137,7 +137,7 @@ def learn(steps, rate):
     @jax.jit
     def step(variables, state, key, batch):
         def loss(params):
-            return task.loss({**variables, "params": params}, key, batch)
+            return task.loss({**variables, "params": params}, key, batch, 0.0)
 
         (value, aux), grads = jax.value_and_grad(loss, has_aux=True)(variables["params"])
         updates, state = optimizer.update(grads, state)

@@ -50,7 +50,7 @@ def test_it_learns_to_fill_holes_and_says_so_in_its_pictures():
     @jax.jit
     def step(variables, state, key):
         def loss(params):
-            return task.loss({**variables, "params": params}, key, batch)
+            return task.loss({**variables, "params": params}, key, batch, 0.0)
 
         (value, aux), grads = jax.value_and_grad(loss, has_aux=True)(variables["params"])
         updates, state = optimizer.update(grads, state)
@@ -84,7 +84,7 @@ def test_every_scale_counts_by_its_weight():
     assert set(variables["params"]["head"]) == {f"conv_{scale}" for scale in range(4)}
 
     def value(task):
-        return jax.jit(task.loss)(variables, jax.random.key(1), batch)
+        return jax.jit(task.loss)(variables, jax.random.key(1), batch, 0.0)
 
     each = [float(value(make_task(scale_weights=w))[0]) for w in np.eye(4).tolist()]
     assert len(set(each)) == 4
@@ -100,7 +100,7 @@ def test_the_coarsest_scale_needs_the_deepest_stage():
     variables = jax.jit(task.init)(jax.random.key(0), batch)
 
     def loss(params):
-        return task.loss({**variables, "params": params}, jax.random.key(1), batch)[0]
+        return task.loss({**variables, "params": params}, jax.random.key(1), batch, 0.0)[0]
 
     slopes = jax.jit(jax.grad(loss))(variables["params"])
 

@@ -117,7 +117,7 @@ def test_a_frozen_encoder_gets_no_gradient_and_keeps_its_statistics(decoder):
 
     def step(params):
         both = {**variables, "params": params}
-        return task.loss(both, jax.random.key(1), examples)
+        return task.loss(both, jax.random.key(1), examples, 0.0)
 
     gradients, aux = jax.jit(jax.grad(step, has_aux=True))(variables["params"])
     assert not any(np.any(g) for g in jax.tree.leaves(gradients["encoder"]))
@@ -137,7 +137,7 @@ def test_fixed_statistics_leave_the_encoder_learning():
     variables = jax.jit(task.init)(jax.random.key(0), examples)
 
     def step(params):
-        return task.loss({**variables, "params": params}, jax.random.key(1), examples)
+        return task.loss({**variables, "params": params}, jax.random.key(1), examples, 0.0)
 
     gradients, aux = jax.jit(jax.grad(step, has_aux=True))(variables["params"])
     assert all(np.any(g) for g in jax.tree.leaves(gradients["encoder"]["conv1"]))

@@ -89,7 +89,9 @@ def test_given_poses_take_the_pose_networks_place(street):
     still = jnp.broadcast_to(jnp.eye(4), batch["source_poses"].shape)
     loss = jax.jit(task.loss)
     true, stood = (
-        loss(variables, jax.random.key(1), batch | {"source_poses": poses})[1].terms["photometric"]
+        loss(variables, jax.random.key(1), batch | {"source_poses": poses}, 0.0)[1].terms[
+            "photometric"
+        ]
         for poses in (batch["source_poses"], still)
     )
     # What stands still sees the sources as they are, whatever the depth.

@@ -65,7 +65,7 @@ def test_depth_from_stereo_has_no_statistics():
     variables = jax.eval_shape(task.init, jax.random.key(0), batch)
     assert set(variables) == {"params"}
     assert set(variables["params"]) == {"encoder", "decoder", "head"}
-    value, aux = jax.eval_shape(task.loss, variables, jax.random.key(0), batch)
+    value, aux = jax.eval_shape(task.loss, variables, jax.random.key(0), batch, 0.0)
     assert value.shape == ()
     assert aux.batch_stats == {}
 

@@ -133,7 +133,7 @@ def test_an_encoder_without_batch_norm_is_told_of():
     state, said = TrainState(0, {}, {"decoder": {}}, ()), []
     mesh = sharding.make_mesh(jax.devices()[:1])
     with pytest.raises(ConfigError, match=r"no Task\.network"):
-        calibration.make_measure(tiny.make_task().network, mesh)
+        calibration.make_measure(tiny.TinyTask().network, mesh)
     measure = calibration.make_measure(network(Net()), mesh)
     same, record = calibration.calibrate_state(state, measure, [], mesh, said.append)
     assert (same, record) == (state, {})

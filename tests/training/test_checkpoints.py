@@ -43,9 +43,9 @@ def test_saved_on_eight_devices_restored_on_one(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(7, saved, {"note": {"a": 0.1}})
     checkpoints.close()
-    like = place(make_state(0.0), jax.devices()[:1])
+    abstract_state = place(make_state(0.0), jax.devices()[:1])
     again = Checkpoints(tmp_path)
-    restored = again.restore(7, shapes_of(like))
+    restored = again.restore(7, shapes_of(abstract_state))
     assert again.latest() == 7
     assert again.read_meta(7) == {"note": {"a": 0.1}}
     again.close()
@@ -86,14 +86,25 @@ def test_what_a_killed_run_left_half_written_is_ignored_and_removed(tmp_path):
 def test_other_shapes_are_told_with_both_sides(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(1, make_state(), {})
-    like = shapes_of(place(make_state(width=4), jax.devices()[:1]))
+    abstract_state = shapes_of(place(make_state(width=4), jax.devices()[:1]))
     with pytest.raises(CheckpointError) as error:
-        checkpoints.restore(1, like)
+        checkpoints.restore(1, abstract_state)
     checkpoints.close()
     text = str(error.value)
     assert "params/encoder/kernel: float32[2, 3] there, float32[2, 4] here" in text
     assert str(tmp_path / "1") in text
     assert len(text) < 600
+
+
+def test_a_checkpoint_that_holds_the_progress_is_refused(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    old = make_state().replace(batch_stats={"progress": {"share": jnp.float32(0.5)}})
+    checkpoints.save(1, old, {})
+    checkpoints.close()
+    again = Checkpoints(tmp_path)
+    with pytest.raises(CheckpointError, match=r"older version, .*progress.* another --workdir"):
+        again.restore(1, shapes_of(place(make_state(), jax.devices()[:1])))
+    again.close()
 
 
 def test_missing_and_surplus_names():

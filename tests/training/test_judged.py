@@ -63,7 +63,7 @@ def test_every_picture_once_in_its_order(tmp_path, batch_size, devices):
 @pytest.mark.parametrize("ids", [[0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5, 5], [0, 1, 2, 3, 4, 6, -1]])
 def test_a_picture_that_is_missing_or_there_twice(tmp_path, ids):
     totals = {"each/id": np.array(ids), "each/confusion": np.zeros((len(ids), 2, 2), int)}
-    with pytest.raises(ValueError, match="7 pictures were to be judged, each once"):
+    with pytest.raises(ValueError, match="expected 7 pictures, each judged once"):
         judged.keep(tmp_path, totals, Pictures())
     assert judged.read(tmp_path) is None
 

@@ -32,7 +32,7 @@ def run(workdir, *, devices=ONE, task=None, data=None, keep_checkpoints=True, **
     return loop.run(
         tiny.make_config(**changes),
         workdir,
-        task or tiny.make_task(),
+        task or tiny.TinyTask(),
         data or tiny.make_data(),
         jax.devices()[devices],
         keep_checkpoints=keep_checkpoints,
@@ -89,6 +89,24 @@ def test_what_a_run_leaves(straight):
     assert len(papers["parameters_sha256"]) == 64
 
 
+class Progressing(tiny.TinyTask):
+    """Reports the progress that its loss is told."""
+
+    def loss(self, variables, key, batch, progress):
+        value, aux = super().loss(variables, key, batch, progress)
+        return value, aux._replace(terms=aux.terms | {"progress": progress})
+
+
+def test_the_loss_is_told_the_progress_after_a_restart_too(tmp_path, monkeypatch):
+    options = {"task": Progressing(), "train__steps": 5, "train__log_every": 1}
+    with monkeypatch.context() as patch:
+        stop_after(patch, 2)
+        run(tmp_path, **options)
+    run(tmp_path, **options)
+    told = [line["progress"] for line in numbers(tmp_path) if "progress" in line]
+    assert told == pytest.approx([0, 0.2, 0.4, 0.6, 0.8])
+
+
 def test_one_device_and_eight_agree(straight, tmp_path):
     run(tmp_path, devices=slice(0, 8), train__log_every=1)
     run(tmp_path / "one", train__log_every=1)
@@ -102,7 +120,7 @@ def test_one_device_and_eight_agree(straight, tmp_path):
 
 
 def test_one_device_and_eight_have_the_same_statistics_and_parameters(tmp_path, monkeypatch):
-    monkeypatch.setattr(loop._Loop, "_finish", lambda loop: loop.state)
+    monkeypatch.setattr(loop._Loop, "_finish", lambda loop, unchanged: loop.status.state)
     one = run(tmp_path / "one")
     eight = run(tmp_path / "eight", devices=slice(0, 8))
     assert len(eight.params["head"]["kernel"].sharding.device_set) == 8
@@ -123,10 +141,10 @@ def stop_after(monkeypatch, step):
 
     def advance_and_stop(loop):
         advance(loop)
-        if loop.step == step:
+        if loop.status.step == step:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(0.01)
-            loop._listen()
+            loop._poll_stop()
 
     monkeypatch.setattr(loop._Loop, "_advance", advance_and_stop)
 
@@ -217,7 +235,7 @@ def test_another_run_in_the_same_workdir_is_refused(straight, tmp_path):
 def test_a_loss_that_is_not_finite_stops_the_run_and_is_not_saved(tmp_path):
     # Record 13 is in some batch; whichever it is, no checkpoint may be of that step or later.
     with pytest.raises(TrainingError) as error:
-        run(tmp_path, task=tiny.make_task(poison=13), train__checkpoint_every=1)
+        run(tmp_path, task=tiny.TinyTask(poison=13), train__checkpoint_every=1)
     text = str(error.value)
     step = int(text.split()[1].rstrip(":"))
     assert f"step {step}: square is nan, loss is nan, gradient_norm is nan" in text
@@ -249,7 +267,7 @@ def test_evaluation_is_exact_for_any_batch_size_and_device_count(batch_size, dev
     from geoseg_jax.training import sharding, steps
     from geoseg_jax.training.evaluation import evaluate
 
-    task, data = tiny.make_task(), tiny.make_data(eval_size=7)
+    task, data = tiny.TinyTask(), tiny.make_data(eval_size=7)
     mesh = sharding.make_mesh(jax.devices()[:devices])
     batches = list(pipeline.eval_batches(data.eval, batch_size=batch_size))
     variables = task.init(jax.random.key(0), batches[0])
@@ -292,7 +310,7 @@ def test_the_best_so_far():
 
 def test_a_metric_that_does_not_exist(tmp_path):
     with pytest.raises(
-        ConfigError, match=r"best_metric='sqare' is none of .*did you mean 'square'"
+        ConfigError, match=r"best_metric='sqare' is not one of .*did you mean 'square'"
     ):
         run(tmp_path, train__best_metric="sqare")
 

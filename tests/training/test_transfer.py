@@ -37,7 +37,7 @@ def run(workdir, task=None, **changes):
             "learning_rate_scale": parts.get("scale", {}),
         }
     devices = jax.devices()[:1]
-    return loop.run(config, workdir, task or tiny.make_task(), tiny.make_data(), devices)
+    return loop.run(config, workdir, task or tiny.TinyTask(), tiny.make_data(), devices)
 
 
 def read(path):

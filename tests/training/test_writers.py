@@ -104,4 +104,3 @@ def test_terminal_line():
         "  2 unreadable frames replaced"
     )
     assert writers.describe(50, 1000, {"abs_rel": 0.12345}).endswith("evaluation: abs_rel 0.1235")
-    assert [writers.duration(s) for s in (12.4, 125, 3900)] == ["12 s", "2 min 05 s", "1 h 05 min"]

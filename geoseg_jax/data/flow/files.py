@@ -43,13 +43,6 @@ def read_flo(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return np.where(known[..., None], flow, np.float32(0)).astype(np.float32), known
 
 
-def write_flo(path: Path, flow: np.ndarray) -> None:
-    """Writes [H, W, 2] as a .flo file."""
-    height, width, _ = flow.shape
-    size = np.array([width, height], "<i4").tobytes()
-    pathlib.Path(path).write_bytes(_FLO_TAG + size + flow.astype("<f4").tobytes())
-
-
 def read_kitti_flow(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """KITTI's 16-bit PNG: u = (R - 2^15) / 64, v = (G - 2^15) / 64, known where B is not 0.
 
@@ -65,17 +58,6 @@ def read_kitti_flow(path: Path) -> tuple[np.ndarray, np.ndarray]:
     known = picture[..., 0] > 0  # OpenCV has blue first
     flow = (picture[..., 2:0:-1].astype(np.float32) - 2**15) / 64
     return np.where(known[..., None], flow, np.float32(0)), known
-
-
-def write_kitti_flow(path: Path, flow: np.ndarray, known: np.ndarray | None = None) -> None:
-    """Writes [H, W, 2] as KITTI's PNG, clipped to its range of +-512 pixels; all known by default.
-
-    Raises OSError where the file can't be written.
-    """
-    codes = np.clip(np.rint(flow * 64.0 + 2**15), 0, 2**16 - 1).astype(np.uint16)
-    blue = np.ones(flow.shape[:2], np.uint16) if known is None else known.astype(np.uint16)
-    if not cv2.imwrite(str(path), np.dstack((blue, codes[..., 1], codes[..., 0]))):
-        raise OSError(f"{path}: the flow can't be written")
 
 
 def read_ppm(path: Path) -> np.ndarray:

@@ -157,16 +157,6 @@ def tree(spot: Spot, rng: np.random.Generator, height: float) -> None:
         spot.add(SPHERE, (shift[0], height * 0.68 + shift[1], shift[2]), size, crown)
 
 
-def bush(spot: Spot, rng: np.random.Generator, size: float) -> None:
-    """Two leafy balls of about `size` metres, half in the ground."""
-    spot.builder.new_object()
-    green = pick(rng, GREENS)
-    look = Material(green * 0.62, "leaves", green * 1.4, noise=0.35, contrast=1.1)
-    for _ in range(2):
-        x, z = rng.uniform(-0.5, 0.5, 2) * size
-        spot.add(SPHERE, (x, size * 0.4, z), size * rng.uniform(0.45, 0.75, 3), look)
-
-
 def person(spot: Spot, rng: np.random.Generator) -> None:
     """A standing or walking person of 1.55 to 1.9 m, one foot ahead of the other."""
     spot.builder.new_object()

@@ -14,9 +14,7 @@ def test_flo_by_hand_and_by_opencv(tmp_path):
     np.testing.assert_array_equal(got, flow)
     assert got.dtype == np.float32
     assert known.all()
-    flow_files.write_flo(tmp_path / "b.flo", flow)
-    assert (tmp_path / "b.flo").read_bytes() == path.read_bytes()
-    np.testing.assert_array_equal(cv2.readOpticalFlow(str(tmp_path / "b.flo")), flow)
+    np.testing.assert_array_equal(cv2.readOpticalFlow(str(path)), flow)
 
 
 def test_unknown_vectors_of_flo(tmp_path):
@@ -57,10 +55,6 @@ def test_kitti_png(tmp_path):
     got, valid = flow_files.read_kitti_flow(tmp_path / "a.png")
     np.testing.assert_array_equal(valid, known)
     np.testing.assert_array_equal(got, np.where(known[..., None], flow, 0))
-    flow_files.write_kitti_flow(tmp_path / "b.png", flow + 0.001, known)
-    again, valid = flow_files.read_kitti_flow(tmp_path / "b.png")
-    np.testing.assert_array_equal(again, got)
-    np.testing.assert_array_equal(valid, known)
 
 
 def test_another_picture_is_no_flow(tmp_path):

@@ -1,18 +1,13 @@
-"""The papers of a run: what went in, on what it ran, and what came out."""
+"""Describes the data and the machine of a run, for its manifest."""
 
-import datetime
 import hashlib
 import importlib.metadata
-import json
 import pathlib
 import platform
 import subprocess
-from collections.abc import Mapping
 from typing import Any
 
 import jax
-
-from geoseg_jax.core import atomic
 
 PACKAGES = (
     "geoseg_jax",
@@ -27,22 +22,10 @@ PACKAGES = (
 )
 
 
-def write_json(path: str | pathlib.Path, value: Mapping[str, Any]) -> None:
-    """Writes a JSON file whole or not at all."""
-    text = json.dumps(value, indent=2, sort_keys=True, allow_nan=False)
-    atomic.write_text(path, text + "\n")
-
-
-def read_json(path: str | pathlib.Path) -> dict[str, Any] | None:
-    """The file's content, or None where it is not there."""
-    path = pathlib.Path(path)
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-
-
 def describe_data(data: Any) -> dict[str, Any]:
-    """Fingerprints, sizes and what was left out of both splits, and one hash over them.
+    """Returns fingerprint, size and left-out counts of both splits, and one hash over both.
 
-    Of a split that is a choice among more records (few labels), also their names.
+    A split that is a choice among more records (few labels) also lists the names of its records.
     """
 
     def describe(source: Any) -> dict[str, Any]:
@@ -59,7 +42,7 @@ def describe_data(data: Any) -> dict[str, Any]:
 
 
 def describe_machine() -> dict[str, Any]:
-    """Devices, processes and versions."""
+    """Returns devices, processes, versions of packages and the revision of the code."""
     devices = jax.devices()
     return {
         "device": devices[0].device_kind,
@@ -79,10 +62,9 @@ def _version(package: str) -> str | None:
         return None
 
 
-def git_revision(folder: str | pathlib.Path | None = None) -> str | None:
-    """The commit of the checkout this package runs from, '-dirty' where it was changed, or None."""
-    folder = pathlib.Path(folder or __file__).resolve()
-    folder = folder if folder.is_dir() else folder.parent
+def git_revision() -> str | None:
+    """Returns the commit that this package runs from, with '-dirty' if changed, or None."""
+    folder = pathlib.Path(__file__).resolve().parent
 
     def git(*arguments: str) -> str:
         return subprocess.run(
@@ -95,8 +77,3 @@ def git_revision(folder: str | pathlib.Path | None = None) -> str | None:
         return git("rev-parse", "HEAD") + ("-dirty" if git("status", "--porcelain", "-uno") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
-
-
-def now() -> str:
-    """UTC, to the second."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
