@@ -1,0 +1,21 @@
+# What a developer types; needs an environment with `pip install -e '.[test]'` active.
+.PHONY: quick lint types test slow docs
+
+quick: lint types  ## lint, types and the fast tests: under a minute
+	python -m pytest -m quick
+
+lint:
+	ruff check .
+	ruff format --check .
+
+types:
+	mypy
+
+test: lint types  ## everything but what takes minutes a test
+	python -m pytest
+
+slow:  ## that as well
+	GEOSEG_JAX_SLOW_TESTS=1 python -m pytest
+
+docs:  ## writes the pages that are made from the code, and checks every link
+	python docs/make.py
