@@ -5,6 +5,7 @@ their differences are in points, which are percent too.
 """
 
 import math
+from typing import TypeGuard
 
 NONE = "–"
 _PREFIXES = ("", "k", "M", "G", "T", "P", "E", "Z", "Y")
@@ -94,6 +95,6 @@ def listed(phrases: list[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def known(value: float | None) -> bool:
+def known(value: float | None) -> TypeGuard[float]:
     """Tells whether there is a number."""
     return value is not None and math.isfinite(value)
