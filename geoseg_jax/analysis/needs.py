@@ -171,11 +171,12 @@ def _of_pairs(pairs: Mapping[Replicate, _Pair], independent: Units) -> dict[str,
 
 
 def _curves(rows: Sequence[Row]) -> dict[tuple[tuple, str], dict[Replicate, Curve]]:
-    """Fits the rising curves of the runs that are done and have one."""
+    """Fits the rising curves of the runs that are done and were evaluated on the way."""
     curves = {}
     for key, cells in tables(rows).items():
-        done = {r: row for r, row in cells.items() if row["status"] == "done" and row.get("curve")}
-        rising = {r: statistics.rising(row["curve"]) for r, row in done.items()}
+        done = {r: row for r, row in cells.items() if row["status"] == "done"}
+        known = {r: row["curve"] for r, row in done.items() if len(row.get("curve") or ()) > 1}
+        rising = {r: statistics.rising(curve) for r, curve in known.items()}
         curves[key] = {r: curve for r, curve in rising.items() if curve}
     return curves
 

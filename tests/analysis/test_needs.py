@@ -172,6 +172,14 @@ def test_steps_without_curves():
     assert told(rows)["depth"] == {"steps": None, "steps_to_goal": None, "goal": None}
 
 
+def test_one_evaluation_tells_nothing_of_steps():
+    ends = lines((60, 0.4), (80, 0.8))
+    for end in ends:
+        end["curve"] = end["curve"][-1:]
+    assert told(ends)["depth"]["steps"] is None
+    assert needs.steps_overall(ends, "random") == []
+
+
 def test_steps_to_a_goal():
     found = told(lines((60, 0.4), (80, 0.8), (60, 0.4), (80, 0.8)), goal=0.2)
     assert found["random"]["steps_to_goal"] == pytest.approx(30)
