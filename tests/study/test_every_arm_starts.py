@@ -142,7 +142,7 @@ def test_every_arm_can_start(case, data, tmp_path):
         batch = {key: np.asarray(value) for key, value in next(iter(batches)).items()}
         task = make_task(job.config, sources)
         variables = jax.eval_shape(task.init, jax.random.key(0), batch)
-        value, _ = jax.eval_shape(task.loss, variables, jax.random.key(0), batch)
+        value, _ = jax.eval_shape(task.loss, variables, jax.random.key(0), batch, 0.0)
         assert value.shape == (), job.id
 
 

@@ -102,7 +102,7 @@ def test_the_smoothed_loss_of_no_answer_is_the_logarithm_of_the_classes(tiny):
         "kernel": jnp.zeros_like(variables["params"]["head"]["dense"]["kernel"]),
         "bias": jnp.zeros(len(NAMES)),
     }}}}  # fmt: skip
-    value, aux = jax.jit(task.loss)(variables, jax.random.key(1), batch())
+    value, aux = jax.jit(task.loss)(variables, jax.random.key(1), batch(), 0.0)
     np.testing.assert_allclose(value, np.log(len(NAMES)), rtol=1e-5)
     assert set(aux.terms) == {"cross_entropy", "training_accuracy"}
     assert set(variables["params"]) == {"encoder", "head"}

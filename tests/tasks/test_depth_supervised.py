@@ -172,7 +172,7 @@ def test_truth_of_another_size_is_refused():
     ):
         changed = {k: v for k, v in (examples | held).items() if v is not None}
         with pytest.raises(ValueError, match=message + ".*truth_in_training=True"):
-            jax.eval_shape(task.loss, variables, jax.random.key(0), changed)
+            jax.eval_shape(task.loss, variables, jax.random.key(0), changed, 0.0)
 
 
 def test_eight_devices_do_what_one_does():

@@ -72,7 +72,7 @@ def unet():
 def test_the_loss_is_the_mean_cross_entropy_of_labelled_pixels(unet):
     task, variables = unet
     variables = jax.tree.map(jnp.zeros_like, variables)  # all logits 0
-    value, aux = jax.jit(task.loss)(variables, jax.random.key(1), batch(full=False))
+    value, aux = jax.jit(task.loss)(variables, jax.random.key(1), batch(full=False), 0.0)
     np.testing.assert_allclose(value, np.log(CLASSES), rtol=1e-5)
     assert set(aux.terms) == {"cross_entropy", "training_accuracy"}
 
@@ -162,7 +162,7 @@ def test_class_weights_and_smoothing_reach_the_loss_together(unet):
     task = make(task__class_weights=tuple(weights), task__label_smoothing=0.2)
     examples = batch(full=False)
     flat = jax.tree.map(jnp.zeros_like, variables)
-    value, _ = jax.jit(task.loss)(flat, jax.random.key(1), examples)
+    value, _ = jax.jit(task.loss)(flat, jax.random.key(1), examples, 0.0)
     true = weights[examples["label"][examples["label"] < CLASSES]]
     expected = np.log(CLASSES) * (0.8 * true + 0.2 * weights.mean()).sum() / true.sum()
     np.testing.assert_allclose(value, expected, rtol=1e-5)

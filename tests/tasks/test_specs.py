@@ -66,5 +66,5 @@ def test_what_is_optional_may_be_lacking(task):
     made, batch = make_task(config, data_for(config)), abstract_batch(config)
     key = jax.random.key(0)
     variables = jax.eval_shape(made.init, key, batch)
-    jax.eval_shape(made.loss, variables, key, batch)
+    jax.eval_shape(made.loss, variables, key, batch, 0.0)
     jax.eval_shape(made.evaluate, variables, batch)

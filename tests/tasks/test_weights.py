@@ -16,7 +16,8 @@ def losses(make, batch, changes):
     """The loss as it is, and with each of the changes, of the same random weights."""
     tasks = [make(**change) for change in ({}, *changes)]
     variables = jax.jit(tasks[0].init)(jax.random.key(0), batch)
-    return [float(jax.jit(task.loss)(variables, jax.random.key(1), batch)[0]) for task in tasks]
+    key = jax.random.key(1)
+    return [float(jax.jit(task.loss)(variables, key, batch, 0.0)[0]) for task in tasks]
 
 
 def assert_all_differ(values):

@@ -155,7 +155,7 @@ def test_freezing_the_statistics_alone_is_told_apart(ancestor, tmp_path):
         ({"parts": ("decoder",)}, "the source has no part 'decoder', only encoder, head"),
         ({"frozen": ("decoder",)}, "transfer.frozen names the part 'decoder'; this model has"),
         ({"frozen": ("encoder",), "scale": {"encoder": 0.1}}, "has no effect"),
-        ({"frozen": ("backbone",)}, "config.transfer.frozen=['backbone'] every entry must be one"),
+        ({"frozen": ("backbone",)}, "must be 'encoder' or 'decoder' in every entry"),
     ],
 )
 def test_wrong_requests(ancestor, tmp_path, changes, message):
