@@ -23,6 +23,18 @@ from absl import logging
 jax.config.update("jax_num_cpu_devices", 8)
 
 
+# What compiles next to nothing: `make quick`.
+QUICK = [ROOT / "tests" / name for name in ("core", "config", "scoring", "analysis", "data")]
+NOT_QUICK = ROOT / "tests" / "data" / "synthetic"  # renders
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the fast tests, by their folder."""
+    for item in items:
+        if NOT_QUICK not in item.path.parents and any(f in item.path.parents for f in QUICK):
+            item.add_marker(pytest.mark.quick)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> pathlib.Path:
     """The folder of real samples beside the checkout; tests that need it are skipped without."""
