@@ -104,10 +104,11 @@ def _shrink(config, cache):
     config.optimizer.warmup_steps = 0
 
 
-def _jobs(case, data, tmp_path):
+def _jobs(case, data, tmp_path, with_starts=False):
     """The first pre-training of every arm, and a cell of every arm, shrunk.
 
-    Where other layouts than the first take its place, those alone that read them.
+    Where other layouts than the first take its place, those alone that read them; with what these
+    start from, where that is asked for.
     """
     made = _plan(case, data, tmp_path / "study")
     first = {job.arm: job for job in reversed(made.pretrainings)}
@@ -121,7 +122,12 @@ def _jobs(case, data, tmp_path):
         return not others or read & others
 
     jobs = [job for job in first.values() if concerned(job)]
-    return jobs, [cell for cell in cells.values() if concerned(cell)]
+    wanted = [cell for cell in cells.values() if concerned(cell)]
+    if with_starts:
+        starts = filter(None, map(made.start, wanted))
+        chains = (link for job in (*jobs, *starts) for link in made.chain(job))
+        jobs = list({link.id: link for link in chains}.values())
+    return jobs, wanted
 
 
 def data_cache(tmp_path):
@@ -149,7 +155,7 @@ def test_every_arm_can_start(case, data, tmp_path):
 @pytest.mark.skipif(not os.environ.get(SLOW), reason=f"minutes of compiling: set {SLOW}=1")
 @pytest.mark.parametrize("case", cases(), ids=str)
 def test_every_arm_trains_for_two_steps_and_so_does_a_cell_from_it(case, data, tmp_path):
-    pretrainings, cells = _jobs(case, data, tmp_path)
+    pretrainings, cells = _jobs(case, data, tmp_path, with_starts=True)
     for job in itertools.chain(pretrainings, cells):
         result = loop.run(job.config, job.workdir, devices=jax.devices()[:1])
         assert result.step == 2, job.id
