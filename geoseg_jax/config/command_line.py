@@ -10,6 +10,7 @@ from ml_collections import config_flags
 
 from geoseg_jax.config import origins
 from geoseg_jax.config.settings import ConfigError, find_config
+from geoseg_jax.core.tell import tell
 
 CONFIG = config_flags.DEFINE_config_file("config", help_string="config file, FILE.py[:OPTIONS]")
 WORKDIR = flags.DEFINE_string(
@@ -38,7 +39,7 @@ def parse(argv: list[str], check: Callable[[], object] = lambda: None) -> list[s
         if CONFIG.value and PRINT_CONFIG.value and not rest:
             flag = flags.FLAGS["config"]
             given = flag.config_filename, CONFIG.value, flag.override_values
-            print(*origins.describe(*given), sep="\n")
+            tell("\n".join(origins.describe(*given)))
             sys.exit(0)
         if rest or not CONFIG.value or not WORKDIR.value:
             unknown = f"; unknown: {' '.join(rest)}" if rest else ""
