@@ -62,7 +62,8 @@ def get_config(arg: str = "") -> ConfigDict:
                     "train": short_cells(120, 120),
                     # The recipe of all arms alike: else a transformer's layers learn at decaying
                     # rates where they come from elsewhere.
-                    # At a third of this rate 100 steps are too few for more labels to help.
+                    # At a third of this rate 100 steps are too few for more labels to help. It was
+                    # found with random weights on the pictures that judge; `sweep` has others.
                     "optimizer": {"layer_decay": 1.0, "learning_rate": 3e-3},
                     "transfer": {"statistics": "calibrated"},
                 },

@@ -127,7 +127,7 @@ def read_config(workdir: pathlib.Path, root: str | None = None) -> ConfigDict:
 def _parts(
     config: ConfigDict, split: str, images: str | pathlib.Path | None
 ) -> tuple[Any, Task, _Files]:
-    """What to predict on, the task, and how to write its predictions."""
+    """Returns what to predict on, the task, and how to write its predictions."""
     depth = task_named(config.task.name).predicts == "depth"
     if depth:
         config.data.truth = "none"  # what is to be predicted need not be known
@@ -148,7 +148,7 @@ def _parts(
 
 
 def _own(images: str | pathlib.Path, config: ConfigDict) -> OwnPictures:
-    """The pictures of a folder, or the frames of a video file."""
+    """Returns the pictures of a folder, or the frames of a video file."""
     folder = pathlib.Path(images)
     if folder.suffix.lower() in clips.VIDEOS and not folder.is_dir():
         cache = config.data.get("cache_dir", "")
@@ -177,7 +177,7 @@ def _depth_files(config: ConfigDict) -> _Files:
 
 
 def _table(config: ConfigDict) -> LabelTable | None:
-    """The table of a run's classes, without its data where it can be had without."""
+    """Returns the table of a run's classes, without its data where it can be had without."""
     reader = find_reader(config.data.name)
     if reader.table:
         return reader.table(config.data)
@@ -200,7 +200,7 @@ def _batches(source: Any, batch_size: int) -> Iterator[tuple[Batch, list[str]]]:
 
 
 def _file_names(source: Any) -> list[str]:
-    """What describes the records, fit for files."""
+    """Returns what describes the records, fit for files."""
     return [re.sub(r"[^\w./-]+", "_", source.describe(i)) for i in range(len(source))]
 
 

@@ -54,7 +54,7 @@ _NOT_IN_PLAN = table.keys(lambda setting: not (setting.numbers and setting.recor
 
 
 def load_config(argument: str, changes: Sequence[str] = ()) -> ConfigDict:
-    """The config of FILE.py[:ARGUMENT] with KEY=VALUE changes of its section data.
+    """Returns the config of FILE.py[:ARGUMENT] with KEY=VALUE changes of its section data.
 
     Raises:
       ConfigError, ValueError, OSError: for a file, argument or key that isn't known, a bad value.
@@ -89,7 +89,7 @@ def as_packed(config: ConfigDict, height: int, width: int) -> ConfigDict:
 
 
 def _packable() -> dict[str, Reader]:
-    """What has no labels, which are few, and is no pack itself."""
+    """Returns what has no labels, which are few, and is no pack itself."""
     return {n: r for n, r in READERS.items() if not r.labelled and r is not packed.READER}
 
 
@@ -147,7 +147,7 @@ def write_plan(parts: pathlib.Path, plan: dict[str, Any]) -> None:
 
 
 def parts_of(plan: dict[str, Any]) -> list[tuple[str, int]]:
-    """All parts of a plan, as (split, number)."""
+    """Returns all parts of a plan, as (split, number)."""
     return [(split, n) for split in SPLITS for n in range(plan["splits"][split]["parts"])]
 
 
@@ -288,7 +288,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns the exit code."""
+    """Returns the command; returns the exit code."""
     given = _parser().parse_args(arguments)
     out = given.out.expanduser().absolute()
     try:

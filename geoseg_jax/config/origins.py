@@ -33,5 +33,5 @@ def describe(argument: str, config: ConfigDict, flags: Collection[str]) -> list[
 
 
 def _written(value: Any) -> Any:
-    """The value as on a command line, where a sequence is a tuple."""
+    """Returns the value as on a command line, where a sequence is a tuple."""
     return tuple(map(_written, value)) if isinstance(value, list) else value

@@ -43,7 +43,7 @@ class Registry(Mapping[str, T]):
         return len(self._own) + len(self._declared())
 
     def _declared(self) -> dict[str, importlib.metadata.EntryPoint]:
-        """What installed packages declare, by name."""
+        """Returns what installed packages declare, by name."""
         found: dict[str, importlib.metadata.EntryPoint] = {}
         for point in importlib.metadata.entry_points(group=self.group):
             # A package may be found twice, as installed and as a checkout: that is the same.

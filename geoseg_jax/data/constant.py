@@ -80,7 +80,7 @@ class WithConstantDepth(Wrapper):
 
 
 def cell_depths(depth: np.ndarray, height: int, width: int) -> np.ndarray:
-    """A depth map [h, w] (0 = not measured) on a coarser grid, float32 [height, width].
+    """Returns a depth map [h, w] (0 = not measured) on a coarser grid, float32 [height, width].
 
     Each cell holds the measurement of least relative error to all whose pixels' centres lie in the
     cell, their median weighted by 1 / depth; NaN without any.

@@ -32,7 +32,7 @@ class Window(NamedTuple):
 def random_window(
     size: tuple[int, int], generator: np.random.Generator, area: tuple[float, float]
 ) -> Window:
-    """A window of a random share of the picture's area and of a random ratio of its sides.
+    """Returns a window of a random share of the picture's area and of a random ratio of its sides.
 
     Where ten draws give none that fits, as in very long pictures, it is the largest window in the
     middle whose ratio is within RATIO.
@@ -56,7 +56,7 @@ def random_window(
 
 
 def central_window(size: tuple[int, int], height: int, width: int, share: float) -> Window:
-    """The middle of a picture, of the proportions height : width.
+    """Returns the middle of a picture, of the proportions height : width.
 
     The window that the picture would show at height x width after it was resized so as to just
     cover height / share x width / share: cutting first and resizing once is the same and cheaper.
@@ -67,13 +67,13 @@ def central_window(size: tuple[int, int], height: int, width: int, share: float)
 
 
 def cut(picture: np.ndarray, window: Window, height: int, width: int) -> np.ndarray:
-    """The window of a picture [h, w, C], brought to [height, width, C]."""
+    """Returns the window of a picture [h, w, C], brought to [height, width, C]."""
     top, left, h, w = window
     return pictures.resize(picture[top : top + h, left : left + w], height, width)
 
 
 def cover(picture: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The whole picture, as small as still covers height x width; never enlarged."""
+    """Returns the whole picture, as small as still covers height x width; never enlarged."""
     h, w = picture.shape[:2]
     scale = max(height / h, width / w)
     if scale >= 1:
@@ -89,7 +89,7 @@ def random_resized_crop(
     views: int = 1,
     change: Change = lambda picture: picture,
 ) -> Record:
-    """The record with random windows of its image, all brought to `size`.
+    """Returns the record with random windows of its image, all brought to `size`.
 
     Args:
       record: of an image of any size, and a category at most.

@@ -23,7 +23,7 @@ class Data(NamedTuple):
 
 
 def make_data(config: ConfigDict, *, check_labels: bool = True) -> Data:
-    """The sources that `config.data` describes; `config.data.name` names one of `READERS`.
+    """Returns the sources that `config.data` describes; `config.data.name` names one of `READERS`.
 
     check_labels: read all labels once (see `labelled.make`), as before a training.
     Raises DataError, before anything is trained, for data that is missing, malformed or empty.

@@ -22,7 +22,7 @@ class Fit(NamedTuple):
     share: float = crops.CENTRAL_SHARE
 
     def __call__(self, picture: np.ndarray) -> np.ndarray:
-        """The picture [h, w, C], brought to what is kept of it."""
+        """Returns the picture [h, w, C], brought to what is kept of it."""
         if self.how == "whole":
             return picture
         if self.how == "cover":
@@ -32,7 +32,7 @@ class Fit(NamedTuple):
 
 
 def fits(data: Mapping[str, Any]) -> tuple[Fit, Fit]:
-    """What to keep for training and for evaluation, by config.data.
+    """Returns what to keep for training and for evaluation, by config.data.
 
     fit: 'crop' (the default: to evaluate on, the middle; to train on, all of the picture where
     crop_area asks for random windows of it, else the middle) or 'cover' for both; height, width,

@@ -23,6 +23,6 @@ class FixedViews(Wrapper):
         return self._change(self.source[index], np.random.default_rng([index]))
 
     def fingerprint(self) -> str:
-        """Of the source and the augmentation."""
+        """Hashes the source and the augmentation."""
         text = f"{self.source.fingerprint()} {tuple(self._change)}"
         return hashlib.sha256(text.encode()).hexdigest()

@@ -11,7 +11,7 @@ from geoseg_jax.data.source import DataError, Source
 
 
 def make(reader: Reader, data: ConfigDict, *, check: bool = True) -> tuple[Source, Source]:
-    """A reader's sources by config.data, the first with config.data.labels records only.
+    """Returns a reader's sources by config.data, the first with config.data.labels records only.
 
     config.data.labels, subset, subset_seed: see `subsets.choose`. eval_split 'rest' evaluates on
     all that was not chosen (the paper's way), 'train' on what was. inner_fold=(k, n) parts what was

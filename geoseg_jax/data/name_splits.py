@@ -82,7 +82,7 @@ def _list(
 
 
 def read_names(path: str | pathlib.Path) -> list[str]:
-    """The names in a file, one a line; what follows a # is a comment.
+    """Reads the names in a file, one a line; what follows a # is a comment.
 
     Raises DataError where it can't be read or holds none.
     """

@@ -91,7 +91,7 @@ class PictureFolder:
         return ((self.describe(index), self._path(index)),)
 
     def fingerprint(self) -> str:
-        """Of the names, the fit and a sample of the pictures' sizes on disk."""
+        """Hashes the names, the fit and a sample of the pictures' sizes on disk."""
         digest = hashlib.sha256(repr(tuple(self._fit)).encode())
         digest.update(b"\n".join(self._names.tolist()))
         # All sizes would take minutes on a network file system.

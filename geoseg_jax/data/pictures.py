@@ -22,7 +22,7 @@ _TAIL = 4096  # some writers pad a file after its end marker
 
 
 def read_picture(path: str | pathlib.Path) -> np.ndarray:
-    """A PNG or JPEG file as uint8 [H, W, 3], in OpenCV's BGR order (see `to_rgb`).
+    """Reads a PNG or JPEG file as uint8 [H, W, 3], in OpenCV's BGR order (see `to_rgb`).
 
     Upright: turned as its EXIF orientation says, as every viewer and most tools to draw labels
     with show it. A label belongs to the upright picture.
@@ -33,7 +33,7 @@ def read_picture(path: str | pathlib.Path) -> np.ndarray:
 
 
 def read_depth_picture(path: str | pathlib.Path) -> np.ndarray:
-    """A KITTI depth PNG as float32 [H, W] metres, 0 = not measured.
+    """Reads a KITTI depth PNG as float32 [H, W] metres, 0 = not measured.
 
     The files hold uint16 = metres * 256 (KITTI depth development kit, readme.txt). Raises
     BadRecord where the file is missing, cut short or not a picture of one 16-bit channel.
@@ -48,7 +48,7 @@ def read_depth_picture(path: str | pathlib.Path) -> np.ndarray:
 
 
 def resize(picture: np.ndarray, height: int, width: int, way: str = "area") -> np.ndarray:
-    """A picture [h, w, C] brought to [height, width, C].
+    """Returns a picture [h, w, C] brought to [height, width, C].
 
     way: 'area' for means over areas where it shrinks (no aliasing), bilinear where it grows; or
     'bicubic', Pillow's filter of that name, which is widened where the picture shrinks. All keep
@@ -85,7 +85,7 @@ def cells(places: np.ndarray, side: int, new_side: int) -> np.ndarray:
 
 
 def take_nearest(values: np.ndarray, height: int, width: int) -> np.ndarray:
-    """A map [h, w, ...] at [height, width, ...], each pixel a copy of the nearest one."""
+    """Returns a map [h, w, ...] at [height, width, ...], each pixel a copy of the nearest one."""
     rows, columns = (
         cells(np.arange(new), new, old)
         for new, old in zip((height, width), values.shape[:2], strict=True)
@@ -101,7 +101,7 @@ def to_rgb(picture: np.ndarray) -> np.ndarray:
 def scale_intrinsics(
     intrinsics: np.ndarray, size: tuple[int, int], new_size: tuple[int, int]
 ) -> np.ndarray:
-    """The matrix K [3, 3] of a picture of `size` (height, width) resized to `new_size`.
+    """Returns the matrix K [3, 3] of a picture of `size` (height, width) resized to `new_size`.
 
     With (0, 0) the centre of the top-left pixel, the picture's border lies at -0.5, so the
     principal point moves as (c + 0.5) * scale - 0.5.
@@ -114,7 +114,7 @@ def scale_intrinsics(
 
 
 def picture_size(path: str | pathlib.Path) -> tuple[int, int]:
-    """Height and width that `read_picture` gives a PNG or JPEG file, by its header alone.
+    """Returns height and width that `read_picture` gives a PNG or JPEG file, by its header alone.
 
     Raises BadRecord where it is missing or no picture.
     """
@@ -144,7 +144,7 @@ def read_whole(path: str | pathlib.Path) -> bytes:
 
 
 def decode(data: bytes, flags: int, path: str | pathlib.Path) -> np.ndarray:
-    """The picture in `data`, by OpenCV's IMREAD flags. Raises BadRecord naming `path`."""
+    """Returns the picture in `data`, by OpenCV's IMREAD flags. Raises BadRecord naming `path`."""
     picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if picture is None:
         raise BadRecord(f"{path}: the picture can't be decoded; get the file again")
@@ -152,7 +152,7 @@ def decode(data: bytes, flags: int, path: str | pathlib.Path) -> np.ndarray:
 
 
 def _lies(picture: Image.Image) -> bool:
-    """Whether the EXIF orientation turns the picture by a quarter."""
+    """Tells whether the EXIF orientation turns the picture by a quarter."""
     exif = Image.Exif()
     try:
         exif.load(picture.info.get("exif", b""))

@@ -137,7 +137,7 @@ class _EvalBlocks:
 def _check(
     source: Source, batch_size: int, process_index: int, process_count: int, workers: int
 ) -> int:
-    """The size of one process's part of a batch."""
+    """Returns the size of one process's part of a batch."""
     if len(source) == 0:
         reasons = ", ".join(f"{count} x {why}" for why, count in source.left_out.items())
         raise DataError(f"the source has no record; left out: {reasons or 'none'}")

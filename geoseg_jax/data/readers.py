@@ -51,7 +51,7 @@ READERS: Registry[Reader] = Registry(
 
 
 def find_reader(name: str, key: str = "name") -> Reader:
-    """The reader that config.data.name, or another `key`, asks for.
+    """Returns the reader that config.data.name, or another `key`, asks for.
 
     Raises DataError for an unknown name, with the near miss.
     """

@@ -34,7 +34,7 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Record:
-        """The record at 0 <= index < len(self). Raises BadRecord where it can't be read."""
+        """Returns the record at 0 <= index < len(self). Raises BadRecord where it can't be read."""
         ...
 
     def describe(self, index: int) -> str:
@@ -54,7 +54,7 @@ class HasDepth(Protocol):
         ...
 
     def has_depth(self, index: int) -> bool:
-        """Whether `depth(index)` is there, without reading it."""
+        """Tells whether `depth(index)` is there, without reading it."""
         ...
 
 
@@ -62,7 +62,7 @@ class HasMoments(Protocol):
     """Records that show the same instant, as those of a stereo pair."""
 
     def moment(self, index: int) -> str:
-        """A name shared by these records."""
+        """Returns a name shared by these records."""
         ...
 
 
@@ -70,7 +70,7 @@ class HasFlow(Protocol):
     """True flow at a glance, for the constant answer."""
 
     def flow(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """float32 [h, w, 2] pixels of its own size, and bool [h, w] where it is known."""
+        """Returns float32 [h, w, 2] pixels of its own size, and bool [h, w] where it is known."""
         ...
 
 
@@ -84,7 +84,7 @@ class HasOriginals(Protocol):
     """Pictures whose size before any resizing is known."""
 
     def original(self, index: int) -> tuple[int, int]:
-        """Height and width."""
+        """Returns height and width."""
         ...
 
 
@@ -142,7 +142,7 @@ class HasDrives(Protocol):
     """Which recording a record comes from, for the check of leakage."""
 
     def drive(self, index: int) -> str | None:
-        """The recording's name, '' where unknown, None where each record has its own."""
+        """Returns the recording's name, '' where unknown, None where each record has its own."""
         ...
 
 
@@ -150,7 +150,7 @@ Ability = TypeVar("Ability")
 
 
 def can(source: object, ability: type[Ability]) -> TypeGuard[Ability]:
-    """Whether a source has all that an ability, one of the protocols above, asks for.
+    """Tells whether a source has all that an ability, one of the protocols above, asks for.
 
     Unlike isinstance, which since Python 3.12 does not see what a Wrapper passes on.
     """
@@ -204,5 +204,5 @@ def moment_of(source: Source, index: int) -> str:
 
 
 def left_out(source: Source) -> str:
-    """What a source had to leave out, in one phrase."""
+    """Returns what a source had to leave out, in one phrase."""
     return ", ".join(f"{count} x {why}" for why, count in source.left_out.items()) or "none"

@@ -47,11 +47,11 @@ class Augmentation(NamedTuple):
     flip_vertical: bool = False
 
     def __bool__(self) -> bool:
-        """Whether it changes anything."""
+        """Tells whether it changes anything."""
         return bool(self.flip or self.flip_vertical or self.scale or self.crop or self.crop_area)
 
     def __call__(self, record: Record, generator: np.random.Generator) -> Record:
-        """The record, changed as the generator wills.
+        """Returns the record, changed as the generator wills.
 
         Raises as `scale_and_crop` and `random_resized_crop` do.
         """
@@ -71,7 +71,7 @@ class Augmentation(NamedTuple):
 
 
 def augmentation(data: Mapping[str, Any]) -> Augmentation:
-    """What config.data asks for, if anything.
+    """Returns what config.data asks for, if anything.
 
     By flip, flip_vertical, scale, crop, crop_area and crop_views.
     """
@@ -140,7 +140,7 @@ def scale_and_crop(
 def _cut_views(
     record: Record, scaled: tuple[int, ...], offset: tuple[int, ...], window: tuple[int, ...]
 ) -> Record:
-    """The window of the image and of its source views, if there are any."""
+    """Returns the window of the image and of its source views, if there are any."""
 
     def cut(picture: np.ndarray) -> np.ndarray:
         return _cut(pictures.resize(picture, *scaled), offset, window, PADDING)
@@ -159,7 +159,7 @@ def _cut_flow(
     offset: tuple[int, ...],
     window: tuple[int, ...],
 ) -> Record:
-    """The window of the flow's maps, if there are any; outside of them nothing is known."""
+    """Returns the window of the flow's maps, if there are any; outside of them nothing is known."""
     maps = {key: record[key] for key in flow_maps.KEYS if key in record}
     for values in maps.values():
         _check_size(values, size)
@@ -187,7 +187,7 @@ def _cut_intrinsics(
 def _cut(
     picture: np.ndarray, offset: tuple[int, ...], window: tuple[int, ...], padding: Any
 ) -> np.ndarray:
-    """The window [h, w, ...] whose top left corner is at `offset` of the picture."""
+    """Returns the window [h, w, ...] whose top left corner is at `offset` of the picture."""
     cut = np.empty((*window, *picture.shape[2:]), picture.dtype)
     cut[:] = padding
     inside, from_ = [], []
@@ -206,7 +206,7 @@ def _cut_label(
     offset: tuple[int, ...],
     window: tuple[int, ...],
 ) -> np.ndarray:
-    """The window of the label of a picture that was brought from `size` to `scaled`."""
+    """Returns the window of the label of a picture that was brought from `size` to `scaled`."""
     cut = _cut_map(label, size, scaled, offset, window, IGNORE)
     known = np.zeros(256, bool)
     known[label.ravel()] = known[IGNORE] = True
@@ -248,7 +248,7 @@ def _nearest(side: int, scaled: int, start: int, length: int) -> tuple[np.ndarra
 
 
 def random_flip(record: Record, generator: np.random.Generator) -> Record:
-    """The record, mirrored left to right with probability one half.
+    """Returns the record, mirrored left to right with probability one half.
 
     One with intrinsics says in `flipped` whether it was: cameras that are learned turn with it.
     """
@@ -258,7 +258,7 @@ def random_flip(record: Record, generator: np.random.Generator) -> Record:
 
 
 def flip(record: Record, *, vertical: bool = False) -> Record:
-    """The record as a camera would see it in a world mirrored at x = 0, or at y = 0.
+    """Returns the record as a camera would see it in a world mirrored at x = 0, or at y = 0.
 
     Pixel x becomes W - 1 - x, so c_x becomes W - 1 - c_x; with F = diag(-1, 1, 1, 1) a pose T
     becomes F T F, which turns the stereo direction round; flow changes the sign of u. With
@@ -272,7 +272,7 @@ def flip(record: Record, *, vertical: bool = False) -> Record:
 
 
 def _mirrored(key: str, record: Record, axis: int) -> np.ndarray:
-    """A field of a record mirrored along the rows (axis 0) or the columns (axis 1)."""
+    """Returns a field of a record mirrored along the rows (axis 0) or the columns (axis 1)."""
     value, field = record[key], field_of(key)
     match field.geometry:
         case "picture" | "grid" | "vectors":

@@ -7,7 +7,7 @@ from geoseg_jax.core.near_miss import did_you_mean
 
 
 def parse(arg: str | None, defaults: Mapping[str, Any], file: str) -> dict[str, Any]:
-    """The options, each of the type that its default has.
+    """Returns the options, each of the type that its default has.
 
     Args:
       arg: what follows the colon: NAME=VALUE pairs joined by commas. A NAME alone means True, a

@@ -11,7 +11,7 @@ DPT_FEATURES = {"vit_tiny": 16, "vit_s16": 64, "vit_b16": 128, "vit_l16": 256}
 
 
 def is_vit(encoder: str) -> bool:
-    """Whether that encoder is a ViT."""
+    """Tells whether that encoder is a ViT."""
     return encoder.startswith("vit")
 
 
@@ -29,7 +29,7 @@ def decoder_of(encoder: str, decoder: str = "auto") -> dict[str, Any]:
 
 
 def suit_vit(config: Any) -> None:
-    """What a ViT needs of an optimiser that was chosen for ResNets; changed in place.
+    """Gives a ViT what it needs of an optimiser chosen for ResNets; changes the config in place.
 
     AdamW at 1e-4 with weight decay 0.05, a warm-up and a cosine are what BEiT and MAE fine-tune by
     for dense predictions; the warm-up comes with `warm_up`, when the length is known. A layer's
@@ -44,7 +44,7 @@ def suit_vit(config: Any) -> None:
 
 
 def warm_up(config: Any, options: Mapping[str, Any]) -> None:
-    """The warm-up of what suit_vit changed, a twentieth of the training; changed in place.
+    """Sets the warm-up of what suit_vit changed, a twentieth of the training, in place.
 
     For a preset's `finish`: config files set the length. A file that asks for a longer warm-up has
     it, and preset=paper_code has none.
@@ -55,5 +55,5 @@ def warm_up(config: Any, options: Mapping[str, Any]) -> None:
 
 
 def _suits(config: Any) -> bool:
-    """Whether it is a ViT that learns."""
+    """Tells whether it is a ViT that learns."""
     return is_vit(config.model.encoder) and "encoder" not in config.transfer.frozen

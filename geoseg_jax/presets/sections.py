@@ -28,7 +28,7 @@ def assemble(
     optimizer: Mapping[str, Any],
     train: Mapping[str, Any],
 ) -> ConfigDict:
-    """A config of these sections that starts from, and with, what the options say."""
+    """Returns a config of these sections that starts from, and with, what the options say."""
     return ConfigDict(
         {
             "seed": options["seed"],

@@ -50,7 +50,7 @@ PRESET = Preset(OPTIONS, _start, warm_up)
 
 
 def _frozen(options: Options) -> tuple[str, ...]:
-    """A linear probe is one on frozen stages, unless frozen=False is written out."""
+    """Returns a linear probe is one on frozen stages, unless frozen=False is written out."""
     frozen = options["frozen"]
     probe = frozen is None and options["decoder"] == "linear"
     return ("encoder",) if frozen or probe else ()

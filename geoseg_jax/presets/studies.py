@@ -29,7 +29,7 @@ def short_cells(steps: int, eval_every: int) -> dict:
 
 
 def starts(option: str, weights: str = "imagenet") -> tuple[str, ...]:
-    """Where the pre-training of depth and flow starts, for `start` of an arm: one or two.
+    """Tells where the pre-training of depth and flow starts, for `start` of an arm: one or two.
 
     Args:
       option: of a config file: 'random', the name of the arm of weights, or 'both'.
@@ -44,7 +44,7 @@ def started(name: str, start: tuple[str, ...]) -> str:
 
 
 def sweep(wanted: bool, rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3)) -> dict:
-    """The key `sweep` of a study where it is wanted: see geoseg_jax/study/sweep.py.
+    """Returns the key `sweep` of a study where it is wanted: see geoseg_jax/study/sweep.py.
 
     Args:
       rates: of segmentation, () for none; those of pre-trainings are multiples of each arm's own.

@@ -4,7 +4,7 @@ from typing import Any
 
 
 def transfer(parts: tuple[str, ...], frozen: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The section, with the usual values of what it doesn't ask for."""
+    """Returns the section, with the usual values of what it doesn't ask for."""
     return {
         "parts": parts,
         "frozen": frozen,

@@ -20,7 +20,7 @@ def test_points(value, signed):
 @pytest.mark.parametrize(
     ("make", "wanted"),
     [
-        (formats.p_value, {0.25: "0.25", 0.0625: "0.062", 1.0: "1", 0.0004: "< 0.001"}),
+        (formats.p_value, {0.25: "0.25", 0.0625: "0.062", 0.0012: "0.0012", 0.0004: "< 0.001"}),
         (formats.equals, {0.0625: "= 0.062", 0.0004: "< 0.001"}),
         (formats.number, {0.39: "0.39", 0.30712: "0.3071", 12.0: "12"}),
         (formats.decimal, {0.954: "0.95", 1.0: "1.00"}),

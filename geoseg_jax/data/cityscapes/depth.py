@@ -154,14 +154,14 @@ class CityscapesViews:
         return self._depth(target, self._tree.camera(target)) if self.has_depth(index) else None
 
     def has_depth(self, index: int) -> bool:
-        """Whether `depth(index)` is there, without reading it."""
+        """Tells whether `depth(index)` is there, without reading it."""
         return self._tree.has("disparity", self.targets[index])
 
     def describe(self, index: int) -> str:
         return str(self.targets[index])
 
     def drive(self, index: int) -> str:
-        """The sequence, e.g. `aachen_000000`, named as for its labelled pictures."""
+        """Returns the sequence, e.g. `aachen_000000`, named as for its labelled pictures."""
         return str(self.targets[index]).rsplit("/", 1)[-1].rsplit("_", 1)[0]
 
     def files(self, index: int) -> tuple[tuple[str, pathlib.Path], ...]:
@@ -176,7 +176,7 @@ class CityscapesViews:
         return tuple(named(*view) for view in [("left", target), *views])
 
     def fingerprint(self) -> str:
-        """Of the frames, the settings, and a sample of the pictures' file sizes."""
+        """Hashes the frames, the settings, and a sample of the pictures' file sizes."""
         settings = (self._size, self._rows, self._offsets, self._stereo)
         settings += (self._with_depth, self._full)
         digest = hashlib.sha256(repr(settings).encode())
@@ -192,7 +192,7 @@ class CityscapesViews:
         return [*views, ("right", target)] if self._stereo else views
 
     def _missing(self, target: Frame, needs_views: bool) -> str:
-        """Why a frame is left out, or nothing."""
+        """Tells why a frame is left out, or nothing."""
         if not self._tree.has("camera", target):
             return "no camera file"
         if self._with_depth and not self._tree.has("disparity", target):
@@ -205,12 +205,12 @@ class CityscapesViews:
         return ""
 
     def _kept(self, height: int) -> tuple[int, int]:
-        """First row that is kept, and the one after the last."""
+        """Returns first row that is kept, and the one after the last."""
         first, last = (round(share * height) for share in self._rows)
         return first, max(last, first + 1)
 
     def _resized(self, picture: np.ndarray) -> np.ndarray:
-        """uint8 [height, width, 3] RGB of the rows that are kept."""
+        """Returns uint8 [height, width, 3] RGB of the rows that are kept."""
         first, last = self._kept(picture.shape[0])
         return pictures.to_rgb(pictures.resize(picture[first:last], *self._size))
 
@@ -240,7 +240,7 @@ class CityscapesViews:
 
 
 def read_disparity(path: pathlib.Path) -> np.ndarray:
-    """A disparity file as float32 [H, W] pixels, 0 = not measured.
+    """Reads a disparity file as float32 [H, W] pixels, 0 = not measured.
 
     A file's 1 is a disparity of 0, a point infinitely far away, and so it counts as not measured.
     Raises BadRecord where it is missing, cut short or not of one 16-bit channel.

@@ -74,7 +74,7 @@ def _of_cities(items: list[Item], cities: tuple[str, ...]) -> list[Item]:
 
 
 def _drive(name: str) -> str:
-    """The sequence, aachen_000000 for aachen/aachen_000000_000019."""
+    """Returns the sequence, aachen_000000 for aachen/aachen_000000_000019."""
     return name.rsplit("/", 1)[-1].rsplit("_", 1)[0]
 
 

@@ -89,15 +89,15 @@ class CityscapesTree:
         return frame in self._files[kind]
 
     def name(self, kind: str, frame: Frame) -> str:
-        """A file's name relative to the root."""
+        """Returns a file's name relative to the root."""
         return self._files[kind][frame]
 
     def path(self, kind: str, frame: Frame) -> pathlib.Path:
-        """A file's path."""
+        """Returns a file's path."""
         return self.root / self._files[kind][frame]
 
     def camera(self, frame: Frame) -> Camera:
-        """The calibration of a frame: of the nearest one in its sequence that has a file.
+        """Returns the calibration of a frame: of the nearest one in its sequence that has a file.
 
         There is one for the annotated frame of each snippet of 30, and the sequence goes on
         through several snippets in some cities. Raises BadRecord where it is malformed.
@@ -154,7 +154,7 @@ def _number(path: pathlib.Path, content: Any, section: str, name: str) -> float:
 
 
 def _names(folder: pathlib.Path) -> list[str]:
-    """What a folder holds; nothing where there is no such folder."""
+    """Returns what a folder holds; nothing where there is no such folder."""
     try:
         return sorted(os.listdir(folder))
     except (FileNotFoundError, NotADirectoryError):

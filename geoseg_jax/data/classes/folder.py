@@ -99,7 +99,7 @@ class ClassFolder:
         return {"image": pictures.to_rgb(picture), "category": self._numbers[index]}
 
     def category(self, index: int) -> int:
-        """The number of the record's class, without reading its picture."""
+        """Returns the number of the record's class, without reading its picture."""
         return int(self._numbers[index])
 
     def describe(self, index: int) -> str:
@@ -113,7 +113,7 @@ class ClassFolder:
         return ((self.describe(index), self._path(index)),)
 
     def fingerprint(self) -> str:
-        """Of the names, the classes, the fit and a sample of the pictures' sizes on disk."""
+        """Hashes the names, the classes, the fit and a sample of the pictures' sizes on disk."""
         digest = hashlib.sha256(repr((self.categories, tuple(self._fit))).encode())
         digest.update(b"\n".join(self._names.tolist()) + self._numbers.astype("<i4").tobytes())
         # All sizes would take minutes on a network file system.
@@ -212,7 +212,7 @@ def read_list(path: pathlib.Path, categories: Sequence[str]) -> dict[str, str]:
 
 
 def _class_in_name(root: pathlib.Path, name: str, categories: Sequence[str]) -> str:
-    """The class of `CLASS_more.JPEG`."""
+    """Returns the class of `CLASS_more.JPEG`."""
     category = pathlib.PurePath(name).stem.rpartition("_")[0]
     if category not in categories:
         raise DataError(

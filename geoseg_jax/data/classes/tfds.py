@@ -74,7 +74,7 @@ class TfdsClasses:
         return {"image": picture, "category": np.array(example[self._label], np.int32)}
 
     def describe(self, index: int) -> str:
-        """The data set's name, version and split, and the place in it."""
+        """Returns the data set's name, version and split, and the place in it."""
         return f"{self._set} {index}"
 
     def drive(self, index: int) -> None:
@@ -85,7 +85,7 @@ class TfdsClasses:
         return ((self.describe(index), None),)
 
     def fingerprint(self) -> str:
-        """Of the set's own description, with its checksums, the split and the fit."""
+        """Hashes the set's own description, with its checksums, the split and the fit."""
         digest = hashlib.sha256(repr((self._set, tuple(self._fit))).encode())
         info = json.loads((self._folder / "dataset_info.json").read_text(encoding="utf-8"))
         digest.update(json.dumps(info.get("splits"), sort_keys=True).encode())
@@ -105,7 +105,7 @@ class TfdsClasses:
 
 
 def _features(folder: pathlib.Path) -> tuple[str, str]:
-    """The names of the one feature that is a picture and the one that is a class.
+    """Returns the names of the one feature that is a picture and the one that is a class.
 
     Raises DataError where a set has none, or several without the usual names.
     """

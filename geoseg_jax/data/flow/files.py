@@ -61,7 +61,7 @@ def read_kitti_flow(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def read_ppm(path: Path) -> np.ndarray:
-    """A binary PPM as uint8 [H, W, 3], in OpenCV's BGR order like pictures.read_picture.
+    """Reads a binary PPM as uint8 [H, W, 3], in OpenCV's BGR order like pictures.read_picture.
 
     Raises BadRecord where it is missing, cut short or of another kind than P6 with 8 bits.
     """

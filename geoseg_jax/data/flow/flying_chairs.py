@@ -37,7 +37,7 @@ def make(data: ConfigDict) -> tuple[FlowPairs, FlowPairs]:
 
 
 def find_pairs(root: pathlib.Path) -> tuple[list[Pair], dict[str, int]]:
-    """The pairs below ROOT by number, and how many were left out for which reason."""
+    """Returns the pairs below ROOT by number, and how many were left out for which reason."""
     folder = root / "data"
     names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     pairs, incomplete = [], 0

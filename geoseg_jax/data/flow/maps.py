@@ -16,7 +16,7 @@ KEYS = ("flow", "flow_valid", "flow_visible")
 
 
 def resize(maps: Mapping[str, np.ndarray], height: int, width: int) -> dict[str, np.ndarray]:
-    """The flow of a record at [height, width], in pixels of that size.
+    """Returns the flow of a record at [height, width], in pixels of that size.
 
     Dense truth, known at each pixel of a rectangle, is interpolated linearly, so that an affine
     flow remains one; beyond the outermost pixels' centres, where it would have to be extrapolated,
@@ -48,7 +48,7 @@ def _is_dense(valid: np.ndarray) -> bool:
 
 
 def _is_run(known: np.ndarray) -> bool:
-    """Whether what is known along one side has no gap."""
+    """Tells whether what is known along one side has no gap."""
     places = np.flatnonzero(known)
     return places[-1] - places[0] + 1 == len(places)
 

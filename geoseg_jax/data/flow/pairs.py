@@ -107,12 +107,12 @@ class FlowPairs:
         return self.pairs[index].drive
 
     def files(self, index: int) -> tuple[tuple[str, pathlib.Path], ...]:
-        """The two pictures, by their names and that of their folder."""
+        """Returns the two pictures, by their names and that of their folder."""
         pair = self.pairs[index]
         return tuple((f"{p.parent.name}/{p.name}", p) for p in (pair.first, pair.second))
 
     def fingerprint(self) -> str:
-        """Of the names, the sizes of their files and what is served of them."""
+        """Hashes the names, the sizes of their files and what is served of them."""
         served = (self._size, _RESIZED if self._flow == "resized" else self._flow)
         digest = hashlib.sha256(repr(served).encode())
         for pair in self.pairs:

@@ -42,7 +42,7 @@ class Cameras(NamedTuple):
 
 
 def read_cameras(folder: pathlib.Path) -> Cameras:
-    """Both colour cameras from `calib_cam_to_cam.txt` in the folder of a date.
+    """Reads both colour cameras from `calib_cam_to_cam.txt` in the folder of a date.
 
     Raises DataError where the file or a key is missing or a line has the wrong count of numbers.
     """
@@ -60,7 +60,7 @@ def read_cameras(folder: pathlib.Path) -> Cameras:
 def rectified_pair(
     file: "CalibrationFile", keys: dict[str, str], size: tuple[int, int], rectify: np.ndarray
 ) -> Cameras:
-    """The pair whose projections [3, 4] stand under `keys`, those of the sides 'l' and 'r'.
+    """Returns the pair whose projections [3, 4] stand under `keys`, those of the sides 'l' and 'r'.
 
     size, rectify: see Cameras. Raises DataError as `read_cameras` does.
     """
@@ -89,7 +89,7 @@ def read_velodyne(folder: pathlib.Path, cameras: Cameras) -> dict[str, np.ndarra
 
 
 def read_imu(folder: pathlib.Path, cameras: Cameras) -> dict[str, np.ndarray]:
-    """Per side the pose [4, 4] float64 metres: rectified camera <- GPS/IMU.
+    """Reads per side the pose [4, 4] float64 metres: rectified camera <- GPS/IMU.
 
     Raises DataError as `read_cameras` does, of `calib_imu_to_velo.txt` and `calib_velo_to_cam.txt`.
     """
@@ -107,7 +107,7 @@ def _from_rigid(cameras: Cameras, to_reference: np.ndarray) -> dict[str, np.ndar
 
 
 def _read_rigid(path: pathlib.Path) -> np.ndarray:
-    """The pose [4, 4] that a file of R and T holds."""
+    """Returns the pose [4, 4] that a file of R and T holds."""
     file = CalibrationFile(path)
     pose = np.eye(4)
     pose[:3, :3] = file.numbers("R", 9).reshape(3, 3)
@@ -150,6 +150,6 @@ class CalibrationFile:
         return values
 
     def error(self, what: str, line: int | None = None) -> DataError:
-        """What is wrong with the file, or with a line of it, and the remedy."""
+        """Returns what is wrong with the file, or with a line of it, and the remedy."""
         place = f"{self._path}:{line}" if line else str(self._path)
         return DataError(f"{place}: {what}; {self._remedy}")

@@ -10,7 +10,7 @@ _BYTES_PER_POINT = 16  # float32 x, y, z, reflectance
 
 
 def read_scan(path: str | pathlib.Path) -> np.ndarray:
-    """A velodyne scan as float32 [N, 3]: x forward, y left, z up, metres.
+    """Reads a velodyne scan as float32 [N, 3]: x forward, y left, z up, metres.
 
     Raises BadRecord where the file is missing, empty or no whole number of points.
     """
@@ -65,7 +65,7 @@ def project_scan_as_published(
 
 
 def _nearest(x: np.ndarray, y: np.ndarray, z: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """float32 [height, width], at each pixel the least z of those that fell there, or 0."""
+    """Returns float32 [height, width], at each pixel the least z of those that fell there, or 0."""
     x, y = x.astype(np.int64), y.astype(np.int64)
     far_to_near = np.argsort(-z, kind="stable")
     depth = np.zeros(size, np.float32)

@@ -40,7 +40,7 @@ def make(data: ConfigDict) -> tuple[FlowPairs, FlowPairs]:
 
 
 def find_pairs(root: pathlib.Path) -> tuple[list[Pair], dict[str, int]]:
-    """The pairs below ROOT by name, and how many were left out for which reason."""
+    """Returns the pairs below ROOT by name, and how many were left out for which reason."""
     training = root / "training"
     folder = next((name for name in _PICTURES if (training / name).is_dir()), _PICTURES[0])
     # Which drive a picture of 2012 comes from is not published.

@@ -41,7 +41,7 @@ def report(tree: KittiTree, frames: Sequence[Frame]) -> Iterator[str]:
 
 
 def split_text(tree: KittiTree, frames: Sequence[Frame], origin: str) -> str:
-    """A split file of the frames that are there, in the order of the list.
+    """Returns a split file of the frames that are there, in the order of the list.
 
     Raises DataError where none is.
     """

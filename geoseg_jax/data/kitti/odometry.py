@@ -135,7 +135,7 @@ class OdometryTree(KittiTree):
             self.numbers = _GREY
 
     def folder(self, drive: str, side: str) -> str:
-        """Where the pictures of a sequence lie, relative to the root."""
+        """Tells where the pictures of a sequence lie, relative to the root."""
         return f"sequences/{drive}/image_{self.numbers[side]}"
 
     def pictures(self, drive: str, side: str) -> dict[int, str]:
@@ -143,7 +143,7 @@ class OdometryTree(KittiTree):
         return self._list(self.folder(drive, side), (".jpg", ".jpeg", ".png"))
 
     def cameras(self, date: str) -> Cameras:
-        """The pair of a sequence; its size is that of the first left picture.
+        """Returns the pair of a sequence; its size is that of the first left picture.
 
         Raises DataError where calib.txt is missing or malformed, BadRecord for that picture.
         """
@@ -153,7 +153,7 @@ class OdometryTree(KittiTree):
         return rectified_pair(file, keys, pictures.picture_size(first), np.eye(4))
 
     def recording(self, drive: str) -> str:
-        """The drive of KITTI raw that a sequence was cut from, '' where unknown."""
+        """Returns the drive of KITTI raw that a sequence was cut from, '' where unknown."""
         return DRIVES.get(drive, "")
 
     def _find_drives(self) -> list[str]:
@@ -174,7 +174,7 @@ class OdometryPoses(DrivePoses):
         return frame.number < len(self._of(frame.drive))
 
     def content(self, frame: Frame) -> bytes:
-        """What a frame's pose is known from."""
+        """Returns what a frame's pose is known from."""
         return self._of(frame.drive)[frame.number].astype("<f8").tobytes()
 
     def mount(self, date: str) -> dict[str, np.ndarray]:
@@ -223,7 +223,7 @@ def read_poses(path: pathlib.Path) -> np.ndarray:
 
 
 def _pose(words: Sequence[str], place: str) -> np.ndarray:
-    """[3, 4] of a line's words."""
+    """Returns [3, 4] of a line's words."""
     try:
         values = np.array([float(word) for word in words])
     except ValueError as error:

@@ -34,7 +34,7 @@ class Fix(NamedTuple):
 
 
 def read_fix(path: str | pathlib.Path) -> Fix:
-    """The place and attitude in one record of `oxts/data`.
+    """Reads the place and attitude in one record of `oxts/data`.
 
     Raises BadRecord where the file is missing or not a line of 30 finite numbers.
     """
@@ -52,7 +52,7 @@ def read_fix(path: str | pathlib.Path) -> Fix:
 
 
 def unit_motion(target: Fix, source: Fix) -> np.ndarray:
-    """The GPS/IMU's own pose [4, 4] float64 metres, unit at source <- unit at target."""
+    """Returns the GPS/IMU's own pose [4, 4] float64 metres, unit at source <- unit at target."""
     scale = np.cos(np.radians(target.latitude))
     return np.linalg.inv(_world_from_unit(source, scale)) @ _world_from_unit(target, scale)
 
@@ -88,15 +88,15 @@ class DrivePoses:
         self._mounts: dict[str, dict[str, np.ndarray]] = {}
 
     def __contains__(self, frame: Frame) -> bool:
-        """Whether the frame has a record of the GPS/IMU."""
+        """Tells whether the frame has a record of the GPS/IMU."""
         return frame.number in self._tree.fixes(frame.drive)
 
     def content(self, frame: Frame) -> bytes:
-        """What a frame's pose is known from. Raises KeyError where there is none."""
+        """Returns what a frame's pose is known from. Raises KeyError where there is none."""
         return self._path(frame).read_bytes()
 
     def _path(self, frame: Frame) -> pathlib.Path:
-        """The GPS/IMU record of a frame. Raises KeyError where there is none."""
+        """Returns the GPS/IMU record of a frame. Raises KeyError where there is none."""
         return self._tree.root / self._tree.fixes(frame.drive)[frame.number]
 
     def mount(self, date: str) -> dict[str, np.ndarray]:

@@ -185,11 +185,11 @@ class KittiSource:
         return self._read_depth(target) if self._has_depth(target) else None
 
     def has_depth(self, index: int) -> bool:
-        """Whether `depth(index)` is there, without reading it."""
+        """Tells whether `depth(index)` is there, without reading it."""
         return self._has_depth(self.targets[index])
 
     def moment(self, index: int) -> str:
-        """Both cameras at one time share a scan, hence a name."""
+        """Returns both cameras at one time share a scan, hence a name."""
         return f"{self.targets[index].drive} {self.targets[index].number}"
 
     def describe(self, index: int) -> str:
@@ -241,7 +241,7 @@ class KittiSource:
         return views
 
     def _missing(self, target: Frame, needs_neighbours: bool) -> str:
-        """Why a frame is left out, or nothing."""
+        """Tells why a frame is left out, or nothing."""
         if self._with_depth and not self._has_depth(target):
             return "no improved ground truth" if self._improved else "no velodyne scan"
         if needs_neighbours:
@@ -254,14 +254,14 @@ class KittiSource:
         return ""
 
     def _has_view(self, target: Frame, view: Frame) -> bool:
-        """Whether its picture is there, and its pose where poses are asked for."""
+        """Tells whether its picture is there, and its pose where poses are asked for."""
         moved = view.number != target.number
         if self._poses and moved and not (target in self._poses and view in self._poses):
             return False
         return view in self._tree
 
     def _source_poses(self, target: Frame, views: Sequence[Frame], cameras: Cameras) -> np.ndarray:
-        """float32 [S, 4, 4] metres, view <- target."""
+        """Returns float32 [S, 4, 4] metres, view <- target."""
         poses = [np.eye(4)] * len(views)
         for i, view in enumerate(views):
             if view.number != target.number:
@@ -293,7 +293,7 @@ class KittiSource:
         self._depth_size = tuple(np.max(sizes, axis=0)) if sizes else (0, 0)
 
     def _picture(self, frame: Frame) -> np.ndarray:
-        """uint8 [height, width, 3] RGB at the target size."""
+        """Returns uint8 [height, width, 3] RGB at the target size."""
         path = self._tree.path(frame)
         picture = pictures.read_picture(path)
         self._check_size(path, picture, frame)

@@ -30,7 +30,7 @@ _NAME = re.compile(r"(\d{6})_10")
 
 
 def fold(k: int) -> list[str]:
-    """The names of fold k of 4: blocks of 50 by number, since neighbours share a drive.
+    """Returns the names of fold k of 4: blocks of 50 by number, since neighbours share a drive.
 
     fold(0) is 000000_10 to 000049_10. Only 200 pictures have labels, and the data set has no
     official split of them. The borders cut drives: 0018 (pictures 47 to 53) lies in folds 0 and 1,
@@ -71,7 +71,7 @@ def make(data: ConfigDict) -> tuple[LabelledPictures, LabelledPictures]:
 
 
 def _of_other_drives(train: list[Item], judged: list[Item]) -> tuple[list[Item], int]:
-    """Those to train on whose drive is not known to be evaluated, and how many are."""
+    """Returns those to train on whose drive is not known to be evaluated, and how many are."""
     drives = {item.drive for item in judged} - {""}
     others = [item for item in train if item.drive not in drives]
     return others, len(train) - len(others)

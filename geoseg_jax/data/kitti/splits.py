@@ -23,7 +23,7 @@ NAMES = ("eigen_train", "eigen_test", "all")
 
 
 def eigen_test_drives() -> frozenset[str]:
-    """The names of Eigen's test drives, as `2011_09_26/2011_09_26_drive_0002_sync`."""
+    """Returns the names of Eigen's test drives, as `2011_09_26/2011_09_26_drive_0002_sync`."""
     return frozenset(
         f"{date}/{date}_drive_{number:04d}_sync"
         for date, numbers in EIGEN_TEST.items()

@@ -60,7 +60,7 @@ class KittiTree:
         return read_cameras(self.root / date)
 
     def recording(self, drive: str) -> str:
-        """The drive without its date's folder, e.g. `2011_09_26_drive_0001`."""
+        """Returns the drive without its date's folder, e.g. `2011_09_26_drive_0001`."""
         return drive.split("/")[-1].removesuffix("_sync")
 
     def pictures(self, drive: str, side: str) -> dict[int, str]:
@@ -68,11 +68,11 @@ class KittiTree:
         return self._list(f"{drive}/image_{SIDES[side]}/data", (".jpg", ".jpeg", ".png"))
 
     def scans(self, drive: str) -> dict[int, str]:
-        """Frame number -> velodyne scan, relative to the root."""
+        """Returns frame number -> velodyne scan, relative to the root."""
         return self._list(f"{drive}/velodyne_points/data", (".bin",))
 
     def fixes(self, drive: str) -> dict[int, str]:
-        """Frame number -> record of the GPS/IMU, relative to the root."""
+        """Returns frame number -> record of the GPS/IMU, relative to the root."""
         return self._list(f"{drive}/oxts/data", (".txt",))
 
     def improved(self, drive: str, side: str) -> dict[int, str]:
@@ -86,7 +86,7 @@ class KittiTree:
         return {}
 
     def path(self, frame: Frame) -> pathlib.Path:
-        """The picture file of a frame. Raises KeyError where there is none."""
+        """Returns the picture file of a frame. Raises KeyError where there is none."""
         return self.root / self.pictures(frame.drive, frame.side)[frame.number]
 
     def __contains__(self, frame: Frame) -> bool:
@@ -113,7 +113,7 @@ class KittiTree:
 
 
 def folders(parent: pathlib.Path, pattern: re.Pattern[str]) -> list[str]:
-    """Names of the folders in `parent` that match; none where it isn't there."""
+    """Lists the names of the folders in `parent` that match; none where it isn't there."""
     return [n for n in _names(parent) if pattern.fullmatch(n) and (parent / n).is_dir()]
 
 

@@ -56,7 +56,7 @@ def _items(root: pathlib.Path, split: str, key: str) -> tuple[list[Item], dict[s
 
 
 def drive(name: str) -> str:
-    """The recording: 0001TP for 0001TP_006690, Seq05VD for Seq05VD_f00000."""
+    """Returns the recording: 0001TP for 0001TP_006690, Seq05VD for Seq05VD_f00000."""
     match = re.fullmatch(r"([^_]+)_f?\d+", name)
     return match[1] if match else ""
 

@@ -20,7 +20,7 @@ CROPS = ("none", "bottom_right")
 
 
 def read_ids(path: str | pathlib.Path, table: LabelTable) -> np.ndarray:
-    """The ids that a label PNG holds, uint8 [H, W].
+    """Reads the ids that a label PNG holds, uint8 [H, W].
 
     A picture with a palette gives its indices, whatever their colours; one in colour is read by
     `table.colours` where the table has them.

@@ -108,11 +108,11 @@ class LabelledPictures:
         return self.items[index].name
 
     def original(self, index: int) -> tuple[int, int]:
-        """Height and width of the picture before any resizing."""
+        """Returns height and width of the picture before any resizing."""
         return pictures.picture_size(self.items[index].image)
 
     def drive(self, index: int) -> str:
-        """The recording that the record comes from, '' where unknown."""
+        """Returns the recording that the record comes from, '' where unknown."""
         return self.items[index].drive
 
     def files(self, index: int) -> tuple[tuple[str, pathlib.Path], ...]:
@@ -121,7 +121,7 @@ class LabelledPictures:
         return (item.name, item.image), (item.name + LABEL, item.label)
 
     def fingerprint(self) -> str:
-        """Of the names, the classes, the settings, the label files and the pictures' sizes."""
+        """Hashes the names, the classes, the settings, the label files and the pictures' sizes."""
         digest = hashlib.sha256()
         reading = (*self._reading.values(), sorted(self.table.train_ids.items()))
         digest.update(repr((self._size, self._full, self._picture_resize, *reading)).encode())
@@ -196,7 +196,7 @@ def make_pair(
 def no_pairs(
     root: str | pathlib.Path, left_out: Mapping[str, int], layout: str, how_to_get: str
 ) -> DataError:
-    """The error for a root without a single picture that has a label."""
+    """Returns the error for a root without a single picture that has a label."""
     counts = ", ".join(f"{count} x {why}" for why, count in left_out.items())
     found = f" (found {counts})" if counts else ""
     return DataError(

@@ -80,13 +80,13 @@ class Subset(Wrapper):
         raise AttributeError(name)
 
     def fingerprint(self) -> str:
-        """Of the source and the indices."""
+        """Hashes the source and the indices."""
         text = f"{self.source.fingerprint()} {self.indices}"
         return hashlib.sha256(text.encode()).hexdigest()
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The command; 2 where the names can't be read or chosen from."""
+    """Returns the command; 2 where the names can't be read or chosen from."""
     parser = argparse.ArgumentParser(
         prog="python -m geoseg_jax.data.labels.subsets", description="print the names of a subset"
     )

@@ -39,7 +39,7 @@ class LabelTable(NamedTuple):
 
 
 def label_table(name: str, key: str = "config.data.classes") -> LabelTable:
-    """The table of that name; a data set's name alone gives its usual table (see USUAL).
+    """Returns the table of that name; a data set's name alone gives its usual table (see USUAL).
 
     key: the setting to name in an error. Raises DataError for an unknown name, with the near miss.
     """
@@ -95,7 +95,7 @@ def to_file_ids(train: np.ndarray, table: LabelTable) -> np.ndarray:
 
 
 def void_id(table: LabelTable) -> int:
-    """The id that stands for ignored in label files: the least one from 0 on, or 255."""
+    """Returns the id that stands for ignored in label files: the least one from 0 on, or 255."""
     void = [i for i, train in table.train_ids.items() if train == IGNORE and i >= 0]
     return min(void, default=IGNORE)
 
@@ -144,7 +144,7 @@ def _cityscapes19() -> LabelTable:
 
 
 def _cityscapes34() -> LabelTable:
-    """The paper's: the train id is the id; unlabelled ones are never in the truth."""
+    """Returns the paper's: the train id is the id; unlabelled ones are never in the truth."""
     rows = sorted(row for row in cityscapes.ROWS if row[0] >= 0)
     unlabelled = cityscapes.PAPER_UNLABELLED
     return LabelTable(

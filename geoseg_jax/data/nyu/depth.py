@@ -77,11 +77,11 @@ class NyuDepth:
         }
 
     def depth(self, index: int) -> np.ndarray:
-        """True depth, float32 [H, W] metres at the frame's own size, 0 = not measured."""
+        """Returns true depth, float32 [H, W] metres at the frame's own size, 0 = not measured."""
         return self._files.depth(self.names[index], self._raw)
 
     def has_depth(self, index: int) -> bool:
-        """All frames have it."""
+        """Returns all frames have it."""
         del index
         return True
 
@@ -89,7 +89,7 @@ class NyuDepth:
         return f"nyuv2 frame {self.names[index]}"
 
     def drive(self, index: int) -> str:
-        """The scene, e.g. `kitchen_0004`; '' where the files don't tell."""
+        """Returns the scene, e.g. `kitchen_0004`; '' where the files don't tell."""
         return self._files.scene(self.names[index])
 
     def files(self, index: int) -> tuple[tuple[str, pathlib.Path | None], ...]:
@@ -97,7 +97,7 @@ class NyuDepth:
         return self._files.read_from(self.names[index])
 
     def fingerprint(self) -> str:
-        """Of the frames, the settings, and what a sample of them holds."""
+        """Hashes the frames, the settings, and what a sample of them holds."""
         settings = (self.names, self._size, self._full, self._raw, self._files.fingerprint())
         digest = hashlib.sha256(repr(settings).encode())
         for index in range(0, len(self), max(1, len(self) // _SAMPLED)):
@@ -126,15 +126,15 @@ class MatFrames:
         self.has_raw = self._mat.has("rawDepths")
 
     def official(self) -> dict[str, list[str]]:
-        """The official lists of names; nothing where the frames' numbers are unknown."""
+        """Returns the official lists of names; nothing where the frames' numbers are unknown."""
         return nyu_folder.official(self.names) if self._numbered else {}
 
     def image(self, name: str) -> np.ndarray:
-        """uint8 [H, W, 3] RGB."""
+        """Returns uint8 [H, W, 3] RGB."""
         return self._mat.image(self._places[name])
 
     def depth(self, name: str, raw: bool) -> np.ndarray:
-        """float32 [H, W] metres."""
+        """Returns float32 [H, W] metres."""
         return self._mat.depth(self._places[name], raw)
 
     def scene(self, name: str) -> str:
@@ -146,7 +146,7 @@ class MatFrames:
         return ((f"{'nyuv2' if self._numbered else self.path.name} {name}", None),)
 
     def fingerprint(self) -> str:
-        """Of the file."""
+        """Hashes the file."""
         return quick_hash(self.path)
 
 
@@ -176,15 +176,15 @@ class FolderFrames:
             )
 
     def official(self) -> dict[str, list[str]]:
-        """The official lists of names."""
+        """Returns the official lists of names."""
         return nyu_folder.official(self.names)
 
     def image(self, name: str) -> np.ndarray:
-        """uint8 [H, W, 3] RGB. Raises BadRecord."""
+        """Returns uint8 [H, W, 3] RGB. Raises BadRecord."""
         return pictures.to_rgb(pictures.read_picture(self._images[name]))
 
     def depth(self, name: str, raw: bool) -> np.ndarray:
-        """float32 [H, W] metres, the middle of the 256 steps to 10 m. Raises BadRecord."""
+        """Returns float32 [H, W] metres, the middle of the 256 steps to 10 m. Raises BadRecord."""
         del raw  # there is none
         path = self._depths[name]
         picture = pictures.decode(pictures.read_whole(path), cv2.IMREAD_UNCHANGED, path)
@@ -205,7 +205,7 @@ class FolderFrames:
         return ((f"images/{self._images[name].name}", self._images[name]),)
 
     def fingerprint(self) -> str:
-        """Of nothing: the sampled depths tell."""
+        """Hashes nothing: the sampled depths tell."""
         return ""
 
 
@@ -245,7 +245,7 @@ def make(data: ConfigDict) -> tuple[Source, Source]:
 
 
 def open_frames(root: str) -> MatFrames | FolderFrames:
-    """What config.data.root names. Raises DataError where there is nothing of the kind."""
+    """Returns what config.data.root names. Raises DataError where there is nothing of the kind."""
     path = pathlib.Path(root).expanduser()
     if path.is_dir() and (path / DEPTHS).is_dir():
         return FolderFrames(path)

@@ -33,7 +33,7 @@ HOW_TO_GET = (
 
 
 def is_one(root: str) -> bool:
-    """Whether the root holds this layout."""
+    """Tells whether the root holds this layout."""
     return bool(root) and (pathlib.Path(root).expanduser() / LABELS).is_dir()
 
 
@@ -69,7 +69,7 @@ def make_any(data: ConfigDict) -> tuple[Source, Source]:
 
 
 def table_of(data: Mapping[str, Any]) -> LabelTable:
-    """The table for label files of the 40 classes."""
+    """Returns the table for label files of the 40 classes."""
     classes = data.get("classes", "")
     return label_table("nyu13_from40" if classes == "nyu13" else classes or "nyu40")
 

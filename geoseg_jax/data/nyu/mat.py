@@ -48,7 +48,7 @@ class MatFile:
         self.scenes = self._scenes(file)
 
     def image(self, place: int) -> np.ndarray:
-        """uint8 [H, W, 3] RGB of the frame at a place from 0 on. Raises BadRecord."""
+        """Returns uint8 [H, W, 3] RGB of the frame at a place from 0 on. Raises BadRecord."""
         return np.ascontiguousarray(self._frame("images", place).transpose(2, 1, 0))
 
     def labels(self, place: int) -> np.ndarray:
@@ -56,7 +56,7 @@ class MatFile:
         return np.ascontiguousarray(self._frame("labels", place).T)
 
     def depth(self, place: int, raw: bool = False) -> np.ndarray:
-        """float32 [H, W] metres, filled in where the sensor measured nothing.
+        """Returns float32 [H, W] metres, filled in where the sensor measured nothing.
 
         raw: as measured, 0 where nothing was; it is not in every file.
         """
@@ -64,7 +64,7 @@ class MatFile:
         return np.ascontiguousarray(depth.T, np.float32)
 
     def has(self, name: str) -> bool:
-        """Whether the file has that array."""
+        """Tells whether the file has that array."""
         return name in self._open()
 
     def __getstate__(self) -> dict[str, Any]:

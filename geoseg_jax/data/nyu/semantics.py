@@ -77,7 +77,7 @@ class NyuMat:
         }
 
     def label(self, index: int) -> np.ndarray:
-        """The record's label alone, uint8 [h, w] train ids. Raises BadRecord."""
+        """Returns the record's label alone, uint8 [h, w] train ids. Raises BadRecord."""
         label = self._read_labels(self._places[index])
         return label if self._full else resize_labels(label, *self._size)
 
@@ -96,12 +96,12 @@ class NyuMat:
         return f"{self._mat.path.name} frame {self.names[index]}"
 
     def original(self, index: int) -> tuple[int, int]:
-        """Height and width of the frame before any resizing."""
+        """Returns height and width of the frame before any resizing."""
         del index  # all are alike
         return self._mat.size
 
     def drive(self, index: int) -> str:
-        """The scene, e.g. `kitchen_0004`; '' where the file doesn't tell."""
+        """Returns the scene, e.g. `kitchen_0004`; '' where the file doesn't tell."""
         return self._mat.scenes[self._places[index]] if self._mat.scenes else ""
 
     def files(self, index: int) -> tuple[tuple[str, None], ...]:
@@ -110,7 +110,7 @@ class NyuMat:
         return ((f"{'nyuv2' if known else self._mat.path.name} {self.names[index]}", None),)
 
     def fingerprint(self) -> str:
-        """Of the frames, the classes, the settings, a sample of the labels and `quick_hash`."""
+        """Hashes the frames, the classes, the settings, a sample of the labels and `quick_hash`."""
         settings = (self.names, self._size, self._full, self._lookup.tolist())
         digest = hashlib.sha256(f"{settings} {quick_hash(self._mat.path)}".encode())
         # All labels would take seconds.
@@ -158,7 +158,7 @@ def make(data: ConfigDict) -> tuple[NyuMat, NyuMat]:
 
 
 def find(root: str) -> pathlib.Path:
-    """The .mat that config.data.root names: itself, or in that folder under its own name.
+    """Returns the .mat that config.data.root names: itself, or in that folder under its own name.
 
     A part under another name is found where it is the only one that begins alike. Raises DataError.
     """
@@ -181,7 +181,7 @@ def frame_names(mat: MatFile) -> list[str]:
 
 
 def official(mat: MatFile, split: str, key: str) -> list[str]:
-    """Names of the file's frames in the official split, 'train' or 'test'.
+    """Lists the names of the file's frames in the official split, 'train' or 'test'.
 
     key: the setting to name in an error. Raises DataError for another word, where the frames'
     numbers are unknown, and where none is in the split.

@@ -31,13 +31,13 @@ _TRAIN = """
 
 
 def train_numbers() -> list[int]:
-    """The 795 numbers to train on, ascending."""
+    """Returns the 795 numbers to train on, ascending."""
     ends = [run.split("-") for run in _TRAIN.split()]
     return [number for run in ends for number in range(int(run[0]), int(run[-1]) + 1)]
 
 
 def test_numbers() -> list[int]:
-    """The 654 numbers to test on, ascending."""
+    """Returns the 654 numbers to test on, ascending."""
     train = set(train_numbers())
     return [number for number in range(1, COUNT + 1) if number not in train]
 

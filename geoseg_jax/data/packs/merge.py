@@ -51,7 +51,7 @@ def merge(parts: pathlib.Path, plan: Mapping[str, Any], folder: pathlib.Path) ->
 
 
 def _described(plan: Mapping[str, Any], split: str, records: "_Records") -> dict[str, Any]:
-    """What pack.json says of a split."""
+    """Returns what pack.json says of a split."""
     given, bad = plan["splits"][split], records.unreadable
     total = records.count + len(bad)
     if len(bad) > plan["bad_share"] * total:
@@ -81,7 +81,7 @@ class _Set:
         self.count = 0
 
     def features(self, example: Mapping[str, Any]) -> Any:
-        """The features of a set with such entries."""
+        """Returns the features of a set with such entries."""
         raise NotImplementedError
 
     def put(self, example: Mapping[str, Any], stored: Mapping[str, Any] | None = None) -> None:
@@ -95,7 +95,7 @@ class _Set:
             self._flush()
 
     def close(self) -> str:
-        """The hash of all entries."""
+        """Returns the hash of all entries."""
         if self._writer is not None:
             self._flush()
             self._writer.close_splits([packed.SPLIT])
@@ -142,7 +142,7 @@ class _Frames(_Set):
         return tfds.features.FeaturesDict({"image": image})
 
     def place(self, digest: str, part: Part) -> int:
-        """Where a picture is, which is added if it is new."""
+        """Tells where a picture is, which is added if it is new."""
         if digest not in self.places:
             self.places[digest] = self.count
             content = part.pictures[digest]
@@ -159,13 +159,13 @@ class _Arrays(_Set):
         self.places: dict[str, int] = {}
 
     def features(self, example: Mapping[str, Any]) -> Any:
-        """The bytes of one array, which array_record compresses."""
+        """Returns the bytes of one array, which array_record compresses."""
         import tensorflow_datasets as tfds
 
         return tfds.features.FeaturesDict({"npy": tfds.features.Text()})
 
     def place(self, digest: str, part: Part) -> int:
-        """Where an array is, which is added if it is new."""
+        """Tells where an array is, which is added if it is new."""
         if digest not in self.places:
             self.places[digest] = self.count
             self.put({"npy": pack_parts.array_bytes(part.arrays[digest])})

@@ -63,7 +63,7 @@ def make(data: ConfigDict) -> tuple["PackedSource", "PackedSource"]:
 
 
 def read_pack(root: pathlib.Path) -> dict[str, Any]:
-    """What pack.json holds. Raises DataError where it isn't there or of another format."""
+    """Reads what pack.json holds. Raises DataError where it isn't there or of another format."""
     path = root / FILE
     try:
         pack = json.loads(path.read_text(encoding="utf-8"))
@@ -139,7 +139,7 @@ class PackedSource:
         return tuple(self._origin(index)["files"].items())
 
     def fingerprint(self) -> str:
-        """Of the pack's hashes and of what is served of it."""
+        """Hashes the pack's hashes and of what is served of it."""
         return hashlib.sha256(self._digest.encode()).hexdigest()
 
     def _origin(self, index: int) -> dict[str, Any]:
@@ -174,7 +174,7 @@ def open_set(root: pathlib.Path, name: str) -> Any:
 
 
 def examples(root: pathlib.Path, name: str) -> Iterator[dict[str, Any]]:
-    """All that a part of a pack holds, in order; nothing where it has no such part."""
+    """Yields all that a part of a pack holds, in order; nothing where it has no such part."""
     if (root / name).is_dir():
         reader = open_set(root, name)
         for place in range(len(reader)):

@@ -55,24 +55,24 @@ def sha256(content: bytes) -> str:
 
 
 def array_bytes(array: np.ndarray) -> bytes:
-    """An array as the content of a .npy file: dtype and shape are in it."""
+    """Returns an array as the content of a .npy file: dtype and shape are in it."""
     buffer = io.BytesIO()
     np.save(buffer, np.asarray(array), allow_pickle=False)
     return buffer.getvalue()
 
 
 def array_from(content: bytes) -> np.ndarray:
-    """The array in the content of a .npy file."""
+    """Returns the array in the content of a .npy file."""
     return np.load(io.BytesIO(content), allow_pickle=False)
 
 
 def part_path(folder: pathlib.Path, split: str, number: int) -> pathlib.Path:
-    """The file of a part."""
+    """Returns the file of a part."""
     return folder / f"{split}-{number:06d}.npz"
 
 
 def make_part(source: Source, number: int, quality: int, size: int = RECORDS) -> Part:
-    """The number-th `size` records of a source, its pictures encoded at that quality.
+    """Returns the number-th `size` records of a source, its pictures encoded at that quality.
 
     A record that can't be read is told as such; the caller decides what becomes of it. Raises
     ValueError for one that is no part of a batch, see `check_record`.
@@ -107,7 +107,7 @@ def write_part(path: pathlib.Path, part: Part) -> None:
 
 
 def read_part(path: pathlib.Path) -> Part:
-    """A part, all of whose contents have the hashes that they are named by.
+    """Reads a part, all of whose contents have the hashes that they are named by.
 
     Raises DataError where the file is damaged.
     """
@@ -140,7 +140,7 @@ class _Encoder:
         self._known: dict[bytes, str] = {}
 
     def __call__(self, picture: np.ndarray) -> str:
-        """The hash of a picture, uint8 [H, W, 3] RGB, as it is kept."""
+        """Returns the hash of a picture, uint8 [H, W, 3] RGB, as it is kept."""
         pixels = hashlib.sha256(f"{picture.shape} ".encode() + picture.tobytes()).digest()
         if pixels not in self._known:
             good, content = cv2.imencode(".jpg", picture[..., ::-1], self._settings)

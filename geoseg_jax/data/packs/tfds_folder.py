@@ -17,7 +17,7 @@ PREPARE = (
 
 
 def find(root: str, name: str) -> pathlib.Path:
-    """The folder of a prepared data set, the newest of its versions if none is named.
+    """Returns the folder of a prepared data set, the newest of its versions if none is named.
 
     Args:
       root: what tensorflow-datasets calls data_dir; '' = ~/tensorflow_datasets.
@@ -44,7 +44,7 @@ def find(root: str, name: str) -> pathlib.Path:
 
 
 def open_split(folder: pathlib.Path, split: str, key: str, decoders: Any = None) -> Any:
-    """A split as a random-access source of tensorflow-datasets.
+    """Returns a split as a random-access source of tensorflow-datasets.
 
     Args:
       folder: of a version. split: as in tensorflow-datasets, 'train' or 'train[:90%]'.

@@ -42,11 +42,11 @@ class Shared(NamedTuple):
     without_drive: int = 0
 
     def __bool__(self) -> bool:
-        """Whether anything is shared."""
+        """Tells whether anything is shared."""
         return bool(self.files or self.drives)
 
     def metrics(self) -> dict[str, float]:
-        """The numbers for eval.json, named METRICS."""
+        """Returns the numbers for eval.json, named METRICS."""
         counts = (len(self.files), len(self.drives), len(self.unknown), self.without_drive)
         return dict(zip(METRICS, map(float, counts), strict=True))
 
@@ -64,7 +64,7 @@ class Shared(NamedTuple):
 
 
 def between(splits: Iterable[tuple[str, Reads]], tested: Reads) -> Shared:
-    """What `tested` shares with the splits (name, what it reads) that were trained on."""
+    """Returns what `tested` shares with the splits (name, what it reads) that were trained on."""
     hashes: set[str] = set()
     drives: set[str] = set()
     unknown = []
@@ -176,7 +176,7 @@ def compare(a: RunReads, b: RunReads) -> list[Row]:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The comparisons as text, a line each, with the names of some of what is shared."""
+    """Returns the comparisons as text, a line each, with the names of some of what is shared."""
     width = max(len("split of A"), *(len(row.a) for row in rows))
     lines = [f"{'split of A':<{width}}  split of B  shared files  shared drives"]
     for row in rows:
@@ -190,13 +190,13 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def some(names: Sequence[str]) -> str:
-    """The first few names and how many more there are."""
+    """Returns the first few names and how many more there are."""
     more = len(names) - _SHOWN
     return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def as_json(rows: Sequence[Row]) -> dict[str, Any]:
-    """The comparisons with all names, and whether any is a leak."""
+    """Returns the comparisons with all names, and whether any is a leak."""
     entries = [
         {
             "a": row.a,
@@ -212,7 +212,7 @@ def as_json(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The command: 0 = nothing shared, 1 = a leak, 2 = a file can't be read or written."""
+    """Returns the command: 0 = nothing shared, 1 = a leak, 2 = a file can't be read or written."""
     parser = argparse.ArgumentParser(
         prog="python -m geoseg_jax.data.provenance.leakage",
         description="whether B is tested on files or drives that A or its ancestors trained on",

@@ -83,7 +83,7 @@ def quick_hash(path: str | pathlib.Path) -> str:
 
 
 def reads_of(source: Source, stop: Callable[[], bool] = lambda: False) -> Reads:
-    """What a source reads for all its records; its files are hashed once each.
+    """Returns what a source reads for all its records; its files are hashed once each.
 
     stop: asked between files, to give up early with what there is.
     """
@@ -106,7 +106,7 @@ def reads_of(source: Source, stop: Callable[[], bool] = lambda: False) -> Reads:
 
 
 def _content(name: str, path: pathlib.Path | str | None) -> str:
-    """The hash of one of `files_of`, '' where it can't be read.
+    """Returns the hash of one of `files_of`, '' where it can't be read.
 
     A record without a file of its own (rendered, or in one file with all others) is identified by
     its published name, one of a pack by the hash of what was packed.
@@ -169,7 +169,7 @@ class Recorder:
         self._thread.join()
 
     def entry(self) -> dict[str, str]:
-        """What the manifest says of the file."""
+        """Returns what the manifest says of the file."""
         return {"name": self._path.name, "sha256": _sha256(self._path)}
 
     def _work(self) -> None:
@@ -182,7 +182,7 @@ class Recorder:
             logging.warning("%s: what this run reads could not be recorded: %r", self._path, error)
 
     def _kept(self) -> RunReads | None:
-        """What an earlier start of this run wrote."""
+        """Returns what an earlier start of this run wrote."""
         try:
             content = json.loads(self._path.read_text(encoding="utf-8"))
             same = self._key().items() <= content.items()
@@ -191,7 +191,7 @@ class Recorder:
             return None
 
     def _key(self) -> dict[str, Any]:
-        """What a record is of; with another key it is made again."""
+        """Returns what a record is of; with another key it is made again."""
         return {"data_sha256": self._sha256, "sources": self._sources}
 
     def _find(self) -> RunReads | None:
@@ -212,7 +212,7 @@ class Recorder:
 
 
 def ancestry(sources: Iterable[str | pathlib.Path]) -> tuple[tuple[str, Reads], ...]:
-    """What the ancestors in a line were trained on, oldest first, as (name, reads).
+    """Returns what the ancestors in a line were trained on, oldest first, as (name, reads).
 
     sources: what config.init_from may name: workdirs, checkpoints in them, other weights. Where
     nothing is written down, Reads.known is False.
@@ -231,7 +231,7 @@ def ancestry(sources: Iterable[str | pathlib.Path]) -> tuple[tuple[str, Reads], 
 
 
 def read_run(path: str | pathlib.Path) -> RunReads:
-    """What a run reads, by its workdir, its manifest.json or its files.json.
+    """Reads what a run reads, by its workdir, its manifest.json or its files.json.
 
     Raises DataError where it isn't written down, and where files.json is not the one that the
     manifest names.
@@ -260,7 +260,7 @@ def read_run(path: str | pathlib.Path) -> RunReads:
 
 
 def read_file(path: pathlib.Path) -> RunReads:
-    """What files.json holds. Raises DataError where it is malformed."""
+    """Reads what files.json holds. Raises DataError where it is malformed."""
     try:
         return _run_reads(_load(path))
     except (KeyError, TypeError) as error:

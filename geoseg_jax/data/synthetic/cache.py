@@ -24,7 +24,7 @@ _BATCH = 16  # records between two writings of the set's description
 def cached_source(
     source: Source, cache_dir: str | os.PathLike = "", workers: int = 0
 ) -> "CachedSource":
-    """The same records as `source`, a SyntheticSource or ObjectSource, read from disk.
+    """Returns the same records as `source`, a SyntheticSource or ObjectSource, read from disk.
 
     Renders them first where `cache_dir` (default: that of made_once) lacks them, in `workers`
     processes (default: one for each core that this process may use).
@@ -133,7 +133,7 @@ class CachedSource(Wrapper):
         return {key: np.array(value)[()] for key, value in record.items()}
 
     def depth(self, i: int) -> np.ndarray:
-        """True depth of record i, float32 [H, W] metres, without rendering it again."""
+        """Returns true depth of record i, float32 [H, W] metres, without rendering it again."""
         return self[i]["depth"]
 
     def flow(self, i: int) -> tuple[np.ndarray, np.ndarray]:

@@ -27,7 +27,7 @@ def _casters(scene: Scene) -> np.ndarray:
 def contact_shade(
     scene: Scene, view: View, posed: Posed, x: np.ndarray, y: np.ndarray, depth: np.ndarray
 ) -> np.ndarray:
-    """The share of light, f32 [n], left at ground points seen at pixels x, y at a depth."""
+    """Returns the share of light, f32 [n], left at ground points seen at pixels x, y at a depth."""
     to_world = view.camera_from_world[:3, :3].T
     eye = -to_world @ view.camera_from_world[:3, 3]
     rays = (to_world @ np.linalg.inv(view.intrinsics)).astype(np.float32)

@@ -54,7 +54,7 @@ def row(record: Record, classes) -> np.ndarray:
 
 
 def contact_sheet(height: int = 128, width: int = 320, street=(1, 4, 7), room=(2, 1, 5)):
-    """The records of these indices of both worlds, uint8 RGB."""
+    """Returns the records of these indices of both worlds, uint8 RGB."""
     rows = []
     for world, indices in (("street", street), ("room", room)):
         source = SyntheticSource(world, max(indices) + 1, 0, height, width, samples=3)

@@ -45,7 +45,7 @@ def _calm(footprint: np.ndarray, period: np.ndarray) -> np.ndarray:
 
 
 def _cells(patch: Patch, i: np.ndarray, j: np.ndarray, spread: float) -> np.ndarray:
-    """A random brightness round 1 for each cell."""
+    """Returns a random brightness round 1 for each cell."""
     calm = np.minimum(
         _calm(patch.footprint_u, patch.size_u), _calm(patch.footprint_v, patch.size_v)
     )
@@ -84,7 +84,7 @@ def tiles(patch: Patch) -> Look:
 
 
 def checks(patch: Patch) -> Look:
-    """A chessboard, faded to its mean where it is too fine to see."""
+    """Returns a chessboard, faded to its mean where it is too fine to see."""
     i, j = np.floor(patch.u / patch.size_u), np.floor(patch.v / patch.size_v)
     a = 2 * pulse(patch.u / patch.size_u / 2, 0.5, patch.footprint_u / patch.size_u / 2) - 1
     b = 2 * pulse(patch.v / patch.size_v / 2, 0.5, patch.footprint_v / patch.size_v / 2) - 1
@@ -163,7 +163,7 @@ def blobs(patch: Patch) -> Look:
 
 
 def panes(patch: Patch) -> Look:
-    """A window: `size` panes in a frame of the base colour, a pale view (accent) behind."""
+    """Returns a window: `size` panes in a frame of the base colour, a pale view (accent) behind."""
     frame = np.maximum(
         _line(patch.u, patch.size_u, 0.09, patch.footprint_u),
         _line(patch.v, patch.size_v, 0.09, patch.footprint_v),
@@ -189,7 +189,7 @@ def books(patch: Patch) -> Look:
 
 
 def glass(patch: Patch) -> Look:
-    """A car's windows (accent) between pillars, under a painted roof."""
+    """Returns a car's windows (accent) between pillars, under a painted roof."""
     pillars = _line(patch.u - patch.width / 2, patch.width * 0.5, 0.12, patch.footprint_u)
     band = step(patch.v - 0.06, patch.footprint_v) * step(
         patch.height - 0.1 - patch.v, patch.footprint_v

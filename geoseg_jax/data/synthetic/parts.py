@@ -79,13 +79,13 @@ class Spot(NamedTuple):
         self.add(BOX, (centre[0], centre[1] + half[1], centre[2]), half, material, label=label)
 
     def column(self, centre, radius: float, height: float, material: Material, kind=CYLINDER):
-        """An upright cylinder (or cone) standing on `centre`."""
+        """Adds an upright cylinder (or cone) standing on `centre`."""
         centre = (centre[0], centre[1] + height / 2, centre[2])
         self.add(kind, centre, (radius, height / 2, radius), material)
 
 
 def car(spot: Spot, rng: np.random.Generator) -> None:
-    """A saloon, estate or hatchback of 3.8 to 4.8 m."""
+    """Adds a saloon, estate or hatchback of 3.8 to 4.8 m."""
     spot.builder.new_object()
     length, width, height = rng.uniform(3.8, 4.8), rng.uniform(1.7, 1.85), rng.uniform(1.35, 1.6)
     paint = pick(rng, PAINTS)
@@ -116,7 +116,7 @@ def car(spot: Spot, rng: np.random.Generator) -> None:
 
 
 def truck(spot: Spot, rng: np.random.Generator) -> None:
-    """A box van or lorry of 6 to 9 m."""
+    """Adds a box van or lorry of 6 to 9 m."""
     spot.builder.new_object()
     length, width, height = rng.uniform(6, 9), 2.3, rng.uniform(2.8, 3.4)
     paint = pick(rng, PAINTS)
@@ -139,7 +139,7 @@ def truck(spot: Spot, rng: np.random.Generator) -> None:
 
 
 def tree(spot: Spot, rng: np.random.Generator, height: float) -> None:
-    """A broad-leaved tree or a fir of `height` metres."""
+    """Adds a broad-leaved tree or a fir of `height` metres."""
     spot.builder.new_object()
     bark = Material((0.32, 0.24, 0.17), noise=0.25, contrast=0.9)
     green = pick(rng, GREENS)
@@ -158,7 +158,7 @@ def tree(spot: Spot, rng: np.random.Generator, height: float) -> None:
 
 
 def person(spot: Spot, rng: np.random.Generator) -> None:
-    """A standing or walking person of 1.55 to 1.9 m, one foot ahead of the other."""
+    """Adds a standing or walking person of 1.55 to 1.9 m, one foot ahead of the other."""
     spot.builder.new_object()
     tall = rng.uniform(1.55, 1.9)
     top, trousers = pick(rng, CLOTHES), pick(rng, CLOTHES) * 0.6
@@ -179,7 +179,7 @@ def person(spot: Spot, rng: np.random.Generator) -> None:
 
 
 def house(spot: Spot, rng: np.random.Generator, size, wall: Material, roof: Material) -> None:
-    """A body of `size` (right, height, front) with a gable roof and a door."""
+    """Adds a body of `size` (right, height, front) with a gable roof and a door."""
     spot.builder.new_object()
     width, height, depth = size
     spot.box((0, 0, 0), size, wall)
@@ -193,7 +193,7 @@ def house(spot: Spot, rng: np.random.Generator, size, wall: Material, roof: Mate
 
 
 def table(spot: Spot, rng: np.random.Generator, size) -> None:
-    """A table of `size` (right, height, front)."""
+    """Adds a table of `size` (right, height, front)."""
     spot.builder.new_object()
     width, height, depth = size
     wood = pick(rng, WOODS)
@@ -207,7 +207,7 @@ def table(spot: Spot, rng: np.random.Generator, size) -> None:
 
 
 def chair(spot: Spot, rng: np.random.Generator) -> None:
-    """A chair that faces the front."""
+    """Adds a chair that faces the front."""
     spot.builder.new_object()
     wood, fabric = pick(rng, WOODS), pick(rng, FABRICS)
     legs = Material(wood, noise=0.1, contrast=0.4)
@@ -223,7 +223,7 @@ def chair(spot: Spot, rng: np.random.Generator) -> None:
 
 
 def sofa(spot: Spot, rng: np.random.Generator, width: float) -> None:
-    """A sofa of `width` metres, its front towards z."""
+    """Adds a sofa of `width` metres, its front towards z."""
     spot.builder.new_object()
     fabric = pick(rng, FABRICS)
     cloth = Material(fabric, "stripes", fabric * 0.8, (0.14, 1), 0.25, 0.35)
@@ -240,7 +240,7 @@ def sofa(spot: Spot, rng: np.random.Generator, width: float) -> None:
 
 
 def bed(spot: Spot, rng: np.random.Generator, width: float) -> None:
-    """A bed, its head at the back."""
+    """Adds a bed, its head at the back."""
     spot.builder.new_object()
     wood, linen = pick(rng, WOODS), pick(rng, FABRICS)
     frame = Material(wood, "planks", wood * 0.5, (0.3, 2.0), 0.2, 0.3)
@@ -255,7 +255,7 @@ def bed(spot: Spot, rng: np.random.Generator, width: float) -> None:
 
 
 def cabinet(spot: Spot, rng: np.random.Generator, size) -> None:
-    """A bookcase or a chest of `size` (right, height, front)."""
+    """Adds a bookcase or a chest of `size` (right, height, front)."""
     spot.builder.new_object()
     wood = pick(rng, WOODS)
     if rng.random() < 0.55:
@@ -266,7 +266,7 @@ def cabinet(spot: Spot, rng: np.random.Generator, size) -> None:
 
 
 def lamp(spot: Spot, rng: np.random.Generator) -> None:
-    """A standard lamp with a conical shade."""
+    """Adds a standard lamp with a conical shade."""
     spot.builder.new_object()
     metal = Material((0.35, 0.33, 0.30), noise=0.1)
     shade = Material(
@@ -279,7 +279,7 @@ def lamp(spot: Spot, rng: np.random.Generator) -> None:
 
 
 def plant(spot: Spot, rng: np.random.Generator) -> None:
-    """A pot plant."""
+    """Adds a pot plant."""
     spot.builder.new_object()
     pot = Material(pick(rng, ((0.7, 0.38, 0.25), (0.85, 0.84, 0.8), (0.3, 0.36, 0.42))), noise=0.15)
     green = pick(rng, GREENS)
@@ -293,6 +293,6 @@ def plant(spot: Spot, rng: np.random.Generator) -> None:
 
 
 def ground(builder: SceneBuilder, x: tuple, z: tuple, height: float, look: Material, label: int):
-    """A level quad over x and z at `height` above y = 0."""
+    """Adds a level quad over x and z at `height` above y = 0."""
     centre = (sum(x) / 2, -height, sum(z) / 2)
     builder.add(QUAD, centre, ((x[1] - x[0]) / 2, 1, (z[1] - z[0]) / 2), look, label)

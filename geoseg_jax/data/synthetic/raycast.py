@@ -169,7 +169,7 @@ def _trace_large(scene: Scene, posed: Posed, windows, x, y, hits: Hits) -> None:
 
 
 def _trace_small(scene: Scene, posed: Posed, windows, x, y, hits: Hits) -> None:
-    """All small primitives at once, as pairs of primitive and ray."""
+    """Traces all small primitives at once, as pairs of primitive and ray."""
     order = posed.order
     left, right, top, bottom = windows[order].T
     area = (right - left) * (bottom - top)

@@ -10,7 +10,7 @@ from geoseg_jax.data.synthetic.shade import Samples, sky_color, surface_color
 
 
 def _samples(hits: Hits, x: np.ndarray, y: np.ndarray, side: int) -> tuple[Samples, np.ndarray]:
-    """The samples to shade, and which pixels (flat, bool) are uniform.
+    """Returns the samples to shade, and which pixels (flat, bool) are uniform.
 
     First come the uniform pixels, where all rays hit one primitive: one sample each, at the
     centre. Textures are filtered over a sample's footprint, so more would only repeat it. Then come
@@ -42,7 +42,7 @@ def _samples(hits: Hits, x: np.ndarray, y: np.ndarray, side: int) -> tuple[Sampl
 
 
 def render(scene: Scene, view: View, samples: int = 2) -> np.ndarray:
-    """The picture, uint8 [H, W, 3], the mean of samples x samples rays in each pixel."""
+    """Returns the picture, uint8 [H, W, 3], the mean of samples x samples rays in each pixel."""
     spots = (np.arange(samples, dtype=np.float32) + 0.5) / samples - 0.5
     x = (np.arange(view.width, dtype=np.float32)[:, None] + spots).ravel()
     y = (np.arange(view.height, dtype=np.float32)[:, None] + spots).ravel()

@@ -50,7 +50,7 @@ class Walk(NamedTuple):
     rates: np.ndarray  # rad/s
 
     def camera_from_world(self, time: float) -> np.ndarray:
-        """The camera's pose [4, 4], `time` seconds from the record's target frame."""
+        """Returns the camera's pose [4, 4], `time` seconds from the record's target frame."""
         yaw, pitch, roll = self.angles + self.rates * time
         rotation = (rotation_y(yaw) @ rotation_x(pitch) @ rotation_z(roll)).T
         pose = np.eye(4)
@@ -73,7 +73,7 @@ class Side(NamedTuple):
 
 
 def _sides(width: float, depth: float) -> list[Side]:
-    """The walls; a thing's front is +z at yaw 0, so the one at z = -depth/2 comes first."""
+    """Returns the walls; a thing's front is +z at yaw 0, so the one at z = -depth/2 comes first."""
     return [
         Side(np.array([0, 0, -depth / 2]), 0.0, width),
         Side(np.array([-width / 2, 0, 0]), np.pi / 2, depth),
@@ -188,7 +188,7 @@ def _against_wall(builder, rng: np.random.Generator, side: Side) -> None:
 
 
 def _in_the_middle(builder: SceneBuilder, rng: np.random.Generator, size, camera) -> None:
-    """A rug, a table with chairs, and toys, some of which roll; not where the camera is."""
+    """Adds a rug, a table with chairs, and toys, some of which roll; not where the camera is."""
     width, _, depth = size
     x, z = rng.uniform(-0.18, 0.18) * width, rng.uniform(-0.18, 0.18) * depth
     cloth = pick(rng, parts.FABRICS)
@@ -224,7 +224,7 @@ def _in_the_middle(builder: SceneBuilder, rng: np.random.Generator, size, camera
 
 
 def _toy(builder: SceneBuilder, rng: np.random.Generator, foot: np.ndarray, still: bool) -> None:
-    """A ball or a block; unless still it slides over the floor and turns."""
+    """Adds a ball or a block; unless still it slides over the floor and turns."""
     builder.new_object()
     size = rng.uniform(0.1, 0.2)
     motion = Motion()
@@ -257,7 +257,7 @@ def _camera(rng: np.random.Generator, size) -> Walk:
 
 
 def make(rng: np.random.Generator) -> tuple[Scene, Walk]:
-    """A furnished room and the camera's way through it."""
+    """Returns a furnished room and the camera's way through it."""
     size = rng.uniform(4.0, 7.0), rng.uniform(2.4, 2.9), rng.uniform(3.6, 6.0)
     walk = _camera(rng, size)
     builder = SceneBuilder(rng)

@@ -125,7 +125,7 @@ class SceneBuilder:
         self._instance = 0
 
     def new_object(self) -> None:
-        """The primitives added from here on belong to a new object."""
+        """Starts a new object, which the primitives added from here on belong to."""
         self._instance += 1
 
     def add(
@@ -143,7 +143,7 @@ class SceneBuilder:
         self._rows.append((kind, centre, rotation, half, motion, label, self._instance, material))
 
     def build(self, light: Light, sky: Sky) -> Scene:
-        """The scene; its textures are shifted at random."""
+        """Returns the scene; its textures are shifted at random."""
         kind, centre, rotation, half, motion, label, instance, material = zip(
             *self._rows, strict=True
         )

@@ -31,7 +31,7 @@ class SyntheticLabels:
         return {key: record[key] for key in _KEYS}
 
     def label(self, index: int) -> np.ndarray:
-        """The record's label alone, uint8 [height, width] train ids."""
+        """Returns the record's label alone, uint8 [height, width] train ids."""
         return self._source.label(index)
 
     def check(self, index: int) -> None:
@@ -41,7 +41,7 @@ class SyntheticLabels:
         return self._source.describe(index)
 
     def original(self, index: int) -> tuple[int, int]:
-        """Height and width of the picture."""
+        """Returns height and width of the picture."""
         del index
         return self._source.height, self._source.width
 

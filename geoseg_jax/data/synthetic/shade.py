@@ -75,7 +75,7 @@ def _faces(scene: Scene, rotation: np.ndarray, index, unit, ray) -> _Faces:
 
 
 def _look(scene: Scene, index: np.ndarray, patch: Patch) -> tuple[np.ndarray, np.ndarray]:
-    """Accent share and brightness [n], patterns and noise."""
+    """Returns accent share and brightness [n], patterns and noise."""
     accent, bright = np.zeros(index.shape, np.float32), np.ones(index.shape, np.float32)
     pattern = gather(scene.pattern, index)
     for number in np.flatnonzero(np.bincount(pattern)):

@@ -47,7 +47,7 @@ def hit_box(origin: Origin, direction: Directions) -> np.ndarray:
 
 
 def hit_sphere(origin: Origin, direction: Directions) -> np.ndarray:
-    """The nearer root of the quadratic."""
+    """Returns the nearer root of the quadratic."""
     (ox, oy, oz), (dx, dy, dz) = origin, direction
     a = dx * dx + dy * dy + dz * dz
     b = dx * ox + dy * oy + dz * oz
@@ -58,7 +58,7 @@ def hit_sphere(origin: Origin, direction: Directions) -> np.ndarray:
 
 
 def _cap(origin: Origin, direction: Directions, y: float | np.ndarray) -> np.ndarray:
-    """The disc of radius 1 at height y."""
+    """Returns the disc of radius 1 at height y."""
     t = (y - origin[1]) / _nonzero(direction[1])
     x, z = origin[0] + t * direction[0], origin[2] + t * direction[2]
     t[(x * x + z * z > 1) | (t <= 0)] = np.inf
@@ -66,7 +66,7 @@ def _cap(origin: Origin, direction: Directions, y: float | np.ndarray) -> np.nda
 
 
 def hit_cylinder(origin: Origin, direction: Directions) -> np.ndarray:
-    """The nearer of the mantle, a quadratic in x and z, and the two caps."""
+    """Returns the nearer of the mantle, a quadratic in x and z, and the two caps."""
     (ox, oy, oz), (dx, dy, dz) = origin, direction
     a = _nonzero(dx * dx + dz * dz)
     b = dx * ox + dz * oz
@@ -80,7 +80,7 @@ def hit_cylinder(origin: Origin, direction: Directions) -> np.ndarray:
 
 
 def hit_cone(origin: Origin, direction: Directions) -> np.ndarray:
-    """The nearer of the mantle, on one side of the apex, and the base."""
+    """Returns the nearer of the mantle, on one side of the apex, and the base."""
     (ox, oy, oz), (dx, dy, dz) = origin, direction
     height = oy + 1
     a = _nonzero(dx * dx + dz * dz - dy * dy / 4)
@@ -98,7 +98,7 @@ def hit_cone(origin: Origin, direction: Directions) -> np.ndarray:
 
 
 def hit_quad(origin: Origin, direction: Directions) -> np.ndarray:
-    """The plane y = 0 where |x| and |z| are at most 1."""
+    """Returns the plane y = 0 where |x| and |z| are at most 1."""
     t = -origin[1] / _nonzero(direction[1])
     x, z = origin[0] + t * direction[0], origin[2] + t * direction[2]
     t[(np.abs(x) > 1) | (np.abs(z) > 1) | (t <= 0)] = np.inf
@@ -133,7 +133,7 @@ HIT = {
 
 
 def normals(kind: int, points: np.ndarray) -> np.ndarray:
-    """Outward normals, not normalised, of unit shape `kind` at surface points [n, 3]."""
+    """Returns outward normals, not normalised, of unit shape `kind` at surface points [n, 3]."""
     x, y, z = points.T
     normal = np.zeros_like(points)
     if kind == SPHERE:

@@ -97,7 +97,7 @@ class SyntheticSource:
         return pose
 
     def shot(self, i: int) -> Shot:
-        """The scene and the views of record i."""
+        """Returns the scene and the views of record i."""
         i = _checked(i, self.size)
         scene, way = _WORLDS[self.world].make(
             np.random.default_rng([self.seed, list(_WORLDS).index(self.world), i])
@@ -115,7 +115,7 @@ class SyntheticSource:
         return Shot(scene, view(0.0, middle), tuple(sources))
 
     def poses(self, i: int) -> np.ndarray:
-        """True source_from_target [S, 4, 4] of record i, metres."""
+        """Returns true source_from_target [S, 4, 4] of record i, metres."""
         shot = self.shot(i)
         inverse = np.linalg.inv(shot.target.camera_from_world)
         poses = [source.camera_from_world @ inverse for source in shot.sources]
@@ -148,7 +148,7 @@ class SyntheticSource:
         return depth_map(trace(scene, target), _WORLDS[self.world].MAX_DEPTH)
 
     def has_depth(self, i: int) -> bool:
-        """All records have it."""
+        """Returns all records have it."""
         del i
         return True
 
@@ -164,7 +164,7 @@ class SyntheticSource:
         return truth.flow, truth.known
 
     def label(self, i: int) -> np.ndarray:
-        """The label of record i alone, uint8 [height, width], without drawing anything."""
+        """Returns the label of record i alone, uint8 [height, width], without drawing anything."""
         scene, target, _ = self.shot(i)
         return label_map(scene, trace(scene, target))
 
@@ -208,7 +208,7 @@ class ObjectSource:
         return self.size
 
     def category(self, i: int) -> int:
-        """The category of record i: each block of records holds every category once."""
+        """Returns the category of record i: each block of records holds every category once."""
         block, place = divmod(_checked(i, self.size), len(self.categories))
         order = np.random.default_rng([self.seed, 2, block]).permutation(len(self.categories))
         return int(order[place])
@@ -242,7 +242,7 @@ class ObjectSource:
 
 
 def source_from(parameters: dict) -> SyntheticSource | ObjectSource:
-    """The source whose `parameters` these are."""
+    """Returns the source whose `parameters` these are."""
     if parameters["world"] == "objects":
         return ObjectSource(**{k: v for k, v in parameters.items() if k != "world"})
     return SyntheticSource(**parameters)

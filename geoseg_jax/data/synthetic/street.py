@@ -63,7 +63,7 @@ class Drive(NamedTuple):
     phase: float
 
     def camera_from_world(self, time: float) -> np.ndarray:
-        """The camera's pose [4, 4], `time` seconds from the record's target frame."""
+        """Returns the camera's pose [4, 4], `time` seconds from the record's target frame."""
         yaw = self.yaw + self.yaw_rate * time
         moving = min(self.speed / 5, 1.0)
         pitch = self.pitch + moving * 0.006 * np.sin(self.phase + 9 * time)
@@ -294,7 +294,7 @@ def _weather(rng: np.random.Generator) -> tuple[Light, Sky]:
 
 
 def make(rng: np.random.Generator) -> tuple[Scene, Drive]:
-    """A street and the camera's way through it."""
+    """Returns a street and the camera's way through it."""
     layout = _layout(rng)
     speed = rng.choice([0.0, rng.uniform(3, 12)], p=[0.12, 0.88])
     turn = rng.choice([0.0, rng.normal() * 0.12], p=[0.5, 0.5])

@@ -34,7 +34,7 @@ class Flow(NamedTuple):
 
 
 def trace(scene: Scene, view: View) -> Hits:
-    """First hits [H, W] of the rays through the pixel centres, in float64."""
+    """Returns first hits [H, W] of the rays through the pixel centres, in float64."""
     x = np.arange(view.width, dtype=np.float64)
     y = np.arange(view.height, dtype=np.float64)
     return trace_grid(scene, pose(scene, view), x, y)
@@ -51,7 +51,7 @@ def label_map(scene: Scene, hits: Hits) -> np.ndarray:
 
 
 def flow_to(scene: Scene, view: View, hits: Hits, source: View) -> Flow:
-    """Where the points seen in `view` lie in `source`, moving objects having moved.
+    """Tells where the points seen in `view` lie in `source`, moving objects having moved.
 
     The sky is infinitely far away: its flow is that of the camera's rotation, and counts as known.
     Not visible: outside the source's picture, behind its camera, or hidden there by something

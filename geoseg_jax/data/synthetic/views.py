@@ -56,7 +56,7 @@ class WithPoses(Wrapper):
         return record | {"source_poses": self._poses[index]}
 
     def fingerprint(self) -> str:
-        """Of the source, and that poses are there."""
+        """Hashes the source, and that poses are there."""
         return hashlib.sha256(f"{self.source.fingerprint()} poses".encode()).hexdigest()
 
 

@@ -27,7 +27,7 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def rendered(parameters: dict, size: int, workers: int) -> Iterator[dict[str, np.ndarray]]:
-    """The records 0 .. size - 1 in order, rendered by `workers` processes.
+    """Yields the records 0 .. size - 1 in order, rendered by `workers` processes.
 
     Raises DataError with a worker's own words where it fails.
     """

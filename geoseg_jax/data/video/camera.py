@@ -24,7 +24,7 @@ def from_fov(fov: float, size: tuple[int, int]) -> np.ndarray:
 
 
 def from_calibration(text: str, place: pathlib.Path, size: tuple[int, int]) -> np.ndarray:
-    """K [3, 3] in pixels of a picture of `size` (height, width).
+    """Returns K [3, 3] in pixels of a picture of `size` (height, width).
 
     Args:
       text: fx, fy, cx, cy as shares of width and height (0.5 is the middle), or the name of a file

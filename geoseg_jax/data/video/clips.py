@@ -44,7 +44,7 @@ class Clip(NamedTuple):
     size: tuple[int, int]  # height, width
 
     def path(self, index: int) -> pathlib.Path:
-        """The picture of a frame."""
+        """Returns the picture of a frame."""
         return self.folder / self.frames[index]
 
 
@@ -56,7 +56,7 @@ def find_clips(
     cache_dir: str = "",
     key: str = "config.data.root",
 ) -> list[Clip]:
-    """The videos at or directly below a root, sorted by name.
+    """Returns the videos at or directly below a root, sorted by name.
 
     Args:
       root: see LAYOUT.
@@ -101,7 +101,7 @@ def _places(root: pathlib.Path) -> list[pathlib.Path]:
 
 
 def _pictures(folder: pathlib.Path) -> list[str]:
-    """Names of the pictures in a folder, numbers in them sorted as numbers."""
+    """Lists the names of the pictures in a folder, numbers in them sorted as numbers."""
 
     def order(name: str) -> list[tuple[int, str]]:
         return [(int(p), "") if p.isdigit() else (-1, p) for p in re.split(r"(\d+)", name)]
@@ -114,7 +114,7 @@ def _pictures(folder: pathlib.Path) -> list[str]:
 def _written_out(
     path: pathlib.Path, stride: int, size: tuple[int, int] | None, cache_dir: str
 ) -> tuple[pathlib.Path, tuple[int, int]]:
-    """The folder with the frames of a video file, and their size in the file."""
+    """Returns the folder with the frames of a video file, and their size in the file."""
     stat = path.stat()
     content = (_VERSION, path.name, stat.st_size, stat.st_mtime_ns, stride, size)
     name = f"video_{path.stem}_{hashlib.sha256(repr(content).encode()).hexdigest()[:20]}"
@@ -189,5 +189,5 @@ def decode(path: str | pathlib.Path) -> tuple[int, Iterator[np.ndarray]]:
 
 
 def upright(picture: np.ndarray, rotation: float) -> np.ndarray:
-    """The picture turned anticlockwise by `rotation` degrees, to the nearest quarter."""
+    """Returns the picture turned anticlockwise by `rotation` degrees, to the nearest quarter."""
     return np.ascontiguousarray(np.rot90(picture, round(rotation / 90) % 4))

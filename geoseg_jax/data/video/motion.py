@@ -24,7 +24,7 @@ _CUT = 0.1  # share of corners found again below which a new shot has begun
 def moving(
     frames: Sequence[Callable[[], np.ndarray]], least: float, what: str
 ) -> list[tuple[int, int]]:
-    """The frames to keep, as (index, shot).
+    """Returns the frames to keep, as (index, shot).
 
     The motion between two frames is the median over corners (Shi, Tomasi, CVPR 1994) of how far
     they were tracked (Lucas, Kanade, 1981, over pyramids) as a share of the width: the median, so
@@ -69,7 +69,7 @@ def motion_between(before: np.ndarray, after: np.ndarray) -> float | None:
 
 
 def _small(picture: np.ndarray) -> np.ndarray:
-    """uint8 [h, WIDTH] grey."""
+    """Returns uint8 [h, WIDTH] grey."""
     height = max(1, round(picture.shape[0] * WIDTH / picture.shape[1]))
     grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
     return cv2.resize(grey, (WIDTH, height), interpolation=cv2.INTER_AREA)

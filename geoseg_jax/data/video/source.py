@@ -131,11 +131,11 @@ class VideoSource:
         return self._name(self.targets[index].frame)
 
     def original(self, index: int) -> tuple[int, int]:
-        """Height and width of the frame before any resizing."""
+        """Returns height and width of the frame before any resizing."""
         return self.clips[self.targets[index].frame.video].size
 
     def drive(self, index: int) -> str:
-        """The video."""
+        """Returns the video."""
         return self.videos[self.targets[index].frame.video]
 
     def files(self, index: int) -> tuple[tuple[str, pathlib.Path], ...]:
@@ -144,7 +144,7 @@ class VideoSource:
         return tuple((self._name(f), self._path(f)) for f in (target.frame, *target.views))
 
     def fingerprint(self) -> str:
-        """Of the frames and their neighbours, the files' sizes, the cameras and the size."""
+        """Hashes the frames and their neighbours, the files' sizes, the cameras and the size."""
         digest = hashlib.sha256(repr((self._size, self.videos)).encode())
         for camera in self._cameras:
             digest.update(camera.astype("<f4").tobytes())
@@ -161,7 +161,7 @@ class VideoSource:
         return f"{self.videos[frame.video]}/{self.clips[frame.video].frames[frame.index]}"
 
     def _picture(self, frame: Frame) -> np.ndarray:
-        """uint8 [height, width, 3] RGB."""
+        """Returns uint8 [height, width, 3] RGB."""
         picture = _read(self.clips[frame.video], frame.index, self._size)
         return pictures.to_rgb(pictures.resize(picture, *self._size))
 
@@ -216,7 +216,7 @@ def _kept(clip: Clip, video: int, data: ConfigDict, lost: dict[str, int]) -> lis
 def _parted(
     frames: list[Frame], data: ConfigDict, lost: dict[str, int]
 ) -> tuple[list[Frame], list[Frame]]:
-    """Those to train and to evaluate on: the last share of the video, after a gap."""
+    """Returns those to train and to evaluate on: the last share of the video, after a gap."""
     offsets = (0, *data.frames)
     least = 1 + max(offsets) - min(offsets)  # a frame with its neighbours
     held_out = max(round(data.held_out * len(frames)), least)

@@ -63,7 +63,7 @@ OBJECT_CATEGORIES = (
 
 
 def class_index(world: str, name: str) -> int:
-    """The label of class `name` in `world`; raises ValueError naming the known ones."""
+    """Returns the label of class `name` in `world`; raises ValueError naming the known ones."""
     if world not in CLASSES:
         raise ValueError(f"world {world!r} is unknown; known: {sorted(CLASSES)}")
     names = [entry.name for entry in CLASSES[world]]
