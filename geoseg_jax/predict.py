@@ -111,7 +111,7 @@ class _Files(NamedTuple):
 
 
 def read_config(workdir: pathlib.Path, root: str | None = None) -> ConfigDict:
-    """What the run in a workdir was started with. Raises ConfigError where there is none."""
+    """Reads what a workdir's run was started with. Raises ConfigError where there is none."""
     content = json_files.read_json(workdir / "config.json")
     if content is None:
         raise settings.ConfigError(f"{workdir} holds no run: config.json is not there")

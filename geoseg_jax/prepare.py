@@ -69,7 +69,7 @@ def load_config(argument: str, changes: Sequence[str] = ()) -> ConfigDict:
 
 
 def as_packed(config: ConfigDict, height: int, width: int) -> ConfigDict:
-    """The config whose sources give what a pack keeps, at height x width (0: the config's own).
+    """Returns a config of what a pack keeps, at height x width (0: the config's own).
 
     Raises ConfigError for data that can't be packed.
     """
@@ -96,7 +96,7 @@ def _packable() -> dict[str, Reader]:
 def make_plan(
     config: ConfigDict, data: factory.Data, quality: int, part_size: int = RECORDS
 ) -> dict[str, Any]:
-    """What is to be packed, as JSON; two commands work on one pack if their plans are equal."""
+    """Lists what is to be packed, as JSON; two commands share a pack if their plans are equal."""
     section = settings.plain(config.data)
     views: list[Any] = []
     if "frames" in section:

@@ -53,7 +53,7 @@ def verdict_name(study: Result, verdict: str) -> str:
 
 
 def in_points(study: Result) -> str:
-    """Names the unit of differences: 'mIoU points'."""
+    """Returns the unit of differences: 'mIoU points'."""
     metric = study["metric"]
     return f"{metric} points" if " " not in metric else f"points of {metric}"
 

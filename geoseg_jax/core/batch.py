@@ -24,12 +24,12 @@ class Field(NamedTuple):
 
     @property
     def rows(self) -> int:
-        """The axis of a record (a batch without B) that counts rows; columns are the next one."""
+        """Returns the axis of a record (a batch without B) that counts rows; columns come next."""
         return next(i for i, axis in enumerate(self.axes[1:]) if axis.endswith("H"))
 
     @property
     def size(self) -> str | None:
-        """The field that tells how much of a padded map is true; None where all of it is."""
+        """Returns the field that tells how much of a padded map is true; None where all is."""
         return _SIZES.get(self.axes[1:][self.rows])
 
 

@@ -110,7 +110,7 @@ def _shape(depth: np.ndarray) -> np.ndarray:
 def _constants(
     maps: dict[str, np.ndarray], evaluated: set[str], size: tuple[int, int]
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """The best map for all, and for each evaluated moment among them that for the others."""
+    """Finds the best map for all moments, and for each evaluated one that for all others."""
     ranked = np.stack(list(maps.values()))
     ranked.sort(axis=0)  # NaN last
     reached = 1 / ranked
@@ -150,7 +150,7 @@ def _best_without(ranked: np.ndarray, reached: np.ndarray, own: np.ndarray) -> n
 
 
 def _fill(grid: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Unmeasured cells get the value of the nearest measured one."""
+    """Fills unmeasured cells with the value of the nearest measured one."""
     empty = np.isnan(grid)
     if empty.all():
         raise DataError(
@@ -164,7 +164,7 @@ def _fill(grid: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _moments(source: Source, limit: int) -> dict[str, int]:
-    """Moment -> index of its first record with true depth; at most `limit`, evenly spaced."""
+    """Maps moment -> index of its first record with true depth; at most `limit`, evenly spaced."""
     first: dict[str, int] = {}
     for index in range(len(source)):
         if not can(source, HasDepth) or source.has_depth(index):
@@ -177,7 +177,7 @@ def _moments(source: Source, limit: int) -> dict[str, int]:
 
 
 def _depth(source: Source, index: int) -> np.ndarray:
-    """Without padding. Sources without a short cut read the whole record."""
+    """Reads depth without padding; sources without a short cut read the whole record."""
     if can(source, HasDepth):
         return source.depth(index)
     record = source[index]

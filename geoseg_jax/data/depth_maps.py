@@ -10,7 +10,7 @@ from geoseg_jax.data import pictures
 
 
 def nearest_depth(depth: np.ndarray, height: int, width: int) -> np.ndarray:
-    """A dense map [h, w] in metres at [height, width]: what is measured at each pixel's centre.
+    """Resizes a dense map [h, w] in metres: each pixel gets what is measured at its centre.
 
     For maps with few gaps (stereo matching, structured light, renderers): the point that is seen in
     the middle of the pixel, surfaces in their true shares at every distance.
@@ -19,7 +19,7 @@ def nearest_depth(depth: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def nearest_to_camera(depth: np.ndarray, height: int, width: int) -> np.ndarray:
-    """A sparse map [h, w] in metres, 0 = not measured, at [height, width]: no measurement is lost.
+    """Resizes a sparse map [h, w] in metres, 0 = not measured, without losing a measurement.
 
     For a scanner's points, few of which lie where a pixel's centre comes to lie: of a 1242x375
     picture at 640x192 the nearest pixel would drop three of four. Where several fall into one pixel

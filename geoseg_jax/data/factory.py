@@ -53,7 +53,7 @@ def make_data(config: ConfigDict, *, check_labels: bool = True) -> Data:
 
 
 def _from_two(trained: Reader, data: ConfigDict) -> tuple[Source, Source]:
-    """Trained on what config.data.name says, judged on config.data.eval_name in eval_root."""
+    """Trains on what config.data.name says and evaluates on config.data.eval_name in eval_root."""
     judged = find_reader(data.eval_name, "eval_name")
     if judged.labelled:
         raise DataError(

@@ -49,7 +49,7 @@ def make(reader: Reader, data: ConfigDict, *, check: bool = True) -> tuple[Sourc
 
 
 def _inner(train: Source, fold: int, folds: int) -> tuple[Source, Source]:
-    """Every n-th record, from the k-th on, to evaluate on, the others to train on."""
+    """Holds out every n-th record, from the k-th on, to evaluate on; the others train."""
     if len(train) < folds:
         raise DataError(
             f"config.data.inner_fold=({fold}, {folds}) parts {len(train)} labelled pictures; ask "

@@ -18,14 +18,14 @@ from geoseg_jax.data.source import DataError
 
 
 def default_cache_dir() -> Path:
-    """$XDG_CACHE_HOME/geoseg_jax, or ~/.cache/geoseg_jax."""
+    """Returns $XDG_CACHE_HOME/geoseg_jax, or ~/.cache/geoseg_jax."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "geoseg_jax"
 
 
 def made_once(
     cache_dir: str | os.PathLike, name: str, make: Callable[[Path], None], what: str
 ) -> Path:
-    """The folder `name` in cache_dir ('': default_cache_dir()), filled by `make` if it isn't there.
+    """Returns the folder `name` in cache_dir ('': default_cache_dir()), made by `make` if missing.
 
     Args:
       name: says all that the content depends on, as by a hash.
@@ -64,7 +64,7 @@ def _locked(path: Path, what: str) -> filelock.AcquireReturnProxy:
 
 
 def _make(root: Path, name: str, make: Callable[[Path], None]) -> None:
-    """Called with the folder's lock held."""
+    """Fills the folder; the caller holds its lock."""
     mine = f".{name}.partial-{socket.gethostname()}"
     for left in root.glob(f"{mine}-*"):  # of a process on this machine that was killed
         shutil.rmtree(left, ignore_errors=True)

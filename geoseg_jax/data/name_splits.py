@@ -21,7 +21,7 @@ def split_names(
     named: Mapping[str, Sequence[str]],
     files: Mapping[str, pathlib.Path] | None = None,
 ) -> tuple[list[str], list[str]]:
-    """Names to train on and to evaluate on, each in the order of `names` or of its file.
+    """Splits names into those to train and to evaluate on, in the order of `names` or of its file.
 
     eval_split: 'rest' or 'train' (all names: the choice comes later), one of the `named` lists or
     `files`, or the path of a file with a name a line, with or without its ending. train_split:
@@ -44,7 +44,7 @@ def split_names(
 
 
 def held_out(names: Sequence[str], share: float) -> list[str]:
-    """About `share` of the names, by their hash: the same ones when others are added.
+    """Holds out about `share` of the names, by their hash: the same ones when others are added.
 
     At least one. A name is held out where sha256(name), as a fraction of its range, is below share.
     """
@@ -98,7 +98,7 @@ def read_names(path: str | pathlib.Path) -> list[str]:
 
 
 def _read(path: pathlib.Path, names: Sequence[str]) -> list[str]:
-    """The names in a file, each of which must be there; names of files lose their ending."""
+    """Reads the names in a file, each of which must be there; names of files lose their ending."""
     there, found = set(names), {}
     for line in read_names(path):
         stem = os.path.splitext(line)[0]

@@ -87,7 +87,7 @@ class PictureFolder:
         return found[0] if found else ""
 
     def files(self, index: int) -> tuple[tuple[str, pathlib.Path], ...]:
-        """(name, path) of the picture."""
+        """Returns (name, path) of the picture."""
         return ((self.describe(index), self._path(index)),)
 
     def fingerprint(self) -> str:
@@ -104,7 +104,7 @@ class PictureFolder:
 
 
 def find_pictures(root: pathlib.Path) -> list[str]:
-    """The PNG and JPEG files below root as paths within it, sorted; hidden ones are passed over."""
+    """Lists PNG and JPEG files below root as paths within it, sorted, hidden ones passed over."""
     found = []
     for place, folders, files in os.walk(root):
         folders[:] = [folder for folder in folders if not folder.startswith(".")]

@@ -65,7 +65,7 @@ def resize(picture: np.ndarray, height: int, width: int, way: str = "area") -> n
 
 
 def doubled(places: np.ndarray, new_side: int) -> np.ndarray:
-    """Where pixels' centres come to lie on a side of `new_side` pixels, as 2 (x + 1/2) old sides.
+    """Returns pixels' centres on a side of `new_side` pixels, as 2 (x + 1/2) old sides.
 
     This and `scale_intrinsics` hold the one convention for pixels: (0, 0) is the centre of the
     top-left one, and borders stay borders, as in `resize`, so that a place x of a side that goes
@@ -75,7 +75,7 @@ def doubled(places: np.ndarray, new_side: int) -> np.ndarray:
 
 
 def cells(places: np.ndarray, side: int, new_side: int) -> np.ndarray:
-    """Along one side that goes from `side` to `new_side` pixels: where pixels' centres fall.
+    """Finds, along one side that goes from `side` to `new_side` pixels, where centres fall.
 
     places: of old pixels, integers; those outside give places outside. A centre on the border of
     two new pixels falls into the right, or lower, one. With the sides exchanged it is the old pixel
@@ -94,7 +94,7 @@ def take_nearest(values: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def to_rgb(picture: np.ndarray) -> np.ndarray:
-    """BGR to RGB; cheaper after a picture was made smaller than before."""
+    """Converts BGR to RGB; cheaper after a picture was made smaller than before."""
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
 
 
@@ -128,7 +128,7 @@ def picture_size(path: str | pathlib.Path) -> tuple[int, int]:
 
 
 def read_whole(path: str | pathlib.Path) -> bytes:
-    """The bytes of a PNG or JPEG file. Raises BadRecord where it is missing or cut short."""
+    """Reads the bytes of a PNG or JPEG file. Raises BadRecord where it is missing or cut short."""
     try:
         data = pathlib.Path(path).read_bytes()
     except OSError as error:

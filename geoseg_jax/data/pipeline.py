@@ -72,7 +72,7 @@ def eval_batches(
     process_count: int = 1,
     workers: int = 0,
 ) -> Iterator[Batch]:
-    """Each record once, in order; this process's part of each batch, with `id` and `mask`.
+    """Yields each record once, in order: this process's part of each batch, with `id` and `mask`.
 
     Every process gets the same number of batches. The last ones are filled up with copies of a
     record under mask=False. Raises as `train_batches` does; an unreadable record always stops it.
@@ -169,7 +169,7 @@ def _iterate(blocks: grain.MapDataset, workers: int) -> Iterator[Batch]:
 
 @atexit.register
 def _close_all() -> None:
-    """A program that ends amid its batches must stop the workers while it is still whole."""
+    """Stops the workers of a program that ends amid its batches, while it is still whole."""
     for batches in list(_OPEN):
         batches.close()
 

@@ -38,11 +38,11 @@ class Source(Protocol):
         ...
 
     def describe(self, index: int) -> str:
-        """One line that names the record to a person, e.g. `DATE/DRIVE 0000000005 l`."""
+        """Names the record to a person in one line, e.g. `DATE/DRIVE 0000000005 l`."""
         ...
 
     def fingerprint(self) -> str:
-        """sha256 hex digest of what the source holds, the same wherever its files lie."""
+        """Hashes what the source holds (sha256, hex), the same wherever its files lie."""
         ...
 
 
@@ -50,7 +50,7 @@ class HasDepth(Protocol):
     """True depth at a glance, for the constant answers."""
 
     def depth(self, index: int) -> np.ndarray | None:
-        """float32 [h, w] metres, 0 = not measured, of any size; None where the record has none."""
+        """Reads float32 [h, w] metres, 0 = not measured, of any size, or None."""
         ...
 
     def has_depth(self, index: int) -> bool:
@@ -94,7 +94,7 @@ class HasLabels(HasNames, HasOriginals, Protocol):
     table: Any  # a labels.table.LabelTable
 
     def label(self, index: int) -> np.ndarray:
-        """The record's label, uint8 [h, w] train ids without padding; raises as the record does."""
+        """Reads the label, uint8 [h, w] train ids without padding; raises as the record does."""
         ...
 
     def check(self, index: int) -> None:
@@ -189,17 +189,17 @@ class Wrapper:
 
 
 def files_of(source: Source, index: int) -> dict[str, pathlib.Path | str | None]:
-    """Published name -> path (or hash) of the files a record is read from; empty where unknown."""
+    """Maps published name -> path or hash of a record's files; empty where unknown."""
     return dict(source.files(index)) if can(source, HasFiles) else {}
 
 
 def drive_of(source: Source, index: int) -> str | None:
-    """The recording that a record comes from, '' where unknown, None where it is the record's."""
+    """Returns a record's recording, '' where unknown, None where it is the record's own."""
     return source.drive(index) if can(source, HasDrives) else ""
 
 
 def moment_of(source: Source, index: int) -> str:
-    """A name shared by the records that show the same instant; that of the record where unknown."""
+    """Returns a name shared by records of the same instant; the record's own where unknown."""
     return source.moment(index) if can(source, HasMoments) else source.describe(index)
 
 

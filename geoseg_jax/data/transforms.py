@@ -93,7 +93,7 @@ def scale_and_crop(
     scale: tuple[float, ...] = (),
     crop: tuple[int, ...] = (),
 ) -> Record:
-    """A window of the record, with all that is on its pixel grid scaled by one random factor.
+    """Cuts a window of the record, with all that is on its pixel grid scaled by one random factor.
 
     Arguments: see Augmentation. Images are resized by means over areas or bilinearly, label and
     depth by nearest neighbour alone, flow as in `flow_maps.resize`.
@@ -176,7 +176,7 @@ def _cut_intrinsics(
     offset: tuple[int, ...],
     same_focal: bool,
 ) -> np.ndarray:
-    """The camera of the window; of the same focal length, the principal point alone moves."""
+    """Moves the camera to the window; of the same focal length, the principal point alone moves."""
     moved = pictures.scale_intrinsics(matrix, size, scaled).astype(matrix.dtype)
     if same_focal:
         moved[:2, :2] = matrix[:2, :2]
@@ -222,7 +222,7 @@ def _cut_map(
     window: tuple[int, ...],
     outside: float,
 ) -> np.ndarray:
-    """The window of a map whose values must not be mixed; `outside` of it lies that value."""
+    """Cuts the window of a map whose values must not be mixed; `outside` of it lies that value."""
     _check_size(values, size)
     rows, no_row = _nearest(size[0], scaled[0], offset[0], window[0])
     columns, no_column = _nearest(size[1], scaled[1], offset[1], window[1])
@@ -241,7 +241,7 @@ def _check_size(values: np.ndarray, size: tuple[int, ...]) -> None:
 
 
 def _nearest(side: int, scaled: int, start: int, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Along one side: the nearest old pixel for each pixel of the window, and which lie outside."""
+    """Finds, along one side, the old pixel nearest to each new one, and which lie outside."""
     place = np.arange(start, start + length)
     nearest = pictures.cells(place, scaled, side)
     return np.clip(nearest, 0, side - 1), (place < 0) | (place >= scaled)
@@ -304,7 +304,7 @@ def _turn(values: np.ndarray, rows: int, axis: int, size: np.ndarray | None) -> 
 
 
 def _flip_intrinsics(matrix: np.ndarray, side: int, row: int) -> np.ndarray:
-    """Of a picture whose x (row 0) or y (row 1) is mirrored, `side` pixels long."""
+    """Mirrors the camera along x (row 0) or y (row 1), for a picture `side` pixels long."""
     matrix = matrix.copy()
     matrix[row, 2] = side - 1 - matrix[row, 2]
     matrix[0, 1] = -matrix[0, 1]  # skew

@@ -142,7 +142,7 @@ def _reflect(x, half, axes):
 
 
 def _mirrored(x, kernel):
-    """3x3 with reflection: padded by zeros, then what the mirrored frame adds to the border.
+    """Convolves 3x3 with reflection: zero padding, then what the mirrored frame adds at the border.
 
     Padding the picture itself costs a copy, and XLA is several times slower on the odd size.
     """
@@ -164,7 +164,7 @@ def _along(lines, kernel):
 
 
 def _one_feature(x, kernel):
-    """Reflected convolution to one feature: every tap's product first, then shifts of planes."""
+    """Convolves to one feature with reflection: every tap's product, then shifts of planes."""
     size = kernel.shape[0]
     _, height, width, _ = x.shape
     planes = jnp.einsum("nhwi,abi->abnhw", x, kernel[..., 0], preferred_element_type=jnp.float32)

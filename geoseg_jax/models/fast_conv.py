@@ -26,7 +26,7 @@ def is_small(kernel: jax.Array, positions: int) -> bool:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def correlate(x: jax.Array, kernel: jax.Array, stride: int, pad: int) -> jax.Array:
-    """Cross-correlation, as neural networks' convolutions are.
+    """Computes a cross-correlation, as neural networks' convolutions are.
 
     Args:
       x: [N, H, W, C_in].
@@ -103,7 +103,7 @@ def _block_rows(height: int, at_most: int) -> int:
 
 
 def _block_gradient(x, gradient, size, stride):
-    """kernel_gradient of a padded x."""
+    """Computes kernel_gradient of an x that is padded already."""
     if stride == 1 and x.shape[-1] > gradient.shape[-1]:
         # The same sum with the two exchanged, seen from the gradient: fewer channels to rearrange.
         edge = size - 1
@@ -114,7 +114,7 @@ def _block_gradient(x, gradient, size, stride):
 
 
 def _taps(x, weight, size, stride):
-    """sum_{n, y, x} x[n, stride y + a, stride x + b, i] weight[n, y, x, o] as [a, b, i, o].
+    """Sums x[n, stride y + a, stride x + b, i] weight[n, y, x, o] over n, y, x: [a, b, i, o].
 
     Rows are shifted by copying (a). Columns of the same remainder (b modulo stride) are put side by
     side, so that the convolution along them has stride 1 and finds b // stride by itself.

@@ -73,7 +73,7 @@ def _typed(value: str, default: Any, what: str) -> Any:
 
 
 def size(value: str, what: str) -> tuple[int, int]:
-    """'640x192', width first as the field writes it, as (height, width).
+    """Parses '640x192', width first as the field writes it, as (height, width).
 
     Raises:
       ValueError: for anything else.

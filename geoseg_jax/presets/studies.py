@@ -18,7 +18,7 @@ def pace(batch_size: int, learning_rate: float, warmup_steps: int = 40) -> dict:
 
 
 def short_cells(steps: int, eval_every: int) -> dict:
-    """Training of small cells by the hundred: small batches, and nothing kept on the way."""
+    """Sets small cells by the hundred: small batches, and nothing kept on the way."""
     return {
         "steps": steps,
         "batch_size": 4,
@@ -39,7 +39,7 @@ def starts(option: str, weights: str = "imagenet") -> tuple[str, ...]:
 
 
 def started(name: str, start: tuple[str, ...]) -> str:
-    """What the arm of that name is called after it was given these starts: the first of them."""
+    """Names an arm after the first of the starts that it was given."""
     return name if start[0] == "random" else f"{name}_from_{start[0]}"
 
 
@@ -55,7 +55,7 @@ def sweep(wanted: bool, rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3)) -> dict:
 
 
 def enough(arms: int, level: float = 0.95) -> tuple[int, ...]:
-    """The fewest replicates with which one of the arms can differ significantly from the reference.
+    """Counts the fewest replicates with which one arm can differ significantly from the reference.
 
     With n pairs the exact permutation test gives 2^(1-n) at least, which Holm's correction
     multiplies by the number of comparisons: geoseg_jax.analysis.statistics.pairs_needed.

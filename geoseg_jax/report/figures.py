@@ -204,7 +204,7 @@ def cka(study: Study) -> Figure | None:
 def _panels(
     count: int, size: tuple[float, float] = (3.1, 2.8), **shared: Any
 ) -> tuple[Figure, list[Axes]]:
-    """size: of one panel, in inches."""
+    """Makes the axes of a figure; `size` is that of one panel, in inches."""
     across = 2 if count == 4 else min(count, _ACROSS)
     down = math.ceil(count / across)
     figure = Figure((max(size[0] * across, 4.5), size[1] * down + 0.5), layout="constrained")

@@ -279,5 +279,5 @@ def _others(study: Study) -> list[str]:
 
 
 def _encoder(study: Study, item: Mapping[str, Any]) -> str:
-    """Names the encoder that something is of, where there are several."""
+    """Names the encoder of a finding, where there are several."""
     return f", {item['encoder']}" if len(study["factors"]["encoder"]) > 1 else ""

@@ -106,5 +106,5 @@ def table(unexplained: Sequence[Difference]) -> str:
 
 
 def _name(key: str) -> str:
-    """Names a setting as a user writes it; what is said in words is not a setting."""
+    """Names a setting as a user writes it; what isn't a setting keeps its words."""
     return key if " " in key else f"config.{key}"

@@ -233,7 +233,7 @@ def _truth_at(batch: Batch, height: int, width: int) -> tuple[jax.Array, jax.Arr
 
 
 def _encoded(config: Mapping[str, Any]) -> int:
-    """Both frames pass the encoder."""
+    """Counts the pictures of a record that pass the encoder: both frames."""
     return 1 + len(config["data"].get("frames", ()))
 
 

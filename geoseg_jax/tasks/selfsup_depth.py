@@ -288,7 +288,7 @@ def _jitter(key, ids, target, sources, settings) -> tuple[jax.Array, jax.Array]:
 
 
 def _encoded(config: Mapping[str, Any]) -> int:
-    """Source views pass the pose network, and the encoder only where the two share it."""
+    """Counts pictures through the encoder: views only where the pose network shares it."""
     shared = config["model"].get("pose_encoder") == SHARED
     return 1 + shared * len(config["data"].get("frames", ()))
 

@@ -46,7 +46,7 @@ JITTER = {
 
 
 def optional(settings: dict[str, Setting]) -> dict[str, Setting]:
-    """The settings as ones that a config may lack."""
+    """Makes settings that a config may lack."""
     return {key: setting._replace(optional=True) for key, setting in settings.items()}
 
 

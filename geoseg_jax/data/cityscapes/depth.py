@@ -146,7 +146,7 @@ class CityscapesViews:
         return record
 
     def depth(self, index: int) -> np.ndarray | None:
-        """True depth alone, float32 [h, w] metres as records have it, None where there is none.
+        """Reads true depth alone, float32 [h, w] metres; None where there is none.
 
         Of the pictures' size in training: the median of many is slow at 1024x2048.
         """
@@ -165,7 +165,7 @@ class CityscapesViews:
         return str(self.targets[index]).rsplit("/", 1)[-1].rsplit("_", 1)[0]
 
     def files(self, index: int) -> tuple[tuple[str, pathlib.Path], ...]:
-        """The pictures of the frame and its views; left ones are named as labelled pictures are."""
+        """Returns the pictures of the frame and its views, left ones named as labelled ones."""
         target = self.targets[index]
         views = [view for view in self._views(target) if self._tree.has(*view)]
 
@@ -255,7 +255,7 @@ def read_disparity(path: pathlib.Path) -> np.ndarray:
 
 
 def depth_of(disparity: np.ndarray, focal_baseline: float) -> np.ndarray:
-    """Depth in metres of a disparity in pixels, both 0 where not measured; float32 of its shape.
+    """Converts a disparity in pixels to metres, both 0 where not measured; float32 of its shape.
 
     focal_baseline: focal length in pixels of the same picture times baseline in metres.
     """

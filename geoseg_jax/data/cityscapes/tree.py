@@ -49,7 +49,7 @@ class Camera(NamedTuple):
     baseline: float  # metres, to the right camera
 
     def pose(self, side: str) -> np.ndarray:
-        """The stereo partner's pose [4, 4] float64 metres, partner <- the camera of that side."""
+        """Returns the pose [4, 4] float64 metres, stereo partner <- camera of that side."""
         pose = np.eye(4)
         pose[0, 3] = -self.baseline if side == "left" else self.baseline
         return pose
@@ -79,11 +79,11 @@ class CityscapesTree:
             self._cameras_of.setdefault(frame[:3], []).append(frame.number)
 
     def frames(self, sequences: bool) -> list[Frame]:
-        """All frames with a left picture, sorted; `sequences`: those of sequences among them."""
+        """Lists frames with a left picture, sorted; `sequences`: those of sequences alone."""
         return sorted(f for f in self._files["left"] if sequences or f not in self.sequences)
 
     def has(self, kind: str, frame: Frame) -> bool:
-        """Whether there is a file of that kind: left, right, disparity, or camera (see below)."""
+        """Tells whether there is a file of that kind: left, right, disparity or camera."""
         if kind == "camera":
             return frame[:3] in self._cameras_of
         return frame in self._files[kind]

@@ -106,10 +106,10 @@ class ClassFolder:
         return os.fsdecode(self._names[index])
 
     def drive(self, index: int) -> None:
-        """Each picture is taken somewhere else."""
+        """Returns None: each picture is taken somewhere else."""
 
     def files(self, index: int) -> tuple[tuple[str, pathlib.Path], ...]:
-        """(name, path) of the picture."""
+        """Returns (name, path) of the picture."""
         return ((self.describe(index), self._path(index)),)
 
     def fingerprint(self) -> str:
@@ -135,7 +135,7 @@ def read_words(root: pathlib.Path) -> dict[str, str]:
 
 
 def _by_folder(root: pathlib.Path, split: str) -> dict[str, str]:
-    """Published name -> class, of the pictures in folders of root / split."""
+    """Maps published name -> class for the pictures in folders of root / split."""
     below = list_pictures(root, split)
     depth = len(pathlib.PurePath(split).parts)
     return {
@@ -146,7 +146,7 @@ def _by_folder(root: pathlib.Path, split: str) -> dict[str, str]:
 
 
 def list_pictures(root: pathlib.Path, split: str) -> list[str]:
-    """Published names (paths within root, with endings) of the pictures below root / split."""
+    """Lists the pictures below root / split as paths within root: their published names."""
     found = []
     for place, _, names in os.walk(root / split):  # a path object each would take minutes
         inside = os.path.relpath(place, root)
@@ -162,7 +162,7 @@ def list_pictures(root: pathlib.Path, split: str) -> list[str]:
 def _judged(
     root: pathlib.Path, split: str, list_file: str, categories: Sequence[str]
 ) -> dict[str, str]:
-    """Published name -> class, of the pictures to evaluate on, by folder, list or name."""
+    """Maps published name -> class for the pictures to evaluate on, by folder, list or name."""
     names = list_pictures(root, split)
     if not names:
         raise DataError(
@@ -191,7 +191,7 @@ def _judged(
 
 
 def read_list(path: pathlib.Path, categories: Sequence[str]) -> dict[str, str]:
-    """Name of a picture without folders and ending -> its class, from lines `NAME CLASS ...`.
+    """Maps a picture's name without folders and ending -> its class, from lines `NAME CLASS ...`.
 
     CLASS is a name, or its number from 0 on as in Caffe's val.txt; what follows is passed over, as
     in the lists of Tiny ImageNet and of Kaggle (NAME,CLASS x y x y). Raises DataError for an

@@ -78,10 +78,10 @@ class TfdsClasses:
         return f"{self._set} {index}"
 
     def drive(self, index: int) -> None:
-        """Each picture is taken somewhere else."""
+        """Returns None: each picture is taken somewhere else."""
 
     def files(self, index: int) -> tuple[tuple[str, None], ...]:
-        """No file of its own: the record, by its name."""
+        """Returns the record's name alone: it has no file of its own."""
         return ((self.describe(index), None),)
 
     def fingerprint(self) -> str:

@@ -77,7 +77,8 @@ class WithConstantFlow(Wrapper):
 def cell_means(
     flow: np.ndarray, known: np.ndarray, height: int, width: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A flow [h, w, 2] on another grid, in its pixels, [height, width, 2], and where it is known.
+    """Averages a flow [h, w, 2] over the cells of another grid: [height, width, 2] in its pixels,
+    and where it is known.
 
     Each cell holds the mean of the known vectors whose pixels' centres lie in it; 0 without any.
     Where the grid is finer, each known pixel fills the cell around its centre alone.

@@ -23,7 +23,7 @@ _PPM_HEADER = re.compile(rb"P6\s(?:#.*\s)*(\d{1,6})\s(?:#.*\s)*(\d{1,6})\s255\s"
 
 
 def read_flo(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """A .flo file (Baker et al., IJCV 2011): tag, width, height, then u and v in turn by rows.
+    """Reads a .flo file (Baker et al., IJCV 2011): tag, width, height, u and v in turn by rows.
 
     Raises BadRecord where it is missing, of another format or of another length than it says.
     """

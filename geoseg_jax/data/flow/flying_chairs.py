@@ -52,7 +52,7 @@ def find_pairs(root: pathlib.Path) -> tuple[list[Pair], dict[str, int]]:
 
 
 def read_splits(path: pathlib.Path) -> dict[str, list[str]]:
-    """'train' and 'val' -> numbers of pairs, from the official file: line n, 1 or 2, is pair n.
+    """Maps 'train' and 'val' -> numbers of pairs; line n of the official file, 1 or 2, is pair n.
 
     Raises DataError where it is missing, and for another word in it.
     """

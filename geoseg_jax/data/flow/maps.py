@@ -40,8 +40,8 @@ def resize(maps: Mapping[str, np.ndarray], height: int, width: int) -> dict[str,
 
 
 def _is_dense(valid: np.ndarray) -> bool:
-    """Whether a rectangle is known as a whole, and no more: the picture, or less an edge of it that
-    an earlier enlargement has left unknown.
+    """Tells whether all known pixels make one full rectangle: the picture, or all of it but an edge
+    that an earlier enlargement has left unknown.
     """
     rows, columns = valid.any(axis=1), valid.any(axis=0)
     return bool(rows.any() and valid[rows][:, columns].all() and _is_run(rows) and _is_run(columns))
@@ -54,7 +54,7 @@ def _is_run(known: np.ndarray) -> bool:
 
 
 def _interpolated(maps: Mapping[str, np.ndarray], height: int, width: int) -> dict[str, np.ndarray]:
-    """Dense flow at the new pixels' centres, in its old pixels; masks by the nearest pixel."""
+    """Interpolates dense flow at the new centres, in old pixels; masks by the nearest."""
     h, w = maps["flow_valid"].shape
     flow, share = (
         cv2.resize(m, (width, height), interpolation=cv2.INTER_LINEAR)
@@ -71,13 +71,13 @@ def _interpolated(maps: Mapping[str, np.ndarray], height: int, width: int) -> di
 
 
 def _between_centres(side: int, new_side: int) -> np.ndarray:
-    """Along one side: which new pixels' centres lie between those of the outermost old pixels."""
+    """Tells, along one side, which new centres lie between those of the outermost old pixels."""
     place = pictures.doubled(np.arange(new_side), side)  # of 2 new_side to an old pixel
     return (place >= new_side) & (place <= (2 * side - 1) * new_side)
 
 
 def _scattered(maps: Mapping[str, np.ndarray], height: int, width: int) -> dict[str, np.ndarray]:
-    """Each known vector, in its old pixels, at the new pixel that its place falls into.
+    """Moves each known vector, in its old pixels, to the new pixel that its place falls into.
 
     As in the augmentation of sparse truth of RAFT (Teed and Deng, ECCV 2020; public code), but
     where several fall into one pixel, that nearest to its centre is kept, the lower right of two:
@@ -101,7 +101,7 @@ def _scattered(maps: Mapping[str, np.ndarray], height: int, width: int) -> dict[
 
 
 def _cells(places: np.ndarray, side: int, new_side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Along one side: the new pixels that old ones fall into, and how far from their centres."""
+    """Finds, along one side, the new pixels that old ones fall into, and offsets from centres."""
     cells = pictures.cells(places, side, new_side)
     off = pictures.doubled(places, new_side) - pictures.doubled(cells, side)
     return cells, off / (2 * side)

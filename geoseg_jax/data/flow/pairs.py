@@ -97,7 +97,7 @@ class FlowPairs:
         return record | size | {key: _pad(m, self._padded) for key, m in maps.items()}
 
     def flow(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """True flow at its own size, and where it is known. Raises BadRecord as reading does."""
+        """Reads true flow at its own size, and where it is known. Raises BadRecord."""
         return self._read_flow(self.pairs[index].flow)
 
     def describe(self, index: int) -> str:

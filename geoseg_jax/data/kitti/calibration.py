@@ -34,7 +34,7 @@ class Cameras(NamedTuple):
     rectify: np.ndarray  # [4, 4]: rectified <- unrectified reference camera
 
     def pose(self, target: str) -> np.ndarray:
-        """The stereo partner's pose [4, 4] float64 metres, partner <- target ('l' or 'r')."""
+        """Returns the pose [4, 4] float64 metres, stereo partner <- target ('l' or 'r')."""
         partner = "r" if target == "l" else "l"
         pose = np.eye(4)
         pose[:3, 3] = self.positions[partner] - self.positions[target]
@@ -78,7 +78,8 @@ def rectified_pair(
 
 
 def read_velodyne(folder: pathlib.Path, cameras: Cameras) -> dict[str, np.ndarray]:
-    """Per side the matrix [3, 4] float64: (u z, v z, z) of the picture <- velodyne point (x, 1).
+    """Reads per side the matrix [3, 4] float64: (u z, v z, z) of the picture <- velodyne point (x,
+    1).
 
     z is metres along the optical axis of that camera. Raises DataError as `read_cameras` does.
     """
@@ -98,7 +99,7 @@ def read_imu(folder: pathlib.Path, cameras: Cameras) -> dict[str, np.ndarray]:
 
 
 def _from_rigid(cameras: Cameras, to_reference: np.ndarray) -> dict[str, np.ndarray]:
-    """Per side rectified camera <- x [4, 4], where unrectified reference camera <- x is given."""
+    """Composes per side rectified camera <- x [4, 4] from unrectified reference camera <- x."""
     poses = {}
     for side, position in cameras.positions.items():
         poses[side] = cameras.rectify @ to_reference
@@ -134,7 +135,7 @@ class CalibrationFile:
                 self._lines[key.strip()] = (number, value)
 
     def numbers(self, key: str, count: int) -> np.ndarray:
-        """The float64 [count] of a key. Raises DataError where it is missing or has others."""
+        """Reads a key's float64 [count]. Raises DataError where it is missing or differs."""
         if key not in self._lines:
             raise self.error(f"no line `{key}:`")
         number, text = self._lines[key]

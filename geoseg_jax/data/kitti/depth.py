@@ -27,7 +27,7 @@ def read_scan(path: str | pathlib.Path) -> np.ndarray:
 
 
 def project_scan(points: np.ndarray, projection: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Depth along the optical axis, float32 [height, width] metres, 0 = no point fell there.
+    """Projects a scan to depth along the optical axis, float32 [height, width] metres, 0 = none.
 
     points: [N, 3] metres; projection: [3, 4], (u z, v z, z) <- (point, 1); size: (height, width).
     A point belongs to the pixel whose centre is nearest, (0, 0) being the centre of the top-left
@@ -45,7 +45,7 @@ def project_scan(points: np.ndarray, projection: np.ndarray, size: tuple[int, in
 def project_scan_as_published(
     points: np.ndarray, projection: np.ndarray, size: tuple[int, int]
 ) -> np.ndarray:
-    """The truth that numbers on Eigen's split are published on; arguments as of `project_scan`.
+    """Projects a scan as numbers on Eigen's split are published; arguments as of `project_scan`.
 
     As monodepth2's public export makes it (kitti_utils.py, export_gt_depth.py; Godard et al., ICCV
     2019), after KITTI's MATLAB code. It differs from `project_scan` in three ways: a pixel holds

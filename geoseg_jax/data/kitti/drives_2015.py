@@ -52,5 +52,5 @@ FRAMES = {
 
 
 def drives() -> dict[int, str]:
-    """Number of the picture -> drive, as `2011_09_26_drive_0005`."""
+    """Maps number of the picture -> drive, as `2011_09_26_drive_0005`."""
     return {number: drive for drive, pairs in FRAMES.items() for number, _ in pairs}

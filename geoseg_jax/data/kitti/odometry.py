@@ -85,7 +85,7 @@ def _source(tree: "OdometryTree", data: ConfigDict, name: str, sides: str) -> Ki
 
 
 def sequence_frames(tree: "OdometryTree", split: str, key: str, sides: str) -> list[Frame]:
-    """The frames of the sequences that a split names, as `00-08` or `09,10`, of the given sides.
+    """Lists the frames of a split's sequences, as `00-08` or `09,10`, of the given sides.
 
     key: the setting to name in errors. Raises DataError for what names no sequence, and a sequence
     that isn't there or has no left pictures.
@@ -139,7 +139,7 @@ class OdometryTree(KittiTree):
         return f"sequences/{drive}/image_{self.numbers[side]}"
 
     def pictures(self, drive: str, side: str) -> dict[int, str]:
-        """Frame number -> file name relative to the root; PNG where there is also a JPEG."""
+        """Maps frame number -> file name relative to the root; PNG where there is also a JPEG."""
         return self._list(self.folder(drive, side), (".jpg", ".jpeg", ".png"))
 
     def cameras(self, date: str) -> Cameras:
@@ -178,7 +178,7 @@ class OdometryPoses(DrivePoses):
         return self._of(frame.drive)[frame.number].astype("<f8").tobytes()
 
     def mount(self, date: str) -> dict[str, np.ndarray]:
-        """Side -> pose [4, 4] metres, that camera <- camera 0, of a sequence."""
+        """Maps side -> pose [4, 4] metres, that camera <- camera 0, of a sequence."""
         if date not in self._mounts:
             self._mounts[date] = {side: np.eye(4) for side in ("l", "r")}
             for side, position in self._tree.cameras(date).positions.items():
@@ -186,7 +186,7 @@ class OdometryPoses(DrivePoses):
         return self._mounts[date]
 
     def _moved(self, target: Frame, source: Frame) -> np.ndarray:
-        """Camera 0 at source <- camera 0 at target [4, 4]."""
+        """Returns camera 0 at source <- camera 0 at target [4, 4]."""
         poses = self._of(target.drive)
         return np.linalg.inv(poses[source.number]) @ poses[target.number]
 
@@ -205,7 +205,7 @@ class OdometryPoses(DrivePoses):
 
 
 def read_poses(path: pathlib.Path) -> np.ndarray:
-    """Of each frame the pose [4, 4] float64 metres, camera 0 of the first frame <- its camera 0.
+    """Reads each frame's pose [4, 4] float64 metres, camera 0 of the first frame <- its camera 0.
 
     Raises DataError where the file is missing or a line isn't a rotation and a place.
     """

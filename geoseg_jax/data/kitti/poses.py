@@ -58,7 +58,7 @@ def unit_motion(target: Fix, source: Fix) -> np.ndarray:
 
 
 def _world_from_unit(fix: Fix, scale: float) -> np.ndarray:
-    """World axes: x east, y north, z up."""
+    """Returns the pose [4, 4], world (x east, y north, z up) <- GPS/IMU unit."""
     east = np.radians(fix.longitude)
     north = np.log(np.tan(np.pi / 4 + np.radians(fix.latitude) / 2))
     pose = np.eye(4)
@@ -68,7 +68,7 @@ def _world_from_unit(fix: Fix, scale: float) -> np.ndarray:
 
 
 def _turn(axis: int, angle: float) -> np.ndarray:
-    """Right-handed rotation [3, 3] by an angle about the axis x (0), y (1) or z (2)."""
+    """Returns the right-handed rotation [3, 3] by an angle about the axis x (0), y (1) or z (2)."""
     a, b = (axis + 1) % 3, (axis + 2) % 3
     rotation = np.eye(3)
     rotation[a, a] = rotation[b, b] = np.cos(angle)
@@ -100,7 +100,7 @@ class DrivePoses:
         return self._tree.root / self._tree.fixes(frame.drive)[frame.number]
 
     def mount(self, date: str) -> dict[str, np.ndarray]:
-        """Side -> pose [4, 4] metres, that camera <- GPS/IMU, of a recording day.
+        """Maps side -> pose [4, 4] metres, that camera <- GPS/IMU, of a recording day.
 
         Raises DataError where a calibration file is missing or malformed.
         """
@@ -110,7 +110,7 @@ class DrivePoses:
         return self._mounts[date]
 
     def between(self, target: Frame, source: Frame) -> np.ndarray:
-        """Pose [4, 4] float64 metres, camera at source <- camera at target, of one drive and side.
+        """Returns the pose [4, 4] float64 metres, camera at source <- camera at target.
 
         Raises BadRecord for a record that can't be read.
         """

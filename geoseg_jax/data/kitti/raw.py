@@ -23,7 +23,7 @@ _SIZES_IN_FINGERPRINT = 1000
 
 
 def resolve_ground_truth(tree: KittiTree, targets: Sequence[Frame], wanted: str) -> str:
-    """The truth itself for 'auto': improved where any target has it, else velodyne; never a mix.
+    """Resolves 'auto': improved truth where any target has it, else velodyne; never a mix.
 
     Raises DataError for another word.
     """
@@ -177,7 +177,7 @@ class KittiSource:
         return record
 
     def depth(self, index: int) -> np.ndarray | None:
-        """True depth, float32 [h, w] metres at the picture's own size, or None where there is none.
+        """Reads true depth, float32 [h, w] metres at the picture's size; None where there is none.
 
         Raises BadRecord as reading the record does.
         """
@@ -196,18 +196,18 @@ class KittiSource:
         return str(self.targets[index])
 
     def drive(self, index: int) -> str:
-        """The recording as KITTI raw names it, e.g. `2011_09_26_drive_0001`; '' where unknown."""
+        """Returns the recording, e.g. `2011_09_26_drive_0001`; '' where unknown."""
         return self._tree.recording(self.targets[index].drive)
 
     def files(self, index: int) -> tuple[tuple[str, pathlib.Path], ...]:
-        """The pictures of the frame and its source views, named as they lie under the root."""
+        """Returns the pictures of the frame and its views, named as they lie under the root."""
         target = self.targets[index]
         views = (view for view in self._views(target) if view in self._tree)
         names = [self._tree.pictures(v.drive, v.side)[v.number] for v in (target, *views)]
         return tuple((name, self._tree.root / name) for name in names)
 
     def fingerprint(self) -> str:
-        """Of the frames, the views, the calibration and a sample of the pictures' file sizes."""
+        """Hashes the frames, views, calibration and a sample of the pictures' file sizes."""
         digest = hashlib.sha256()
         settings = (self._size, self._offsets, self._stereo, self._with_depth, self._improved)
         digest.update(repr(settings).encode())

@@ -32,7 +32,7 @@ def eigen_test_drives() -> frozenset[str]:
 
 
 def split_frames(tree: KittiTree, split: str, key: str) -> list[Frame]:
-    """The frames of a split, sorted by drive and number (a file: in the order of its lines).
+    """Lists the frames of a split, sorted by drive and number (a file: in the order of its lines).
 
     split: `eigen_train`, every frame of both cameras of the drives that Eigen doesn't test on;
     `eigen_test`, every left frame of those that he does (his own 697 of them come with the
@@ -69,7 +69,7 @@ def _frames(tree: KittiTree, drives: list[str], sides: str) -> list[Frame]:
 
 
 def _find_drive(tree: KittiTree, name: str, key: str) -> str:
-    """`0001_sync`-less and date-less names are taken too."""
+    """Finds a drive by its name, with or without `_sync` and date."""
     for drive in tree.drives:
         short = drive.split("/")[1]
         if name in (drive, short, short.removesuffix("_sync")):
@@ -80,7 +80,7 @@ def _find_drive(tree: KittiTree, name: str, key: str) -> str:
 
 
 def read_frames(path: pathlib.Path) -> list[tuple[int, Frame]]:
-    """The frames that a file names, `DRIVE FRAME l|r` a line, each with the number of its line.
+    """Reads the frames that a file names, `DRIVE FRAME l|r` a line, each with its line's number.
 
     What follows a # is a comment. Raises DataError for a malformed line and a file without any.
     """

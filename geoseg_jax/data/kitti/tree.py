@@ -56,7 +56,7 @@ class KittiTree:
             raise DataError(f"{where} {state}; looked for {self.layout}; {self.how_to_get}")
 
     def cameras(self, date: str) -> Cameras:
-        """The pair of a day, the first folder of its drives' names. Raises as `read_cameras`."""
+        """Reads the cameras of a day, the folder of its drives. Raises as `read_cameras`."""
         return read_cameras(self.root / date)
 
     def recording(self, drive: str) -> str:
@@ -64,7 +64,7 @@ class KittiTree:
         return drive.split("/")[-1].removesuffix("_sync")
 
     def pictures(self, drive: str, side: str) -> dict[int, str]:
-        """Frame number -> file name relative to the root; PNG where there is also a JPEG."""
+        """Maps frame number -> file name relative to the root; PNG where there is also a JPEG."""
         return self._list(f"{drive}/image_{SIDES[side]}/data", (".jpg", ".jpeg", ".png"))
 
     def scans(self, drive: str) -> dict[int, str]:
@@ -76,7 +76,7 @@ class KittiTree:
         return self._list(f"{drive}/oxts/data", (".txt",))
 
     def improved(self, drive: str, side: str) -> dict[int, str]:
-        """Frame number -> improved ground truth (data_depth_annotated), relative to the root."""
+        """Maps frame number -> improved ground truth (data_depth_annotated) below the root."""
         date, name = drive.split("/")
         for place in _IMPROVED:
             folder = place.format(date=date, drive=name)
@@ -118,7 +118,7 @@ def folders(parent: pathlib.Path, pattern: re.Pattern[str]) -> list[str]:
 
 
 def _names(folder: pathlib.Path) -> list[str]:
-    """What a folder holds; nothing where there is no such folder: callers count what they miss."""
+    """Lists a folder; nothing where there is no such folder: callers count what they miss."""
     try:
         with os.scandir(folder) as entries:
             return [entry.name for entry in entries]

@@ -16,7 +16,7 @@ _HEADER = re.compile(
 
 
 def read_class_list(path: str | pathlib.Path) -> LabelTable:
-    """The table of a class list: train ids in the order of the lines, void classes left out.
+    """Reads a class list: train ids in the order of the lines, void classes left out.
 
     Without ids the lines count from 0, void ones too. What follows a # is a comment; a first line
     `name,r,g,b` is a header. The id 255 is ignored as well. Label files hold the ids, or colours.

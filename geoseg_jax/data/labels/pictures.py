@@ -60,7 +60,7 @@ def read_label(
     resize: str = "nearest",
     crop: str = "none",
 ) -> np.ndarray:
-    """A label picture as train ids, uint8 [H, W], at `size` (height, width), or None = its own.
+    """Reads a label picture as train ids, uint8 [H, W], at `size` (height, width) or its own.
 
     picture_size: of the picture that it belongs to. resize: 'nearest', or 'bicubic' (see
     `invented_ids`). crop: 'none', or 'bottom_right' where the pictures at hand are that corner of
@@ -85,7 +85,7 @@ def read_label(
 
 
 def resize_labels(label: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Label map [h, w] brought to [height, width], each pixel a copy of the nearest one.
+    """Resizes a label map [h, w] to [height, width], each pixel a copy of the nearest one.
 
     Label and picture keep their borders in place, see `pictures.doubled`. No id is invented: this
     is checked.
@@ -112,12 +112,12 @@ def invented_ids(ids: np.ndarray, table: LabelTable, height: int, width: int) ->
 
 
 def _present(label: np.ndarray) -> np.ndarray:
-    """Which of the 256 values occur."""
+    """Tells which of the 256 values occur."""
     return np.bincount(label.ravel(), minlength=256) > 0
 
 
 def _header(data: bytes, path: str | pathlib.Path) -> tuple[int, int, int, int]:
-    """Width, height, bits of a channel and colour type of a PNG."""
+    """Reads width, height, bits of a channel and colour type of a PNG."""
     if not data.startswith(_PNG_START) or len(data) < len(_PNG_START) + _HEADER.size:
         raise BadRecord(f"{path}: a label picture is a PNG file, this is none; get it again")
     _, _, width, height, depth, kind = _HEADER.unpack_from(data, len(_PNG_START))
@@ -125,7 +125,7 @@ def _header(data: bytes, path: str | pathlib.Path) -> tuple[int, int, int, int]:
 
 
 def _ids_of_colours(picture: np.ndarray, table: LabelTable, path: str | pathlib.Path) -> np.ndarray:
-    """RGB [H, W, 3] as the ids whose colours these are."""
+    """Converts RGB [H, W, 3] to the ids whose colours these are."""
     codes = np.array([_code(np.array(colour)) for colour in table.colours])
     ids = np.array(list(table.colours.values()), np.uint8)
     order = np.argsort(codes)

@@ -78,7 +78,7 @@ class LabelledPictures:
 
     @property
     def names(self) -> list[str]:
-        """The published names of the records, in their order."""
+        """Lists the published names of the records, in their order."""
         return [item.name for item in self.items]
 
     def __len__(self) -> int:
@@ -97,7 +97,9 @@ class LabelledPictures:
         }
 
     def label(self, index: int) -> np.ndarray:
-        """The record's label alone, uint8 [h, w] train ids, without padding. Raises BadRecord."""
+        """Reads the record's label alone, uint8 [h, w] train ids, without padding. Raises
+        BadRecord.
+        """
         return self._read_label(index, self.original(index))
 
     def check(self, index: int) -> None:
@@ -116,7 +118,7 @@ class LabelledPictures:
         return self.items[index].drive
 
     def files(self, index: int) -> tuple[tuple[str, pathlib.Path], ...]:
-        """(name, path) of the picture and of its label."""
+        """Returns (name, path) of the picture and of its label."""
         item = self.items[index]
         return (item.name, item.image), (item.name + LABEL, item.label)
 
@@ -133,7 +135,7 @@ class LabelledPictures:
         return digest.hexdigest()
 
     def _read_label(self, index: int, picture_size: tuple[int, int]) -> np.ndarray:
-        """Train ids at the size that records have them."""
+        """Reads train ids at the size that records have them."""
         size = None if self._full else self._size
         return read_label(self.items[index].label, self.table, picture_size, size, **self._reading)
 
@@ -178,7 +180,7 @@ def make_pair(
     left_out: Mapping[str, int],
     judged_left_out: Mapping[str, int] | None = None,
 ) -> tuple[LabelledPictures, LabelledPictures]:
-    """The sources of the items to train and to evaluate on, by the settings of config.data."""
+    """Makes the sources to train and to evaluate on, by the settings of config.data."""
     settings = {
         "height": data.height,
         "width": data.width,

@@ -22,7 +22,7 @@ FIRST = -1  # the subset of the first names in order
 
 
 def choose(names: Sequence[str], count: int, subset: int = FIRST, seed: int = 0) -> tuple[int, ...]:
-    """Which of the names to use, as indices in the order of choice.
+    """Chooses which of the names to use, as indices in the order of choice.
 
     count: how many; 0 = all, in their own order. subset: -1 = the first by name, as Lao et al.
     (ECCV 2024) do; k from 0 on = the first in the order of sha256 of 'SEED/K/NAME', which depends

@@ -51,7 +51,7 @@ def label_table(name: str, key: str = "config.data.classes") -> LabelTable:
 
 
 def table_by(data: Mapping[str, Any], usual: str) -> LabelTable:
-    """The table that config.data.classes names; where it names none, the data set's usual one."""
+    """Returns the table that config.data.classes names, by default the data set's usual one."""
     return label_table(data.get("classes", "") or usual)
 
 
@@ -85,7 +85,8 @@ def to_train_ids(ids: np.ndarray, table: LabelTable, what: str) -> np.ndarray:
 
 
 def to_file_ids(train: np.ndarray, table: LabelTable) -> np.ndarray:
-    """Train ids, uint8, as the ids of the data set's label files; ignored ones as `void_id` says.
+    """Converts train ids, uint8, to the ids of the data set's label files; ignored ones to
+    `void_id`.
 
     uint8, or uint16 for a table with larger ids. Raises ValueError for a train id without a class.
     """
@@ -101,7 +102,7 @@ def void_id(table: LabelTable) -> int:
 
 
 def colour(train: np.ndarray, table: LabelTable) -> np.ndarray:
-    """Train ids [...] drawn in the table's colours: uint8 [..., 3] RGB, ignored ones black.
+    """Draws train ids [...] in the table's colours: uint8 [..., 3] RGB, ignored ones black.
 
     Raises ValueError for a train id without a class.
     """
@@ -109,7 +110,7 @@ def colour(train: np.ndarray, table: LabelTable) -> np.ndarray:
 
 
 def _rows(train: np.ndarray, table: LabelTable) -> np.ndarray:
-    """Train ids with the ignored ones moved behind the last class."""
+    """Moves ignored train ids behind the last class."""
     count = len(table.classes)
     ignored = train == IGNORE
     if ((train >= count) & ~ignored).any() or (train < 0).any():
@@ -118,7 +119,7 @@ def _rows(train: np.ndarray, table: LabelTable) -> np.ndarray:
 
 
 def _ranges(ids: Iterable[int]) -> str:
-    """'0-3, 7' for 0, 1, 2, 3, 7."""
+    """Writes 0, 1, 2, 3, 7 as '0-3, 7'."""
     parts: list[list[int]] = []
     for i in sorted(ids):
         if parts and parts[-1][1] == i - 1:
@@ -179,7 +180,7 @@ def _nyu13() -> LabelTable:
 
 
 def _nyu13_from40() -> LabelTable:
-    """nyu13 for files that hold the 40 classes; what is written holds the 13."""
+    """Makes nyu13 for files that hold the 40 classes; what is written holds the 13."""
     groups = {i + 1: row[2] - 1 for i, row in enumerate(nyu.CLASSES40)}
     return _nyu13()._replace(name="nyu13_from40", train_ids={0: IGNORE, **groups})
 

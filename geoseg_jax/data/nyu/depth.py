@@ -93,7 +93,9 @@ class NyuDepth:
         return self._files.scene(self.names[index])
 
     def files(self, index: int) -> tuple[tuple[str, pathlib.Path | None], ...]:
-        """(name, path): the frame by its official number, without a file of its own in the .mat."""
+        """Returns (name, path): the frame by its official number, without a file of its own in the
+        .mat.
+        """
         return self._files.read_from(self.names[index])
 
     def fingerprint(self) -> str:
@@ -138,11 +140,11 @@ class MatFrames:
         return self._mat.depth(self._places[name], raw)
 
     def scene(self, name: str) -> str:
-        """'' where unknown."""
+        """Returns the scene; '' where unknown."""
         return self._mat.scenes[self._places[name]] if self._mat.scenes else ""
 
     def read_from(self, name: str) -> tuple[tuple[str, None], ...]:
-        """See NyuDepth.files."""
+        """Returns what the frame is read from; see NyuDepth.files."""
         return ((f"{'nyuv2' if self._numbered else self.path.name} {name}", None),)
 
     def fingerprint(self) -> str:
@@ -196,12 +198,12 @@ class FolderFrames:
         return (picture.astype(np.float32) + 0.5) / 25.5
 
     def scene(self, name: str) -> str:
-        """Unknown."""
+        """Returns '': the scene is unknown."""
         del name
         return ""
 
     def read_from(self, name: str) -> tuple[tuple[str, pathlib.Path], ...]:
-        """See NyuDepth.files."""
+        """Returns what the frame is read from; see NyuDepth.files."""
         return ((f"images/{self._images[name].name}", self._images[name]),)
 
     def fingerprint(self) -> str:

@@ -75,7 +75,7 @@ def table_of(data: Mapping[str, Any]) -> LabelTable:
 
 
 def official(names: list[str]) -> dict[str, list[str]]:
-    """The official lists of names; numbers in names may have any number of leading zeros."""
+    """Returns the official lists of names; numbers may have any number of leading zeros."""
     by_number = {int(name): name for name in names if name.isdecimal()}
     lists = {"train": nyu_split.train_numbers(), "test": nyu_split.test_numbers()}
     return {

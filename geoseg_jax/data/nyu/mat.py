@@ -68,7 +68,7 @@ class MatFile:
         return name in self._open()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the open file, which can't travel to another process."""
+        """Leaves out the open file, which can't travel to another process."""
         return {k: v for k, v in self.__dict__.items() if k not in ("_file", "_lock")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -152,7 +152,7 @@ class MatFile:
 
     @property
     def numbers_file(self) -> pathlib.Path:
-        """Where a part of the data set has the official numbers of its frames, one a line."""
+        """Returns the file with the official numbers of a part's frames, one a line."""
         return self.path.with_name(f"{self.path.stem}_frames.txt")
 
     def _scenes(self, file: h5py.File) -> tuple[str, ...]:

@@ -86,7 +86,7 @@ class NyuMat:
         self._read_labels(self._places[index])
 
     def depth(self, index: int) -> np.ndarray:
-        """The Kinect's depth with its gaps filled in, float32 [H, W] metres, at the frame's size.
+        """Reads the Kinect's depth, gaps filled in, float32 [H, W] metres at the frame's size.
 
         Raises DataError where the file has no `depths`.
         """
@@ -105,7 +105,7 @@ class NyuMat:
         return self._mat.scenes[self._places[index]] if self._mat.scenes else ""
 
     def files(self, index: int) -> tuple[tuple[str, None], ...]:
-        """No file of its own: the frame by its official number."""
+        """Returns the frame's official number alone: it has no file of its own."""
         known = self._mat.numbers is not None
         return ((f"{'nyuv2' if known else self._mat.path.name} {self.names[index]}", None),)
 
@@ -122,7 +122,7 @@ class NyuMat:
         return digest.hexdigest()
 
     def _read_labels(self, place: int) -> np.ndarray:
-        """Train ids, uint8 [H, W], of the frame."""
+        """Reads train ids, uint8 [H, W], of the frame."""
         labels = self._mat.labels(place)
         if labels.min() < 0 or labels.max() > nyu894.COUNT:
             raise BadRecord(
@@ -176,7 +176,7 @@ def find(root: str) -> pathlib.Path:
 
 
 def frame_names(mat: MatFile) -> list[str]:
-    """The names of all frames: official numbers where known, else places in the file from 1 on."""
+    """Names all frames: official numbers where known, else places in the file from 1 on."""
     return [f"{number:04d}" for number in mat.numbers or range(1, mat.count + 1)]
 
 
@@ -207,7 +207,7 @@ def official(mat: MatFile, split: str, key: str) -> list[str]:
 
 
 def _lookup(table: LabelTable) -> np.ndarray:
-    """uint8 [895]: label of the file -> train id. Raises DataError for tables of other data."""
+    """Maps label of the file -> train id, uint8 [895]. Raises DataError for other tables."""
     of40 = {"nyu40": "nyu40", "nyu13": "nyu13_from40", "nyu13_from40": "nyu13_from40"}
     if table.name not in of40:
         raise DataError(f"config.data.classes={table.name!r}: NYUv2 has nyu40 and nyu13")

@@ -43,7 +43,7 @@ def test_numbers() -> list[int]:
 
 
 def held_out(names: Sequence[str], share: float) -> list[str]:
-    """About `share` of the frames in whole blocks of BLOCK official numbers, spread evenly.
+    """Holds out about `share` of the frames in blocks of BLOCK official numbers, spread evenly.
 
     Block b is held out where the whole part of b * share rises. Where that is none of the frames or
     all of them, as for a few or for names that are no numbers, the hash of a name decides.

@@ -135,7 +135,7 @@ class _Frames(_Set):
         self.places: dict[str, int] = {}
 
     def features(self, example: Mapping[str, Any]) -> Any:
-        """One picture."""
+        """Describes one picture to tfds."""
         import tensorflow_datasets as tfds
 
         image = tfds.features.Image(shape=(None, None, 3), encoding_format="jpeg")
@@ -208,7 +208,7 @@ class _Records(_Set):
             )
 
     def features(self, example: Mapping[str, Any]) -> Any:
-        """Of the first record, whose fields' shapes all others have."""
+        """Describes the fields to tfds by the first record, whose shapes all others have."""
         import tensorflow_datasets as tfds
 
         def raw(array: np.ndarray) -> Any:

@@ -131,11 +131,11 @@ class PackedSource:
         return self._origin(index)["name"]
 
     def drive(self, index: int) -> str | None:
-        """The recording that the record comes from, '' where unknown, None where its own."""
+        """Returns the record's recording, '' where unknown, None where it is its own."""
         return self._origin(index)["drive"]
 
     def files(self, index: int) -> tuple[tuple[str, str | None], ...]:
-        """(name, quick hash) of the files that were packed: a pack is compared by its origin."""
+        """Returns (name, quick hash) of the files that were packed."""
         return tuple(self._origin(index)["files"].items())
 
     def fingerprint(self) -> str:
@@ -166,7 +166,7 @@ class PackedSource:
 
 
 def open_set(root: pathlib.Path, name: str) -> Any:
-    """'frames', 'arrays', 'train' or 'eval' of a pack, its pictures as they are stored."""
+    """Opens 'frames', 'arrays', 'train' or 'eval' of a pack, its pictures as they are stored."""
     import tensorflow_datasets as tfds  # takes a second to import: only those who need it pay
 
     decoders = {"image": tfds.decode.SkipDecoding()} if name == "frames" else None
@@ -182,7 +182,7 @@ def examples(root: pathlib.Path, name: str) -> Iterator[dict[str, Any]]:
 
 
 def digest_of(name: str, example: dict[str, Any]) -> str:
-    """The hash of one entry of a part of a pack, the same before it is written and as read."""
+    """Hashes one entry of a part of a pack, the same before it is written and as read."""
     if name == "frames":
         return sha256(example["image"])
     if name == "arrays":

@@ -50,7 +50,7 @@ class Part(NamedTuple):
 
 
 def sha256(content: bytes) -> str:
-    """Hex digest of some bytes."""
+    """Returns the hex digest of some bytes."""
     return hashlib.sha256(content).hexdigest()
 
 
@@ -152,7 +152,7 @@ class _Encoder:
 
 
 def _origin(source: Source, index: int) -> dict[str, Any]:
-    """Where a record comes from; its files by their hashes, so that leakage is seen in packs."""
+    """Returns where a record comes from; files by hash, so that leakage is seen in packs."""
     files = {
         name: quick_hash(path) if isinstance(path, pathlib.Path) else path
         for name, path in files_of(source, index).items()

@@ -75,7 +75,7 @@ def open_split(folder: pathlib.Path, split: str, key: str, decoders: Any = None)
 
 
 def _known(place: pathlib.Path) -> set[str]:
-    """NAME or NAME/CONFIG of what is prepared in a folder."""
+    """Lists NAME or NAME/CONFIG of what is prepared in a folder."""
     found = [*place.glob(f"*/*/{_INFO}"), *place.glob(f"*/*/*/{_INFO}")]
     return {path.parent.parent.relative_to(place).as_posix() for path in found}
 

@@ -92,7 +92,7 @@ def _pictures(reads: Reads) -> dict[str, str]:
 
 
 def of_run(run: RunReads) -> Shared:
-    """What a run's test split shares with its own training split and those of its ancestors."""
+    """Finds what a run's test split shares with its training split and those of its ancestors."""
     return between([*run.ancestors, ("", run.train)], run.eval)
 
 
@@ -148,7 +148,7 @@ class Watch:
 
 
 def origin(reads: Reads) -> str:
-    """One line: the drives that a split comes from."""
+    """Lists the drives that a split comes from, in one line."""
     count = f"{len(reads.files)} files from {len(reads.drives)} known drives"
     names = f" ({some(reads.drives)})" if reads.drives else ""
     return f"{count}{names}; the drive of {reads.without_drive} records is unknown"
@@ -164,7 +164,7 @@ class Row(NamedTuple):
 
 
 def compare(a: RunReads, b: RunReads) -> list[Row]:
-    """Every split of A and every ancestor's training against both splits of B."""
+    """Compares every split of A and every ancestor's training with both splits of B."""
     sides = [(f"ancestor {name}", reads, True) for name, reads in a.ancestors]
     sides += [("train", a.train, True), ("eval", a.eval, False)]
     rows = []

@@ -62,7 +62,7 @@ class RunReads(NamedTuple):
 
 
 def quick_hash(path: str | pathlib.Path) -> str:
-    """32 hex digits of a sha256 over a file's size and content, '' where it can't be read.
+    """Hashes a file's size and content to 32 hex digits; '' where it can't be read.
 
     Up to 64 KiB the whole content counts, beyond that the first, middle and last 4 KiB: compressed
     pictures differ there as soon as they differ. Takes 0.05 ms a file from the page cache (40,000
@@ -117,7 +117,7 @@ def _content(name: str, path: pathlib.Path | str | None) -> str:
 
 
 def identity(source: Source, index: int) -> tuple[str, ...]:
-    """Equal for records that are read from the same files, whatever these are called.
+    """Returns what is equal for records that are read from the same files, whatever their names.
 
     Hashes of the files in their order; where they are unknown, the record's own name.
     """
@@ -126,7 +126,7 @@ def identity(source: Source, index: int) -> tuple[str, ...]:
 
 
 def plain_drive(name: str) -> str:
-    """A KITTI drive without its folder and its `_sync`, which some leave out; others unchanged."""
+    """Strips a KITTI drive of its folder and its `_sync`, which some leave out; keeps others."""
     match = _KITTI_DRIVE.fullmatch(name)
     return match[1] if match else name
 

@@ -137,10 +137,10 @@ class CachedSource(Wrapper):
         return self[i]["depth"]
 
     def flow(self, i: int) -> tuple[np.ndarray, np.ndarray]:
-        """Flow of record i and where it is known, without tracing it again."""
+        """Reads the flow of record i and where it is known, without tracing it again."""
         record = self[i]
         return record["flow"], record["flow_valid"]
 
     def label(self, i: int) -> np.ndarray:
-        """Label of record i, uint8 [H, W], without rendering it again."""
+        """Reads the label of record i, uint8 [H, W], without rendering it again."""
         return self[i]["label"]

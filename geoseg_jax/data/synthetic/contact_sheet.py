@@ -13,7 +13,7 @@ _TITLES = ("image", "depth", "labels", "flow to the frame before", "stereo partn
 
 
 def depth_picture(depth: np.ndarray) -> np.ndarray:
-    """Inverse depth in colour, bright is near; black where it is not known. uint8 [H, W, 3]."""
+    """Draws inverse depth in colour, bright near, black where unknown. uint8 [H, W, 3]."""
     known = depth > 0
     inverse = np.where(known, 1 / np.where(known, depth, 1), 0)
     top = np.percentile(inverse[known], 99) if known.any() else 1
@@ -23,7 +23,7 @@ def depth_picture(depth: np.ndarray) -> np.ndarray:
 
 
 def flow_picture(flow: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """Direction as hue and length as saturation; dark where not valid. uint8 [H, W, 3]."""
+    """Draws direction as hue, length as saturation; dark where not valid. uint8 [H, W, 3]."""
     length = np.hypot(flow[..., 0], flow[..., 1])
     top = max(np.percentile(length[valid], 97), 0.5) if valid.any() else 1
     hue = np.degrees(np.arctan2(flow[..., 1], flow[..., 0])) % 360
@@ -41,7 +41,7 @@ def label_picture(label: np.ndarray, classes) -> np.ndarray:
 
 
 def row(record: Record, classes) -> np.ndarray:
-    """One record side by side."""
+    """Draws one record's maps side by side."""
     pictures = (
         record["image"],
         depth_picture(record["depth"]),

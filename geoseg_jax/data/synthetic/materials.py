@@ -40,7 +40,7 @@ def _line(x: np.ndarray, period: np.ndarray, width: float, footprint: np.ndarray
 
 
 def _calm(footprint: np.ndarray, period: np.ndarray) -> np.ndarray:
-    """1 where cells of this period are seen, to 0 where they are too small to tell apart."""
+    """Fades from 1 to 0 where cells of this period get too small to tell apart."""
     return np.clip(1.6 - 2 * footprint / period, 0, 1)
 
 
@@ -53,12 +53,12 @@ def _cells(patch: Patch, i: np.ndarray, j: np.ndarray, spread: float) -> np.ndar
 
 
 def plain(patch: Patch) -> Look:
-    """One colour all over."""
+    """Paints one colour all over."""
     return np.zeros_like(patch.u), np.ones_like(patch.u)
 
 
 def road(patch: Patch) -> Look:
-    """Asphalt with a dashed centre line, solid edge lines and worn wheel tracks.
+    """Paints asphalt with a dashed centre line, solid edge lines and worn wheel tracks.
 
     `size` is (lanes' total width, dash period); width is the road's.
     """
@@ -153,7 +153,7 @@ def leaves(patch: Patch) -> Look:
 
 
 def blobs(patch: Patch) -> Look:
-    """Large soft shapes, as on a painting, inside a plain frame of a tenth of the height."""
+    """Paints large soft shapes inside a plain frame of a tenth of the height."""
     shapes = _rough(patch, 3.0, 3.0) + 0.6 * _rough(patch, 8.0, 8.0)
     border = np.minimum(patch.width, patch.height) * 0.1
     inside = (np.abs(patch.u - patch.width / 2) < patch.width / 2 - border) & (

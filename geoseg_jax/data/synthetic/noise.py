@@ -16,7 +16,7 @@ _ROW = 1024
 
 @functools.cache
 def _table() -> np.ndarray:
-    """One period of smooth value noise, roughly in [-1, 1], f32 [C*U+1, C*U+1], wrapped."""
+    """Makes a period of smooth value noise, roughly in [-1, 1], f32 [C*U+1, C*U+1], wrapped."""
     lattice = np.random.default_rng(20).random((_CELLS, _CELLS), dtype=np.float32) * 2 - 1
     size = _CELLS * _UPSAMPLE
     padded = np.pad(lattice, 4, mode="wrap")
@@ -31,7 +31,7 @@ def _hashes() -> np.ndarray:
 
 
 def value_noise(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Smooth noise in about [-1, 1] with one feature per unit of u and v, f32 of any shape."""
+    """Evaluates smooth noise in about [-1, 1], f32 of any shape; one feature per unit of u, v."""
     size = np.float32(_CELLS * _UPSAMPLE)
     # remap takes maps of less than 32768 rows and columns: any shape is folded into short rows.
     rows = -(-u.size // _ROW)
@@ -48,7 +48,7 @@ def value_noise(u: np.ndarray, v: np.ndarray) -> np.ndarray:
 def fractal_noise(
     u: np.ndarray, v: np.ndarray, wavelength: np.ndarray, footprint: np.ndarray, octaves: int = 3
 ) -> np.ndarray:
-    """Sum of octaves of `value_noise`, each a third of the wavelength of the one before.
+    """Sums octaves of `value_noise`, each a third of the wavelength of the one before.
 
     All arguments f32 [h, w] in metres. An octave fades as the footprint nears its wavelength.
     """
@@ -66,12 +66,12 @@ def fractal_noise(
 
 
 def cell_hash(i: np.ndarray, j: np.ndarray) -> np.ndarray:
-    """A random number in [0, 1) for every integer cell (i, j), f32; repeats every 256 cells."""
+    """Hashes integer cells (i, j) to [0, 1), f32; repeats every 256 cells."""
     return _hashes()[i.astype(np.int32) & 255, j.astype(np.int32) & 255]
 
 
 def pulse(x: np.ndarray, duty: np.ndarray | float, footprint: np.ndarray) -> np.ndarray:
-    """A pulse train of period 1, high on [0, duty), box-filtered over `footprint` (same unit as x).
+    """Evaluates pulses of period 1, high on [0, duty), box-filtered over `footprint` (unit of x).
 
     The filter is exact: the difference of the train's integral at both ends of the footprint.
     """
@@ -86,5 +86,5 @@ def pulse(x: np.ndarray, duty: np.ndarray | float, footprint: np.ndarray) -> np.
 
 
 def step(x: np.ndarray, footprint: np.ndarray) -> np.ndarray:
-    """0 below zero, 1 above, with an edge one footprint wide."""
+    """Steps from 0 below zero to 1 above, with an edge one footprint wide."""
     return np.clip(x / np.maximum(footprint, 1e-4) + 0.5, 0, 1)

@@ -63,7 +63,7 @@ def _house(spot: Spot, rng: np.random.Generator) -> None:
 
 
 def _airplane(spot: Spot, rng: np.random.Generator) -> None:
-    """In the air, banked and pitched as one piece."""
+    """Builds an airplane in the air, banked and pitched as one piece."""
     paint, trim = rng.uniform(0.35, 0.95, 3), pick(rng, parts.PAINTS)
     skin = Material(paint, "stripes", paint * 0.85, (0.5, 0.5), 0.5, 0.2)
     wing = Material(trim, noise=0.4, contrast=0.3)
@@ -92,7 +92,7 @@ _MAKE: dict[str, Callable[[Spot, np.random.Generator], None]] = {
 def make_object(
     rng: np.random.Generator, category: int, height: int, width: int
 ) -> tuple[Scene, View]:
-    """A thing of OBJECT_CATEGORIES[category] before a random backdrop, and a camera on it."""
+    """Builds an object of OBJECT_CATEGORIES[category] on a random backdrop, and its camera."""
     builder = SceneBuilder(rng)
     spot = Spot(builder, (0, 0, 0), rng.uniform(0, 2 * np.pi), 0)
     spot.builder.new_object()

@@ -37,7 +37,7 @@ WINDOW = (0.16, 0.22, 0.28)
 
 
 def pick(rng: np.random.Generator, colors: Sequence[Color], spread: float = 0.06) -> np.ndarray:
-    """One of the colours, a little off."""
+    """Picks one of the colours, a little off."""
     chosen = np.asarray(colors[rng.integers(len(colors))])
     return np.clip(chosen * rng.uniform(1 - spread * 2, 1 + spread * 2), 0.02, 0.95)
 
@@ -74,7 +74,9 @@ class Spot(NamedTuple):
         )
 
     def box(self, centre, size, material: Material, label: int | None = None) -> None:
-        """An upright box of `size` (right, height, front) whose foot's middle is at `centre`."""
+        """Builds an upright box of `size` (right, height, front), the middle of its foot at
+        `centre`.
+        """
         half = np.asarray(size) / 2
         self.add(BOX, (centre[0], centre[1] + half[1], centre[2]), half, material, label=label)
 

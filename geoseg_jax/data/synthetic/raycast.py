@@ -55,7 +55,7 @@ _EDGES = np.array(
 
 
 def _bounds(camera_from_unit: np.ndarray, flat: np.ndarray, intrinsics: np.ndarray):
-    """Pixel rectangles [N, 4] round the unit boxes, nearest depth [N] and whether in front [N]."""
+    """Bounds the unit boxes: pixel rectangles [N, 4], nearest depth [N], whether in front [N]."""
     corners = np.tile(_CORNERS, (len(camera_from_unit), 1, 1))
     corners[flat, :, 1] = 0  # a quad has no thickness
     points = corners @ camera_from_unit[:, :, :3].transpose(0, 2, 1)
@@ -78,7 +78,7 @@ def _bounds(camera_from_unit: np.ndarray, flat: np.ndarray, intrinsics: np.ndarr
 
 
 def _extent(points: np.ndarray, seen: np.ndarray, intrinsics: np.ndarray):
-    """Lowest and highest pixel [N, 2] of those points [N, k, 3] that are seen [N, k]."""
+    """Finds the lowest and highest pixel [N, 2] of the points [N, k, 3] that are seen [N, k]."""
     pixels = points @ intrinsics.T
     xy = pixels[..., :2] / np.where(seen, pixels[..., 2], 1)[..., None]
     low = np.where(seen[..., None], xy, np.inf).min(axis=1)
@@ -107,7 +107,7 @@ def pose(scene: Scene, view: View) -> Posed:
 
 
 def _windows(posed: Posed, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The part of a grid that each primitive may cover: int [N, 4] columns from, to, rows from, to.
+    """Finds what each primitive may cover: int [N, 4] columns from, to, rows from, to.
 
     A pixel's width is added all round, far more than rounding could need.
     """
@@ -118,19 +118,19 @@ def _windows(posed: Posed, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _ranges(start: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For every element of every range: the range's number, and start + 0, 1, ... length - 1."""
+    """Lists, for each element of each range, the range's number and start + 0, 1, ..."""
     owner = np.repeat(np.arange(length.size), length)
     shift = start - (np.cumsum(length) - length)
     return owner, np.arange(owner.size) + np.repeat(shift, length)
 
 
 def gather(table: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """table[index] for indices known to be in range, which spares the check: twice the speed."""
+    """Reads table[index] for indices known to be in range, without the check: twice the speed."""
     return table.take(index, mode="clip")
 
 
 def _hit_pairs(scene: Scene, posed: Posed, which: np.ndarray, x, y) -> np.ndarray:
-    """Depth [n] of ray (x, y)[k] on primitive which[k]; those of a kind must lie together."""
+    """Finds the depth [n] of ray (x, y)[k] on primitive which[k]; kinds must lie together."""
     depth = np.empty(x.shape, x.dtype)
     # [3, 3, N] and [3, N], so that each component is one contiguous table.
     rays = np.ascontiguousarray(posed.rays.transpose(1, 2, 0), x.dtype)
@@ -152,7 +152,7 @@ def _hit_pairs(scene: Scene, posed: Posed, which: np.ndarray, x, y) -> np.ndarra
 
 
 def _trace_large(scene: Scene, posed: Posed, windows, x, y, hits: Hits) -> None:
-    """Primitive by primitive, nearest first, whole windows at a time."""
+    """Traces primitive by primitive, nearest first, whole windows at a time."""
     for i in posed.order:
         left, right, top, bottom = windows[i]
         window = slice(top, bottom), slice(left, right)
@@ -194,7 +194,7 @@ def _trace_small(scene: Scene, posed: Posed, windows, x, y, hits: Hits) -> None:
 
 
 def trace_grid(scene: Scene, posed: Posed, x: np.ndarray, y: np.ndarray) -> Hits:
-    """First hits of the rays through columns x [w] and rows y [h], both ascending; arrays [h, w].
+    """Traces first hits [h, w] of rays through columns x [w] and rows y [h], both ascending.
 
     The precision of x and y is that of the depth.
     """
@@ -209,7 +209,7 @@ def trace_grid(scene: Scene, posed: Posed, x: np.ndarray, y: np.ndarray) -> Hits
 def blocked(
     scene: Scene, posed: Posed, x: np.ndarray, y: np.ndarray, reach: np.ndarray, size
 ) -> np.ndarray:
-    """Whether rays through scattered pixels x, y [n] hit something at a depth below reach [n].
+    """Tells whether rays through pixels x, y [n] hit something at a depth below reach [n].
 
     The pixels must lie in the picture of `size` (height, width).
     """
@@ -241,7 +241,7 @@ def blocked(
 def unit_points(
     posed: Posed, hits: Hits, x: np.ndarray, y: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Hit points and ray directions in unit-shape coordinates, both 3 x the shape of the hits.
+    """Returns hit points and ray directions in unit-shape coordinates, both 3 x the hits' shape.
 
     Rays that hit nothing get those of primitive 0 at depth 0; mask them by index < 0.
     """

@@ -67,7 +67,7 @@ class Side(NamedTuple):
     length: float
 
     def spot(self, builder: SceneBuilder, along: float, out: float, label: int) -> Spot:
-        """A spot `along` metres to the right of the wall's middle, `out` metres in front of it."""
+        """Returns the spot `along` metres right of the wall's middle, `out` in front of it."""
         foot = self.middle + rotation_y(self.yaw) @ np.array([along, 0, out])
         return Spot(builder, tuple(foot), self.yaw, label)
 
@@ -142,7 +142,7 @@ def _picture(spot: Spot, rng: np.random.Generator) -> None:
 
 
 def _against_wall(builder, rng: np.random.Generator, side: Side) -> None:
-    """Furniture side by side along one wall, with pictures above what is low."""
+    """Places furniture side by side along one wall, with pictures above what is low."""
     at = -side.length / 2 + 0.15
     end = side.length / 2 - 0.15
     while at < end - 0.5:
@@ -241,7 +241,7 @@ def _toy(builder: SceneBuilder, rng: np.random.Generator, foot: np.ndarray, stil
 
 
 def _camera(rng: np.random.Generator, size) -> Walk:
-    """From near one wall or corner, looking across the room."""
+    """Places the camera near one wall or corner, looking across the room."""
     width, _, depth = size
     around = rng.uniform(0, 2 * np.pi)
     x, z = np.sin(around), np.cos(around)

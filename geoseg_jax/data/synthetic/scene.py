@@ -88,22 +88,22 @@ class Scene(NamedTuple):
 
     @property
     def moving(self) -> np.ndarray:
-        """bool [N]: which primitives have a motion of their own."""
+        """Tells which primitives have a motion of their own, bool [N]."""
         return (self.velocity != 0).any(axis=1) | (self.spin != 0)
 
 
 def rotation_x(angle: np.ndarray | float) -> np.ndarray:
-    """Rotation [..., 3, 3] about x (y towards z) by radians; a positive one looks up."""
+    """Returns rotations [..., 3, 3] about x (y towards z), radians; positive looks up."""
     return _rotation(angle, 1, 2)
 
 
 def rotation_y(angle: np.ndarray | float) -> np.ndarray:
-    """Rotation [..., 3, 3] about y (z towards x) by radians; a positive one looks right."""
+    """Returns rotations [..., 3, 3] about y (z towards x), radians; positive looks right."""
     return _rotation(angle, 2, 0)
 
 
 def rotation_z(angle: np.ndarray | float) -> np.ndarray:
-    """Rotation [..., 3, 3] about z (x towards y) by radians."""
+    """Returns rotations [..., 3, 3] about z (x towards y), radians."""
     return _rotation(angle, 0, 1)
 
 

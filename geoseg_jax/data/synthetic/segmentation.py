@@ -35,7 +35,7 @@ class SyntheticLabels:
         return self._source.label(index)
 
     def check(self, index: int) -> None:
-        """Nothing to check: what is drawn is right."""
+        """Does nothing: what is drawn is right."""
 
     def describe(self, index: int) -> str:
         return self._source.describe(index)
@@ -46,11 +46,11 @@ class SyntheticLabels:
         return self._source.height, self._source.width
 
     def drive(self, index: int) -> None:
-        """Each record is a world of its own."""
+        """Returns None: each record is a world of its own."""
         return self._source.drive(index)
 
     def files(self, index: int) -> tuple[tuple[str, None], ...]:
-        """No file: the world of the record, by its name."""
+        """Returns the name of the record's world; there is no file."""
         return self._source.files(index)
 
     def fingerprint(self) -> str:

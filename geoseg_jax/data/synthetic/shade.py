@@ -41,7 +41,7 @@ def _towards(scene: Scene) -> np.ndarray:
 
 
 def _faces(scene: Scene, rotation: np.ndarray, index, unit, ray) -> _Faces:
-    """`unit` and `ray` are [3, n]: the point on the unit shape, and the ray in metres."""
+    """Finds the face at each point; unit, ray [3, n]: on the unit shape, in metres."""
     magnitude = np.abs(unit)
     axis = (magnitude[1] > magnitude[0]).astype(np.intp)
     axis[magnitude[2] > np.maximum(magnitude[0], magnitude[1])] = 2

@@ -19,7 +19,7 @@ Directions = Sequence[np.ndarray]
 
 
 def _nonzero(component: np.ndarray) -> np.ndarray:
-    """The component without exact zeros, which would make 0/0 of a ray parallel to a face."""
+    """Replaces exact zeros, which would make 0/0 of a ray parallel to a face."""
     component[component == 0] = 1e-12
     return component
 
@@ -37,7 +37,7 @@ def _enter(near: np.ndarray, far: np.ndarray) -> np.ndarray:
 
 
 def hit_box(origin: Origin, direction: Directions) -> np.ndarray:
-    """Slab test (Kay and Kajiya, 1986)."""
+    """Intersects the box by the slab test (Kay and Kajiya, 1986)."""
     near, far = _slab(origin[0], direction[0])
     for axis in (1, 2):
         low, high = _slab(origin[axis], direction[axis])

@@ -84,14 +84,14 @@ class SyntheticSource:
 
     @property
     def intrinsics(self) -> np.ndarray:
-        """f32 [3, 3] in pixels: square ones, the optical axis through the picture's middle."""
+        """Returns f32 [3, 3]: square pixels, the optical axis through the middle."""
         focal = _WORLDS[self.world].FOCAL * self.width
         x, y = (self.width - 1) / 2, (self.height - 1) / 2
         return np.array([[focal, 0, x], [0, focal, y], [0, 0, 1]], np.float32)
 
     @property
     def stereo_pose(self) -> np.ndarray:
-        """f32 [4, 4] stereo partner <- target in metres; the identity without stereo."""
+        """Returns f32 [4, 4] stereo partner <- target in metres; the identity without stereo."""
         pose = np.eye(4, dtype=np.float32)
         pose[0, 3] = -_WORLDS[self.world].BASELINE if self.stereo else 0
         return pose
@@ -143,7 +143,7 @@ class SyntheticSource:
         return record
 
     def depth(self, i: int) -> np.ndarray:
-        """The depth of record i alone, f32 [height, width] metres, without drawing anything."""
+        """Traces record i's depth, f32 [height, width] metres, without drawing anything."""
         scene, target, _ = self.shot(i)
         return depth_map(trace(scene, target), _WORLDS[self.world].MAX_DEPTH)
 
@@ -153,7 +153,7 @@ class SyntheticSource:
         return True
 
     def flow(self, i: int) -> tuple[np.ndarray, np.ndarray]:
-        """The flow of record i alone, and where it is known; DataError without source views."""
+        """Traces record i's flow, and where it is known; DataError without source views."""
         scene, target, sources = self.shot(i)
         if not sources:
             raise DataError(
@@ -169,18 +169,18 @@ class SyntheticSource:
         return label_map(scene, trace(scene, target))
 
     def describe(self, i: int) -> str:
-        """One line that names record i."""
+        """Names record i in one line."""
         return f"synthetic {self.world} seed {self.seed} record {_checked(i, self.size)}"
 
     def files(self, i: int) -> tuple[tuple[str, None], ...]:
-        """No file: the world of the record, by its name; pictures of any size show the same."""
+        """Returns the name of the record's world, the same at any size; there is no file."""
         return ((self.describe(i), None),)
 
     def drive(self, i: int) -> None:
-        """Each record is a world of its own."""
+        """Returns None: each record is a world of its own."""
 
     def fingerprint(self) -> str:
-        """sha256 of all that the records depend on."""
+        """Hashes all that the records depend on (sha256)."""
         return _fingerprint(self.parameters)
 
 
@@ -225,19 +225,19 @@ class ObjectSource:
         }
 
     def describe(self, i: int) -> str:
-        """One line that names record i."""
+        """Names record i in one line."""
         name = self.categories[self.category(i)]
         return f"synthetic object seed {self.seed} record {i} ({name})"
 
     def files(self, i: int) -> tuple[tuple[str, None], ...]:
-        """No file: the object of the record, by its name; pictures of any size show the same."""
+        """Returns the name of the record's object, the same at any size; there is no file."""
         return ((self.describe(i), None),)
 
     def drive(self, i: int) -> None:
-        """Each record is a world of its own."""
+        """Returns None: each record is a world of its own."""
 
     def fingerprint(self) -> str:
-        """sha256 of all that the records depend on."""
+        """Hashes all that the records depend on (sha256)."""
         return _fingerprint(self.parameters)
 
 

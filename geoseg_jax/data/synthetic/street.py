@@ -167,7 +167,7 @@ def _gap(builder: SceneBuilder, rng: np.random.Generator, edge, side, middle, le
 
 
 def _roadside(builder: SceneBuilder, rng: np.random.Generator, layout: Layout, side: int) -> None:
-    """Lamp posts, signs and street trees at the kerb."""
+    """Places lamp posts, signs and street trees at the kerb."""
     kerb = layout.middle + side * (layout.half_road + 0.4)
     steel = Material((0.42, 0.44, 0.45), noise=0.3, contrast=0.4)
     trees = rng.random() < 0.5
@@ -261,7 +261,7 @@ def _people(builder: SceneBuilder, rng: np.random.Generator, layout: Layout) -> 
 
 
 def _distance(builder: SceneBuilder, rng: np.random.Generator, layout: Layout) -> None:
-    """What closes the view: houses across the end of the street, hills and woods far away."""
+    """Closes the view: houses across the end of the street, hills and woods far away."""
     if layout.end < 300:
         x = -60 + rng.uniform(0, 8)
         while x < 60:

@@ -71,7 +71,7 @@ def _receive(process: subprocess.Popen, error, i: int) -> dict[str, np.ndarray]:
 
 
 def main() -> None:
-    """Entry of a worker process."""
+    """Runs a worker process."""
     job = json.loads(sys.argv[1])
     cv2.setNumThreads(1)
     source = source_from(job["parameters"])

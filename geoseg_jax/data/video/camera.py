@@ -14,7 +14,7 @@ _FORMAT = "four numbers, fx fy cx cy"
 
 
 def from_fov(fov: float, size: tuple[int, int]) -> np.ndarray:
-    """K [3, 3] in pixels of a picture of `size` (height, width): square pixels, axis in the middle.
+    """Makes K [3, 3] for a picture of `size` (height, width): square pixels, axis in the middle.
 
     fov: horizontal, degrees. (0, 0) is the centre of the top-left pixel.
     """
@@ -55,7 +55,7 @@ def from_calibration(text: str, place: pathlib.Path, size: tuple[int, int]) -> n
 
 
 def _numbers(text: str) -> list[float] | None:
-    """Four finite numbers between spaces, commas or line ends, or None."""
+    """Reads four finite numbers between spaces, commas or line ends, or None."""
     try:
         numbers = [float(word) for word in re.split(r"[\s,]+", text.strip())]
     except ValueError:

@@ -160,7 +160,7 @@ class _Counted:
 
 
 def decode(path: str | pathlib.Path) -> tuple[int, Iterator[np.ndarray]]:
-    """How many frames a video file says it has (0: it doesn't), and these, RGB uint8 [H, W, 3].
+    """Decodes RGB uint8 [H, W, 3] frames, and how many a file says it has (0: it doesn't).
 
     Upright: turned by quarters as its display matrix says, as every player shows it; telephones
     write one.

@@ -51,7 +51,7 @@ def moving(
 
 
 def motion_between(before: np.ndarray, after: np.ndarray) -> float | None:
-    """Median motion of corners as a share of the width; inf for another shot, None if unknown.
+    """Measures median motion of corners as a share of the width; inf: another shot, None: unknown.
 
     before, after: uint8 [h, w], of one size.
     """

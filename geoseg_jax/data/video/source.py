@@ -108,7 +108,7 @@ class VideoSource:
 
     @property
     def names(self) -> list[str]:
-        """VIDEO/FRAME of each record, without the file's ending."""
+        """Returns VIDEO/FRAME of each record, without the file's ending."""
         return [self._name(target.frame).rpartition(".")[0] for target in self.targets]
 
     def __len__(self) -> int:
@@ -139,7 +139,7 @@ class VideoSource:
         return self.videos[self.targets[index].frame.video]
 
     def files(self, index: int) -> tuple[tuple[str, pathlib.Path], ...]:
-        """(VIDEO/FILE, path) of the frame and its neighbours."""
+        """Returns (VIDEO/FILE, path) of the frame and its neighbours."""
         target = self.targets[index]
         return tuple((self._name(f), self._path(f)) for f in (target.frame, *target.views))
 
@@ -167,7 +167,7 @@ class VideoSource:
 
 
 def _read(clip: Clip, index: int, size: tuple[int, int]) -> np.ndarray:
-    """A frame as it is kept, of the video's size or, of a file, of that it was written out in.
+    """Reads a frame at the video's size or, of a file, at that it was written out in.
 
     Raises BadRecord where it can't be read or has another size.
     """
@@ -188,7 +188,7 @@ def _camera(data: ConfigDict, clip: Clip) -> np.ndarray:
 
 
 def _kept(clip: Clip, video: int, data: ConfigDict, lost: dict[str, int]) -> list[Frame]:
-    """The frames of a video that moved, by a list that is made once; all where min_motion is 0."""
+    """Lists a video's frames that moved, from a list made once; all where min_motion is 0."""
     min_motion, size = data.min_motion, (data.height, data.width)
     if not min_motion:
         return [Frame(video, index, 0) for index in range(len(clip.frames))]

@@ -43,5 +43,5 @@ _CLASSES = """
 
 
 def classes40() -> tuple[int, ...]:
-    """For the labels 0 to 894: 0 = unlabelled, or the class from 1 to 40."""
+    """Returns, for labels 0 to 894, 0 = unlabelled or the class from 1 to 40."""
     return (0, *map(int, _CLASSES.split()))
