@@ -288,7 +288,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the command; returns the exit code."""
+    """Runs the command; returns the exit code."""
     given = _parser().parse_args(arguments)
     out = given.out.expanduser().absolute()
     try:

@@ -70,12 +70,12 @@ def assemble(
     Returns:
       ABOUT, and 'metric' (for people), 'metric_key', 'reference', 'factors' (values of each),
       'replicate_unit' (what intervals count, for people), 'crossed' (whether all units share the
-      subsets),
-      'encoders' (arm -> how many), 'bound', 'resampled' ('count' and 'what' was drawn, or None),
-      'rows', 'groups' (see comparisons, with 'steps', 'goal' and 'steps_to_goal' of needs.steps),
-      'overall', 'contrasts', 'standing', 'class_gains' (see comparisons), 'efficiency' (see
-      needs.labels), 'steps' (see needs.steps_overall), 'caution' (what all groups are warned of,
-      which then no single one says), 'classes' and 'answer', sentences. None stands for nan.
+      subsets), 'encoders' (arm -> how many), 'bound', 'resampled' ('count' and 'what' was drawn, or
+      None), 'rows', 'groups' (see comparisons, with 'steps', 'goal' and 'steps_to_goal' of
+      needs.steps), 'overall', 'contrasts', 'standing', 'class_gains' (see comparisons),
+      'efficiency' (see needs.labels), 'steps' (see needs.steps_overall), 'caution' (what all groups
+      are warned of, left out of each one's own warning), 'classes' and 'answer', sentences. None
+      stands for nan.
 
     Raises:
       ValueError: for a name that ABOUT doesn't have, and as comparisons.groups.
@@ -83,16 +83,21 @@ def assemble(
     for name in about:
         if name not in ABOUT:
             raise ValueError(f"a study has no {name!r}{did_you_mean(name, ABOUT)}")
-    classes = dict.fromkeys(k[4:] for row in rows for k in row if k.startswith("iou/"))
     study = ABOUT | about
     study["arms"] = [dict(arm) for arm in study["arms"]]
-    groups = _groups(rows, reference, metric, about.get("goal"))
-    caution = _caution(groups)
-    for group in groups:
-        group["warning"] = _without(group["warning"], caution)
+    study |= _design(rows, reference, metric, bound, resampled)
+    study |= {"rows": [dict(row) for row in rows]}
+    study |= _findings(rows, reference, metric, about.get("goal"), contrasts, bound, resampled)
+    study = plain(study)
+    return study | {"answer": answer(study)}
+
+
+def _design(
+    rows: Sequence[Row], reference: str, metric: str, bound: float, resampled: Any
+) -> dict[str, Any]:
+    """Describes what is compared, by what, and what the intervals count."""
     independent = units.units(rows)
-    drawn = resampled and {"count": resampled.count, "what": resampled.what}
-    study |= {
+    return {
         "metric": metrics.name(metric),
         "metric_key": metric,
         "reference": reference,
@@ -101,8 +106,26 @@ def assemble(
         "crossed": independent.crossed,
         "encoders": units.encoders(rows),
         "bound": bound,
-        "resampled": drawn,
-        "rows": [dict(row) for row in rows],
+        "resampled": resampled and {"count": resampled.count, "what": resampled.what},
+    }
+
+
+def _findings(
+    rows: Sequence[Row],
+    reference: str,
+    metric: str,
+    goal: float | None,
+    contrasts: Sequence[tuple[str, str]],
+    bound: float,
+    resampled: Any,
+) -> dict[str, Any]:
+    """Makes all comparisons; what every group warns of is moved to 'caution'."""
+    classes = list(dict.fromkeys(k[4:] for row in rows for k in row if k.startswith("iou/")))
+    groups = _groups(rows, reference, metric, goal)
+    caution = _caution(groups)
+    for group in groups:
+        group["warning"] = _without(group["warning"], caution)
+    return {
         "groups": groups,
         "overall": comparisons.overall(rows, reference, metric, bound, resampled),
         "contrasts": comparisons.contrasts(rows, contrasts, metric, bound, resampled),
@@ -110,11 +133,9 @@ def assemble(
         "efficiency": needs.labels(rows, reference, metric),
         "steps": needs.steps_overall(rows, reference, metric),
         "caution": caution,
-        "classes": list(classes),
-        "class_gains": comparisons.class_gains(rows, reference, list(classes)),
+        "classes": classes,
+        "class_gains": comparisons.class_gains(rows, reference, classes),
     }
-    study = plain(study)
-    return study | {"answer": answer(study)}
 
 
 def _groups(rows, reference: str, metric: str, goal: float | None) -> list[dict[str, Any]]:

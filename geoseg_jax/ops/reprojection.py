@@ -45,18 +45,11 @@ def reprojection_loss(
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Computes minimum reprojection error and smoothness, mean over scales, batch and pixels.
 
-    Every scale's disparity (or its depth, see `enlarged`) is up-sampled to the picture's size,
-    turned to depth, and the sources are warped by it. A pixel's error is the smallest over the
-    sources that see it (over all where none does), and with automask not above that of the best
-    unwarped source, the identity error.
-
-    That bound lets a wrong motion lower the error: pixels that it makes worse cost no more than
-    before, those that it happens to make better cost less. So `mask_counts` can hold the bound
-    back until the motion is about right. Until then a pixel that no source sees costs at least its
-    identity error: else points pushed out of view would be another way to a low error.
-
-    The mean is over all pixels. Smoothness is taken at the disparity's own size, on the disparity
-    over its mean, weighted by smoothness / 2^s for scale s = 0, 1, ...
+    Every scale is up-sampled to the picture's size and turned to depth, and the sources are warped
+    by it. A pixel's error is the smallest over the sources that see it (over all where none does),
+    and with automask at most the identity error, that of the best unwarped source. Smoothness is
+    taken at the disparity's own size, on the disparity over its mean, weighted by smoothness / 2^s
+    for scale s = 0, 1, ...
 
     Args:
       disparities: sigmoid outputs [B, h_s, w_s] in [0, 1], finest first.
@@ -70,8 +63,7 @@ def reprojection_loss(
       smoothness: weight at the finest scale.
       smoothness_order: 1 or 2, see smoothness.edge_aware_smoothness.
       automask: see photometric.automask.
-      mask_counts: bool scalar, which may be traced; False holds the auto-mask back, see above. It
-        has no effect without automask.
+      mask_counts: bool scalar, may be traced; False holds the auto-mask back, see _masked.
       enlarged: 'disparity' or 'depth', what is up-sampled: which of the two is linear in between.
       align_corners: how, see sampling.resize_matrix.
 
@@ -82,18 +74,11 @@ def reprojection_loss(
     Raises:
       ValueError: on shapes that don't fit, an empty depth range, an unknown order or `enlarged`.
     """
-    if enlarged not in ("disparity", "depth"):
-        raise ValueError(f"enlarged is {enlarged!r}; use 'disparity' or 'depth'")
     _check(disparities, poses, target, sources, intrinsics)
     target, sources = map(lax.stop_gradient, (target, sources))
     views = _prepare(target, sources, ssim_weight, automask, mask_counts)
-    size = target.shape[1:3]
-    # Inverse depth is linear in disparity, so that it can be taken before up-sampling.
     depths = [disparity.disparity_to_depth(level, min_depth, max_depth) for level in disparities]
-    if enlarged == "depth":
-        inverse_depths = jnp.stack([1 / _framed(depth, size, align_corners) for depth in depths])
-    else:
-        inverse_depths = jnp.stack([_framed(1 / depth, size, align_corners) for depth in depths])
+    inverse_depths = _inverse_depths(depths, target.shape[1:3], enlarged, align_corners)
     projections = _projections(poses, intrinsics)
     errors, shares = _reprojection(inverse_depths, projections, views, ssim_weight)
     smoothing = _smoothness(disparities, target, smoothness, smoothness_order)
@@ -236,6 +221,17 @@ def _projections(poses: jax.Array, intrinsics: jax.Array) -> jax.Array:
     return jnp.concatenate([direction, offset], axis=-1)
 
 
+def _inverse_depths(
+    depths: Sequence[jax.Array], size: Sequence[int], enlarged: str, align_corners: bool
+) -> jax.Array:
+    """Up-samples every scale's depth [B, h, w]; returns framed inverse depths [L, B, H+6, W+6]."""
+    if enlarged == "depth":
+        return jnp.stack([1 / _framed(depth, size, align_corners) for depth in depths])
+    if enlarged == "disparity":  # inverse depth is linear in it, so that both up-sample alike
+        return jnp.stack([_framed(1 / depth, size, align_corners) for depth in depths])
+    raise ValueError(f"enlarged is {enlarged!r}; use 'disparity' or 'depth'")
+
+
 def _framed(level: jax.Array, size: Sequence[int], align_corners: bool) -> jax.Array:
     """Returns a map [B, h, w], up-sampled and framed [B, H+6, W+6]."""
     rows, columns = (
@@ -318,8 +314,11 @@ def _masked(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Returns each pixel's error under the auto-mask, where its derivative counts, and who won.
 
-    While the mask is held back the error counts as it is, and where no source sees the point, the
-    larger of it (there the source's border) and the identity error.
+    The mask lets a wrong motion lower the error: pixels that it makes worse cost no more than
+    unwarped ones, those that it happens to make better cost less. So `mask_counts` can hold it back
+    until the motion is about right. Until then a pixel's error counts as it is, and where no source
+    sees the point, the larger of it (there the source's border) and the identity error: else points
+    pushed out of view would be another way to a low error.
     """
     if views.identity is None:
         return error, jnp.ones_like(any_valid), any_valid

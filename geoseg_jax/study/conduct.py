@@ -74,33 +74,70 @@ def conduct(
     study, started = check.expand(settings.plain(config)), time.monotonic()
     check.check(study)  # before a sweep has trained anything
     _check_workdir(study, workdir)
-    only_say, counting = dry_run or commands, (lambda text: None) if commands else say
-    retry = retry and not only_say
-    train = not (only_say or report_only)
-    swept = _Trials(study, workdir, only, count, retry, train, report_only, say).sweep()
+    retry = retry and not (dry_run or commands)
+    order = _Order(
+        study, workdir, part, count, dry_run, commands, only, retry, report_only, command, say
+    )
+    swept = _sweep(order)
     if swept.code is not None:
         return swept.code
     made = plan.make_plan(study, workdir, swept.rates)
-    chosen = [] if report_only else _choose(made, part, only)
+    chosen = order.jobs(made)
     if retry:
         _forget(chosen, say)
     ready.check(chosen, made, study)
-    made, costs = budget.apply(made, study["budget"], workdir / "costs.json", counting)
+    quiet = (lambda text: None) if commands else say
+    made, costs = budget.apply(made, study["budget"], workdir / "costs.json", quiet)
     audit.check(made, sweep.declared(study))
-    jobs = [] if report_only else _choose(made, part, only)  # as long as the budget lets them be
-    if only_say:
-        listed = preview.commands(made, part, command, swept.jobs)
-        say(preview.describe(made, study, costs, swept.jobs) if dry_run else listed)
-        return 0
-    _keep_study(study, workdir)
-    ended = _work(made, costs, jobs, study, count, say)
+    if dry_run:
+        say(preview.describe(made, study, costs, swept.jobs))
+    elif commands:
+        say(preview.commands(made, part, command, swept.jobs))
+    else:
+        return _carry_out(order, made, costs, started)
+    return 0
+
+
+class _Order(NamedTuple):
+    """What the command asks for; see `conduct`."""
+
+    study: Mapping[str, Any]
+    workdir: pathlib.Path
+    part: tuple[int, int]
+    count: int
+    dry_run: bool
+    commands: bool
+    only: str
+    retry: bool
+    report_only: bool
+    command: str
+    say: Callable[[str], None]
+
+    @property
+    def trains(self) -> bool:
+        """Tells whether anything may be trained."""
+        return not (self.dry_run or self.commands or self.report_only)
+
+    def jobs(self, made: Plan) -> list[Job]:
+        """Chooses what this process trains of a plan."""
+        if self.report_only:
+            return []
+        return [run.job_of(made, self.only)] if self.only else run.jobs_of(made, self.part)
+
+
+def _carry_out(order: _Order, made: Plan, costs: Mapping[str, Cost], started: float) -> int:
+    """Trains this process's jobs, writes the report, and returns the exit code."""
+    study, say = order.study, order.say
+    jobs = order.jobs(made)  # as long as the budget lets them be
+    _keep_study(study, order.workdir)
+    ended = _work(made, costs, jobs, study, order.count, say)
     if jobs:
         say(_ending(jobs, ended, started))
     if ended.signal:
         return 128 + ended.signal
-    if not only:
+    if not order.only:
         audit.check(made, sweep.declared(study))  # others may have worked here too
-        for line in write.report(study, made, costs, workdir, command):
+        for line in write.report(study, made, costs, order.workdir, order.command):
             say(line)
     return FAILED if ended.failed else 0
 
@@ -113,67 +150,57 @@ class _Swept(NamedTuple):
     code: int | None  # the exit code where this process has nothing else to do
 
 
-class _Trials(NamedTuple):
-    """The sweep that comes before a study, where it asks for one."""
+def _sweep(order: _Order) -> _Swept:
+    """Trains what is left of every stage of a sweep and chooses rates, in every process alike.
 
-    study: Mapping[str, Any]
-    workdir: pathlib.Path
-    only: str
-    count: int
-    retry: bool
-    train: bool  # else nothing is trained
-    reported: bool  # what is there, so that the rates must be
-    say: Callable[[str], None]
+    Raises:
+      ConfigError: for a job or a report that needs rates that aren't chosen yet;
+      audit.StaleError: for trials that were run by other settings.
+    """
+    rates: dict[str, float] = {}
+    tried: dict[str, Any] = {}
+    listed: dict[str, Job] = {}
+    needed = order.trains or order.report_only  # else earlier stages may have chosen nothing yet
+    for number in range(sweep.stages(order.study)):
+        stage = sweep.stage(order.study, order.workdir, number, rates)
+        jobs = {job.id: job for job in _jobs(stage.plan)}
+        listed |= jobs
+        if needed:
+            audit.check_trials([trial.job for trial in stage.trials])
+        if order.trains and (not order.only or order.only in jobs):
+            code = _try(order, stage.plan)
+            if code or order.only:
+                return _Swept(rates, [], code)
+        outcome = sweep.choose(stage)
+        if outcome:
+            rates |= outcome[0]
+            tried |= outcome[1]
+        elif needed:
+            raise ConfigError(
+                f"{order.only or 'a report'} needs learning rates that are not chosen yet; run "
+                "all trials of config.sweep first, see --commands"
+            )
+    if order.trains and tried and tried != json_files.read_json(order.workdir / sweep.RATES):
+        json_files.write_json(order.workdir / sweep.RATES, tried)
+        order.say("\n".join(sweep.describe(tried)))
+    return _Swept(rates, list(listed.values()), None)
 
-    def sweep(self) -> _Swept:
-        """Trains what is left of every stage and chooses, as every process does for itself.
 
-        Raises:
-          ConfigError: for a job that needs rates that aren't chosen yet, and for a report;
-          audit.StaleError: for trials that were run by other settings.
-        """
-        rates: dict[str, float] = {}
-        tried: dict[str, Any] = {}
-        listed: dict[str, Job] = {}
-        for number in range(sweep.stages(self.study)):
-            stage = sweep.stage(self.study, self.workdir, number, rates)
-            jobs = {job.id: job for job in _jobs(stage.plan)}
-            listed |= jobs
-            if self.train or self.reported:  # else stages before may have chosen nothing yet
-                audit.check_trials([trial.job for trial in stage.trials])
-            if self.train and (not self.only or self.only in jobs):
-                code = self._train(stage.plan)
-                if code or self.only:
-                    return _Swept(rates, [], code)
-            outcome = sweep.choose(stage)
-            if outcome:
-                rates |= outcome[0]
-                tried |= outcome[1]
-            elif self.train or self.reported:
-                raise ConfigError(
-                    f"{self.only or 'a report'} needs learning rates that are not chosen yet; run "
-                    "all trials of config.sweep first, see --commands"
-                )
-        if tried and tried != json_files.read_json(self.workdir / sweep.RATES) and self.train:
-            json_files.write_json(self.workdir / sweep.RATES, tried)
-            self.say("\n".join(sweep.describe(tried)))
-        return _Swept(rates, list(listed.values()), None)
-
-    def _train(self, made: Plan) -> int:
-        """Trains trials and returns the exit code; a trial that fails is just not chosen."""
-        jobs = [run.job_of(made, self.only)] if self.only else _jobs(made)
-        if self.retry:
-            _forget(jobs, self.say)
-        if all(records.read(job.workdir) for job in jobs):
-            return 0
-        ready.check(jobs, made, self.study)
-        _keep_study(self.study, self.workdir)
-        memory = self.workdir / "costs.json"
-        made, costs = budget.apply(made, self.study["budget"], memory, self.say)
-        by_id = {job.id: job for job in (*made.pretrainings, *made.cells)}
-        jobs = [by_id[job.id] for job in jobs]
-        ended = _work(made, costs, jobs, self.study, self.count, self.say)
-        return 128 + ended.signal if ended.signal else 0
+def _try(order: _Order, made: Plan) -> int:
+    """Trains trials and returns the exit code; a trial that fails is just not chosen."""
+    jobs = [run.job_of(made, order.only)] if order.only else _jobs(made)
+    if order.retry:
+        _forget(jobs, order.say)
+    if all(records.read(job.workdir) for job in jobs):
+        return 0
+    ready.check(jobs, made, order.study)
+    _keep_study(order.study, order.workdir)
+    memory = order.workdir / "costs.json"
+    made, costs = budget.apply(made, order.study["budget"], memory, order.say)
+    by_id = {job.id: job for job in (*made.pretrainings, *made.cells)}
+    jobs = [by_id[job.id] for job in jobs]
+    ended = _work(made, costs, jobs, order.study, order.count, order.say)
+    return 128 + ended.signal if ended.signal else 0
 
 
 def _jobs(made: Plan) -> list[Job]:
@@ -203,10 +230,6 @@ def _ending(jobs: Sequence[Job], ended: run.Ended, started: float) -> str:
         return "stopped; repeat the command to continue"
     took = formats.duration(time.monotonic() - started)
     return f"{formats.count(len(jobs), 'job')} in {took}, {len(ended.failed)} failed"
-
-
-def _choose(made: Plan, part: tuple[int, int], only: str) -> list[Job]:
-    return [run.job_of(made, only)] if only else run.jobs_of(made, part)
 
 
 def _train(
