@@ -4,7 +4,7 @@
 
 Options behind the colon: geoseg_jax/presets/classification.py, here with 64x64 pictures. 4,000
 objects are rendered once and kept in config.data.cache_dir. AdamW in place of the recipe's SGD,
-which wants longer runs. The best constant answer is right in a tenth of the pictures.
+which wants longer runs. The best constant prediction is right for a tenth of the pictures.
 To expect: top-1 0.93 after six and a half minutes on two CPU cores (docs/arms.md).
 """
 

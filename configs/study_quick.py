@@ -12,7 +12,7 @@ CPU cores, is in the README. Settings are changed as on the main command:
                 too, with as many replicates as these need: three times the time
   sweep         first tries learning rates for each arm, on other subsets of the training labels
 Mono depth is given the camera's motion (poses=given): with so few steps of pictures so small a pose
-network gives all streets one speed, and depth stays above its constant error (docs/arms.md).
+network gives all streets one speed, and depth stays above its constant prediction (docs/arms.md).
 Every pre-training has the same number of floating-point operations, and so about the same time.
 Frozen encoders have their batch statistics from the labelled pictures, all arms alike: else random
 weights, which have statistics of nothing, would lose by these alone.

@@ -40,7 +40,7 @@ def make_data(config: ConfigDict, *, check_labels: bool = True) -> Data:
         log = logging.warning if source.left_out else logging.info
         log("%s: %d records; left out: %s", split, len(source), left_out(source))
     truth = "none" if reader.labelled else data.get("truth", "depth")
-    # What was packed holds its constant answer already.
+    # What was packed holds its constant prediction already.
     if can(evaluation, HasFields) and f"constant_{truth}" in evaluation.fields:
         truth = "none"
     if truth == "depth":

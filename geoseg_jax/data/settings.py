@@ -27,7 +27,7 @@ SETTINGS = {
     "data.truth": Setting(choice("depth", "flow", "none"), "that evaluation needs"),
     "data.truth_in_training": Setting(flag, "records to train on hold the truth as well"),
     "data.constant_frames": Setting(
-        whole(1), "frames that the constant answer is made of", split="eval"
+        whole(1), "frames that the constant prediction is made of", split="eval"
     ),
     "data.height": Setting(whole(1), "pixels"),
     "data.width": Setting(whole(1), "pixels"),

@@ -47,7 +47,7 @@ class Source(Protocol):
 
 
 class HasDepth(Protocol):
-    """True depth at a glance, for the constant answers."""
+    """True depth at a glance, for the constant predictions."""
 
     def depth(self, index: int) -> np.ndarray | None:
         """Reads float32 [h, w] metres, 0 = not measured, of any size, or None."""
@@ -67,7 +67,7 @@ class HasMoments(Protocol):
 
 
 class HasFlow(Protocol):
-    """True flow at a glance, for the constant answer."""
+    """True flow at a glance, for the constant prediction."""
 
     def flow(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns float32 [h, w, 2] pixels of its own size, and bool [h, w] where it is known."""

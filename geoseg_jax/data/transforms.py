@@ -18,8 +18,7 @@ _UPEND = np.diag([1.0, -1.0, 1.0, 1.0]).astype(np.float32)
 # What surrounds a picture that is smaller than its crop: the mean colour of ImageNet, which an
 # encoder's normalisation turns into 0, as the padding of its convolutions is.
 PADDING = (124, 116, 104)
-# The maps that can be scaled and cropped; of the constant answers, which are of evaluation, nobody
-# has said how.
+# The maps that can be scaled and cropped; constant predictions, which only evaluation has, can't be.
 _MAPS = ("label", "depth", *flow_maps.KEYS)
 
 
@@ -103,8 +102,8 @@ def scale_and_crop(
     length stays and the principal point moves. Of several views, whose motion stays, that would be
     another world: there the focal length grows and depth stays.
 
-    Raises DataError for another map (constant answers, which are of evaluation), and for a map that
-    is not of its image's size; ValueError for what is no batch field.
+    Raises DataError for another map (a constant prediction, which only evaluation has) and for one
+    of another size than its image; ValueError for what is no batch field.
     """
     geometry = {key: field_of(key).geometry for key in record}
     more = [k for k, g in geometry.items() if g in ("grid", "vectors") and k not in _MAPS]

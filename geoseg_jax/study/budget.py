@@ -176,7 +176,7 @@ def _counted(config: ConfigDict) -> float:
 def smallest(config: ConfigDict) -> ConfigDict:
     """Leaves a config no more data than shows the shapes: of a rendered world, one record.
 
-    A constant answer, beside which evaluation puts its numbers, is made of one frame.
+    A constant prediction, beside which evaluation puts its numbers, is made of one frame.
     """
     small = ConfigDict(config.to_dict())
     if "train_size" in small.data:

@@ -119,7 +119,7 @@ def summarise(sums: dict[str, Any]) -> dict[str, float]:
     """Returns shares of right answers, and what the best answer that ignores the picture scores.
 
     That one names the classes in the order of how often they occur in the very split that is
-    judged, so that no constant answer can score more; its cross-entropy is the split's entropy.
+    judged, so that no constant prediction can score more; its cross-entropy is the split's entropy.
 
     Returns:
       top1, top5, cross_entropy, and each with `_constant`; mean_class_accuracy, the mean over the

@@ -20,13 +20,13 @@ SCALED = "_scaled"
 
 
 def judge(inverse_depth: jax.Array, batch: Batch, settings: Any) -> Sums:
-    """Scores a prediction and the constant answer: sums over the examples whose mask is True.
+    """Scores a prediction and the constant prediction: sums over the examples whose mask is True.
 
     Args:
       inverse_depth: [B, h, w] in 1 / metres, of any size. It is resized to the truth's, not the
         depth: across a plane it is linear, as in monodepth2's evaluation.
       batch: with depth, depth_size, constant_depth, mask and, not in packs of old, constant_shape,
-        the constant answer where it is scaled.
+        the constant prediction where it is scaled.
       settings: config.task.eval: min_depth, max_depth, crop (see metrics.evaluation_mask),
         cap_truth (True unless told otherwise: truth from max_depth on doesn't count; predictions
         are brought to it either way) and median_scaling. With median_scaling the plain names are

@@ -61,7 +61,7 @@ def make(data: ConfigDict) -> tuple[Source, Source]:
         "frames": tuple(data.frames),
         "stereo": data.stereo,
         "poses": data.get("poses", False),
-        # One kind for the evaluation and for the constant map that it is compared with.
+        # One kind for the evaluation and for the constant prediction that it is compared with.
         "ground_truth": resolve_ground_truth(tree, judged, data.get("ground_truth", "auto")),
     }
     taught = data.get("truth_in_training", False)
