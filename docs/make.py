@@ -20,7 +20,7 @@ HEAD = """# Settings
 
 Written by `make docs` from what their owners declare.
 `python -m geoseg_jax.main --config=FILE --print_config` prints the values of a config and where
-each comes from; `--config.KEY=VALUE` changes one. R: a run may go on with another value.
+each comes from; `--config.KEY=VALUE` changes one. R: a run may continue with another value.
 """
 
 

@@ -14,6 +14,7 @@ from geoseg_jax.core import json_files
 from geoseg_jax.data import pipeline
 from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.labels.table import label_table
+from geoseg_jax.prediction import run
 from geoseg_jax.tasks import make_task
 from geoseg_jax.training import checkpoints
 from geoseg_jax.training.state import TrainState
@@ -103,7 +104,7 @@ def test_what_they_were_made_with(predicted, workdir):
 
 
 def test_files_score_as_the_evaluation_did(predicted, workdir):
-    config = predict.read_config(workdir)
+    config = run.read_config(workdir)
     data = make_data(config)
     task = make_task(config, data)
     variables = checkpoints.read_variables(workdir / "checkpoints" / "5")

@@ -11,6 +11,7 @@ import pytest
 
 from geoseg_jax import score
 from geoseg_jax.data.labels.table import TABLES, label_table, to_file_ids
+from geoseg_jax.scoring import folders
 
 KNOWN = np.arange(34)  # label ids of Cityscapes that pictures hold
 FRAMES = ("aachen_000000_000019", "aachen_000001_000019", "ulm_000003_000019")
@@ -88,7 +89,7 @@ def test_equals_what_cityscapesscripts_gave(tmp_path):
     """Recorded with version 2.3.0, for where it isn't installed."""
     list(write_pairs(tmp_path, KNOWN))
     table = label_table("cityscapes19")
-    numbers = score.score_folders(tmp_path / "predictions", tmp_path / "labels", table).numbers
+    numbers = folders.score_folders(tmp_path / "predictions", tmp_path / "labels", table).numbers
     recorded = {
         "miou": 0.4835548970132704,
         "category_miou": 0.49448793763311866,
@@ -107,7 +108,7 @@ def test_equals_cityscapesscripts(tmp_path, monkeypatch, among):
     judged = cityscapesscripts(*zip(*write_pairs(tmp_path, among), strict=True), monkeypatch)
     for name in ("cityscapes19", "cityscapes34"):
         table = label_table(name)
-        scored = score.score_folders(tmp_path / "predictions", tmp_path / "labels", table)
+        scored = folders.score_folders(tmp_path / "predictions", tmp_path / "labels", table)
         assert_equal(scored.numbers, judged)
 
 
@@ -119,7 +120,7 @@ def test_equals_cityscapesscripts_on_real_labels(tmp_path, monkeypatch, shared_d
         moved = np.roll(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), 40, axis=1)
         predictions.append(write(tmp_path / path.name.replace("_gtFine_labelIds", ""), moved))
     judged = cityscapesscripts(predictions, labels, monkeypatch)
-    scored = score.score_folders(tmp_path, shared_data / "cityscapes", label_table("cityscapes"))
+    scored = folders.score_folders(tmp_path, shared_data / "cityscapes", label_table("cityscapes"))
     assert scored.images == len(labels)
     assert 0.2 < scored.numbers["miou"] < 0.95
     assert_equal(scored.numbers, judged)
@@ -134,7 +135,7 @@ def test_equals_cityscapesscripts_on_kitti(tmp_path, monkeypatch, shared_data):
     ]
     # The judge wants names of Cityscapes to find instances, which it isn't asked for here.
     judged = cityscapesscripts(predictions, labels, monkeypatch)
-    scored = score.score_folders(tmp_path, folder, label_table("kitti"))
+    scored = folders.score_folders(tmp_path, folder, label_table("kitti"))
     assert_equal(scored.numbers, judged)
 
 
@@ -173,7 +174,7 @@ def test_other_tables_by_name(tmp_path, name, among):
     for number, path in enumerate(("one.png", "deep/one.png", "deep/two.png")):
         write(tmp_path / "l" / path, ids(number, among=among))
         write(tmp_path / "p" / path, ids(number, among=among))
-    scored = score.score_folders(tmp_path / "p", tmp_path / "l", label_table(name))
+    scored = folders.score_folders(tmp_path / "p", tmp_path / "l", label_table(name))
     assert scored.images == 3
     assert scored.numbers["miou"] == 1
 
@@ -185,11 +186,11 @@ def test_predictions_of_merged_classes(tmp_path):
     write(tmp_path / "l" / "a.png", truth)
     merged = np.array([table.train_ids[i] for i in range(41)], np.uint8)[truth]
     write(tmp_path / "p" / "a.png", to_file_ids(merged, table))
-    scored = score.score_folders(tmp_path / "p", tmp_path / "l", table)
+    scored = folders.score_folders(tmp_path / "p", tmp_path / "l", table)
     assert scored.numbers["miou"] == scored.numbers["pixel_accuracy"] == 1
     for other in TABLES:
         if other != "nyu13_from40":
-            assert score.prediction_table(label_table(other)) == label_table(other)
+            assert folders.prediction_table(label_table(other)) == label_table(other)
 
 
 def test_a_class_list_of_ones_own(tmp_path):
@@ -209,7 +210,7 @@ def test_names_of_pairs(tmp_path):
     predictions, labels = make_folders(tmp_path)
     write(predictions / "bonn_000000_000019.png", ids(1))
     write(predictions / f"{FRAMES[0]}_labelIds.png", ids(0))
-    pairs = score.match(predictions, labels).pairs
+    pairs = folders.match(predictions, labels).pairs
     assert [pair.name for pair in pairs] == sorted(FRAMES)
     assert pairs[0].prediction.name == f"{FRAMES[0]}_labelIds.png"
     assert all(pair.label.name == f"{pair.name}_gtFine_labelIds.png" for pair in pairs)
@@ -239,7 +240,7 @@ def test_a_part_of_the_labels(tmp_path, capsys, frames):
 def test_same_name_in_other_folders(tmp_path):
     write(tmp_path / "l" / "000000_10.png", ids(0))
     wanted = write(tmp_path / "p" / "run" / "000000_10.png", ids(1))
-    assert [pair.prediction for pair in score.match(tmp_path / "p", tmp_path / "l").pairs] == [
+    assert [pair.prediction for pair in folders.match(tmp_path / "p", tmp_path / "l").pairs] == [
         wanted
     ]
 
@@ -247,7 +248,7 @@ def test_same_name_in_other_folders(tmp_path):
 def test_predictions_inside_the_labels_folder(tmp_path):
     write(tmp_path / "a.png", ids(0))
     write(tmp_path / "predictions" / "a.png", ids(1))
-    pairs = score.match(tmp_path / "predictions", tmp_path).pairs
+    pairs = folders.match(tmp_path / "predictions", tmp_path).pairs
     assert [pair.label for pair in pairs] == [tmp_path / "a.png"]
 
 

@@ -11,6 +11,7 @@ from geoseg_jax.analysis import comparisons, metrics, needs, units
 from geoseg_jax.analysis.answer import answer
 from geoseg_jax.analysis.units import CONDITION, FACTORS, REPLICATE, Row
 from geoseg_jax.core import atomic
+from geoseg_jax.core.json_files import plain
 from geoseg_jax.core.near_miss import did_you_mean
 
 _WHOLE = ("labels", *REPLICATE)
@@ -143,17 +144,6 @@ def _groups(rows, reference: str, metric: str, goal: float | None) -> list[dict[
     steps = needs.steps(rows, reference, metric, goal)
     groups = comparisons.groups(rows, reference, metric)
     return [g | steps[units.condition(g), g["arm"]] for g in groups]
-
-
-def plain(value: Any) -> Any:
-    """Converts to what JSON has: numbers that aren't finite to None, tuples to lists."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(v) for key, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
-    if hasattr(value, "tolist"):  # numpy's
-        return plain(value.tolist())
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _values(rows: Iterable[Row], name: str) -> list:

@@ -4,30 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from geoseg_jax.config import table
-from geoseg_jax.config.settings import ConfigError, flatten
+from geoseg_jax.config.settings import ConfigError
+from geoseg_jax.core.nested import changed, flatten
 
 # What may differ when a run is continued: none of it changes the numbers of the steps done. The
 # number of steps does change those to come, where the schedule of the learning rate ends with it.
 CHANGEABLE = table.keys(lambda setting: setting.on_resume)
-
-
-def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Finds keys whose values differ -> (old, new), with None for a key that one side lacks.
-
-    A setting that is off counts as lacking, so that a run begun before it existed can continue.
-    """
-    before, after = flatten(old), flatten(new)
-    pairs = {k: (before.get(k), after.get(k)) for k in sorted(before.keys() | after.keys())}
-
-    def off(value: Any) -> bool:
-        return is_off(value) or value == ""
-
-    return {k: (a, b) for k, (a, b) in pairs.items() if a != b and not (off(a) and off(b))}
-
-
-def is_off(value: Any) -> bool:
-    """Tells whether a value is None or an empty sequence, by which a setting asks for nothing."""
-    return value is None or (isinstance(value, list | tuple) and not value)
 
 
 def check_resume(old: Mapping[str, Any], new: Mapping[str, Any], workdir: str) -> list[str]:

@@ -31,7 +31,7 @@ def check(config: Mapping[str, Any], skip: tuple[str, ...] = ()) -> None:
     if "task" not in skip:
         _require(flat, ["task.name"])
         task = task_named(flat["task.name"])
-        known = known | task.settings
+        known = {**known, **task.settings}
     for key, value in flat.items():
         if key not in known:
             raise ConfigError(_unknown(flat, key, known))

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 from logging import ERROR, Formatter
+from typing import Any
 
 from absl import flags, logging
 from ml_collections import config_flags
@@ -13,9 +14,7 @@ from geoseg_jax.config.settings import ConfigError, find_config
 from geoseg_jax.core.tell import tell
 
 CONFIG = config_flags.DEFINE_config_file("config", help_string="config file, FILE.py[:OPTIONS]")
-WORKDIR = flags.DEFINE_string(
-    "workdir", None, "folder of the results; a run that is there continues"
-)
+WORKDIR = flags.DEFINE_string("workdir", None, "folder for the results; a run in it continues")
 PRINT_CONFIG = flags.DEFINE_bool(
     "print_config", False, "print every setting, its value and its origin; then stop"
 )
@@ -37,7 +36,7 @@ def parse(argv: list[str], check: Callable[[], object] = lambda: None) -> list[s
         ]
         rest = flags.FLAGS(argv)[1:]
         if CONFIG.value and PRINT_CONFIG.value and not rest:
-            flag = flags.FLAGS["config"]
+            flag: Any = flags.FLAGS["config"]  # what config_flags adds to it has no type
             given = flag.config_filename, CONFIG.value, flag.override_values
             tell("\n".join(origins.describe(*given)))
             sys.exit(0)

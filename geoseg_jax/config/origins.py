@@ -24,7 +24,7 @@ def describe(argument: str, config: ConfigDict, flags: Collection[str]) -> list[
     """
     file, _, options = argument.partition(":")
     usual = flatten(load(file)) if options else {}
-    lines = []
+    lines: list[str] = []
     for key, value in flatten(config).items():
         origin = f"option {options}" if options and usual.get(key, lines) != value else "file"
         origin = "flag" if key in flags else origin

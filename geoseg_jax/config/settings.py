@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from geoseg_jax.core.near_miss import did_you_mean
+from geoseg_jax.core.nested import as_json, flatten
 from geoseg_jax.core.setting import ConfigError
 
 __all__ = ["ConfigError", "find_config", "flatten", "plain"]
@@ -30,26 +31,11 @@ def find_config(argument: str) -> str:
     return found + colon + rest
 
 
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Flattens nested mappings: {'train.steps': 100, ...}; tuples become lists, as in JSON."""
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping) or hasattr(value, "to_dict"):
-            flat.update(flatten(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = _as_json(value)
-    return flat
-
-
-def _as_json(value: Any) -> Any:
-    return [_as_json(v) for v in value] if isinstance(value, tuple | list) else value
-
-
 def plain(config: Mapping[str, Any]) -> dict[str, Any]:
     """Turns the config into nested dicts and lists, ready for JSON."""
     return {
         key: plain(value)
         if isinstance(value, Mapping) or hasattr(value, "to_dict")
-        else _as_json(value)
+        else as_json(value)
         for key, value in config.items()
     }

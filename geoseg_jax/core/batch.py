@@ -54,7 +54,7 @@ FIELDS = {
     "source_poses": Field(
         "float32",
         ("B", "S", "4", "4"),
-        "source <- target, metres; the identity for a view that the target itself stands in for",
+        "source <- target, metres; the identity where the target stands in for a missing view",
         "pose",
     ),
     "depth": Field(

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import math
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -19,6 +20,17 @@ def read_json(path: str | pathlib.Path) -> dict[str, Any] | None:
     """Returns the file's content, or None where there is no file."""
     path = pathlib.Path(path)
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def plain(value: Any) -> Any:
+    """Converts to what JSON has: numbers that aren't finite to None, tuples to lists."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if hasattr(value, "tolist"):  # numpy's
+        return plain(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def now() -> str:

@@ -64,31 +64,42 @@ class Reader(NamedTuple):
 LABELLED: Settings = {
     "data.classes": Setting(text, "label table, or a class list's path; '' = the data's usual one"),
     "data.labels": Setting(whole(0), "labelled pictures to train on; 0: all", **_CHOICE),
-    "data.subset": Setting(whole(-1), "which of them; -1: the first; k >= 0: by hash", **_CHOICE),
-    "data.subset_seed": Setting(whole(0), "of that hash", **_CHOICE),
+    "data.subset": Setting(
+        whole(-1),
+        "which subset of labels; -1: the first by name; k >= 0: the k-th by hash",
+        **_CHOICE,
+    ),
+    "data.subset_seed": Setting(whole(0), "seed of that hash", **_CHOICE),
     "data.inner_fold": Setting(
-        inner_fold, "(k, n): the k-th of n folds of the labels judges the rest", operations=False
+        inner_fold,
+        "(k, n): evaluate on the k-th of n folds of the labels, train on the rest",
+        operations=False,
     ),
 }
 LABELLED_FRAMES: Settings = LABELLED | {
-    "data.eval_labels": Setting(choice("full", "resized"), "size of labels that judge"),
+    "data.eval_labels": Setting(choice("full", "resized"), "size of evaluation labels"),
     "data.label_crop": Setting(
         choice("none", "bottom_right"), "bottom_right: whole labels of cropped pictures"
     ),
 }
 LABELLED_FILES: Settings = LABELLED_FRAMES | {
-    "data.picture_resize": Setting(choice("area", "bicubic"), "how pictures are made smaller"),
+    "data.picture_resize": Setting(
+        choice("area", "bicubic"), "interpolation when pictures are made smaller"
+    ),
     "data.label_resize": Setting(
-        choice("nearest", "bicubic"), "bicubic mixes ids: a fault, for comparison alone"
+        choice("nearest", "bicubic"),
+        "interpolation of labels; bicubic mixes ids, a fault kept for comparison",
     ),
 }
 SHARE_HELD_OUT: Settings = {
-    "data.held_out": Setting(number(0.0, 1.0, open_below=True), "share that is held out to judge")
+    "data.held_out": Setting(number(0.0, 1.0, open_below=True), "share held out for evaluation")
 }
 ANY_SIZE: Settings = {
-    "data.fit": Setting(choice("crop", "cover"), "crop: the middle is judged; cover: all is kept"),
+    "data.fit": Setting(
+        choice("crop", "cover"), "crop: evaluate on the middle; cover: keep the whole picture"
+    ),
     "data.central_share": Setting(
-        number(0.0, 1.0, open_below=True), "side of that middle over the picture's short side"
+        number(0.0, 1.0, open_below=True), "side of the middle crop over the picture's short side"
     ),
 }
 TRUTH: Settings = {
@@ -100,6 +111,8 @@ TRUTH: Settings = {
 RENDERED: Settings = {
     "data.train_size": Setting(whole(1), "records to train on"),
     "data.eval_size": Setting(whole(1), "records to evaluate on"),
-    "data.seed": Setting(whole(0), "what is drawn; evaluation draws other", operations=False),
+    "data.seed": Setting(
+        whole(0), "seed of the rendered scenes; evaluation has others", operations=False
+    ),
 }
 WORLD: Settings = {"data.world": Setting(text, "street or room")}

@@ -21,28 +21,34 @@ SETTINGS = {
     "data.name": Setting(text, "the reader"),
     "data.root": Setting(text, "the data's folder", **_PLACE),
     "data.eval_name": Setting(text, "another reader to evaluate on; '': the same", split="eval"),
-    "data.eval_root": Setting(text, "its folder", split="eval", **_PLACE),
-    "data.train_split": Setting(text, "what is trained on", split="train"),
-    "data.eval_split": Setting(text, "what is evaluated on", split="eval"),
-    "data.truth": Setting(choice("depth", "flow", "none"), "that evaluation needs"),
-    "data.truth_in_training": Setting(flag, "records to train on hold the truth as well"),
+    "data.eval_root": Setting(text, "folder of data.eval_name", split="eval", **_PLACE),
+    "data.train_split": Setting(text, "split to train on", split="train"),
+    "data.eval_split": Setting(text, "split to evaluate on", split="eval"),
+    "data.truth": Setting(choice("depth", "flow", "none"), "ground truth that evaluation needs"),
+    "data.truth_in_training": Setting(flag, "training records have the ground truth too"),
     "data.constant_frames": Setting(
-        whole(1), "frames that the constant prediction is made of", split="eval"
+        whole(1), "training frames that the constant prediction is made from", split="eval"
     ),
     "data.height": Setting(whole(1), "pixels"),
     "data.width": Setting(whole(1), "pixels"),
-    "data.frames": Setting(each(frame), "neighbours in time, 1 for the next"),
+    "data.frames": Setting(each(frame), "source views by offset in time, 1 for the next frame"),
     "data.stereo": Setting(flag, "the stereo partner is a source view"),
-    "data.poses": Setting(flag, "records tell how the camera moved"),
+    "data.poses": Setting(flag, "records have the camera's motion"),
     "data.flip": Setting(flag, "mirror at random, left to right", records=False),
     "data.flip_vertical": Setting(flag, "mirror at random, top to bottom", records=False),
-    "data.scale": Setting(scale_range, "random factors of the picture's size", records=False),
-    "data.crop": Setting(crop_size, "pixels of a random window", records=False),
-    "data.crop_area": Setting(area_range, "share of a random window, resized", records=False),
-    "data.crop_views": Setting(whole(1), "such windows of each picture", records=False),
-    "data.workers": Setting(whole(0), "processes that read", records=False, **_PLACE),
-    "data.bad_share": Setting(SHARE, "of records that may be unreadable", records=False),
-    "data.cache_dir": Setting(text, "where what is made is kept", records=False, **_PLACE),
+    "data.scale": Setting(
+        scale_range, "smallest and largest random factor on the picture's size", records=False
+    ),
+    "data.crop": Setting(crop_size, "height and width of a random window, pixels", records=False),
+    "data.crop_area": Setting(
+        area_range, "smallest and largest share of a random window, which is resized", records=False
+    ),
+    "data.crop_views": Setting(whole(1), "random windows per picture", records=False),
+    "data.workers": Setting(whole(0), "processes that read data", records=False, **_PLACE),
+    "data.bad_share": Setting(SHARE, "share of records that may be unreadable", records=False),
+    "data.cache_dir": Setting(
+        text, "folder for what is rendered or decoded once", records=False, **_PLACE
+    ),
 }
 
 

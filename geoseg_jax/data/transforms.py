@@ -18,7 +18,7 @@ _UPEND = np.diag([1.0, -1.0, 1.0, 1.0]).astype(np.float32)
 # What surrounds a picture that is smaller than its crop: the mean colour of ImageNet, which an
 # encoder's normalisation turns into 0, as the padding of its convolutions is.
 PADDING = (124, 116, 104)
-# The maps that can be scaled and cropped; constant predictions, which only evaluation has, can't be.
+# The maps that can be scaled and cropped; constant predictions, which evaluation has, can't be.
 _MAPS = ("label", "depth", *flow_maps.KEYS)
 
 

@@ -18,9 +18,9 @@ def explanation(study: Study) -> str:
         f"{count(most, 'paired difference')}, one for each {study['replicate_unit']}"
         f"{_unit(study)}, and assume normal noise{_bootstrap(most)}.",
         f"They hold for {listed(_scope(study))}{_pictures(study)}.",
-        "By chance 1 in 20 misses the true value"
+        "1 in 20 misses the true value by chance"
         + (f" (about {single / 20:.0f} of the {single} here)" if single >= 10 else "")
-        + "; that of the best arm, chosen afterwards, does so more often.",
+        + "; that of the best arm does so more often, since it is picked afterwards.",
         "p is from the exact permutation test on the signs of paired differences, with Holm's "
         f"correction for the {count(single, 'single comparison')}.",
         rule(study),

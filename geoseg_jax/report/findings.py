@@ -112,7 +112,7 @@ def own_tasks(study: Study) -> Table:
             beaten = Cell(beaten, bold=task["beaten"] < task["runs"])
             rows.append([Cell(name), Cell(task["number"]), *numbers, beaten])
             arms.append((arm["name"],))
-    caption = "Each arm's own task: its score beside the best prediction that ignores the picture"
+    caption = "Each arm's own task: its score beside the best constant prediction"
     return Table(caption, ["arm", "number", "score", "constant", "beaten"], rows, arms)
 
 

@@ -17,11 +17,11 @@ from importlib import resources
 from typing import Any
 
 from geoseg_jax.analysis.answer import in_points
-from geoseg_jax.analysis.results import plain
 from geoseg_jax.analysis.statistics import significant
 from geoseg_jax.analysis.units import CONDITION
 from geoseg_jax.core import formats
 from geoseg_jax.core.formats import interval, points
+from geoseg_jax.core.json_files import plain
 from geoseg_jax.report import findings, naming
 from geoseg_jax.report.explanation import explanation, multiple, rule, steps_needed
 from geoseg_jax.report.findings import Table

@@ -8,8 +8,8 @@ import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from geoseg_jax.config import changes, settings, table
-from geoseg_jax.core import json_files
+from geoseg_jax.config import settings, table
+from geoseg_jax.core import json_files, nested
 from geoseg_jax.core.formats import count
 from geoseg_jax.data.name_splits import REST, TRAIN
 from geoseg_jax.study import guard
@@ -90,7 +90,7 @@ def _unplanned(jobs: Sequence[Pretraining | Cell]) -> Iterator[Difference]:
         trained = _trained(job.workdir)
         if trained is None:
             continue
-        for key, pair in changes.changed(trained, settings.plain(job.config)).items():
+        for key, pair in nested.changed(trained, settings.plain(job.config)).items():
             if key == "init_from":  # the folder may have been moved as a whole; see _other_parents
                 pair = tuple(pathlib.Path(str(path or "")).name for path in pair)
             if key not in guard.IRRELEVANT and pair[0] != pair[1]:

@@ -275,8 +275,8 @@ def _share(
     if left:
         raise OSError(
             f"the processes ended with {codes} and left {formats.count(len(left), 'job')}, "
-            f"first {left[0]}; a negative code is the signal that ended one, often -9 for want of "
-            "memory. Repeat the command to continue"
+            f"first {left[0]}; a negative code is the signal that ended one, -9 often means "
+            "out of memory. Repeat the command to continue"
         )
     return run.Ended(0, [name for name, record in ended.items() if record.state == records.FAILED])
 

@@ -99,19 +99,18 @@ def leakage_warning(workdir: pathlib.Path) -> str:
     try:
         run = reads.read_run(workdir)
     except DataError:
-        warnings = ["not recorded whether test pictures were seen before"]
+        warnings = ["no record of whether test pictures were seen in pre-training"]
         return "; ".join(warnings + _untrained_statistics(workdir))
     past = leakage.between(run.ancestors, run.eval)
     own = leakage.between([("", run.train)], run.eval)
     warnings = [f"pre-training saw {what}" for what in _seen(past)]
-    warnings += [f"in every arm, labelled and judged pictures share {what}" for what in _seen(own)]
+    warnings += [f"in every arm, training and test pictures share {what}" for what in _seen(own)]
     if past.unknown:
-        warnings.append("what its weights from elsewhere were trained on is not recorded")
+        warnings.append("no record of what its weights from elsewhere were trained on")
     warnings += _untrained_statistics(workdir)
     if past.without_drive and any(trained.drives for _, trained in run.ancestors):
         warnings.append(
-            f"the drive of {past.without_drive} test pictures is unknown, which pre-training may "
-            "have seen"
+            f"pre-training may have seen the unknown drives of {past.without_drive} test pictures"
         )
     return "; ".join(warnings)
 

@@ -8,9 +8,10 @@ through is the same in all cells in which these factors are; every other is the 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from geoseg_jax.config import changes, settings, table
+from geoseg_jax.config import settings, table
 from geoseg_jax.config.settings import ConfigError
 from geoseg_jax.core.formats import count
+from geoseg_jax.core.nested import is_off
 
 # A transformer that learns is trained by another optimiser: presets/encoders.suit_vit.
 _RECIPE = tuple(
@@ -91,7 +92,7 @@ def differences(
 def _relevant(config: Mapping[str, Any]) -> dict[str, Any]:
     """Flattens a config, without what changes no number and what is off."""
     flat = settings.flatten(config)
-    return {k: v for k, v in flat.items() if k not in IRRELEVANT and not changes.is_off(v)}
+    return {k: v for k, v in flat.items() if k not in IRRELEVANT and not is_off(v)}
 
 
 def table(unexplained: Sequence[Difference]) -> str:

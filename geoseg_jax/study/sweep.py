@@ -176,7 +176,7 @@ def _planned(study, workdir, runs, pretraining_seed, rates) -> Plan:
     """Plans the sweep's labels and replicates.
 
     Raises:
-      ConfigError: where the labels of these are among those that judge the result.
+      ConfigError: where these labels are among those that score the result.
     """
     kept = {k: v for k, v in study["factors"].items() if k not in ("subset", "seed")}
     kept |= {"labels": (study["sweep"]["labels"],), "replicate": tuple(runs)}
@@ -185,7 +185,7 @@ def _planned(study, workdir, runs, pretraining_seed, rates) -> Plan:
     judged = planned.cells[0].config.data.get("eval_split", "")
     if study["sweep"].get("learning_rate") and judged in (REST, TRAIN):
         raise ConfigError(
-            "config.sweep.learning_rate would be chosen by labels that judge the result, as "
+            "config.sweep.learning_rate would be chosen on labels that score the result, as "
             f"config.data.eval_split={judged!r} has no pictures of its own; set it to () or choose "
             "another split"
         )

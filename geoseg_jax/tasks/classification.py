@@ -20,7 +20,9 @@ from geoseg_jax.tasks.settings import ENCODER, JITTER, check_jitter, check_train
 SETTINGS = {
     **ENCODER,
     **JITTER,
-    "task.label_smoothing": Setting(number(0.0, 0.99), "share of the target on all classes"),
+    "task.label_smoothing": Setting(
+        number(0.0, 0.99), "share of the target spread over all classes"
+    ),
 }
 TOP = 5
 

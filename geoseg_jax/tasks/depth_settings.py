@@ -25,47 +25,53 @@ _DEPTH = {
     **JITTER,
     "task.scales": Setting(choice(1, 2, 3, 4), "disparity maps, each half the size of the last"),
     "task.enlarged": Setting(
-        choice("disparity", "depth"), "what is interpolated of the smaller scales", optional=True
+        choice("disparity", "depth"),
+        "what is up-sampled at smaller scales: disparity or depth",
+        optional=True,
     ),
-    "task.align_corners": Setting(flag, "enlarge with the corners aligned", optional=True),
-    "task.min_depth": Setting(POSITIVE, "metres, the least of the sigmoid's range"),
-    "task.max_depth": Setting(POSITIVE, "metres, the most of the sigmoid's range"),
-    "task.initial_depth": Setting(POSITIVE, "metres, where the head starts"),
-    "task.eval.min_depth": Setting(POSITIVE, "metres, the least that is judged"),
-    "task.eval.max_depth": Setting(POSITIVE, "metres, the most that is judged"),
+    "task.align_corners": Setting(flag, "up-sample with aligned corners", optional=True),
+    "task.min_depth": Setting(POSITIVE, "metres, lower end of the sigmoid's range"),
+    "task.max_depth": Setting(POSITIVE, "metres, upper end of the sigmoid's range"),
+    "task.initial_depth": Setting(POSITIVE, "metres, the head's output at the start"),
+    "task.eval.min_depth": Setting(POSITIVE, "metres, smallest depth that is evaluated"),
+    "task.eval.max_depth": Setting(POSITIVE, "metres, largest depth that is evaluated"),
     "task.eval.crop": Setting(
-        choice("garg", "eigen_nyu", "cityscapes", "none"), "the part of the picture that is judged"
+        choice("garg", "eigen_nyu", "cityscapes", "none"), "part of the picture that is evaluated"
     ),
-    "task.eval.median_scaling": Setting(flag, "scale each picture to the truth's median"),
+    "task.eval.median_scaling": Setting(flag, "scale each prediction to the truth's median"),
     "task.eval.cap_truth": Setting(flag, "leave out truth beyond max_depth", optional=True),
     "task.eval.flip": Setting(flag, "blend with the mirror image's depth", optional=True),
 }
 SUPERVISED = _DEPTH | {
     "task.loss": Setting(choice("l1", "berhu", "silog", "silog_root"), "see ops/depth_losses.py"),
     "task.variance_focus": Setting(
-        SHARE, "of silog and silog_root: how much of the scale's error is forgiven", optional=True
+        SHARE, "share of the scale's error that silog and silog_root forgive", optional=True
     ),
-    "task.gradient_weight": Setting(number(0.0), "of gradient matching"),
+    "task.gradient_weight": Setting(number(0.0), "weight of gradient matching"),
 }
 SELFSUP = _DEPTH | {
-    "task.ssim_weight": Setting(SHARE, "of SSIM; the rest is L1"),
+    "task.ssim_weight": Setting(SHARE, "weight of SSIM; the rest is L1"),
     "task.smoothness": Setting(number(0.0), "weight of the smoothness"),
-    "task.smoothness_order": Setting(choice(1, 2), "of its derivatives"),
-    "task.automask": Setting(flag, "leave out pixels that a still camera explains better"),
+    "task.smoothness_order": Setting(choice(1, 2), "order of the smoothness's derivatives"),
+    "task.automask": Setting(flag, "leave out pixels that an unmoved camera explains better"),
     "task.automask_start": Setting(
-        SHARE, "share of the training after which the mask counts", optional=True
+        SHARE, "share of training after which the auto-mask counts", optional=True
     ),
     "task.intrinsics": Setting(
-        choice("given", "focal", "learned"), "by the records, or learned", optional=True
+        choice("given", "focal", "learned"), "given by the records, or learned", optional=True
     ),
     "task.initial_fov": Setting(
-        number(1.0, 175.0), "degrees, where learned intrinsics start", optional=True
+        number(1.0, 175.0),
+        "degrees, field of view at which learned intrinsics start",
+        optional=True,
     ),
     "task.poses": Setting(
-        choice("learned", "given"), "by a network, or by the records", optional=True
+        choice("learned", "given"), "learned by a network, or given by the records", optional=True
     ),
     "model.pose_encoder": Setting(
-        choice(SHARED, *ENCODERS), "of the pose network; none where poses are given", optional=True
+        choice(SHARED, *ENCODERS),
+        "encoder of the pose network; none where poses are given",
+        optional=True,
     ),
 }
 

@@ -26,38 +26,48 @@ SETTINGS = {
             "model.flow_context_layers": Setting(whole(0), "dilated layers at pyramid's end"),
         }
     ),
-    "task.supervision": Setting(choice("photometric", "truth"), "what teaches"),
+    "task.supervision": Setting(
+        choice("photometric", "truth"), "what supervises: pictures or ground truth"
+    ),
     "task.data_term": Setting(choice("ssim_l1", "census"), "how pictures are compared"),
-    "task.ssim_weight": Setting(SHARE, "of SSIM in ssim_l1; the rest is L1"),
+    "task.ssim_weight": Setting(SHARE, "weight of SSIM in ssim_l1; the rest is L1"),
     "task.occlusion": Setting(
-        choice("none", "forward_backward", "range_map"), "how hidden pixels are found"
+        choice("none", "forward_backward", "range_map"), "how occluded pixels are found"
     ),
     "task.occlusion_start": Setting(
-        SHARE, "share of the training after which hidden pixels are left out"
+        SHARE, "share of training after which occluded pixels are left out"
     ),
-    "task.bidirectional": Setting(flag, "learn the flow back as well"),
+    "task.bidirectional": Setting(flag, "learn the backward flow too"),
     "task.smoothness": Setting(number(0.0), "weight of the smoothness"),
-    "task.smoothness_order": Setting(choice(1, 2), "of its derivatives"),
+    "task.smoothness_order": Setting(choice(1, 2), "order of the smoothness's derivatives"),
     "task.smoothness_on": Setting(
-        choice("map", "picture"), "in the flow's own pixels, or in shares of the picture's sides"
+        choice("map", "picture"),
+        "unit of smoothness: the flow's own pixels, or shares of the picture's sides",
     ),
     "task.edge_constant": Setting(number(0.0), "how sharply smoothness ends at a picture's edges"),
     "task.scale_weights": Setting(
-        each(number(0.0), least=1), "of flows enlarged to the picture, the finest first"
+        each(number(0.0), least=1),
+        "weights of the flows up-sampled to the picture, the finest first",
     ),
-    "task.coarse_weights": Setting(each(number(0.0)), "of the same flows on reduced pictures"),
-    "task.coarse_zoom": Setting(
-        choice(1, 2, 4, 8), "times the flow's own size that those pictures have"
+    "task.coarse_weights": Setting(
+        each(number(0.0)), "weights of the same flows on reduced pictures"
     ),
-    "task.level_dropout": Setting(number(0.0, 0.9), "how often a residual of pyramid is dropped"),
-    "task.distillation.weight": Setting(number(0.0), "of self-distillation"),
-    "task.distillation.start": Setting(SHARE, "share of the training after which it begins"),
-    "task.distillation.ramp": Setting(SHARE, "share of the training until its full weight"),
+    "task.coarse_zoom": Setting(choice(1, 2, 4, 8), "size of those pictures over the flow's own"),
+    "task.level_dropout": Setting(
+        number(0.0, 0.9), "probability that a residual of pyramid is dropped"
+    ),
+    "task.distillation.weight": Setting(number(0.0), "weight of self-distillation"),
+    "task.distillation.start": Setting(
+        SHARE, "share of training after which self-distillation begins"
+    ),
+    "task.distillation.ramp": Setting(
+        SHARE, "share of training until self-distillation has its full weight"
+    ),
     "task.distillation.crop": Setting(
         number(0.0, 0.4, open_below=True), "share cut off each side of the student's pictures"
     ),
-    "task.robust_epsilon": Setting(POSITIVE, "of the robust error, supervision 'truth'"),
-    "task.robust_power": Setting(number(0.0, 2.0, open_below=True), "of the robust error"),
+    "task.robust_epsilon": Setting(POSITIVE, "epsilon of the robust error, supervision 'truth'"),
+    "task.robust_power": Setting(number(0.0, 2.0, open_below=True), "power of the robust error"),
 }
 # What flow from truth does nothing with, and its value where it is off.
 _PHOTOMETRIC = {

@@ -38,14 +38,14 @@ from geoseg_jax.tasks.settings import ENCODER, JITTER, check_jitter, check_train
 SETTINGS = {
     **ENCODER,
     **JITTER,
-    "task.queue": Setting(whole(1), "negatives"),
-    "task.momentum": Setting(SHARE, "of the encoder that makes the keys"),
-    "task.temperature": Setting(POSITIVE, "of the similarities"),
-    "task.features": Setting(whole(2), "numbers of a query"),
-    "task.norm_groups": Setting(whole(1), "of a batch, each normalised by itself"),
-    "task.grey_probability": Setting(SHARE, "how often a view is grey"),
-    "task.blur_probability": Setting(SHARE, "how often a view is blurred"),
-    "task.blur_sigma": Setting(span(POSITIVE), "pixels, the smallest and the largest"),
+    "task.queue": Setting(whole(1), "negatives in the queue"),
+    "task.momentum": Setting(SHARE, "momentum of the encoder that makes the keys"),
+    "task.temperature": Setting(POSITIVE, "temperature of the similarities"),
+    "task.features": Setting(whole(2), "length of a query"),
+    "task.norm_groups": Setting(whole(1), "groups of a batch, each with its own batch statistics"),
+    "task.grey_probability": Setting(SHARE, "probability that a view is grey"),
+    "task.blur_probability": Setting(SHARE, "probability that a view is blurred"),
+    "task.blur_sigma": Setting(span(POSITIVE), "smallest and largest sigma of the blur, pixels"),
 }
 # What follows the encoder instead of being learned: in batch_stats under this name.
 MOMENTUM = "momentum"

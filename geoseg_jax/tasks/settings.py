@@ -24,24 +24,25 @@ ENCODER = {
     "task.name": Setting(text, "the task"),
     "model.encoder": Setting(choice(*ENCODERS), "the encoder, which can be transferred"),
     "model.normalisation": Setting(
-        choice(*NORMALISATIONS), "mean and deviation of its input, which belong to its weights"
+        choice(*NORMALISATIONS),
+        "mean and deviation of the encoder's input, which its weights expect",
     ),
     "model.compute_dtype": Setting(
-        choice("float32", "bfloat16"), "of activations; parameters are float32"
+        choice("float32", "bfloat16"), "type of activations; parameters are float32"
     ),
 }
 DECODER = {
-    "model.decoder": Setting(choice(*DECODERS), "from the encoder's stages to maps"),
-    "model.decoder_channels": Setting(_channels, "of unet at strides 1, 2, 4, 8 and 16"),
-    "model.decoder_padding": Setting(choice("reflect", "zero"), "of unet and of the head"),
+    "model.decoder": Setting(choice(*DECODERS), "decoder from the encoder's stages to maps"),
+    "model.decoder_channels": Setting(_channels, "channels of unet at strides 1, 2, 4, 8 and 16"),
+    "model.decoder_padding": Setting(choice("reflect", "zero"), "padding of unet and of the head"),
     "model.dpt_features": Setting(whole(1), "channels of dpt"),
 }
 JITTER = {
     "task.jitter.brightness": Setting(SHARE, "largest change of the brightness"),
     "task.jitter.contrast": Setting(SHARE, "largest change of the contrast"),
     "task.jitter.saturation": Setting(SHARE, "largest change of the saturation"),
-    "task.jitter.hue": Setting(number(0.0, 0.5), "largest turn of the hue, in turns"),
-    "task.jitter.probability": Setting(SHARE, "how often the colours of an example change"),
+    "task.jitter.hue": Setting(number(0.0, 0.5), "largest rotation of the hue, in turns"),
+    "task.jitter.probability": Setting(SHARE, "probability that an example's colours change"),
 }
 
 

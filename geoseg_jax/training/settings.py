@@ -17,37 +17,47 @@ _BESIDE = {"on_resume": True, "numbers": False, "operations": False}  # the trai
 _TRANSFER = {
     "parts": Setting(
         each(choice("encoder", "decoder", "head", "pose", "flow"), least=1),
-        "what is taken of config.init_from",
+        "parts to take from config.init_from",
     ),
-    "frozen": Setting(each(choice("encoder", "decoder")), "parts that stay as they are"),
-    "freeze": Setting(choice("all", "statistics"), "what of them stays"),
+    "frozen": Setting(each(choice("encoder", "decoder")), "parts that are not trained"),
+    "freeze": Setting(choice("all", "statistics"), "what of these stays fixed"),
     "normalisation": Setting(
-        choice("matching", "any"), "whether weights may expect another than config.model has"
+        choice("matching", "any"), "may the weights expect another than config.model's"
     ),
-    "checkpoint": Setting(choice("latest", "best"), "which one of a run"),
-    "prefix": Setting(text, "of the encoder's names in a file of several"),
-    "pose_encoder": Setting(choice("", "repeated"), "'repeated': starts from the encoder too"),
+    "checkpoint": Setting(choice("latest", "best"), "which checkpoint of a run"),
+    "prefix": Setting(text, "prefix of the encoder's names in a file of several encoders"),
+    "pose_encoder": Setting(
+        choice("", "repeated"), "'repeated': the pose encoder starts from the encoder too"
+    ),
     "statistics": Setting(
-        choice("", "calibrated"), "'calibrated': a frozen encoder's, from the pictures"
+        choice("", "calibrated"),
+        "'calibrated': a frozen encoder's batch statistics are those of the pictures",
     ),
 } | {
-    f"learning_rate_scale.{part}": Setting(POSITIVE, "of config.optimizer.learning_rate")
+    f"learning_rate_scale.{part}": Setting(POSITIVE, "multiplier of config.optimizer.learning_rate")
     for part in ("encoder", "decoder", "head", "pose")
 }
 _OPTIMIZER = {
-    "schedule": Setting(choice("constant", "cosine", "step", "poly"), "of the learning rate"),
-    "power": Setting(POSITIVE, "of the schedule 'poly'"),
-    "accumulate_gradients": Setting(flag, "never set back to zero: a fault of the paper's code"),
-    "decay_at": Setting(SHARE, "share of the training after which 'step' falls"),
-    "decay_factor": Setting(number(0.0), "that 'step' falls by"),
-    "warmup_steps": Setting(whole(0), "over which the rate rises", operations=False),
-    "weight_decay": Setting(number(0.0), "not of biases and normalisation"),
-    "clip_norm": Setting(number(0.0), "of the gradients; 0: not clipped"),
-    "momentum": Setting(SHARE, "of sgd"),
-    "adam_b2": Setting(number(0.0, 0.999999), "of Adam's second moment"),
-    "rules": Setting(parameter_rules, "multipliers of the rate by parameter names"),
+    "schedule": Setting(
+        choice("constant", "cosine", "step", "poly"), "schedule of the learning rate"
+    ),
+    "power": Setting(POSITIVE, "power of the schedule 'poly'"),
+    "accumulate_gradients": Setting(flag, "never reset gradients, a fault of the paper's code"),
+    "decay_at": Setting(SHARE, "share of training after which the schedule 'step' falls"),
+    "decay_factor": Setting(number(0.0), "factor by which 'step' falls"),
+    "warmup_steps": Setting(
+        whole(0), "steps in which the rate rises to its peak", operations=False
+    ),
+    "weight_decay": Setting(number(0.0), "weight decay, except of biases and normalisation"),
+    "clip_norm": Setting(number(0.0), "global norm to clip gradients to; 0: no clipping"),
+    "momentum": Setting(SHARE, "momentum of sgd"),
+    "adam_b2": Setting(number(0.0, 0.999999), "decay of Adam's second moment"),
+    "rules": Setting(
+        parameter_rules, "multipliers of the rate, by regular expression on parameter names"
+    ),
     "layer_decay": Setting(
-        number(0.0, 1.0, open_below=True), "rate of an encoder's layer over that of the next"
+        number(0.0, 1.0, open_below=True),
+        "learning rate of an encoder's layer over that of the next layer",
     ),
 }
 _TRAIN = {
@@ -55,21 +65,28 @@ _TRAIN = {
     "eval_every": Setting(whole(0), "steps; 0: at the end", on_resume=True, operations=False),
     "checkpoint_every": Setting(whole(0), "steps; 0: at the end", **_BESIDE),
     "pictures_every": Setting(whole(0), "steps; 0: none", **_BESIDE),
-    "best_metric": Setting(text, "that tells the best evaluation; '': none", operations=False),
-    "best_mode": Setting(choice("min", "max"), "of that metric", operations=False),
-    "profile_at": Setting(whole(0), "step that is profiled; 0: none", **_BESIDE),
+    "best_metric": Setting(
+        text, "metric that picks the best evaluation; '': none", operations=False
+    ),
+    "best_mode": Setting(
+        choice("min", "max"), "whether that metric is best at its 'max' or 'min'", operations=False
+    ),
+    "profile_at": Setting(whole(0), "step to profile; 0: none", **_BESIDE),
 }
 SETTINGS = {
-    "seed": Setting(whole(0), "of initialisation, order and augmentation", operations=False),
+    "seed": Setting(whole(0), "seed of initialisation, order and augmentation", operations=False),
     "init_from": Setting(
-        text, "run, checkpoint or weights; '': random", operations=False, optional=True
+        text,
+        "run, checkpoint or weights to start from; '': random",
+        operations=False,
+        optional=True,
     ),
     "optimizer.name": Setting(choice("adam", "adamw", "sgd"), "the optimiser"),
     # 0: batch statistics alone are learned.
-    "optimizer.learning_rate": Setting(number(0.0), "at its peak", operations=False),
+    "optimizer.learning_rate": Setting(number(0.0), "learning rate at its peak", operations=False),
     # More steps change those to come where the schedule ends with them.
-    "train.steps": Setting(whole(1), "length of the training", on_resume=True, operations=False),
-    "train.batch_size": Setting(whole(1), "examples of a step, on all devices"),
+    "train.steps": Setting(whole(1), "optimiser steps in all", on_resume=True, operations=False),
+    "train.batch_size": Setting(whole(1), "examples per step, over all devices"),
     "train.eval_batch_size": Setting(
         whole(1), "examples evaluated at a time", on_resume=True, operations=False
     ),

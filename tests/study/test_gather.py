@@ -28,7 +28,7 @@ def warning(folder, past=(), own=OWN, tested=TESTED) -> str:
         ([("P", Reads({"b": "h4"}, ("d1",)))], "pre-training saw 1 test drive"),
         (
             [("P", Reads(known=False))],
-            "what its weights from elsewhere were trained on is not recorded",
+            "no record of what its weights from elsewhere were trained on",
         ),
     ],
 )
@@ -38,7 +38,7 @@ def test_what_pretraining_has_seen(tmp_path, past, told):
 
 def test_what_every_arm_has_seen_is_told_apart(tmp_path):
     own = Reads({"a": "h3"}, ("d1", "d2"))
-    told = "in every arm, labelled and judged pictures share 1 test drive"
+    told = "in every arm, training and test pictures share 1 test drive"
     assert warning(tmp_path, own=own) == told
     past = [("P", Reads({"b": "h1", "c": "h2"}, ("d1",)))]
     assert warning(tmp_path, past, own) == (
@@ -50,7 +50,7 @@ def test_a_drive_that_nobody_knows_may_have_been_seen(tmp_path):
     tested = TESTED._replace(without_drive=4)
     past = [("P", Reads({"b": "h4"}, ("d3",)))]
     assert warning(tmp_path, past, tested=tested) == (
-        "the drive of 4 test pictures is unknown, which pre-training may have seen"
+        "pre-training may have seen the unknown drives of 4 test pictures"
     )
     # Pictures of objects are of no drive.
     assert warning(tmp_path, [("P", Reads({"b": "h4"}))], tested=tested) == ""
@@ -68,7 +68,7 @@ def test_weights_with_the_statistics_of_an_untrained_network_are_told_of(tmp_pat
 
 
 def test_no_record_is_no_acquittal(tmp_path):
-    told = "not recorded whether test pictures were seen before"
+    told = "no record of whether test pictures were seen in pre-training"
     assert gather.leakage_warning(tmp_path) == told
     (tmp_path / "manifest.json").write_text('{"data": {}}')
     assert gather.leakage_warning(tmp_path) == told

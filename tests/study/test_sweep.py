@@ -101,7 +101,7 @@ def test_labels_that_judge_the_result_choose_no_rate(tmp_path):
     target = {"config": "configs/segment_folder.py", "set": {"data": {"eval_split": "rest"}}}
     given = check.expand(study(factors=FEW, target=target, sweep=SPEC))
     for number in range(3):  # before anything is trained
-        with pytest.raises(ConfigError, match="would be chosen by labels that judge the result"):
+        with pytest.raises(ConfigError, match="would be chosen on labels that score the result"):
             sweep.stage(given, tmp_path, number, {})
     alone = given | {"sweep": SPEC | {"learning_rate": ()}}
     assert sweep.stages(alone) == 2

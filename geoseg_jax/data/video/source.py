@@ -244,7 +244,7 @@ def _targets(
 
 
 SETTINGS = SHARE_HELD_OUT | {
-    "data.frame_stride": Setting(whole(1), "every so many-th frame is read"),
+    "data.frame_stride": Setting(whole(1), "read every n-th frame"),
     "data.min_motion": Setting(SHARE, "frames that moved less are left out; a share of the width"),
     "data.gap": Setting(whole(0), "frames left out between training and evaluation"),
     "data.intrinsics": Setting(choice("given", "fov"), "the camera: by calibration, or by fov"),

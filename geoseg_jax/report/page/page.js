@@ -100,8 +100,8 @@ const SECTIONS = [
     heading: "How each arm did its own task",
     draw: () => madeTable("own", shownRows("own")),
     about: () =>
-      `The score of each pre-training on its own task, beside the best prediction that ignores the
-      picture. An arm that does not beat it owes its gain to something else.`,
+      `The score of each pre-training on its own task, beside the best constant prediction, one that
+      ignores the picture. An arm that does not beat it owes its gain to something else.`,
   },
   {
     id: "arms",

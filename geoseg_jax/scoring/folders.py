@@ -1,0 +1,121 @@
+"""Scores a folder of label PNGs against another, whatever model made them.
+
+Both hold label ids of the table (cityscapes and kitti: Cityscapes label ids, as a submission does;
+train ids would score next to nothing), one channel of 8 bits a file, any sizes.
+"""
+
+import concurrent.futures
+import os
+import pathlib
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from geoseg_jax.core.formats import points
+from geoseg_jax.core.json_files import plain
+from geoseg_jax.data.labels.pictures import read_ids
+from geoseg_jax.data.labels.table import IGNORE, LabelTable, to_train_ids, void_id
+from geoseg_jax.data.source import BadRecord, DataError
+from geoseg_jax.scoring.matching import Pair, match
+from geoseg_jax.scoring.scores import scores
+
+# Above this share of predictions without a class the ids are probably of another kind.
+_SUSPICIOUS = 0.25
+
+
+class Scored(NamedTuple):
+    """The result of `score_folders`."""
+
+    numbers: dict[str, float]  # see scores.scores
+    matrix: np.ndarray  # int64 [C, C + 1], the last column for predictions of no class
+    images: int
+    left_out: int  # labels without a prediction
+
+
+def score_folders(
+    predictions: str | pathlib.Path,
+    labels: str | pathlib.Path,
+    table: LabelTable,
+    partial: bool = False,
+) -> Scored:
+    """Scores all label files of a folder, or with `partial` those that have a prediction.
+
+    Raises:
+      DataError: for folders and files that don't match (see matching.match), that are no label
+        pictures of one channel of 8 bits, of another size than their partner, or hold an id that
+        the table doesn't know. One line, naming the file.
+    """
+    pairs, missing = match(pathlib.Path(predictions), pathlib.Path(labels), partial)
+    count = len(table.classes)
+    total = np.zeros((count, count + 1), np.int64)
+    # Threads are enough: most of the time goes into decoding and counting, outside of Python.
+    with concurrent.futures.ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
+        try:
+            for matrix in pool.map(lambda pair: pair_matrix(pair, table), pairs):
+                total += matrix
+        except DataError:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return Scored(scores(total, table), total, len(pairs), len(missing))
+
+
+def pair_matrix(pair: Pair, table: LabelTable) -> np.ndarray:
+    """Counts one pair, int64 [C, C + 1]: the last column has predictions of no class.
+
+    Raises BadRecord, see `score_folders`.
+    """
+    predicted = _read(pair.prediction, prediction_table(table))
+    truth = _read(pair.label, table)
+    if predicted.shape != truth.shape:
+        sizes = [f"{array.shape[1]}x{array.shape[0]}" for array in (predicted, truth)]
+        raise BadRecord(
+            f"{pair.prediction} is {sizes[0]} and its label {pair.label} {sizes[1]}; write "
+            "predictions at the label's own size"
+        )
+    count = len(table.classes)
+    judged = truth != IGNORE
+    column = np.minimum(predicted[judged], count)
+    cells = truth[judged].astype(np.intp) * (count + 1) + column
+    return np.bincount(cells, minlength=count * (count + 1)).reshape(count, count + 1)
+
+
+def prediction_table(table: LabelTable) -> LabelTable:
+    """Gives the table that predictions are read by, with the ids that they are written with.
+
+    That is the labels' own table but for one that merges the classes of the label files, such as
+    nyu13_from40, where predictions hold ids of the merged classes.
+    """
+    written = {i: train for train, i in enumerate(table.file_ids)}
+    if all(table.train_ids.get(i) in (train, IGNORE) for i, train in written.items()):
+        return table
+    return table._replace(train_ids={void_id(table): IGNORE, **written}, colours=None)
+
+
+def _read(path: pathlib.Path, table: LabelTable) -> np.ndarray:
+    """Reads a label PNG as train ids, uint8 [H, W]."""
+    try:
+        return to_train_ids(read_ids(path, table), table, str(path))
+    except BadRecord as error:
+        raise BadRecord(str(error).replace("config.data.classes", "--labels")) from error
+
+
+def hint(scored: Scored) -> str | None:
+    """Remarks on many predictions of no class, which is what mixed-up ids look like."""
+    share = scored.matrix[:, -1].sum() / max(1, scored.matrix.sum())
+    if share <= _SUSPICIOUS:
+        return None
+    return (
+        f"note: {points(share, digits=0)} % of the judged pixels have predicted ids without a "
+        "class; are these train ids, or ids of another table?"
+    )
+
+
+def result(scored: Scored, table: LabelTable) -> dict[str, Any]:
+    """Gives what the JSON file holds; numbers without a value are null."""
+    pixels = int(scored.matrix.sum())
+    return plain(scored.numbers) | {
+        "labels": table.name,
+        "images": scored.images,
+        "images_without_prediction": scored.left_out,
+        "pixels": pixels,
+    }
