@@ -20,7 +20,8 @@ def load(argument: str) -> ConfigDict:
     """
     file, _, rest = settings.find_config(argument).partition(":")
     spec = importlib.util.spec_from_file_location("config_file", file)
-    assert spec and spec.loader  # a .py file has both
+    assert spec is not None
+    assert spec.loader is not None  # a .py file has both
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.get_config(rest)
