@@ -14,12 +14,7 @@ OPTIONS = sections.OPTIONS | {
 
 def _start(options: Options) -> ConfigDict:
     return sections.assemble(
-        options,
-        task=_TASK,
-        model=_MODEL,
-        data=_DATA,
-        optimizer=_SGD,
-        train=_TRAIN,
+        options, task=_TASK, model={}, data=_DATA, optimizer=_SGD, train=_TRAIN
     )
 
 
@@ -58,27 +53,14 @@ _TASK = {
     "name": "classification",
     "label_smoothing": 0.1,
     # No part of the recipe: the colours of synthetic and of small sets may want it.
-    "jitter": {
-        "brightness": 0.4,
-        "contrast": 0.4,
-        "saturation": 0.4,
-        "hue": 0.1,
-        "probability": 0.0,
-    },
-}
-_MODEL = {
-    "normalisation": "imagenet",
-    "compute_dtype": "float32",  # bfloat16 on GPU and TPU
+    "jitter": sections.jitter(0.4, hue=0.1, probability=0.0),
 }
 _DATA = {
     "truth": "none",
     # Szegedy et al., "Going Deeper with Convolutions" (CVPR 2015), section 6; () = the middle.
     "crop_area": (0.08, 1.0),
-    "flip": True,
     # Judged on the middle: 224 of a short side of 256.
     "central_share": 0.875,
-    "workers": 0,
-    "bad_share": 0.0,
 }
 # ResNets: He et al. (CVPR 2016, section 3.4), its rate for a batch of 256, with the warm-up of
 # Goyal et al. (arXiv:1706.02677, section 2.2), the cosine and the smoothing of He et al., "Bag of
@@ -88,22 +70,8 @@ _SGD = {
     "learning_rate": 0.1,
     "momentum": 0.9,
     "weight_decay": 1e-4,
-    "schedule": "cosine",
-    "warmup_steps": 0,
-    "clip_norm": 0.0,
-    "rules": (),
 }
 # Transformers: Beyer et al., "Better plain ViT baselines for ImageNet-1k" (arXiv:2205.01580), whose
 # decay of 1e-4 is not multiplied by the rate of 1e-3, as ours is.
 _ADAMW = {"name": "adamw", "learning_rate": 1e-3, "weight_decay": 0.1, "clip_norm": 1.0}
-_TRAIN = {
-    "steps": 10_000,
-    "batch_size": 256,
-    "eval_batch_size": 256,
-    "log_every": 50,
-    "eval_every": 1_000,
-    "checkpoint_every": 1_000,
-    "pictures_every": 1_000,
-    "best_metric": "top1",
-    "best_mode": "max",
-}
+_TRAIN = {"batch_size": 256, "eval_batch_size": 256, "best_metric": "top1", "best_mode": "max"}

@@ -54,70 +54,41 @@ def _finish(config: ConfigDict, options: Options) -> None:
 PRESET = Preset(OPTIONS, _start, _finish)
 
 
-_TASK = {
+# What supervised depth has alike.
+RANGE = {
+    "scales": 4,
+    # What is enlarged of the smaller scales, disparity or depth, and how.
+    "enlarged": "disparity",
+    "align_corners": False,
+    "min_depth": 0.1,  # metres, the range of the sigmoid
+    "max_depth": 100.0,
+    "initial_depth": 10.0,  # metres, where the head starts
+    "jitter": sections.jitter(0.2, hue=0.1, probability=0.5),
+    # cap_truth: truth beyond max_depth does not count; flip: blended with the mirror image's.
+    "eval": {"min_depth": 1e-3, "max_depth": 80.0, "cap_truth": True, "crop": "none"}
+    | {"median_scaling": False, "flip": False},
+}
+_TASK = RANGE | {
     "name": "selfsup_depth",
     "ssim_weight": 0.85,
     "automask": True,
     # The share of the training after which the auto-mask counts; monodepth2 has 0. Before it the
     # motion is learned, which the mask would let run off sideways, see ops/reprojection.py.
     "automask_start": 0.1,
-    "scales": 4,
-    # What is enlarged of the smaller scales, disparity or depth, and how.
-    "enlarged": "disparity",
-    "align_corners": False,
     "smoothness": 1e-3,
     "smoothness_order": 1,
-    "min_depth": 0.1,  # metres, the range of the sigmoid
-    "max_depth": 100.0,
-    "initial_depth": 10.0,  # metres, where the head starts
     "intrinsics": "given",  # or learned: 'focal' alone, or 'learned' with the principal point
     "initial_fov": 60.0,  # degrees, where learned intrinsics start
-    "jitter": {
-        "brightness": 0.2,
-        "contrast": 0.2,
-        "saturation": 0.2,
-        "hue": 0.1,
-        "probability": 0.5,
-    },
-    # cap_truth: truth beyond max_depth does not count; flip: blended with the mirror image's.
-    "eval": {"min_depth": 1e-3, "max_depth": 80.0, "cap_truth": True, "crop": "none"}
-    | {"median_scaling": False, "flip": False},
 }
-MODEL = {
-    "encoder": "resnet18",
-    "normalisation": "imagenet",
-    "decoder_channels": (16, 32, 64, 128, 256),
-    "decoder_padding": "reflect",
-    "pose_encoder": "resnet18",
-    "compute_dtype": "float32",  # bfloat16 on GPU and TPU
-}
-DATA = {
-    "height": 192,
-    "width": 640,
-    "constant_frames": 200,
-    "flip": True,
-    "workers": 0,
-    "bad_share": 0.0,
-}
-OPTIMIZER = {
+MODEL = sections.UNET | {"pose_encoder": "resnet18"}
+DATA = {"height": 192, "width": 640, "constant_frames": 200}
+ADAM = {
     "name": "adam",
     "learning_rate": 1e-4,
     "schedule": "step",
     "decay_at": 0.75,
     "decay_factor": 0.1,
-    "warmup_steps": 0,
-    "weight_decay": 0.0,
-    "clip_norm": 0.0,
-    "rules": (),
-    "layer_decay": 1.0,  # learning rate of an encoder's layer over that of the next one
 }
-TRAIN = {
-    "steps": 10_000,
-    "batch_size": 12,
-    "eval_batch_size": 16,
-    "log_every": 50,
-    "eval_every": 1_000,
-    "checkpoint_every": 1_000,
-    "pictures_every": 1_000,
-    "best_metric": "abs_rel",
-}
+# layer_decay: learning rate of an encoder's layer over that of the next one
+OPTIMIZER = ADAM | {"layer_decay": 1.0}
+TRAIN = {"batch_size": 12, "eval_batch_size": 16, "best_metric": "abs_rel"}

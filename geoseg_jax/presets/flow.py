@@ -46,8 +46,7 @@ def _start(options: Options) -> ConfigDict:
     config = sections.assemble(
         options,
         task=_TASK,
-        # bfloat16 on GPU and TPU.
-        model={"normalisation": "imagenet", "compute_dtype": "float32"},
+        model={},
         # The next frame alone: the way back is learned from the same pair.
         data=depth.DATA
         | {"frames": (1,), "stereo": False, "truth": "flow"}
@@ -97,9 +96,7 @@ def _supervised(config: ConfigDict, options: Options) -> None:
 
 def _paper(config: ConfigDict, options: Options) -> None:
     config.model.flow = "concat"
-    config.model.decoder_channels = depth.MODEL["decoder_channels"]
-    config.model.decoder_padding = depth.MODEL["decoder_padding"]
-    config.model.update(decoder_of(options["encoder"], options["decoder"]))
+    config.model.update(sections.UNET | decoder_of(options["encoder"], options["decoder"]))
     config.task.update(
         {
             "data_term": "ssim_l1",
@@ -154,11 +151,5 @@ _TASK = {
     "distillation": {"weight": 0.6, "start": 0.5, "ramp": 0.1, "crop": 0.1},
     "robust_epsilon": 0.01,  # of supervision 'truth'
     "robust_power": 0.4,
-    "jitter": {
-        "brightness": 0.2,
-        "contrast": 0.2,
-        "saturation": 0.2,
-        "hue": 0.1,
-        "probability": 0.5,
-    },
+    "jitter": sections.jitter(0.2, hue=0.1, probability=0.5),
 }

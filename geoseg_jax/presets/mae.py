@@ -19,12 +19,7 @@ OPTIONS = sections.OPTIONS | {
 
 def _start(options: Options) -> ConfigDict:
     config = sections.assemble(
-        options,
-        task=_TASK,
-        model=_MODEL,
-        data=_DATA,
-        optimizer=_OPTIMIZER,
-        train=_TRAIN,
+        options, task=_TASK, model=_MODEL, data=_DATA, optimizer=_OPTIMIZER, train=_TRAIN
     )
     if options["encoder"] == "vit_tiny":
         config.model.update({"mae_depth": 1, "mae_width": 32, "mae_heads": 2})
@@ -63,38 +58,21 @@ _TASK = {
     "normalise_patches": True,  # each by its own mean and deviation
 }
 _MODEL = {
-    "normalisation": "imagenet",
     "mae_depth": 8,  # of the decoder
     "mae_width": 512,
     "mae_heads": 16,
-    "compute_dtype": "float32",  # bfloat16 on GPU and TPU
 }
 _DATA = {
     "truth": "none",
     "crop_area": (0.2, 1.0),
-    "flip": True,
     "central_share": 0.875,  # judged on the middle
-    "workers": 0,
-    "bad_share": 0.0,
 }
 _OPTIMIZER = {
     "name": "adamw",
     "learning_rate": 1.5e-4,
     "adam_b2": 0.95,
-    "schedule": "cosine",
-    "warmup_steps": 0,
     "weight_decay": 0.05,
-    "clip_norm": 0.0,
     # Sines and cosines, which MAE does not learn.
     "rules": (("encoder/pos_embed", 0.0),),
 }
-_TRAIN = {
-    "steps": 10_000,
-    "batch_size": 256,
-    "eval_batch_size": 256,
-    "log_every": 50,
-    "eval_every": 1_000,
-    "checkpoint_every": 1_000,
-    "pictures_every": 1_000,
-    "best_metric": "mse",
-}
+_TRAIN = {"batch_size": 256, "eval_batch_size": 256, "best_metric": "mse"}

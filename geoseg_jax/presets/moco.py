@@ -17,17 +17,10 @@ OPTIONS = argument.override(
 
 
 def _start(options: Options) -> ConfigDict:
-    config = sections.assemble(
-        options,
-        task=_TASK,
-        model=_MODEL,
-        data=_DATA,
-        optimizer=_SGD,
-        train=_TRAIN,
+    optimizer = _ADAMW if options["encoder"].startswith("vit") else _SGD
+    return sections.assemble(
+        options, task=_TASK, model={}, data=_DATA, optimizer=optimizer, train=_TRAIN
     )
-    if options["encoder"].startswith("vit"):
-        config.optimizer = ConfigDict(_ADAMW)
-    return config
 
 
 def recipe(config: ConfigDict, pictures: int, epochs: int, batch: int = 256) -> None:
@@ -66,60 +59,31 @@ _TASK = {
     "features": 128,
     # Of batch normalisation, for MoCo's eight GPUs: tasks/moco.py says why.
     "norm_groups": 8,
-    "jitter": {
-        "brightness": 0.4,
-        "contrast": 0.4,
-        "saturation": 0.4,
-        "hue": 0.1,
-        "probability": 0.8,
-    },
+    "jitter": sections.jitter(0.4, hue=0.1, probability=0.8),
     "grey_probability": 0.2,
     "blur_probability": 0.5,
     "blur_sigma": (0.1, 2.0),  # pixels, of pictures of 224x224
-}
-_MODEL = {
-    "normalisation": "imagenet",
-    "compute_dtype": "float32",  # bfloat16 on GPU and TPU
 }
 _DATA = {
     "truth": "none",
     "crop_area": (0.2, 1.0),
     "crop_views": 2,
-    "flip": True,
     "central_share": 1.0,
-    "workers": 0,
-    "bad_share": 0.0,
 }
 # Of the paper for ResNets. There biases and normalisation decay as well, which is spared here.
 _SGD = {
     "name": "sgd",
     "learning_rate": 0.03,  # for a batch of 256
     "momentum": 0.9,
-    "schedule": "cosine",
-    "warmup_steps": 0,
     "weight_decay": 1e-4,
-    "clip_norm": 0.0,
-    "rules": (),
 }
 # For ViTs that of MoCo v3 (Chen, Xie, He, arXiv:2104.02057, section 4.2), with its remedy against
 # unstable training: the projection of patches stays random.
 _ADAMW = {
     "name": "adamw",
     "learning_rate": 1.5e-4,  # for a batch of 256
-    "schedule": "cosine",
-    "warmup_steps": 0,
     "weight_decay": 0.1,
-    "clip_norm": 0.0,
     "rules": (("encoder/patch_embed/.*", 0.0),),
 }
-_TRAIN = {
-    "steps": 10_000,
-    "batch_size": 256,
-    "eval_batch_size": 256,
-    "log_every": 50,
-    "eval_every": 1_000,
-    "checkpoint_every": 1_000,
-    "pictures_every": 1_000,
-    # The negatives get harder as the network learns, so that no step's number is the best.
-    "best_metric": "",
-}
+# The negatives get harder as the network learns, so that no step's number is the best.
+_TRAIN = {"batch_size": 256, "eval_batch_size": 256, "best_metric": ""}

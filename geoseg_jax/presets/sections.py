@@ -1,4 +1,4 @@
-"""The sections of every config, and the options that every config takes."""
+"""The sections of every config, what they share, and the options that every config takes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,6 +19,26 @@ OPTIONS = {
 }
 
 
+# What sections hold unless a preset says otherwise.
+MODEL = {"normalisation": "imagenet", "compute_dtype": "float32"}  # bfloat16 on GPU and TPU
+DATA = {"flip": True, "workers": 0, "bad_share": 0.0}
+OPTIMIZER = {"schedule": "cosine", "warmup_steps": 0, "weight_decay": 0.0, "clip_norm": 0.0}
+TRAIN = {
+    "steps": 10_000,
+    "log_every": 50,
+    "eval_every": 1_000,
+    "checkpoint_every": 1_000,
+    "pictures_every": 1_000,
+}
+UNET = {"decoder_channels": (16, 32, 64, 128, 256), "decoder_padding": "reflect"}
+
+
+def jitter(amount: float, hue: float, probability: float) -> dict[str, float]:
+    """Returns the section: `amount` for brightness, contrast and saturation alike."""
+    colours = dict.fromkeys(("brightness", "contrast", "saturation"), amount)
+    return colours | {"hue": hue, "probability": probability}
+
+
 def assemble(
     options: Mapping[str, Any],
     *,
@@ -27,17 +47,22 @@ def assemble(
     data: Mapping[str, Any],
     optimizer: Mapping[str, Any],
     train: Mapping[str, Any],
+    parts: tuple[str, ...] = ("encoder",),
+    frozen: tuple[str, ...] = (),
 ) -> ConfigDict:
-    """Returns a config of these sections that starts from, and with, what the options say."""
+    """Returns a config of these sections and what they share, for the seed, encoder and init given.
+
+    parts, frozen: see transfer.transfer.
+    """
     return ConfigDict(
         {
             "seed": options["seed"],
             "init_from": options["init"],
-            "transfer": transfer(("encoder",)),
+            "transfer": transfer(parts, frozen),
             "task": task,
-            "model": {**model, "encoder": options["encoder"]},
-            "data": data,
-            "optimizer": optimizer,
-            "train": train,
+            "model": {**MODEL, **model, "encoder": options["encoder"]},
+            "data": {**DATA, **data},
+            "optimizer": {**OPTIMIZER, "rules": (), **optimizer},
+            "train": {**TRAIN, **train},
         }
     )

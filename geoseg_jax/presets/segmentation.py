@@ -8,9 +8,9 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from geoseg_jax.core.encoder_names import ENCODERS
+from geoseg_jax.presets import sections
 from geoseg_jax.presets.encoders import decoder_of, is_vit, suit_vit, warm_up
 from geoseg_jax.presets.preset import Options, Preset
-from geoseg_jax.presets.transfer import transfer
 
 # Options of every segmentation config, FILE.py:labels=16,frozen=True; what a config changes of
 # these defaults it says at its top.
@@ -30,18 +30,16 @@ OPTIONS = {
 def _start(options: Options) -> ConfigDict:
     if options["subset"] >= 0 and not options["labels"]:
         raise ValueError(f"subset={options['subset']} needs labels=N, the subset's size")
-    decoder = decoder_of(options["encoder"], options["decoder"])
-    sections = {
-        "seed": options["seed"],
-        "init_from": options["init"],
-        "transfer": transfer(tuple(options["parts"].split("+")), _frozen(options)),
-        "task": _TASK,
-        "model": _MODEL | {"encoder": options["encoder"]} | decoder,
-        "data": _DATA | _labels(options),
-        "optimizer": _OPTIMIZER,
-        "train": _TRAIN,
-    }
-    config = ConfigDict(sections)
+    config = sections.assemble(
+        options,
+        task=_TASK,
+        model=_MODEL | decoder_of(options["encoder"], options["decoder"]),
+        data=_DATA | _labels(options),
+        optimizer=_OPTIMIZER,
+        train=_TRAIN,
+        parts=tuple(options["parts"].split("+")),
+        frozen=_frozen(options),
+    )
     suit_vit(config)
     return config
 
@@ -50,7 +48,7 @@ PRESET = Preset(OPTIONS, _start, warm_up)
 
 
 def _frozen(options: Options) -> tuple[str, ...]:
-    """Returns a linear probe is one on frozen stages, unless frozen=False is written out."""
+    """Freezes the encoder where asked, and under a linear probe unless frozen=False is given."""
     frozen = options["frozen"]
     probe = frozen is None and options["decoder"] == "linear"
     return ("encoder",) if frozen or probe else ()
@@ -67,17 +65,10 @@ _TASK = {
     "label_smoothing": 0.0,
     "class_weights": (),  # or a number for each class, or a way: tasks/segmentation.py
     "normalise_twice": False,
-    "jitter": {
-        "brightness": 0.3,
-        "contrast": 0.3,
-        "saturation": 0.3,
-        "hue": 0.05,
-        "probability": 0.8,
-    },
+    "jitter": sections.jitter(0.3, hue=0.05, probability=0.8),
     "eval": {"flip": False, "window": ()},
 }
 _MODEL = {
-    "normalisation": "imagenet",
     "norm_momentum": 0.1,  # of a ResNet's batch norms, as PyTorch's
     "decoder_channels": (16, 32, 64, 128, 256),  # of unet
     "decoder_padding": "zero",
@@ -89,7 +80,6 @@ _MODEL = {
         "norm_momentum": 0.1,
     },
     "probe_stages": (4, 8, 16, 32),  # of linear
-    "compute_dtype": "float32",  # bfloat16 on GPU and TPU
 }
 _DATA = {
     "classes": "",  # the data set's usual table
@@ -97,17 +87,13 @@ _DATA = {
     "picture_resize": "area",  # or bicubic, Pillow's
     "label_resize": "nearest",
     "label_crop": "none",  # or bottom_right, of pictures that lack what is left of it and above
-    "flip": True,
     # Pictures are brought to height x width first, and scaled and cropped from there.
     "scale": (),
     "crop": (),
-    "workers": 0,
-    "bad_share": 0.0,
 }
 _OPTIMIZER = {
     "name": "adamw",
     "learning_rate": 1e-3,
-    "schedule": "cosine",
     "warmup_steps": 50,
     "weight_decay": 1e-2,  # not of biases and normalisation
     "clip_norm": 1.0,
@@ -116,14 +102,12 @@ _OPTIMIZER = {
     "decay_at": 0.75,  # of the schedule 'step', with decay_factor
     "decay_factor": 0.1,
     "accumulate_gradients": False,
-    "rules": (),
     "layer_decay": 1.0,  # learning rate of an encoder's layer over that of the next one
 }
 _TRAIN = {
     "steps": 2_000,
     "batch_size": 8,
     "eval_batch_size": 8,
-    "log_every": 50,
     "eval_every": 500,
     "checkpoint_every": 500,
     "pictures_every": 500,

@@ -52,11 +52,10 @@ def build_any(
 
 
 def _start(options: Options) -> ConfigDict:
-    model = {key: value for key, value in depth.MODEL.items() if key != "pose_encoder"}
     config = sections.assemble(
         options,
         task=TASK | {"loss": options["loss"]},
-        model=model | decoder_of(options["encoder"], options["decoder"]),
+        model=sections.UNET | decoder_of(options["encoder"], options["decoder"]),
         data=depth.DATA
         | {"truth_in_training": True, "frames": (), "stereo": False, "flip_vertical": False},
         optimizer=depth.OPTIMIZER | {"schedule": "cosine"},
@@ -101,21 +100,5 @@ TASK = {
     "loss": "silog_root",
     "variance_focus": 0.85,  # of silog and silog_root: how much of the scale's error is forgiven
     "gradient_weight": 0.0,  # of gradient_matching; 0.5 in MegaDepth, for truth without gaps
-    "scales": 4,
-    # What is enlarged of the smaller scales, disparity or depth, and how.
-    "enlarged": "disparity",
-    "align_corners": False,
-    "min_depth": 0.1,  # metres, the range of the sigmoid
-    "max_depth": 100.0,
-    "initial_depth": 10.0,  # metres, where the head starts
-    "jitter": {
-        "brightness": 0.2,
-        "contrast": 0.2,
-        "saturation": 0.2,
-        "hue": 0.1,
-        "probability": 0.5,
-    },
-    # cap_truth: truth beyond max_depth does not count; flip: blended with the mirror image's.
-    "eval": {"min_depth": 1e-3, "max_depth": 80.0, "cap_truth": True, "crop": "none"}
-    | {"median_scaling": False, "flip": False},
+    **depth.RANGE,
 }
