@@ -22,58 +22,47 @@ yet run.
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument
-from geoseg_jax.presets.studies import enough, pace, short_cells, started, starts, sweep
+from geoseg_jax.presets.studies import (
+    IMAGENET,
+    RANDOM,
+    pace,
+    short_cells,
+    started,
+    starts,
+    study,
+    sweep,
+)
 
 
 def get_config(arg: str = "") -> ConfigDict:
     known = {"small": False, "sweep": False, "start": ("random", "imagenet", "both")}
     options = argument.parse(arg, known, "study_camvid.py")
     small, start = options["small"], starts(options["start"])
-    arms = _arms(small, start)
-    compared = len(arms) - 1 + sum("start" in arm for arm in arms) * (len(start) - 1)
-    weights = {"imagenet": ""} if "imagenet" in start else {}
+    flops, images = {"measure": "flops", "amount": 1.5e13}, {"measure": "images", "amount": 200_000}
     train = short_cells(240, 80) if small else {}
     data = {"crop": (64, 96)} if small else {}
-    return ConfigDict(
-        {
-            "title": "CamVid",
-            "question": "Which pre-training on other data helps segmentation of CamVid the most?",
-            "arms": arms,
-            "reference": "random",
-            "goal": 0.0,  # an mIoU: how many steps it takes is told; 0: not asked
-            "metric": "miou",  # or another score of eval.json, as "paper_miou" or "iou/car"
-            "contrasts": (
-                (started("video_depth", start), "classification"),
-                (started("video_depth", start), started("room_flow", start)),
-            ),
-            "equivalence": 0.01,  # arms are level where they differ by less; 0: not asked
-            "without": (),
-            "declared": (),
-            "roots": {"camvid": "", "video": "", "nyu": "", "classes": ""} | weights,
-            "pretraining": {
-                "train": {"eval_every": 0, "pictures_every": 0}
-                | ({"checkpoint_every": 100} if small else {})
-            },
-            "budget": {"measure": "flops", "amount": 1.5e13}
-            if small
-            else {"measure": "images", "amount": 200_000},
-            "target": {
-                "config": "configs/segment_camvid.py",
-                "root": "camvid",
-                "set": {"train": train, "data": data, "optimizer": {"layer_decay": 1.0}},
-            },
-            "factors": {
-                "labels": (16, 64, 0),
-                "training": ("fine_tuned",),
-                "decoder": ("auto",),
-                "resolution": ("120x96",) if small else ("240x180",),
-                "encoder": ("resnet18",),
-                "replicate": enough(compared),
-            },
-            "panels": 4,
-            **sweep(options["sweep"]),
-            "keep_checkpoints": False,
-        }
+    weights = {"imagenet": ""} if "imagenet" in start else {}
+    return study(
+        _arms(small, start),
+        {"labels": (16, 64, 0), "resolution": ("120x96",) if small else ("240x180",)},
+        sweep(options["sweep"]),
+        title="CamVid",
+        question="Which pre-training on other data helps segmentation of CamVid the most?",
+        contrasts=(
+            (started("video_depth", start), "classification"),
+            (started("video_depth", start), started("room_flow", start)),
+        ),
+        roots={"camvid": "", "video": "", "nyu": "", "classes": ""} | weights,
+        pretraining={
+            "train": {"eval_every": 0, "pictures_every": 0}
+            | ({"checkpoint_every": 100} if small else {})
+        },
+        budget=flops if small else images,
+        target={
+            "config": "configs/segment_camvid.py",
+            "root": "camvid",
+            "set": {"train": train, "data": data, "optimizer": {"layer_decay": 1.0}},
+        },
     )
 
 
@@ -82,10 +71,9 @@ def _arms(small: bool, start: tuple[str, ...]) -> tuple[dict, ...]:
     video = "128x64" if small else "256x128"
     depth = pace(4, 2e-4) if small else {}
     classes = pace(32, 0.02) if small else {}
-    imagenet = {"name": "imagenet", "label": "ImageNet", "weights": "imagenet"}
     return (
-        {"name": "random", "label": "Random weights"},
-        *((imagenet,) if "imagenet" in start else ()),
+        RANDOM,
+        *((IMAGENET,) if "imagenet" in start else ()),
         {
             "name": "video_depth",
             "label": "Depth from a drive",

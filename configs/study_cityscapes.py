@@ -22,54 +22,39 @@ yet run.
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import argument
-from geoseg_jax.presets.studies import PAPER_PRETRAINING, enough, started, starts, sweep
+from geoseg_jax.presets.studies import (
+    IMAGENET,
+    PAPER_PRETRAINING,
+    RANDOM,
+    paper_options,
+    started,
+    study,
+    sweep,
+)
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    known = {
-        "preset": ("controlled", "paper_code"),
-        "start": ("auto", "random", "imagenet", "both"),
-        "sweep": False,
-    }
-    options = argument.parse(arg, known, "study_cityscapes.py")
-    preset = options["preset"]
-    faulty = preset == "paper_code"
-    auto = "imagenet" if faulty else "random"
-    start = starts(auto if options["start"] == "auto" else options["start"])
-    arms = _arms(preset, start)
-    compared = len(arms) - 1 + sum("start" in arm for arm in arms) * (len(start) - 1)
-    return ConfigDict(
+    preset, start, sweeps = paper_options(arg, "study_cityscapes.py")
+    return study(
+        _arms(preset, start),
         {
-            "title": f"Cityscapes, {preset}",
-            "question": "Which pre-training on Cityscapes helps its segmentation the most?",
-            "arms": arms,
-            "reference": "random",
-            "contrasts": ((started("depth_mono", start), "imagenet"),),
-            "goal": 0.0,  # an mIoU: how many steps it takes is told; 0: not asked
-            "metric": "miou",  # or another score of eval.json, as "paper_miou" or "iou/car"
-            "equivalence": 0.01,  # arms are level where they differ by less; 0: not asked
-            "without": (),
-            "roots": {"cityscapes": "", "imagenet": ""},
-            "pretraining": PAPER_PRETRAINING if faulty else {},
-            "budget": {"measure": "images", "amount": 2_300_000},
-            "target": {
-                "config": f"configs/segment_cityscapes.py:preset={preset}",
-                "root": "cityscapes",
-                "set": {"optimizer": {"layer_decay": 1.0}},
-            },
-            "factors": {
-                "labels": (16, 64, 372, 0),
-                "training": ("fine_tuned",),
-                "decoder": ("deeplabv3",),
-                "resolution": ("2048x1024",),
-                "encoder": ("resnet50",),
-                "replicate": enough(compared),
-            },
-            "panels": 4,
-            **sweep(options["sweep"], (3e-3, 1e-2, 3e-2)),
-            "keep_checkpoints": False,
-        }
+            "labels": (16, 64, 372, 0),
+            "decoder": ("deeplabv3",),
+            "resolution": ("2048x1024",),
+            "encoder": ("resnet50",),
+        },
+        sweep(sweeps, (3e-3, 1e-2, 3e-2)),
+        title=f"Cityscapes, {preset}",
+        question="Which pre-training on Cityscapes helps its segmentation the most?",
+        contrasts=((started("depth_mono", start), "imagenet"),),
+        roots={"cityscapes": "", "imagenet": ""},
+        pretraining=PAPER_PRETRAINING if preset == "paper_code" else {},
+        budget={"measure": "images", "amount": 2_300_000},
+        target={
+            "config": f"configs/segment_cityscapes.py:preset={preset}",
+            "root": "cityscapes",
+            "set": {"optimizer": {"layer_decay": 1.0}},
+        },
     )
 
 
@@ -80,8 +65,8 @@ def _arms(preset: str, start: tuple[str, ...]) -> tuple[dict, ...]:
         return arm | {"start": start}
 
     return (
-        {"name": "random", "label": "Random weights"},
-        {"name": "imagenet", "label": "ImageNet", "weights": "imagenet"},
+        RANDOM,
+        IMAGENET,
         {
             "name": "reconstruction",
             "label": "Inpainting",

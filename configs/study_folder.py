@@ -20,57 +20,40 @@ Budget in pictures. Hardware: a GPU, or patience; the dry run tells.
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument
-from geoseg_jax.presets.studies import enough, starts, sweep
+from geoseg_jax.presets.studies import RANDOM, starts, study, sweep
 
 
 def get_config(arg: str = "") -> ConfigDict:
     known = {"resolution": "320x256", "start": ("random", "weights", "both"), "sweep": False}
     options = argument.parse(arg, known, "study_folder.py")
-    start = starts(options["start"], "weights")
-    return ConfigDict(
-        {
-            "title": "My own footage and labels",
-            "question": "Which pre-training helps segmentation of my pictures the most?",
-            "arms": (
-                {"name": "random", "label": "Random weights"},
-                {"name": "weights", "label": "Weights from elsewhere", "weights": "weights"},
-                {
-                    "name": "reconstruction",
-                    "label": "Inpainting",
-                    "config": f"configs/reconstruct_video.py:resolution={options['resolution']}",
-                    "root": "video",
-                },
-                {
-                    "name": "video_depth",
-                    "label": "Depth from my footage",
-                    "config": f"configs/depth_video.py:resolution={options['resolution']}",
-                    "root": "video",
-                    "start": start,
-                },
-            ),
-            "reference": "random",
-            "goal": 0.0,  # an mIoU: how many steps it takes is told; 0: not asked
-            "metric": "miou",  # or another score of eval.json, as "paper_miou" or "iou/car"
-            "equivalence": 0.01,  # arms are level where they differ by less; 0: not asked
-            "without": (),
-            "declared": (),
-            "roots": {"video": "", "labels": "", "weights": ""},
-            "budget": {"measure": "images", "amount": 100_000},
-            "target": {
-                "config": "configs/segment_folder.py",
-                "root": "labels",
-                "set": {"optimizer": {"layer_decay": 1.0}},
+    size = options["resolution"]
+    return study(
+        (
+            RANDOM,
+            {"name": "weights", "label": "Weights from elsewhere", "weights": "weights"},
+            {
+                "name": "reconstruction",
+                "label": "Inpainting",
+                "config": f"configs/reconstruct_video.py:resolution={size}",
+                "root": "video",
             },
-            "factors": {
-                "labels": (16, 0),
-                "training": ("fine_tuned", "frozen"),
-                "decoder": ("auto",),
-                "resolution": (options["resolution"],),
-                "encoder": ("resnet18",),
-                "replicate": enough(2 + len(start)),
+            {
+                "name": "video_depth",
+                "label": "Depth from my footage",
+                "config": f"configs/depth_video.py:resolution={size}",
+                "root": "video",
+                "start": starts(options["start"], "weights"),
             },
-            "panels": 4,
-            **sweep(options["sweep"]),
-            "keep_checkpoints": False,
-        }
+        ),
+        {"labels": (16, 0), "training": ("fine_tuned", "frozen"), "resolution": (size,)},
+        sweep(options["sweep"]),
+        title="My own footage and labels",
+        question="Which pre-training helps segmentation of my pictures the most?",
+        roots={"video": "", "labels": "", "weights": ""},
+        budget={"measure": "images", "amount": 100_000},
+        target={
+            "config": "configs/segment_folder.py",
+            "root": "labels",
+            "set": {"optimizer": {"layer_decay": 1.0}},
+        },
     )

@@ -29,65 +29,52 @@ not yet run. The dry run tells the cost on your machine.
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import argument
-from geoseg_jax.presets.studies import PAPER_PRETRAINING, enough, started, starts, sweep
+from geoseg_jax.presets.studies import (
+    IMAGENET,
+    PAPER_PRETRAINING,
+    RANDOM,
+    enough,
+    paper_options,
+    started,
+    study,
+    sweep,
+)
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    known = {
-        "preset": ("controlled", "paper_code"),
-        "start": ("auto", "random", "imagenet", "both"),
-        "sweep": False,
-    }
-    options = argument.parse(arg, known, "study_kitti.py")
-    faulty = options["preset"] == "paper_code"
-    auto = "imagenet" if faulty else "random"
-    start = starts(auto if options["start"] == "auto" else options["start"])
+    preset, start, sweeps = paper_options(arg, "study_kitti.py")
+    faulty = preset == "paper_code"
     arms = [
         arm | ({"start": start} if arm["name"].startswith(("depth", "flow")) else {})
         for arm in _ARMS
     ]
+    factors = {"labels": (8, 16, 32, 64, 128), "training": ("fine_tuned", "frozen")}
+    factors |= {"resolution": ("640x192",)}
     if faulty:
         arms[1]["target"] = {"task": {"normalise_twice": True}}
-    twice = sum("start" in arm for arm in arms) * (len(start) - 1)
-    runs = enough(len(arms) + twice - 1)
-    return ConfigDict(
-        {
-            "title": f"KITTI, {options['preset']}",
-            "question": "Which pre-training on KITTI helps its segmentation the most?",
-            "arms": tuple(arms),
-            "reference": "random",
-            "contrasts": _contrasts(start),
-            "goal": 0.0,  # an mIoU: how many steps it takes is told; 0: not asked
-            "metric": "miou",  # or another score of eval.json, as "paper_miou" or "iou/car"
-            "equivalence": 0.01,  # arms are level where they differ by less; 0: not asked
-            "without": (),
-            "roots": {"kitti_raw": "", "kitti_semantics": "", "kitti_flow": "", "imagenet": ""},
-            "pretraining": PAPER_PRETRAINING if faulty else {},
-            "budget": {"measure": "images", "amount": 2_400_000},
-            "target": {
-                "config": f"configs/segment_kitti.py:preset={options['preset']}",
-                "root": "kitti_semantics",
-                "set": {"optimizer": {"layer_decay": 1.0}},
-            },
-            "declared": ("task.normalise_twice",) if faulty else (),
-            "factors": {
-                "labels": (8, 16, 32, 64, 128),
-                "training": ("fine_tuned", "frozen"),
-                "decoder": ("auto",),
-                "resolution": ("640x192",),
-                "encoder": ("resnet18",),
-                **({"subset": (-1,), "seed": runs} if faulty else {"replicate": runs}),
-            },
-            "panels": 4,
-            **sweep(options["sweep"], () if faulty else (3e-4, 1e-3, 3e-3)),
-            "keep_checkpoints": False,
-        }
+        twice = sum("start" in arm for arm in arms) * (len(start) - 1)
+        factors |= {"subset": (-1,), "seed": enough(len(arms) + twice - 1)}
+    return study(
+        arms,
+        factors,
+        sweep(sweeps, () if faulty else (3e-4, 1e-3, 3e-3)),
+        title=f"KITTI, {preset}",
+        question="Which pre-training on KITTI helps its segmentation the most?",
+        contrasts=_contrasts(start),
+        roots={"kitti_raw": "", "kitti_semantics": "", "kitti_flow": "", "imagenet": ""},
+        pretraining=PAPER_PRETRAINING if faulty else {},
+        budget={"measure": "images", "amount": 2_400_000},
+        target={
+            "config": f"configs/segment_kitti.py:preset={preset}",
+            "root": "kitti_semantics",
+            "set": {"optimizer": {"layer_decay": 1.0}},
+        },
+        declared=("task.normalise_twice",) if faulty else (),
     )
 
 
 def _contrasts(start: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """The paper's claim: depth beats ImageNet, and flow, which has the same photometric error.
+    """Returns the paper's claim: depth beats ImageNet, and flow, with the same photometric error.
 
     And where both starts are there, whether depth adds to ImageNet.
     """
@@ -102,8 +89,8 @@ def _raw(name: str, label: str, config: str, **more) -> dict:
 
 _FLOW = {"eval_root": "kitti_flow"}
 _ARMS = (
-    {"name": "random", "label": "Random weights"},
-    {"name": "imagenet", "label": "ImageNet", "weights": "imagenet"},
+    RANDOM,
+    IMAGENET,
     _raw("reconstruction", "Inpainting", "configs/reconstruct_kitti.py"),
     _raw("depth_mono", "Depth, mono", "configs/depth_kitti.py:mono"),
     _raw("depth_stereo", "Depth, stereo", "configs/depth_kitti.py:stereo"),

@@ -31,7 +31,16 @@ from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument
 from geoseg_jax.presets.readers import NYU_SPLITS
-from geoseg_jax.presets.studies import enough, pace, short_cells, started, starts, sweep
+from geoseg_jax.presets.studies import (
+    IMAGENET,
+    RANDOM,
+    pace,
+    short_cells,
+    started,
+    starts,
+    study,
+    sweep,
+)
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -45,62 +54,44 @@ def get_config(arg: str = "") -> ConfigDict:
     trained, judged = NYU_SPLITS[options["split"]]
     splits = {"train_split": trained, "eval_split": judged}
     start = starts(options["start"])
-    arms = _arms({"height": height, "width": width} | splits, small, start)
-    without = ("reconstruction",) if small else ()
-    weights = {"imagenet": ""} if "imagenet" in start else {}
-    depth = started("depth_supervised", start)
-    return ConfigDict(
+    kept = {"eval_every": 0, "pictures_every": 0, "checkpoint_every": 100}
+    flops = {"measure": "flops", "amount": 1.5e13}
+    return study(
+        _arms({"height": height, "width": width} | splits, small, start),
         {
-            "title": "NYUv2",
-            "question": "What helps segmentation indoors more, depth or classification?",
-            "arms": arms,
-            "reference": "random",
-            "contrasts": ((depth, "classification"), ("classification_depth", "classification")),
-            "goal": 0.0,  # an mIoU: how many steps it takes is told; 0: not asked
-            "metric": "miou",  # or another score of eval.json, as "paper_miou" or "iou/car"
-            "equivalence": 0.01,  # arms are level where they differ by less; 0: not asked
-            "without": without,
-            "declared": (),
-            "roots": {"nyu": "", "classes": ""} | weights,
-            "pretraining": {
-                "train": {"eval_every": 0, "pictures_every": 0, "checkpoint_every": 100}
-                if small
-                else {}
+            "labels": (16, 64, 0),
+            "training": ("fine_tuned",) if small else ("fine_tuned", "frozen"),
+            "resolution": (resolution,),
+        },
+        sweep(options["sweep"]),
+        title="NYUv2",
+        question="What helps segmentation indoors more, depth or classification?",
+        contrasts=(
+            (started("depth_supervised", start), "classification"),
+            ("classification_depth", "classification"),
+        ),
+        without=("reconstruction",) if small else (),
+        roots={"nyu": "", "classes": ""} | ({"imagenet": ""} if "imagenet" in start else {}),
+        pretraining={"train": kept if small else {}},
+        budget=flops if small else {"measure": "images", "amount": 80_000},
+        target={
+            "config": "configs/segment_nyu.py" + (":classes=nyu13" if small else ""),
+            "root": "nyu",
+            "set": {
+                "data": splits,
+                "optimizer": {"layer_decay": 1.0},
+                "train": short_cells(480, 160) if small else {},
             },
-            "budget": {"measure": "flops", "amount": 1.5e13}
-            if small
-            else {"measure": "images", "amount": 80_000},
-            "target": {
-                "config": "configs/segment_nyu.py" + (":classes=nyu13" if small else ""),
-                "root": "nyu",
-                "set": {
-                    "data": splits,
-                    "optimizer": {"layer_decay": 1.0},
-                    "train": short_cells(480, 160) if small else {},
-                },
-            },
-            "factors": {
-                "labels": (16, 64, 0),
-                "training": ("fine_tuned",) if small else ("fine_tuned", "frozen"),
-                "decoder": ("auto",),
-                "resolution": (resolution,),
-                "encoder": ("resnet18",),
-                "replicate": enough(len(arms) + len(start) - 2 - len(without)),
-            },
-            "panels": 4,
-            **sweep(options["sweep"]),
-            "keep_checkpoints": False,
-        }
+        },
     )
 
 
 def _arms(data: dict, small: bool, start: tuple[str, ...]) -> tuple[dict, ...]:
     depth = {"config": "configs/depth_nyu.py", "root": "nyu"}
     depth["set"] = {"data": data | {"scale": (), "crop": ()}} | (pace(8, 4e-4) if small else {})
-    imagenet = {"name": "imagenet", "label": "ImageNet", "weights": "imagenet"}
     return (
-        {"name": "random", "label": "Random weights"},
-        *((imagenet,) if "imagenet" in start else ()),
+        RANDOM,
+        *((IMAGENET,) if "imagenet" in start else ()),
         {
             "name": "classification",
             "label": "Classification",

@@ -24,7 +24,7 @@ the same renderer.
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument
-from geoseg_jax.presets.studies import enough, pace, short_cells, sweep
+from geoseg_jax.presets.studies import RANDOM, pace, short_cells, study, sweep
 
 SIZE = {"height": 32, "width": 96}
 # The world's frames are lit alike: no jitter, as flow's config has none.
@@ -34,54 +34,34 @@ _DEPTH = {"data": SIZE, "task": {"jitter": {"probability": 0.0}}} | pace(4, 4e-4
 def get_config(arg: str = "") -> ConfigDict:
     known = {"smoke": False, "more": False, "sweep": False}
     options = argument.parse(arg, known, "study_quick.py")
-    arms = (*_ARMS, *_MORE) if options["more"] else _ARMS
-    config = ConfigDict(
-        {
-            "title": "Quick study on synthetic streets",
-            "question": "Which pre-training helps segmentation with few labels the most?",
-            "arms": arms,
-            "reference": "random",
-            "metric": "miou",
-            # The paper's claim.
-            "contrasts": (
-                ("depth_mono", "classification"),
-                ("depth_mono", "flow_strong"),
-            ),
-            "equivalence": 0.01,  # differences within this bound count as none
-            "goal": 0.0,  # an mIoU: how many steps it takes is told; 0: not asked
-            # Of every pre-training that has such a setting; classification is of 64x64 objects.
-            "pretraining": {
-                "data": {"cache_dir": "", "train_size": 500, "eval_size": 32},
-                "train": {"eval_every": 0, "pictures_every": 0, "checkpoint_every": 0},
+    config = study(
+        (*_ARMS, *_MORE) if options["more"] else _ARMS,
+        {"labels": (8, 64), "training": ("fine_tuned", "frozen"), "resolution": ("96x32",)},
+        sweep(options["sweep"]),
+        title="Quick study on synthetic streets",
+        question="Which pre-training helps segmentation with few labels the most?",
+        # The paper's claim.
+        contrasts=(("depth_mono", "classification"), ("depth_mono", "flow_strong")),
+        # Of every pre-training that has such a setting; classification is of 64x64 objects.
+        pretraining={
+            "data": {"cache_dir": "", "train_size": 500, "eval_size": 32},
+            "train": {"eval_every": 0, "pictures_every": 0, "checkpoint_every": 0},
+        },
+        budget={"measure": "flops", "amount": 1.5e12},
+        target={
+            "config": "configs/segment_synthetic.py",
+            "set": {
+                "data": {"cache_dir": "", "train_size": 64, "eval_size": 64},
+                "train": short_cells(120, 120),
+                # The recipe of all arms alike: else a transformer's layers learn at decaying
+                # rates where they come from elsewhere.
+                # At a third of this rate 100 steps are too few for more labels to help. It was
+                # found with random weights on the pictures that judge; `sweep` has others.
+                "optimizer": {"layer_decay": 1.0, "learning_rate": 3e-3},
+                "transfer": {"statistics": "calibrated"},
             },
-            "budget": {"measure": "flops", "amount": 1.5e12},
-            "target": {
-                "config": "configs/segment_synthetic.py",
-                "set": {
-                    "data": {"cache_dir": "", "train_size": 64, "eval_size": 64},
-                    "train": short_cells(120, 120),
-                    # The recipe of all arms alike: else a transformer's layers learn at decaying
-                    # rates where they come from elsewhere.
-                    # At a third of this rate 100 steps are too few for more labels to help. It was
-                    # found with random weights on the pictures that judge; `sweep` has others.
-                    "optimizer": {"layer_decay": 1.0, "learning_rate": 3e-3},
-                    "transfer": {"statistics": "calibrated"},
-                },
-            },
-            "factors": {
-                "labels": (8, 64),
-                "training": ("fine_tuned", "frozen"),
-                "decoder": ("auto",),
-                "resolution": ("96x32",),
-                "encoder": ("resnet18",),
-                "replicate": enough(len(arms) - 1),
-            },
-            "panels": 3,
-            **sweep(options["sweep"]),
-            "without": (),
-            "declared": (),
-            "keep_checkpoints": False,
-        }
+        },
+        panels=3,
     )
     if options["smoke"]:
         config.arms = (_ARMS[0], _MORE[0])
@@ -96,7 +76,7 @@ def get_config(arg: str = "") -> ConfigDict:
 
 
 _ARMS = (
-    {"name": "random", "label": "Random weights"},
+    RANDOM,
     {
         "name": "classification",
         "label": "Classification",

@@ -1,10 +1,69 @@
 """What the configs of studies share."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from geoseg_jax.presets import argument
+
+RANDOM = {"name": "random", "label": "Random weights"}
+IMAGENET = {"name": "imagenet", "label": "ImageNet", "weights": "imagenet"}
+# What a study has unless its file says otherwise; geoseg_jax/study/check.py has all keys.
+DEFAULTS = {
+    "reference": "random",
+    "contrasts": (),
+    "goal": 0.0,  # a score whose steps are counted; 0: none
+    "metric": "miou",  # or another score of eval.json, such as "paper_miou" or "iou/car"
+    "equivalence": 0.01,  # arms are level where they differ by less; 0: not asked
+    "without": (),  # arms to leave out
+    "declared": (),
+    "panels": 4,
+    "keep_checkpoints": False,
+}
+FACTORS = {"training": ("fine_tuned",), "decoder": ("auto",), "encoder": ("resnet18",)}
 # The public code's (x - .45) / .225, with ImageNet's weights too, which were trained otherwise.
 PAPER_PRETRAINING = {
     "model": {"normalisation": "monodepth2"},
     "transfer": {"normalisation": "any"},
 }
+
+
+def study(
+    arms: Sequence[Mapping[str, Any]],
+    factors: Mapping[str, Any],
+    sweep: Mapping[str, Any],
+    **own: Any,
+) -> ConfigDict:
+    """Returns a study with as many replicates as its arms need, if its factors name no runs.
+
+    Args:
+      arms: as in the config, before those with several starts are expanded.
+      factors: beside, or in place of, FACTORS.
+      sweep: see `sweep`.
+      **own: the other keys of the study, in place of DEFAULTS.
+    """
+    if not {"replicate", "subset", "seed"} & factors.keys():
+        compared = len(arms) - 1 - len(own.get("without", ()))
+        several = [arm["start"] for arm in arms if isinstance(arm.get("start"), tuple)]
+        runs = enough(compared + sum(len(start) - 1 for start in several))
+        factors = {**factors, "replicate": runs}
+    return ConfigDict(
+        {**DEFAULTS, **own, **sweep, "arms": tuple(arms), "factors": {**FACTORS, **factors}}
+    )
+
+
+def paper_options(arg: str, file: str) -> tuple[str, tuple[str, ...], bool]:
+    """Parses the options of a study of the paper's data: preset, starts of depth and flow, sweep.
+
+    Depth and flow start from ImageNet with paper_code, as in its scripts, else from random weights.
+    """
+    starting = ("auto", "random", "imagenet", "both")
+    known = {"preset": ("controlled", "paper_code"), "start": starting, "sweep": False}
+    options = argument.parse(arg, known, file)
+    auto = "imagenet" if options["preset"] == "paper_code" else "random"
+    start = auto if options["start"] == "auto" else options["start"]
+    return options["preset"], starts(start), options["sweep"]
 
 
 def pace(batch_size: int, learning_rate: float, warmup_steps: int = 40) -> dict:
