@@ -59,7 +59,7 @@ P_rect_03: 721.5 0 609.6 -339.5 0 721.5 172.9 2.2 0 0 1 0.003
 
 
 def taken_pictures() -> Iterator[np.ndarray]:
-    """BGR pictures from --root in the order in which they lie there."""
+    """Reads BGR pictures from --root in the order in which they lie there."""
     tree = KittiTree(ROOT.value)
     for frame in split_frames(tree, "all", "--root"):
         if frame.drive == tree.drives[0]:
@@ -67,14 +67,14 @@ def taken_pictures() -> Iterator[np.ndarray]:
 
 
 def rendered_pictures() -> Iterator[np.ndarray]:
-    """Street scenes of KITTI's size."""
+    """Renders street scenes of KITTI's size."""
     source = SyntheticSource("street", 2 * FRAMES, 0, 375, 1242, (), False)
     for index in range(len(source)):
         yield cv2.cvtColor(source[index]["image"], cv2.COLOR_RGB2BGR)
 
 
 def write_trees(folder: pathlib.Path) -> dict[str, pathlib.Path]:
-    """Format -> root of a KITTI tree with the same FRAMES x 2 pictures."""
+    """Writes a KITTI tree of the same FRAMES x 2 pictures in each format; returns the roots."""
     source = taken_pictures() if ROOT.value else rendered_pictures()
     roots = {name: folder / name for name in ENDINGS}
     for frame in range(FRAMES):
@@ -95,7 +95,7 @@ def write_trees(folder: pathlib.Path) -> dict[str, pathlib.Path]:
 
 
 def packed_source(root: pathlib.Path, folder: pathlib.Path) -> PackedSource:
-    """The tree's pictures at the size of the records, packed."""
+    """Packs the tree's pictures at the size of the records."""
     config = prepare.load_config("configs/depth_kitti.py:mono_stereo")
     with config.unlocked():
         config.data.update({"root": str(root), "truth": "none"})
@@ -105,7 +105,7 @@ def packed_source(root: pathlib.Path, folder: pathlib.Path) -> PackedSource:
 
 
 def seconds_each(work: Callable[[int], object]) -> float:
-    """Median processor seconds of work(0), work(1), ... in one thread, over --seconds.
+    """Measures median processor seconds of work(0), work(1), ... in one thread, over --seconds.
 
     Processor time, so that the figure per core holds when other programs want the core, too.
     """
@@ -119,7 +119,7 @@ def seconds_each(work: Callable[[int], object]) -> float:
 
 
 def measure_records(source: Source, root: pathlib.Path | None) -> dict[str, float]:
-    """Pictures a second of one thread, and where there are files, what share is decoding."""
+    """Measures pictures a second of one thread and, of files, the share of decoding."""
     record = seconds_each(lambda i: source[i % len(source)])
     result = {"pictures_per_second_per_core": VIEWS / record}
     if root is not None:
@@ -131,7 +131,7 @@ def measure_records(source: Source, root: pathlib.Path | None) -> dict[str, floa
 
 
 def measure_batches(source: Source, workers: int) -> dict[str, float]:
-    """Batches a second when nothing else runs, and the share of time waiting at each step length.
+    """Measures batches a second alone, and the share of time waiting at each step length.
 
     The first batches, in which the workers start, are not counted.
     """
@@ -162,7 +162,7 @@ def measure_batches(source: Source, workers: int) -> dict[str, float]:
 
 
 def show(results: dict[str, dict[str, float]], title: str) -> None:
-    """A table with a row for each result."""
+    """Formats a table with a row for each result."""
     columns = list(dict.fromkeys(key for row in results.values() for key in row))
     table = rich.table.Table("", *(c.replace("_", " ") for c in columns), title=title)
     for name, row in results.items():

@@ -14,7 +14,7 @@ NEAREST, SLACK = 1e-3, 1e-3
 
 
 def poses_from_twists(twists: torch.Tensor) -> torch.Tensor:
-    """exp of se(3): [N, 6] (translation, rotation) -> [N, 4, 4]."""
+    """Computes exp of se(3): [N, 6] (translation, rotation) -> [N, 4, 4]."""
     v, w = twists[:, :3], twists[:, 3:]
     zero = torch.zeros_like(w[:, 0])
     rows = [
@@ -27,7 +27,7 @@ def poses_from_twists(twists: torch.Tensor) -> torch.Tensor:
 
 
 def window_mean(x: torch.Tensor) -> torch.Tensor:
-    """3x3 means, mirrored at the border. [N, C, H, W]."""
+    """Computes 3x3 means, mirrored at the border. [N, C, H, W]."""
     return F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), 3, 1)
 
 
@@ -40,7 +40,7 @@ class Target:
         self.variance = window_mean(picture**2)[:, None] - self.mean**2
 
     def error(self, views: torch.Tensor, ssim_weight: float) -> torch.Tensor:
-        """Photometric error [B, S, H, W] of views [B, S, 3, H, W]."""
+        """Computes the photometric error [B, S, H, W] of views [B, S, 3, H, W]."""
         mean = window_mean(views.flatten(0, 1)).view_as(views)
         square = window_mean((views**2).flatten(0, 1)).view_as(views)
         product = window_mean((views * self.picture).flatten(0, 1)).view_as(views)
@@ -52,7 +52,7 @@ class Target:
 
 
 def warp(sources, depth, rays, intrinsics, poses):
-    """sources [B, S, 3, H, W] seen from the target, and which pixels are seen [B, S, H, W]."""
+    """Warps sources [B, S, 3, H, W] to the target; returns which pixels are seen, [B, S, H, W]."""
     b, s, _, height, width = sources.shape
     points = depth.flatten(2) * rays
     camera = intrinsics[:, None] @ poses[:, :, :3]
@@ -74,7 +74,7 @@ def warp(sources, depth, rays, intrinsics, poses):
 
 
 def smoothness(disparity: torch.Tensor, picture: torch.Tensor) -> torch.Tensor:
-    """Mean edge-aware first differences of the mean-normalised disparity [B, 1, h, w]."""
+    """Averages edge-aware first differences of the mean-normalised disparity [B, 1, h, w]."""
     disparity = disparity / (disparity.mean((2, 3), keepdim=True) + 1e-7)
     along_x = (disparity[..., 1:] - disparity[..., :-1]).abs()
     along_y = (disparity[..., 1:, :] - disparity[..., :-1, :]).abs()
@@ -84,7 +84,7 @@ def smoothness(disparity: torch.Tensor, picture: torch.Tensor) -> torch.Tensor:
 
 
 def pixel_rays(intrinsics: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """K^-1 (x, y, 1) of every pixel: [B, 3, H * W]."""
+    """Computes K^-1 (x, y, 1) of every pixel: [B, 3, H * W]."""
     options = {"device": intrinsics.device, "dtype": intrinsics.dtype}
     y, x = torch.meshgrid(
         torch.arange(height, **options), torch.arange(width, **options), indexing="ij"
@@ -105,7 +105,7 @@ def reprojection_loss(
     ssim_weight=0.85,
     smoothness_weight=1e-3,
 ):
-    """The loss, a scalar.
+    """Computes the loss, a scalar.
 
     Args:
       disparities: [B, h_s, w_s] in [0, 1], finest first.

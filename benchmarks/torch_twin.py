@@ -196,12 +196,12 @@ def load_flax(module: nn.Module, variables: dict) -> None:
 
 
 def gradients(module: nn.Module) -> dict[str, torch.Tensor]:
-    """{torch name: gradient} of all parameters."""
+    """Returns {torch name: gradient} of all parameters."""
     return {name: p.grad for name, p in module.named_parameters()}
 
 
 def flax_to_torch(tree: dict) -> dict[str, torch.Tensor]:
-    """A tree of flax's parameters, or of what mirrors them, under PyTorch's names and axes."""
+    """Converts flax's parameters, or a tree like them, to PyTorch's names and axes."""
     return {name: _to_torch(name, value) for name, value in _flatten(tree)}
 
 

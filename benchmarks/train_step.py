@@ -55,7 +55,7 @@ def restrict(options: argparse.Namespace) -> None:
 
 
 def pictures(options: argparse.Namespace) -> dict:
-    """A textured wall, and how a camera sees it that moves past: numpy, NHWC in [0, 1]."""
+    """Draws a textured wall as seen by a camera that moves past: numpy, NHWC in [0, 1]."""
     import cv2
     import numpy as np
 
@@ -146,7 +146,7 @@ class Ours:
         return float(self.jax.block_until_ready((value, self.state))[0])
 
     def losses(self, disparities, poses):
-        """A function that runs the loss kernels: (value, gradients)."""
+        """Returns a function that runs the loss kernels: (value, gradients)."""
         disparities, poses = self.jax.device_put((tuple(disparities), poses))
         return lambda: self.jax.block_until_ready(self._losses(disparities, poses, self.data))
 
@@ -207,7 +207,7 @@ class Twin:
         return value.item()
 
     def losses(self, disparities, poses):
-        """A function that runs the loss kernels: (value, gradients)."""
+        """Returns a function that runs the loss kernels: (value, gradients)."""
         inputs = [self._put(d).requires_grad_() for d in (*disparities, poses)]
 
         def run():
@@ -219,7 +219,7 @@ class Twin:
         return run
 
     def count_flops(self) -> float:
-        """Multiplications and additions of the convolutions of a step, both passes."""
+        """Counts multiplications and additions of the convolutions of a step, both passes."""
         from torch.utils.flop_counter import FlopCounterMode
 
         with FlopCounterMode(display=False) as counter:
@@ -228,7 +228,7 @@ class Twin:
 
 
 def geometry(options):
-    """Disparities at four scales and poses, numpy, as a trained network might give them."""
+    """Makes disparities at four scales and poses, numpy, as a trained network might give them."""
     import numpy as np
 
     generator = np.random.default_rng(1)
@@ -252,7 +252,7 @@ def require_equal(what: str, ours: float, theirs: float, tolerance: float) -> No
 
 
 def require_equal_losses(ours, theirs, tolerance: float) -> None:
-    """Value, and length of the gradient with respect to every disparity and the poses."""
+    """Compares the value and the length of the gradient of every disparity and the poses."""
     import numpy as np
 
     (value, gradients), (their_value, their_gradients) = ours(), theirs()
@@ -268,7 +268,7 @@ def require_equal_losses(ours, theirs, tolerance: float) -> None:
 
 
 def in_turns(ours, theirs, rounds: int, label: str) -> tuple[list[tuple], list[tuple]]:
-    """Each call's seconds by the clock and by the processors, A B A B, after a warm-up call."""
+    """Times each call by the clock and by the processors, A B A B, after a warm-up call."""
     import rich.progress
 
     times = [], []
@@ -319,7 +319,7 @@ def measure(options) -> dict:
 
 
 def summary(name: str, ours: list[tuple], theirs: list[tuple]) -> dict:
-    """Medians of both clocks, fastest and slowest call, and ratios: the twin's over ours."""
+    """Summarises both clocks by median, fastest and slowest call, and the twin's ratio to ours."""
     figures = {}
     for side, times in (("ours", ours), ("twin", theirs)):
         wall, processor = zip(*times, strict=True)

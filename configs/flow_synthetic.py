@@ -42,7 +42,7 @@ def _set_up(config: ConfigDict, options: preset.Options) -> None:
 
 
 def _lead_from_no_motion(config: ConfigDict) -> None:
-    """A loss whose gradient leads towards the true flow (tests/tasks/test_flow_gradient.py)."""
+    """Sets a loss whose gradient leads to the true flow (tests/tasks/test_flow_gradient.py)."""
     config.task.update(
         {
             "data_term": "ssim_l1",

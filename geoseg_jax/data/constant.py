@@ -102,7 +102,7 @@ def cell_depths(depth: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _shape(depth: np.ndarray) -> np.ndarray:
-    """Depths over their median; NaN stays."""
+    """Divides depths by their median; NaN stays."""
     measured = depth[np.isfinite(depth)]
     return depth / np.median(measured) if measured.size else depth
 
@@ -128,7 +128,7 @@ def _constants(
 
 
 def _best_without(ranked: np.ndarray, reached: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Medians weighted by 1 / depth over the first axis, one map left out.
+    """Computes medians weighted by 1 / depth over the first axis, one map left out.
 
     Args:
       ranked: [N, h, w] metres, rising along N, NaN behind the measured ones.

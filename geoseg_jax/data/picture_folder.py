@@ -31,7 +31,7 @@ _DRIVE = re.compile(r"\d{4}_\d{2}_\d{2}_drive_\d{4}")
 
 
 def make(data: ConfigDict) -> tuple["PictureFolder", "PictureFolder"]:
-    """Sources to train and to evaluate on.
+    """Makes the sources to train and to evaluate on.
 
     config.data: root; train_split, a pattern that the paths within ROOT must match as fnmatch has
     it ('*' stands for any letters, '/' too), '' = all; eval_split, a pattern, or 'held_out', a
@@ -82,7 +82,7 @@ class PictureFolder:
         return os.fsdecode(self._names[index])
 
     def drive(self, index: int) -> str:
-        """KITTI's name of the recording where the path has one; else unknown."""
+        """Returns KITTI's name of the recording where the path has one, else ''."""
         found = _DRIVE.search(self.describe(index))
         return found[0] if found else ""
 

@@ -41,7 +41,7 @@ def train_batches(
     augment: Callable[[Record, np.random.Generator], Record] | None = None,
     bad_share: float = 0.0,
 ) -> Iterator[Batch]:
-    """Endless training batches from `start_step` on; this process's part of each.
+    """Yields this process's part of each training batch, from `start_step` on without end.
 
     batch_size: of all processes together, may exceed the size of the source. workers: processes
     that read ahead, 0 = threads of this process. augment: changes each record at random by a
@@ -190,7 +190,7 @@ def _start_worker(index: int, count: int) -> None:
 
 
 def _copies(dataset: grain.IterDataset, shared_memory: bool) -> Iterator[Batch]:
-    """Batches that are the caller's own: workers hand out arrays in memory that is freed."""
+    """Copies batches: workers hand out arrays in memory that is freed."""
     iterator = iter(dataset)
     try:
         while (batch := _next(iterator, shared_memory)) is not None:

@@ -130,7 +130,7 @@ class HasFiles(Protocol):
     """Where a record comes from, for the check of leakage."""
 
     def files(self, index: int) -> Iterable[tuple[str, pathlib.Path | str | None]]:
-        """Pairs of a file's published name (a label's: its picture's + LABEL) and its path.
+        """Returns (published name, path) of its files; a label's name is its picture's + LABEL.
 
         None for what has no file of its own and is told by its name alone; the file's
         `reads.quick_hash` where it is known and the file is not at hand, as in a pack.

@@ -56,7 +56,7 @@ class Place(NamedTuple):
 
 
 def flatten(value: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
-    """Dicts within dicts as one, names joined by dots.
+    """Flattens dicts within dicts, names joined by dots.
 
     Raises:
       WeightsError: where two entries come to have the same name.

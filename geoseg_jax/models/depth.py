@@ -100,7 +100,7 @@ class SelfSupDepthNet(nn.Module):
     def _shared(
         self, images: jax.Array, pairs: jax.Array, train: bool
     ) -> tuple[tuple[jax.Array, ...], jax.Array]:
-        """Disparities and twists from one pass of the encoder over each frame once."""
+        """Predicts disparities and twists in one pass of the encoder over each frame once."""
         b, h, w, _ = images.shape
         pairs = pairs.reshape(b, len(self.offsets), h, w, 6)
         sources = [

@@ -99,7 +99,7 @@ class FlowNet(nn.Module):
     def _concatenated(
         self, first: dict[int, jax.Array], second: dict[int, jax.Array]
     ) -> tuple[jax.Array, ...]:
-        """Flows of every scale in pixels of their own map."""
+        """Predicts flows of every scale in pixels of their own map."""
         decoder = decoders.make_decoder(
             self.decoder_name,
             self.encoder_name,
@@ -158,7 +158,7 @@ class FlowHead(nn.Module):
 def _ordered(
     features: Mapping[int, jax.Array], both: bool
 ) -> tuple[dict[int, jax.Array], dict[int, jax.Array]]:
-    """Parts features [2 B, ...] of first, second, first, ... into (first, second), [D B, ...].
+    """Splits features [2 B, ...] of first, second, first, ... into (first, second), [D B, ...].
 
     With `both` the examples appear twice, side by side, the second time the other way round.
     """

@@ -25,7 +25,7 @@ class PoseNet(nn.Module):
 
     @nn.compact
     def __call__(self, frames: jax.Array, train: bool) -> jax.Array:
-        """Twists.
+        """Predicts twists.
 
         Args:
           frames: [N, H, W, 6], two RGB pictures in [0, 1].

@@ -150,7 +150,7 @@ class ViT(nn.Module):
 
     @property
     def prefix(self) -> int:
-        """Tokens before those of the patches: the class token and the registers."""
+        """Counts the tokens before those of the patches: the class token and the registers."""
         return 1 + self.registers
 
     def setup(self):

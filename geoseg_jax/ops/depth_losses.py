@@ -85,7 +85,7 @@ def scale_invariant_log_root(
 def gradient_matching(
     predicted: jax.Array, truth: jax.Array, valid: jax.Array, scales: int = 4
 ) -> jax.Array:
-    """Differences of the log error between neighbours, over scales: edges where the truth has them.
+    """Compares the log error of neighbours, over scales: edges belong where the truth has them.
 
     Li and Snavely, "MegaDepth", CVPR 2018, equation 4; Ranftl et al., "Towards Robust Monocular
     Depth Estimation" (MiDaS), TPAMI 2020, equation 11: with R = log p - log t, the sum over scales

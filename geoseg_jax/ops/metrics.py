@@ -132,7 +132,7 @@ def median_scale(predicted: jax.Array, truth: jax.Array, valid: jax.Array) -> ja
 def depth_error_sums(
     predicted: jax.Array, truth: jax.Array, valid: jax.Array
 ) -> dict[str, jax.Array]:
-    """Metrics of each image; add them over images and divide by the sum of "images".
+    """Sums metrics of each image; add them over images and divide by the sum of "images".
 
     Args:
       predicted: [..., H, W] in metres, positive; scaled and capped already.

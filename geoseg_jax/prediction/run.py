@@ -150,7 +150,7 @@ def _table(config: ConfigDict) -> LabelTable | None:
 
 
 def _batches(source: Any, batch_size: int) -> Iterator[tuple[Batch, list[str]]]:
-    """Batches with an empty canvas for the labels of each original size, and the names in them."""
+    """Yields batches with an empty label canvas of each original size, and the names in them."""
     names = source.names if can(source, HasNames) else _file_names(source)
     for batch in pipeline.eval_batches(source, batch_size=batch_size):
         sizes = batch.get("label_size", np.array([batch["image"].shape[1:3]] * batch_size))

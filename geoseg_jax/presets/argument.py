@@ -46,7 +46,7 @@ def _described(defaults: Mapping[str, Any]) -> str:
 
 
 def override(defaults: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    """Defaults and further ones; a word for an option with choices becomes the first of these."""
+    """Overrides defaults; a word for an option with choices becomes the first of these."""
     merged = dict(defaults)
     for name, value in more.items():
         choices = merged.get(name)

@@ -16,7 +16,7 @@ def is_vit(encoder: str) -> bool:
 
 
 def decoder_of(encoder: str, decoder: str = "auto") -> dict[str, Any]:
-    """Keys of config.model for a decoder on that encoder: decoder and dpt_features.
+    """Returns config.model's decoder and dpt_features for that encoder.
 
     Args:
       encoder: one of core.encoder_names.ENCODERS.

@@ -76,7 +76,7 @@ def optimizer_settings(config: ConfigDict, parts: Sequence[str]) -> dict[str, An
 
 
 def frozen_leaves(config: ConfigDict, optimizer: Optimizer) -> dict[str, Any]:
-    """Trees of bools over params and batch_stats: what must stay bitwise as it is.
+    """Makes trees of bools over params and batch_stats: what must stay bitwise as it is.
 
     What the optimiser leaves alone, and all of the parts that config.transfer.frozen names.
     """

@@ -29,7 +29,7 @@ _SIZES_IN_FINGERPRINT = 1000
 
 
 def make(data: ConfigDict) -> tuple[Source, Source]:
-    """Sources to train and to evaluate on.
+    """Makes the sources to train and to evaluate on.
 
     config.data: root; train_split, eval_split: folders of leftImg8bit joined by '+', as in
     'train+train_extra' and 'val', eval_split also 'train' for the very frames trained on; height,

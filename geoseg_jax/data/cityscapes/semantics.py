@@ -34,7 +34,7 @@ _table = functools.partial(table_by, usual="cityscapes19")
 
 
 def make(data: ConfigDict) -> tuple[LabelledPictures, LabelledPictures]:
-    """Sources to train and to evaluate on.
+    """Makes the sources to train and to evaluate on.
 
     config.data.train_split and eval_split: folders of leftImg8bit, usually 'train' and 'val';
     eval_split may also be 'rest' (of the training split) or 'train' (what was trained on).

@@ -127,7 +127,7 @@ class CityscapesTree:
 
 
 def read_camera(path: pathlib.Path) -> Camera:
-    """Intrinsics and baseline of a camera file. Raises BadRecord where one is missing or absurd."""
+    """Reads intrinsics and baseline. Raises BadRecord where one is missing or absurd."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -34,7 +34,7 @@ _SIZES_IN_FINGERPRINT = 1000
 
 
 def make(data: ConfigDict) -> tuple["ClassFolder", "ClassFolder"]:
-    """Sources to train and to evaluate on; those of evaluation have the classes of training.
+    """Makes the sources to train and to evaluate on, both with the classes of training.
 
     config.data: root; train_split, a folder of ROOT with a folder for each class ('.' for ROOT
     itself); eval_split, likewise, a folder of pictures whose classes eval_list names, or
@@ -126,7 +126,7 @@ class ClassFolder:
 
 
 def read_words(root: pathlib.Path) -> dict[str, str]:
-    """Class -> its first name for people, from the first of WORDS in root; {} where none is."""
+    """Maps class -> its first name for people, from the first of WORDS in root; {} without one."""
     path = next((root / name for name in WORDS if (root / name).is_file()), None)
     if path is None:
         return {}

@@ -29,7 +29,7 @@ from geoseg_jax.data.source import DataError, Record
 
 
 def make(data: ConfigDict) -> tuple["TfdsClasses", "TfdsClasses"]:
-    """Sources to train and to evaluate on.
+    """Makes the sources to train and to evaluate on.
 
     config.data: root (data_dir of tensorflow-datasets, '' = its usual one), dataset (NAME,
     NAME/CONFIG, with :VERSION if you like), train_split and eval_split as tensorflow-datasets

@@ -94,7 +94,7 @@ def cell_means(
 
 
 def _fill(total: np.ndarray, count: np.ndarray) -> np.ndarray:
-    """Means; a cell that nothing is known of gets that of the nearest one; 0 without any."""
+    """Averages; an unknown cell gets the mean of the nearest known one, 0 without any."""
     mean = total / np.maximum(count, 1)[..., None]
     empty = count == 0
     if empty.any() and not empty.all():

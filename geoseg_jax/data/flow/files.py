@@ -44,7 +44,7 @@ def read_flo(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def read_kitti_flow(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """KITTI's 16-bit PNG: u = (R - 2^15) / 64, v = (G - 2^15) / 64, known where B is not 0.
+    """Reads KITTI's 16-bit PNG: u = (R - 2^15) / 64, v = (G - 2^15) / 64, known where B is not 0.
 
     (Flow development kit, readme.txt.) Raises BadRecord where it is missing, cut short or no
     picture of three 16-bit channels.

@@ -20,7 +20,7 @@ _PICTURES = (".png", ".jpg", ".jpeg")
 
 
 def make(data: ConfigDict) -> tuple[FlowPairs, FlowPairs]:
-    """Sources to train and to evaluate on, see flow_pairs.make_pairs; splits by names.
+    """Makes the sources to train and to evaluate on, see flow_pairs.make_pairs; splits by names.
 
     Raises DataError where nothing is there.
     """
@@ -31,7 +31,7 @@ def make(data: ConfigDict) -> tuple[FlowPairs, FlowPairs]:
 
 
 def find_pairs(root: pathlib.Path) -> list[Pair]:
-    """Pairs of the official layout by scene; without any, one for each folder that is a pair.
+    """Finds pairs of the official layout by scene, else one per folder that is a pair.
 
     Such a folder is ROOT or lies in it: it holds one .flo file, and the pictures that sort first
     and second are its frames, as long as there are just two.

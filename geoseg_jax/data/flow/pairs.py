@@ -128,7 +128,7 @@ def make_pairs(
     named: Mapping[str, Sequence[str]],
     left_out: Mapping[str, int] | None = None,
 ) -> tuple[FlowPairs, FlowPairs]:
-    """Sources to train and to evaluate on.
+    """Makes the sources to train and to evaluate on.
 
     data: config.data. train_split: 'pool' (all that is not evaluated, nor of a drive that is),
     'all', one of the `named` lists or a file of names. eval_split: 'all', 'train' (the training

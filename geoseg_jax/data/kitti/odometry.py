@@ -46,7 +46,7 @@ _POSES = "unpack data_odometry_poses.zip again"
 
 
 def make(data: ConfigDict) -> tuple[KittiSource, KittiSource]:
-    """Sources to train on, by pictures of both cameras, and to evaluate on, by the left ones.
+    """Makes the sources: both cameras' pictures to train on, the left ones to evaluate on.
 
     config.data: root, height, width, frames, stereo; train_split and eval_split: sequences and
     ranges of them, as in 00-08 or 09,10; poses: records carry source_poses; truth='none'.

@@ -118,5 +118,5 @@ class DrivePoses:
         return mount @ self._moved(target, source) @ np.linalg.inv(mount)
 
     def _moved(self, target: Frame, source: Frame) -> np.ndarray:
-        """As `between`, of what the cameras are mounted on."""
+        """Does as `between`, for what the cameras are mounted on."""
         return unit_motion(read_fix(self._path(target)), read_fix(self._path(source)))

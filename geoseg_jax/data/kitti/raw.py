@@ -42,7 +42,7 @@ def resolve_ground_truth(tree: KittiTree, targets: Sequence[Frame], wanted: str)
 
 
 def make(data: ConfigDict) -> tuple[Source, Source]:
-    """Sources to train and to evaluate on.
+    """Makes the sources to train and to evaluate on.
 
     config.data: root, train_split, eval_split, height, width, frames, stereo, ground_truth;
     poses: records carry source_poses, of the GPS/IMU;

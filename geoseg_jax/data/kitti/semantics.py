@@ -44,7 +44,7 @@ _table = functools.partial(table_by, usual="cityscapes19")
 
 
 def make(data: ConfigDict) -> tuple[LabelledPictures, LabelledPictures]:
-    """Sources to train and to evaluate on.
+    """Makes the sources to train and to evaluate on.
 
     config.data.train_split: 'pool' or a file of names; eval_split: 'fold0' to 'fold3', 'rest',
     'train' or a file. The pool is all that is not evaluated and not of a drive that is, as far as
@@ -78,7 +78,7 @@ def _of_other_drives(train: list[Item], judged: list[Item]) -> tuple[list[Item],
 
 
 def _numbered(folder: pathlib.Path) -> dict[str, pathlib.Path]:
-    """Its pictures at time 10, the one that has a label."""
+    """Lists pictures at time 10, those that have labels."""
     return {n: path for n, path in list_files(folder).items() if _NAME.fullmatch(n)}
 
 

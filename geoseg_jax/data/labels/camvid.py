@@ -30,7 +30,7 @@ _table = functools.partial(table_by, usual="camvid11")
 
 
 def make(data: ConfigDict) -> tuple[LabelledPictures, LabelledPictures]:
-    """Sources to train and to evaluate on.
+    """Makes the sources to train and to evaluate on.
 
     config.data.train_split and eval_split: 'train', 'val' or 'test'; eval_split may also be
     'rest' (of the training split), and is 'train' for what was trained on. Raises DataError where

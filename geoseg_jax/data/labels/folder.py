@@ -32,7 +32,7 @@ HELD_OUT = "held_out"
 
 
 def make(data: ConfigDict) -> tuple[LabelledPictures, LabelledPictures]:
-    """Sources to train and to evaluate on.
+    """Makes the sources to train and to evaluate on.
 
     config.data.classes: a class list's path or a table's name; '' = the list in ROOT.
     train_split: 'pool' (all that is not evaluated), a NAME of ROOT/NAME.txt, or a file of names;

@@ -97,7 +97,7 @@ def resize_labels(label: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def invented_ids(ids: np.ndarray, table: LabelTable, height: int, width: int) -> np.ndarray:
-    """Ids resized as if they were brightness, then train ids: a fault, reproduced on purpose.
+    """Resizes ids as if they were brightness, then converts them: a fault, kept on purpose.
 
     The public code of Lao et al. (ECCV 2024) resizes label pictures with Pillow's default filter,
     bicubic, so that between road (7) and car (26) there are walls and poles. Ids that the table

@@ -145,7 +145,7 @@ def find_items(
     labels: Mapping[str, pathlib.Path],
     drives: Mapping[str, str] | None = None,
 ) -> tuple[list[Item], dict[str, int]]:
-    """Pairs by name, sorted by it, and what was left out: reason -> number of files."""
+    """Pairs files by name, sorted, and counts what was left out: reason -> files."""
     both = sorted(images.keys() & labels.keys())
     items = [Item(n, images[n], labels[n], (drives or {}).get(n, "")) for n in both]
     left_out = Counter({NO_LABEL: len(images.keys() - both), NO_PICTURE: len(labels.keys() - both)})
@@ -155,7 +155,7 @@ def find_items(
 def list_files(
     folder: pathlib.Path, suffix: str = "", endings: Sequence[str] = PICTURE_ENDINGS
 ) -> dict[str, pathlib.Path]:
-    """Files of a folder and those below it: name without `suffix` and ending -> path.
+    """Lists files below a folder: name without `suffix` and ending -> path.
 
     Names have '/' between folders. Of one name with several endings the last in order of the
     alphabet counts (.png before .jpg). Nothing where the folder isn't there.

@@ -56,7 +56,7 @@ def table_by(data: Mapping[str, Any], usual: str) -> LabelTable:
 
 
 def to_train_ids(ids: np.ndarray, table: LabelTable, what: str) -> np.ndarray:
-    """Ids of a label file, integers of any shape, as train ids, uint8, 255 = ignored.
+    """Converts ids of a label file, integers of any shape, to train ids, uint8, 255 = ignored.
 
     what: the file, to be named in an error. Raises BadRecord for an id that the table doesn't know.
     """

@@ -212,7 +212,7 @@ class FolderFrames:
 
 
 def make(data: ConfigDict) -> tuple[Source, Source]:
-    """Sources to train and to evaluate on; config.data.root is the .mat, its folder, or a folder.
+    """Makes the sources; config.data.root is the .mat, its folder, or a folder of pictures.
 
     config.data: height, width; train_split: 'train' (official), 'pool' (all that is not evaluated)
     or a file of names; eval_split: 'test' (official), 'held_out' (blocks of consecutive frames, a

@@ -38,7 +38,7 @@ def is_one(root: str) -> bool:
 
 
 def make(data: ConfigDict) -> tuple[LabelledPictures, LabelledPictures]:
-    """Sources to train and to evaluate on.
+    """Makes the sources to train and to evaluate on.
 
     config.data.classes: nyu40 (default) or nyu13. train_split: 'train' (the official one), 'pool'
     (all that is not evaluated) or a file of names; eval_split: 'test' (official), 'held_out'
@@ -60,7 +60,7 @@ def make(data: ConfigDict) -> tuple[LabelledPictures, LabelledPictures]:
 
 
 def make_any(data: ConfigDict) -> tuple[Source, Source]:
-    """As `make`, or from the .mat where the root is or holds one."""
+    """Does as `make`, or reads the .mat where the root is or holds one."""
     if is_one(data.root):
         return make(data)
     from geoseg_jax.data.nyu import semantics  # needs h5py, which no other data set does

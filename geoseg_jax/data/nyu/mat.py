@@ -52,7 +52,7 @@ class MatFile:
         return np.ascontiguousarray(self._frame("images", place).transpose(2, 1, 0))
 
     def labels(self, place: int) -> np.ndarray:
-        """Integers [H, W], 0 = unlabelled, 1 to 894 = places in the file's names."""
+        """Reads integers [H, W], 0 = unlabelled, 1 to 894 = places in the file's names."""
         return np.ascontiguousarray(self._frame("labels", place).T)
 
     def depth(self, place: int, raw: bool = False) -> np.ndarray:
@@ -156,7 +156,7 @@ class MatFile:
         return self.path.with_name(f"{self.path.stem}_frames.txt")
 
     def _scenes(self, file: h5py.File) -> tuple[str, ...]:
-        """Cells of strings are references to arrays of character codes."""
+        """Reads cells of strings, which are references to arrays of character codes."""
         if "scenes" not in file:
             return ()
         references = file["scenes"][()].ravel()

@@ -133,7 +133,7 @@ class NyuMat:
 
 
 def make(data: ConfigDict) -> tuple[NyuMat, NyuMat]:
-    """Sources to train and to evaluate on; config.data.root is the file or its folder.
+    """Makes the sources; config.data.root is the file or its folder.
 
     config.data.classes: nyu40 (default) or nyu13. train_split: 'train' (official), 'pool' (all that
     is not evaluated) or a file of names; eval_split: 'test' (official), 'held_out' (blocks

@@ -36,7 +36,7 @@ HOW_TO_GET = "make one by python -m geoseg_jax.prepare CONFIG --out=DIR"
 
 
 def make(data: ConfigDict) -> tuple["PackedSource", "PackedSource"]:
-    """Sources to train and to evaluate on, those that were packed.
+    """Makes the sources to train and to evaluate on, those that were packed.
 
     config.data: root, the pack; height and width, which must be the pack's, except for pictures of
     any size, see `fit.fits`; frames and stereo, which may ask for fewer views than were packed.
@@ -229,7 +229,7 @@ def verify(root: pathlib.Path) -> dict[str, int]:
 
 
 def _views(data: ConfigDict, pack: dict[str, Any], root: pathlib.Path) -> tuple[int, ...] | None:
-    """Places of the wanted source views among the packed ones, None for all."""
+    """Finds the wanted source views among the packed ones, None for all."""
     # A data set of pairs has its source view even where the packed config named none.
     unnamed = "frames" not in pack["source"] and pack["splits"]["train"]["sources"]
     if "frames" not in data or unnamed:
@@ -246,7 +246,7 @@ def _views(data: ConfigDict, pack: dict[str, Any], root: pathlib.Path) -> tuple[
 
 
 def _check_poses(data: ConfigDict, pack: dict[str, Any], root: pathlib.Path) -> None:
-    """Records must carry the poses that training asks for."""
+    """Refuses records without the poses that training asks for."""
     if data.get("poses") and "source_poses" not in pack["splits"]["train"]["fields"]:
         raise DataError(
             f"config.data.poses=True: the records of {root} were packed without poses; prepare it "
@@ -255,7 +255,7 @@ def _check_poses(data: ConfigDict, pack: dict[str, Any], root: pathlib.Path) -> 
 
 
 def _check_truth(data: ConfigDict, pack: dict[str, Any], root: pathlib.Path) -> None:
-    """Records must carry the truth that the evaluation needs, and training if it is to learn it."""
+    """Refuses records without the truth that evaluation, and training where it learns it, need."""
     wanted = [("eval", data.get("truth", "depth"))]
     if data.get("truth_in_training"):
         wanted.append(("train", data.get("truth", "depth")))

@@ -51,7 +51,7 @@ class Shared(NamedTuple):
         return dict(zip(METRICS, map(float, counts), strict=True))
 
     def describe(self, whose: str) -> list[str]:
-        """Lines for the log on what was trained on; none where nothing is shared, all known."""
+        """Writes log lines on what was trained on; none where nothing is shared, all known."""
         lines = []
         if self:
             lines.append(
@@ -83,7 +83,7 @@ def between(splits: Iterable[tuple[str, Reads]], tested: Reads) -> Shared:
 
 
 def _pictures(reads: Reads) -> dict[str, str]:
-    """Its files without those of labels."""
+    """Returns the files without labels."""
 
     def is_label(name: str) -> bool:
         return name.endswith(LABEL) and name.removesuffix(LABEL) in reads.files
@@ -97,7 +97,7 @@ def of_run(run: RunReads) -> Shared:
 
 
 def lines_of_run(run: RunReads) -> list[str]:
-    """Lines for the log on a run, its ancestors' training apart from its own."""
+    """Writes log lines on a run, its ancestors' training apart from its own."""
     past, own = between(run.ancestors, run.eval), between([("", run.train)], run.eval)
     lines = past.describe("the training data of the pre-trained weights")
     lines += own.describe("the run's own training split")
@@ -133,7 +133,7 @@ class Watch:
         self._recorder = Recorder(data, workdir / FILE, data_sha256, sources, tell)
 
     def finish(self) -> tuple[dict[str, float | None], dict[str, Any]]:
-        """Numbers for eval.json and the manifest's entry under data.
+        """Returns numbers for eval.json, and the manifest's entry under data.
 
         Where the record failed each number is None, which is not 0: nobody knows.
         """

@@ -40,7 +40,7 @@ class Reads(NamedTuple):
     known: bool = True
 
     def as_json(self) -> dict[str, Any]:
-        """Dicts and lists of it."""
+        """Returns it as dicts and lists."""
         return self._asdict() | {"drives": list(self.drives)}
 
 
@@ -52,7 +52,7 @@ class RunReads(NamedTuple):
     ancestors: tuple[tuple[str, Reads], ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """Dicts and lists of it, as in files.json."""
+        """Returns it as dicts and lists, as in files.json."""
         ancestors = [{"name": name, "train": reads.as_json()} for name, reads in self.ancestors]
         return {
             "train": self.train.as_json(),

@@ -9,7 +9,7 @@ from geoseg_jax.data.synthetic.source import EVAL_SEED, ObjectSource
 
 
 def make(data: ConfigDict) -> tuple[Source, Source]:
-    """Sources to train and to evaluate on; the evaluation's objects have a seed of their own.
+    """Makes the sources; the evaluation's objects have a seed of their own.
 
     config.data: train_size, eval_size, seed, height, width, cache_dir. Raises DataError for a
     folder that can't be written.

@@ -16,7 +16,7 @@ _CLEARANCE = 0.6  # metres above the ground in which a thing's shade falls by e
 
 
 def _casters(scene: Scene) -> np.ndarray:
-    """Indices of upright primitives of some size whose lower side is near y = 0."""
+    """Finds upright primitives of some size whose lower side is near y = 0."""
     clearance = -(scene.centre[:, 1] + scene.half[:, 1])
     upright = np.abs(scene.rotation[:, 1, 1]) > 0.99
     wide = scene.half[:, 0] * scene.half[:, 2] > 0.004

@@ -34,7 +34,7 @@ def flow_picture(flow: np.ndarray, valid: np.ndarray) -> np.ndarray:
 
 
 def label_picture(label: np.ndarray, classes) -> np.ndarray:
-    """Labels in their classes' colours, uint8 [H, W, 3]; what is ignored is black."""
+    """Draws labels in their classes' colours, uint8 [H, W, 3], ignored ones black."""
     colors = np.zeros((256, 3), np.uint8)
     colors[: len(classes)] = [entry.color for entry in classes]
     return colors[label]

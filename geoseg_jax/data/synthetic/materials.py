@@ -34,7 +34,7 @@ Look = tuple[np.ndarray, np.ndarray]
 
 
 def _line(x: np.ndarray, period: np.ndarray, width: float, footprint: np.ndarray) -> np.ndarray:
-    """Lines of `width` metres, centred on multiples of the period."""
+    """Draws lines of `width` metres, centred on multiples of the period."""
     share = width / period
     return pulse(x / period + share / 2, share, footprint / period)
 
@@ -76,7 +76,7 @@ def road(patch: Patch) -> Look:
 
 
 def tiles(patch: Patch) -> Look:
-    """Slabs with joints in the accent colour."""
+    """Paints slabs with joints in the accent colour."""
     joints_u = _line(patch.u, patch.size_u, 0.03, patch.footprint_u)
     joints_v = _line(patch.v, patch.size_v, 0.03, patch.footprint_v)
     i, j = np.floor(patch.u / patch.size_u), np.floor(patch.v / patch.size_v)
@@ -92,13 +92,13 @@ def checks(patch: Patch) -> Look:
 
 
 def stripes(patch: Patch) -> Look:
-    """Bands across u, half of each period in the accent colour."""
+    """Paints bands across u, half of each period in the accent colour."""
     share = pulse(patch.u / patch.size_u, 0.5, patch.footprint_u / patch.size_u)
     return share, np.ones_like(share)
 
 
 def bricks(patch: Patch) -> Look:
-    """Courses shifted by half a brick, mortar in the accent colour."""
+    """Paints courses shifted by half a brick, mortar in the accent colour."""
     row = np.floor(patch.v / patch.size_v)
     shifted = patch.u / patch.size_u + 0.5 * (row % 2)
     mortar = np.maximum(
@@ -109,7 +109,7 @@ def bricks(patch: Patch) -> Look:
 
 
 def planks(patch: Patch) -> Look:
-    """Boards along v with dark seams and grain."""
+    """Paints boards along v with dark seams and grain."""
     board = np.floor(patch.u / patch.size_u)
     shift = cell_hash(board, board + 5 * patch.seed) * patch.size_v
     along = (patch.v + shift) / patch.size_v
@@ -124,7 +124,7 @@ def _rough(patch: Patch, per_u: float, per_v: float) -> np.ndarray:
 
 
 def facade(patch: Patch) -> Look:
-    """Windows (accent) in bays and storeys of `size`, with sills; the ground floor is taller."""
+    """Paints windows (accent) with sills in bays and storeys of `size`, a taller ground floor."""
     bay, storey = patch.size_u, patch.size_v
     column, row = np.floor(patch.u / bay), np.floor(patch.v / storey)
     ground = row < 1
@@ -147,7 +147,7 @@ def facade(patch: Patch) -> Look:
 
 
 def leaves(patch: Patch) -> Look:
-    """Clumps of light and dark."""
+    """Paints clumps of light and dark."""
     clumps = 0.5 + 0.9 * _rough(patch, 1.6, 1.6)
     return np.clip(clumps, 0, 1), np.ones_like(clumps)
 
@@ -174,7 +174,7 @@ def panes(patch: Patch) -> Look:
 
 
 def books(patch: Patch) -> Look:
-    """Shelves of spines: `size` is (a book's width, a shelf's height)."""
+    """Paints shelves of spines: `size` is (a book's width, a shelf's height)."""
     shelf, book = np.floor(patch.v / patch.size_v), np.floor(patch.u / patch.size_u)
     rise = patch.v / patch.size_v - shelf
     height = 0.55 + 0.35 * cell_hash(book, shelf + 11 * patch.seed)
@@ -200,7 +200,7 @@ def glass(patch: Patch) -> Look:
 
 
 def panel(patch: Patch) -> Look:
-    """Doors and drawers: raised rectangles of `size`, their joints in the accent colour."""
+    """Paints doors and drawers: raised rectangles of `size`, joints in the accent colour."""
     joint = np.maximum(
         _line(patch.u, patch.size_u, 0.02, patch.footprint_u),
         _line(patch.v, patch.size_v, 0.02, patch.footprint_v),

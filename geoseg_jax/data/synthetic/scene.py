@@ -81,7 +81,7 @@ class Scene(NamedTuple):
     sky: Sky
 
     def at(self, time: float) -> tuple[np.ndarray, np.ndarray]:
-        """Rotations [N, 3, 3] and centres [N, 3] of all primitives, `time` seconds later."""
+        """Returns rotations [N, 3, 3] and centres [N, 3] of all primitives `time` seconds later."""
         turn = rotation_y(self.spin * time)
         moved = np.einsum("nij,nj->ni", turn, self.centre - self.pivot) + self.pivot
         return turn @ self.rotation, moved + self.velocity * time

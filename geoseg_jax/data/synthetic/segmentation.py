@@ -58,7 +58,7 @@ class SyntheticLabels:
 
 
 def make(data: ConfigDict) -> tuple[SyntheticLabels, SyntheticLabels]:
-    """Sources to train and to evaluate on; the evaluation's worlds have a seed of their own.
+    """Makes the sources; the evaluation's worlds have a seed of their own.
 
     config.data: world, train_size, eval_size, seed, height, width, cache_dir.
     Raises DataError for an unknown world or a folder that can't be written.

@@ -127,7 +127,7 @@ def _house_looks(rng: np.random.Generator) -> tuple[Material, Material]:
 
 
 def _row(builder: SceneBuilder, rng: np.random.Generator, layout: Layout, side: int) -> None:
-    """Houses, or hedges, walls and trees in the gaps, along one side of the street."""
+    """Places houses, or hedges, walls and trees in the gaps, along one side of the street."""
     edge = layout.middle + side * (layout.half_road + layout.sidewalk + layout.verge)
     z = rng.uniform(-14, -4)
     while z < min(layout.end - 4, 130):
@@ -219,7 +219,7 @@ def _parked(builder: SceneBuilder, rng: np.random.Generator, layout: Layout, sid
 
 
 def _traffic(builder: SceneBuilder, rng: np.random.Generator, layout: Layout, drive: Drive) -> None:
-    """Cars on both lanes; where the camera stands still, at least one that moves."""
+    """Places cars on both lanes; where the camera stands still, at least one that moves."""
     end = min(layout.end - 12, 70)
     oncoming = layout.middle - layout.half_road * 0.38
     z = rng.uniform(5, 30)

@@ -41,12 +41,12 @@ def trace(scene: Scene, view: View) -> Hits:
 
 
 def depth_map(hits: Hits, max_depth: float = np.inf) -> np.ndarray:
-    """Metres along the optical axis, f32; 0 where nothing is hit up to max_depth."""
+    """Returns metres along the optical axis, f32; 0 where nothing is hit up to max_depth."""
     return np.where(hits.depth <= max_depth, hits.depth, 0).astype(np.float32)
 
 
 def label_map(scene: Scene, hits: Hits) -> np.ndarray:
-    """Classes, uint8; where nothing is hit that of the sky."""
+    """Returns classes, uint8; the sky's where nothing is hit."""
     return np.where(hits.index < 0, scene.sky.label, scene.label[hits.index]).astype(np.uint8)
 
 

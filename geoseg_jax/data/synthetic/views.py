@@ -13,7 +13,7 @@ from geoseg_jax.data.synthetic.source import EVAL_SEED, SyntheticSource
 
 
 def make(data: ConfigDict) -> tuple[Source, Source]:
-    """Sources to train and to evaluate on; the evaluation's worlds have a seed of their own.
+    """Makes the sources; the evaluation's worlds have a seed of their own.
 
     config.data: world, train_size, eval_size, seed, height, width, frames, stereo, cache_dir;
     poses: records carry source_poses. All records carry the whole truth otherwise, whatever

@@ -47,7 +47,7 @@ class Target(NamedTuple):
 
 
 def make(data: ConfigDict) -> tuple["VideoSource", "VideoSource"]:
-    """Sources to train and to evaluate on.
+    """Makes the sources to train and to evaluate on.
 
     config.data: root, height, width, frames (offsets among the frames kept; none: pictures
     without neighbours), frame_stride, min_motion, held_out, gap, intrinsics with fov or
@@ -230,7 +230,7 @@ def _parted(
 def _targets(
     videos: Sequence[list[Frame]], offsets: tuple[int, ...]
 ) -> tuple[list[Target], dict[str, int]]:
-    """Frames whose neighbours are in the same part and shot, and why others are left out."""
+    """Finds frames with neighbours in the same part and shot, and why others are left out."""
     targets, missing = [], Counter()
     for frames in videos:
         for place, frame in enumerate(frames):
