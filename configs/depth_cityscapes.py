@@ -5,7 +5,7 @@
     python -m geoseg_jax.main --config=configs/depth_cityscapes.py:mono ...
     python -m geoseg_jax.main --config=configs/depth_cityscapes.py:supervised,extra ...
 
-All need leftImg8bit, camera and, to be judged by, disparity; stereo (the default) needs
+All need leftImg8bit, camera and, for evaluation, disparity; stereo (the default) needs
 rightImg8bit, mono leftImg8bit_sequence, mono_stereo both of these (and rightImg8bit_sequence, or
 only annotated frames have a partner). Options behind the colon: geoseg_jax/presets/depth.py, with
 `supervised` geoseg_jax/presets/supervised_depth.py, and

@@ -8,7 +8,7 @@
 Options behind the colon: geoseg_jax/presets/depth.py, with `supervised`
 geoseg_jax/presets/supervised_depth.py. `mono,poses=given` takes the car's motion from the GPS/IMU
 (the drives' folders oxts, calib_imu_to_velo.txt) in the pose network's place: depth is in metres,
-and is judged without median scaling.
+and is evaluated without median scaling.
 Papers: Godard et al., "Digging into Self-Supervised Monocular Depth Estimation", ICCV 2019; Lee et
 al., "From Big to Small" (BTS), arXiv:1907.10326.
 What to expect: monodepth2's absolute relative error on the Eigen test split at 640x192, without
@@ -19,11 +19,11 @@ was run. Supervision takes the improved ground truth (data_depth_annotated) wher
 frames have it, else single scans, which are full of the scanner's own parallax.
 Those numbers are of Eigen's 697 test frames. Here eval_split=eigen_test is every left frame with
 true depth of the same 28 drives, and eigen_train every frame of the others, where monodepth2 leaves
-out those in which the car stands still. To be held beside published numbers, a run needs
-  the community's lists of frames, a line `DRIVE FRAME l|r` each: --config.data.train_split=FILE and
-    --config.data.eval_split=FILE; python -m geoseg_jax.data.kitti.frames FILE --root=ROOT tells
+out those in which the car stands still. To compare with published numbers, a run needs
+  the community's lists of frames, of lines `DRIVE FRAME l|r`: --config.data.train_split=FILE and
+    --config.data.eval_split=FILE; python -m geoseg_jax.data.kitti.frames FILE --root=ROOT lists
     which of them are missing, and writes a split of the others;
-  the option eigen, the truth that they were made on: its depths are the scanner's forward
+  the option eigen, their ground truth: its depths are the scanner's forward
     coordinate, 0.28 m more than the camera's, a pixel up and left. Without it (velodyne) ours are
     depths of the camera at the nearest pixel;
   or the option improved, for numbers on improved truth, all of whose pixels then count: no crop, no

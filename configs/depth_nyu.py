@@ -4,12 +4,12 @@
 
 ROOT is nyu_depth_v2_labeled.mat or its folder, or a folder of pictures (geoseg_jax/data/
 nyu_depth.py). Options behind the colon: geoseg_jax/presets/supervised_depth.py, and
-  official     trains on the official 795 frames, judged on the 654 (the default)
-  held_out     for a part of the data set: a fifth of what is there, in blocks of 20 frames, judges
-               the rest
+  official     trains on the official 795 frames, evaluates on the 654 (the default)
+  held_out     for a part of the data set: holds out a fifth of what is there, in blocks of 20
+               frames, for evaluation
 Pictures are 512x384, training looks at random windows of 448x384, the size of Lao et al. (ECCV
 2024), zoomed by 1 to 1.5 with their depth (Eigen et al., NIPS 2014). Depth is predicted from 0.1 m
-to 10 m, and judged up to 10 m within Eigen's window.
+to 10 m, and evaluated up to 10 m within Eigen's window.
 preset=paper_code: what the public code of Lao et al. sets, see supervised_depth.paper_code. It
 starts from ImageNet's weights, which are an option here: paper_code,init=resnet18.pth.
 Papers: Lee et al., "From Big to Small", arXiv:1907.10326, for the loss; Li and Snavely,

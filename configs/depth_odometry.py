@@ -8,14 +8,14 @@ geoseg_jax/presets/depth.py, of which mono and poses=given are the defaults here
 poses=learned a network learns the motion, and `stereo`, which has none, needs no poses.
 Papers: Geiger, Lenz, Urtasun, "Are we ready for Autonomous Driving?", CVPR 2012 (the data); Godard
 et al., "Digging into Self-Supervised Monocular Depth Estimation", ICCV 2019 (losses, networks).
-Trained on sequences 00 to 08, judged on 09 and 10, as Zhou et al. (SfMLearner, CVPR 2017) divide
+Trains on sequences 00 to 08, evaluates on 09 and 10, as Zhou et al. (SfMLearner, CVPR 2017) divide
 them.
-What to expect: the benchmark has no depth, hence eval.json has the photometric error on the judged
+What to expect: the benchmark has no depth, hence eval.json has the photometric error on these
 sequences beside that of a depth map without relief and of the unmoved sources; expect the first to
 fall below the other two. There is no published number for that, and it was not run here at full
 length. With poses given depth is in metres. Sequences 00, 04, 05 and 07 are cut from drives that
-Eigen tests on, which the record of leakage knows: where his split is to judge what was learned
-here, train with --config.data.train_split=01-03,06,08.
+Eigen tests on, which the leakage check knows: to evaluate on his split what was learned here,
+train with --config.data.train_split=01-03,06,08.
 Hardware: a GPU, on which it was not timed here; a step costs what one of depth_kitti.py:mono does,
 less the pose network. On a CPU, try it with --config.data.width=416 --config.data.height=128 first.
 """

@@ -9,9 +9,9 @@ views come with the exact motion of the camera. The world is
 rendered once and kept in config.data.cache_dir.
 Papers, networks, losses and picture size are those of depth_kitti.py, hence comparable in cost:
 Godard et al. (monodepth2), ICCV 2019; Lee et al. (BTS), arXiv:1907.10326.
-What to expect: at 192x64, judged on 64 other streets, an absolute relative error of 0.166
+What to expect: at 192x64, evaluated on 64 other streets, an absolute relative error of 0.166
 (`supervised`, 500 steps of 8 in 12 min 34 s on two CPU cores; docs/arms.md has the command), where
-the best depth map that ignores the picture has 0.313; of stereo alone, that of quickstart.py. The
+the constant prediction has 0.313; of stereo alone, that of quickstart.py. The
 whole, 10,000 steps at 640x192, was not run here.
 Hardware: a GPU for that, which was not timed here; a CPU does the small size.
 """

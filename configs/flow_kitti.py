@@ -1,4 +1,4 @@
-"""Optical flow on KITTI, from pictures alone or from truth, judged on the benchmark of 2015.
+"""Optical flow on KITTI, from pictures alone or from truth, evaluated on the benchmark of 2015.
 
     python -m geoseg_jax.main --config=configs/flow_kitti.py:strong --workdir=W \
         --config.data.root=/data/kitti_raw --config.data.eval_root=/data/kitti_flow

@@ -6,7 +6,7 @@
 Options behind the colon: geoseg_jax/presets/segmentation.py, with labels=16 as default, and
   fold=0..3: 50 pictures, consecutive by number, that evaluate; the others, less those of the same
     drives, are the pool that labels are taken from;
-  preset=controlled (default): 19 classes, judged over the whole split at full resolution;
+  preset=controlled (default): 19 classes, scored over the whole split at full resolution;
   preset=paper_code: the public code of Lao et al. (ECCV 2024) with its faults, each a switch in
     segmentation.paper_code: the first 16 train, all others test, 34 outputs, 20,000 steps, a batch
     of at most as many pictures as there are labels;

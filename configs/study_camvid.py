@@ -6,17 +6,12 @@
 
 No arm sees CamVid before the labels. Arms: random weights; self-supervised depth from a drive of an
 unknown camera (video); supervised depth indoors (NYUv2); classification of a folder per class;
-stereo depth and strong flow of the embedded street and room. 16, 64 and 367 (0) labels, fine-tuned,
-eight subsets of labels with encoders of their own. What you don't have:
---config.without="('nyu_depth',)". Options behind the colon:
-  start         where depth and flow start: random (the default), imagenet (one more arm, the file
-                --config.roots.imagenet), or both, an arm each
-  sweep         first tries learning rates for each arm, on other subsets of the training labels
+stereo depth and strong flow of the embedded street and room. 16, 64 and 367 (0) labels, fine-tuned.
+Options behind the colon: start and sweep of geoseg_jax/presets/studies.py, and
   small         pictures of 120x96 and short runs, for two CPU cores
-Budget in pictures, with :small in floating-point operations. What :small gave in two hours is in
-docs/results.md, with three replicates on one encoder an arm: --config.factors.replicate="(0,1,2)"
---config.factors.pretraining_seed="(0,)"; the whole was planned and checked by the tests, and not
-yet run.
+Budget in pictures, with `small` in floating-point operations. What `small` gave in two hours, with
+three replicates on one encoder per arm, is in docs/results.md; the whole was planned and checked by
+the tests, and not yet run.
 """
 
 from ml_collections import ConfigDict

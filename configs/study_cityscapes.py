@@ -6,15 +6,10 @@
 After Lao et al., ECCV 2024: depth from sequences, from stereo and from disparity at 800x320 against
 ImageNet, inpainting and random weights, with 16 to 2,975 labels (0 is all), fine-tuned. The root
 holds leftImg8bit, rightImg8bit, leftImg8bit_sequence, disparity, camera and gtFine. Options behind
-the colon:
-  preset        controlled (the default), or paper_code, where encoders are pre-trained with
-                monodepth2's normalisation and fine-tuned with ImageNet's, as in the public code
-  start         where depth starts: random (the default of controlled), imagenet (that of
-                paper_code, whose scripts do so), or both, an arm each
-  sweep         first tries learning rates for each arm, on other subsets of the training labels
-Arms that can't be had: --config.without="('imagenet',)". Replicates are as many as the permutation
-test needs for so many arms, each with a subset of labels and encoders of its own;
---config.factors.pretraining_seed="(0,)" has one encoder an arm, and says nothing of others.
+the colon: start and sweep of geoseg_jax/presets/studies.py, start with `auto` as default (random
+with controlled, imagenet with paper_code), and
+  preset        controlled (the default), or paper_code: encoders are pre-trained with monodepth2's
+                normalisation and fine-tuned with ImageNet's, as in the public code
 Budget: the pictures that 50 epochs of 22,973 stereo pairs hold, 2.3 million.
 Hardware: several GPUs or a job array (--commands, launch/); planned and checked by the tests, not
 yet run.

@@ -7,13 +7,10 @@
 `video`: what configs/depth_video.py takes, a video file, a folder of frames or of both. `labels`:
 what configs/segment_folder.py takes, images/, labels/ and classes.txt. Arms: random weights; depth
 and inpainting learned from the footage; a file of weights, without which leave the arm out:
---config.without="('weights',)". Choose the labels that you have:
---config.factors.labels="(8,16,0)", 0 being all. Options behind the colon:
-  resolution=320x256   that everything is brought to
-  start                where depth starts: random (the default), weights (from that file), or both,
-                       an arm each
-  sweep                first tries learning rates for each arm, on other subsets of the training
-                       labels
+--config.without="('weights',)". Choose the numbers of labels that you have:
+--config.factors.labels="(8,16,0)", 0 being all. Options behind the colon: start (random or weights)
+and sweep of geoseg_jax/presets/studies.py, and
+  resolution=320x256   of all pictures
 Budget in pictures. Hardware: a GPU, or patience; the dry run tells.
 """
 

@@ -4,27 +4,21 @@
         --config.roots.kitti_raw=/data/kitti_raw --config.roots.kitti_semantics=/data/semantics \
         --config.roots.kitti_flow=/data/kitti_flow --config.roots.imagenet=resnet18.pth --dry_run
 
-After Lao et al., ECCV 2024: arms pre-trained on KITTI raw at 640x192 and judged on KITTI semantics,
-8 to 128 labels, fine-tuned and frozen, ResNet-18. `imagenet` is a file of weights (torchvision's
-names); without one, or without a data set, leave its arms out: --config.without="('imagenet',)".
-Options behind the colon:
-  preset        controlled (the default): subsets of labels, each with a seed and encoders of its
-                own, judged on the 50 pictures of fold 0, whose drives the labels don't share; or
-                paper_code: the public code's protocol with its faults
-                (geoseg_jax/presets/segmentation.py), the first labels by name and all others
-                judged, so that numbers of unlike label counts don't compare, and one encoder an
-                arm; what its ImageNet arm does otherwise is declared and told in the report
-  start         where depth and flow start: random (the default of controlled), imagenet (that of
-                paper_code, whose scripts do so), or both, an arm each
-  sweep         first tries learning rates for each arm, on other subsets of the training labels;
-                with paper_code those of the pre-trainings alone, as all other labels judge there
-There are as many replicates as the permutation test needs for so many arms, nine or ten; the paper
-has four: --config.factors.seed="(0,1,2,3)" with paper_code. Encoders of their own cost controlled
-nine pre-trainings an arm; with --config.factors.pretraining_seed="(0,)" it has one, and all that it
-says is of that one. ResNet-50: --config.factors.encoder="('resnet50',)".
+After Lao et al., ECCV 2024: arms pre-trained on KITTI raw at 640x192 and evaluated on KITTI
+semantics, 8 to 128 labels, fine-tuned and frozen, ResNet-18. `imagenet` is a file of weights
+(torchvision's names). Options behind the colon: start and sweep of geoseg_jax/presets/studies.py,
+start with `auto` as default (random with controlled, imagenet with paper_code), and
+  preset        controlled (the default): evaluates on the 50 pictures of fold 0, whose drives the
+                labels don't share; or paper_code: the public code's protocol with its faults
+                (geoseg_jax/presets/segmentation.py): the first labels by name train and all others
+                evaluate, so that scores of different numbers of labels don't compare; one encoder
+                per arm; the report declares what its ImageNet arm does differently; and sweep tries
+                rates of pre-training alone, as all other labels evaluate
+The paper has four runs: --config.factors.seed="(0,1,2,3)" with paper_code. Another encoder:
+--config.factors.encoder="('resnet50',)".
 Budget: as many pictures as 20 epochs of mono depth look at, 2.4 million, source views counted.
 Hardware: a GPU for weeks or a job array (--commands, launch/); planned and checked by the tests,
-not yet run. The dry run tells the cost on your machine.
+not yet run.
 """
 
 from ml_collections import ConfigDict

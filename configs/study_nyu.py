@@ -5,26 +5,20 @@
 
 Arms: random weights, classification of pictures in a folder per class, inpainting and supervised
 depth on NYUv2's training frames, and depth started from classification; 16, 64 and all (0) labels,
-of the official split 795, fine-tuned and frozen. Options behind the colon:
-  official               trained on the official 795 frames, judged on the 654 (the default)
-  held_out               for a part of the data set: a fifth of the frames that are there, the same
-                         for depth, inpainting and segmentation, is seen by none and judges all
-  resolution=448x384     the size that all pre-trainings on NYUv2 and the target have; Lao et al.
-                         (ECCV 2024) train depth at this one
-  start=random           where depth starts: random (the default), imagenet (one more arm, the file
-                         --config.roots.imagenet), or both, an arm each. The paper's scripts start
-                         from ImageNet
-  sweep                  first tries learning rates for each arm, on other subsets of the training
-                         labels
-  small                  for two CPU cores: 96x64, 13 classes, short runs,
-                         neither inpainting nor frozen encoders
-How the paper fine-tuned on NYUv2 is not in its public code, so that there is no preset=paper_code.
+795 in the official split, fine-tuned and frozen. Options behind the colon: start and sweep of
+geoseg_jax/presets/studies.py, and
+  official               trains on the official 795 frames, evaluates on the 654 (the default)
+  held_out               for a part of the data set: holds a fifth of the frames out of depth,
+                         inpainting and segmentation alike, and evaluates on it
+  resolution=448x384     of all pre-trainings on NYUv2 and of the target; Lao et al. (ECCV 2024)
+                         train depth at this one
+  small                  for two CPU cores: 96x64, 13 classes, short runs, no inpainting and no
+                         frozen encoders
+The paper's public code does not show how it fine-tuned on NYUv2: there is no preset=paper_code.
 Budget in pictures, of `small` in FLOP. Hardware: a GPU; planned and checked by the tests, not yet
 run. `small,held_out` was run, in about two and a half hours of two shared CPU cores, with three
-replicates on one encoder an arm (--config.factors.replicate="(0,1,2)"
---config.factors.pretraining_seed="(0,)"), where there now are as many as the permutation test
-needs, each with its own; what came out, and why its cells are too short to tell arms apart, is in
-docs/results.md.
+replicates on one encoder per arm; docs/results.md has the results, and why its cells are too short
+to tell arms apart.
 """
 
 from ml_collections import ConfigDict

@@ -2,23 +2,19 @@
 
     python -m geoseg_jax.study --config=configs/study_quick.py --workdir=W --processes=2
 
-Four arms on one ResNet-18, pictures of 96x32, 8 and 64 labels, fine-tuned and frozen. Seven
-replicates, each with its own subset of labels, seed and pre-training of every arm: as many as the
-exact test needs for three comparisons. No data needed. What came out, and how long it took on two
-CPU cores, is in the README. Settings are changed as on the main command:
---config.factors.replicate="(0,1)". Options behind the colon:
+Four arms on one ResNet-18, pictures of 96x32, 8 and 64 labels, fine-tuned and frozen, seven
+replicates. No data needed. The README has the results, and how long they took on two CPU cores.
+Options behind the colon: sweep of geoseg_jax/presets/studies.py, and
   smoke         two arms and four cells of a few steps, a minute or two, nothing learned
   more          inpainting, stereo and supervised depth, and the flow of Lao et al.'s public code
                 too, with as many replicates as these need: three times the time
-  sweep         first tries learning rates for each arm, on other subsets of the training labels
 Mono depth is given the camera's motion (poses=given): with so few steps of pictures so small a pose
-network gives all streets one speed, and depth stays above its constant prediction (docs/arms.md).
+network gives all streets one speed, and depth does not beat its constant prediction (docs/arms.md).
 Every pre-training has the same number of floating-point operations, and so about the same time.
-Frozen encoders have their batch statistics from the labelled pictures, all arms alike: else random
-weights, which have statistics of nothing, would lose by these alone.
-Mind what it can tell: pictures this small and pre-trainings this short say how to use the tool, not
-which pre-training is best on real pictures. The pictures of the classification arm are objects of
-the same renderer.
+Frozen encoders have the batch statistics of the labelled pictures, all arms alike: otherwise random
+weights would lose by their statistics alone.
+Pictures this small and pre-trainings this short show how to use the tool, not which pre-training is
+best on real pictures. The classification arm's pictures are objects of the same renderer.
 """
 
 from ml_collections import ConfigDict

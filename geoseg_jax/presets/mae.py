@@ -65,7 +65,7 @@ _MODEL = {
 _DATA = {
     "truth": "none",
     "crop_area": (0.2, 1.0),
-    "central_share": 0.875,  # judged on the middle
+    "central_share": 0.875,  # evaluated on the middle
 }
 _OPTIMIZER = {
     "name": "adamw",

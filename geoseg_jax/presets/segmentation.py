@@ -56,7 +56,7 @@ def _frozen(options: Options) -> tuple[str, ...]:
 
 def _labels(options: Options) -> dict[str, Any]:
     chosen = {"labels": options["labels"], "subset": options["subset"], "subset_seed": 0}
-    # (FOLD, FOLDS): that part of the labels to train on judges, in place of the evaluation split.
+    # (FOLD, FOLDS): evaluates on that part of the training labels, not on the evaluation split.
     return chosen | {"inner_fold": ()}
 
 
@@ -83,7 +83,7 @@ _MODEL = {
 }
 _DATA = {
     "classes": "",  # the data set's usual table
-    "eval_labels": "full",  # judged at the labels' own resolution
+    "eval_labels": "full",  # evaluated at the labels' own resolution
     "picture_resize": "area",  # or bicubic, Pillow's
     "label_resize": "nearest",
     "label_crop": "none",  # or bottom_right, of pictures that lack what is left of it and above

@@ -1,4 +1,14 @@
-"""What the configs of studies share."""
+"""What the configs of studies share.
+
+Options of a study, FILE.py:start=both,sweep:
+  start   where depth and flow start: random weights (`random`, the default), the arm of weights
+          (`imagenet`, the file --config.roots.imagenet), or `both`, an arm each
+  sweep   first tries learning rates for each arm, on other subsets of the training labels
+Each replicate has its own subset of labels, seed and encoders; there are as many as the permutation
+test needs for so many arms. --config.factors.replicate="(0,1,2)" has fewer, and
+--config.factors.pretraining_seed="(0,)" one encoder per arm, which then limits what is said.
+--config.without="('imagenet',)" leaves out an arm whose data or weights are not at hand.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
