@@ -5,7 +5,8 @@
 
 ROOT and the frames taken from it are those of depth_video.py: a folder of frames, a video file, or
 a folder of both; still frames are left out, and the last tenth of each video is held out for
-evaluation. So depth and inpainting see the same pictures and differ only in what they predict. Options behind the colon: geoseg_jax/presets/reconstruction.py, and resolution=512x288.
+evaluation. So depth and inpainting see the same pictures and differ only in what they predict.
+Options behind the colon: geoseg_jax/presets/reconstruction.py, and resolution=512x288.
 What to expect: eval.json has `l1` within the holes beside the best single colour of the picture
 (`l1_constant`) and the mean of a hole's surroundings (`l1_surroundings`), the number to beat.
 Hardware: any; an hour of video wants a GPU.

@@ -1,6 +1,7 @@
 """Decoders by name: {stride: features} -> {scale: features at 1 / 2**scale of the picture}."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import jax.numpy as jnp
 
@@ -47,6 +48,30 @@ def make_decoder(
     if kind == "dpt":
         return dpt.DPTDecoder(dpt_features, dtype, name=name)
     raise ValueError(f"decoder {kind!r} is not one of {', '.join(DECODERS)}")
+
+
+class Dense(Protocol):
+    """A network of dense predictions, by the attributes that say which decoder it has."""
+
+    encoder_name: str
+    decoder_name: str
+    decoder_channels: tuple[int, ...]
+    decoder_padding: str
+    dpt_features: int
+    dtype: jnp.dtype
+
+
+def decoder_for(net: Dense, name: str | None = None) -> unet.UNetDecoder | dpt.DPTDecoder:
+    """Returns a network's decoder, see make_decoder."""
+    return make_decoder(
+        net.decoder_name,
+        net.encoder_name,
+        net.dtype,
+        channels=net.decoder_channels,
+        padding=net.decoder_padding,
+        dpt_features=net.dpt_features,
+        name=name,
+    )
 
 
 def smallest_multiple(encoder: str) -> int:

@@ -54,14 +54,7 @@ class SelfSupDepthNet(nn.Module):
         self.encoder = encoders.make_encoder(
             self.encoder_name, self.dtype, normalisation=self.normalisation
         )
-        self.decoder = decoders.make_decoder(
-            self.decoder_name,
-            self.encoder_name,
-            self.dtype,
-            channels=self.decoder_channels,
-            padding=self.decoder_padding,
-            dpt_features=self.dpt_features,
-        )
+        self.decoder = decoders.decoder_for(self)
         self.head = unet.DisparityHead(
             self.scales, self.decoder_padding, self.dtype, self.initial_disparity
         )

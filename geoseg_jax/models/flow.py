@@ -100,15 +100,7 @@ class FlowNet(nn.Module):
         self, first: dict[int, jax.Array], second: dict[int, jax.Array]
     ) -> tuple[jax.Array, ...]:
         """Predicts flows of every scale in pixels of their own map."""
-        decoder = decoders.make_decoder(
-            self.decoder_name,
-            self.encoder_name,
-            self.dtype,
-            channels=self.decoder_channels,
-            padding=self.decoder_padding,
-            dpt_features=self.dpt_features,
-            name="decoder",
-        )
+        decoder = decoders.decoder_for(self, "decoder")
         decoded = decoder({s: jnp.concatenate((first[s], second[s]), axis=-1) for s in first})
         maps = FlowHead(self.scales, self.decoder_padding, self.dtype, name="head")(decoded)
         return tuple(

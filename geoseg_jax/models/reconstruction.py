@@ -50,15 +50,7 @@ class ReconstructionNet(nn.Module):
         encoder = encoders.make_encoder(
             self.encoder_name, self.dtype, normalisation=self.normalisation, name="encoder"
         )
-        decoder = decoders.make_decoder(
-            self.decoder_name,
-            self.encoder_name,
-            self.dtype,
-            channels=self.decoder_channels,
-            padding=self.decoder_padding,
-            dpt_features=self.dpt_features,
-            name="decoder",
-        )
+        decoder = decoders.decoder_for(self, "decoder")
         padded = pad_to_multiple(images, decoders.smallest_multiple(self.encoder_name))
         padding = self.decoder_padding if self.decoder_name == "unet" else "zero"
         head = ColourHead(self.scales, padding, self.dtype, name="head")

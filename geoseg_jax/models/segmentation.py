@@ -113,15 +113,7 @@ class SegmentationNet(nn.Module):
                 rates, dtype=self.dtype, variant=self.variant, name="decoder"
             )
             return dilated(features[32], train)
-        decoder = decoders.make_decoder(
-            self.decoder_name,
-            self.encoder_name,
-            self.dtype,
-            channels=self.decoder_channels,
-            padding=self.decoder_padding,
-            dpt_features=self.dpt_features,
-            name="decoder",
-        )
+        decoder = decoders.decoder_for(self, "decoder")
         return decoder(features)[0]  # has no batch norm: nothing to switch
 
     def _check(self, frozen: tuple[str, ...]) -> None:

@@ -3,6 +3,7 @@
 import pathlib
 import re
 from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from geoseg_jax.data.source import DataError
@@ -11,6 +12,7 @@ from geoseg_jax.data.source import DataError
 CITYSCAPES = re.compile(r"([^_/]+_\d{6}_\d{6})(?!\d)")
 _CITYSCAPES_LABEL = re.compile(CITYSCAPES.pattern + r"_gt(Fine|Coarse)_labelIds\.png")
 _SHOWN = 5  # names in an error
+Found = tuple[pathlib.Path, list[pathlib.Path]]  # a label, its predictions
 
 
 class Pair(NamedTuple):
@@ -81,9 +83,9 @@ def _pngs(folder: pathlib.Path, what: str, besides: pathlib.Path) -> list[pathli
     return files
 
 
-def _cityscapes_key(path: pathlib.Path) -> str | None:
+def _cityscapes_key(path: pathlib.Path) -> str:
     found = CITYSCAPES.match(path.name)
-    return found and found[1]
+    return found[1] if found else ""
 
 
 def _label_ids(paths: list[pathlib.Path]) -> list[pathlib.Path]:
@@ -91,7 +93,11 @@ def _label_ids(paths: list[pathlib.Path]) -> list[pathlib.Path]:
     return [path for path in paths if path.name.endswith("_labelIds.png")] or paths
 
 
-def _by_key(label_files, prediction_files, key) -> dict[str, tuple]:
+def _by_key(
+    label_files: Sequence[pathlib.Path],
+    prediction_files: Sequence[pathlib.Path],
+    key: Callable[[pathlib.Path], str],
+) -> dict[str, Found]:
     """Matches by key: key -> (label, its predictions)."""
     by_key = defaultdict(list)
     for path in prediction_files:
@@ -107,7 +113,12 @@ def _by_key(label_files, prediction_files, key) -> dict[str, tuple]:
     return {name: (path, by_key[name]) for name, path in labels.items()}
 
 
-def _by_path(label_files, prediction_files, labels, predictions) -> dict[str, tuple]:
+def _by_path(
+    label_files: Sequence[pathlib.Path],
+    prediction_files: Sequence[pathlib.Path],
+    labels: pathlib.Path,
+    predictions: pathlib.Path,
+) -> dict[str, Found]:
     """Matches as _by_key, by path within the folder where any has it, else by file name."""
     there = {path.relative_to(predictions).as_posix(): path for path in prediction_files}
     wanted = {path.relative_to(labels).as_posix(): path for path in label_files}
@@ -118,7 +129,7 @@ def _by_path(label_files, prediction_files, labels, predictions) -> dict[str, tu
     return _by_key(label_files, prediction_files, lambda path: path.name)
 
 
-def _some(names) -> str:
+def _some(names: Iterable[str]) -> str:
     names = list(names)
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
