@@ -32,7 +32,7 @@ class WithConstantDepth(Wrapper):
     `constant_depth` is [height, width] metres, `constant_shape` the same in medians of the frame.
     training: the source whose frames make the maps; at most `limit` moments of those with true
     depth, evenly spaced, of which a share of at most bad_share may be unreadable. Of the records of
-    one moment (both cameras) the first stands for all. Moments are told apart by their names: where
+    one moment (both cameras) the first stands for all. Moments are known by their names: where
     another set has one of the same name, the maps are made without that frame.
     Where no training frame has true depth the evaluation frames make them, which is a harder
     opponent, and that is logged.

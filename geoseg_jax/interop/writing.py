@@ -146,7 +146,7 @@ def write_timm(
 
     Args:
       variables, path, normalisation, classes, source: as of write_torchvision.
-      encoder: its name, as the number of heads can't be told from shapes.
+      encoder: its name, as the number of heads doesn't show in shapes.
 
     Raises:
       WeightsError: where there is no encoder, or it is not that ViT, or for a negative number of

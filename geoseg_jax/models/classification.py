@@ -55,8 +55,8 @@ class ClassificationNet(nn.Module):
         encoder = encoders.make_encoder(
             self.encoder_name, self.dtype, normalisation=self.normalisation, name="encoder"
         )
-        still = "encoder" in (*frozen, *fixed_statistics)
-        last = encoder(images, train and not still)[32]
+        fixed = "encoder" in (*frozen, *fixed_statistics)
+        last = encoder(images, train and not fixed)[32]
         if "encoder" in frozen:
             last = jax.lax.stop_gradient(last)
         return PooledHead(self.classes, name="head")(last)

@@ -75,7 +75,7 @@ class SegmentationNet(nn.Module):
           ValueError: for an unknown decoder, part, stage or output stride.
         """
         self._check((*frozen, *fixed_statistics))
-        still = {*frozen, *fixed_statistics}
+        fixed = {*frozen, *fixed_statistics}
         _, height, width, _ = images.shape
         dilated = self.decoder_name == "deeplabv3"
         encoder = encoders.make_encoder(
@@ -88,13 +88,13 @@ class SegmentationNet(nn.Module):
         )
         if self.decoder_name in decoders.DECODERS or encoders.is_vit(self.encoder_name):
             images = pad_to_multiple(images, decoders.smallest_multiple(self.encoder_name))
-        features = encoder(images, train and "encoder" not in still)
+        features = encoder(images, train and "encoder" not in fixed)
         if "encoder" in frozen:
             features = jax.lax.stop_gradient(features)
         if self.decoder_name == "linear":
             chosen = [features[stride] for stride in sorted(self.probe_stages)]
             return ProbeHead(self.classes, self.dtype, name="head")(chosen)
-        decoded = self._decode(features, train and "decoder" not in still)
+        decoded = self._decode(features, train and "decoder" not in fixed)
         if {"encoder", "decoder"} <= set(frozen):
             decoded = jax.lax.stop_gradient(decoded)
         if not dilated:

@@ -57,7 +57,7 @@ def predict(
       images: a folder of pictures or a video file in place of a split.
       root: in place of the run's config.data.root, where the data lies elsewhere here.
       batch_size: pictures at a time, on one device.
-      say: told of what is done.
+      say: takes lines of progress.
 
     Returns:
       How many predictions were written.

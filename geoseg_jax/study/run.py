@@ -92,7 +92,7 @@ def work(
       run: (config, workdir) -> loop.Result.
       keep_checkpoints: else a cell's are removed when it is done; pre-trainings keep theirs.
       after: what else is to be made of a finished job while its checkpoints are there.
-      size: how much work a job is, in whatever unit: the time left is told from that.
+      size: how much work a job is, in whatever unit: the time left is estimated from it.
     """
     waiting, marks, said = list(jobs), [], ""
     # Some signals reach no training, or one that was about to end.

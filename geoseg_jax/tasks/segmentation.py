@@ -232,7 +232,7 @@ def check(flat: Flat) -> None:
     check_jitter(flat)
     check_decoder(flat)
     other = flat["model.decoder"] != "deeplabv3"
-    still = is_vit(flat["model.encoder"]) or "encoder" in flat.get("transfer.frozen", ())
+    fixed = is_vit(flat["model.encoder"]) or "encoder" in flat.get("transfer.frozen", ())
     refuse(
         flat,
         *(
@@ -245,7 +245,7 @@ def check(flat: Flat) -> None:
         ),
         (
             "model.norm_momentum",
-            still and flat.get("model.norm_momentum", 0.1) != 0.1,
+            fixed and flat.get("model.norm_momentum", 0.1) != 0.1,
             "has no effect without an encoder with batch statistics that learn; set it to 0.1",
         ),
     )

@@ -54,12 +54,12 @@ def optional(settings: dict[str, Setting]) -> dict[str, Setting]:
 def check_jitter(flat: Flat) -> None:
     """Refuses a jitter that is on and changes nothing."""
     strengths = ("brightness", "contrast", "saturation", "hue")
-    still = not any(flat.get(f"task.jitter.{name}") for name in strengths)
+    unchanged = not any(flat.get(f"task.jitter.{name}") for name in strengths)
     refuse(
         flat,
         (
             "task.jitter.probability",
-            still and flat.get("task.jitter.probability", 0.0) > 0,
+            unchanged and flat.get("task.jitter.probability", 0.0) > 0,
             "has no effect while brightness, contrast, saturation and hue are 0; set it to 0 too",
         ),
     )

@@ -75,7 +75,7 @@ def calibrate_state(
 
     Args:
       measure, batches: see `calibrate`.
-      say: told what is done; an encoder without batch norm stays as it is, with the record {}.
+      say: takes lines of progress. An encoder without batch norm is kept; its record is {}.
     """
     if PART not in state.batch_stats:
         say("config.transfer.statistics: this encoder has no batch norm, nothing to calibrate")

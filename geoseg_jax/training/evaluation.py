@@ -35,7 +35,7 @@ def evaluate(
     Args:
       batches: this process's part of every batch; all processes have the same number of them.
       stop: the flags of `steps.stop_flags` for this moment.
-      say: told of the progress where it takes long.
+      say: takes lines of progress where it takes long.
 
     Returns:
       The totals, or None where a process was asked to stop; all processes return the same.

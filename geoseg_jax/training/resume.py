@@ -21,13 +21,13 @@ class Earlier(NamedTuple):
 def inspect(
     workdir: pathlib.Path,
     config: Mapping[str, Any],
-    papers: Mapping[str, Any],
+    data: Mapping[str, Any],
     checkpoints: Checkpoints,
 ) -> Earlier:
     """Compares a workdir with the run that is to be started in it.
 
     Args:
-      papers: manifest.describe_data of the data at hand.
+      data: manifest.describe_data of the data at hand.
 
     Raises:
       ConfigError: the workdir holds another run: other settings, other data, or more steps.
@@ -43,10 +43,10 @@ def inspect(
     meta = checkpoints.read_meta(step)
     changed = changes.check_resume(meta["config"], settings.plain(config), str(workdir))
     notes = [f"changed since the last start: {change}" for change in changed]
-    if meta["data"] != papers["sha256"]:
+    if meta["data"] != data["sha256"]:
         raise settings.ConfigError(
             f"the data is not what {workdir} was started with (sha256 {meta['data'][:12]}, now "
-            f"{papers['sha256'][:12]}); restore the data, or choose another --workdir"
+            f"{data['sha256'][:12]}); restore the data, or choose another --workdir"
         )
     steps = config["train"]["steps"]
     done = json_files.read_json(workdir / "manifest.json")

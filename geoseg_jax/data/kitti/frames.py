@@ -4,7 +4,7 @@
 
 FILE: one of the community's lists of KITTI raw, a line `DRIVE FRAME l|r` each, as monodepth2's
 repository has them (splits/eigen/test_files.txt, splits/eigen_zhou/train_files.txt, ...), from
-wherever you have it. What is missing is told drive by drive. --out writes the lines that are there,
+wherever you have it. What is missing is listed by drive. --out writes the lines that are there,
 for --config.data.train_split=SPLIT or --config.data.eval_split=SPLIT; where none is missing FILE
 itself will do.
 """
@@ -19,7 +19,7 @@ from geoseg_jax.data.kitti.splits import read_frames
 from geoseg_jax.data.kitti.tree import Frame, KittiTree
 from geoseg_jax.data.source import DataError
 
-_NAMED = 8  # missing frames of one drive that are told by number
+_NAMED = 8  # missing frames of one drive that are listed by number
 
 
 def report(tree: KittiTree, frames: Sequence[Frame]) -> Iterator[str]:

@@ -74,7 +74,7 @@ def part_path(folder: pathlib.Path, split: str, number: int) -> pathlib.Path:
 def make_part(source: Source, number: int, quality: int, size: int = RECORDS) -> Part:
     """Returns the number-th `size` records of a source, its pictures encoded at that quality.
 
-    A record that can't be read is told as such; the caller decides what becomes of it. Raises
+    A record that can't be read is marked as such; the caller decides what becomes of it. Raises
     ValueError for one that is no part of a batch, see `check_record`.
     """
     encoder = _Encoder(quality)
