@@ -66,7 +66,7 @@ LABELLED: Settings = {
     "data.labels": Setting(whole(0), "labelled pictures to train on; 0: all", **_CHOICE),
     "data.subset": Setting(
         whole(-1),
-        "which subset of labels; -1: the first by name; k >= 0: the k-th by hash",
+        "subset of labels; -1: the first by name; k >= 0: by hash",
         **_CHOICE,
     ),
     "data.subset_seed": Setting(whole(0), "seed of that hash", **_CHOICE),
@@ -83,9 +83,7 @@ LABELLED_FRAMES: Settings = LABELLED | {
     ),
 }
 LABELLED_FILES: Settings = LABELLED_FRAMES | {
-    "data.picture_resize": Setting(
-        choice("area", "bicubic"), "interpolation when pictures are made smaller"
-    ),
+    "data.picture_resize": Setting(choice("area", "bicubic"), "interpolation of pictures"),
     "data.label_resize": Setting(
         choice("nearest", "bicubic"),
         "interpolation of labels; bicubic mixes ids, a fault kept for comparison",
@@ -95,9 +93,7 @@ SHARE_HELD_OUT: Settings = {
     "data.held_out": Setting(number(0.0, 1.0, open_below=True), "share held out for evaluation")
 }
 ANY_SIZE: Settings = {
-    "data.fit": Setting(
-        choice("crop", "cover"), "crop: evaluate on the middle; cover: keep the whole picture"
-    ),
+    "data.fit": Setting(choice("crop", "cover"), "evaluate on the middle, or on the whole"),
     "data.central_share": Setting(
         number(0.0, 1.0, open_below=True), "side of the middle crop over the picture's short side"
     ),
@@ -111,8 +107,6 @@ TRUTH: Settings = {
 RENDERED: Settings = {
     "data.train_size": Setting(whole(1), "records to train on"),
     "data.eval_size": Setting(whole(1), "records to evaluate on"),
-    "data.seed": Setting(
-        whole(0), "seed of the rendered scenes; evaluation has others", operations=False
-    ),
+    "data.seed": Setting(whole(0), "seed; evaluation has another", operations=False),
 }
 WORLD: Settings = {"data.world": Setting(text, "street or room")}

@@ -27,7 +27,7 @@ SETTINGS = {
     "data.truth": Setting(choice("depth", "flow", "none"), "ground truth that evaluation needs"),
     "data.truth_in_training": Setting(flag, "training records have the ground truth too"),
     "data.constant_frames": Setting(
-        whole(1), "training frames that the constant prediction is made from", split="eval"
+        whole(1), "training frames of the constant prediction", split="eval"
     ),
     "data.height": Setting(whole(1), "pixels"),
     "data.width": Setting(whole(1), "pixels"),
@@ -36,18 +36,14 @@ SETTINGS = {
     "data.poses": Setting(flag, "records have the camera's motion"),
     "data.flip": Setting(flag, "mirror at random, left to right", records=False),
     "data.flip_vertical": Setting(flag, "mirror at random, top to bottom", records=False),
-    "data.scale": Setting(
-        scale_range, "smallest and largest random factor on the picture's size", records=False
-    ),
+    "data.scale": Setting(scale_range, "least and most random zoom", records=False),
     "data.crop": Setting(crop_size, "height and width of a random window, pixels", records=False),
-    "data.crop_area": Setting(
-        area_range, "smallest and largest share of a random window, which is resized", records=False
-    ),
+    "data.crop_area": Setting(area_range, "least and most share of a random window", records=False),
     "data.crop_views": Setting(whole(1), "random windows per picture", records=False),
     "data.workers": Setting(whole(0), "processes that read data", records=False, **_PLACE),
     "data.bad_share": Setting(SHARE, "share of records that may be unreadable", records=False),
     "data.cache_dir": Setting(
-        text, "folder for what is rendered or decoded once", records=False, **_PLACE
+        text, "folder for rendered and decoded data", records=False, **_PLACE
     ),
 }
 

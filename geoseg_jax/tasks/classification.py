@@ -20,9 +20,7 @@ from geoseg_jax.tasks.settings import ENCODER, JITTER, check_jitter, check_train
 SETTINGS = {
     **ENCODER,
     **JITTER,
-    "task.label_smoothing": Setting(
-        number(0.0, 0.99), "share of the target spread over all classes"
-    ),
+    "task.label_smoothing": Setting(number(0.0, 0.99), "share of the target for all classes"),
 }
 TOP = 5
 

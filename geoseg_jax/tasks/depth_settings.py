@@ -54,9 +54,7 @@ SELFSUP = _DEPTH | {
     "task.smoothness": Setting(number(0.0), "weight of the smoothness"),
     "task.smoothness_order": Setting(choice(1, 2), "order of the smoothness's derivatives"),
     "task.automask": Setting(flag, "leave out pixels that an unmoved camera explains better"),
-    "task.automask_start": Setting(
-        SHARE, "share of training after which the auto-mask counts", optional=True
-    ),
+    "task.automask_start": Setting(SHARE, "share of training before the mask", optional=True),
     "task.intrinsics": Setting(
         choice("given", "focal", "learned"), "given by the records, or learned", optional=True
     ),

@@ -26,17 +26,13 @@ SETTINGS = {
             "model.flow_context_layers": Setting(whole(0), "dilated layers at pyramid's end"),
         }
     ),
-    "task.supervision": Setting(
-        choice("photometric", "truth"), "what supervises: pictures or ground truth"
-    ),
+    "task.supervision": Setting(choice("photometric", "truth"), "from pictures or from truth"),
     "task.data_term": Setting(choice("ssim_l1", "census"), "how pictures are compared"),
     "task.ssim_weight": Setting(SHARE, "weight of SSIM in ssim_l1; the rest is L1"),
     "task.occlusion": Setting(
-        choice("none", "forward_backward", "range_map"), "how occluded pixels are found"
+        choice("none", "forward_backward", "range_map"), "how occlusion is found"
     ),
-    "task.occlusion_start": Setting(
-        SHARE, "share of training after which occluded pixels are left out"
-    ),
+    "task.occlusion_start": Setting(SHARE, "share of training before occlusion counts"),
     "task.bidirectional": Setting(flag, "learn the backward flow too"),
     "task.smoothness": Setting(number(0.0), "weight of the smoothness"),
     "task.smoothness_order": Setting(choice(1, 2), "order of the smoothness's derivatives"),
@@ -49,20 +45,12 @@ SETTINGS = {
         each(number(0.0), least=1),
         "weights of the flows up-sampled to the picture, the finest first",
     ),
-    "task.coarse_weights": Setting(
-        each(number(0.0)), "weights of the same flows on reduced pictures"
-    ),
+    "task.coarse_weights": Setting(each(number(0.0)), "weights of these flows on reduced pictures"),
     "task.coarse_zoom": Setting(choice(1, 2, 4, 8), "size of those pictures over the flow's own"),
-    "task.level_dropout": Setting(
-        number(0.0, 0.9), "probability that a residual of pyramid is dropped"
-    ),
+    "task.level_dropout": Setting(number(0.0, 0.9), "probability of dropping a level's residual"),
     "task.distillation.weight": Setting(number(0.0), "weight of self-distillation"),
-    "task.distillation.start": Setting(
-        SHARE, "share of training after which self-distillation begins"
-    ),
-    "task.distillation.ramp": Setting(
-        SHARE, "share of training until self-distillation has its full weight"
-    ),
+    "task.distillation.start": Setting(SHARE, "share of training before self-distillation"),
+    "task.distillation.ramp": Setting(SHARE, "share of training to its full weight"),
     "task.distillation.crop": Setting(
         number(0.0, 0.4, open_below=True), "share cut off each side of the student's pictures"
     ),

@@ -21,12 +21,8 @@ from geoseg_jax.tasks.examples import keys_of, to_unit_range
 from geoseg_jax.tasks.settings import ENCODER, check_size, check_trains_all
 
 SETTINGS = ENCODER | {
-    "task.mask_ratio": Setting(
-        number(0.0, 0.99, open_below=True), "share of patches that are hidden"
-    ),
-    "task.normalise_patches": Setting(
-        flag, "predict each patch normalised by its own mean and deviation"
-    ),
+    "task.mask_ratio": Setting(number(0.0, 0.99, open_below=True), "share of hidden patches"),
+    "task.normalise_patches": Setting(flag, "predict patches by their own mean and deviation"),
     "model.mae_depth": Setting(whole(1), "blocks of the decoder"),
     "model.mae_width": Setting(whole(4), "channels of the decoder"),
     "model.mae_heads": Setting(whole(1), "attention heads of the decoder"),

@@ -24,14 +24,10 @@ from geoseg_jax.tasks.settings import DECODER, ENCODER, check_decoder, check_tra
 SETTINGS = {
     **ENCODER,
     **DECODER,
-    "task.hole_share": Setting(
-        span(SHARE), "smallest and largest share of pixels that start a hole"
-    ),
+    "task.hole_share": Setting(span(SHARE), "least and most share of pixels that start a hole"),
     "task.hole_size": Setting(odd, "side of a hole, pixels"),
     "task.loss_region": Setting(choice("image", "holes"), "where the loss is computed"),
-    "task.scale_weights": Setting(
-        each(number(0.0), least=1), "weights of the scales, the finest first"
-    ),
+    "task.scale_weights": Setting(each(number(0.0), least=1), "weights of scales, finest first"),
 }
 # The answers that are judged, by the suffix that their numbers carry in eval.json: the network's,
 # the median colour of what is seen of the picture, which is the best single colour by what is

@@ -35,19 +35,13 @@ SETTINGS = {
     **DECODER,
     "model.decoder": Setting(choice(*DECODERS), "decoder from the encoder's stages to classes"),
     **JITTER,
-    "task.label_smoothing": Setting(
-        number(0.0, 0.99), "share of the target spread over all classes"
-    ),
-    "task.class_weights": Setting(
-        rules.class_weights, "weights of the classes in the loss, or how to compute them"
-    ),
+    "task.label_smoothing": Setting(number(0.0, 0.99), "share of the target for all classes"),
+    "task.class_weights": Setting(rules.class_weights, "class weights, or how to compute them"),
     "task.normalise_twice": Setting(flag, "normalise pictures twice, a fault of the paper's code"),
     "task.eval.flip": Setting(flag, "average with the mirror image's prediction"),
     "task.eval.window": Setting(each(whole(32)), "size of a sliding window, pixels; () for none"),
     "model.output_stride": Setting(choice(8, 16), "stride of deeplabv3's last stage"),
-    "model.probe_stages": Setting(
-        each(choice(2, 4, 8, 16, 32), 1), "strides of the stages that linear reads"
-    ),
+    "model.probe_stages": Setting(each(choice(2, 4, 8, 16, 32), 1), "strides that linear reads"),
     **optional(
         {
             "model.dpt_features": DECODER["model.dpt_features"],
@@ -57,7 +51,7 @@ SETTINGS = {
             "model.deeplab.convolution": Setting(flag, "see models/deeplab.Variant"),
             "model.deeplab.align_corners": Setting(flag, "how deeplabv3 up-samples"),
             "model.deeplab.init": Setting(
-                choice(*deeplab.KERNEL_INITS), "initialisation of deeplabv3's kernels"
+                choice(*deeplab.KERNEL_INITS), "initialisation of kernels"
             ),
             "model.deeplab.norm_momentum": Setting(
                 number(0.0, 1.0, open_below=True), "momentum of deeplabv3's batch statistics"

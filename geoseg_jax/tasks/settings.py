@@ -27,9 +27,7 @@ ENCODER = {
         choice(*NORMALISATIONS),
         "mean and deviation of the encoder's input, which its weights expect",
     ),
-    "model.compute_dtype": Setting(
-        choice("float32", "bfloat16"), "type of activations; parameters are float32"
-    ),
+    "model.compute_dtype": Setting(choice("float32", "bfloat16"), "type of activations"),
 }
 DECODER = {
     "model.decoder": Setting(choice(*DECODERS), "decoder from the encoder's stages to maps"),

@@ -21,14 +21,10 @@ _TRANSFER = {
     ),
     "frozen": Setting(each(choice("encoder", "decoder")), "parts that are not trained"),
     "freeze": Setting(choice("all", "statistics"), "what of these stays fixed"),
-    "normalisation": Setting(
-        choice("matching", "any"), "may the weights expect another than config.model's"
-    ),
+    "normalisation": Setting(choice("matching", "any"), "may weights expect another one"),
     "checkpoint": Setting(choice("latest", "best"), "which checkpoint of a run"),
     "prefix": Setting(text, "prefix of the encoder's names in a file of several encoders"),
-    "pose_encoder": Setting(
-        choice("", "repeated"), "'repeated': the pose encoder starts from the encoder too"
-    ),
+    "pose_encoder": Setting(choice("", "repeated"), "'repeated': starts as the encoder does"),
     "statistics": Setting(
         choice("", "calibrated"),
         "'calibrated': a frozen encoder's batch statistics are those of the pictures",
@@ -38,23 +34,17 @@ _TRANSFER = {
     for part in ("encoder", "decoder", "head", "pose")
 }
 _OPTIMIZER = {
-    "schedule": Setting(
-        choice("constant", "cosine", "step", "poly"), "schedule of the learning rate"
-    ),
+    "schedule": Setting(choice("constant", "cosine", "step", "poly"), "of the learning rate"),
     "power": Setting(POSITIVE, "power of the schedule 'poly'"),
     "accumulate_gradients": Setting(flag, "never reset gradients, a fault of the paper's code"),
     "decay_at": Setting(SHARE, "share of training after which the schedule 'step' falls"),
     "decay_factor": Setting(number(0.0), "factor by which 'step' falls"),
-    "warmup_steps": Setting(
-        whole(0), "steps in which the rate rises to its peak", operations=False
-    ),
+    "warmup_steps": Setting(whole(0), "steps until the rate's peak", operations=False),
     "weight_decay": Setting(number(0.0), "weight decay, except of biases and normalisation"),
     "clip_norm": Setting(number(0.0), "global norm to clip gradients to; 0: no clipping"),
     "momentum": Setting(SHARE, "momentum of sgd"),
     "adam_b2": Setting(number(0.0, 0.999999), "decay of Adam's second moment"),
-    "rules": Setting(
-        parameter_rules, "multipliers of the rate, by regular expression on parameter names"
-    ),
+    "rules": Setting(parameter_rules, "rate multipliers by regular expression on names"),
     "layer_decay": Setting(
         number(0.0, 1.0, open_below=True),
         "learning rate of an encoder's layer over that of the next layer",
@@ -65,19 +55,15 @@ _TRAIN = {
     "eval_every": Setting(whole(0), "steps; 0: at the end", on_resume=True, operations=False),
     "checkpoint_every": Setting(whole(0), "steps; 0: at the end", **_BESIDE),
     "pictures_every": Setting(whole(0), "steps; 0: none", **_BESIDE),
-    "best_metric": Setting(
-        text, "metric that picks the best evaluation; '': none", operations=False
-    ),
-    "best_mode": Setting(
-        choice("min", "max"), "whether that metric is best at its 'max' or 'min'", operations=False
-    ),
+    "best_metric": Setting(text, "metric of the best evaluation; '': none", operations=False),
+    "best_mode": Setting(choice("min", "max"), "which end is best", operations=False),
     "profile_at": Setting(whole(0), "step to profile; 0: none", **_BESIDE),
 }
 SETTINGS = {
     "seed": Setting(whole(0), "seed of initialisation, order and augmentation", operations=False),
     "init_from": Setting(
         text,
-        "run, checkpoint or weights to start from; '': random",
+        "run, checkpoint or weights; '': random",
         operations=False,
         optional=True,
     ),
