@@ -322,9 +322,7 @@ def _keep_study(study: Mapping[str, Any], workdir: pathlib.Path) -> None:
 
 
 def _check_workdir(study: Mapping[str, Any], workdir: pathlib.Path) -> None:
-    """Raises ConfigError where the folder holds another study; more values of factors and more arms
-    are welcome.
-    """
+    """Refuses a folder of another study; more values of factors and more arms are welcome."""
     before = json_files.read_json(workdir / STUDY) or study
     for key in ("target", "pretraining", "budget"):
         if before.get(key) != study.get(key):

@@ -97,9 +97,7 @@ class LabelledPictures:
         }
 
     def label(self, index: int) -> np.ndarray:
-        """Reads the record's label alone, uint8 [h, w] train ids, without padding. Raises
-        BadRecord.
-        """
+        """Reads the label alone, uint8 [h, w] train ids, without padding. Raises BadRecord."""
         return self._read_label(index, self.original(index))
 
     def check(self, index: int) -> None:

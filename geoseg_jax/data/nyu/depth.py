@@ -93,9 +93,7 @@ class NyuDepth:
         return self._files.scene(self.names[index])
 
     def files(self, index: int) -> tuple[tuple[str, pathlib.Path | None], ...]:
-        """Returns (name, path): the frame by its official number, without a file of its own in the
-        .mat.
-        """
+        """Returns (name, path): the frame by its official number; it has no file of its own."""
         return self._files.read_from(self.names[index])
 
     def fingerprint(self) -> str:

@@ -74,9 +74,7 @@ class Spot(NamedTuple):
         )
 
     def box(self, centre, size, material: Material, label: int | None = None) -> None:
-        """Builds an upright box of `size` (right, height, front), the middle of its foot at
-        `centre`.
-        """
+        """Builds an upright box of `size` (right, height, front), its foot centred on `centre`."""
         half = np.asarray(size) / 2
         self.add(BOX, (centre[0], centre[1] + half[1], centre[2]), half, material, label=label)
 
