@@ -16,6 +16,7 @@ _DINOV2 = {"layer_scale": 1e-5, "grid": 37}
 _PLAIN: dict[str, partial[Any]] = {
     "tiny": resnet.Tiny,
     "resnet18": resnet.ResNet18,
+    "resnet18_half": resnet.ResNet18Half,
     "resnet34": resnet.ResNet34,
     "resnet50": resnet.ResNet50,
     "resnet101": resnet.ResNet101,
