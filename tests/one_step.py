@@ -1,4 +1,4 @@
-"""One training step of a task on one device and on eight: the numbers must be the same."""
+"""The loss of a task, or a whole step, on one device and on eight: the numbers must be the same."""
 
 from typing import Any
 
@@ -45,25 +45,46 @@ def run(
     return jax.device_get(state), np.asarray(report)
 
 
+def run_loss(
+    task: Task, variables: Any, batch: dict[str, np.ndarray], devices: int, progress: float = 0.0
+) -> tuple[Any, np.ndarray]:
+    """The new statistics, and the loss with its terms, the batch divided over `devices` devices."""
+    mesh = sharding.make_mesh(jax.devices()[:devices])
+    everywhere, divided = sharding.replicated(mesh), sharding.split(mesh)
+    places = (everywhere, everywhere, divided, everywhere)
+    loss = jax.jit(task.loss, in_shardings=places, out_shardings=everywhere)
+    arrays = sharding.to_devices(batch, mesh)
+    value, aux = loss(variables, jax.random.key(1), arrays, np.float32(progress))
+    return jax.device_get(aux.batch_stats), np.asarray([value, *aux.terms.values()])
+
+
 def assert_equal_on_eight_devices(
     task: Task,
     batch: dict[str, np.ndarray],
     tolerance: float = 2e-4,
     progress: float = 0.0,
+    *,
+    whole: bool = False,
 ) -> None:
-    """Fails where a leaf of the state differs by more than its share of the leaf's largest value.
+    """Fails where an array differs by more than its share of the array's largest value.
 
     batch: of numpy arrays, eight examples or a multiple. progress: see `run`.
+    whole: compares the state after a step, which takes several times as long to compile. Without,
+      the loss must do: its derivative is that of a function that is the same on any devices.
     """
     variables = randomise(jax.eval_shape(task.init, jax.random.key(0), batch))
-    (one, first), (eight, second) = (run(task, variables, batch, n, progress) for n in (1, 8))
+    compute = run if whole else run_loss
+    (one, first), (eight, second) = (compute(task, variables, batch, n, progress) for n in (1, 8))
     np.testing.assert_allclose(first, second, rtol=tolerance, atol=tolerance)
+    assert np.isfinite(first).all()
+    if whole:
+        one, eight = ((state.params, state.batch_stats) for state in (one, eight))
     same = jax.tree.map(
         lambda a, b: float(
             np.max(np.abs(a - b), initial=0) / (np.max(np.abs(a), initial=0) + 1e-6)
         ),
-        (one.params, one.batch_stats),
-        (eight.params, eight.batch_stats),
+        one,
+        eight,
     )
     wrong = {
         jax.tree_util.keystr(path): value

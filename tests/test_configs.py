@@ -1,6 +1,8 @@
 """Every configuration in the folder builds, and one training step of it has the right shapes."""
 
+import functools
 import importlib.util
+import json
 import pathlib
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -11,10 +13,12 @@ import numpy as np
 import pytest
 
 from geoseg_jax.config.check import check, check_warm_up
+from geoseg_jax.config.settings import flatten
 from geoseg_jax.core.batch import FIELDS
 from geoseg_jax.data.labels.table import LabelTable, label_table
 from geoseg_jax.ops.disparity import disparity_to_depth
 from geoseg_jax.tasks import make_task
+from geoseg_jax.training.programs import INDEPENDENT
 
 FOLDER = pathlib.Path(__file__).resolve().parent.parent / "configs"
 # The arguments to try beside none; a configuration that takes some must name them here.
@@ -108,6 +112,8 @@ def abstract_batch(config):
 
 def with_small_encoders(config):
     """In place: a trace takes seconds a config less, and settings and shapes are the same."""
+    if "scales" in config.task:
+        config.task.scales = min(2, config.task.scales)  # each is traced like the one before
     for key in ("encoder", "pose_encoder"):
         if config.model.get(key) not in (None, "", "shared"):
             vit = config.model[key].startswith("vit")
@@ -145,14 +151,66 @@ def test_every_config_is_covered():
     assert set(NAMES) == set(ARGUMENTS)
 
 
-@pytest.mark.parametrize(
-    ("name", "arg"), [(name, arg) for name in NAMES for arg in ["", *ARGUMENTS.get(name, [])]]
-)
-def test_builds_and_steps(name, arg):
+class Withheld:
+    """The value of a setting that no program may depend on: to use it is an error."""
+
+    def _refuse(self, *_):
+        raise AssertionError("a task reads a setting of training.programs.INDEPENDENT")
+
+    __bool__ = __eq__ = __lt__ = __gt__ = __len__ = __iter__ = __str__ = __format__ = _refuse
+    __hash__ = None
+
+
+def withhold_independent(config):
+    """In place: a program that is made of it serves all runs that differ in these settings alone.
+
+    See geoseg_jax.training.programs.
+    """
+    for key in INDEPENDENT & set(flatten(config)):
+        *sections, name = key.split(".")
+        section = functools.reduce(getattr, sections, config)
+        with section.ignore_type():
+            section[name] = Withheld()
+
+
+def words(config):
+    """What decides which way a trace goes: the settings that are words; numbers are numbers."""
+    found = {
+        key: value
+        for key, value in flatten(config).items()
+        if key.startswith(("task.", "model.")) and isinstance(value, str | bool)
+    }
+    return json.dumps([found, config.data.get("classes")], sort_keys=True)
+
+
+CASES = [(name, arg) for name in NAMES for arg in ["", *ARGUMENTS.get(name, [])]]
+
+
+def differing_cases():
+    """Of the cases that are traced alike the first."""
+    found = {}
+    for name, arg in CASES:
+        config = get_config(name, arg)
+        with_small_encoders(config)
+        found.setdefault((words(config), *sorted(abstract_batch(config))), (name, arg))
+    return list(found.values())
+
+
+@pytest.mark.parametrize(("name", "arg"), CASES)
+def test_builds(name, arg):
     config = get_config(name, arg)
     check(config)
+    assert make_task(config, data_for(config))
+
+
+@pytest.mark.parametrize(("name", "arg"), differing_cases())
+def test_steps_by_nothing_but_what_programs_depend_on(name, arg):
+    config = get_config(name, arg)
     with_small_encoders(config)
-    task, batch, key = make_task(config, data_for(config)), abstract_batch(config), KEY
+    check(config)
+    data, batch, key = data_for(config), abstract_batch(config), KEY
+    withhold_independent(config)
+    task = make_task(config, data)
     variables = jax.eval_shape(task.init, key, batch)
     value, aux = jax.eval_shape(task.loss, variables, key, batch, 0.0)
     assert value.shape == ()

@@ -1,5 +1,6 @@
 """The main job itself, small: the real task, networks, loss and world through the loop."""
 
+import functools
 import json
 
 import jax
@@ -9,6 +10,7 @@ import pytest
 from geoseg_jax.config.settings import ConfigError
 from geoseg_jax.data.factory import make_data
 from geoseg_jax.training import loop
+from geoseg_jax.training.programs import Programs
 from tests.test_configs import get_config
 
 STEPS = 4
@@ -36,16 +38,26 @@ def data(config):
     return make_data(config)
 
 
-def run(config, workdir, data, devices):
-    result = loop.run(config, workdir, data=data, devices=jax.devices()[:devices])
+@pytest.fixture(scope="module")
+def run(config, data):
+    """(workdir, devices, steps) -> result, losses, manifest; compiled once for each devices."""
+    programs = Programs()
+    return functools.partial(_run, config, data, programs)
+
+
+def _run(config, data, programs, workdir, devices=1, steps=STEPS):
+    config = config.copy_and_resolve_references()
+    config.train.steps = steps
+    devices = jax.devices()[:devices]
+    result = loop.run(config, workdir, data=data, devices=devices, programs=programs)
     lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     losses = [line["loss"] for line in lines if "learning_rate" in line]
     return result, losses, json.loads((workdir / "manifest.json").read_text())
 
 
 @pytest.fixture(scope="module")
-def straight(config, data, tmp_path_factory):
-    return run(config, tmp_path_factory.mktemp("straight"), data, 1)
+def straight(run, tmp_path_factory):
+    return run(tmp_path_factory.mktemp("straight"))
 
 
 def test_it_judges_itself_against_the_constant_map(straight):
@@ -55,18 +67,16 @@ def test_it_judges_itself_against_the_constant_map(straight):
     assert result.evaluation["eval_images"] == 3
 
 
-def test_going_on_is_bitwise_the_same(config, data, straight, tmp_path):
-    half = config.copy_and_resolve_references()
-    half.train.steps = STEPS // 2
-    first = run(half, tmp_path, data, 1)
-    second = run(config, tmp_path, data, 1)
+def test_going_on_is_bitwise_the_same(run, straight, tmp_path):
+    first = run(tmp_path, steps=STEPS // 2)
+    second = run(tmp_path)
     assert second[1] == straight[1]
     assert second[2]["parameters_sha256"] == straight[2]["parameters_sha256"]
     assert first[2]["parameters_sha256"] != straight[2]["parameters_sha256"]
 
 
-def test_eight_devices_are_as_one(config, data, straight, tmp_path):
-    result, losses, _ = run(config, tmp_path, data, 8)
+def test_eight_devices_are_as_one(run, straight, tmp_path):
+    result, losses, _ = run(tmp_path, devices=8)
     np.testing.assert_allclose(losses, straight[1], rtol=1e-5)
     for name, value in straight[0].evaluation.items():
         assert result.evaluation[name] == pytest.approx(value, rel=1e-3), name

@@ -10,9 +10,12 @@ from geoseg_jax.data.factory import make_data
 from geoseg_jax.interop import Weights, write_torchvision, write_weights
 from geoseg_jax.models import make_encoder
 from geoseg_jax.scoring import scores
+from geoseg_jax.tasks import make_task
 from geoseg_jax.training import judged, loop, transfer
 from geoseg_jax.training.checkpoints import CheckpointError
-from tests.test_configs import get_config
+from geoseg_jax.training.programs import Programs
+from geoseg_jax.training.state import TrainState
+from tests.test_configs import KEY, abstract_batch, get_config
 
 CHANNELS = (4, 4, 8, 8, 8)
 
@@ -66,16 +69,27 @@ def config_from(depth, cache, arg="", **changes):
     return small("segment_synthetic", f"init={depth},labels=4{extra}", cache, **changes)
 
 
-def run(config, workdir, devices=1, data=None):
-    result = loop.run(config, workdir, data=data, devices=jax.devices()[:devices])
+@pytest.fixture(scope="module")
+def programs():
+    """What the runs of this file have compiled."""
+    return Programs()
+
+
+def run(config, workdir, devices=1, data=None, programs=None):
+    devices = jax.devices()[:devices]
+    result = loop.run(config, workdir, data=data, devices=devices, programs=programs)
     lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     losses = [line["loss"] for line in lines if "learning_rate" in line]
     return result, losses, json.loads((workdir / "manifest.json").read_text())
 
 
-def test_the_chain_is_in_the_manifest_and_the_frozen_encoder_is_depths(depth, cache, tmp_path):
-    config = config_from(depth, cache, "frozen=True")
-    result, _, papers = run(config, tmp_path)
+def test_the_chain_is_in_the_manifest_and_the_frozen_encoder_is_depths(
+    depth, cache, programs, tmp_path
+):
+    config = config_from(depth, cache, "decoder=linear,frozen=True")
+    result, losses, papers = run(config, tmp_path, programs=programs)
+    assert len(losses) == 2
+    assert set(papers["parts_sha256"]) == {"encoder", "head"}
     assert result.evaluation["frozen_unchanged"] is True
     (parent,) = papers["parents"]
     (grandparent,) = parent["parents"]
@@ -86,31 +100,32 @@ def test_the_chain_is_in_the_manifest_and_the_frozen_encoder_is_depths(depth, ca
     assert {"miou", "pixel_accuracy", "iou/road"} <= set(result.evaluation)
 
 
-def test_encoder_and_decoder_of_depth(depth, cache, tmp_path):
-    _, _, papers = run(config_from(depth, cache, "parts=encoder+decoder"), tmp_path)
-    assert set(papers["parents"][0]["taken"]) == {"encoder", "decoder"}
+def taken_by(config):
+    """What a run of this config would take from config.init_from; nothing is compiled."""
+    task = make_task(config, make_data(config))
+    variables = jax.eval_shape(task.init, KEY, abstract_batch(config))
+    state = TrainState(0, variables["params"], variables["batch_stats"], ())
+    return transfer.take(transfer.read(config.init_from, config), state, config)
+
+
+def test_encoder_and_decoder_of_depth(depth, cache):
+    taken = taken_by(config_from(depth, cache, "parts=encoder+decoder"))
+    assert set(taken["params"]) == {"encoder", "decoder"}
     config = config_from(depth, cache, "parts=encoder+decoder", model__decoder_padding="reflect")
     with pytest.raises(CheckpointError, match="decoder was trained with decoder_padding 'zero'"):
-        run(config, tmp_path / "other")
+        taken_by(config)
 
 
-def test_a_linear_probe_trains_its_head_alone(depth, cache, tmp_path):
-    result, losses, papers = run(config_from(depth, cache, "decoder=linear"), tmp_path)
-    assert result.evaluation["frozen_unchanged"] is True
-    assert set(papers["parts_sha256"]) == {"encoder", "head"}
-    assert len(losses) == 2
-
-
-def test_one_device_and_eight_agree_and_going_on_is_exact(depth, cache, tmp_path):
-    config = config_from(depth, cache)
+def test_one_device_and_eight_agree_and_going_on_is_exact(depth, cache, programs, tmp_path):
+    config = config_from(depth, cache, "decoder=linear,frozen=False")
     data = make_data(config)
-    _, losses, papers = run(config, tmp_path / "one", data=data)
+    _, losses, papers = run(config, tmp_path / "one", 1, data, programs)
     _, sharded, _ = run(config, tmp_path / "eight", 8, data)
     np.testing.assert_allclose(sharded, losses, rtol=1e-5)
     half = config.copy_and_resolve_references()
     half.train.steps = 1
-    run(half, tmp_path / "broken", data=data)
-    _, _, continued = run(config, tmp_path / "broken", data=data)
+    run(half, tmp_path / "broken", 1, data, programs)
+    _, _, continued = run(config, tmp_path / "broken", 1, data, programs)
     assert continued["parameters_sha256"] == papers["parameters_sha256"]
     kept = judged.read(tmp_path / "one")
     assert kept.pictures.tolist() == [data.eval.describe(i) for i in range(3)]
@@ -122,10 +137,10 @@ def test_one_device_and_eight_agree_and_going_on_is_exact(depth, cache, tmp_path
         assert matrices.sum((1, 2)).tolist() == kept.matrices.sum((1, 2)).tolist()
 
 
-def test_another_architecture_stops_with_one_message(depth, cache, tmp_path):
+def test_another_architecture_stops_with_one_message(depth, cache):
     config = config_from(depth, cache, model__encoder="resnet18", model__decoder="linear")
     with pytest.raises(CheckpointError) as caught:
-        run(config, tmp_path)
+        taken_by(config)
     text = str(caught.value)
     assert "its encoder (tiny, " in text
     assert "here it is resnet18, " in text
@@ -133,24 +148,19 @@ def test_another_architecture_stops_with_one_message(depth, cache, tmp_path):
     assert "\n" not in text
 
 
-def test_weights_of_another_normalisation_are_refused(weights, cache, tmp_path):
+def test_weights_of_another_normalisation_are_refused_unless_asked_for(weights, cache):
     config = config_from(weights, cache, model__normalisation="monodepth2")
     with pytest.raises(CheckpointError, match=r"normalisation .imagenet.*set config.model.norm"):
-        run(config, tmp_path)
+        taken_by(config)
+    config.transfer.normalisation = "any"
+    assert set(taken_by(config)["params"]) == {"encoder"}
 
 
-def test_weights_of_another_normalisation_are_taken_where_that_is_asked_for(
-    weights, cache, tmp_path
-):
-    changes = {"model__normalisation": "monodepth2", "transfer__normalisation": "any"}
-    _, _, papers = run(config_from(weights, cache, **changes), tmp_path)
-    assert papers["parents"][0]["kind"] == "torchvision"
-
-
-def test_a_torchvision_file_is_taken_as_it_is(depth, cache, tmp_path):
+def test_a_torchvision_file_is_taken_as_it_is(depth, cache, programs, tmp_path):
     given = transfer.read(str(depth), config_from(depth, cache))
     file = tmp_path / "encoder.safetensors"
     write_torchvision(given.variables, file)
-    _, _, papers = run(config_from(file, cache, "frozen=True"), tmp_path / "run")
+    config = config_from(file, cache, "decoder=linear,frozen=True")
+    _, _, papers = run(config, tmp_path / "run", programs=programs)
     before = json.loads((depth / "manifest.json").read_text())
     assert papers["parts_sha256"]["encoder"] == before["parts_sha256"]["encoder"]

@@ -1,6 +1,8 @@
 """Registries that other packages add to, by the entry points that their installation declares."""
 
+import functools
 import importlib.metadata
+import sys
 from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
@@ -45,7 +47,7 @@ class Registry(Mapping[str, T]):
     def _declared(self) -> dict[str, importlib.metadata.EntryPoint]:
         """Returns what installed packages declare, by name."""
         found: dict[str, importlib.metadata.EntryPoint] = {}
-        for point in importlib.metadata.entry_points(group=self.group):
+        for point in _installed(self.group, tuple(sys.path)):
             # A package may be found twice, as installed and as a checkout: that is the same.
             taken = found.get(point.name, point).value != point.value
             if taken or point.name in self._own:
@@ -55,3 +57,13 @@ class Registry(Mapping[str, T]):
                 )
             found[point.name] = point
         return found
+
+
+@functools.lru_cache(maxsize=8)
+def _installed(group: str, path: tuple[str, ...]) -> tuple[importlib.metadata.EntryPoint, ...]:
+    """Finds what packages on `path`, which is sys.path, declare.
+
+    Kept: it reads a file of every installed package, and each check of a config asks.
+    """
+    del path  # a key alone
+    return tuple(importlib.metadata.entry_points(group=group))

@@ -1,7 +1,7 @@
 """Every arm of every shipped study starts, on every layout of data that its head documents.
 
 What is tested here every time: the data opens, the first batch has what the task needs, and the
-training step can be traced with it. Where GEOSEG_JAX_SLOW_TESTS=1 is set, each arm is trained for
+loss can be traced with it, once for each kind of loss and batch. Where GEOSEG_JAX_SLOW_TESTS=1 is set, each arm is trained for
 two steps, and a cell that starts from it too.
 """
 
@@ -23,7 +23,7 @@ from geoseg_jax.study.plan import make_plan
 from geoseg_jax.tasks import make_task
 from geoseg_jax.training import loop
 from tests.study.layouts import LAYOUTS
-from tests.test_configs import FOLDER, get_config, with_small_encoders
+from tests.test_configs import FOLDER, get_config, with_small_encoders, words
 
 SLOW = "GEOSEG_JAX_SLOW_TESTS"
 NAMES = sorted(path.stem for path in FOLDER.glob("study_*.py"))
@@ -135,8 +135,14 @@ def data_cache(tmp_path):
     return tmp_path.parent / "cache"
 
 
+@pytest.fixture(scope="module")
+def traced():
+    """The kinds of loss and batch that have been traced."""
+    return set()
+
+
 @pytest.mark.parametrize("case", cases(), ids=str)
-def test_every_arm_can_start(case, data, tmp_path):
+def test_every_arm_can_start(case, data, traced, tmp_path):
     pretrainings, cells = _jobs(case, data, tmp_path)
     assert pretrainings or cells
     for job in (*pretrainings, *cells[:1]):  # cells of one study differ in where they start
@@ -147,6 +153,10 @@ def test_every_arm_can_start(case, data, tmp_path):
         )
         batch = {key: np.asarray(value) for key, value in next(iter(batches)).items()}
         task = make_task(job.config, sources)
+        shapes = sorted((key, value.shape, str(value.dtype)) for key, value in batch.items())
+        if (kind := f"{words(job.config)} {shapes}") in traced:
+            continue
+        traced.add(kind)
         variables = jax.eval_shape(task.init, jax.random.key(0), batch)
         value, _ = jax.eval_shape(task.loss, variables, jax.random.key(0), batch, 0.0)
         assert value.shape == (), job.id

@@ -1,5 +1,7 @@
 """MoCo: the momentum encoder, the order of keys, the queue, equal devices, and that it learns."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +15,7 @@ from geoseg_jax.presets import moco as preset
 from geoseg_jax.presets.preset import build
 from geoseg_jax.tasks import moco
 from geoseg_jax.tasks.contrastive_views import change_views
+from tests.models.weights import randomise
 from tests.one_step import assert_equal_on_eight_devices
 
 RNG = np.random.default_rng(0)
@@ -37,6 +40,12 @@ def make_batch(size=8, side=64):
 
 
 BATCH = make_batch()
+
+
+@functools.cache
+def initial(arg):
+    """First variables of the task, whose settings beside the network change nothing of them."""
+    return jax.jit(moco.make(make_config(arg)).init)(jax.random.key(0), BATCH)
 
 
 def test_the_momentum_encoder_by_hand():
@@ -65,7 +74,7 @@ def test_keys_are_shuffled_and_brought_back():
     """With a ViT, which no statistics tie to its batch, the queue's head must be each one's key."""
     config = make_config("vit_tiny")
     task = moco.make(config)
-    variables = jax.jit(task.init)(jax.random.key(0), BATCH)
+    variables = initial("vit_tiny")
     net = MocoNet("vit_tiny", features=16)
 
     @jax.jit
@@ -89,7 +98,7 @@ def test_keys_are_normalised_beside_other_pictures_than_their_queries():
     """Groups of the shuffled batch have the statistics, not the blocks that queries lie in."""
     config = make_config("tiny")
     task, plain = moco.make(config), MocoNet("tiny", features=16)
-    variables = jax.jit(task.init)(jax.random.key(0), BATCH)
+    variables = initial("tiny")
     momentum = variables["batch_stats"][moco.MOMENTUM]
     behind = {name: momentum[name] for name in ("params", "batch_stats")}
     _, key_key, key_order = jax.random.split(jax.random.key(7), 3)
@@ -114,7 +123,7 @@ def test_groups_keep_queries_and_keys_apart():
     """A query tells nothing of the pictures outside of its group, whatever the batch."""
     net = MocoNet("tiny", features=16, norm_groups=2)
     images = jnp.asarray(BATCH["image"], jnp.float32) / 255
-    variables = jax.jit(net.init, static_argnames="train")(jax.random.key(0), images, train=False)
+    variables = randomise(jax.eval_shape(lambda: net.init(jax.random.key(0), images, train=False)))
     apply = jax.jit(lambda x: net.apply(variables, x, train=True, mutable=["batch_stats"])[0])
     other = images.at[4:].set(1 - images[4:])
     np.testing.assert_allclose(apply(images)[:4], apply(other)[:4], atol=1e-5)
@@ -131,7 +140,7 @@ def learn(steps, rate):
     config.task.jitter.probability = 0.0
     task, pool = moco.make(config), make_batch(32)
     batches = [{k: v[i : i + 8] for k, v in pool.items()} for i in range(0, 32, 8)]
-    variables = jax.jit(task.init)(jax.random.key(0), BATCH)
+    variables = initial("tiny")
     optimizer = optax.adam(rate)
 
     @jax.jit

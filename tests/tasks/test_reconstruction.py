@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from geoseg_jax.presets import reconstruction as preset
 from geoseg_jax.presets.preset import build
 from geoseg_jax.tasks import reconstruction
+from tests.models.weights import randomise
 from tests.one_step import assert_equal_on_eight_devices
 from tests.tasks.pictures_of_waves import make_batch
 
@@ -80,24 +81,29 @@ def test_every_scale_counts_by_its_weight():
     weights = (1 / 64, 1 / 16, 1 / 4, 1.0)
     batch = make_batch(2)
     both, last = make_task(scale_weights=weights), make_task(scale_weights=(0, 0, 0, 1))
-    variables = jax.jit(both.init)(jax.random.key(0), batch)
+    variables = randomise(jax.eval_shape(both.init, jax.random.key(0), batch))
     assert set(variables["params"]["head"]) == {f"conv_{scale}" for scale in range(4)}
+    alone = [make_task(scale_weights=w) for w in np.eye(4).tolist()]
 
-    def value(task):
-        return jax.jit(task.loss)(variables, jax.random.key(1), batch, 0.0)
+    @jax.jit
+    def losses(variables):  # as one program, in which the compiler finds what they share
+        found = [
+            task.loss(variables, jax.random.key(1), batch, 0.0) for task in (both, last, *alone)
+        ]
+        return [value for value, _ in found], found[1][1].terms
 
-    each = [float(value(make_task(scale_weights=w))[0]) for w in np.eye(4).tolist()]
-    assert len(set(each)) == 4
-    assert float(value(both)[0]) == pytest.approx(np.dot(each, weights), rel=1e-5)
+    (sum_of_all, _, *each), terms = jax.device_get(losses(variables))
+    assert len(set(map(float, each))) == 4
+    assert sum_of_all == pytest.approx(np.dot(each, weights), rel=1e-5)
     # What is told is of the finest.
-    assert float(value(last)[1].terms["l1_image"]) == pytest.approx(each[0], rel=1e-5)
+    assert terms["l1_image"] == pytest.approx(each[0], rel=1e-5)
 
 
 def test_the_coarsest_scale_needs_the_deepest_stage():
     """Of the finest alone all but the holes can be copied from the encoder's first stage."""
     batch = make_batch(2)
     task = make_task(scale_weights=(0.0, 0.0, 0.0, 1.0))
-    variables = jax.jit(task.init)(jax.random.key(0), batch)
+    variables = randomise(jax.eval_shape(task.init, jax.random.key(0), batch))
 
     def loss(params):
         return task.loss({**variables, "params": params}, jax.random.key(1), batch, 0.0)[0]

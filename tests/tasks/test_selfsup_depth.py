@@ -10,6 +10,7 @@ from geoseg_jax.data.synthetic.views import WithPoses
 from geoseg_jax.data.transforms import flip
 from geoseg_jax.ops import camera, photometric
 from geoseg_jax.tasks import make_task, pictures, selfsup_depth
+from tests.models.weights import randomise
 from tests.test_configs import get_config
 
 
@@ -24,7 +25,7 @@ def test_constant_motion_gives_inverse_poses_to_either_side():
     twist = jnp.asarray([0.3, -0.1, 1.0, 0.02, 0.05, -0.01])
     twists = jnp.broadcast_to(twist, (4, 6))
     stereo = jnp.broadcast_to(jnp.eye(4), (2, 4, 4)).at[:, 0, 3].set(-0.5)
-    poses = selfsup_depth.source_poses(twists, stereo, (-1, 1), 2.0)
+    poses = jax.jit(lambda *given: selfsup_depth.source_poses(*given, (-1, 1), 2.0))(twists, stereo)
     assert poses.shape == (2, 3, 4, 4)
     # The pair is (earlier, later); the target is the later one for offset -1.
     np.testing.assert_allclose(
@@ -49,8 +50,9 @@ def test_jitter_follows_the_id_and_not_the_place():
     image = jnp.asarray(np.random.default_rng(3).uniform(0, 1, (1, 4, 4, 3)), jnp.float32)
     target, sources = jnp.repeat(image, 2, 0), jnp.repeat(image, 2, 0)[:, None]
     key = jax.random.key(0)
-    a, seen = selfsup_depth._jitter(key, jnp.asarray([5, 9]), target, sources, settings)
-    b, _ = selfsup_depth._jitter(key, jnp.asarray([9, 5]), target, sources, settings)
+    jitter = jax.jit(lambda ids: selfsup_depth._jitter(key, ids, target, sources, settings))
+    a, seen = jitter(jnp.asarray([5, 9]))
+    b, _ = jitter(jnp.asarray([9, 5]))
     np.testing.assert_allclose(a, b[::-1], atol=1e-6)
     np.testing.assert_allclose(seen[:, 0], a, atol=1e-6)  # one draw for all views
     assert np.abs(a[0] - a[1]).max() > 1e-3
@@ -68,9 +70,8 @@ def test_given_poses_and_true_depth_explain_the_target(street, mirrored):
     depth = np.where(record["depth"] > 0, record["depth"], 1e3)  # the sky
 
     def error(poses):
-        warped, seen = camera.warp_with_depth(
-            sources, depth[None], record["intrinsics"], record["intrinsics"], poses
-        )
+        cameras = record["intrinsics"], record["intrinsics"]
+        warped, seen = jax.jit(camera.warp_with_depth)(sources, depth[None], *cameras, poses)
         return np.median(np.abs(warped - target).mean(-1)[np.asarray(seen)])
 
     right = error(record["source_poses"])
@@ -81,7 +82,7 @@ def test_given_poses_and_true_depth_explain_the_target(street, mirrored):
 
 def test_given_poses_take_the_pose_networks_place(street):
     config = get_config("depth_synthetic", "mono,poses=given,tiny,smoke")
-    config.task.automask = False
+    config.task.update({"automask": False, "scales": 1})
     task = make_task(config)
     batch = {key: jnp.asarray(value)[None] for key, value in street[0].items()}
     variables = jax.jit(task.init)(jax.random.key(0), batch)
@@ -107,7 +108,7 @@ def test_flip_in_evaluation_makes_a_picture_and_its_mirror_image_mirror_images(s
     batch = {key: jnp.asarray(value)[None] for key, value in street[0].items()}
     mirrored = {key: jnp.asarray(value)[None] for key, value in flip(street[0]).items()}
     batch |= {"sources": batch["sources"][:, :1]}
-    variables = jax.jit(make_task(config).init)(jax.random.key(0), batch)
+    variables = randomise(jax.eval_shape(make_task(config).init, jax.random.key(0), batch))
 
     def difference():
         predict = jax.jit(make_task(config).predict)

@@ -1,4 +1,4 @@
-"""Vision transformers under the tasks of depth and segmentation: decoders, devices, refusals."""
+"""Vision transformers under the tasks of depth and segmentation: decoders, sizes, refusals."""
 
 from types import SimpleNamespace
 
@@ -14,7 +14,6 @@ from geoseg_jax.presets import depth as depth_presets
 from geoseg_jax.presets import segmentation as segmentation_presets
 from geoseg_jax.presets.preset import build
 from geoseg_jax.tasks import segmentation, selfsup_depth
-from tests.one_step import assert_equal_on_eight_devices
 
 TABLE = label_table("camvid11")
 DATA = SimpleNamespace(train=SimpleNamespace(table=TABLE))
@@ -50,12 +49,6 @@ def stereo_batch():
 def make_segmentation(arg):
     config = build(segmentation_presets.PRESET, f"vit_tiny,{arg}", "test")
     return segmentation.make(config, DATA)
-
-
-def test_segmentation_on_eight_devices():
-    """The encoder alone, a probe behind it; DPT has nothing that sees two pictures at once."""
-    task, batch = make_segmentation("linear,frozen=False"), segmentation_batch()
-    assert_equal_on_eight_devices(task, batch)
 
 
 def test_depth_from_stereo_has_no_statistics():

@@ -4,6 +4,8 @@ import jax
 import numpy as np
 import pytest
 
+from geoseg_jax.tasks.flow_photometric import photometric_loss
+from tests.models.weights import randomise
 from tests.tasks import test_classification as classification
 from tests.tasks import test_depth_supervised as depth
 from tests.tasks import test_flow as flow
@@ -15,9 +17,11 @@ from tests.tasks.pictures_of_waves import make_batch as waves
 def losses(make, batch, changes):
     """The loss as it is, and with each of the changes, of the same random weights."""
     tasks = [make(**change) for change in ({}, *changes)]
-    variables = jax.jit(tasks[0].init)(jax.random.key(0), batch)
+    variables = randomise(jax.eval_shape(tasks[0].init, jax.random.key(0), batch))
     key = jax.random.key(1)
-    return [float(jax.jit(task.loss)(variables, key, batch, 0.0)[0]) for task in tasks]
+    # As one program, in which the compiler finds what they share.
+    every = jax.jit(lambda v, batch: [task.loss(v, key, batch, 0.0)[0] for task in tasks])
+    return [float(value) for value in every(variables, batch)]
 
 
 def assert_all_differ(values):
@@ -43,28 +47,30 @@ def test_flow_from_pictures(scales):
     rng = np.random.default_rng(1)
     flows = [rng.normal(0, 2, (1, 2, 8 // s, 16 // s, 2)).astype(np.float32) for s in (1, 2)]
 
-    def loss(**change):
+    def loss(change, *flows):
         settings = {f"task__{k}": v for k, v in (weights | change).items()}
-        return float(flow.photometric(flow.make_config("strong", **settings), frames)(*flows)[0])
+        return photometric_loss(flows, frames, flow.make_config("strong", **settings).task)[0]
 
     changes = [{"smoothness": 0.0}, {"smoothness": 0.25}, {"ssim_weight": 0.5}]
     changes += [{"edge_constant": 1.0}, {"occlusion": "none"}, {"scale_weights": (0.7,)}]
     changes += [{"coarse_weights": (0.7,)}, {"coarse_weights": (1.0, 0.7)}]
-    assert_all_differ([loss(), *(loss(**change) for change in changes)])
+    every = jax.jit(lambda *flows: [loss(change, *flows) for change in ({}, *changes)])
+    assert_all_differ([float(value) for value in every(*flows)])
 
 
 def test_flow_from_truth():
     rng = np.random.default_rng(1)
     flows = [rng.normal(0, 2, (2, 1, 8 // s, 16 // s, 2)).astype(np.float32) for s in (1, 2, 4, 8)]
 
-    def loss(**change):
+    def loss(change, flows, batch):
         settings = {f"task__{k}": v for k, v in change.items()}
         config = flow.make_config("supervised", **settings)
-        return float(flow.task_flow._against_truth(flows, flow.make_batch(2), config.task))
+        return flow.task_flow._against_truth(flows, batch, config.task)
 
     changes = halved(flow.make_config("supervised").task.scale_weights)
     changes += [{"robust_epsilon": 0.1}, {"robust_power": 0.5}]
-    assert_all_differ([loss(), *(loss(**change) for change in changes)])
+    every = jax.jit(lambda *given: [loss(change, *given) for change in ({}, *changes)])
+    assert_all_differ([float(value) for value in every(flows, flow.make_batch(2))])
 
 
 def test_supervised_depth():

@@ -15,7 +15,7 @@ from geoseg_jax.training import calibration, sharding
 from geoseg_jax.training.state import TrainState
 from tests import tiny
 from tests.test_configs import get_config
-from tests.test_segmentation_job import cache, run, small  # noqa: F401
+from tests.test_segmentation_job import cache, programs, run, small  # noqa: F401
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (7, 4, 6, 3), np.uint8)
 
@@ -178,16 +178,21 @@ def test_cells_that_differ_in_it_may_not_be_compared():
     assert [d.key for d in guard.differences(cells)] == ["transfer.statistics"]
 
 
-def test_a_run_calibrates_once_and_its_encoder_stays(cache, tmp_path, monkeypatch):  # noqa: F811
+def test_a_run_calibrates_once_and_its_encoder_stays(
+    cache,  # noqa: F811
+    programs,  # noqa: F811
+    tmp_path,
+    monkeypatch,
+):
     changes = {"transfer__statistics": "calibrated", "train__steps": 1}
-    config = small("segment_synthetic", "labels=4,frozen=True", cache, **changes)
-    result, _, papers = run(config, tmp_path)
+    config = small("segment_synthetic", "decoder=linear,labels=4", cache, **changes)
+    result, _, papers = run(config, tmp_path, programs=programs)
     assert papers["calibration"] == {"pictures": 4, "layers": 12}
     assert result.evaluation["frozen_unchanged"] is True
     assert papers["parents"] == []
     monkeypatch.setattr(calibration, "calibrate", None)
     config.train.steps = 2
-    _, _, longer = run(config, tmp_path)
+    _, _, longer = run(config, tmp_path, programs=programs)
     assert longer["calibration"] == papers["calibration"]
     assert longer["frozen_sha256"] == papers["frozen_sha256"]
     assert longer["parts_sha256"]["encoder"] == papers["parts_sha256"]["encoder"]

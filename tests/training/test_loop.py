@@ -22,19 +22,31 @@ from geoseg_jax.training import loop
 from geoseg_jax.training.checkpoints import steps_in
 from geoseg_jax.training.evaluation import better
 from geoseg_jax.training.monitor import TrainingError
+from geoseg_jax.training.programs import Programs
 from tests import tiny
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 ONE = slice(0, 1)
+SHARED = Programs()  # most runs differ in what no program depends on
 
 
-def run(workdir, *, devices=ONE, task=None, data=None, keep_checkpoints=True, **changes):
+def run(
+    workdir,
+    *,
+    devices=ONE,
+    task=None,
+    data=None,
+    keep_checkpoints=True,
+    programs=SHARED,
+    **changes,
+):
     return loop.run(
         tiny.make_config(**changes),
         workdir,
-        task or tiny.TinyTask(),
+        task or tiny.TinyTask(holds=()),
         data or tiny.make_data(),
         jax.devices()[devices],
+        programs=programs,
         keep_checkpoints=keep_checkpoints,
     )
 
@@ -190,7 +202,7 @@ def test_a_signal_before_the_first_step_ends_at_once(tmp_path, monkeypatch, caps
 
     monkeypatch.setattr(loop.steps, "compile_train_step", compile_slowly)
     with pytest.raises(SystemExit) as stopped:
-        run(tmp_path)
+        run(tmp_path, programs=None)
     assert stopped.value.code == 130
     assert "SIGINT: stopped before the first step" in capsys.readouterr().out
     assert not list((tmp_path / "checkpoints").iterdir())
@@ -258,7 +270,7 @@ def test_frozen_parts_stay_bit_by_bit(tmp_path):
 def test_a_change_of_frozen_parts_is_noticed(tmp_path, monkeypatch):
     monkeypatch.setattr(loop.steps, "_keep", lambda frozen, old, new: new)
     with pytest.raises(TrainingError, match="frozen parameters or statistics have changed"):
-        run(tmp_path, train__steps=2, optimizer__rules=(("encoder/.*", 0.0),))
+        run(tmp_path, programs=None, train__steps=2, optimizer__rules=(("encoder/.*", 0.0),))
 
 
 @pytest.mark.parametrize(("batch_size", "devices"), [(1, 1), (3, 3), (3, 1), (8, 4)])
@@ -270,7 +282,7 @@ def test_evaluation_is_exact_for_any_batch_size_and_device_count(batch_size, dev
     task, data = tiny.TinyTask(), tiny.make_data(eval_size=7)
     mesh = sharding.make_mesh(jax.devices()[:devices])
     batches = list(pipeline.eval_batches(data.eval, batch_size=batch_size))
-    variables = task.init(jax.random.key(0), batches[0])
+    variables = jax.jit(task.init)(jax.random.key(0), batches[0])
     no_stop = steps.stop_flags(0, mesh)
     totals = evaluate(
         steps.make_eval_step(task, mesh), variables, batches, mesh, lambda: no_stop, print
@@ -278,9 +290,10 @@ def test_evaluation_is_exact_for_any_batch_size_and_device_count(batch_size, dev
     assert totals["images"] == 7
     assert isinstance(totals["images"], int)
     errors = []
+    apply = jax.jit(lambda image: tiny.Model().apply(variables, image, train=False))
     for index in range(7):  # one by one, in numpy
         record = data.eval[index]
-        predicted = tiny.Model().apply(variables, record["image"][None], train=False)[0]
+        predicted = apply(record["image"][None])[0]
         errors.append(np.mean(np.square(np.float64(predicted) - record["depth"])))
     np.testing.assert_allclose(task.summarise(totals)["square"], np.mean(errors), rtol=1e-6)
 

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from geoseg_jax.config.settings import flatten
+from geoseg_jax.data import pipeline
 from geoseg_jax.data.labels.table import LabelTable
 from geoseg_jax.tasks import TASKS, make_task
 from geoseg_jax.training import loop, programs, sharding, steps
 from geoseg_jax.training.programs import INDEPENDENT, Programs
 from tests import tiny
-from tests.test_configs import KEY, abstract_batch, data_for, get_config, with_small_encoders
+from tests.test_configs import abstract_batch, data_for, get_config, with_small_encoders
 
 # A config of each task, with the parts that are timed or drawn at random.
 CONFIGS = {
@@ -55,21 +56,9 @@ def config_of(name):
     return config
 
 
-def parts_of(config, *, whole=False):
-    """The key of a run's programs, and what a task puts into these as text; the whole step too."""
-    mesh = sharding.make_mesh(jax.devices()[:1])
-    task, shapes = make_task(config, data_for(config)), abstract_batch(config)
-    trace = jax.make_jaxpr(task.init, return_shape=True)
-    init, variables = trace(KEY, shapes)
-    traced = [init, jax.make_jaxpr(task.loss)(variables, KEY, shapes, 0.0)]
-    traced += [jax.make_jaxpr(task.evaluate)(variables, shapes)]
-    if whole:
-        optimizer = steps.make_optimizer_for(task, config, config.train.steps, shapes)
-        _, abstract_state = steps.make_state(task, optimizer, shapes, mesh)
-        traced += [steps.trace_train_step(task, optimizer, abstract_state, shapes, mesh)[1].jaxpr]
-    text = "".join(f"{made}{[np.asarray(c).tolist() for c in made.consts]}" for made in traced)
-    key = programs.key_of(config, task, shapes, mesh)
-    return key, re.sub(r"0x[0-9a-f]+", "", text)  # addresses of functions
+def key_of(config):
+    mesh, shapes = sharding.make_mesh(jax.devices()[:1]), abstract_batch(config)
+    return programs.key_of(config, make_task(config, data_for(config)), shapes, mesh)
 
 
 def test_every_task_and_setting_is_held_to_it():
@@ -87,19 +76,39 @@ def differing(name):
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_tasks_do_not_depend_on_the_settings_that_programs_are_shared_over(name):
+def test_settings_that_programs_are_shared_over_make_no_other_key(name):
+    """That tasks read none of them is shown in tests/test_configs.py."""
     config, other = differing(name)
-    (key, text), (other_key, other_text) = parts_of(config), parts_of(other)
-    assert key == other_key
-    assert text == other_text
+    assert key_of(config) == key_of(other)
 
 
-@pytest.mark.parametrize("name", ["segment_synthetic", "depth_synthetic"])
-def test_nor_does_the_step(name):
-    """Depth's loss changes with the share of the training that is done."""
-    (key, text), (other_key, other_text) = (parts_of(c, whole=True) for c in differing(name))
-    assert key == other_key
-    assert text == other_text  # so that one compiled program on disk serves both
+class Progressing(tiny.TinyTask):
+    """Its loss changes with the share of the training that is done."""
+
+    def loss(self, variables, key, batch, progress):
+        value, aux = super().loss(variables, key, batch, progress)
+        return value * progress, aux
+
+
+def step_as_text(**changes):
+    config, task = tiny.make_config(**changes), Progressing()
+    mesh = sharding.make_mesh(jax.devices()[:1])
+    batch = next(iter(pipeline.eval_batches(tiny.make_data().train, batch_size=8)))
+    shapes = sharding.global_shapes(batch, sharding.split(mesh))
+    optimizer = steps.make_optimizer_for(task, config, config.train.steps, shapes)
+    _, abstract_state = steps.make_state(task, optimizer, shapes, mesh)
+    made = steps.trace_train_step(task, optimizer, abstract_state, shapes, mesh)[1].jaxpr
+    text = f"{made}{[np.asarray(c).tolist() for c in made.consts]}"
+    return re.sub(r"0x[0-9a-f]+", "", text)  # addresses of functions
+
+
+def test_nor_do_they_make_another_step():
+    """So that one compiled program on disk serves all."""
+    present = OTHERS.keys() & flatten(tiny.make_config()).keys()
+    assert {"seed", "optimizer.learning_rate", "optimizer.warmup_steps", "train.steps"} <= present
+    changes = {key.replace(".", "__"): OTHERS[key] for key in present}
+    assert step_as_text() == step_as_text(**changes)
+    assert step_as_text() != step_as_text(optimizer__clip_norm=0.0)
 
 
 @pytest.mark.parametrize(

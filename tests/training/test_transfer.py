@@ -14,13 +14,17 @@ from geoseg_jax.training import loop, transfer
 from geoseg_jax.training.ancestors import Ancestor
 from geoseg_jax.training.checkpoints import CheckpointError, read_variables, steps_in
 from geoseg_jax.training.optimizers import make_optimizer
+from geoseg_jax.training.programs import Programs
 from geoseg_jax.training.state import TrainState, flat_arrays
 from tests import tiny
 from tests.interop import fabricate, resnets
 from tests.models.weights import randomise
 
 
-def run(workdir, task=None, **changes):
+SHARED = Programs()  # runs that differ in what they start from alone are compiled once
+
+
+def run(workdir, **changes):
     init_from = changes.pop("init_from", None)
     parts = {
         k: changes.pop(k) for k in list(changes) if k in ("parts", "frozen", "scale", "freeze")
@@ -37,7 +41,8 @@ def run(workdir, task=None, **changes):
             "learning_rate_scale": parts.get("scale", {}),
         }
     devices = jax.devices()[:1]
-    return loop.run(config, workdir, task or tiny.TinyTask(), tiny.make_data(), devices)
+    task = tiny.TinyTask(holds=())
+    return loop.run(config, workdir, task, tiny.make_data(), devices, programs=SHARED)
 
 
 def read(path):
