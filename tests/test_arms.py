@@ -64,7 +64,7 @@ def test_every_arm_has_the_encoder_that_segmentation_takes(name, way, wanted):
 @pytest.mark.parametrize("encoder", ["resnet18", "vit_s16"])
 @pytest.mark.parametrize(("name", "way"), PAIRS)
 def test_a_step_of_the_real_encoders_on_eight_devices_equals_one(name, way, encoder, tmp_path):
-    """The tasks' own tests hold their losses to the same with their smallest encoders, every time."""
+    """The tasks' own tests compare their losses with the smallest encoders, every time."""
     if encoder.startswith("resnet") and ENCODERS.get(name, BOTH) == {"vit_tiny"}:
         pytest.skip("for transformers alone")
     config = get_config(name, ",".join(filter(None, (way, encoder, "smoke"))))

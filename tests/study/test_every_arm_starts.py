@@ -1,8 +1,8 @@
 """Every arm of every shipped study starts, on every layout of data that its head documents.
 
 What is tested here every time: the data opens, the first batch has what the task needs, and the
-loss can be traced with it, once for each kind of loss and batch. Where GEOSEG_JAX_SLOW_TESTS=1 is set, each arm is trained for
-two steps, and a cell that starts from it too.
+loss can be traced with it, once for each kind of loss and batch. Where GEOSEG_JAX_SLOW_TESTS=1 is
+set, each arm is trained for two steps, and a cell that starts from it too.
 """
 
 import itertools

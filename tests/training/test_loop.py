@@ -102,21 +102,23 @@ def test_what_a_run_leaves(straight):
 
 
 class Progressing(tiny.TinyTask):
-    """Reports the progress that its loss is told."""
+    """Reports the progress that its loss is told, and a number drawn with its key."""
 
     def loss(self, variables, key, batch, progress):
         value, aux = super().loss(variables, key, batch, progress)
-        return value, aux._replace(terms=aux.terms | {"progress": progress})
+        told = {"progress": progress, "drawn": jax.random.uniform(key)}
+        return value, aux._replace(terms=aux.terms | told)
 
 
-def test_the_loss_is_told_the_progress_after_a_restart_too(tmp_path, monkeypatch):
+def test_the_loss_is_told_the_progress_and_draws_anew_after_a_restart_too(tmp_path, monkeypatch):
     options = {"task": Progressing(), "train__steps": 5, "train__log_every": 1}
     with monkeypatch.context() as patch:
         stop_after(patch, 2)
         run(tmp_path, **options)
     run(tmp_path, **options)
-    told = [line["progress"] for line in numbers(tmp_path) if "progress" in line]
-    assert told == pytest.approx([0, 0.2, 0.4, 0.6, 0.8])
+    told = [line for line in numbers(tmp_path) if "progress" in line]
+    assert [line["progress"] for line in told] == pytest.approx([0, 0.2, 0.4, 0.6, 0.8])
+    assert len({line["drawn"] for line in told}) == 5
 
 
 def test_one_device_and_eight_agree(straight, tmp_path):

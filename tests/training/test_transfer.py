@@ -20,7 +20,6 @@ from tests import tiny
 from tests.interop import fabricate, resnets
 from tests.models.weights import randomise
 
-
 SHARED = Programs()  # runs that differ in what they start from alone are compiled once
 
 
