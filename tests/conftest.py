@@ -38,10 +38,14 @@ NOT_QUICK = ROOT / "tests" / "data" / "synthetic"  # renders
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the fast tests, by their folder."""
+    """Marks the fast tests, by their folder, and puts them last.
+
+    A process takes a file at a time: a long one at the end would leave the others without work.
+    """
     for item in items:
         if NOT_QUICK not in item.path.parents and any(f in item.path.parents for f in QUICK):
             item.add_marker(pytest.mark.quick)
+    items.sort(key=lambda item: item.get_closest_marker("quick") is not None)
 
 
 @pytest.fixture(scope="session")
