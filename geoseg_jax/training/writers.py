@@ -10,12 +10,13 @@ import pathlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
 
 from geoseg_jax.core import atomic, formats
+from geoseg_jax.training.workdir import read_metrics
 
 Scalars = Mapping[str, float]
 Images = Mapping[str, np.ndarray]  # name -> uint8 [N, H, W, 3] RGB
@@ -210,26 +211,24 @@ def sheet(images: Images) -> np.ndarray:
     return page
 
 
-def truncate_metrics(path: str | pathlib.Path, step: int, evaluation_due: bool = False) -> None:
+def truncate_metrics(workdir: pathlib.Path, step: int, evaluation_due: bool = False) -> None:
     """Drops what a killed run wrote to metrics.jsonl after the step it is continued from.
 
     Args:
-      path: metrics.jsonl; may be missing. Half a line at its end is dropped too.
+      workdir: of the run; may have no such file. Half a line at its end is dropped too.
       step: the restored step; its lines stay.
       evaluation_due: the evaluation of `step` will be done again, so its line goes as well.
+
+    Raises:
+      FileError: the file is damaged, see workdir.read_metrics.
     """
-    path = pathlib.Path(path)
+    path = workdir / "metrics.jsonl"
     if not path.exists():
         return
-    kept = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            entry = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        is_evaluation = "learning_rate" not in entry
-        if entry["step"] < step or (
-            entry["step"] == step and not (evaluation_due and is_evaluation)
-        ):
-            kept.append(line)
+
+    def stays(entry: Mapping[str, Any]) -> bool:
+        done_again = evaluation_due and "learning_rate" not in entry
+        return entry["step"] < step or (entry["step"] == step and not done_again)
+
+    kept = [json.dumps(entry) for entry in read_metrics(workdir) if stays(entry)]
     atomic.write_text(path, "".join(f"{line}\n" for line in kept))
