@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from geoseg_jax.config.settings import ConfigError
+from geoseg_jax.core import disk
 from geoseg_jax.core.formats import duration
 from geoseg_jax.core.near_miss import did_you_mean
 from geoseg_jax.study import deaths, records
@@ -184,6 +185,8 @@ def _train(job: Job, context: _Context) -> tuple[str, float]:
                 return BUSY, 0.0
             context.after(job)
     except Exception as error:  # one job's end must not be the study's
+        if disk.is_full(error):  # which says nothing of the job, and is as full for the next one
+            raise
         line = " ".join(f"{type(error).__name__}: {error}".split())
         if context.received:  # a stop that went wrong says nothing of the job
             context.say(f"{job.id}: while stopping, {line}")

@@ -88,7 +88,8 @@ def run(
         sharding.check_batch_size(f"train.{key}", config.train[key], mesh)
     places.check_local(workdir, "--workdir")
     workdir = pathlib.Path(workdir).absolute()
-    with Interrupts() as interrupts, peers.watched(), workdirs.held(workdir):
+    alone = workdirs.held(workdir)
+    with Interrupts() as interrupts, peers.watched(), workdirs.room(workdir), alone:
         data = data or make_data(config)
         task = task or all_tasks.make_task(config, data)
         given = setup.Run(config, workdir, task, data, manifest.describe_data(data), mesh)

@@ -41,7 +41,7 @@ def watched() -> Iterator[None]:
 
 
 class _Links:
-    """Connections by the number of the process at their other end, each with a thread that reads."""
+    """Connections by the number of the process at the other end, each with a thread that reads."""
 
     def __init__(self, links: dict[int, socket.socket]) -> None:
         self._links, self._left = links, False

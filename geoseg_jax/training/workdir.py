@@ -2,12 +2,14 @@
 
 import contextlib
 import pathlib
+import shutil
 from collections.abc import Iterator
 from typing import Any
 
 from geoseg_jax.config.settings import ConfigError
-from geoseg_jax.core import json_files, locks
+from geoseg_jax.core import disk, json_files, locks
 from geoseg_jax.training import sharding
+from geoseg_jax.training.checkpoints import steps_in
 
 LOCK = "run.lock"
 _ORIGINAL = "put the original back, or repeat the run in another --workdir"
@@ -68,6 +70,26 @@ def held(workdir: pathlib.Path) -> Iterator[None]:
                 "--workdir"
             )
         yield
+
+
+@contextlib.contextmanager
+def room(workdir: pathlib.Path) -> Iterator[None]:
+    """Tells of a full disk in one line, and leaves nothing there that only takes up room.
+
+    Raises:
+      DiskFullError: the block has met a full disk.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not disk.is_full(error):
+            raise
+        folder = workdir / "checkpoints"
+        if sharding.is_first_process():
+            for partial in folder.glob("*.orbax-checkpoint-tmp*"):
+                shutil.rmtree(partial, ignore_errors=True)
+        step = max(steps_in(folder), default=0)
+        raise disk.full(error, workdir, f"the same command goes on from step {step}") from error
 
 
 def read_manifest(workdir: pathlib.Path, *keys: str) -> dict[str, Any] | None:
