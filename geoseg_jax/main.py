@@ -2,8 +2,8 @@
 
     python -m geoseg_jax.main --config=configs/quickstart.py --workdir=W [--config.KEY=VALUE ...]
 
-Exit codes: 0 finished; 1 an error, told in one line (--debug shows where it came from); 143 and
-130 stopped by SIGTERM and Ctrl-C after saving, and the same command goes on from there.
+Exit codes: 0 finished; 1 an error, told in one line (--debug shows where it came from); 143, 130
+and 129 stopped by SIGTERM, Ctrl-C and SIGHUP after saving, and the same command goes on from there.
 """
 
 import os

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from absl import logging
 
+from geoseg_jax.core.tell import tell_error
 from geoseg_jax.data.source import DataError
 from geoseg_jax.prediction.run import predict
 
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         predict(**vars(parser.parse_args(arguments)))
     except (DataError, ValueError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        tell_error(f"error: {' '.join(str(error).split())}")
         return 1
     return 0
 

@@ -10,7 +10,8 @@
 #   PORT        of the coordinator (default: a free one)
 #   GRACE=60    seconds that the others get to save once one has left after a signal
 #
-# Ctrl-C or SIGTERM: all processes save at the same step and leave; a second time: all are killed.
+# Ctrl-C, SIGTERM or a closed session (SIGHUP): all processes save at the same step and leave; a
+# second time: all are killed.
 # Where one process fails, the others, which can't go on without it, are killed.
 # Exit code: 0 if all finished, else that of the first process that did not.
 set -euo pipefail
@@ -40,7 +41,7 @@ forward() {
   if ((signals > 1)); then name=KILL; fi
   for pid in "${pids[@]}"; do kill -"$name" "$pid" 2>/dev/null || true; done
 }
-trap forward INT TERM
+trap forward INT TERM HUP
 
 for ((i = 0; i < count; i++)); do
   if [[ -n ${GPUS:-} ]]; then export CUDA_VISIBLE_DEVICES=$i; fi
@@ -63,9 +64,9 @@ while ((${#left[@]})); do
     wait "$pid" || code=$?
     if ((code != 0 && status == 0)); then
       status=$code
-      # 143 and 130: it was stopped and has saved, and the others are about to; or it was stopped
+      # 143, 130 and 129: it was stopped and has saved, and the others are about to; or it was stopped
       # before the first step, and the others wait for it in vain.
-      if ((code == 143 || code == 130)); then
+      if ((code == 143 || code == 130 || code == 129)); then
         deadline=$((SECONDS + ${GRACE:-60}))
       else
         echo "local.sh: a process failed with exit code $code; ending the others" >&2

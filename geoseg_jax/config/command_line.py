@@ -11,7 +11,8 @@ from ml_collections import config_flags
 
 from geoseg_jax.config import origins
 from geoseg_jax.config.settings import ConfigError, find_config
-from geoseg_jax.core.tell import tell
+from geoseg_jax.core import places
+from geoseg_jax.core.tell import open_streams, tell, tell_error
 
 CONFIG = config_flags.DEFINE_config_file("config", help_string="config file, FILE.py[:OPTIONS]")
 WORKDIR = flags.DEFINE_string("workdir", None, "folder for the results; a run in it continues")
@@ -28,6 +29,7 @@ def parse(argv: list[str], check: Callable[[], object] = lambda: None) -> list[s
 
     check: looks at further flags and raises what is wrong with them.
     """
+    open_streams()
     try:
         # config_flags reads sys.argv again to learn which settings are overridden.
         sys.argv = argv = [
@@ -43,6 +45,7 @@ def parse(argv: list[str], check: Callable[[], object] = lambda: None) -> list[s
         if rest or not CONFIG.value or not WORKDIR.value:
             unknown = f"; unknown: {' '.join(rest)}" if rest else ""
             raise ConfigError(f"give --config=FILE.py and --workdir=FOLDER{unknown}")
+        places.check_local(WORKDIR.value, "--workdir")
         check()
     except Exception as error:
         fail(error)
@@ -61,8 +64,7 @@ def fail(error: Exception, table: str = "") -> None:
         text = f"no such setting: {error.args[0].args[0]}"  # ml_collections, with a near miss
     if "Traceback" in text:  # of the config file
         text = text.strip().splitlines()[-1].removeprefix("ValueError: ")
-    print(f"error: {' '.join(text.split())}", *filter(None, [table]), sep="\n", file=sys.stderr)
-    sys.stderr.flush()
+    tell_error("\n".join(filter(None, [f"error: {' '.join(text.split())}", table])))
     # Among several processes, the usual end would wait for the others, which wait for us.
     many = "jax" in sys.modules and sys.modules["jax"].distributed.is_initialized()
     os._exit(1) if many else sys.exit(1)

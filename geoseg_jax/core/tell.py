@@ -1,15 +1,40 @@
-"""Prints progress lines on the terminal; a closed pipe never stops a run."""
+"""Prints lines on the terminal; one that is closed, or knows few letters, never stops a run."""
 
 import os
 import sys
+from typing import TextIO
 
 
 def tell(text: str) -> None:
     """Prints at once. After a pipe or terminal was closed, this and all later text is dropped: a
-    training is worth more than its log.
+    training is worth more than its log. Letters that the terminal doesn't know become '?'.
     """
+    _write(sys.stdout, sys.__stdout__, text)
+
+
+def tell_error(text: str) -> None:
+    """Prints on standard error, as `tell` does."""
+    _write(sys.stderr, sys.__stderr__, text)
+
+
+def _write(stream: TextIO | None, original: TextIO | None, text: str) -> None:
+    if stream is None:  # closed before the program began
+        return
     try:
-        print(text, flush=True)
+        try:
+            print(text, file=stream, flush=True)
+        except UnicodeEncodeError:
+            known = stream.encoding or "ascii"
+            print(text.encode(known, "replace").decode(known), file=stream, flush=True)
     except OSError:
-        if sys.__stdout__:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())
+        if original:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), original.fileno())
+
+
+def open_streams() -> None:
+    """Gives standard input, output and error a place where they were closed before the program
+    began: else the first files that it opens would take their numbers, and get what is printed.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)

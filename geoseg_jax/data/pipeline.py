@@ -177,10 +177,11 @@ def _close_all() -> None:
 def _start_worker(index: int, count: int) -> None:
     """Runs first in each worker: it lives as long as the process that it reads for."""
     del index, count
-    # Ctrl-C and a scheduler's SIGTERM reach all processes, but that one decides what follows: it
-    # may want another batch before it saves and ends.
+    # Ctrl-C, a closed terminal and a scheduler's SIGTERM reach all processes, but that one decides
+    # what follows: it may want another batch before it saves and ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     def watch() -> None:
         multiprocessing.parent_process().join()

@@ -1,11 +1,14 @@
 """Progress of what takes more than a few seconds, and nothing for what doesn't."""
 
+import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 import rich.console
 import rich.progress
+
+from geoseg_jax.core.tell import tell_error
 
 T = TypeVar("T")
 
@@ -42,8 +45,9 @@ def track(items: Sequence[T], what: str) -> Iterator[T]:
             else:
                 left = (now - start) * (len(items) / (done + 1) - 1)
                 line = f"{what}: {done + 1}/{len(items)}, {left:.0f} s left"
-                console.print(line, soft_wrap=True, markup=False, highlight=False)
+                tell_error(line)
                 due = now + _SECONDS_PER_LINE
     finally:
         if bar.live.is_started:
-            bar.stop()
+            with contextlib.suppress(OSError):  # the terminal has gone
+                bar.stop()

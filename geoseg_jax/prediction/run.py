@@ -15,7 +15,8 @@ from ml_collections import ConfigDict
 
 from geoseg_jax.config import settings
 from geoseg_jax.config.check import check
-from geoseg_jax.core import json_files
+from geoseg_jax.core import json_files, places
+from geoseg_jax.core.tell import tell
 from geoseg_jax.data import pipeline
 from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.labels.table import IGNORE, LabelTable
@@ -28,6 +29,7 @@ from geoseg_jax.scoring.label_files import COLOURS
 from geoseg_jax.tasks import make_task, task_named
 from geoseg_jax.tasks.base import Batch, Task
 from geoseg_jax.training import checkpoints
+from geoseg_jax.training import workdir as workdirs
 from geoseg_jax.training.state import sha256_of
 
 RECORD = "predictions.json"
@@ -45,7 +47,7 @@ def predict(
     images: str | pathlib.Path | None = None,
     root: str | None = None,
     batch_size: int = 4,
-    say: Callable[[str], None] = print,
+    say: Callable[[str], None] = tell,
 ) -> int:
     """Predicts and writes; files of the same names are replaced.
 
@@ -66,6 +68,8 @@ def predict(
       ConfigError, CheckpointError, DataError: one line, for a workdir without a run or checkpoint,
         a task that predicts nothing to write, and data that can't be read.
     """
+    places.check_local(workdir, "--workdir")
+    places.check_local(out, "--out")
     workdir, out = pathlib.Path(workdir), pathlib.Path(out)
     config = read_config(workdir, root)
     folder = checkpoints.choose(workdir, step, f"--step={step}")
@@ -93,7 +97,7 @@ def predict(
 
 def read_config(workdir: pathlib.Path, root: str | None = None) -> ConfigDict:
     """Reads what a workdir's run was started with. Raises ConfigError where there is none."""
-    content = json_files.read_json(workdir / "config.json")
+    content = workdirs.read_config(workdir)
     if content is None:
         raise settings.ConfigError(f"{workdir} holds no run: config.json is not there")
     check(content)

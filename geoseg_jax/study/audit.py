@@ -6,15 +6,15 @@ same folder.
 
 import pathlib
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from geoseg_jax.config import settings, table
-from geoseg_jax.core import json_files, nested
+from geoseg_jax.core import nested
 from geoseg_jax.core.formats import count
 from geoseg_jax.data.name_splits import REST, TRAIN
 from geoseg_jax.study import guard
 from geoseg_jax.study.guard import Difference
 from geoseg_jax.study.plan import Cell, Plan, Pretraining
+from geoseg_jax.training import workdir as workdirs
 
 # Settings of data that leave the records as they are: they act while training, or not at all.
 _NO_RECORDS = table.keys(lambda setting: not setting.records)
@@ -73,21 +73,17 @@ def check_fair(plan: Plan, declared: Sequence[str] = ()) -> None:
       guard.UnfairError: with the table of differences.
     """
     cells = [
-        (cell.id, cell.factors, _trained(cell.workdir) or settings.plain(cell.config))
+        (cell.id, cell.factors, workdirs.read_config(cell.workdir) or settings.plain(cell.config))
         for cell in plan.cells
     ]
     if unexplained := guard.differences(cells, declared):
         raise guard.UnfairError(unexplained)
 
 
-def _trained(workdir: pathlib.Path) -> dict[str, Any] | None:
-    return json_files.read_json(workdir / "config.json")
-
-
 def _unplanned(jobs: Sequence[Pretraining | Cell]) -> Iterator[Difference]:
     """Finds settings of what was trained that the plan has otherwise."""
     for job in jobs:
-        trained = _trained(job.workdir)
+        trained = workdirs.read_config(job.workdir)
         if trained is None:
             continue
         for key, pair in nested.changed(trained, settings.plain(job.config)).items():
@@ -105,7 +101,7 @@ def _other_data(plan: Plan, declared: Sequence[str]) -> Iterator[Difference]:
     arms_differ = {"train": bool(keys - _JUDGED), "eval": bool(keys - _TRAINED)}
     firsts: dict[tuple, tuple[str, str]] = {}
     for cell in plan.cells:
-        done = json_files.read_json(cell.workdir / "manifest.json")
+        done = workdirs.read_manifest(cell.workdir, "data.train.sha256", "data.eval.sha256")
         if not done:
             continue
         factors = cell.factors
@@ -128,11 +124,11 @@ def _other_parents(plan: Plan) -> Iterator[Difference]:
     """
     firsts: dict[tuple[str, str], tuple[str, str]] = {}
     for job in (*plan.pretrainings, *plan.cells):
-        done = json_files.read_json(job.workdir / "manifest.json")
+        done = workdirs.read_manifest(job.workdir, "parents")
         if not done or not done.get("parents"):
             continue
         now = _ended_with(plan, job)
-        for part, own in done["parents"][-1]["taken"].items():
+        for part, own in (done["parents"][-1].get("taken") or {}).items():
             expected = (plan.start(job).id, now[part]) if part in now else (job.id, own)
             other, expected = firsts.setdefault((str(job.config.init_from), part), expected)
             if own != expected:
@@ -144,5 +140,5 @@ def _ended_with(plan: Plan, job: Pretraining | Cell) -> dict[str, str]:
     start = plan.start(job)
     if start is None or job.config.transfer.checkpoint != "latest":
         return {}
-    done = json_files.read_json(start.workdir / "manifest.json")
+    done = workdirs.read_manifest(start.workdir, "parts_sha256")
     return done["parts_sha256"] if done else {}

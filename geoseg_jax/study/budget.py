@@ -121,7 +121,8 @@ def apply(
     Args:
       memory: a file that keeps the operations of a step, which take a while to count.
     """
-    known = json_files.read_json(memory) or {}
+    what, remedy = "the operations of a step", "remove it, and they are counted again"
+    known = json_files.read_json(memory, what, {"*": float}, remedy) or {}
     costs, pretrainings = {}, []
     for job in plan.pretrainings:
         flops = _flops(job.config, known, say)

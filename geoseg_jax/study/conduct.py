@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from geoseg_jax.config import settings
 from geoseg_jax.config.command_line import quieten
 from geoseg_jax.config.settings import ConfigError
-from geoseg_jax.core import formats, json_files
+from geoseg_jax.core import formats, json_files, places
 from geoseg_jax.core.tell import tell
 from geoseg_jax.study import (
     audit,
@@ -71,6 +71,7 @@ def conduct(
       ConfigError: for a study that can't be planned, or is not that of the workdir;
       guard.UnfairError: for cells that must not be compared.
     """
+    places.check_local(workdir, "--workdir")
     study, started = check.expand(settings.plain(config)), time.monotonic()
     check.check(study)  # before a sweep has trained anything
     _check_workdir(study, workdir)
@@ -180,7 +181,7 @@ def _sweep(order: _Order) -> _Swept:
                 f"{order.only or 'a report'} needs learning rates that are not chosen yet; run "
                 "all trials of config.sweep first, see --commands"
             )
-    if order.trains and tried and tried != json_files.read_json(order.workdir / sweep.RATES):
+    if order.trains and tried and tried != sweep.read_rates(order.workdir):
         json_files.write_json(order.workdir / sweep.RATES, tried)
         order.say("\n".join(sweep.describe(tried)))
     return _Swept(rates, list(listed.values()), None)
@@ -323,7 +324,8 @@ def _keep_study(study: Mapping[str, Any], workdir: pathlib.Path) -> None:
 
 def _check_workdir(study: Mapping[str, Any], workdir: pathlib.Path) -> None:
     """Refuses a folder of another study; more values of factors and more arms are welcome."""
-    before = json_files.read_json(workdir / STUDY) or study
+    remedy = "put the original back, or choose another --workdir"
+    before = json_files.read_json(workdir / STUDY, "the study of this folder", {}, remedy) or study
     for key in ("target", "pretraining", "budget"):
         if before.get(key) != study.get(key):
             raise ConfigError(

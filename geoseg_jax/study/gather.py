@@ -1,7 +1,6 @@
 """Gathers what a plan's jobs left behind: a row for each cell, and how arms did their tasks."""
 
 import collections
-import json
 import math
 import pathlib
 from collections.abc import Iterable, Mapping
@@ -9,13 +8,13 @@ from typing import Any, NamedTuple
 
 from geoseg_jax.analysis import metrics, units
 from geoseg_jax.analysis.units import FACTORS
-from geoseg_jax.core import json_files
 from geoseg_jax.core.formats import count
 from geoseg_jax.data.provenance import leakage, reads
 from geoseg_jax.data.source import DataError
 from geoseg_jax.study import records
 from geoseg_jax.study.plan import Cell, Plan, Pretraining
 from geoseg_jax.training import manifest
+from geoseg_jax.training import workdir as workdirs
 
 
 def rows(plan: Plan, reference: str, metric: str = "miou") -> list[dict[str, Any]]:
@@ -57,9 +56,7 @@ def _row(cell: Cell, metric: str) -> dict[str, Any]:
     if record is None:
         return row | {"curve": []}
     row |= {"status": record.state, "seconds": record.seconds, "error": record.error}
-    scores = (
-        json_files.read_json(cell.workdir / "eval.json") if record.state == records.DONE else None
-    )
+    scores = workdirs.read_results(cell.workdir) if record.state == records.DONE else None
     if scores:
         if metric not in scores:
             raise ValueError(metrics.missing(metric, scores, f"{cell.workdir / 'eval.json'}"))
@@ -72,7 +69,8 @@ def _row(cell: Cell, metric: str) -> dict[str, Any]:
 
 def _provenance(workdir: pathlib.Path) -> dict[str, Any]:
     """Reads from a finished cell's manifest its data and code; {} without one."""
-    provenance = json_files.read_json(workdir / "manifest.json")
+    keys = ("data.train.size", "data.eval.sha256", "git_revision", "versions.geoseg_jax")
+    provenance = workdirs.read_manifest(workdir, *keys, "versions.jax")
     if not provenance:
         return {}
     data, versions = provenance["data"], provenance["versions"]
@@ -119,7 +117,7 @@ def _untrained_statistics(workdir: pathlib.Path) -> list[str]:
     """Warns where a cell's weights came with the batch statistics of an untrained network, and it
     did not compute its own.
     """
-    provenance = json_files.read_json(workdir / "manifest.json") or {}
+    provenance = workdirs.read_manifest(workdir, "parents", "calibration") or {}
     if provenance.get("calibration"):
         return []
     warnings = [parent.get("untrained_statistics") for parent in provenance.get("parents", [])]
@@ -133,17 +131,11 @@ def _seen(shared: leakage.Shared) -> list[str]:
 
 def curve(workdir: pathlib.Path, metric: str) -> list[tuple[int, float]]:
     """Reads (step, metric) of every evaluation of a run from its metrics.jsonl."""
-    path = workdir / "metrics.jsonl"
-    if not path.exists():
-        return []
-    scores = {}
-    for line in path.read_text().splitlines():
-        try:
-            values = json.loads(line)
-        except ValueError:  # the last one, of a run that was killed while writing it
-            continue
-        if values.get(metric) is not None:
-            scores[int(values["step"])] = float(values[metric])
+    scores = {
+        values["step"]: float(values[metric])
+        for values in workdirs.read_metrics(workdir)
+        if values.get(metric) is not None
+    }
     return sorted(scores.items())
 
 
@@ -152,8 +144,9 @@ def machines(plan: Plan) -> tuple[dict[str, str], str]:
 
     Those of this process where no run is finished.
     """
-    workdirs = [job.workdir for job in (*plan.pretrainings, *plan.cells)]
-    manifests = [m for w in workdirs if (m := json_files.read_json(w / "manifest.json"))]
+    folders = [job.workdir for job in (*plan.pretrainings, *plan.cells)]
+    keys = ("git_revision", "versions", "python", "devices", "device", "platform")
+    manifests = [m for folder in folders if (m := workdirs.read_manifest(folder, *keys))]
     here = manifest.describe_machine()
     runs = [_machine(m) for m in manifests or [here]]
     names = dict.fromkeys(name for versions, _ in runs for name in versions)
@@ -191,7 +184,7 @@ def own_tasks(jobs: Iterable[Pretraining]) -> list[dict[str, Any]]:
     """
     by_encoder: dict[str, list[tuple[str, float, float, bool]]] = {}
     for job in jobs:
-        scored = own_task(json_files.read_json(job.workdir / "eval.json") or {})
+        scored = own_task(workdirs.read_results(job.workdir) or {})
         if scored:
             by_encoder.setdefault(job.encoder, []).append(scored)
     return [

@@ -14,12 +14,7 @@ from collections.abc import Callable, Iterator
 from multiprocessing import connection
 from typing import Any, NamedTuple, TextIO
 
-# A terminal that goes away is to be told to all as well.
-_HANDED_ON = {
-    signal.SIGTERM: signal.SIGTERM,
-    signal.SIGINT: signal.SIGINT,
-    signal.SIGHUP: signal.SIGTERM,
-}
+from geoseg_jax.training.interrupts import handled
 
 
 class Ended(NamedTuple):
@@ -65,16 +60,12 @@ def _handed_on(children: list[Any]) -> Iterator[list[int]]:
     received: list[int] = []
 
     def hand_on(number: int, _: Any) -> None:
-        received.append(int(_HANDED_ON[number]))
+        received.append(number)
         for child in children:
             _send(child, received[-1])
 
-    previous = {number: signal.signal(number, hand_on) for number in _HANDED_ON}
-    try:
+    with handled(hand_on):
         yield received
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _send(child: Any, number: int) -> None:
@@ -120,3 +111,7 @@ class _Numbered:
 
     def flush(self) -> None:
         self._stream.flush()
+
+    @property
+    def encoding(self) -> str:
+        return self._stream.encoding

@@ -6,21 +6,16 @@ may share.
 """
 
 import contextlib
-import os
 import pathlib
-import socket
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import filelock
-
-from geoseg_jax.core import json_files
+from geoseg_jax.core import json_files, locks
+from geoseg_jax.study import deaths
 from geoseg_jax.training.checkpoints import steps_in
 
 DONE, FAILED = "done", "failed"
-# Times that a job may end its process without a word at the same checkpoint, which is what running
-# out of memory looks like. More often than anyone kills a study by hand.
-DEATHS = 5
+_KEYS = {"state": str, "seconds": float, "error": str}
 
 
 class Record(NamedTuple):
@@ -35,8 +30,15 @@ def read(workdir: pathlib.Path) -> Record | None:
     """Reads the record of the job with that workdir; None where it has not ended yet.
 
     What is done and whose folder somebody has removed is to be done again.
+
+    Raises:
+      FileError: the record is damaged.
     """
-    record = json_files.read_json(_path(workdir, "record"))
+    remedy = "remove it, and the job is done again or found done"
+    path = _path(workdir, "record")
+    record = json_files.read_json(path, "the record of a job", _KEYS, remedy)
+    if record and record["state"] not in (DONE, FAILED):
+        raise json_files.FileError(f"{path} is damaged: state {record['state']!r}; {remedy}")
     if record is None or (record["state"] == DONE and not workdir.is_dir()):
         return None
     return Record(record["state"], record["seconds"], record["error"])
@@ -53,50 +55,45 @@ def forget_failures(workdirs: list[pathlib.Path]) -> int:
     failed = [w for w in workdirs if (record := read(w)) and record.state == FAILED]
     for workdir in failed:
         _path(workdir, "record").unlink(missing_ok=True)
-        _path(workdir, "starts").unlink(missing_ok=True)
+        deaths.forget(_path(workdir, "deaths"), _path(workdir, "crash"))
     return len(failed)
 
 
 @contextlib.contextmanager
 def lock(workdir: pathlib.Path) -> Iterator[bool]:
-    """Locks the job; yields whether no other process, here or elsewhere, works on it."""
-    workdir.parent.mkdir(parents=True, exist_ok=True)
-    path = _path(workdir, "lock")
-    # A soft lock would outlive a process that is killed.
-    try:
-        held = filelock.FileLock(path, fallback_to_soft=False).acquire(timeout=0)
-    except filelock.Timeout:
-        yield False
-        return
-    except OSError as error:
-        raise OSError(
-            f"{workdir.parent}: this file system has no locks ({error.strerror}); choose a "
-            "--workdir on another one"
-        ) from error
-    with held:
-        path.write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
-        yield True
+    """Locks the job; yields whether no other process, here or elsewhere, works on it.
+
+    Raises:
+      OSError: the file system has no locks, or can't be written to.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            ours = stack.enter_context(locks.lock(_path(workdir, "lock")))
+        except OSError as error:
+            if error.errno not in locks.NO_LOCKS:
+                raise
+            raise OSError(
+                f"{workdir.parent}: this file system has no locks ({error.strerror}); choose a "
+                "--workdir on another one"
+            ) from error
+        yield ours
 
 
 def holder(workdir: pathlib.Path) -> str:
     """Names who has last worked on the job; '' where nobody has."""
-    file = _path(workdir, "lock")
-    return file.read_text().strip() if file.exists() else ""
+    return locks.holder(_path(workdir, "lock"))
 
 
-def count_start(workdir: pathlib.Path) -> int:
-    """Notes that the job is started; returns how often it was at the same checkpoint before."""
+@contextlib.contextmanager
+def started(workdir: pathlib.Path) -> Iterator[int]:
+    """Notes that the job is started, while the block lasts; yields how often that has ended its
+    process at the same checkpoint before. See deaths.watched.
+    """
     newest = max(steps_in(workdir / "checkpoints"), default=0)
-    before = json_files.read_json(_path(workdir, "starts")) or {"step": -1, "times": 0}
-    times = before["times"] if before["step"] == newest else 0
-    json_files.write_json(_path(workdir, "starts"), {"step": newest, "times": times + 1})
-    return times
-
-
-def discount_start(workdir: pathlib.Path) -> None:
-    """Forgets a start that was stopped on purpose, which says nothing of the job."""
-    _path(workdir, "starts").unlink(missing_ok=True)
+    with deaths.watched(_path(workdir, "deaths"), _path(workdir, "crash"), newest) as before:
+        yield before
 
 
 def _path(workdir: pathlib.Path, what: str) -> pathlib.Path:
-    return workdir.parent / f"{workdir.name}.{what}{'' if what == 'lock' else '.json'}"
+    ending = {"lock": "lock", "crash": "crash.txt"}.get(what, f"{what}.json")
+    return workdir.parent / f"{workdir.name}.{ending}"

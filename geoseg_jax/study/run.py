@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from geoseg_jax.config.settings import ConfigError
-from geoseg_jax.core import json_files
+from geoseg_jax.core import disk
 from geoseg_jax.core.formats import duration
 from geoseg_jax.core.near_miss import did_you_mean
-from geoseg_jax.study import records
+from geoseg_jax.study import deaths, records
 from geoseg_jax.study.plan import Cell, Plan, Pretraining
 from geoseg_jax.study.records import DONE, FAILED, Record
 from geoseg_jax.training import loop
+from geoseg_jax.training import workdir as workdirs
 from geoseg_jax.training.checkpoints import steps_in
 from geoseg_jax.training.interrupts import noted
 
@@ -150,15 +151,16 @@ def _try(job: Job, context: _Context) -> tuple[str, float]:
         record = records.read(job.workdir)  # by somebody else, just before
         if record:
             return record.state, 0.0
-        if not problem and records.count_start(job.workdir) >= records.DEATHS:
-            problem = (
-                f"ended its process {records.DEATHS} times at the same step without an error; out "
-                "of memory? Make it smaller, then --retry"
-            )
-        if problem:
-            records.write(job.workdir, Record(FAILED, 0.0, problem))
-            return FAILED, 0.0
-        return _train(job, context)
+        with records.started(job.workdir) as died:
+            if not problem and died >= deaths.MOST:
+                problem = (
+                    f"it crashed or ran out of memory {died} times at the same step, and ended its "
+                    "process; make it smaller, then --retry"
+                )
+            if problem:
+                records.write(job.workdir, Record(FAILED, 0.0, problem))
+                return FAILED, 0.0
+            return _train(job, context)
 
 
 def _ready(job: Job, plan: Plan) -> tuple[bool, str]:
@@ -179,20 +181,18 @@ def _train(job: Job, context: _Context) -> tuple[str, float]:
         if not _finished(job):
             result = context.run(job.config, job.workdir)
             if result.signal:
-                records.discount_start(job.workdir)
                 context.received.append(result.signal)
                 return BUSY, 0.0
             context.after(job)
-    except SystemExit:  # by a signal while compiling
-        records.discount_start(job.workdir)
-        raise
     except Exception as error:  # one job's end must not be the study's
+        if disk.is_full(error):  # which says nothing of the job, and is as full for the next one
+            raise
         line = " ".join(f"{type(error).__name__}: {error}".split())
         if context.received:  # a stop that went wrong says nothing of the job
             context.say(f"{job.id}: while stopping, {line}")
             return BUSY, 0.0
         job.workdir.mkdir(parents=True, exist_ok=True)
-        (job.workdir / "error.txt").write_text(traceback.format_exc())
+        (job.workdir / "error.txt").write_text(traceback.format_exc(), encoding="utf-8")
         record = Record(FAILED, time.monotonic() - start, line)
     else:
         record = Record(DONE, time.monotonic() - start, "")
@@ -205,7 +205,7 @@ def _train(job: Job, context: _Context) -> tuple[str, float]:
 
 def _finished(job: Job) -> bool:
     """Tells whether a run was finished here whose checkpoints were not kept, or are gone."""
-    done = json_files.read_json(job.workdir / "manifest.json")
+    done = workdirs.read_manifest(job.workdir, "step")
     there = (job.workdir / "eval.json").exists() and not steps_in(job.workdir / "checkpoints")
     return bool(done) and there and done["step"] >= job.config.train.steps
 

@@ -19,6 +19,7 @@ from geoseg_jax.data.name_splits import REST, TRAIN
 from geoseg_jax.study import records
 from geoseg_jax.study.guard import RATE
 from geoseg_jax.study.plan import Cell, Plan, Pretraining, arms_of, make_plan, rate_of, replicates
+from geoseg_jax.training import workdir as workdirs
 
 FOLDER, RATES = "sweep", "rates.json"
 FOLDS = 4
@@ -100,6 +101,16 @@ def choose(stage: Stage) -> tuple[dict[str, float], dict[str, Any]] | None:
             "at_the_edge": chosen[key] in (min(means), max(means)),
         }
     return chosen, tried
+
+
+def read_rates(workdir: pathlib.Path) -> dict[str, Any] | None:
+    """Reads what was written down of the chosen rates; None where nothing was.
+
+    Raises:
+      FileError: the file is damaged.
+    """
+    remedy = "remove it, and it is written again"
+    return json_files.read_json(workdir / RATES, "the chosen learning rates", {}, remedy)
 
 
 def describe(tried: Mapping[str, Any]) -> list[str]:
@@ -203,6 +214,6 @@ def _trial(job: Pretraining | Cell, rate: float, workdir: pathlib.Path) -> Pretr
 def _score(trial: Trial) -> float:
     """Reads a trial's score; nan where it failed."""
     record = records.read(trial.job.workdir)
-    scores = json_files.read_json(trial.job.workdir / "eval.json") or {}
+    scores = workdirs.read_results(trial.job.workdir) or {}
     score = scores.get(trial.metric) if record.state == records.DONE else None
     return math.nan if score is None else float(score)

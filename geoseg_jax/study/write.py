@@ -11,6 +11,7 @@ from geoseg_jax.report import figures, page, tables
 from geoseg_jax.study import budget, gather, inside, panels, plan, records, resampling, sweep
 from geoseg_jax.study.budget import Cost
 from geoseg_jax.study.plan import Cell, Plan, Pretraining
+from geoseg_jax.training import workdir as workdirs
 
 
 def report(
@@ -139,7 +140,7 @@ def _ancestors(arm, own: Sequence[Pretraining], made: Plan) -> list[str]:
 
 def _weights(job: Pretraining | Cell) -> str:
     """Names what a job starts from, with the hash of its content then."""
-    provenance = json_files.read_json(job.workdir / "manifest.json") or {}
+    provenance = workdirs.read_manifest(job.workdir, "parents") or {}
     parents = provenance.get("parents")
     digest = f", sha256 {parents[-1]['sha256'][:12]}" if parents and "sha256" in parents[-1] else ""
     return pathlib.Path(job.config.init_from).name + digest

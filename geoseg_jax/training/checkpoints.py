@@ -1,12 +1,14 @@
-"""Checkpoints on orbax: the latest and the best are kept, written in the background.
+"""Checkpoints on orbax: the newest and the best are kept, written in the background.
 
 A checkpoint is a folder WORKDIR/checkpoints/STEP. orbax writes it under another name and renames
-it when it is whole, so what is named by a number can be read; leftovers of a killed run are
-removed when the folder is opened again.
+it when it is whole and has its hashes (intact.py), which every restore verifies. A run goes on from
+the newest one that is intact; whoever else asks for the newest is told where that is damaged, since
+an older one has other numbers.
 """
 
 import pathlib
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Mapping
 from typing import Any
 
 import flax.serialization
@@ -14,11 +16,16 @@ import flax.traverse_util
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
-from orbax.checkpoint.checkpoint_managers import PreservationPolicy
+from jax.experimental import multihost_utils
 
+from geoseg_jax.core import json_files
+from geoseg_jax.training import intact
 from geoseg_jax.training.state import TrainState
 
 _OLD_PROGRESS = "batch_stats/progress/share"
+KEPT = 2  # of the newest: where one is damaged there is another
+# Endings of folders: to be removed, and not fit to go on from.
+_OLD, _DAMAGED = ".old", ".damaged"
 
 
 class CheckpointError(ValueError):
@@ -29,21 +36,60 @@ class Checkpoints:
     """The checkpoints of one run. Every method must be called by all processes alike."""
 
     def __init__(self, folder: str | pathlib.Path) -> None:
-        """Opens or creates the folder (WORKDIR/checkpoints), which all processes must see."""
+        """Opens or creates the folder (WORKDIR/checkpoints), which all processes must see.
+
+        Folders that are newer than the newest intact checkpoint get another name; `notes` says so.
+
+        Raises:
+          CheckpointError: there are checkpoints, and none is intact.
+        """
         self.folder = pathlib.Path(folder).absolute()
-        self._policy = _LatestAndBest()
+        self.notes: list[str] = []  # lines for the user
+        self._best: int | None = None
+        if jax.process_index() == 0:
+            self._clear()
+        if jax.process_count() > 1:
+            multihost_utils.sync_global_devices("the damaged checkpoints are out of the way")
         self._manager = ocp.CheckpointManager(
             self.folder,
             item_handlers={
-                "state": ocp.StandardCheckpointHandler(),
-                "meta": ocp.JsonCheckpointHandler(),
+                intact.STATE: ocp.StandardCheckpointHandler(),
+                intact.META: ocp.JsonCheckpointHandler(filename=intact.META_FILE),
             },
             options=ocp.CheckpointManagerOptions(
-                preservation_policy=self._policy,
                 cleanup_tmp_directories=True,
                 enable_async_checkpointing=True,
+                temporary_path_class=intact.HashedPath,
             ),
         )
+
+    def _clear(self) -> None:
+        """Puts damaged checkpoints out of the way, and removes what was to be removed."""
+        if self.folder.exists() and not self.folder.is_dir():
+            raise CheckpointError(
+                f"{self.folder} is no folder; move it, or choose another --workdir"
+            )
+        for old in self.folder.glob(f"*{_OLD}"):
+            shutil.rmtree(old)
+        found = {step: self.folder / str(step) for step in _numbered(self.folder)}
+        damaged: dict[int, str] = {}
+        for step in sorted(found, reverse=True):
+            if not (problem := _problem(found[step])):
+                break
+            damaged[step] = problem
+        whole = len(damaged) < len(found)
+        if not whole and any(not _is_empty(found[step]) for step in damaged):
+            told = "; ".join(f"{step}: {problem}" for step, problem in damaged.items())
+            raise CheckpointError(
+                f"{self.folder}: no checkpoint is intact ({told}); copy them again, or remove this "
+                "folder to start over"
+            )
+        for step, problem in damaged.items():
+            aside = found[step].with_name(f"{step}{_DAMAGED}")
+            _remove(aside)
+            found[step].rename(aside)
+            before = f"an older one is taken; see {aside.name}" if whole else f"see {aside.name}"
+            self.notes.append(f"checkpoint {found[step]} is damaged: {problem}; {before}")
 
     def latest(self) -> int | None:
         """Returns the newest step that is there, or None."""
@@ -51,30 +97,41 @@ class Checkpoints:
 
     def all(self) -> list[int]:
         """Returns the steps that are there, oldest first."""
-        return sorted(self._manager.all_steps())
+        return steps_in(self.folder)
 
     def read_meta(self, step: int) -> dict[str, Any]:
-        """Reads what was saved beside the state, as plain JSON."""
-        restored = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))
-        return restored["meta"]
+        """Reads what was saved beside the state, as plain JSON; see read_meta below."""
+        return read_meta(self.folder / str(step))
 
     def save(
         self, step: int, state: TrainState, meta: Mapping[str, Any], best: int | None = None
     ) -> None:
         """Starts to write a checkpoint and returns when the state may be reused.
 
-        Does nothing where the step is there already. Afterwards this step and `best` are kept.
+        Does nothing where the step is there already. Afterwards KEPT and `best` are kept.
         """
         if self._manager.latest_step() == step:
             return
-        self._policy.best = best
         self._manager.save(
             step,
             args=ocp.args.Composite(
-                state=ocp.args.StandardSave(_as_dict(state)), meta=ocp.args.JsonSave(dict(meta))
+                state=ocp.args.StandardSave(_as_dict(state)),
+                meta=ocp.args.JsonSave({**meta, intact.HASHED: True}),
             ),
             force=True,
         )
+        self._best = best
+        self._remove_old()  # the one before is whole now
+
+    def _remove_old(self) -> None:
+        """Removes what is neither new nor the best: renamed first, lest half of it be left."""
+        if jax.process_index():
+            return
+        steps = steps_in(self.folder)
+        for step in {*steps[:-KEPT]} - {self._best}:
+            old = self.folder / f"{step}{_OLD}"
+            (self.folder / str(step)).rename(old)
+            shutil.rmtree(old)
 
     def restore(self, step: int, abstract_state: TrainState) -> TrainState:
         """Reads a state.
@@ -84,36 +141,70 @@ class Checkpoints:
           abstract_state: its shapes, dtypes and shardings, for any number of devices.
 
         Raises:
-          CheckpointError: where names, shapes or types differ, with both sides.
+          CheckpointError: where names, shapes or types differ, with both sides; where it can't be
+            read.
         """
-        saved = self._manager.item_metadata(step)["state"]
-        there = _flat(saved.tree if hasattr(saved, "tree") else saved)
+        self._manager.wait_until_finished()
+        folder = self.folder / str(step)
+        reader = ocp.Checkpointer(ocp.StandardCheckpointHandler())
+        try:
+            there = _flat(reader.metadata(folder / intact.STATE).item_metadata.tree)
+        except Exception as error:
+            raise _unreadable(folder, error) from error
         here = _flat(_as_dict(abstract_state))
         if _OLD_PROGRESS in there:
             raise CheckpointError(
-                f"checkpoint {self.folder / str(step)} is of an older version, which kept the "
-                "progress of training in batch_stats; finish the run with that version, or start "
-                "it anew in another --workdir"
+                f"checkpoint {folder} is of an older version, which kept the progress of training "
+                "in batch_stats; finish the run with that version, or start it anew in another "
+                "--workdir"
             )
-        compare_shapes(there, here, f"checkpoint {self.folder / str(step)}")
-        restored = self._manager.restore(
-            step, args=ocp.args.Composite(state=ocp.args.StandardRestore(_as_dict(abstract_state)))
-        )
-        return _from_dict(abstract_state, restored["state"])
+        compare_shapes(there, here, f"checkpoint {folder}")
+        try:
+            restored = reader.restore(
+                folder / intact.STATE, args=ocp.args.StandardRestore(_as_dict(abstract_state))
+            )
+        except Exception as error:
+            raise _unreadable(folder, error) from error
+        return _from_dict(abstract_state, restored)
 
     def close(self) -> None:
         """Waits until all is on disk."""
         self._manager.close()
+        self._remove_old()
+
+
+def _numbered(folder: pathlib.Path) -> list[int]:
+    """Lists what has the name of a step, whatever it is."""
+    names = (path.name for path in folder.glob("*"))
+    return [int(name) for name in names if name.isdecimal() and str(int(name)) == name]
+
+
+def _problem(folder: pathlib.Path) -> str:
+    return "it is empty" if _is_empty(folder) else intact.damage(folder)
+
+
+def _is_empty(folder: pathlib.Path) -> bool:
+    return folder.is_dir() and not any(folder.iterdir())
+
+
+def _remove(path: pathlib.Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def steps_in(folder: str | pathlib.Path) -> list[int]:
-    """Returns the steps of the checkpoints in a folder, oldest first; changes nothing there."""
-    whole = [p for p in pathlib.Path(folder).glob("*") if (p / "state").is_dir()]
-    return sorted(int(p.name) for p in whole if p.name.isdecimal())
+    """Returns the steps of the checkpoints in a folder, oldest first; changes nothing there.
+
+    Damaged ones are among them, empty folders are not.
+    """
+    folder = pathlib.Path(folder)
+    return sorted(step for step in _numbered(folder) if not _is_empty(folder / str(step)))
 
 
 def choose(workdir: str | pathlib.Path, which: str, what: str) -> pathlib.Path:
-    """Returns the folder of a run's checkpoint.
+    """Returns the folder of a run's checkpoint, damaged or not: whoever reads it is told.
 
     Args:
       which: 'latest', 'best', or the number of a step.
@@ -139,9 +230,17 @@ def choose(workdir: str | pathlib.Path, which: str, what: str) -> pathlib.Path:
 
 
 def read_meta(folder: str | pathlib.Path) -> dict[str, Any]:
-    """Reads what was saved beside the state in WORKDIR/checkpoints/STEP, as plain JSON."""
-    reader = ocp.Checkpointer(ocp.JsonCheckpointHandler())
-    return reader.restore(_whole(folder) / "meta", args=ocp.args.JsonRestore())
+    """Reads what was saved beside the state in WORKDIR/checkpoints/STEP, as plain JSON.
+
+    Raises:
+      CheckpointError: where it is no checkpoint, or not intact.
+    """
+    folder = _verified(folder, intact.META)
+    try:
+        meta = intact.read_meta_file(folder)
+    except json_files.FileError as error:
+        raise CheckpointError(str(error)) from error
+    return {key: value for key, value in meta.items() if key != intact.HASHED}
 
 
 def read_variables(folder: str | pathlib.Path) -> dict[str, Any]:
@@ -154,15 +253,15 @@ def read_variables(folder: str | pathlib.Path) -> dict[str, Any]:
       {'params': {part: ...}, 'batch_stats': {part: ...}} of numpy arrays.
 
     Raises:
-      CheckpointError: where it is no whole checkpoint, or can't be read.
+      CheckpointError: where it is no checkpoint, or not intact.
     """
-    state = _whole(folder) / "state"
+    folder = _verified(folder, intact.STATE)
     reader = ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
     try:
-        saved = reader.metadata(state).item_metadata.tree
+        saved = reader.metadata(folder / intact.STATE).item_metadata.tree
         wanted = {key: saved.get(key, {}) for key in ("params", "batch_stats")}
         return reader.restore(
-            state,
+            folder / intact.STATE,
             args=ocp.args.PyTreeRestore(
                 item=jax.tree.map(lambda m: jax.ShapeDtypeStruct(m.shape, m.dtype), wanted),
                 restore_args=jax.tree.map(
@@ -171,37 +270,33 @@ def read_variables(folder: str | pathlib.Path) -> dict[str, Any]:
                 partial_restore=True,
             ),
         )
-    except (ValueError, OSError, KeyError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise CheckpointError(
-            f"checkpoint {folder} can't be read ({reason[:200]}); use another step or copy it again"
-        ) from error
+    except Exception as error:
+        raise _unreadable(folder, error) from error
 
 
-def _whole(folder: str | pathlib.Path) -> pathlib.Path:
+def _unreadable(folder: pathlib.Path, error: Exception) -> CheckpointError:
+    """Makes the error for what orbax can't read, whatever it raises."""
+    reason = (str(error).strip() or type(error).__name__).split("\n")[0]
+    return CheckpointError(
+        f"checkpoint {folder} can't be read ({reason[:200]}); use another step or copy it again"
+    )
+
+
+def _verified(folder: str | pathlib.Path, part: str) -> pathlib.Path:
+    """Returns the folder where that part of it is as it was written."""
     folder = pathlib.Path(folder).absolute()
-    if not (folder / "state").is_dir() or not (folder / "meta").is_dir():
+    if not any((folder / part).is_dir() for part in (intact.STATE, intact.META)):
         raise CheckpointError(
             f"{folder} is no checkpoint (it has no folders state and meta); name a workdir, or "
             "WORKDIR/checkpoints/STEP"
         )
+    if problem := intact.damage(folder, part):
+        others = [str(step) for step in steps_in(folder.parent) if str(step) != folder.name]
+        beside = f"; there are {', '.join(others)} beside it" if others else ""
+        raise CheckpointError(
+            f"checkpoint {folder} is damaged: {problem}; copy it again, or use another step{beside}"
+        )
     return folder
-
-
-class _LatestAndBest(PreservationPolicy):
-    """Keeps the newest step and the one that was named the best.
-
-    orbax's own best_fn knows only evaluations that were there when the checkpoint was written; an
-    evaluation that was cut short and done again after a restart comes later.
-    """
-
-    def __init__(self) -> None:
-        self.best: int | None = None
-
-    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> Sequence[bool]:
-        del context
-        newest = max((c.step for c in checkpoints), default=None)
-        return [c.step in (newest, self.best) for c in checkpoints]
 
 
 def compare_shapes(

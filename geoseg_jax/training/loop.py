@@ -20,7 +20,7 @@ from ml_collections import ConfigDict
 from geoseg_jax import tasks as all_tasks
 from geoseg_jax.config import settings
 from geoseg_jax.config.check import check
-from geoseg_jax.core import json_files
+from geoseg_jax.core import json_files, places
 from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.labels.subsets import Subset
 from geoseg_jax.data.provenance import leakage
@@ -29,12 +29,14 @@ from geoseg_jax.training import (
     finish,
     judged,
     manifest,
+    peers,
     resume,
     setup,
     sharding,
     steps,
     writers,
 )
+from geoseg_jax.training import workdir as workdirs
 from geoseg_jax.training.checkpoints import Checkpoints
 from geoseg_jax.training.evaluation import better, evaluate
 from geoseg_jax.training.interrupts import Interrupts
@@ -52,7 +54,7 @@ class Result(NamedTuple):
 
     step: int
     evaluation: dict[str, float]  # what eval.json holds; empty where the run was stopped
-    signal: int  # of SIGTERM or SIGINT where it was stopped and saved, else 0
+    signal: int  # of SIGTERM, SIGINT or SIGHUP where it was stopped and saved, else 0
 
 
 def run(
@@ -84,19 +86,21 @@ def run(
     mesh = sharding.make_mesh(devices)
     for key in ("batch_size", "eval_batch_size"):
         sharding.check_batch_size(f"train.{key}", config.train[key], mesh)
-    with Interrupts() as interrupts:
+    places.check_local(workdir, "--workdir")
+    workdir = pathlib.Path(workdir).absolute()
+    alone = workdirs.held(workdir)
+    with Interrupts() as interrupts, peers.watched(), workdirs.room(workdir), alone:
         data = data or make_data(config)
         task = task or all_tasks.make_task(config, data)
-        workdir = pathlib.Path(workdir).absolute()
         given = setup.Run(config, workdir, task, data, manifest.describe_data(data), mesh)
         checkpoints = Checkpoints(workdir / "checkpoints")
         earlier = resume.inspect(workdir, config, given.data_record, checkpoints)
+        for line in earlier.notes:
+            say(line)
         if earlier.finished:
             say(f"{workdir}: this run is finished; its results, from eval.json:")
             say(writers.describe(earlier.step, config.train.steps, earlier.finished))
             return Result(earlier.step, earlier.finished, 0)
-        for line in earlier.notes:
-            say(line)
         try:
             shared = programs or Programs()
             loop = _start(given, earlier, checkpoints, interrupts, shared, keep_checkpoints)

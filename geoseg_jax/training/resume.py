@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from geoseg_jax.config import changes, settings
-from geoseg_jax.core import json_files
+from geoseg_jax.training import workdir as workdirs
 from geoseg_jax.training.checkpoints import Checkpoints
 
 
@@ -30,7 +30,8 @@ def inspect(
       data: manifest.describe_data of the data at hand.
 
     Raises:
-      ConfigError: the workdir holds another run: other settings, other data, or more steps.
+      ConfigError: the workdir holds another run: other settings, other data, or more steps;
+      CheckpointError, FileError: a file of it is damaged.
     """
     step = checkpoints.latest()
     if step is None:
@@ -39,18 +40,22 @@ def inspect(
                 f"{workdir} holds a finished run without its checkpoints; put them back, or choose "
                 "another --workdir"
             )
-        return Earlier(0, {}, [], None)
+        notes = list(checkpoints.notes)
+        if (workdir / "config.json").exists():
+            notes.append(f"{workdir} holds a run without a checkpoint, which starts over")
+        return Earlier(0, {}, notes, None)
     meta = checkpoints.read_meta(step)
     changed = changes.check_resume(meta["config"], settings.plain(config), str(workdir))
-    notes = [f"changed since the last start: {change}" for change in changed]
+    notes = [*checkpoints.notes]
+    notes += [f"changed since the last start: {change}" for change in changed]
     if meta["data"] != data["sha256"]:
         raise settings.ConfigError(
             f"the data is not what {workdir} was started with (sha256 {meta['data'][:12]}, now "
             f"{data['sha256'][:12]}); restore the data, or choose another --workdir"
         )
     steps = config["train"]["steps"]
-    done = json_files.read_json(workdir / "manifest.json")
-    results = json_files.read_json(workdir / "eval.json")
+    done = workdirs.read_manifest(workdir, "step")
+    results = workdirs.read_results(workdir)
     if done and results and done["step"] >= steps:
         return Earlier(done["step"], meta, notes, results)
     if step > steps:

@@ -209,13 +209,12 @@ def make_writer(run: Run, step: int, evaluation_due: bool) -> writers.Writer:
     if not sharding.is_first_process():
         return writers.SilentWriter()
     run.workdir.mkdir(parents=True, exist_ok=True)
-    metrics = run.workdir / "metrics.jsonl"
-    writers.truncate_metrics(metrics, step, evaluation_due)
+    writers.truncate_metrics(run.workdir, step, evaluation_due)
     json_files.write_json(run.workdir / "config.json", settings.plain(run.config))
     return writers.MultiWriter(
         [
             writers.TerminalWriter(run.config.train.steps, say),
-            writers.JsonLinesWriter(metrics),
+            writers.JsonLinesWriter(run.workdir / "metrics.jsonl"),
             writers.TensorBoardWriter(run.workdir, step + 1 if step else None),
             writers.PictureWriter(run.workdir / "pictures"),
         ]

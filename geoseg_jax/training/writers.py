@@ -8,14 +8,16 @@ import json
 import math
 import pathlib
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
 
 from geoseg_jax.core import atomic, formats
+from geoseg_jax.training.workdir import read_metrics
 
 Scalars = Mapping[str, float]
 Images = Mapping[str, np.ndarray]  # name -> uint8 [N, H, W, 3] RGB
@@ -91,27 +93,41 @@ class JsonLinesWriter(SilentWriter):
 
 
 class TensorBoardWriter(SilentWriter):
-    """TensorBoard event files; on resume, points from `purge_step` on are hidden."""
+    """TensorBoard event files; on resume, points from `purge_step` on are hidden.
+
+    Written at once: tensorboardX's own writer leaves it to a thread, which a full disk ends, and
+    which whoever writes next then waits for.
+    """
 
     def __init__(self, folder: str | pathlib.Path, purge_step: int | None = None) -> None:
-        self._writer = _tensorboardx().SummaryWriter(str(folder), purge_step=purge_step)
+        self._library = _tensorboardx()
+        self._events = self._library.event_file_writer.EventsWriter(f"{folder}/events")
+        if purge_step is not None:
+            start = self._library.proto.event_pb2.SessionLog(status="START")
+            self._write(purge_step, session_log=start)
 
     def write_scalars(self, step: int, scalars: Scalars) -> None:
         for name, value in scalars.items():
-            self._writer.add_scalar(name, float(value), step)
+            self._write(step, summary=self._library.summary.scalar(name, float(value)))
+        self.flush()
 
     def write_images(self, step: int, images: Images) -> None:
         for name, stack in images.items():
             # TensorBoard has no spaces in names.
-            self._writer.add_images(
-                name.replace(" ", "_"), np.asarray(stack), step, dataformats="NHWC"
+            picture = self._library.summary.image(
+                name.replace(" ", "_"), np.asarray(stack), dataformats="NHWC"
             )
+            self._write(step, summary=picture)
+
+    def _write(self, step: int, **content: Any) -> None:
+        event = self._library.proto.event_pb2.Event
+        self._events.write_event(event(step=step, wall_time=time.time(), **content))
 
     def flush(self) -> None:
-        self._writer.flush()
+        self._events.flush()
 
     def close(self) -> None:
-        self._writer.close()
+        self._events.close()
 
 
 def _tensorboardx() -> ModuleType:
@@ -121,6 +137,8 @@ def _tensorboardx() -> ModuleType:
         sys.modules["torch"] = None  # makes its import fail
     try:
         import tensorboardX
+        import tensorboardX.event_file_writer
+        import tensorboardX.summary
     finally:
         if missing:
             del sys.modules["torch"]
@@ -210,26 +228,24 @@ def sheet(images: Images) -> np.ndarray:
     return page
 
 
-def truncate_metrics(path: str | pathlib.Path, step: int, evaluation_due: bool = False) -> None:
+def truncate_metrics(workdir: pathlib.Path, step: int, evaluation_due: bool = False) -> None:
     """Drops what a killed run wrote to metrics.jsonl after the step it is continued from.
 
     Args:
-      path: metrics.jsonl; may be missing. Half a line at its end is dropped too.
+      workdir: of the run; may have no such file. Half a line at its end is dropped too.
       step: the restored step; its lines stay.
       evaluation_due: the evaluation of `step` will be done again, so its line goes as well.
+
+    Raises:
+      FileError: the file is damaged, see workdir.read_metrics.
     """
-    path = pathlib.Path(path)
+    path = workdir / "metrics.jsonl"
     if not path.exists():
         return
-    kept = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            entry = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        is_evaluation = "learning_rate" not in entry
-        if entry["step"] < step or (
-            entry["step"] == step and not (evaluation_due and is_evaluation)
-        ):
-            kept.append(line)
+
+    def stays(entry: Mapping[str, Any]) -> bool:
+        done_again = evaluation_due and "learning_rate" not in entry
+        return entry["step"] < step or (entry["step"] == step and not done_again)
+
+    kept = [json.dumps(entry) for entry in read_metrics(workdir) if stays(entry)]
     atomic.write_text(path, "".join(f"{line}\n" for line in kept))

@@ -39,7 +39,7 @@ def test_cores_are_divided(capfd):
 
 def wait_for_the_signal(folder: str) -> int:
     received = []
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda n, _: received.append(n))
     with open(os.path.join(folder, str(os.getpid())), "w"):
         pass
@@ -69,7 +69,7 @@ def start(folder) -> tuple[subprocess.Popen, list[int]]:
     return parent, [int(p.name) for p in found]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_reaches_every_process_once(tmp_path, number):
     parent, _ = start(tmp_path)
     parent.send_signal(number)

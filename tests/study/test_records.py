@@ -1,5 +1,8 @@
 import multiprocessing
 
+import pytest
+
+from geoseg_jax.core.json_files import FileError
 from geoseg_jax.study import records
 from geoseg_jax.study.records import DONE, FAILED, Record
 
@@ -48,10 +51,13 @@ def test_a_lock_is_one_processs_and_free_again(tmp_path):
     assert _tried_by_another(tmp_path / "job")
 
 
-def test_starts_without_progress_are_counted(tmp_path):
+def test_a_damaged_record_is_named(tmp_path):
     job = tmp_path / "job"
-    assert [records.count_start(job) for _ in range(3)] == [0, 1, 2]
-    (job / "checkpoints" / "5" / "state").mkdir(parents=True)
-    assert [records.count_start(job) for _ in range(2)] == [0, 1]
-    records.discount_start(job)
-    assert records.count_start(job) == 0
+    for text, said in (
+        ('{"state": "done"}', "lacks 'seconds'"),
+        ('{"state": "don", "seconds": 1, "error": ""}', "state 'don'"),
+        ("", "is empty"),
+    ):
+        (tmp_path / "job.record.json").write_text(text)
+        with pytest.raises(FileError, match=f"job.record.json is damaged: .*{said}.*; remove it"):
+            records.read(job)

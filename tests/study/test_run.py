@@ -10,7 +10,7 @@ import socket
 
 import pytest
 
-from geoseg_jax.study import gather, records, run
+from geoseg_jax.study import deaths, gather, records, run
 from geoseg_jax.training.interrupts import Interrupts
 from geoseg_jax.training.loop import Result
 from tests.study.tiny_study import plan
@@ -120,18 +120,35 @@ def test_a_job_that_ends_the_process_again_and_again_is_given_up(tmp_path, monke
     monkeypatch.setattr(run, "PATIENCE", 0.0)
     made = plan(tmp_path)
 
-    class Killed(BaseException):
-        pass
+    job, notes = made.cells[0], {}
+    crash, note = (job.workdir.with_name(f"{job.id}.{end}") for end in ("crash.txt", "deaths.json"))
 
-    def killed(config, workdir):
-        raise Killed
+    def run_in_a_process_that_is_killed(crashes):
+        """What is on disk afterwards is what was there while it ran."""
 
-    for _ in range(records.DEATHS):
-        with pytest.raises(Killed):
-            run.work(made, run.jobs_of(made, (0, len(made.cells))), run=killed, **QUIET)
-    ended = run.work(made, run.jobs_of(made, (0, len(made.cells))), run=killed, **QUIET)
-    assert ended.failed == [made.cells[0].id]
-    assert "out of memory?" in records.read(made.cells[0].workdir).error
+        def killed(config, workdir):
+            notes["kept"] = note.read_text()
+            raise SystemExit(143)
+
+        with pytest.raises(SystemExit):
+            run.work(made, [job], run=killed, **QUIET)
+        note.write_text(notes["kept"])
+        crash.write_text("Fatal Python error: Segmentation fault" if crashes else "")
+
+    for _ in range(2 * deaths.MOST):  # by somebody else
+        run_in_a_process_that_is_killed(False)
+    assert json.loads(note.read_text())["deaths"] == 0
+    for _ in range(deaths.MOST - 1):
+        run_in_a_process_that_is_killed(True)
+        run_in_a_process_that_is_killed(False)
+    run_in_a_process_that_is_killed(True)
+    ended = run.work(made, [job], run=fake, **QUIET)
+    assert ended.failed == [job.id]
+    assert "out of memory 5 times" in records.read(job.workdir).error
+    records.forget_failures([job.workdir])
+    assert run.work(made, [job], run=fake, **QUIET).failed == []
+    assert not note.exists()
+    assert not crash.exists()
 
 
 def test_a_signal_stops_the_study_and_counts_as_no_death(tmp_path):
@@ -139,12 +156,12 @@ def test_a_signal_stops_the_study_and_counts_as_no_death(tmp_path):
     stopped = run.work(made, run.jobs_of(made), run=lambda c, w: Result(1, {}, 15), **QUIET)
     assert stopped.signal == 15
     assert records.read(made.cells[0].workdir) is None
-    for _ in range(2 * records.DEATHS):
+    for _ in range(2 * deaths.MOST):
         run.work(made, run.jobs_of(made), run=lambda c, w: Result(1, {}, 15), **QUIET)
     assert run.work(made, run.jobs_of(made), run=fake, **QUIET).failed == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_that_reaches_no_training_stops_the_study_too(tmp_path, number):
     made = plan(tmp_path)
     first, second = run.jobs_of(made)[:2]

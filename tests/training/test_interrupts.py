@@ -47,3 +47,19 @@ def test_before_the_first_step_it_ends_at_once():
         send()
     assert stopped.value.code == 143
     assert received == [signal.SIGTERM]
+
+
+def test_a_closed_session_is_noted_unless_it_is_ignored():
+    with noted() as received:
+        send(signal.SIGHUP)
+    assert received == [signal.SIGHUP]
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with noted() as received, Interrupts() as run:
+            run.arm()
+            send(signal.SIGHUP)
+            assert run.received == 0
+        assert received == []
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -4,7 +4,9 @@ import json
 
 import cv2
 import numpy as np
+import pytest
 
+from geoseg_jax.core.json_files import FileError
 from geoseg_jax.training import writers
 
 
@@ -25,13 +27,16 @@ def test_truncation_drops_what_is_done_again(tmp_path):
     train = [json.dumps({"step": s, "learning_rate": 1.0}) for s in (2, 4, 6)]
     evaluation = json.dumps({"step": 4, "abs_rel": 0.5})
     path.write_text("\n".join([train[0], train[1], evaluation, train[2], '{"step": 8, "lo']))
-    writers.truncate_metrics(path, 4)
+    writers.truncate_metrics(tmp_path, 4)
     assert path.read_text().splitlines() == [train[0], train[1], evaluation]
-    writers.truncate_metrics(path, 4, evaluation_due=True)
+    writers.truncate_metrics(tmp_path, 4, evaluation_due=True)
     assert path.read_text() == f"{train[0]}\n{train[1]}\n"
-    writers.truncate_metrics(path, 0)
+    writers.truncate_metrics(tmp_path, 0)
     assert path.read_text() == ""
-    writers.truncate_metrics(tmp_path / "missing.jsonl", 4)
+    writers.truncate_metrics(tmp_path / "missing", 4)
+    path.write_text(f"{train[0]}\n[]\n{train[1]}\n")
+    with pytest.raises(FileError, match=r"metrics.jsonl is damaged: line 2 .* is no JSON object"):
+        writers.truncate_metrics(tmp_path, 4)
 
 
 def test_pictures_are_rgb_and_side_by_side(tmp_path):
