@@ -12,6 +12,7 @@ from ml_collections import config_flags
 from geoseg_jax.config import origins
 from geoseg_jax.config.settings import ConfigError, find_config
 from geoseg_jax.core import places
+from geoseg_jax.core.disk import DiskFullError
 from geoseg_jax.core.tell import open_streams, tell, tell_error
 
 CONFIG = config_flags.DEFINE_config_file("config", help_string="config file, FILE.py[:OPTIONS]")
@@ -67,7 +68,8 @@ def fail(error: Exception, table: str = "") -> None:
     tell_error("\n".join(filter(None, [f"error: {' '.join(text.split())}", table])))
     # Among several processes, the usual end would wait for the others, which wait for us.
     many = "jax" in sys.modules and sys.modules["jax"].distributed.is_initialized()
-    os._exit(1) if many else sys.exit(1)
+    # After a full disk, orbax has threads that wait for what was never written.
+    os._exit(1) if many or isinstance(error, DiskFullError) else sys.exit(1)
 
 
 def quieten() -> None:
@@ -77,5 +79,11 @@ def quieten() -> None:
         logging.get_absl_handler().python_handler,
         os.path.dirname(os.path.dirname(__file__)) + os.sep,
     )
-    handler.addFilter(lambda r: r.pathname.startswith(here) or r.levelno >= ERROR)
+    # orbax logs the traceback of what it raises too, once for each of its threads.
+    handler.addFilter(
+        lambda r: (
+            r.pathname.startswith(here)
+            or (r.levelno >= ERROR and not (r.exc_info and "orbax" in r.pathname))
+        )
+    )
     handler.setFormatter(Formatter("%(message)s"))

@@ -94,21 +94,30 @@ def _accept() -> dict[int, socket.socket]:
         with contextlib.suppress(TimeoutError):
             while len(links) < jax.process_count() - 1:
                 link, _ = server.accept()
-                link.settimeout(_PATIENCE)
-                said = link.recv(_TOKEN + 8, socket.MSG_WAITALL)
-                link.settimeout(None)
+                said = _first_words(link)
                 if hmac.compare_digest(said[:_TOKEN], token):  # else it is somebody else
                     links[int.from_bytes(said[_TOKEN:])] = link
     return links
+
+
+def _first_words(link: socket.socket) -> bytes:
+    link.settimeout(_PATIENCE)
+    try:
+        return link.recv(_TOKEN + 8, socket.MSG_WAITALL)
+    except OSError:
+        return b""
+    finally:
+        link.settimeout(None)
 
 
 def _connect() -> dict[int, socket.socket]:
     """Connects to the first process; without a way to it, says so and goes on."""
     told = _share(b"")
     host, _, port = told[_TOKEN:].decode().partition(" ")
-    for name in (host, os.environ.get("JAX_COORDINATOR_ADDRESS", "").rpartition(":")[0], ""):
+    own = "localhost" if host == socket.gethostname() else host
+    for name in (own, os.environ.get("JAX_COORDINATOR_ADDRESS", "").rpartition(":")[0]):
         try:
-            link = socket.create_connection((name or "localhost", int(port)), timeout=_PATIENCE)
+            link = socket.create_connection((name, int(port)), timeout=_PATIENCE)
         except OSError:
             continue
         link.settimeout(None)

@@ -56,7 +56,9 @@ def inspect(
     steps = config["train"]["steps"]
     done = workdirs.read_manifest(workdir, "step")
     results = workdirs.read_results(workdir)
-    if done and results and done["step"] >= steps:
+    # Else what is set aside as damaged is made again: an older one has other numbers.
+    whole = not checkpoints.notes or (done is not None and step >= done["step"])
+    if done and results and done["step"] >= steps and whole:
         return Earlier(done["step"], meta, notes, results)
     if step > steps:
         raise settings.ConfigError(

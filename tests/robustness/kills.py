@@ -60,7 +60,7 @@ def start(workdir: pathlib.Path) -> subprocess.Popen:
 
 
 def wait_for_a_moment(process: subprocess.Popen, chance: random.Random) -> None:
-    """Waits until some time within the start, or more often until some time after the first step."""
+    """Waits until some time within the start, or, more often, after the first step."""
     if chance.random() < 0.2:
         time.sleep(chance.uniform(0.0, 4.0))
         return
@@ -72,16 +72,13 @@ def wait_for_a_moment(process: subprocess.Popen, chance: random.Random) -> None:
 
 def kill_training(number: int, count: int, folder: pathlib.Path, chance: random.Random) -> str:
     """Sends a training `count` signals, PER_ROUND to a workdir; returns a line of the table."""
-    straight = folder / "straight"
+    name, straight = signal.Signals(number).name, folder / "straight"
     if not straight.exists():
         assert _finish(straight) == 0
     sent = differing = rounds = 0
     odd: list[int] = []
     while sent < count:
-        workdir, due = (
-            folder / f"{signal.Signals(number).name}-{rounds}",
-            min(count, sent + PER_ROUND),
-        )
+        workdir, due = folder / f"{name}-{rounds}", min(count, sent + PER_ROUND)
         while sent < due:
             with start(workdir) as process:
                 wait_for_a_moment(process, chance)
@@ -94,12 +91,10 @@ def kill_training(number: int, count: int, folder: pathlib.Path, chance: random.
         ended = _finish(workdir)
         differing += ended != 0 or end_of(workdir) != end_of(straight)
         rounds += 1
-        print(f"  {signal.Signals(number).name}: {sent} of {count}, {differing} differ", flush=True)
+        print(f"  {name}: {sent} of {count}, {differing} differ", flush=True)
         shutil.rmtree(workdir)
     exits = f", unexpected exit codes {odd}" if odd else ""
-    return (
-        f"{signal.Signals(number).name:<8} {sent:>4} in {rounds:>3} runs: {differing} differ{exits}"
-    )
+    return f"{name:<8} {sent:>4} in {rounds:>3} runs: {differing} differ{exits}"
 
 
 def _finish(workdir: pathlib.Path) -> int:
@@ -133,7 +128,7 @@ def kill_study(count: int, folder: pathlib.Path, chance: random.Random) -> str:
 
 
 def flip_bytes(folder: pathlib.Path, chance: random.Random) -> str:
-    """Flips a byte of every file of a checkpoint in turn and goes on; returns a line of the table."""
+    """Flips a byte of each file of a checkpoint in turn, goes on; returns a line of the table."""
     whole, half = folder / "flips-whole", folder / "flips-half"
     run(whole, 10)
     run(half, 8)  # 4 and 8 are there

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from geoseg_jax.config.settings import ConfigError
+from geoseg_jax.core import locks
 from geoseg_jax.data.provenance import leakage
 from geoseg_jax.data.source import BadRecord, DataError
 from geoseg_jax.training import loop
@@ -367,3 +368,34 @@ def test_a_run_of_60_steps_killed_three_times_ends_with_the_same_parameters(tmp_
     ours, theirs = (read(w / "manifest.json") for w in (tmp_path / "straight", workdir))
     assert ours["parameters_sha256"] == theirs["parameters_sha256"]
     assert numbers(workdir) == numbers(tmp_path / "straight")
+
+
+def flip_newest(workdir):
+    path = max((workdir / "checkpoints" / "10" / "state" / "d").iterdir())
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_damaged_checkpoint_of_a_finished_run_is_made_again(straight, tmp_path, capsys):
+    """Left out, an older one would stand for it, which has other numbers."""
+    workdir = tmp_path / "run"
+    shutil.copytree(straight, workdir)
+    flip_newest(workdir)
+    run(workdir)
+    said = capsys.readouterr().out
+    assert "checkpoints/10 is damaged: state/d/" in said
+    assert "going on from step 8" in said
+    assert steps_in(workdir / "checkpoints")[-1] == 10
+    assert numbers(workdir) == numbers(straight)
+    sha256 = "parameters_sha256"
+    assert read(workdir / "manifest.json")[sha256] == read(straight / "manifest.json")[sha256]
+
+
+def test_a_second_run_in_the_same_workdir_is_refused(tmp_path):
+    with (
+        locks.lock(tmp_path / "run.lock"),
+        pytest.raises(ConfigError, match=rf"in use by process {os.getpid()} on .*another --workd"),
+    ):
+        run(tmp_path)
+    assert not (tmp_path / "config.json").exists()
