@@ -1,4 +1,4 @@
-"""Command line: flags -> config -> loop.run.
+"""Trains and evaluates one config: flags -> config -> loop.run.
 
     python -m geoseg_jax.main --config=configs/quickstart.py --workdir=W [--config.KEY=VALUE ...]
 
@@ -39,4 +39,4 @@ def main(_: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=parse)
+    app.run(main, flags_parser=lambda argv: parse(argv, __doc__))

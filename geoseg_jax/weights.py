@@ -9,13 +9,13 @@ from geoseg_jax import interop
 from geoseg_jax.interop import (
     Weights,
     WeightsError,
-    read_weights,
     write_timm,
     write_torchvision,
     write_weights,
 )
 from geoseg_jax.models import ENCODERS, is_vit, resnet
-from geoseg_jax.training import ancestors, checkpoints
+from geoseg_jax.training import checkpoints
+from geoseg_jax.training.ancestors import read_weights_of
 
 
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -55,28 +55,9 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def read(source: str, normalisation: str = "", prefix: str = "") -> Weights:
-    """Reads weights of a file, a folder of weights, or a run's checkpoint."""
-    run = ancestors.read_run(source, "latest", "SOURCE")
-    if run is None:
-        return read_weights(pathlib.Path(source).expanduser(), normalisation, prefix)
-    if prefix:
-        raise WeightsError(f"{source} is a run, where --prefix={prefix} has no effect; drop it")
-    step = str(run.record["step"])
-    path = pathlib.Path(source).expanduser().resolve()
-    path = path if path.name == step else path / "checkpoints" / step
-    origin = {
-        "name": "/".join(path.parts[-3:]),
-        "sha256": run.record["parameters_sha256"],
-        "task": run.record["task"],
-    }
-    normalisation = run.conventions["normalisation"]
-    return Weights(run.variables, "geoseg_jax", run.encoder, "", normalisation, source=origin)
-
-
 def convert(flags: argparse.Namespace) -> str:
     """Converts, and returns a line about what was done."""
-    weights = read(flags.source, flags.normalisation, flags.prefix)
+    weights = read_weights_of(flags.source, flags.normalisation, flags.prefix)
     name = pathlib.Path(flags.source).name
     if flags.encoder and weights.encoder != flags.encoder:
         kind = f"a {weights.encoder}" if weights.encoder else "without an encoder"

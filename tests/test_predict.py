@@ -53,8 +53,11 @@ def random_variables(task, batch, seed):
 
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("run"))
+
+
+def make_run(folder):
     """A run of a tiny network that was never trained, with checkpoints 3 (the best) and 5."""
-    folder = tmp_path_factory.mktemp("run")
     config = get_config("segment_camvid", "encoder=tiny,decoder=linear,resolution=32x32")
     config.data.root = str(make_camvid(folder / "data"))
     config.model.probe_stages = (4, 8)

@@ -24,8 +24,11 @@ COUNT = 3
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("depth"))
+
+
+def make_run(folder):
     """A run on two videos whose cameras were learned; its task and its variables."""
-    folder = tmp_path_factory.mktemp("depth")
     for name, seed in (("a", 0), ("b", 1)):
         write_folder(folder / "videos" / name, range(0, 24, 2), seed)
     config = get_config("depth_video", "tiny,learned,resolution=64x32")

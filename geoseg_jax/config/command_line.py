@@ -10,7 +10,7 @@ from absl import flags, logging
 from ml_collections import config_flags
 
 from geoseg_jax.config import origins
-from geoseg_jax.config.settings import ConfigError, find_config
+from geoseg_jax.config.settings import ConfigError, config_files, find_config
 from geoseg_jax.core import places
 from geoseg_jax.core.disk import DiskFullError
 from geoseg_jax.core.tell import open_streams, tell, tell_error
@@ -23,14 +23,21 @@ PRINT_CONFIG = flags.DEFINE_bool(
 DEBUG = flags.DEFINE_bool("debug", False, "show the traceback of an error")
 
 
-def parse(argv: list[str], check: Callable[[], object] = lambda: None) -> list[str]:
+def parse(
+    argv: list[str], usage: str = "", check: Callable[[], object] = lambda: None
+) -> list[str]:
     """Parses flags as absl does, with configs found from anywhere and errors in one line.
 
-    Ends the process where --print_config asks for the settings alone.
+    Ends the process where --help or --print_config asks for text alone.
 
-    check: looks at further flags and raises what is wrong with them.
+    Args:
+      usage: what --help says before it names the flags.
+      check: looks at further flags and raises what is wrong with them.
     """
     open_streams()
+    if {"--help", "-h"} & set(argv):
+        tell(f"{usage.strip()}\n\n{_flags_and_configs()}")
+        sys.exit(0)
     try:
         # config_flags reads sys.argv again to learn which settings are overridden.
         sys.argv = argv = [
@@ -51,6 +58,16 @@ def parse(argv: list[str], check: Callable[[], object] = lambda: None) -> list[s
     except Exception as error:
         fail(error)
     return argv[:1]
+
+
+def _flags_and_configs() -> str:
+    """Names the flags that this package defines, and the configs that come with it."""
+    by_module = flags.FLAGS.flags_by_module_dict()
+    ours = [f for m, found in by_module.items() if "geoseg" in m or "__main__" in m for f in found]
+    lines = [f"  --{f.name}: {f.help}" for f in ours if not f.name.startswith("config.")]
+    names = (f"  configs/{path.name}" for path in config_files())
+    setting = "  --config.KEY=VALUE: another value for a setting of the config"
+    return "\n".join(["flags:", *lines, setting, "", "configs:", *names])
 
 
 def fail(error: Exception, table: str = "") -> None:

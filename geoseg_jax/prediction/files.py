@@ -5,7 +5,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from ml_collections import ConfigDict
 
 from geoseg_jax.data.labels.table import LabelTable
 from geoseg_jax.scoring.depth_files import DEPTHS, write_depth
@@ -31,12 +30,8 @@ def label_files(table: LabelTable) -> Files:
     return Files("label", write, LABELS, f"ids of {table.name}", {"labels": table.name})
 
 
-def depth_files(config: ConfigDict) -> Files:
+def depth_files(metric: bool) -> Files:
     """Writes 16-bit depth, and the same in colour."""
-    # Truth, a stereo pair's baseline and given poses are in metres; else a moving camera knows no
-    # scale.
-    metric = config.task.name != "selfsup_depth" or config.data.stereo
-    metric = metric or config.task.get("poses") == "given"
     unit = "metres" if metric else "metres, up to a common factor"
     what = f"{unit}, times 256, 16 bits,"
     return Files("inverse_depth", write_depth, DEPTHS, what, {"unit": unit})

@@ -117,19 +117,18 @@ def _parts(
     if depth:
         config.data.truth = "none"  # what is to be predicted need not be known
     if images:
-        source = _own(images, config)
-        table = None if depth else _table(config)
-        data = types.SimpleNamespace(train=types.SimpleNamespace(table=table))
+        source, table = _own(images, config), None if depth else table_of(config)
+        task = task_of(config, table)
     else:
         data = make_data(config, check_labels=False)
-        source = getattr(data, split)
-    task = make_task(config, data)
+        source, table = getattr(data, split), None if depth else data.train.table
+        task = make_task(config, data)
     if task.predict is None:
         raise settings.ConfigError(
             f"config.task.name={config.task.name!r} predicts nothing to write; name the workdir of "
             "a run of segmentation or of depth"
         )
-    return source, task, depth_files(config) if depth else label_files(data.train.table)
+    return source, task, depth_files(is_metric(config)) if depth else label_files(table)
 
 
 def _own(images: str | pathlib.Path, config: ConfigDict) -> OwnPictures:
@@ -144,7 +143,20 @@ def _own(images: str | pathlib.Path, config: ConfigDict) -> OwnPictures:
     return OwnPictures(folder, height=data.height, width=data.width, resize=resize)
 
 
-def _table(config: ConfigDict) -> LabelTable | None:
+def task_of(config: ConfigDict, table: LabelTable | None) -> Task:
+    """Makes the task without its data. table: of its classes, for segmentation."""
+    return make_task(config, types.SimpleNamespace(train=types.SimpleNamespace(table=table)))
+
+
+def is_metric(config: ConfigDict) -> bool:
+    """Tells whether a depth run predicts metres: truth, a stereo pair's baseline and given poses
+    are in metres; else a moving camera knows no scale.
+    """
+    known = config.data.stereo or config.task.get("poses") == "given"
+    return config.task.name != "selfsup_depth" or known
+
+
+def table_of(config: ConfigDict) -> LabelTable | None:
     """Returns the table of a run's classes, without its data where it can be had without."""
     reader = find_reader(config.data.name)
     if reader.table:
@@ -160,11 +172,17 @@ def _batches(source: Any, batch_size: int) -> Iterator[tuple[Batch, list[str]]]:
         sizes = batch.get("label_size", np.array([batch["image"].shape[1:3]] * batch_size))
         if can(source, HasOriginals):  # labels may have been made smaller with their pictures
             sizes = np.array([source.original(int(i)) for i in batch["id"]], np.int32)
-        height, width = (-(-int(n) // _CANVAS) * _CANVAS for n in sizes.max(0))
-        label = np.full((batch_size, height, width), IGNORE, np.uint8)
         real = batch["id"][batch["mask"]]
-        seen = {"image": batch["image"], "label": label, "label_size": sizes}
-        yield seen, [names[i] for i in real]
+        yield to_batch(batch["image"], sizes), [names[i] for i in real]
+
+
+def to_batch(images: np.ndarray, sizes: np.ndarray) -> Batch:
+    """Makes a batch to predict on: pictures as the network sees them, uint8 [N, h, w, 3], and an
+    empty canvas that holds labels of the pictures' own sizes, int32 [N, 2].
+    """
+    height, width = (-(-int(n) // _CANVAS) * _CANVAS for n in sizes.max(0))
+    label = np.full((len(images), height, width), IGNORE, np.uint8)
+    return {"image": images, "label": label, "label_size": sizes}
 
 
 def _file_names(source: Any) -> list[str]:

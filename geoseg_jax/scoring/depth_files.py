@@ -32,12 +32,17 @@ def write_depth(
       OSError: where it can't be written.
     """
     folder = pathlib.Path(folder)
-    own = cv2.resize(inverse_depth, tuple(size[::-1]), interpolation=cv2.INTER_LINEAR)
+    own = resize_inverse_depth(inverse_depth, size)
     steps = np.round(_PER_METRE / np.maximum(own, 1e-6))
     path = folder / DEPTHS / file_name(name)
     write_png(path, np.clip(steps, 1, np.iinfo(np.uint16).max).astype(np.uint16))
     write_png(folder / COLOURS / file_name(name), cv2.cvtColor(colour(own), cv2.COLOR_RGB2BGR))
     return path
+
+
+def resize_inverse_depth(inverse_depth: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resizes it to (height, width), linearly, as it is across a plane."""
+    return cv2.resize(inverse_depth, tuple(size[::-1]), interpolation=cv2.INTER_LINEAR)
 
 
 def colour(inverse_depth: np.ndarray) -> np.ndarray:

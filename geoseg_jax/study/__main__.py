@@ -103,4 +103,4 @@ def main(_: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=lambda argv: parse(argv, check_flags))
+    app.run(main, flags_parser=lambda argv: parse(argv, __doc__, check_flags))

@@ -3,6 +3,7 @@
 import pathlib
 from typing import Any, NamedTuple
 
+from geoseg_jax import interop
 from geoseg_jax.training import checkpoints
 from geoseg_jax.training.state import sha256_of
 
@@ -58,3 +59,30 @@ def read_run(source: str | pathlib.Path, which: str, what: str) -> Ancestor | No
         "parents": meta.get("parents", []),
     }
     return Ancestor(variables, record["encoder"], conventions, record)
+
+
+def read_weights_of(source: str, normalisation: str = "", prefix: str = "") -> interop.Weights:
+    """Reads weights of a file, a folder of weights, or a run's (latest) checkpoint.
+
+    normalisation, prefix: of a file, see interop.read_weights.
+
+    Raises:
+      WeightsError, CheckpointError: it can't be read.
+    """
+    run = read_run(source, "latest", "SOURCE")
+    if run is None:
+        return interop.read_weights(pathlib.Path(source).expanduser(), normalisation, prefix)
+    if prefix:
+        raise interop.WeightsError(
+            f"{source} is a run, where prefix={prefix!r} has no effect; drop it"
+        )
+    step = str(run.record["step"])
+    path = pathlib.Path(source).expanduser().resolve()
+    path = path if path.name == step else path / "checkpoints" / step
+    origin = {
+        "name": "/".join(path.parts[-3:]),
+        "sha256": run.record["parameters_sha256"],
+        "task": run.record["task"],
+    }
+    kind, normalisation = "geoseg_jax", run.conventions["normalisation"]
+    return interop.Weights(run.variables, kind, run.encoder, "", normalisation, source=origin)
