@@ -3,13 +3,14 @@
 import io
 import pathlib
 import struct
+from collections.abc import Mapping
 
 import cv2
 import numpy as np
 from PIL import Image
 
 from geoseg_jax.data import pictures
-from geoseg_jax.data.labels.table import IGNORE, LabelTable, to_train_ids
+from geoseg_jax.data.labels.table import IGNORE, Colour, LabelTable, to_train_ids
 from geoseg_jax.data.source import BadRecord
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
@@ -40,7 +41,7 @@ def read_ids(path: str | pathlib.Path, table: LabelTable) -> np.ndarray:
     if kind == _GREY and depth == 8:
         return picture
     if table.colours is not None and picture.ndim == 3 and picture.shape[2] == 3 and depth == 8:
-        return _ids_of_colours(pictures.to_rgb(picture), table, path)
+        return ids_of_colours(pictures.to_rgb(picture), table.colours, path)
     channels = 1 if picture.ndim == 2 else picture.shape[2]
     wanted = "one channel of 8 bits"
     if table.colours is not None:
@@ -124,10 +125,15 @@ def _header(data: bytes, path: str | pathlib.Path) -> tuple[int, int, int, int]:
     return width, height, depth, kind
 
 
-def _ids_of_colours(picture: np.ndarray, table: LabelTable, path: str | pathlib.Path) -> np.ndarray:
-    """Converts RGB [H, W, 3] to the ids whose colours these are."""
-    codes = np.array([_code(np.array(colour)) for colour in table.colours])
-    ids = np.array(list(table.colours.values()), np.uint8)
+def ids_of_colours(
+    picture: np.ndarray, colours: Mapping[Colour, int], path: str | pathlib.Path
+) -> np.ndarray:
+    """Converts RGB [H, W, 3] to the ids whose colours these are, uint8 [H, W].
+
+    Raises BadRecord for a colour that isn't there; `path` is named.
+    """
+    codes = np.array([_code(np.array(colour)) for colour in colours])
+    ids = np.array(list(colours.values()), np.uint8)
     order = np.argsort(codes)
     codes, ids = codes[order], ids[order]
     wanted = _code(picture)
