@@ -82,7 +82,7 @@ def test_three_pictures_of_each_format(format, tmp_path, capsys):
                 "height": 12,
                 "width": 16,
                 "train_split": "pool",
-                "eval_split": "rest",
+                "eval_split": "train",
             }
         }
     )

@@ -6,6 +6,7 @@ rows 6 to 9 and columns 10 to 14 (20); `c`, in a folder below, a dog alone.
 
 import base64
 import io
+import itertools
 import json
 import pathlib
 from collections.abc import Mapping
@@ -202,7 +203,7 @@ def brush(inside: np.ndarray) -> list[int]:
     values = np.repeat(inside.ravel().astype(np.uint8) * 255, 4)
     bits = f"{values.size:032b}{7:05b}" + "".join(f"{n - 1:04b}" for n in (3, 4, 8, 16))
     starts = [0, *(np.flatnonzero(np.diff(values)) + 1), values.size]
-    for start, end in zip(starts[:-1], starts[1:], strict=True):
+    for start, end in itertools.pairwise(starts):
         if end - start == 1:
             bits += f"000000{values[start]:08b}"
         else:

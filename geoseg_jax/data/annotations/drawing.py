@@ -2,12 +2,12 @@
 
 One rule for all: a pixel belongs to a shape where its centre lies inside. Coordinates are those of
 annotation tools, (0, 0) the top left corner of the picture, so that the pixel of row r and column c
-has its centre at (c + 1/2, r + 1/2). A centre on an outline belongs to the shape on the right and
-lower side only: shapes that share an edge share no pixel, and leave none out.
+has its centre at (c + 1/2, r + 1/2). A centre on an outline belongs to the shape to its right,
+or below it: shapes that share an edge share no pixel, and leave none out.
 
-So the area in pixels is without bias. pycocotools differs from this along outlines, and Pillow's
-ImageDraw, which LabelMe's own converter uses, also takes the pixels that the outline touches: about
-half a pixel more on each side.
+So the area in pixels is without bias. pycocotools differs from this in single pixels along
+outlines; Pillow's ImageDraw, which LabelMe's own converter uses, also takes pixels that the outline
+touches: on average a third of a pixel more all around. The tests compare them.
 """
 
 from collections.abc import Iterable, Sequence

@@ -18,8 +18,8 @@ from geoseg_jax.data.annotations.class_lists import read_classes
 from geoseg_jax.data.annotations.found import Asked, Example, Found, Frame, Row
 from geoseg_jax.data.annotations.places import Pictures, list_below
 from geoseg_jax.data.annotations.splits import SPLITS, split_of
-from geoseg_jax.data.labels.table import IGNORE, voc_colours
-from geoseg_jax.data.labels.tables import voc
+from geoseg_jax.data.labels.table import IGNORE, label_table
+from geoseg_jax.data.labels.tables.voc import VOID_COLOUR
 from geoseg_jax.data.name_splits import read_names
 from geoseg_jax.data.source import DataError
 
@@ -49,9 +49,10 @@ def read(asked: Asked, folders: Sequence[pathlib.Path]) -> Found:
     if asked.classes or labelmap.is_file():
         rows = read_classes(asked.classes or labelmap)
     else:
-        pairs = zip(voc.CLASSES, _COLOURS, strict=True)
+        table = label_table("voc21")
+        pairs = zip(table.classes, table.palette, strict=True)
         rows = [Row(i, name, colour) for i, (name, colour) in enumerate(pairs)]
-        rows.append(Row(IGNORE, "void", voc.VOID_COLOUR))
+        rows.append(Row(IGNORE, "void", VOID_COLOUR))
     splits = _splits(root)
     examples = []
     for path in list_below(folders[0], mask_files.ENDINGS):
@@ -78,6 +79,3 @@ def _splits(root: pathlib.Path) -> dict[str, str]:
         if path.is_file():
             found |= dict.fromkeys(read_names(path), split)
     return found
-
-
-_COLOURS = ((0, 0, 0), *voc_colours(len(voc.CLASSES) - 1))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import cv2
 import numpy as np
+import scipy.io
 from PIL import Image
 
 from geoseg_jax.data import pictures
@@ -24,11 +25,13 @@ def read_ids(path: str | pathlib.Path, table: LabelTable) -> np.ndarray:
     """Reads the ids that a label PNG holds, uint8 [H, W].
 
     A picture with a palette gives its indices, whatever their colours; one in colour is read by
-    `table.colours` where the table has them.
+    `table.colours` where the table has them. A .mat file gives its LabelMap, see `read_mat`.
 
     Raises BadRecord where the file is missing, cut short or not a PNG, has other channels than
     one of 8 bits (or three, for a table with colours), or a colour that the table doesn't know.
     """
+    if pathlib.Path(path).suffix == ".mat":
+        return read_mat(path)
     data = pictures.read_whole(path)
     _, _, depth, kind = _header(data, path)
     if kind == _PALETTE:
@@ -50,6 +53,22 @@ def read_ids(path: str | pathlib.Path, table: LabelTable) -> np.ndarray:
         f"{path}: a label picture has {wanted}; this one has {channels} of {depth} bits; name the "
         "pictures of class ids (not those of instances or colours)"
     )
+
+
+def read_mat(path: str | pathlib.Path) -> np.ndarray:
+    """Reads LabelMap of a MATLAB file, integers [H, W], as Pascal Context has its labels.
+
+    Raises BadRecord where the file is missing, cut short, or has no such map.
+    """
+    try:
+        label = scipy.io.loadmat(path, variable_names=["LabelMap"]).get("LabelMap")
+    except Exception as error:  # scipy raises errors of a dozen kinds for a file that is cut short
+        raise BadRecord(
+            f"{path}: can't be read as a MATLAB file ({error}); get it again"
+        ) from error
+    if label is None or label.ndim != 2 or not np.issubdtype(label.dtype, np.integer):
+        raise BadRecord(f"{path}: holds no LabelMap of whole numbers [H, W]; get it again")
+    return np.ascontiguousarray(label)
 
 
 def read_label(
