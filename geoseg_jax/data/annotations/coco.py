@@ -118,9 +118,7 @@ def _examples(
         where = f"{path}: images[{place}]"
         i = untrusted.get(image, "id", int, where)
         if i in seen:
-            raise DataError(
-                f"{where}: the id {i} occurs twice; two pictures lay claim to one label"
-            )
+            raise DataError(f"{where}: two pictures lay claim to the id {i}, and so to one label")
         seen.add(i)
         mine = annotations.pop(i, [])
         said = untrusted.get(image, "file_name", str, where)

@@ -28,7 +28,7 @@ def overlay(picture: np.ndarray, train: np.ndarray, table: LabelTable) -> np.nda
     known = train != IGNORE
     colours = colour(train, table)[..., ::-1].astype(np.float32)
     share = np.where(known, _SHARE, 0.0)[..., None]
-    mixed = (picture * (1 - share) + colours * share).astype(np.uint8)
+    mixed = np.rint(picture * (1 - share) + colours * share).astype(np.uint8)
     rows, columns = np.indices(train.shape)
     mixed[~known & ((rows + columns) % 12 < 2)] = (255, 255, 255)
     edge = np.zeros(train.shape, bool)

@@ -120,7 +120,7 @@ def _write(
 
 def _names(examples: Sequence[Example]) -> list[str]:
     """Names by the pictures' places below the folder that holds them all; each one once."""
-    paths = [pathlib.PurePath(example.name) for example in examples]
+    paths = [pathlib.PurePath(os.path.abspath(example.name)) for example in examples]
     base = os.path.commonpath([path.parent for path in paths])
     names = [safe_name(path.relative_to(base).with_suffix("").as_posix()) for path in paths]
     first: dict[str, int] = {}
