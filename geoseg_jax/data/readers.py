@@ -12,7 +12,7 @@ from geoseg_jax.data.kitti import flow as kitti_flow
 from geoseg_jax.data.kitti import odometry as kitti_odometry
 from geoseg_jax.data.kitti import raw as kitti
 from geoseg_jax.data.kitti import semantics as kitti_semantics
-from geoseg_jax.data.labels import camvid, folder
+from geoseg_jax.data.labels import ade20k, camvid, coco_stuff, folder, pascal_context, voc
 from geoseg_jax.data.nyu import depth as nyu_depth
 from geoseg_jax.data.nyu import folder as nyu
 from geoseg_jax.data.packs import packed
@@ -44,6 +44,10 @@ READERS: Registry[Reader] = Registry(
         "cityscapes": cityscapes.READER,
         "nyu": nyu.READER,
         "camvid": camvid.READER,
+        "voc": voc.READER,
+        "ade20k": ade20k.READER,
+        "pascal_context": pascal_context.READER,
+        "coco_stuff": coco_stuff.READER,
         "folder": folder.READER,
         "synthetic_segmentation": synthetic_segmentation.READER,
     },

@@ -11,11 +11,10 @@ from geoseg_jax.data.labels.segmentation import (
     LabelledPictures,
     find_items,
     list_files,
-    make_pair,
+    make_by_splits,
     no_pairs,
 )
 from geoseg_jax.data.labels.table import table_by
-from geoseg_jax.data.name_splits import REST, TRAIN
 from geoseg_jax.data.reader import LABELLED_FILES, Reader
 from geoseg_jax.data.source import DataError
 
@@ -37,12 +36,7 @@ def make(data: ConfigDict) -> tuple[LabelledPictures, LabelledPictures]:
     nothing is there.
     """
     root = pathlib.Path(data.root).expanduser()
-    table = _table(data)
-    items, left_out = _items(root, data.train_split, "config.data.train_split")
-    if data.eval_split in (REST, TRAIN):
-        return make_pair(data, table, items, items, left_out)
-    judged, judged_left_out = _items(root, data.eval_split, "config.data.eval_split")
-    return make_pair(data, table, items, judged, left_out, judged_left_out)
+    return make_by_splits(data, _table(data), functools.partial(_items, root))
 
 
 def _items(root: pathlib.Path, split: str, key: str) -> tuple[list[Item], dict[str, int]]:

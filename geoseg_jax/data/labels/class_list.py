@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+from collections.abc import Sequence
 
 from geoseg_jax.data.labels.table import IGNORE, Colour, LabelTable
 from geoseg_jax.data.source import DataError
@@ -44,10 +45,14 @@ def read_class_list(path: str | pathlib.Path) -> LabelTable:
         i = int(match[1]) if with_ids else len(rows)
         red, green, blue = map(int, match.group(3, 4, 5))
         rows.append((i, match[2].strip(" \"'"), (red, green, blue)))
-    return _table(path, rows)
+    return table_of_rows(path, rows)
 
 
-def _table(path: pathlib.Path, rows: list[tuple[int, str, Colour]]) -> LabelTable:
+def table_of_rows(path: str | pathlib.Path, rows: Sequence[tuple[int, str, Colour]]) -> LabelTable:
+    """Returns the table of (id, name, colour); `path` names the list in an error.
+
+    Raises DataError as `read_class_list` does.
+    """
     classes = [row for row in rows if row[1].lower() not in VOID]
     if not classes:
         raise DataError(f"{path}: the class list holds no class; write a line for each: {FORMAT}")

@@ -3,13 +3,15 @@
 import io
 import pathlib
 import struct
+from collections.abc import Mapping
 
 import cv2
 import numpy as np
+import scipy.io
 from PIL import Image
 
 from geoseg_jax.data import pictures
-from geoseg_jax.data.labels.table import IGNORE, LabelTable, to_train_ids
+from geoseg_jax.data.labels.table import IGNORE, Colour, LabelTable, to_train_ids
 from geoseg_jax.data.source import BadRecord
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
@@ -23,11 +25,13 @@ def read_ids(path: str | pathlib.Path, table: LabelTable) -> np.ndarray:
     """Reads the ids that a label PNG holds, uint8 [H, W].
 
     A picture with a palette gives its indices, whatever their colours; one in colour is read by
-    `table.colours` where the table has them.
+    `table.colours` where the table has them. A .mat file gives its LabelMap, see `read_mat`.
 
     Raises BadRecord where the file is missing, cut short or not a PNG, has other channels than
     one of 8 bits (or three, for a table with colours), or a colour that the table doesn't know.
     """
+    if pathlib.Path(path).suffix == ".mat":
+        return read_mat(path)
     data = pictures.read_whole(path)
     _, _, depth, kind = _header(data, path)
     if kind == _PALETTE:
@@ -40,7 +44,7 @@ def read_ids(path: str | pathlib.Path, table: LabelTable) -> np.ndarray:
     if kind == _GREY and depth == 8:
         return picture
     if table.colours is not None and picture.ndim == 3 and picture.shape[2] == 3 and depth == 8:
-        return _ids_of_colours(pictures.to_rgb(picture), table, path)
+        return ids_of_colours(pictures.to_rgb(picture), table.colours, path)
     channels = 1 if picture.ndim == 2 else picture.shape[2]
     wanted = "one channel of 8 bits"
     if table.colours is not None:
@@ -49,6 +53,22 @@ def read_ids(path: str | pathlib.Path, table: LabelTable) -> np.ndarray:
         f"{path}: a label picture has {wanted}; this one has {channels} of {depth} bits; name the "
         "pictures of class ids (not those of instances or colours)"
     )
+
+
+def read_mat(path: str | pathlib.Path) -> np.ndarray:
+    """Reads LabelMap of a MATLAB file, integers [H, W], as Pascal Context has its labels.
+
+    Raises BadRecord where the file is missing, cut short, or has no such map.
+    """
+    try:
+        label = scipy.io.loadmat(path, variable_names=["LabelMap"]).get("LabelMap")
+    except Exception as error:  # scipy raises errors of a dozen kinds for a file that is cut short
+        raise BadRecord(
+            f"{path}: can't be read as a MATLAB file ({error}); get it again"
+        ) from error
+    if label is None or label.ndim != 2 or not np.issubdtype(label.dtype, np.integer):
+        raise BadRecord(f"{path}: holds no LabelMap of whole numbers [H, W]; get it again")
+    return np.ascontiguousarray(label)
 
 
 def read_label(
@@ -124,10 +144,15 @@ def _header(data: bytes, path: str | pathlib.Path) -> tuple[int, int, int, int]:
     return width, height, depth, kind
 
 
-def _ids_of_colours(picture: np.ndarray, table: LabelTable, path: str | pathlib.Path) -> np.ndarray:
-    """Converts RGB [H, W, 3] to the ids whose colours these are."""
-    codes = np.array([_code(np.array(colour)) for colour in table.colours])
-    ids = np.array(list(table.colours.values()), np.uint8)
+def ids_of_colours(
+    picture: np.ndarray, colours: Mapping[Colour, int], path: str | pathlib.Path
+) -> np.ndarray:
+    """Converts RGB [H, W, 3] to the ids whose colours these are, uint8 [H, W].
+
+    Raises BadRecord for a colour that isn't there; `path` is named.
+    """
+    codes = np.array([_code(np.array(colour)) for colour in colours])
+    ids = np.array(list(colours.values()), np.uint8)
     order = np.argsort(codes)
     codes, ids = codes[order], ids[order]
     wanted = _code(picture)

@@ -4,7 +4,7 @@ import hashlib
 import os
 import pathlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 from geoseg_jax.data import pictures
 from geoseg_jax.data.labels.pictures import CROPS, RESIZES, read_label
 from geoseg_jax.data.labels.table import IGNORE, LabelTable
+from geoseg_jax.data.name_splits import REST, TRAIN
 from geoseg_jax.data.source import LABEL, DataError, Record
 
 PICTURE_ENDINGS = (".jpg", ".jpeg", ".png")
@@ -191,6 +192,23 @@ def make_pair(
         LabelledPictures(train, table, **settings, left_out=left_out),
         LabelledPictures(judged, table, **settings, full_labels=full, left_out=judged_left_out),
     )
+
+
+def make_by_splits(
+    data: ConfigDict,
+    table: LabelTable,
+    read: Callable[[str, str], tuple[list[Item], dict[str, int]]],
+) -> tuple[LabelledPictures, LabelledPictures]:
+    """The sources of two splits that a data set has; 'rest' and 'train' are of the first.
+
+    read: (split, the setting that names it) -> its items and what was left out. It raises DataError
+    for a split that isn't known or is empty.
+    """
+    items, left_out = read(data.train_split, "config.data.train_split")
+    if data.eval_split in (REST, TRAIN):
+        return make_pair(data, table, items, items, left_out)
+    judged, judged_left_out = read(data.eval_split, "config.data.eval_split")
+    return make_pair(data, table, items, judged, left_out, judged_left_out)
 
 
 def no_pairs(

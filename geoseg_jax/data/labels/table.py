@@ -10,7 +10,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from geoseg_jax.core.near_miss import did_you_mean
-from geoseg_jax.data.labels.tables import camvid, cityscapes, nyu
+from geoseg_jax.data.labels.tables import (
+    ade20k,
+    camvid,
+    cityscapes,
+    coco_stuff,
+    nyu,
+    pascal_context,
+    voc,
+)
 from geoseg_jax.data.labels.tables.synthetic import CLASSES as SYNTHETIC
 from geoseg_jax.data.source import BadRecord, DataError
 
@@ -185,6 +193,34 @@ def _nyu13_from40() -> LabelTable:
     return _nyu13()._replace(name="nyu13_from40", train_ids={0: IGNORE, **groups})
 
 
+def _voc21() -> LabelTable:
+    ids = tuple(range(len(voc.CLASSES)))
+    palette = ((0, 0, 0), *voc_colours(len(ids) - 1))
+    return LabelTable("voc21", voc.CLASSES, palette, {i: i for i in ids} | {IGNORE: IGNORE}, ids)
+
+
+def _ade150() -> LabelTable:
+    ids = tuple(range(1, len(ade20k.CLASSES) + 1))
+    train_ids = {0: IGNORE, **{i: i - 1 for i in ids}}
+    return LabelTable("ade150", ade20k.CLASSES, voc_colours(len(ids)), train_ids, ids)
+
+
+def _context59() -> LabelTable:
+    names, ids = zip(*pascal_context.CLASSES, strict=True)
+    train_ids = dict.fromkeys(range(pascal_context.COUNT + 1), IGNORE)
+    train_ids |= {i: train for train, i in enumerate(ids)}
+    return LabelTable("context59", names, voc_colours(len(ids)), train_ids, ids)
+
+
+def _cocostuff171() -> LabelTable:
+    pairs = enumerate(coco_stuff.CATEGORIES)
+    rows = [(i, name) for i, name in pairs if name not in coco_stuff.NOT_ANNOTATED]
+    ids, names = zip(*rows, strict=True)
+    train_ids = dict.fromkeys((*range(len(coco_stuff.CATEGORIES)), IGNORE), IGNORE)
+    train_ids |= {i: train for train, i in enumerate(ids)}
+    return LabelTable("cocostuff171", names, voc_colours(len(ids)), train_ids, ids)
+
+
 def _synthetic(world: str) -> LabelTable:
     names, colours = zip(*SYNTHETIC[world], strict=True)
     ids = tuple(range(len(names)))
@@ -222,6 +258,10 @@ _MAKERS: Mapping[str, Callable[[], LabelTable]] = {
     "nyu40": _nyu40,
     "nyu13": _nyu13,
     "nyu13_from40": _nyu13_from40,
+    "voc21": _voc21,
+    "ade150": _ade150,
+    "context59": _context59,
+    "cocostuff171": _cocostuff171,
     "synthetic_street": _synthetic_street,
     "synthetic_room": _synthetic_room,
 }
@@ -233,4 +273,8 @@ USUAL = {
     "kitti_semantics": "cityscapes19",
     "camvid": "camvid11",
     "nyu": "nyu40",
+    "voc": "voc21",
+    "ade20k": "ade150",
+    "pascal_context": "context59",
+    "coco_stuff": "cocostuff171",
 }

@@ -1,0 +1,207 @@
+"""Masks as picture files beside pictures: class ids, colours, or 0 and 255; Roboflow's among them.
+
+images/NAME.jpg with masks/NAME.png, in any folders, alike below both (or labels/, gt/, ...)
+NAME.jpg with NAME_mask.png (or _label, _gt, _seg) beside it
+a class list, see class_lists.py; Roboflow's is _classes.csv in each folder
+"""
+
+import functools
+import pathlib
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from geoseg_jax.data.annotations import mask_files
+from geoseg_jax.data.annotations.class_lists import LISTS, read_classes
+from geoseg_jax.data.annotations.found import BACKGROUND, Asked, Example, Found, Frame, Row, upright
+from geoseg_jax.data.annotations.places import ENDINGS, list_below
+from geoseg_jax.data.annotations.splits import split_of
+from geoseg_jax.data.source import BadRecord, DataError
+
+ROBOFLOW, BINARY = "Roboflow masks", "masks of two values"
+IDS, COLOURS = "masks of class ids", "colour-coded masks"
+ROBOFLOW_LIST = "_classes.csv"
+NO_LABEL, NO_PICTURE = "pictures without a mask", "masks without a picture"
+NO_NAMES = "no class list: classes are called by their values (name them by --classes=FILE)"
+_LABEL_FOLDERS = {
+    *("mask", "masks", "label", "labels", "annotation", "annotations", "annot", "gt", "seg"),
+    *("segmentation", "segmentations", "segmentation_masks", "ground_truth", "groundtruth"),
+    *("target", "targets", "labelids", "label_ids"),
+}
+_PICTURE_FOLDERS = {
+    *("image", "images", "img", "imgs", "jpegimages", "picture", "pictures", "frames", "rgb"),
+    *("input", "inputs"),
+}
+_SUFFIX = re.compile(r"([_-](mask|label|gt|seg|segmentation|annotation)s?|_L)$", re.IGNORECASE)
+_MOST_COLOURS = 255
+
+
+class Pair(NamedTuple):
+    """A picture and its mask."""
+
+    picture: pathlib.Path
+    mask: pathlib.Path
+
+
+def find_pairs(asked: Asked) -> tuple[list[Pair], Counter[str]]:
+    """Pairs pictures and masks by their names below the folders of each; counts what is left over.
+
+    Raises DataError where two pictures lay claim to one mask, or two masks to one picture.
+    """
+    root = asked.source
+    files = list_below(root, ENDINGS)
+    stems = {path.with_suffix("") for path in files}
+    masks = [path for path in files if asked.images or _is_mask(path, root, stems)]
+    inside = set(masks)
+    base, candidates = root, [path for path in files if path not in inside]
+    if asked.images:
+        base, candidates = asked.images, list_below(asked.images, ENDINGS)
+        masks = [path for path in masks if not path.is_relative_to(asked.images)]
+    pictures: dict[tuple[str, ...], list[pathlib.Path]] = {}
+    for path in candidates:
+        pictures.setdefault(_key(path, base, _PICTURE_FOLDERS), []).append(path)
+    pairs: dict[pathlib.Path, Pair] = {}
+    left = Counter({NO_PICTURE: 0})
+    for path in masks:
+        key = _key(path, root, _LABEL_FOLDERS)
+        short = (*key[:-1], _SUFFIX.sub("", key[-1]))
+        fits = pictures.get(key) or pictures.get(short) or []
+        if len(fits) > 1:
+            raise DataError(
+                f"two pictures, {fits[0]} and {fits[1]}, lay claim to the label {path}; remove one"
+            )
+        if not fits:
+            left[NO_PICTURE] += 1
+            continue
+        if fits[0] in pairs:
+            raise DataError(
+                f"two labels, {pairs[fits[0]].mask} and {path}, lay claim to the picture "
+                f"{fits[0]}; remove one"
+            )
+        pairs[fits[0]] = Pair(fits[0], path)
+    left[NO_LABEL] = len(candidates) - len(pairs)
+    return [pairs[path] for path in sorted(pairs)], left
+
+
+def read(asked: Asked, pairs: Sequence[Pair], left: Counter[str]) -> Found:
+    """Reads what the masks' values mean.
+
+    Raises DataError for JPEG masks, for colours without a class list that has them, whose message
+    holds a list to fill in, and for masks of which some are in colour and some are not.
+    """
+    for pair in pairs:
+        if pair.mask.suffix.lower() not in mask_files.ENDINGS:
+            raise DataError(
+                f"{pair.mask}: only {', '.join(mask_files.ENDINGS)} keep the values of "
+                "masks; export them as PNG"
+            )
+    notes = Counter(left)
+    rows, is_roboflow = _given(asked)
+    values, colours = _survey(pairs)
+    binary = values == {0, 255} or values == {255}
+    if colours and not any(row.colour for row in rows):
+        raise DataError(_need_colours(asked.source, colours, bool(rows)))
+    if colours:
+        name = COLOURS
+    elif binary and len(rows) <= 2:
+        if all(row.colour for row in rows):
+            rows = sorted(rows, key=lambda row: sum(row.colour or ()))
+        name, names = BINARY, [row.name for row in rows]
+        names = [BACKGROUND, *names] if len(names) == 1 else names or [BACKGROUND, "foreground"]
+        rows = [Row(i, text) for i, text in enumerate(names)]
+    elif not rows:
+        name = IDS
+        notes[NO_NAMES] += 1
+        rows = [Row(v, BACKGROUND if v == 0 else f"class {v}") for v in sorted(values - {255})]
+    else:
+        name = IDS
+    examples = [
+        Example(
+            pair.picture,
+            str(pair.picture),
+            functools.partial(_draw, pair.mask, rows, name == BINARY),
+            str(pair.mask),
+            split_of(pair.picture, pair.mask),
+        )
+        for pair in pairs
+    ]
+    return Found(ROBOFLOW if is_roboflow else name, rows, examples, notes)
+
+
+def _is_mask(path: pathlib.Path, root: pathlib.Path, stems: set[pathlib.Path]) -> bool:
+    """Tells whether a file lies where masks do, or is called as one beside its picture."""
+    if any(part.lower() in _LABEL_FOLDERS for part in path.relative_to(root).parts[:-1]):
+        return True
+    short = _SUFFIX.sub("", path.stem)
+    return short != path.stem and path.with_name(short) in stems
+
+
+def _key(path: pathlib.Path, root: pathlib.Path, folders: Iterable[str]) -> tuple[str, ...]:
+    """Returns the folders between, less those of that kind, and the name without ending."""
+    parts = path.relative_to(root).with_suffix("").parts
+    return (*(part for part in parts[:-1] if part.lower() not in folders), parts[-1])
+
+
+def _given(asked: Asked) -> tuple[list[Row], bool]:
+    """The classes that are given, or lie there; and whether they are Roboflow's."""
+    if asked.classes:
+        return read_classes(asked.classes), False
+    theirs = sorted(asked.source.rglob(ROBOFLOW_LIST))
+    if theirs:
+        lists = [read_classes(path) for path in theirs]
+        for path, rows in zip(theirs, lists, strict=True):
+            if rows != lists[0]:
+                raise DataError(f"{path} and {theirs[0]} differ; give one by --classes")
+        return lists[0], True
+    found = [asked.source / name for name in LISTS if (asked.source / name).is_file()]
+    if len(found) > 1:
+        raise DataError(f"{found[0]} and {found[1]} are both class lists; give one by --classes")
+    return (read_classes(found[0]) if found else []), False
+
+
+def _survey(pairs: Sequence[Pair]) -> tuple[set[int], Counter[tuple[int, int, int]]]:
+    """The values of all grey masks, and the colours of all others with their pixels."""
+    values: set[int] = set()
+    colours: Counter[tuple[int, int, int]] = Counter()
+    first: dict[bool, pathlib.Path] = {}
+    for pair in pairs:
+        mask = mask_files.read(pair.mask)
+        if mask.values is None:
+            assert mask.rgb is not None
+            first.setdefault(True, pair.mask)
+            colours.update(mask_files.colours_of(mask.rgb))
+            if len(colours) > _MOST_COLOURS:
+                raise DataError(
+                    f"{pair.mask}: masks up to this one have {len(colours)} colours, more than "
+                    "classes can be; they may be photographs, or were smoothed: export them as PNG"
+                )
+        else:
+            seen = set(np.unique(mask.values).tolist())
+            if mask.rgb is None and seen != {0}:  # black alone may be of either kind
+                first.setdefault(False, pair.mask)
+            values |= seen
+    if len(first) > 1:
+        raise DataError(f"{first[True]} is in colour and {first[False]} is grey; export them alike")
+    return values, colours
+
+
+def _need_colours(source: pathlib.Path, colours: Counter[tuple[int, int, int]], names: bool) -> str:
+    lines = "; ".join(f"NAME {r} {g} {b}" for (r, g, b), _ in colours.most_common(20))
+    more = f" (and {len(colours) - 20} more)" if len(colours) > 20 else ""
+    has = "its class list has names alone" if names else "no class list lies there"
+    return (
+        f"{source}: {COLOURS}, and {has}; write {source / LISTS[0]}, or a file for --classes, with "
+        f"a line for each colour (void: ignored): {lines}{more}"
+    )
+
+
+def _draw(path: pathlib.Path, rows: Sequence[Row], binary: bool, frame: Frame) -> np.ndarray:
+    mask = mask_files.read(path)
+    if not binary:
+        return mask_files.ids_of(mask, rows, frame, str(path))
+    if mask.values is None:
+        raise BadRecord(f"{path}: is in colour, others are of 0 and 255; export them alike")
+    return upright((mask.values > 0).astype(np.uint8), frame, str(path))

@@ -1,0 +1,101 @@
+"""Where picture files lie, whatever the label files say.
+
+Only files below the folders that the user names are ever read: a name in a label file is compared
+with theirs and is never opened as a path, so neither an absolute path of another machine nor `..`
+leads anywhere else.
+"""
+
+import os
+import pathlib
+import re
+from collections.abc import Iterable, Sequence
+
+from geoseg_jax.data.source import BadRecord
+
+READ = (".jpg", ".jpeg", ".png")  # what the reader `folder` reads
+CONVERTED = (".bmp", ".tif", ".tiff", ".webp")  # written as PNG
+ENDINGS = READ + CONVERTED
+_WORST = 180  # bytes of a part of a name; file systems allow 255, with endings
+
+
+def list_below(root: pathlib.Path, endings: Sequence[str]) -> list[pathlib.Path]:
+    """The files below a folder with these endings, sorted; hidden ones are passed over."""
+    found = []
+    for place, folders, names in os.walk(root):
+        folders[:] = sorted(f for f in folders if f[0] != "." and f != "__MACOSX")
+        found += [
+            pathlib.Path(place, name)
+            for name in names
+            if name[0] != "." and os.path.splitext(name)[1].lower() in endings
+        ]
+    return sorted(found)
+
+
+class Pictures:
+    """The picture files below some folders, found by what label files call them."""
+
+    def __init__(self, roots: Iterable[pathlib.Path]):
+        paths = dict.fromkeys(p for root in roots for p in list_below(root, ENDINGS))
+        self.paths = list(paths)
+        self._by_name: dict[str, list[pathlib.Path]] = {}
+        for path in self.paths:
+            for key in {path.name.lower(), path.stem.lower()}:
+                self._by_name.setdefault(key, []).append(path)
+
+    def find(
+        self, said: str, beside: pathlib.Path, where: str, *, stem: bool = False
+    ) -> pathlib.Path | None:
+        """The picture that a label file means by a path, or None where there is none.
+
+        Of several with the file's name, those below `beside`, the label file's folder, come first,
+        then those that share the most folders with the path, from its end.
+
+        Args:
+          said: a path of any machine, with / or \\.
+          where: the label file, for the error.
+          stem: whether `said` is a name without ending.
+
+        Raises:
+          BadRecord: where two pictures fit alike.
+        """
+        parts = [part for part in re.split(r"[\\/]+", said) if part not in ("", ".", "..")]
+        if not parts:
+            return None
+        wanted = parts[-1].lower()
+        fits = self._by_name.get(wanted, [])
+        if not stem:
+            fits = [path for path in fits if path.name.lower() == wanted]
+        near = [path for path in fits if path.is_relative_to(beside)]
+        fits = near or fits
+
+        def shared(path: pathlib.Path) -> tuple[int, bool]:
+            pairs = zip(reversed(path.parts[:-1]), reversed(parts[:-1]), strict=False)
+            count = 0
+            for ours, theirs in pairs:
+                if ours.lower() != theirs.lower():
+                    break
+                count += 1
+            return count, path.parent == beside
+
+        best = max(map(shared, fits), default=None)
+        fits = [path for path in fits if shared(path) == best]
+        if len(fits) > 1:
+            raise BadRecord(
+                f"{where}: two pictures lay claim to it, {fits[0]} and {fits[1]}; remove one, or "
+                "convert each folder for itself"
+            )
+        return fits[0] if fits else None
+
+
+def safe_name(text: str) -> str:
+    """Returns a path, with / between its parts and without ending, that stays where it is put.
+
+    What isn't a letter, digit, space or one of ._-+@()= becomes _, in all alphabets.
+    """
+    parts = [part for part in re.split(r"[\\/]+", text) if part.strip() not in ("", ".", "..")]
+    done = []
+    for part in parts:
+        kept = re.sub(r"[^\w .+@()=-]", "_", part).strip()
+        kept = re.sub(r"^\.", "_", kept)
+        done.append(kept.encode()[:_WORST].decode(errors="ignore") or "_")
+    return "/".join(done) or "_"

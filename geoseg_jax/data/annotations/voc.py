@@ -1,0 +1,81 @@
+"""Pascal VOC's folders: JPEGImages and SegmentationClass, from VOC itself or CVAT.
+
+Formats: the development kit of VOC 2012, and CVAT's "Segmentation mask 1.1", which adds
+labelmap.txt. Masks are in the colours of the list (in a palette or not), or grey: then values are
+the lines of the list. Without a list the classes are VOC's, with 255, the border of objects,
+ignored.
+"""
+
+import functools
+import pathlib
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from geoseg_jax.data.annotations import mask_files
+from geoseg_jax.data.annotations.class_lists import read_classes
+from geoseg_jax.data.annotations.found import Asked, Example, Found, Frame, Row
+from geoseg_jax.data.annotations.places import Pictures, list_below
+from geoseg_jax.data.annotations.splits import SPLITS, split_of
+from geoseg_jax.data.labels.table import IGNORE, label_table
+from geoseg_jax.data.labels.tables.voc import VOID_COLOUR
+from geoseg_jax.data.name_splits import read_names
+from geoseg_jax.data.source import DataError
+
+CVAT = 'CVAT "Segmentation mask"'
+VOC = "Pascal VOC"
+MASKS = "SegmentationClass"
+NO_PICTURE = "masks whose picture isn't there"
+
+
+def folders_of(root: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the folders SegmentationClass at or below root."""
+    deep = [p for depth in ("", "*/", "*/*/") for p in root.glob(f"{depth}{MASKS}") if p.is_dir()]
+    return ([root] if root.name == MASKS else []) + sorted(deep)
+
+
+def read(asked: Asked, folders: Sequence[pathlib.Path]) -> Found:
+    """Reads the folder; raises DataError where there are several, or for a bad class list."""
+    if len(folders) > 1:
+        raise DataError(
+            f"{asked.source} holds several VOC data sets, {folders[0]} and {folders[1]}; name one"
+        )
+    root = folders[0].parent
+    labelmap = root / "labelmap.txt"
+    notes: Counter[str] = Counter()
+    images = root / "JPEGImages"  # not CVAT's where it was told not to save them
+    pictures = Pictures([images] * images.is_dir() + [asked.images] * bool(asked.images))
+    if asked.classes or labelmap.is_file():
+        rows = read_classes(asked.classes or labelmap)
+    else:
+        table = label_table("voc21")
+        pairs = zip(table.classes, table.palette, strict=True)
+        rows = [Row(i, name, colour) for i, (name, colour) in enumerate(pairs)]
+        rows.append(Row(IGNORE, "void", VOID_COLOUR))
+    splits = _splits(root)
+    examples = []
+    for path in list_below(folders[0], mask_files.ENDINGS):
+        name = path.relative_to(folders[0]).with_suffix("").as_posix()
+        picture = pictures.find(name, images, str(path), stem=True)
+        if picture is None:
+            notes[NO_PICTURE] += 1
+            continue
+        drawing = functools.partial(_ids, path, rows)
+        split = splits.get(name) or split_of(picture, path)
+        examples.append(Example(picture, str(picture), drawing, str(path), split))
+    return Found(CVAT if labelmap.is_file() else VOC, rows, examples, notes)
+
+
+def _ids(path: pathlib.Path, rows: Sequence[Row], frame: Frame) -> np.ndarray:
+    return mask_files.ids_of(mask_files.read(path), rows, frame, str(path))
+
+
+def _splits(root: pathlib.Path) -> dict[str, str]:
+    """The split of each name in ImageSets/Segmentation; lists of other names are no splits."""
+    found: dict[str, str] = {}
+    for split in SPLITS:
+        path = root / "ImageSets" / "Segmentation" / f"{split}.txt"
+        if path.is_file():
+            found |= dict.fromkeys(read_names(path), split)
+    return found

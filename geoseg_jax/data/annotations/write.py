@@ -1,0 +1,215 @@
+"""Writes annotations in the layout of `labels/folder.py`, with counts and pictures to look at."""
+
+import csv
+import hashlib
+import io
+import os
+import pathlib
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from PIL import Image, ImageOps
+
+from geoseg_jax.data import pictures
+from geoseg_jax.data.annotations.class_lists import make_table
+from geoseg_jax.data.annotations.found import Example, Found, Frame
+from geoseg_jax.data.annotations.overlays import overlay
+from geoseg_jax.data.annotations.places import READ, safe_name
+from geoseg_jax.data.annotations.splits import SPLITS
+from geoseg_jax.data.labels.table import IGNORE, LabelTable, to_train_ids
+from geoseg_jax.data.progress import track
+from geoseg_jax.data.source import BadRecord, DataError
+
+_SHOWN = 8
+_ORIENTATION = 0x0112
+
+
+class Counts(NamedTuple):
+    """What was written.
+
+    table: the classes. pixels, shown: for each class, and ignored behind them, how many pixels and
+    how many pictures have it. pictures: how many there are. notes: see `Found`.
+    """
+
+    table: LabelTable
+    pixels: list[int]
+    shown: list[int]
+    pictures: int
+    notes: Counter[str]
+
+
+def write(
+    found: Found, out: pathlib.Path, *, ignore_background: bool = False, overlays: int = 0
+) -> Counts:
+    """Writes a folder, whole or not at all.
+
+        out/images/NAME.jpg (or .png), out/labels/NAME.png, out/classes.txt, out/counts.csv,
+        out/overlays/NAME.jpg, out/train.txt, val.txt (and test.txt) where the source has both
+
+    Args:
+      found: of a reader.
+      out: not there yet, or empty.
+      ignore_background: whether pixels that nobody annotated are ignored, and no class.
+      overlays: how many pictures, spread over all, are drawn with their labels.
+
+    Raises:
+      DataError: for a folder that is in use, two pictures of one name, and labels that can't be
+        used: the first ones, and how many.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DataError(f"--out={out} is there already; name a new folder, or remove it")
+    if not found.examples:
+        passed = "; ".join(f"{n} {text}" for text, n in found.notes.items() if n)
+        raise DataError(f"{found.format}: no labelled picture is left ({passed or 'none there'})")
+    table = make_table(found.rows, ignore_background, found.format)
+    names = _names(found.examples)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as partial:
+            folder = pathlib.Path(partial, "whole")
+            counts = _write(found, table, names, folder, overlays)
+            folder.rename(out)
+    except OSError as error:
+        raise DataError(f"--out={out} can't be written ({error})") from error
+    return counts
+
+
+def _write(
+    found: Found, table: LabelTable, names: Sequence[str], folder: pathlib.Path, overlays: int
+) -> Counts:
+    pixels, shown = (np.zeros(len(table.classes) + 1, np.int64) for _ in range(2))
+    faults: list[str] = []
+    first: dict[str, str] = {}
+    copies: list[tuple[str, str]] = []
+    drawn = set(np.linspace(0, len(names) - 1, min(overlays, len(names))).astype(int).tolist())
+    for i in track(range(len(names)), f"converting {found.format}"):
+        example = found.examples[i]
+        try:
+            picture, digest = _write_picture(example, folder / "images", names[i])
+            ids = example.ids(Frame((picture.shape[0], picture.shape[1]), _orientation(example)))
+            train = to_train_ids(ids, table, example.label)
+        except BadRecord as error:
+            faults.append(str(error))
+            continue
+        if first.setdefault(digest, names[i]) != names[i]:
+            copies.append((names[i], first[digest]))
+        _write_label(folder / "labels" / f"{names[i]}.png", train, table)
+        here = np.bincount(train.ravel(), minlength=IGNORE + 1)
+        here = np.append(here[: len(table.classes)], here[IGNORE])
+        pixels, shown = pixels + here, shown + (here > 0)
+        if i in drawn:
+            path = folder / "overlays" / f"{names[i]}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            cv2.imencode(".jpg", overlay(picture, train, table))[1].tofile(path)
+    if faults:
+        more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
+        raise DataError("; ".join(faults[:_SHOWN]) + more)
+    if copies:
+        copy, of = copies[0]
+        found.notes[f"pictures copy another, as {copy} does {of}: no split may part them"] = len(
+            copies
+        )
+    counts = Counts(table, pixels.tolist(), shown.tolist(), len(names), found.notes)
+    _write_lists(found, names, folder, counts)
+    return counts
+
+
+def _names(examples: Sequence[Example]) -> list[str]:
+    """Names by the pictures' places below the folder that holds them all; each one once."""
+    paths = [pathlib.PurePath(os.path.abspath(example.name)) for example in examples]
+    base = os.path.commonpath([path.parent for path in paths])
+    names = [safe_name(path.relative_to(base).with_suffix("").as_posix()) for path in paths]
+    first: dict[str, int] = {}
+    for i, name in enumerate(names):
+        before = first.setdefault(name.lower(), i)  # some file systems know no case
+        if before != i:
+            raise DataError(
+                f"two pictures, {examples[before].name} and {examples[i].name}, lay claim to the "
+                f"label labels/{name}.png; rename one"
+            )
+    return names
+
+
+def _write_picture(example: Example, folder: pathlib.Path, name: str) -> tuple[np.ndarray, str]:
+    """Writes a picture as it is, or as PNG where its format isn't read; BGR, upright, and hash."""
+    data = example.picture
+    where = example.label if isinstance(data, bytes) else data
+    if isinstance(data, pathlib.Path):
+        try:
+            data = data.read_bytes()
+        except OSError as error:
+            raise BadRecord(f"{where}: {error.strerror}; get the file again") from error
+    ending = _ending(data)
+    if ending not in READ:
+        data, ending = _as_png(data, where), ".png"
+    path = folder / (name + ending)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    try:
+        return pictures.read_picture(path), hashlib.sha256(data).hexdigest()
+    except BadRecord as error:
+        raise BadRecord(f"{where}: {str(error).partition(': ')[2]}") from error
+
+
+def _ending(data: bytes) -> str:
+    """Returns the ending by what the file is, whatever it is called."""
+    return {b"\x89PNG": ".png", b"\xff\xd8\xff\xe0": ".jpg"}.get(
+        data[:4], ".jpg" if data.startswith(b"\xff\xd8\xff") else ""
+    )
+
+
+def _as_png(data: bytes, where: object) -> bytes:
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            whole, buffer = ImageOps.exif_transpose(picture).convert("RGB"), io.BytesIO()
+            whole.save(buffer, "PNG")
+            return buffer.getvalue()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise BadRecord(f"{where}: the picture can't be decoded; get the file again") from error
+
+
+def _orientation(example: Example) -> int:
+    """The EXIF orientation, 1 to 8."""
+    data = example.picture
+    try:
+        with Image.open(io.BytesIO(data) if isinstance(data, bytes) else data) as picture:
+            value = picture.getexif().get(_ORIENTATION, 1)
+            return value if value in range(1, 9) else 1
+    except (OSError, SyntaxError, ValueError, TypeError, KeyError):
+        return 1  # malformed: shown as it is stored
+
+
+def _write_label(path: pathlib.Path, train: np.ndarray, table: LabelTable) -> None:
+    """Writes ids with a palette: indices for programs, the classes' colours for people."""
+    palette = np.zeros((256, 3), np.uint8)
+    palette[: len(table.classes)] = table.palette
+    palette[IGNORE] = 255
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = Image.frombytes("P", (train.shape[1], train.shape[0]), train.tobytes())
+    picture.putpalette(palette.ravel().tolist())
+    picture.save(path)
+
+
+def _write_lists(found: Found, names: Sequence[str], folder: pathlib.Path, counts: Counts) -> None:
+    table = counts.table
+    rows = enumerate(zip(table.classes, table.palette, strict=True))
+    lines = [f"{i} {name} {r} {g} {b}" for i, (name, (r, g, b)) in rows]
+    (folder / "classes.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with open(folder / "counts.csv", "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("id", "class", "pixels", "pictures"))
+        ids = (*range(len(table.classes)), IGNORE)
+        writer.writerows(
+            zip(ids, (*table.classes, "ignored"), counts.pixels, counts.shown, strict=True)
+        )
+    splits = {
+        s: [n for n, e in zip(names, found.examples, strict=True) if e.split == s] for s in SPLITS
+    }
+    if splits["train"] and splits["val"]:
+        for split, mine in splits.items():
+            if mine:
+                (folder / f"{split}.txt").write_text("\n".join(mine) + "\n", encoding="utf-8")

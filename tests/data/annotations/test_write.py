@@ -1,0 +1,193 @@
+"""What is written: names, orientation, splits, classes, and nothing outside of --out."""
+
+import io
+from collections import Counter
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from geoseg_jax.data import pictures
+from geoseg_jax.data.annotations.class_lists import make_table, read_classes
+from geoseg_jax.data.annotations.found import Asked, Example, Found, Frame, Row, upright
+from geoseg_jax.data.annotations.overlays import overlay
+from geoseg_jax.data.annotations.places import safe_name
+from geoseg_jax.data.annotations.recognise import read
+from geoseg_jax.data.annotations.write import write
+from geoseg_jax.data.labels.class_list import read_class_list
+from geoseg_jax.data.source import BadRecord, DataError
+from tests.data import fabricate_annotations as fabricate
+
+ROWS = [Row(0, "background"), Row(1, "cat")]
+
+
+def png(height=4, width=6):
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), (9, 9, 9)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def found(names, rows=ROWS, picture=None):
+    def ids(frame):
+        return np.ones(frame.size, np.uint8)
+
+    examples = [Example(picture or png(), name, ids, f"{name}.json") for name in names]
+    return Found("tests", rows, examples, Counter())
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        ("../../etc/passwd", "etc/passwd"),
+        ("/etc/passwd", "etc/passwd"),
+        ("C:\\Users\\me\\a b.c", "C_/Users/me/a b.c"),
+        ("..\\..\\x", "x"),
+        ("a/./../b", "a/b"),
+        (".hidden", "_hidden"),
+        ("new\nline\x00#", "new_line__"),
+        ("straße/ä_1", "straße/ä_1"),
+        ("..", "_"),
+        ("", "_"),
+        ("x" * 400, "x" * 180),
+    ],
+)
+def test_names_stay_where_they_are_put(name, safe):
+    assert safe_name(name) == safe
+
+
+def test_hostile_names_never_leave_the_folder(tmp_path):
+    names = ["../../../evil.png", "/root/evil2.png", "ok/\x00bad\n.png", "..\\up.png"]
+    out = tmp_path / "deep" / "out"
+    write(found(names), out, overlays=9)
+    written = {p.relative_to(tmp_path).parts[:2] for p in tmp_path.rglob("*") if p.is_file()}
+    assert written == {("deep", "out")}
+    assert len(list((out / "labels").rglob("*.png"))) == 4
+
+
+def test_two_pictures_of_one_name(tmp_path):
+    with pytest.raises(DataError, match=r"two pictures, x/a\.jpg and x/A\.png, lay claim"):
+        write(found(["x/a.jpg", "x/A.png"]), tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
+def test_copies_are_told(tmp_path):
+    counts = write(found(["a.png", "b.png"]), tmp_path / "out")
+    assert dict(counts.notes) == {"pictures copy another, as b does a: no split may part them": 1}
+
+
+def test_classes_that_a_list_can_hold(tmp_path):
+    rows = [Row(0, "_background_"), Row(1, "car, red #2"), Row(2, "3 wheels 4 5 6"), Row(3, "void")]
+    table = make_table(rows, False, "tests")
+    assert table.classes == ("background", "car red 2", "3 wheels 4 5 6")
+    write(found(["a.png"], rows), tmp_path / "out")
+    again = read_class_list(tmp_path / "out/classes.txt")
+    assert (again.classes, again.palette) == (table.classes, table.palette)
+    with pytest.raises(DataError, match="the name 'a b' occurs twice"):
+        make_table([Row(0, "a b"), Row(1, "a,b")], False, "tests")
+    with pytest.raises(DataError, match="ids go from 0 to 254"):
+        make_table([Row(i, str(i)) for i in range(300)], False, "tests")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "rows"),
+    [
+        ("classes.txt", "cat\ndog # a pet\n\n", [(0, "cat", None), (1, "dog", None)]),
+        ("a.txt", "cat 1 2 3\nvoid 0 0 0\n", [(0, "cat", (1, 2, 3)), (1, "void", (0, 0, 0))]),
+        ("class_dict.csv", "name,r,g,b\ncat,1,2,3\n", [(0, "cat", (1, 2, 3))]),
+        ("x.csv", "Pixel Value, Class\n0, cat\n7, a, b\n", [(0, "cat", None), (7, "a, b", None)]),
+        ("labelmap.txt", "# label:color_rgb:parts:actions\ncat:1,2,3::\n", [(0, "cat", (1, 2, 3))]),
+    ],
+)  # fmt: skip
+def test_class_lists(name, text, rows, tmp_path):
+    (tmp_path / name).write_text(text)
+    assert [tuple(row) for row in read_classes(tmp_path / name)] == rows
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("classes.txt", "# nothing\n", "the class list is empty"),
+        ("labelmap.txt", "cat\n", "'cat' is not `name:r,g,b:parts:actions`"),
+        ("labelmap.txt", "cat:1,2,300::\n", "is not `name:r,g,b"),
+        ("_classes.csv", "Pixel Value, Class\nx, cat\n", "'x, cat' is not `Pixel Value, Class`"),
+    ],
+)
+def test_bad_class_lists(name, text, said, tmp_path):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=said):
+        read_classes(tmp_path / name)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_labels_turn_with_the_orientation_of_their_picture(orientation):
+    stored = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    picture = Image.fromarray(stored)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", exif=exif)
+    turned = np.asarray(ImageOps.exif_transpose(Image.open(buffer)))
+    frame = Frame(turned.shape, orientation)
+    if orientation >= 5:
+        assert frame.stored == (3, 4)
+        np.testing.assert_array_equal(upright(stored, frame, "x"), turned)
+    np.testing.assert_array_equal(upright(turned, frame, "x"), turned)
+    with pytest.raises(BadRecord, match="x: the label is of a picture of 9x9"):
+        upright(np.zeros((9, 9), np.uint8), frame, "x")
+
+
+@pytest.mark.parametrize("honoured", [True, False])
+def test_a_turned_jpeg_of_labelme(honoured, tmp_path):
+    """The label file's size says whether the tool showed the picture upright, or as stored."""
+    fabricate.labelme(tmp_path / "source")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored on its side: upright it is 12 wide and 16 high
+    path = tmp_path / "source/a.jpg"
+    Image.open(path).save(path, exif=exif, quality=95)
+    value = fabricate.labelme_file("a", ("cat",))
+    if honoured:
+        value |= {"imageHeight": 16, "imageWidth": 12}
+    fabricate.write_json(tmp_path / "source/a.json", value)
+    write(read(Asked(tmp_path / "source")), tmp_path / "out")
+    label = np.asarray(Image.open(tmp_path / "out/labels/a.png"))
+    expected = np.zeros((16, 12), np.uint8)
+    expected[2:6, 3:9] = 1
+    if not honoured:
+        expected = np.rot90(fabricate.mask("cat"), -1).astype(np.uint8)
+    np.testing.assert_array_equal(label, expected)
+    assert pictures.picture_size(tmp_path / "out/images/a.jpg") == (16, 12)
+
+
+def test_pictures_of_other_formats_become_png(tmp_path):
+    fabricate.labelme(tmp_path / "source")
+    for name, ending in (("a", "bmp"), ("b", "webp")):
+        path = tmp_path / f"source/{name}.jpg"
+        Image.open(path).save(tmp_path / f"source/{name}.{ending}", lossless=True)
+        path.unlink()
+    write(read(Asked(tmp_path / "source")), tmp_path / "out")
+    names = sorted(p.name for p in (tmp_path / "out/images").rglob("*.*"))
+    assert names == ["a.png", "b.png", "c.jpg"]
+
+
+def test_a_picture_that_is_cut_short(tmp_path):
+    fabricate.labelme(tmp_path / "source")
+    path = tmp_path / "source/a.jpg"
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(DataError, match=r"source/a\.jpg: the picture is cut short"):
+        write(read(Asked(tmp_path / "source")), tmp_path / "out")
+
+
+def test_overlays_show_colours_and_leave_ignored_pixels():
+    table = make_table([Row(0, "cat", (200, 100, 0)), Row(1, "dog", (0, 0, 250))], False, "tests")
+    picture = np.full((40, 60, 3), 100, np.uint8)
+    train = np.zeros((40, 60), np.uint8)
+    train[:, 30:] = 255
+    drawn = overlay(picture, train, table)
+    assert drawn.shape == (40 + 2 * 18, 60, 3)  # the picture, and lines for cat and ignored
+    assert drawn[5, 5].tolist() == [45, 100, 155]
+    ignored = drawn[:40, 31:].reshape(-1, 3)
+    assert {tuple(pixel) for pixel in ignored.tolist()} == {(100, 100, 100), (255, 255, 255)}
+    assert (
+        overlay(np.zeros((9, 3000, 3), np.uint8), np.zeros((9, 3000), np.uint8), table).shape[1]
+        == 1024
+    )
