@@ -1,7 +1,7 @@
 """Every format that the project reads: a good file of each, and how all of it is read.
 
-A format is read as a training reads it, by the reader of its data set, so that whatever lies between
-a file and a record is tried as well.
+A format is read as a training reads it, by the reader of its data set, so that whatever lies
+between a file and a record is tried as well.
 """
 
 import io
@@ -59,14 +59,12 @@ class Format(NamedTuple):
 
     make: writes all that is needed into a folder, and returns the file that is mutated. read: reads
     all of it. names: what an error may call the file: its path, or that of the set it belongs to.
-    left: folders that reading leaves behind, to be removed before the next.
     """
 
     make: Callable[[pathlib.Path], pathlib.Path]
     read: Callable[[pathlib.Path], Any]
     part: Part = Part()
     names: Callable[[pathlib.Path], Sequence[str]] = lambda path: (str(path),)
-    left: Callable[[pathlib.Path], Sequence[pathlib.Path]] = lambda root: ()
 
 
 def read_sources(sources: Sequence[Any]) -> None:
@@ -596,6 +594,10 @@ FORMATS: dict[str, Format] = {
     "weights.pth tar": Format(_weights("tar", "weights.pth"), _read_weights),
     "weights.safetensors": Format(_weights("", "weights.safetensors"), _read_weights),
     "weights converted": Format(_our_weights, _read_weights),
-    "weights config.json": Format(_vit_config, _read_weights),
+    "weights config.json": Format(
+        _vit_config,
+        _read_weights,
+        names=lambda path: (str(path), str(path.with_name("weights.safetensors"))),
+    ),
     "files.json": Format(_reads, _read_reads),
 }

@@ -9,7 +9,6 @@ import os
 import pathlib
 import resource
 import select
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,18 +16,21 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, NoReturn
 
-from tests.robustness import formats
+from tests.robustness import formats, hostile
+from tests.robustness.hostile import BY_HAND
 from tests.robustness.mutate import mutate
 
 # What may become of a file; the first two are right.
 OUTCOMES = ("read", "clear", "unnamed", "raw", "crash", "hang", "memory")
 WRONG = OUTCOMES[2:]
-SECONDS, BYTES = 1.0, 200 << 20  # what one file of some kilobytes may take
-_KILLED = 20.0  # seconds after which nobody waits any more
-_STARTED = 300.0  # to import all that a format needs, on a busy machine
+SECONDS, BYTES = 1.0, 200 << 20  # what one file of some kilobytes may take, of a processor's time
+# Nobody waits any longer for a file that has taken so much of a processor, or that does nothing.
+_BUSY, _BLOCKED = 10.0, 60.0
+_STARTED = 300.0  # seconds to import all that a format needs, on a busy machine
+_TICK = 2.0  # seconds between two looks
 _ADDRESS_SPACE = 8 << 30  # beyond what the process has when it is warm: the machine must live
 _LONGEST = 1500  # characters of a message that still is one clear line
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -48,13 +50,19 @@ def counts(findings: list[Finding]) -> Counter[str]:
 
 
 class Readers:
-    """Starts the processes that read: one has imported the readers and forks for each format."""
+    """Starts the processes that read: one has imported the readers and forks for each format.
+
+    program: Python's arguments for that process.
+    """
+
+    def __init__(self, program: Sequence[str] = ("-m", "tests.robustness.harness")):
+        self._program = program
 
     def __enter__(self) -> "Readers":
         self._errors = tempfile.TemporaryFile()
         self._folder = tempfile.TemporaryDirectory()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.robustness.harness"],
+            [sys.executable, *self._program],
             cwd=_ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -89,7 +97,7 @@ class Readers:
         reading: int | None = None  # the number of the mutation
         pid, hung = 0, False
         while True:
-            line = self._line(_STARTED if reading is None else _KILLED)
+            line = self._line(pid if reading is not None and not hung else 0)
             if line is None and reading is not None and not hung:
                 hung = True
                 os.kill(pid, signal.SIGKILL)
@@ -107,15 +115,20 @@ class Readers:
                 assert rest == [0], f"{name}: {self._words()}"
                 return
             else:
-                why = f"still busy after {_KILLED:.0f} s" if hung else f"ended with {rest[0]}"
+                why = "nobody waits any longer" if hung else f"ended with {rest[0]}"
                 yield Finding(
                     reading, "hang" if hung else "crash", f"{why}: {self._words()[-300:]}"
                 )
                 return
 
-    def _line(self, seconds: float) -> bytes | None:
-        ready = select.select([self._process.stdout], [], [], seconds)[0]
-        return self._process.stdout.readline() if ready else None
+    def _line(self, pid: int) -> bytes | None:
+        """The next line; None where the process `pid` reads a file (0: none) and hangs."""
+        start, used = time.monotonic(), cpu_seconds(pid)
+        while not select.select([self._process.stdout], [], [], _TICK)[0]:
+            waited, busy = time.monotonic() - start, cpu_seconds(pid) - used
+            if busy > _BUSY or waited > (_BLOCKED if pid and busy < SECONDS else _STARTED):
+                return None
+        return self._process.stdout.readline()
 
     def _words(self) -> str:
         self._errors.seek(0)
@@ -146,7 +159,7 @@ def _read_all(tell: Callable[..., None], name: str, start: int, stop: int) -> No
     try:
         tell("begun", os.getpid())
         with tempfile.TemporaryDirectory() as folder:
-            reading = Reading(formats.FORMATS[name], pathlib.Path(folder))
+            reading = Reading(name, pathlib.Path(folder))
             for number in range(start, stop):
                 tell("start", number)
                 tell("done", number, *reading.outcome(number))
@@ -161,27 +174,27 @@ def _read_all(tell: Callable[..., None], name: str, start: int, stop: int) -> No
 class Reading:
     """One format, warm: its good files are read once before any is mutated."""
 
-    def __init__(self, case: "formats.Format", folder: pathlib.Path):
-        self._case, self._root = case, folder / "root"
+    def __init__(self, name: str, folder: pathlib.Path):
+        self._case, self._root = formats.FORMATS[name.partition(BY_HAND)[0]], folder / "root"
+        self._by_hand = list(hostile.FILES[name].values()) if BY_HAND in name else []
         self._root.mkdir()
-        self._path = case.make(self._root)
+        self._path = self._case.make(self._root)
         self._good = self._path.read_bytes()
-        self._seed = case.part.take(self._good)
-        case.read(self._root)  # must not raise
+        self._seed = self._case.part.take(self._good)
+        self._case.read(self._root)  # must not raise
         with open("/proc/self/statm") as file:
             pages = int(file.read().split()[0])
         limit = pages * resource.getpagesize() + _ADDRESS_SPACE
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
     def outcome(self, number: int) -> tuple[str, str]:
-        """Reads mutation `number`; what is slow is tried again, as the machine may be busy."""
+        """Reads mutation `number`; what is slow is tried again, as caches may have been cold."""
         for _ in range(3):
-            mutated = self._case.part.put(self._good, mutate(self._seed, number))
-            self._path.write_bytes(mutated)
+            self._path.write_bytes(self._content(number))
             _reset_peak()
-            before, start = _resident("VmRSS"), time.perf_counter()
+            before, start = _resident("VmRSS"), cpu_seconds(os.getpid())
             found = self._read()
-            seconds, took = time.perf_counter() - start, _resident("VmHWM") - before
+            seconds, took = cpu_seconds(os.getpid()) - start, _resident("VmHWM") - before
             if found[0] in WRONG or took > BYTES or seconds <= SECONDS:
                 break
         if found[0] not in WRONG and took > BYTES:
@@ -189,6 +202,11 @@ class Reading:
         if found[0] not in WRONG and seconds > SECONDS:
             return "hang", f"{seconds:.1f} s; {found[1]}"
         return found
+
+    def _content(self, number: int) -> bytes:
+        if self._by_hand:
+            return self._by_hand[number](self._good)
+        return self._case.part.put(self._good, mutate(self._seed, number))
 
     def _read(self) -> tuple[str, str]:
         try:
@@ -200,21 +218,33 @@ class Reading:
             return ("clear" if clear else "unnamed"), text[:300]
         except BaseException as error:
             return "raw", f"{type(error).__name__}: {error}"[:300]
-        finally:
-            for left in self._case.left(self._root):
-                shutil.rmtree(left, ignore_errors=True)
         return "read", ""
 
 
-def _family() -> list[int]:
-    """This process and those that it started."""
-    with open("/proc/thread-self/children") as file:
-        mine = list(map(int, file.read().split()))
-    return [os.getpid(), *mine]
+def cpu_seconds(pid: int) -> float:
+    """Seconds of a processor that a process (0: none) and those it started have used."""
+    ticks = 0
+    for process in _family(pid) if pid else ():
+        try:
+            stat = pathlib.Path(f"/proc/{process}/stat").read_text()
+        except OSError:
+            continue  # it has just ended
+        # Behind the name, which may hold anything: user, system, and both of ended children.
+        ticks += sum(map(int, stat.rpartition(")")[2].split()[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _family(pid: int) -> list[int]:
+    """A process and those that it started."""
+    try:
+        children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        children = []
+    return [pid, *map(int, children)]
 
 
 def _reset_peak() -> None:
-    for process in _family():
+    for process in _family(os.getpid()):
         try:
             pathlib.Path(f"/proc/{process}/clear_refs").write_text("5")
         except OSError:
@@ -224,7 +254,7 @@ def _reset_peak() -> None:
 def _resident(key: str) -> int:
     """Bytes in memory, now (VmRSS) or at their peak (VmHWM), of the process and its children."""
     total = 0
-    for process in _family():
+    for process in _family(os.getpid()):
         try:
             status = pathlib.Path(f"/proc/{process}/status").read_text()
         except OSError:

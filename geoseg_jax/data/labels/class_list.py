@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+from collections import Counter
 
 from geoseg_jax.data.labels.table import IGNORE, Colour, LabelTable
 from geoseg_jax.data.source import DataError
@@ -70,7 +71,7 @@ def _table(path: pathlib.Path, rows: list[tuple[int, str, Colour]]) -> LabelTabl
         ("name", [row[1] for row in classes]),
         ("colour", [row[2] for row in rows]),
     ):
-        twice = [value for value in values if values.count(value) > 1]
+        twice = [value for value, count in Counter(values).items() if count > 1]
         if twice:
             raise DataError(f"{path}: the {what} {twice[0]!r} occurs twice; each needs its own")
     if max(row[0] for row in classes) >= IGNORE or max(row[0] for row in rows) > IGNORE:
