@@ -6,8 +6,10 @@ _CUT = " [...] "
 
 def one_line(text: str) -> str:
     """Returns the text in one line that a terminal can show, its middle left out if it is long."""
-    line = " ".join(text.split())
-    if len(line) > _LONGEST:
-        half = (_LONGEST - len(_CUT)) // 2
-        line = line[:half] + _CUT + line[-half:]
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+    line = _cut(" ".join(text.split()))
+    return _cut("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line))
+
+
+def _cut(line: str) -> str:
+    half = (_LONGEST - len(_CUT)) // 2
+    return line if len(line) <= _LONGEST else line[:half] + _CUT + line[-half:]
