@@ -45,8 +45,8 @@ _LITERALS = {
     *("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
 }
 _MARK = object()
-# 20 instructions a tensor: a checkpoint of 5000 tensors with its optimizer's needs a quarter.
-LONGEST = 1 << 19
+# Some 40 instructions a tensor: enough for 6,500 of them, an optimizer's included.
+LONGEST = 1 << 18
 _LONGEST_NAME = 200  # characters of the name of a function or class
 
 

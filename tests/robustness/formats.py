@@ -562,7 +562,11 @@ FORMATS: dict[str, Format] = {
     "nyu depth": Format(_nyu_depth_picture, by_reader("nyu_depth", **_MAT_SPLITS), CHECKED_PNG),
     "flow.flo": Format(_chairs("data/00001_flow.flo"), _CHAIRS),
     "picture.ppm": Format(_chairs("data/00001_img1.ppm"), _CHAIRS),
-    "chairs split": Format(_chairs("FlyingChairs_train_val.txt"), _CHAIRS),
+    "chairs split": Format(
+        _chairs("FlyingChairs_train_val.txt"),
+        _CHAIRS,
+        names=lambda path: (str(path), "config.data.train_split", "config.data.eval_split"),
+    ),
     "kitti flow": Format(_kitti_flow, _KITTI_FLOW, CHECKED_PNG),
     "pack.json": Format(_pack("pack.json"), _PACK, names=_of_pack),
     "pack records": Format(_pack("train/*/*array_record*"), _PACK, names=_of_pack),
