@@ -349,8 +349,8 @@ FILES: dict[str, dict[str, Make]] = {
         "overflowing": lambda _: b"PIEH" + struct.pack("<ii", 1 << 16, 1 << 15) + bytes(8),
     },
     f"kitti cam_to_cam{BY_HAND}": {
-        f"{key} {word.decode()}": lambda good, k=key.encode(), w=word: re.sub(
-            b"(" + k + rb": )\S+", lambda found: found[1] + w, good
+        f"{key} {word.decode()}": lambda good, k=key, w=word: re.sub(
+            b"(" + k.encode() + rb": )\S+", lambda found: found[1] + w, good
         )
         for key, words in (
             ("S_rect_0[23]", (b"nan", b"inf", b"1e999", b"-5", b"1e9", b"[[[[")),
