@@ -14,6 +14,7 @@ from absl import logging
 
 from geoseg_jax.data import pictures
 from geoseg_jax.data.progress import track
+from geoseg_jax.data.reading import name_of, read_record, reading
 from geoseg_jax.data.source import (
     BadRecord,
     DataError,
@@ -179,8 +180,9 @@ def _moments(source: Source, limit: int) -> dict[str, int]:
 def _depth(source: Source, index: int) -> np.ndarray:
     """Reads depth without padding; sources without a short cut read the whole record."""
     if can(source, HasDepth):
-        return source.depth(index)
-    record = source[index]
+        with reading(name_of(source, index)):
+            return source.depth(index)
+    record = read_record(source, index)
     if "depth" not in record:
         raise DataError(f"{source.describe(index)}: the record has no depth to make a map of")
     height, width = record.get("depth_size", record["depth"].shape)

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from geoseg_jax.data.png import check_chunks
 from geoseg_jax.data.source import BadRecord
 
 # The pipeline reads several pictures at once. OpenCV's own threads on top of that only make the
@@ -145,6 +146,7 @@ def read_whole(path: str | pathlib.Path) -> bytes:
 
 def decode(data: bytes, flags: int, path: str | pathlib.Path) -> np.ndarray:
     """Returns the picture in `data`, by OpenCV's IMREAD flags. Raises BadRecord naming `path`."""
+    check_chunks(data, path)
     picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if picture is None:
         raise BadRecord(f"{path}: the picture can't be decoded; get the file again")

@@ -19,6 +19,7 @@ import numpy as np
 from absl import flags
 
 from geoseg_jax.core.batch import check_record
+from geoseg_jax.data.reading import read_record
 from geoseg_jax.data.source import BadRecord, DataError, Record, Source, Wrapper
 
 Batch = dict[str, np.ndarray]
@@ -93,7 +94,7 @@ class Reader(Wrapper):
         for attempt in range(self._tries):
             candidate = (index + attempt) % len(self)
             try:
-                record = dict(self.source[candidate])
+                record = dict(read_record(self.source, candidate))
             except BadRecord as error:
                 failure = error
                 continue
@@ -123,7 +124,7 @@ class _EvalBlocks:
         first = index * self._batch_size + self._process_index * self._local_size
         ids = list(range(first, min(first + self._local_size, len(self._source))))
         # A process whose block lies past the end still needs arrays of the right shape.
-        records = [self._source[i] for i in ids or [0]]
+        records = [read_record(self._source, i) for i in ids or [0]]
         for i, record in zip(ids or [0], records, strict=True):
             check_record(record, self._source.describe(i))
         padding = self._local_size - len(records)

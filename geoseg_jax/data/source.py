@@ -6,13 +6,21 @@ from typing import Any, Protocol, TypeGuard, TypeVar, runtime_checkable
 
 import numpy as np
 
+from geoseg_jax.core.one_line import one_line
+
 # One example: the keys of geoseg_jax.core.batch.FIELDS without the leading B.
 Record = dict[str, np.ndarray]
 LABEL = " label"  # a label's file has its picture's name with this at its end, see Source
 
 
 class DataError(Exception):
-    """The data can't be used as asked: one line that names the file or key, and the remedy."""
+    """The data can't be used as asked: one line that names the file or key, and the remedy.
+
+    What a file brings into the line, however long or wild, is made fit for it.
+    """
+
+    def __init__(self, text: str):
+        super().__init__(one_line(text))
 
 
 class BadRecord(DataError):

@@ -22,6 +22,7 @@ _PUBLISHED = (
     ("backbone", "momentum_backbone"),  # solo-learn
     ("teacher", "student"),  # DINO, iBOT
 )
+_DEEPEST, _MOST, _LONGEST = 32, 1 << 18, 1000  # dicts, entries, characters of a name
 # Parts of a prefix that say how a network ran and not which one it is.
 _HOW_IT_RAN = ("module", "_orig_mod")
 
@@ -55,20 +56,34 @@ class Place(NamedTuple):
     origins: dict[str, tuple[str, ...]]
 
 
-def flatten(value: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(value: Mapping[Any, Any]) -> dict[str, Any]:
     """Flattens dicts within dicts, names joined by dots.
 
     Raises:
-      WeightsError: where two entries come to have the same name.
+      WeightsError: where two entries come to have the same name; and for more entries, deeper dicts
+        or longer names than any checkpoint has, as of a dict that holds itself.
     """
     flat: dict[str, Any] = {}
-    for key, entry in value.items():
-        name = f"{prefix}{key}"
-        inner = flatten(entry, f"{name}.") if isinstance(entry, dict) and entry else {name: entry}
-        twice = flat.keys() & inner.keys()
-        if twice:
-            raise WeightsError(f"has two entries called {min(twice)!r}; save the state dict alone")
-        flat |= inner
+    waiting: list[tuple[str, Any, int]] = [("", value, 0)]
+    count = 0
+    while waiting:
+        name, entry, depth = waiting.pop()
+        if depth > _DEEPEST or len(name) > _LONGEST:
+            raise WeightsError(
+                f"holds dicts within dicts deeper than {_DEEPEST} or a name longer than "
+                f"{_LONGEST}: save the state dict alone"
+            )
+        if isinstance(entry, dict) and (entry or not depth):
+            count += len(entry)
+            if count > _MOST:
+                raise WeightsError(f"holds more than {_MOST} entries: save the state dict alone")
+            before = f"{name}." if depth else ""
+            inside = reversed(entry.items())  # the last of the list is taken first
+            waiting += [(f"{before}{key}", inner, depth + 1) for key, inner in inside]
+        elif name in flat:
+            raise WeightsError(f"has two entries called {name!r}; save the state dict alone")
+        else:
+            flat[name] = entry
     return flat
 
 

@@ -54,6 +54,8 @@ def torch_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def encoder_name(path: Path) -> str:
     """Returns torchvision's name: params/encoder/layer2_0/bn1/scale -> layer2.0.bn1.weight."""
+    if path[-1] not in _LEAVES:
+        raise WeightsError(f"has an array {'/'.join(path)[:80]!r}, which no encoder has")
     modules = [module.replace("_", ".") for module in path[2:-1]]
     return ".".join([*modules, _LEAVES[path[-1]]])
 

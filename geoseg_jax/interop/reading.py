@@ -20,6 +20,7 @@ WEIGHTS_FILE, DESCRIPTION_FILE = "weights.safetensors", "weights.json"
 MONODEPTH2_FILES = ("encoder.pth", "depth.pth")
 # Key of Weights.source -> what its entry in a file's metadata is called behind 'source'.
 _SOURCE = {"name": "", "sha256": "_sha256", "task": "_task"}
+_LARGEST_HEADER = 4 * 2**20  # bytes of names and shapes in a .safetensors: 100 a tensor
 _SAFETENSORS = {
     **{"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"},
     **{"I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8", "U8": "uint8"},
@@ -114,7 +115,7 @@ def _read_file(path: pathlib.Path, normalisation: str, prefix: str) -> Weights:
         sha256 = sha256_of_file(path)
         if any(name.startswith("params/") for name in entries):
             _refuse_prefix(prefix, "was converted already")
-            weights = _take_ours(entries, metadata, sha256)
+            weights = _take_ours(entries, metadata, sha256, path.stat().st_size)
         else:
             normalisation = normalisation or _normalisation(metadata)
             weights = _convert(select(entries, prefix), sha256, normalisation, entries, path)
@@ -196,12 +197,17 @@ def _load(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, str]]:
 
 
 def _load_safetensors(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, str]]:
-    raw = path.read_bytes()
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > _LARGEST_HEADER:
+            raise WeightsError(f"has a header of more than {_LARGEST_HEADER >> 20} MiB")
+        file.seek(0)
+        raw = file.read()
     try:
         entries = safetensors.deserialize(raw)
     except safetensors.SafetensorError as error:
         raise ValueError(str(error)) from error
-    header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
+    header = json.loads(raw[8 : 8 + length])
     return {name: _tensor(**entry) for name, entry in entries}, header.get("__metadata__") or {}
 
 
@@ -261,35 +267,39 @@ def _decoder_slots(shapes: Mapping[str, tuple[int, ...]], encoder: str) -> Mappi
     return names.decoder_slots(widths, encoder or fitting[0], scales or (0,))
 
 
-def _take_our_vit(
-    flat: Mapping[names.Path, Any], metadata: Mapping[str, str], sha256: str
+def _take_ours(
+    entries: Mapping[str, Any], metadata: Mapping[str, str], sha256: str, size: int
 ) -> Weights:
-    encoder = metadata.get("encoder", "")
-    shapes = {path: array.shape for path, array in flat.items() if path[1] == "encoder"}
-    vits.check_own(shapes, encoder)
-    variables = {"params": {}, "batch_stats": {}} | traverse_util.unflatten_dict(dict(flat))
-    normalisation = _normalisation(metadata) or "imagenet"
-    return Weights(variables, metadata.get("kind", "geoseg_jax"), encoder, sha256, normalisation)
-
-
-def _take_ours(entries: Mapping[str, Any], metadata: Mapping[str, str], sha256: str) -> Weights:
-    flat = {tuple(name.split("/")): tensor.array() for name, tensor in entries.items()}
-    if any(path[1:3] == ("encoder", "blocks_0") for path in flat):
-        return _take_our_vit(flat, metadata, sha256)
-    encoder = ""
-    shapes = {
-        names.encoder_name(path): names.to_torch(array).shape
-        for path, array in flat.items()
-        if path[1] == "encoder"
-    }
-    if shapes:
-        encoder = names.recognise(shapes)
-        names.check(names.encoder_slots(encoder), shapes, f"a {encoder}")
+    """Takes a file of our own names; size: its bytes, which all numbers in it have to fit into."""
+    tensors = {_our_path(name, entry): entry for name, entry in entries.items()}
+    if sum(math.prod(t.shape) * item_size(t.dtype) for t in tensors.values()) > size:
+        raise WeightsError("announces more numbers than it holds; convert the original again")
+    encoder = _our_encoder(tensors, metadata)
+    flat = {path: tensor.array() for path, tensor in tensors.items()}
     variables = {"params": {}, "batch_stats": {}} | traverse_util.unflatten_dict(flat)
-    return Weights(
-        variables,
-        metadata.get("kind", "geoseg_jax"),
-        encoder,
-        sha256,
-        _normalisation(metadata) or "imagenet",
-    )
+    kind = metadata.get("kind", "geoseg_jax")
+    return Weights(variables, kind, encoder, sha256, _normalisation(metadata) or "imagenet")
+
+
+def _our_path(name: str, entry: Any) -> names.Path:
+    """Returns the place of an array of a converted file."""
+    path = tuple(name.split("/"))
+    good = len(path) > 2 and path[0] in ("params", "batch_stats") and all(path)
+    if not good or not isinstance(entry, Tensor):
+        raise WeightsError(f"has an entry {name[:80]!r} that is no array of ours; convert it again")
+    return path
+
+
+def _our_encoder(tensors: Mapping[names.Path, Tensor], metadata: Mapping[str, str]) -> str:
+    """Recognises the encoder by names and shapes; '' where there is none. No number is read."""
+    inside = {path: tensor for path, tensor in tensors.items() if path[1] == "encoder"}
+    if any(path[2] == "blocks_0" for path in inside):
+        encoder = metadata.get("encoder", "")
+        vits.check_own({path: tensor.shape for path, tensor in inside.items()}, encoder)
+        return encoder
+    shapes = {names.encoder_name(p): names.torch_shape(t.shape) for p, t in inside.items()}
+    if not shapes:
+        return ""
+    encoder = names.recognise(shapes)
+    names.check(names.encoder_slots(encoder), shapes, f"a {encoder}")
+    return encoder

@@ -21,6 +21,8 @@ DTYPES = {
     "uint8": "u1",
     "bool": "?",
 }
+_AXES = 32  # of a tensor at most
+_LARGEST = 1 << 48  # of its sides, strides and place
 
 
 def item_size(dtype: str) -> int:
@@ -57,21 +59,42 @@ class Tensor(NamedTuple):
     shape: tuple[int, ...]
     stride: tuple[int, ...]
 
+    def check(self) -> None:
+        """Compares what is announced with what is stored, without reading it.
+
+        Raises:
+          WeightsError: where the window leaves the storage, or shows numbers more than once so that
+            it is larger than the storage.
+        """
+        numel = self.storage.numel * item_size(self.storage.dtype) // item_size(self.dtype)
+        good = len(self.shape) == len(self.stride) <= _AXES
+        numbers = (self.offset, *self.shape, *self.stride)
+        good = good and all(0 <= number < _LARGEST for number in numbers)
+        if not good or not self._fits(numel):
+            shape = f"{list(self.shape)}" if good else f"of {len(self.shape)} axes"
+            raise WeightsError(
+                f"a tensor of shape {shape} reaches beyond its {numel} stored numbers"
+            )
+
+    def _fits(self, numel: int) -> bool:
+        if 0 in self.shape:
+            return True
+        last = self.offset + sum((n - 1) * s for n, s in zip(self.shape, self.stride, strict=True))
+        return last < numel and math.prod(self.shape) <= numel
+
     def array(self) -> np.ndarray:
         """Returns the numbers, C-contiguous, in memory of their own.
 
         Raises:
-          WeightsError: where the window leaves the storage.
+          WeightsError: as `check` does, and where less is stored than was announced.
         """
-        raw = self.storage.read()
-        numel = len(raw) // item_size(self.dtype)
+        self.check()
         if 0 in self.shape:
             return np.zeros(self.shape, decode(b"", self.dtype).dtype)
-        last = self.offset + sum((n - 1) * s for n, s in zip(self.shape, self.stride, strict=True))
-        if min(self.offset, *self.stride, *self.shape, 0) < 0 or last >= numel:
-            raise WeightsError(
-                f"a tensor of shape {list(self.shape)} reaches beyond its {numel} stored numbers"
-            )
+        raw = self.storage.read()
+        numel = len(raw) // item_size(self.dtype)
+        if numel < self.storage.numel * item_size(self.storage.dtype) // item_size(self.dtype):
+            raise WeightsError(f"a storage of {self.storage.numel} numbers holds {numel}")
         raw = memoryview(raw)[: numel * item_size(self.dtype)]
         vector = decode(raw, self.dtype, self.storage.big_endian)
         strides = [s * vector.itemsize for s in self.stride]

@@ -15,12 +15,10 @@ import io
 import mmap
 import pathlib
 import struct
-import tarfile
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from geoseg_jax.core import archives
 from geoseg_jax.interop import unpickling
 from geoseg_jax.interop.errors import WeightsError
 from geoseg_jax.interop.tensors import DTYPES, Storage, Tensor, item_size
@@ -28,6 +26,7 @@ from geoseg_jax.interop.tensors import DTYPES, Storage, Tensor, item_size
 MAGIC = 0x1950A86A20F9469CFC6C
 # Of an archive's data.pkl, which is names and shapes: 100 times what a ResNet-101 needs.
 LARGEST_PICKLE = 64 * 2**20
+_TAR_BLOCK = 512
 
 _STORAGES = {
     "Double": "float64",
@@ -77,14 +76,13 @@ def naming(path: pathlib.Path) -> Iterator[None]:
     except WeightsError as error:
         raise WeightsError(f"{path} {error}") from error
     except (
-        *(unpickling.Damaged, zipfile.BadZipFile, tarfile.TarError, zlib.error, struct.error),
-        *(EOFError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError),
-        *(RuntimeError, MemoryError, OSError),
+        *(struct.error, EOFError, ValueError, LookupError, TypeError, AttributeError),
+        *(ArithmeticError, RuntimeError, MemoryError, OSError),
     ) as error:
         # A seek to a place that a damaged file names; other errors of the system are no damage.
         if isinstance(error, OSError) and error.errno != errno.EINVAL:
             raise
-        reason = " ".join(str(error).split())[:120]
+        reason = str(error)[:120]
         raise WeightsError(
             f"{path} is truncated or damaged ({reason}); copy or download it again"
         ) from error
@@ -101,8 +99,8 @@ def _reader(start: bytes) -> Callable[[pathlib.Path], Any] | None:
 
 
 def _load_zip(path: pathlib.Path) -> Any:
-    archive = zipfile.ZipFile(path)  # closes itself when the last tensor is gone
-    sizes = {info.filename: info.file_size for info in archive.infolist()}
+    archive = archives.Archive(path)
+    sizes = archive.sizes()
     inside = [name for name in sizes if name.endswith("/data.pkl") or name == "data.pkl"]
     if len(inside) != 1:
         raise WeightsError("is a zip archive, but not of PyTorch: it holds no data.pkl")
@@ -110,13 +108,13 @@ def _load_zip(path: pathlib.Path) -> Any:
     if sizes[inside[0]] > LARGEST_PICKLE:
         raise WeightsError(f"has a data.pkl of more than {LARGEST_PICKLE >> 20} MiB")
     order = folder + "byteorder"
-    big_endian = order in sizes and archive.read(order).strip() == b"big"
+    big_endian = order in sizes and bytes(archive.read(order)).strip() == b"big"
 
     def storage(identifier: Any) -> Storage:
-        _, kind, key, _, numel = _storage_identifier(identifier, 5)
+        kind, key, numel = _storage_identifier(identifier)
         dtype, name = _dtype_of(kind), f"{folder}data/{key}"
-        if sizes.get(name, -1) < numel * item_size(dtype):
-            raise ValueError(f"storage {key} is shorter than its {numel} numbers")
+        if not 0 <= sizes.get(name, -1) - numel * item_size(dtype) < item_size(dtype):
+            raise ValueError(f"storage {key} does not hold the {numel} numbers announced")
         return Storage(dtype, numel, functools.partial(archive.read, name), big_endian)
 
     pickled = io.BytesIO(archive.read(inside[0]))
@@ -135,29 +133,27 @@ def _load_pickles(path: pathlib.Path) -> Any:
     def storage(identifier: Any) -> Storage:
         if identifier[0] == "module":
             return identifier[1]
-        _, kind, key, _, numel, *view = _storage_identifier(identifier, 5)
+        kind, key, numel = _storage_identifier(identifier)
         dtype = _dtype_of(kind)
         sizes.setdefault(key, (dtype, numel))
         offset, count = 0, numel
-        if view and view[0] is not None:
-            _, offset, count = view[0]
+        if len(identifier) > 5 and identifier[5] is not None:
+            _, offset, count = identifier[5]
         return Storage(dtype, count, lambda: _part(places[key], dtype, offset, count))
 
     sizes: dict[Any, tuple[str, int]] = {}
     value = unpickling.unpickle(file, _CALLS, _SYMBOLS.__contains__, storage, _holds_no_weights)
-    for key in plain():
+    for key in map(unpickling.as_key, plain()):
         dtype, numel = sizes[key]
         places[key] = _read_storage(file, dtype, numel)
     return value
 
 
 def _load_tar(path: pathlib.Path) -> Any:
-    with tarfile.open(path, "r:") as archive:
-        names = archive.getnames()
-        if not {"storages", "tensors", "pickle"} <= set(names):
-            raise WeightsError("is a tar archive, but not of PyTorch: unpack it first")
-        starts = {member.name: member.offset_data for member in archive.getmembers()}
     file = _map(path)
+    starts = _tar_members(file)
+    if not {"storages", "tensors", "pickle"} <= starts.keys():
+        raise WeightsError("is a tar archive, but not of PyTorch: unpack it first")
     file.seek(starts["storages"])
     storages = _tar_storages(file)
     file.seek(starts["tensors"])
@@ -171,6 +167,26 @@ def _load_tar(path: pathlib.Path) -> Any:
     )
 
 
+def _tar_members(file: mmap.mmap) -> dict[str, int]:
+    """Name -> where the content begins, of the regular files in a tar archive (POSIX 1003.1 ustar).
+
+    Links, and names longer than a header holds, are passed over: PyTorch wrote none.
+    """
+    starts: dict[str, int] = {}
+    at = 0
+    while (header := file[at : at + _TAR_BLOCK]).strip(b"\0"):
+        if len(header) < _TAR_BLOCK:
+            raise EOFError("it ends within a header")
+        size = int(header[124:136].strip(b" \0") or b"0", 8)
+        if size < 0:
+            raise ValueError(f"a member of {size} bytes")
+        at += _TAR_BLOCK
+        if header[156:157] in (b"0", b"\0"):
+            starts[header[:100].rstrip(b"\0").decode("ascii")] = at
+        at += -(-size // _TAR_BLOCK) * _TAR_BLOCK
+    return starts
+
+
 def _tar_storages(file: mmap.mmap) -> dict[int, Storage]:
     storages: dict[int, Storage] = {}
     read = functools.partial(unpickling.unpickle, file, {}, _SYMBOLS.__contains__)
@@ -178,11 +194,14 @@ def _tar_storages(file: mmap.mmap) -> dict[int, Storage]:
         key, _, kind = read()
         dtype = _dtype_of(kind)
         raw = _read_storage(file, dtype)
-        storages[key] = Storage(dtype, len(raw) // item_size(dtype), lambda raw=raw: raw)
+        storages[unpickling.as_key(key)] = Storage(
+            dtype, len(raw) // item_size(dtype), lambda raw=raw: raw
+        )
     for key, root, offset, count in read():
-        dtype, raw = storages[root].dtype, storages[root].read()
+        whole = storages[unpickling.as_key(root)]
+        dtype, raw = whole.dtype, whole.read()
         part = _part(raw, dtype, offset, count)
-        storages[key] = Storage(dtype, count, lambda part=part: part)
+        storages[unpickling.as_key(key)] = Storage(dtype, count, lambda part=part: part)
     return storages
 
 
@@ -197,7 +216,8 @@ def _tar_tensors(file: mmap.mmap, storages: dict[int, Storage]) -> dict[int, Ten
         shape = struct.unpack(f"<{axes}q", file.read(8 * axes))
         stride = struct.unpack(f"<{axes}q", file.read(8 * axes))
         (offset,) = struct.unpack("<q", file.read(8))
-        tensors[key] = _tensor(storages[storage], offset, shape, stride)
+        whole = storages[unpickling.as_key(storage)]
+        tensors[unpickling.as_key(key)] = _tensor(whole, offset, shape, stride)
     return tensors
 
 
@@ -225,11 +245,14 @@ def _part(raw: memoryview, dtype: str, offset: int, count: int) -> memoryview:
     return raw[offset * size : (offset + count) * size]
 
 
-def _storage_identifier(identifier: Any, least: int) -> tuple[Any, ...]:
-    good = isinstance(identifier, tuple) and len(identifier) >= least
-    if not good or identifier[0] != "storage" or not isinstance(identifier[4], int):
-        raise ValueError(f"{identifier!r:.60} is no storage")
-    return identifier
+def _storage_identifier(identifier: Any) -> tuple[Any, str | int, int]:
+    """Returns kind, key and count of numbers of a storage that a pickle refers to."""
+    if not isinstance(identifier, tuple) or len(identifier) < 5 or identifier[0] != "storage":
+        raise ValueError("a storage that is none")
+    _, kind, key, _, numel = identifier[:5]
+    if not isinstance(numel, int) or numel < 0:
+        raise ValueError("a storage without a count of numbers")
+    return kind, unpickling.as_key(key), numel
 
 
 def _dtype_of(kind: Any) -> str:
@@ -241,10 +264,12 @@ def _tensor(storage: Storage, offset: int, shape: Any, stride: Any, *rest: Any) 
     """Stands in for PyTorch's _rebuild_tensor, and _v2 and _v3 with more arguments."""
     dtypes = [r.name.rpartition(".")[2] for r in rest if isinstance(r, unpickling.Symbol)]
     dtype = dtypes[0] if dtypes else storage.dtype
-    shape, stride = tuple(map(int, shape)), tuple(map(int, stride))
-    if not isinstance(storage, Storage) or len(shape) != len(stride):
+    plain = all(isinstance(numbers, tuple | list) for numbers in (shape, stride))
+    if not isinstance(storage, Storage) or not plain or dtype not in DTYPES:
         raise ValueError("a tensor that is none")
-    return Tensor(storage, dtype, int(offset), shape, stride)
+    tensor = Tensor(storage, dtype, int(offset), tuple(map(int, shape)), tuple(map(int, stride)))
+    tensor.check()
+    return tensor
 
 
 def _same(tensor: Any, *_: Any) -> Any:
@@ -253,7 +278,7 @@ def _same(tensor: Any, *_: Any) -> Any:
 
 
 def _dict(items: Any = ()) -> dict[Any, Any]:
-    return dict(items)
+    return unpickling.dict_of(items.items() if isinstance(items, dict) else items)
 
 
 # All that a pickle may call, and what it gets instead.

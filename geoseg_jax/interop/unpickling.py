@@ -5,10 +5,14 @@ instructions (as pickletools lists them) and builds numbers, strings, lists, tup
 a file calls by name is looked up in the caller's table and refused where it isn't there. Settings
 of a training script (a path, a NumPy number) are passed over: an `Unread` takes their place.
 Nothing is ever imported, and no attribute is ever set.
+
+Time and memory grow with the length of a pickle and no faster: the count of instructions is
+limited, and keys of dicts are text or integers, since to hash tuples within tuples, which a few
+bytes can nest without end, takes for ever or overflows the stack.
 """
 
 import pickletools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, BinaryIO, NamedTuple
 
 from geoseg_jax.interop.errors import WeightsError
@@ -41,6 +45,9 @@ _LITERALS = {
     *("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
 }
 _MARK = object()
+# Some 40 instructions a tensor: enough for 6,500 of them, an optimizer's included.
+LONGEST = 1 << 18
+_LONGEST_NAME = 200  # characters of the name of a function or class
 
 
 def unpickle(
@@ -61,13 +68,19 @@ def unpickle(
         becomes an Unread.
 
     Raises:
-      WeightsError: for a name that is none of these, and for anything else that data doesn't need;
-        nothing has been executed.
+      WeightsError: for a name that is none of these, and for anything else that data doesn't need:
+        keys that are neither text nor integers, more than LONGEST instructions; nothing has been
+        executed.
       Damaged: where the pickle is cut off or malformed.
     """
     machine = _Machine(calls, symbols, persistent, passed_over)
     try:
-        for opcode, argument, _ in pickletools.genops(file):
+        for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
+            if count >= LONGEST:
+                raise WeightsError(
+                    f"holds more than {LONGEST} objects beside its numbers: save the state dict "
+                    "alone"
+                )
             if opcode.name == "STOP":
                 return machine.stack.pop()
             machine.step(opcode.name, argument)
@@ -117,6 +130,9 @@ class _Machine:
             module, _, name = argument.partition(" ")
         else:
             name, module = self.stack.pop(), self.stack.pop()
+        for part in (module, name):
+            if not isinstance(part, str) or len(part) > _LONGEST_NAME:
+                raise Damaged("a name that is none")
         full = f"{module}.{name}"
         if full not in self.calls and not self.symbols(full) and not self.passed_over(full):
             raise WeightsError(
@@ -189,7 +205,29 @@ class _Machine:
 
 
 def _pairs(items: list[Any]) -> dict[Any, Any]:
-    return dict(zip(items[::2], items[1::2], strict=True))
+    return dict_of(zip(items[::2], items[1::2], strict=True))
+
+
+def dict_of(pairs: Iterable[Any]) -> dict[Any, Any]:
+    """Returns a dict of pairs of key and value.
+
+    Raises:
+      WeightsError: for a key that is neither text nor an integer: it may be nested without end.
+    """
+    made = {}
+    for key, value in pairs:
+        made[as_key(key)] = value
+    return made
+
+
+def as_key(key: Any) -> str | int:
+    """Returns a key that can be hashed and shown. Raises WeightsError for any other."""
+    if not isinstance(key, str | int):
+        raise WeightsError(
+            f"has a {type(key).__name__.lower()} as a key, where text or an integer belongs: save "
+            "the state dict alone"
+        )
+    return key
 
 
 def _expect(value: Any, kind: type) -> Any:

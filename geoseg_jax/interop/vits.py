@@ -84,11 +84,11 @@ def normalisation_of(
     """
     described = _beside(path, "config.json").get("pretrained_cfg")
     if isinstance(described, dict) and {"mean", "std"} <= set(described):
-        return _known(tuple(described["mean"]), tuple(described["std"]), "config.json")
+        return _known(described["mean"], described["std"], path.with_name("config.json"))
     described = _beside(path, "preprocessor_config.json")
     if {"image_mean", "image_std"} <= set(described):
-        mean, std = tuple(described["image_mean"]), tuple(described["image_std"])
-        return _known(mean, std, "preprocessor_config.json")
+        file = path.with_name("preprocessor_config.json")
+        return _known(described["image_mean"], described["image_std"], file)
     every = list(every)
     if kind in ("mae", "dinov2") or _is_dino(every) or _is_mae(tensors):
         return "imagenet"
@@ -101,10 +101,23 @@ def normalisation_of(
 
 
 def _beside(path: pathlib.Path, name: str) -> dict[str, Any]:
-    """Reads a JSON object beside a file; {} where there is none."""
+    """Reads a JSON object beside a file; {} where there is none.
+
+    Raises:
+      WeightsError: where it can't be read.
+    """
     file = path.with_name(name)
-    config = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    if not file.is_file():
+        return {}
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise _no_config(file, f"can't be read ({type(error).__name__})") from error
     return config if isinstance(config, dict) else {}
+
+
+def _no_config(file: pathlib.Path, what: str) -> WeightsError:
+    return WeightsError(f"has {file} beside it, which {what}; correct it or take it away")
 
 
 def _is_dino(every: Iterable[str]) -> bool:
@@ -120,13 +133,17 @@ def _is_mae(tensors: Mapping[str, Tensor]) -> bool:
     return math.isqrt(len(place)) ** 2 < len(place) and not place[0].any()
 
 
-def _known(mean: tuple[float, ...], std: tuple[float, ...], file: str) -> str:
+def _known(mean: Any, std: Any, file: pathlib.Path) -> str:
+    for numbers in (mean, std):
+        three = isinstance(numbers, list) and len(numbers) == 3
+        if not three or not all(isinstance(number, int | float) for number in numbers):
+            raise _no_config(file, "has no three numbers each as mean and deviation")
     for name, known in resnet.NORMALISATIONS.items():
         if np.allclose((mean, std), known, atol=1e-4):
             return name
     raise WeightsError(
-        f"expects its input normalised by mean {mean} and deviation {std}, as {file} beside "
-        f"it says; known are {', '.join(resnet.NORMALISATIONS)}"
+        f"expects its input normalised by mean {tuple(mean)} and deviation {tuple(std)}, as "
+        f"{file.name} beside it says; known are {', '.join(resnet.NORMALISATIONS)}"
     )
 
 

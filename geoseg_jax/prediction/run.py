@@ -25,7 +25,7 @@ from geoseg_jax.data.readers import find_reader
 from geoseg_jax.data.source import HasLabels, HasNames, HasOriginals, can
 from geoseg_jax.data.video import clips
 from geoseg_jax.prediction.files import Files, depth_files, label_files
-from geoseg_jax.scoring.label_files import COLOURS
+from geoseg_jax.scoring.label_files import COLOURS, file_name
 from geoseg_jax.tasks import make_task, task_named
 from geoseg_jax.tasks.base import Batch, Task
 from geoseg_jax.training import checkpoints
@@ -168,6 +168,8 @@ def table_of(config: ConfigDict) -> LabelTable | None:
 def _batches(source: Any, batch_size: int) -> Iterator[tuple[Batch, list[str]]]:
     """Yields batches with an empty label canvas of each original size, and the names in them."""
     names = source.names if can(source, HasNames) else _file_names(source)
+    for name in names:
+        file_name(name)  # one that is none is told before anything is predicted
     for batch in pipeline.eval_batches(source, batch_size=batch_size):
         sizes = batch.get("label_size", np.array([batch["image"].shape[1:3]] * batch_size))
         if can(source, HasOriginals):  # labels may have been made smaller with their pictures

@@ -5,6 +5,7 @@ is as large as the picture; KITTI wants the picture's own name, 000000_10.png. N
 both, and for every other data set, with NAME as the sources of geoseg_jax.data publish it.
 """
 
+import os
 import pathlib
 
 import cv2
@@ -12,13 +13,27 @@ import numpy as np
 
 from geoseg_jax.core import atomic
 from geoseg_jax.data.labels.table import LabelTable, colour, to_file_ids
+from geoseg_jax.data.source import DataError
 
 LABELS, COLOURS = "labels", "colour"  # the folders of what is written
+_LONGEST = 200  # bytes of a part of a name: file systems take 255, with an ending and more
 _PICTURE = "_leftImg8bit"  # what Cityscapes' pictures have in their names and its labels have not
 
 
 def file_name(name: str) -> str:
-    """Gives NAME.png for a published name or a picture's, less the `_leftImg8bit` of Cityscapes."""
+    """Gives NAME.png for a published name or a picture's, less the `_leftImg8bit` of Cityscapes.
+
+    Raises:
+      DataError: for a name that leads out of the folder it is to be written to, or is none: names
+        come with the data, as in a pack, from whoever made it.
+    """
+    path = pathlib.PurePath(name)
+    bad = not path.parts or path.is_absolute() or path.drive or "\0" in name
+    if bad or any(part == ".." or len(os.fsencode(part)) > _LONGEST for part in path.parts):
+        raise DataError(
+            f"a record is called {name!r}, which is no name for a file below the folder of "
+            "predictions; rename its picture, or prepare the pack anew"
+        )
     return f"{name.removesuffix(_PICTURE)}.png"
 
 

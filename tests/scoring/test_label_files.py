@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from geoseg_jax.data.labels.table import label_table
+from geoseg_jax.data.source import DataError
 from geoseg_jax.scoring import label_files as submission
 
 
@@ -75,3 +76,16 @@ def test_cityscapesscripts_finds_them(tmp_path, monkeypatch):
     monkeypatch.setattr(judge.args, "predictionWalk", None)
     found = judge.getPrediction(judge.args, "/gt/ulm_000003_000019_gtFine_labelIds.png")
     assert found == str(wanted)
+
+
+@pytest.mark.parametrize(
+    "name", ["../../X", "/abs/X", "a/../../X", "..", "", ".", "a\0b", "n" * 300, "a/" + "n" * 300]
+)
+def test_names_that_lead_out_of_the_folder_are_refused(name):
+    with pytest.raises(DataError, match="is no name for a file below the folder of predictions"):
+        submission.file_name(name)
+
+
+@pytest.mark.parametrize("name", ["a", "aachen/aachen_000000_000019", "a b:c", "..a/b..", "größe"])
+def test_names_that_people_have_are_kept(name):
+    assert submission.file_name(name) == f"{name}.png"

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from geoseg_jax.data.reading import reason
 from geoseg_jax.data.source import BadRecord, DataError
 
 LAYOUT = (
@@ -130,8 +131,8 @@ def read_camera(path: pathlib.Path) -> Camera:
     """Reads intrinsics and baseline. Raises BadRecord where one is missing or absurd."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadRecord(f"{path}: the camera can't be read ({error}); {_REMEDY}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise BadRecord(f"{path}: the camera can't be read ({reason(error)}); {_REMEDY}") from error
     inside = [_number(path, content, "intrinsic", name) for name in ("fx", "fy", "u0", "v0")]
     baseline = _number(path, content, "extrinsic", "baseline")
     if min(inside[0], inside[1], baseline) <= 0:
@@ -146,8 +147,9 @@ def read_camera(path: pathlib.Path) -> Camera:
 def _number(path: pathlib.Path, content: Any, section: str, name: str) -> float:
     try:
         value = float(content[section][name])
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadRecord(f"{path}: no number {section}.{name} ({error!r}); {_REMEDY}") from error
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
+        what = f"no number {section}.{name} ({reason(error)})"
+        raise BadRecord(f"{path}: {what}; {_REMEDY}") from error
     if not np.isfinite(value):
         raise BadRecord(f"{path}: {section}.{name}={value} is not finite; {_REMEDY}")
     return value

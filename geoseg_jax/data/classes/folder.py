@@ -130,7 +130,10 @@ def read_words(root: pathlib.Path) -> dict[str, str]:
     path = next((root / name for name in WORDS if (root / name).is_file()), None)
     if path is None:
         return {}
-    lines = (line.split(maxsplit=1) for line in path.read_text(encoding="utf-8").splitlines())
+    lines = (
+        line.split(maxsplit=1)
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines()
+    )
     return {pair[0]: pair[1].split(",")[0].strip() for pair in lines if len(pair) == 2}
 
 
@@ -198,7 +201,9 @@ def read_list(path: pathlib.Path, categories: Sequence[str]) -> dict[str, str]:
     unknown class.
     """
     known, found = set(categories), {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(
+        path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1
+    ):
         words = line.replace(",", " ").split()
         if len(words) < 2 or line.startswith(("#", "ImageId,")):
             continue

@@ -25,6 +25,7 @@ from geoseg_jax.data import pictures
 from geoseg_jax.data.fit import Fit, fits
 from geoseg_jax.data.packs import tfds_folder
 from geoseg_jax.data.reader import ANY_SIZE, FILES, Reader
+from geoseg_jax.data.reading import reading
 from geoseg_jax.data.source import DataError, Record
 
 
@@ -67,11 +68,15 @@ class TfdsClasses:
         return self._size
 
     def __getitem__(self, index: int) -> Record:
-        """Raises BadRecord where the picture can't be decoded."""
-        example = self._open()[int(index)]
-        picture = pictures.decode(example[self._image], cv2.IMREAD_COLOR, self.describe(index))
-        picture = pictures.to_rgb(self._fit(picture))
-        return {"image": picture, "category": np.array(example[self._label], np.int32)}
+        """Raises BadRecord where the record can't be read or its picture not be decoded."""
+        with reading(f"{self._folder}: {self.describe(index)}", tfds_folder.PREPARE):
+            example = self._open()[int(index)]
+            picture = pictures.decode(example[self._image], cv2.IMREAD_COLOR, self.describe(index))
+            picture = pictures.to_rgb(self._fit(picture))
+            category = int(example[self._label])
+            if not 0 <= category < len(self.categories):
+                raise ValueError(f"class {category} is none of the {len(self.categories)}")
+            return {"image": picture, "category": np.array(category, np.int32)}
 
     def describe(self, index: int) -> str:
         """Returns the data set's name, version and split, and the place in it."""
@@ -111,10 +116,7 @@ def _features(folder: pathlib.Path) -> tuple[str, str]:
     """
     import tensorflow_datasets as tfds
 
-    try:
-        features = tfds.builder_from_directory(str(folder)).info.features
-    except Exception as error:  # whatever tfds finds wrong with the files
-        raise DataError(f"{folder} can't be read ({error}); {tfds_folder.PREPARE}") from error
+    features = tfds_folder.builder(folder).info.features
     names = []
     kinds = (("image", tfds.features.Image), ("label", tfds.features.ClassLabel))
     for usual, kind in kinds:

@@ -19,7 +19,9 @@ _FLO_HEADER = 12
 _LARGEST_SIDE = 1 << 16
 # Components beyond that mean "not known" (Middlebury's flowIO.h).
 _FLO_UNKNOWN = 1e9
-_PPM_HEADER = re.compile(rb"P6\s(?:#.*\s)*(\d{1,6})\s(?:#.*\s)*(\d{1,6})\s255\s")
+_PPM_SPACE = re.compile(rb"(?:\s|#[^\n]*\n)*+")  # with comments, each up to its line's end
+_PPM_WORD = re.compile(rb"[0-9]{1,6}(?=[\s#])")
+_PPM_HEADER = 1 << 16  # bytes that are searched
 
 
 def read_flo(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -66,17 +68,30 @@ def read_ppm(path: Path) -> np.ndarray:
     Raises BadRecord where it is missing, cut short or of another kind than P6 with 8 bits.
     """
     data = _bytes(path)
-    header = _PPM_HEADER.match(data)
-    if header is None:
+    (width, height, white), start = _ppm_header(data[:_PPM_HEADER])
+    if not data.startswith(b"P6") or white != 255:
         raise BadRecord(f"{path}: no 8-bit binary PPM (P6); get the file again")
-    width, height = int(header[1]), int(header[2])
-    pixels = data[header.end() :]
+    pixels = data[start:]
     if not pixels or len(pixels) != 3 * width * height:
         raise BadRecord(
             f"{path}: the picture of {width}x{height} is cut short ({len(data)} bytes); get the "
             "file again"
         )
     return np.frombuffer(pixels, np.uint8).reshape(height, width, 3)[..., ::-1]
+
+
+def _ppm_header(data: bytes) -> tuple[tuple[int, int, int], int]:
+    """Width, height and the value of white of a PPM, and where its pixels begin; 0 if unknown."""
+    found, at = [], 2
+    for _ in range(3):
+        at = _PPM_SPACE.match(data, at).end()
+        word = _PPM_WORD.match(data, at)
+        if word is None:
+            return (0, 0, 0), len(data)
+        found.append(int(word[0]))
+        at = word.end()
+    width, height, white = found
+    return (width, height, white), at + 1
 
 
 def _bytes(path: Path) -> bytes:

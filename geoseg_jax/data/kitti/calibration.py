@@ -21,6 +21,7 @@ from geoseg_jax.data.source import DataError
 CAM_TO_CAM = "calib_cam_to_cam.txt"
 VELO_TO_CAM = "calib_velo_to_cam.txt"
 IMU_TO_VELO = "calib_imu_to_velo.txt"
+_LARGEST_SIDE = 1 << 16  # pixels
 SIDES = {"l": "02", "r": "03"}  # the colour cameras
 _REMEDY = "unpack DATE_calib.zip of KITTI raw again so that it lies in the folder of the date"
 
@@ -50,6 +51,8 @@ def read_cameras(folder: pathlib.Path) -> Cameras:
     sizes = {side: file.numbers(f"S_rect_{camera}", 2) for side, camera in SIDES.items()}
     if any(sizes["l"] != sizes["r"]):
         raise file.error("S_rect of cameras 02 and 03 differ, so the pair isn't rectified")
+    if min(sizes["l"]) < 1 or max(sizes["l"]) >= _LARGEST_SIDE:
+        raise file.error(f"S_rect is {sizes['l'].tolist()}, which is no size of a picture")
     rectify = np.eye(4)
     rectify[:3, :3] = file.numbers("R_rect_00", 9).reshape(3, 3)
     width, height = map(int, sizes["l"])

@@ -85,11 +85,13 @@ def read_frames(path: pathlib.Path) -> list[tuple[int, Frame]]:
     What follows a # is a comment. Raises DataError for a malformed line and a file without any.
     """
     frames = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(
+        path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1
+    ):
         text = line.partition("#")[0].strip()
         if not text:
             continue
-        match = re.fullmatch(r"(\S+)\s+(\d+)\s+([lr])", text)
+        match = re.fullmatch(r"(\S+)\s+([0-9]{1,10})\s+([lr])", text)
         if match is None:
             raise DataError(
                 f"{path}:{number}: {line.strip()!r} is not `DRIVE FRAME l|r`, for example "

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from absl import logging
 
 from geoseg_jax.data.progress import track
+from geoseg_jax.data.reading import name_of, reading
 from geoseg_jax.data.source import BadRecord, Source
 
 _THREADS = 8  # decoding lets others run; more of them wait for the disk together
@@ -25,7 +26,8 @@ def check_labels(source: Source, what: str, bad_share: float = 0.0) -> None:
 
     def fault(index: int) -> str:
         try:
-            source.check(index)
+            with reading(name_of(source, index)):
+                source.check(index)
         except BadRecord as error:
             return str(error)
         return ""

@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from geoseg_jax.data.labels.table import IGNORE, Colour, LabelTable
@@ -10,7 +11,8 @@ from geoseg_jax.data.source import DataError
 FORMAT = "`name r g b` or `id name r g b`, separated by spaces or commas"
 # Classes of these names are not trained: their pixels are ignored.
 VOID = ("void", "ignore", "ignored", "unlabelled", "unlabeled")
-_LINE = re.compile(r"(?:(\d+)[,\s]+)?(\S.*?)[,\s]+(\d+)[,\s]+(\d+)[,\s]+(\d+)")
+_WORD = re.compile(r"[^,\s]+")
+_NUMBER = re.compile(r"[0-9]{1,9}")
 _HEADER = re.compile(
     r"(id[,\s]+)?(name|class)[,\s]+r(ed)?[,\s]+g(reen)?[,\s]+b(lue)?", re.IGNORECASE
 )
@@ -36,16 +38,29 @@ def read_class_list(path: str | pathlib.Path) -> LabelTable:
         text = line.partition("#")[0].strip().rstrip(",")
         if not text or (not rows and _HEADER.fullmatch(text)):
             continue
-        match = _LINE.fullmatch(text)
-        if match is None or max(map(int, match.group(3, 4, 5))) > 255:
+        row = _row(text)
+        if row is None or max(row[2]) > 255:
             raise DataError(f"{path}:{number}: {line.strip()!r} is not {FORMAT} (0 to 255)")
-        if with_ids not in (None, match[1] is not None):
+        if with_ids not in (None, row[0] is not None):
             raise DataError(f"{path}:{number}: {line.strip()!r}: give all lines an id, or none")
-        with_ids = match[1] is not None
-        i = int(match[1]) if with_ids else len(rows)
-        red, green, blue = map(int, match.group(3, 4, 5))
-        rows.append((i, match[2].strip(" \"'"), (red, green, blue)))
+        with_ids = row[0] is not None
+        rows.append((len(rows) if row[0] is None else row[0], *row[1:]))
     return table_of_rows(path, rows)
+
+
+def _row(text: str) -> tuple[int | None, str, Colour] | None:
+    """Splits a line into id, name and colour; None where it is of another form.
+
+    Read word by word from both ends: whatever a line holds, this takes as long as it is.
+    """
+    words = list(_WORD.finditer(text))
+    numbers = [int(word[0]) for word in words[-3:] if _NUMBER.fullmatch(word[0])]
+    if len(words) < 4 or len(numbers) < 3:
+        return None
+    with_id = len(words) > 4 and _NUMBER.fullmatch(words[0][0])
+    name = text[words[1 if with_id else 0].start() : words[-4].end()]
+    red, green, blue = numbers
+    return int(words[0][0]) if with_id else None, name.strip(" \"'"), (red, green, blue)
 
 
 def table_of_rows(path: str | pathlib.Path, rows: Sequence[tuple[int, str, Colour]]) -> LabelTable:
@@ -61,7 +76,7 @@ def table_of_rows(path: str | pathlib.Path, rows: Sequence[tuple[int, str, Colou
         ("name", [row[1] for row in classes]),
         ("colour", [row[2] for row in rows]),
     ):
-        twice = [value for value in values if values.count(value) > 1]
+        twice = [value for value, count in Counter(values).items() if count > 1]
         if twice:
             raise DataError(f"{path}: the {what} {twice[0]!r} occurs twice; each needs its own")
     if max(row[0] for row in classes) >= IGNORE or max(row[0] for row in rows) > IGNORE:

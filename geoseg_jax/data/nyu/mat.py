@@ -4,6 +4,7 @@ MATLAB keeps the first axis of an array together, so in HDF5 all axes stand in r
 [N, 3, W, H], all other maps [N, W, H], and a frame is transposed to be upright.
 """
 
+import math
 import os
 import pathlib
 import threading
@@ -14,9 +15,13 @@ import numpy as np
 
 from geoseg_jax.data.labels.tables import nyu894
 from geoseg_jax.data.nyu import split as nyu_split
-from geoseg_jax.data.source import BadRecord, DataError
+from geoseg_jax.data.reading import reading
+from geoseg_jax.data.source import DataError
 
 _MATLAB_5 = b"MATLAB 5.0"
+_FAULT = "the file is cut short or damaged"
+# What a file may announce: an array that nobody has written takes no room in it.
+_FRAMES, _PIXELS, _LETTERS, _CHUNK = 1 << 20, 1 << 24, 1000, 1 << 26
 
 
 class MatFile:
@@ -35,14 +40,19 @@ class MatFile:
         self._file: h5py.File | None = None
         self._process, self._lock = 0, threading.Lock()
         _check_kind(self.path)
-        file = self._open()
+        with reading(self.path, kind=DataError, fault=_FAULT):
+            self._look(self._open())
+
+    def _look(self, file: h5py.File) -> None:
+        """Finds what is in the file, and whether it is of the right shape."""
         images, labels = (self._dataset(file, name) for name in ("images", "labels"))
         self._check_shape("images", images, "[N, 3, W, H]", np.uint8, 4)
         self.count, self.size = images.shape[0], (images.shape[3], images.shape[2])
         self._check_shape("labels", labels, "[N, W, H]", np.integer, 3)
         for name in ("depths", "rawDepths"):
             if name in file:
-                self._check_shape(name, file[name], "[N, W, H]", np.floating, 3)
+                dataset = self._dataset(file, name)
+                self._check_shape(name, dataset, "[N, W, H]", np.floating, 3)
         self._check_names(file)
         self.numbers = self._numbers()
         self.scenes = self._scenes(file)
@@ -78,13 +88,9 @@ class MatFile:
         with self._lock:
             # After a fork the file is the parent's; its handle must not be shared.
             if self._file is None or self._process != os.getpid():
-                try:
+                with reading(self.path, kind=DataError, fault=_FAULT):
                     # Some network file systems can't lock, and nobody writes.
                     self._file = h5py.File(self.path, "r", locking="best-effort")
-                except OSError as error:
-                    raise DataError(
-                        f"{self.path}: the file is cut short or damaged ({error}); get it again"
-                    ) from error
                 self._process = os.getpid()
             return self._file
 
@@ -92,18 +98,21 @@ class MatFile:
         if not 0 <= place < self.count:
             raise IndexError(f"frame {place} is not in 0..{self.count - 1}")
         # Threads take turns: h5py holds a lock of its own while it reads.
-        dataset = self._dataset(self._open(), name)
-        try:
-            return dataset[place]
-        except OSError as error:
-            raise BadRecord(
-                f"{self.path}: {name} of frame {place + 1} can't be read ({error}); get the file "
-                "again"
-            ) from error
+        with reading(self.path, fault=f"{name} of frame {place + 1} can't be read"):
+            return self._dataset(self._open(), name)[place]
 
     def _dataset(self, file: h5py.File, name: str) -> h5py.Dataset:
-        if isinstance(file.get(name), h5py.Dataset):
-            return file[name]
+        link = file.get(name, getlink=True) if name in file else None
+        dataset = file[name] if isinstance(link, h5py.HardLink) else None
+        if isinstance(dataset, h5py.Dataset):
+            if dataset.is_virtual or dataset.external:
+                raise DataError(f"{self.path}: `{name}` lies in another file; get the original")
+            if dataset.chunks and math.prod(dataset.chunks) * dataset.dtype.itemsize > _CHUNK:
+                raise DataError(
+                    f"{self.path}: `{name}` is kept in pieces of more than {_CHUNK >> 20} MiB, "
+                    "which can only be unpacked whole; get the original"
+                )
+            return dataset
         there = ", ".join(sorted(key for key in file if not key.startswith("#"))) or "nothing"
         raise DataError(
             f"{self.path}: there is no `{name}` in the file, only {there}; it must be "
@@ -116,7 +125,8 @@ class MatFile:
         shape = list(dataset.shape)
         good = len(shape) == dimensions and np.issubdtype(dataset.dtype, kind)
         if good and name == "images":
-            good = shape[1] == 3 and min(shape) > 0
+            good = shape[1] == 3 and min(shape) > 0 and shape[0] <= _FRAMES
+            good = good and shape[2] * shape[3] <= _PIXELS
         elif good:
             good = shape == [self.count, *self.size[::-1]]
         if not good:
@@ -128,9 +138,10 @@ class MatFile:
             )
 
     def _check_names(self, file: h5py.File) -> None:
-        if "names" in file and file["names"].size != nyu894.COUNT:
+        size = self._dataset(file, "names").size if "names" in file else nyu894.COUNT
+        if size != nyu894.COUNT:
             raise DataError(
-                f"{self.path}: `names` has {file['names'].size} entries, the 40 classes are made "
+                f"{self.path}: `names` has {size} entries, the 40 classes are made "
                 f"of {nyu894.COUNT}; get the original file again"
             )
 
@@ -159,13 +170,19 @@ class MatFile:
         """Reads cells of strings, which are references to arrays of character codes."""
         if "scenes" not in file:
             return ()
-        references = file["scenes"][()].ravel()
-        if len(references) != self.count:
+        dataset = self._dataset(file, "scenes")
+        if dataset.size != self.count or h5py.check_ref_dtype(dataset.dtype) is not h5py.Reference:
             raise DataError(
-                f"{self.path}: `scenes` has {len(references)} entries for {self.count} frames; "
-                "get the original file again"
+                f"{self.path}: `scenes` has {dataset.size} entries for {self.count} frames, or no "
+                "texts; get the original file again"
             )
-        return tuple("".join(map(chr, file[r][()].ravel())) for r in references)
+        return tuple(self._text(file[reference]) for reference in dataset[()].ravel())
+
+    def _text(self, codes: h5py.Dataset) -> str:
+        """The text of an array of character codes."""
+        if codes.size > _LETTERS:
+            raise DataError(f"{self.path}: a scene's name has {codes.size} letters; get it again")
+        return "".join(map(chr, codes[()].ravel()))
 
 
 def _check_kind(path: pathlib.Path) -> None:

@@ -24,6 +24,7 @@ from geoseg_jax.data.fit import Fit, fits
 from geoseg_jax.data.packs import tfds_folder
 from geoseg_jax.data.packs.parts import NAMES, SPLITS, array_from, sha256
 from geoseg_jax.data.reader import ANY_SIZE, Reader
+from geoseg_jax.data.reading import reading
 from geoseg_jax.data.source import DataError, Record
 
 FILE = "pack.json"
@@ -31,7 +32,20 @@ FORMAT = 2  # of the folder; raised with any change to it or to what sources ser
 VERSION = "1.0.0"  # of its parts as data sets of tensorflow-datasets
 SPLIT = "records"
 STEREO = "stereo"
+_MOST = 1 << 40  # records of a pack, pixels of a side
+# What read_pack expects of pack.json, see `_differs`.
+_CONTENT: dict[str, Any] = {
+    **{"height": int, "width": int, "fit": str, "views": [], "source": {}, "digests": {"*": str}},
+    "splits": {
+        split: {
+            **{"records": int, "sources": bool, "fields": [str], "left_out": {"*": int}},
+            **{"names": {"*": [str]}, "fingerprint": str},
+        }
+        for split in SPLITS
+    },
+}
 LAYOUT = f"ROOT/{FILE}"
+_REMEDY = "prepare the pack anew"
 HOW_TO_GET = "make one by python -m geoseg_jax.prepare CONFIG --out=DIR"
 
 
@@ -67,11 +81,39 @@ def read_pack(root: pathlib.Path) -> dict[str, Any]:
     path = root / FILE
     try:
         pack = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"config.data.root={str(root)!r} is no pack; {HOW_TO_GET}") from error
-    if pack.get("format") != FORMAT:
-        raise DataError(f"{path}: format {pack.get('format')} is not {FORMAT}; prepare it anew")
+    found = pack.get("format") if isinstance(pack, dict) else None
+    if found != FORMAT:
+        raise DataError(f"{path}: format {found} is not {FORMAT}; prepare it anew")
+    wrong = _differs(pack, _CONTENT)
+    if wrong:
+        raise DataError(f"{path}: {wrong}; prepare it anew")
     return pack
+
+
+def _differs(value: Any, wanted: Any, name: str = "") -> str:
+    """Tells where a value is not of the form of _CONTENT; '' where it is.
+
+    wanted: a type; a list of the one form of all entries; a dict of the forms of keys, '*' for all
+    others.
+    """
+    if isinstance(wanted, type):
+        # JSON's true is an int to Python.
+        good = isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
+        good = good and not (wanted is int and not 0 <= value < _MOST)
+        return "" if good else f"`{name}` is no {wanted.__name__}"
+    if not isinstance(value, type(wanted)):
+        return f"`{name}` is no {type(wanted).__name__}"
+    if isinstance(value, list):
+        entries = [(entry, wanted[0], name) for entry in value] if wanted else []
+    else:
+        missing = [key for key in wanted if key != "*" and key not in value]
+        if missing:
+            return f"`{missing[0]}` is missing in `{name}`" if name else f"no `{missing[0]}`"
+        forms = {key: wanted.get(key, wanted.get("*")) for key in value}
+        entries = [(value[k], form, f"{name}.{k}".strip(".")) for k, form in forms.items() if form]
+    return next(filter(None, (_differs(*entry) for entry in entries)), "")
 
 
 class PackedSource:
@@ -109,7 +151,11 @@ class PackedSource:
         return self._size
 
     def __getitem__(self, index: int) -> Record:
-        """Raises BadRecord where a picture can't be decoded."""
+        """Raises BadRecord where the record, a picture or an array can't be read."""
+        with reading(self._place(index), _REMEDY):
+            return self._record(index)
+
+    def _record(self, index: int) -> Record:
         example = self._example(index)
         frames = example["frames"]
         record = {"image": self._picture(frames[0])}
@@ -125,6 +171,10 @@ class PackedSource:
             record["source_poses"] = record["source_poses"][list(self._views)]
         if self._no_stereo and "stereo_pose" in record:
             record["stereo_pose"] = np.eye(4, dtype=np.float32)
+        for key, names in (("category", "categories"), ("video", "videos")):
+            count = len(getattr(self, names, ()))
+            if count and not 0 <= record.get(key, 0) < count:
+                raise ValueError(f"{key} {record[key]} is none of the {count} {names}")
         return record
 
     def describe(self, index: int) -> str:
@@ -143,7 +193,17 @@ class PackedSource:
         return hashlib.sha256(self._digest.encode()).hexdigest()
 
     def _origin(self, index: int) -> dict[str, Any]:
-        return json.loads(self._example(index)["origin"])
+        """Where a record comes from: name, drive, files. Raises BadRecord where it can't tell."""
+        with reading(self._place(index), _REMEDY):
+            origin = json.loads(self._example(index)["origin"])
+            good = isinstance(origin, dict) and isinstance(origin.get("name"), str)
+            good = good and isinstance(origin.get("drive"), str | None)
+            if not good or _differs(origin.get("files"), {"*": str}):
+                raise ValueError("its origin is none")
+            return origin
+
+    def _place(self, index: int) -> str:
+        return f"{self._root}: record {index} of {self._split}"
 
     def _example(self, index: int) -> dict[str, Any]:
         if not 0 <= int(index) < self._size:
@@ -158,7 +218,13 @@ class PackedSource:
     def _open(self, name: str) -> Any:
         # Opened by each process for itself: an open file does not travel to workers.
         if name not in self._readers:
-            self._readers[name] = open_set(self._root, name)
+            reader = open_set(self._root, name)
+            if name == self._split and len(reader) != self._size:
+                raise DataError(
+                    f"{self._root / name} holds {len(reader)} records, not {self._size} as {FILE} "
+                    f"says; {_REMEDY}"
+                )
+            self._readers[name] = reader
         return self._readers[name]
 
     def __getstate__(self) -> dict:

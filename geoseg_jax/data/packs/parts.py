@@ -7,16 +7,17 @@ yet. A part holds each different picture of its records once, as JPEG, and each 
 import hashlib
 import io
 import json
+import math
 import pathlib
-import zipfile
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
-from geoseg_jax.core import atomic
+from geoseg_jax.core import archives, atomic
 from geoseg_jax.core.batch import check_record
 from geoseg_jax.data.provenance.reads import quick_hash
+from geoseg_jax.data.reading import read_record, reading
 from geoseg_jax.data.source import (
     BadRecord,
     DataError,
@@ -61,9 +62,23 @@ def array_bytes(array: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def array_from(content: bytes) -> np.ndarray:
-    """Returns the array in the content of a .npy file."""
-    return np.load(io.BytesIO(content), allow_pickle=False)
+def array_from(content: bytes | memoryview) -> np.ndarray:
+    """Returns the array in the content of a .npy file: a view that can't be written to.
+
+    Raises ValueError, or what NumPy's parser does, where the content is not just what its header
+    announces.
+    """
+    file = io.BytesIO(content)
+    version = np.lib.format.read_magic(file)
+    read_header = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }[version]
+    shape, fortran, dtype = read_header(file)
+    if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(content) - file.tell():
+        raise ValueError(f"{dtype}{list(shape)} is not what {len(content)} bytes hold")
+    array = np.frombuffer(content, dtype, offset=file.tell())
+    return array.reshape(shape, order="F" if fortran else "C")
 
 
 def part_path(folder: pathlib.Path, split: str, number: int) -> pathlib.Path:
@@ -81,7 +96,7 @@ def make_part(source: Source, number: int, quality: int, size: int = RECORDS) ->
     records, arrays = [], {}
     for index in range(number * size, min((number + 1) * size, len(source))):
         try:
-            record = source[index]
+            record = read_record(source, index)
         except BadRecord as error:
             records.append({"index": index, "unreadable": str(error)})
             continue
@@ -111,12 +126,13 @@ def read_part(path: pathlib.Path) -> Part:
 
     Raises DataError where the file is damaged.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            content = {name: file[name] for name in file.files}
+    remedy = "delete it and run the same command again"
+    with reading(path, remedy, DataError, "it is damaged"):
+        archive = archives.Archive(path)
+        content = {
+            name.removesuffix(".npy"): array_from(archive.read(name)) for name in archive.sizes()
+        }
         records = json.loads(content.pop("records").tobytes())
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise _damaged(path) from error
     pictures, arrays = {}, {}
     for name, value in content.items():
         kind, _, digest = name.partition("_")
@@ -127,8 +143,29 @@ def read_part(path: pathlib.Path) -> Part:
             arrays[digest] = value
             right = sha256(array_bytes(value)) == digest
         if not right:
-            raise _damaged(path)
+            raise DataError(f"{path} is damaged; {remedy}")
+    with reading(path, remedy, DataError, "it is damaged"):
+        for record in records:
+            _check_entry(record, pictures, arrays)
     return Part(records, pictures, arrays)
+
+
+def _check_entry(
+    record: dict[str, Any], pictures: dict[str, bytes], arrays: dict[str, np.ndarray]
+) -> None:
+    """Raises ValueError where an entry of `Part.records` is not as said there."""
+    good = isinstance(record, dict) and isinstance(record.get("index"), int)
+    if good and "unreadable" in record:
+        good = isinstance(record["unreadable"], str)
+    elif good:
+        views, fields, origin = (record.get(key) for key in ("views", "arrays", "origin"))
+        good = isinstance(views, list) and isinstance(fields, dict) and bool(views)
+        good = good and all(view in pictures for view in views)
+        good = good and all(digest in arrays for digest in fields.values())
+        good = good and isinstance(origin, dict) and isinstance(origin.get("name"), str)
+        good = good and isinstance(record.get("sources"), bool)
+    if not good:
+        raise ValueError("an entry that is none")
 
 
 class _Encoder:
@@ -158,7 +195,3 @@ def _origin(source: Source, index: int) -> dict[str, Any]:
         for name, path in files_of(source, index).items()
     }
     return {"name": source.describe(index), "drive": drive_of(source, index), "files": files}
-
-
-def _damaged(path: pathlib.Path) -> DataError:
-    return DataError(f"{path} is damaged; delete it and run the same command again")

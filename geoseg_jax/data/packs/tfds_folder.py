@@ -3,13 +3,17 @@
 What such a folder holds is described by its own files; no code of the data set is run.
 """
 
+import json
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 from geoseg_jax.core.near_miss import did_you_mean
+from geoseg_jax.data.reading import reading
 from geoseg_jax.data.source import DataError
 
-_INFO = "dataset_info.json"
+_INFO, _FEATURES = "dataset_info.json", "features.json"
+_OWN = "tensorflow_datasets."  # how the names of its own features begin
 PREPARE = (
     "prepare it once, where TensorFlow is installed: tfds build NAME --file_format=array_record "
     "--data_dir=ROOT"
@@ -53,25 +57,52 @@ def open_split(folder: pathlib.Path, split: str, key: str, decoders: Any = None)
     Raises:
       DataError: where it can't be opened, has no such split or is in no array_record files.
     """
-    import tensorflow_datasets as tfds  # takes a second to import: only those who need it pay
-
-    try:
-        builder = tfds.builder_from_directory(str(folder))
-        splits = sorted(builder.info.splits)
-    except Exception as error:  # whatever tfds finds wrong with the files
-        raise DataError(f"{folder} can't be read ({_first_line(error)}); {PREPARE}") from error
+    opened = builder(folder)
+    splits = sorted(opened.info.splits)
     if split.partition("[")[0] not in splits:
         hint = did_you_mean(split, splits)
         raise DataError(f"{key}={split!r} is none of {', '.join(splits)} of {folder}{hint}")
-    if str(builder.info.file_format.value) != "array_record":
+    if str(opened.info.file_format.value) != "array_record":
         raise DataError(
-            f"{folder} is prepared as {builder.info.file_format.value}, which can't be read at "
+            f"{folder} is prepared as {opened.info.file_format.value}, which can't be read at "
             f"random without TensorFlow; {PREPARE}"
         )
-    try:
-        return builder.as_data_source(split, decoders=decoders)
-    except Exception as error:  # a missing shard, a malformed slice
-        raise DataError(f"{folder}: {key}={split!r}: {_first_line(error)}; {PREPARE}") from error
+    with reading(f"{folder}: {key}={split!r}", PREPARE, DataError):  # a shard, a slice
+        return opened.as_data_source(split, decoders=decoders)
+
+
+def builder(folder: pathlib.Path) -> Any:
+    """Returns what tensorflow-datasets makes of a folder.
+
+    Raises:
+      DataError: where its description can't be read, or names features that are not of
+        tensorflow-datasets, whose modules would be imported.
+    """
+    import tensorflow_datasets as tfds  # takes a second to import: only those who need it pay
+
+    with reading(folder, PREPARE, DataError):
+        content = json.loads((folder / _FEATURES).read_text(encoding="utf-8"))
+        strangers = [kind for kind in _kinds(content) if not str(kind).startswith(_OWN)]
+        if strangers:
+            raise DataError(
+                f"{folder / _FEATURES}: the feature {str(strangers[0])[:80]!r} is none of "
+                f"tensorflow-datasets' own, and nothing of it was loaded; {PREPARE}"
+            )
+        return tfds.builder_from_directory(str(folder))
+
+
+def _kinds(content: Any) -> Iterator[Any]:
+    """Yields the names of classes that a description of features holds, wherever in it."""
+    waiting = [content]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            # The latter three are of older versions.
+            keys = ("pythonClassName", "python_class_name", "type", "proto_cls")
+            yield from (value[key] for key in keys if isinstance(value.get(key), str))
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
 
 
 def _known(place: pathlib.Path) -> set[str]:
@@ -83,8 +114,3 @@ def _known(place: pathlib.Path) -> set[str]:
 def _version(folder: pathlib.Path) -> tuple[int, ...]:
     parts = folder.name.split(".")
     return tuple(int(part) if part.isdecimal() else -1 for part in parts)
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -17,11 +17,13 @@ from typing import Any, NamedTuple
 from absl import logging
 
 from geoseg_jax.core import atomic
+from geoseg_jax.data.reading import reading
 from geoseg_jax.data.source import DataError, Source, drive_of, files_of
 
 FILE = "files.json"
 _WHOLE = 1 << 16  # files up to this size are hashed whole
 _BLOCK = 1 << 12
+_REMEDY = "put the original back"
 _DIGITS = 32  # 128 bits: no two of a billion files meet by chance
 _KITTI_DRIVE = re.compile(r"(?:.*/)?(\d{4}_\d{2}_\d{2}_drive_\d{4})(?:_sync|_extract)?")
 
@@ -245,15 +247,16 @@ def read_run(path: str | pathlib.Path) -> RunReads:
         if (folder / FILE).is_file():  # a run that is not finished
             return read_file(folder / FILE)
         raise DataError(f"{path}: no manifest.json; name the folder of a run, or its manifest.json")
-    content = _load(manifest)
-    entry = content.get("data", {}).get("files")
-    if not entry:
+    with reading(manifest, _REMEDY, DataError):
+        entry = _load(manifest).get("data", {}).get("files") or {}
+        name, sha256 = entry.get("name", ""), entry.get("sha256")
+    if name != FILE:
         raise DataError(
             f"{manifest}: it names no files.json, as of runs of an older version; the run's data "
             "would have to be read again"
         )
-    file = manifest.parent / entry["name"]
-    if not file.is_file() or _sha256(file) != entry["sha256"]:
+    file = manifest.parent / name
+    if not file.is_file() or _sha256(file) != sha256:
         state = "has changed since" if file.is_file() else "is not there"
         raise DataError(f"{file} {state}, which {manifest} names; put it back")
     return read_file(file)
@@ -261,22 +264,25 @@ def read_run(path: str | pathlib.Path) -> RunReads:
 
 def read_file(path: pathlib.Path) -> RunReads:
     """Reads what files.json holds. Raises DataError where it is malformed."""
-    try:
+    with reading(path, _REMEDY, DataError, "no record of files"):
         return _run_reads(_load(path))
-    except (KeyError, TypeError) as error:
-        raise DataError(f"{path}: no record of files ({error!r}); put the original back") from error
 
 
 def _load(path: pathlib.Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: it can't be read ({error}); put the original back") from error
+    with reading(path, _REMEDY, DataError):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError("it holds no object")
+        return content
 
 
 def _run_reads(content: Mapping[str, Any]) -> RunReads:
     def reads(entry: Mapping[str, Any]) -> Reads:
-        return Reads(**{**entry, "drives": tuple(entry["drives"])})
+        found = Reads(**{**entry, "drives": tuple(entry["drives"])})
+        texts = [*found.files, *found.files.values(), *found.drives]
+        if not all(isinstance(text, str) for text in texts):
+            raise ValueError("a name or hash is no text")
+        return found
 
     ancestors = tuple((entry["name"], reads(entry["train"])) for entry in content["ancestors"])
     return RunReads(reads(content["train"]), reads(content["eval"]), ancestors)

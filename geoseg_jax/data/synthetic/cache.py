@@ -13,11 +13,13 @@ import numpy as np
 
 from geoseg_jax.data.made_once import made_once
 from geoseg_jax.data.progress import track
+from geoseg_jax.data.reading import reading
 from geoseg_jax.data.source import DataError, Record, Source, Wrapper
 from geoseg_jax.data.synthetic.worker import rendered
 
 _SPLIT = "records"
 _SHARD = 1024  # records in a file
+_REMEDY = "delete it to have it rendered again"
 _BATCH = 16  # records between two writings of the set's description
 
 
@@ -104,8 +106,7 @@ class CachedSource(Wrapper):
             found = len(self._open())
         except Exception as error:  # whatever tfds or array_record find wrong with the files
             raise DataError(
-                f"the rendered set {self.folder} can't be read ({error}); delete it to have it "
-                "rendered again"
+                f"the rendered set {self.folder} can't be read ({error}); {_REMEDY}"
             ) from error
         if found != len(source):
             raise DataError(
@@ -128,7 +129,8 @@ class CachedSource(Wrapper):
     def __getitem__(self, i: int) -> Record:
         if not 0 <= int(i) < len(self):
             raise IndexError(f"record {i} is not in 0..{len(self) - 1}")
-        record = self._open()[int(i)]
+        with reading(f"the rendered set {self.folder}, record {i}", _REMEDY):
+            record = self._open()[int(i)]
         # The arrays are views of the bytes read, which can't be written to; scalars have no shape.
         return {key: np.array(value)[()] for key, value in record.items()}
 

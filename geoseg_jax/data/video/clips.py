@@ -19,7 +19,9 @@ import numpy as np
 from geoseg_jax.data import pictures
 from geoseg_jax.data.made_once import made_once
 from geoseg_jax.data.progress import track
+from geoseg_jax.data.reading import reading
 from geoseg_jax.data.source import DataError
+from geoseg_jax.data.video.decoder import Decoder
 
 PICTURES = (".jpg", ".jpeg", ".png")
 VIDEOS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg")
@@ -27,6 +29,7 @@ LAYOUT = (
     "a folder of frames (any names that sort, as 000000.jpg), a video file "
     f"({', '.join(VIDEOS)}), or a folder of such folders and files"
 )
+_NAME = 60  # characters of a video's name in that of the folder of its frames
 _VERSION = 1  # of what is written out
 _QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 95]
 
@@ -70,15 +73,16 @@ def find_clips(
     """
     root = pathlib.Path(root).expanduser()
     clips = []
-    for place in _places(root):
-        name = place.name if place.is_dir() else place.stem
-        if place.is_dir():
-            folder, frames, seen = place, _pictures(place)[::stride], None
-        else:
-            folder, seen = _written_out(place, stride, size, cache_dir)
-            frames = _pictures(folder)
-        size_before = seen or pictures.picture_size(folder / frames[0])
-        clips.append(Clip(name, place, folder, tuple(frames), size_before))
+    with Decoder() as decoder:
+        for place in _places(root):
+            name = place.name if place.is_dir() else place.stem
+            if place.is_dir():
+                folder, frames, seen = place, _pictures(place)[::stride], None
+            else:
+                folder, seen = _written_out(decoder, place, stride, size, cache_dir)
+                frames = _pictures(folder)
+            size_before = seen or pictures.picture_size(folder / frames[0])
+            clips.append(Clip(name, place, folder, tuple(frames), size_before))
     if not clips:
         state = "holds no video" if root.exists() else "is not there"
         raise DataError(f"{key}={str(root)!r} {state}; looked for {LAYOUT}")
@@ -112,26 +116,34 @@ def _pictures(folder: pathlib.Path) -> list[str]:
 
 
 def _written_out(
-    path: pathlib.Path, stride: int, size: tuple[int, int] | None, cache_dir: str
+    decoder: Decoder,
+    path: pathlib.Path,
+    stride: int,
+    size: tuple[int, int] | None,
+    cache_dir: str,
 ) -> tuple[pathlib.Path, tuple[int, int]]:
     """Returns the folder with the frames of a video file, and their size in the file."""
     stat = path.stat()
     content = (_VERSION, path.name, stat.st_size, stat.st_mtime_ns, stride, size)
-    name = f"video_{path.stem}_{hashlib.sha256(repr(content).encode()).hexdigest()[:20]}"
+    name = f"video_{path.stem[:_NAME]}_{hashlib.sha256(repr(content).encode()).hexdigest()[:20]}"
     what = f"the folder for the frames of {path.name},"
-    folder = made_once(cache_dir, name, lambda to: _write_out(path, to, stride, size), what)
-    try:
-        height, width = json.loads((folder / "video.json").read_text())["size"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{folder} is damaged ({error}); delete it to have it made anew") from error
-    return folder, (height, width)
+    folder = made_once(
+        cache_dir, name, lambda to: _write_out(decoder, path, to, stride, size), what
+    )
+    with reading(folder, "delete it to have it made anew", DataError, "it is damaged"):
+        height, width = map(int, json.loads((folder / "video.json").read_text())["size"])
+        return folder, (height, width)
 
 
 def _write_out(
-    path: pathlib.Path, folder: pathlib.Path, stride: int, size: tuple[int, int] | None
+    decoder: Decoder,
+    path: pathlib.Path,
+    folder: pathlib.Path,
+    stride: int,
+    size: tuple[int, int] | None,
 ) -> None:
     folder.mkdir(parents=True)
-    count, frames = decode(path)
+    count, frames = decoder.decode(path)
     seen = None
     for i, frame in enumerate(track(_Counted(frames, count), f"frames of {path.name}")):
         seen = seen or frame.shape[:2]
@@ -157,37 +169,3 @@ class _Counted:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return self._items
-
-
-def decode(path: str | pathlib.Path) -> tuple[int, Iterator[np.ndarray]]:
-    """Decodes RGB uint8 [H, W, 3] frames, and how many a file says it has (0: it doesn't).
-
-    Upright: turned by quarters as its display matrix says, as every player shows it; telephones
-    write one.
-
-    Raises:
-      DataError: for a file that is missing or no video, also amid the frames.
-    """
-    import av  # takes time to import, and only those with video files need it
-
-    try:
-        container = av.open(str(path))
-        stream = container.streams.video[0]
-    except (av.error.FFmpegError, IndexError, OSError) as error:
-        raise DataError(f"{path}: not a video that can be read ({error}); get it again") from error
-
-    def frames() -> Iterator[np.ndarray]:
-        stream.thread_type = "AUTO"
-        try:
-            with container:
-                for frame in container.decode(stream):
-                    yield upright(frame.to_ndarray(format="rgb24"), frame.rotation)
-        except av.error.FFmpegError as error:
-            raise DataError(f"{path}: a frame can't be decoded ({error}); get it again") from error
-
-    return stream.frames, frames()
-
-
-def upright(picture: np.ndarray, rotation: float) -> np.ndarray:
-    """Returns the picture turned anticlockwise by `rotation` degrees, to the nearest quarter."""
-    return np.ascontiguousarray(np.rot90(picture, round(rotation / 90) % 4))

@@ -23,11 +23,13 @@ from geoseg_jax.core.setting import Flat, Setting, refuse
 from geoseg_jax.data import pictures
 from geoseg_jax.data.made_once import made_once
 from geoseg_jax.data.reader import SHARE_HELD_OUT, Reader
+from geoseg_jax.data.reading import reading
 from geoseg_jax.data.source import BadRecord, DataError, Record, left_out
 from geoseg_jax.data.video import camera as video_camera
 from geoseg_jax.data.video import motion
 from geoseg_jax.data.video.clips import LAYOUT, Clip, find_clips
 
+_NAME = 60  # characters of a video's name in that of the list
 STILL, BETWEEN = "camera hardly moved", "between training and evaluation"
 
 
@@ -194,7 +196,7 @@ def _kept(clip: Clip, video: int, data: ConfigDict, lost: dict[str, int]) -> lis
         return [Frame(video, index, 0) for index in range(len(clip.frames))]
     files = [(name, (clip.folder / name).stat().st_size) for name in clip.frames]
     content = (motion.VERSION, motion.WIDTH, min_motion, files)
-    name = f"moving_{clip.name}_{hashlib.sha256(repr(content).encode()).hexdigest()[:20]}"
+    name = f"moving_{clip.name[:_NAME]}_{hashlib.sha256(repr(content).encode()).hexdigest()[:20]}"
 
     def make(folder: pathlib.Path) -> None:
         reads = [functools.partial(_read, clip, index, size) for index in range(len(clip.frames))]
@@ -203,11 +205,11 @@ def _kept(clip: Clip, video: int, data: ConfigDict, lost: dict[str, int]) -> lis
         (folder / "kept.json").write_text(json.dumps(found))
 
     folder = made_once(data.get("cache_dir", ""), name, make, "the list of moving frames")
-    try:
+    with reading(folder, "delete it to have it made anew", DataError, "it is damaged"):
         found = json.loads((folder / "kept.json").read_text())
         frames = [Frame(video, int(index), int(shot)) for index, shot in found]
-    except (OSError, ValueError, TypeError) as error:
-        raise DataError(f"{folder} is damaged ({error}); delete it to have it made anew") from error
+        if not all(0 <= frame.index < len(clip.frames) for frame in frames):
+            raise ValueError("it names frames that are not there")
     lost[STILL] = lost.get(STILL, 0) + len(clip.frames) - len(frames)
     logging.info("%s: %d of %d frames moved", clip.name, len(frames), len(clip.frames))
     return frames
