@@ -23,13 +23,14 @@ def main(_: list[str]) -> None:
     # Imported here, since every worker process that reads data imports this file.
     from geoseg_jax import data
     from geoseg_jax.config.check import check_warm_up
-    from geoseg_jax.training import checkpoints, loop, monitor, sharding
+    from geoseg_jax.training import checkpoints, compile_cache, loop, monitor, sharding
 
     quieten()
     expected = (data.source.DataError, checkpoints.CheckpointError, monitor.TrainingError)
     try:
         sharding.start(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
         check_warm_up(CONFIG.value)
+        sharding.say(compile_cache.keep_compiled())
         result = loop.run(CONFIG.value, WORKDIR.value)
     except (*expected, ValueError, OSError) as error:
         fail(error)

@@ -17,6 +17,7 @@ from absl import logging
 from geoseg_jax.core.tell import tell_error
 from geoseg_jax.data.source import DataError
 from geoseg_jax.prediction.run import predict
+from geoseg_jax.training.compile_cache import keep_compiled
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--root", help="in place of the run's config.data.root")
     parser.add_argument("--batch_size", type=int, default=4, help="pictures at a time")
     logging.set_verbosity(logging.ERROR)  # orbax misses a file that plain checkpoints don't have
+    keep_compiled()
     try:
         predict(**vars(parser.parse_args(arguments)))
     except (DataError, ValueError, OSError) as error:

@@ -4,7 +4,6 @@ import functools
 
 import jax
 import jax.numpy as jnp
-import matplotlib
 import numpy as np
 
 
@@ -16,6 +15,8 @@ def to_uint8(image: jax.Array) -> jax.Array:
 @functools.cache
 def _palette() -> np.ndarray:
     """Returns the 256 colours of maps, uint8 [256, 3]."""
+    import matplotlib  # here: many runs draw no map, and it is a tenth of what a start loads
+
     return (matplotlib.colormaps["magma"](np.arange(256))[:, :3] * 255).round().astype(np.uint8)
 
 
