@@ -272,6 +272,8 @@ def _take_ours(
 ) -> Weights:
     """Takes a file of our own names; size: its bytes, which all numbers in it have to fit into."""
     tensors = {_our_path(name, entry): entry for name, entry in entries.items()}
+    if any(path[:depth] in tensors for path in tensors for depth in range(3, len(path))):
+        raise WeightsError("has an array within another; convert the original again")
     if sum(math.prod(t.shape) * item_size(t.dtype) for t in tensors.values()) > size:
         raise WeightsError("announces more numbers than it holds; convert the original again")
     encoder = _our_encoder(tensors, metadata)
