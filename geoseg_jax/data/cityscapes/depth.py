@@ -13,7 +13,6 @@ import pathlib
 from collections import Counter
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
@@ -57,6 +56,7 @@ def make(data: ConfigDict) -> tuple[Source, Source]:
             f" left out: {left_out(train)}; {HOW_TO_GET}, or ask for fewer views by "
             "config.data.frames and config.data.stereo"
         )
+    train.left_out |= tree.passed_over
     judged = train.targets
     if data.eval_split != "train":
         splits = tuple(data.eval_split.split("+"))
@@ -245,7 +245,7 @@ def read_disparity(path: pathlib.Path) -> np.ndarray:
     A file's 1 is a disparity of 0, a point infinitely far away, and so it counts as not measured.
     Raises BadRecord where it is missing, cut short or not of one 16-bit channel.
     """
-    picture = pictures.decode(pictures.read_whole(path), cv2.IMREAD_UNCHANGED, path)
+    picture = pictures.read_numbers(path)
     if picture.dtype != np.uint16 or picture.ndim != 2:
         raise BadRecord(
             f"{path}: a disparity picture has one 16-bit channel, this one is {picture.dtype} "

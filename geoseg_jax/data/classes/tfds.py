@@ -15,7 +15,6 @@ import json
 import pathlib
 from typing import Any
 
-import cv2
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -69,7 +68,7 @@ class TfdsClasses:
     def __getitem__(self, index: int) -> Record:
         """Raises BadRecord where the picture can't be decoded."""
         example = self._open()[int(index)]
-        picture = pictures.decode(example[self._image], cv2.IMREAD_COLOR, self.describe(index))
+        picture = pictures.decode_picture(example[self._image], self.describe(index))
         picture = pictures.to_rgb(self._fit(picture))
         return {"image": picture, "category": np.array(example[self._label], np.int32)}
 

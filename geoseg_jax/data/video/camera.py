@@ -7,6 +7,7 @@ import re
 import numpy as np
 
 from geoseg_jax.data.source import DataError
+from geoseg_jax.data.text_files import read_lines
 
 GIVEN, FOV = "given", "fov"
 _KEY = "config.data.calibration"
@@ -47,7 +48,7 @@ def from_calibration(text: str, place: pathlib.Path, size: tuple[int, int]) -> n
             f"{beside} or elsewhere; write one with {_FORMAT} in pixels, or learn the camera by "
             "config.task.intrinsics='learned' with config.data.intrinsics='fov'"
         )
-    content = re.sub(r"#.*", "", path.read_text(encoding="utf-8", errors="replace"))
+    content = " ".join(line for _, line in read_lines(path))
     numbers = _numbers(content)
     if numbers is None:
         raise DataError(f"{path}: {content.strip()[:60]!r} is not {_FORMAT} in pixels; correct it")

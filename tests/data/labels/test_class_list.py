@@ -59,5 +59,5 @@ def test_mistakes(tmp_path, text, said):
 
 
 def test_no_file(tmp_path):
-    with pytest.raises(DataError, match=r"no\.txt: the class list can't be read"):
+    with pytest.raises(DataError, match=r"no\.txt: it can't be read"):
         read_class_list(tmp_path / "no.txt")
