@@ -20,6 +20,7 @@ from ml_collections import ConfigDict
 from geoseg_jax.core.rules import row_range
 from geoseg_jax.core.setting import Setting
 from geoseg_jax.data import depth_maps, pictures
+from geoseg_jax.data.cameras import misplaced
 from geoseg_jax.data.cityscapes.tree import HOW_TO_GET, LAYOUT, Camera, CityscapesTree, Frame
 from geoseg_jax.data.reader import Reader
 from geoseg_jax.data.source import BadRecord, DataError, Record, Source, left_out
@@ -129,6 +130,8 @@ class CityscapesViews:
         camera = self._tree.camera(target)
         picture = pictures.read_picture(self._tree.path("left", target))
         size = picture.shape[:2]
+        if problem := misplaced(camera.intrinsics, size):
+            raise BadRecord(f"{self._tree.path('left', target)}: {problem} Get the originals")
         image = self._resized(picture)
         sources = [
             self._resized(self._picture(kind, view, size)) if self._tree.has(kind, view) else image

@@ -15,6 +15,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from geoseg_jax.data import pictures
+from geoseg_jax.data.cameras import misplaced
 from geoseg_jax.data.kitti.calibration import CalibrationFile, Cameras, rectified_pair
 from geoseg_jax.data.kitti.poses import DrivePoses
 from geoseg_jax.data.kitti.raw import KittiSource
@@ -153,7 +154,10 @@ class OdometryTree(KittiTree):
         file = CalibrationFile(self.root / f"sequences/{date}/calib.txt", _CALIBRATION)
         first = self.root / next(iter(self.pictures(date, "l").values()))
         keys = {side: f"P{number}" for side, number in self.numbers.items()}
-        return rectified_pair(file, keys, pictures.picture_size(first), np.eye(4))
+        cameras = rectified_pair(file, keys, pictures.picture_size(first), np.eye(4))
+        if problem := misplaced(cameras.intrinsics, cameras.size):
+            raise file.error(problem)
+        return cameras
 
     def recording(self, drive: str) -> str:
         """Returns the drive of KITTI raw that a sequence was cut from, '' where unknown."""
