@@ -4,6 +4,7 @@ import os
 import pathlib
 import re
 from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from geoseg_jax.data import walk

@@ -142,7 +142,7 @@ def read_words(root: pathlib.Path) -> dict[str, str]:
 
 
 def _by_folder(root: pathlib.Path, split: str) -> tuple[dict[str, str], Counter[str]]:
-    """Maps published name -> class for pictures in folders of root / split; and what is left out."""
+    """Maps published name -> class for pictures in folders of root / split; what is left out."""
     names, left_out = list_pictures(root, split)
     depth = len(pathlib.PurePath(split).parts)
     found = {}
