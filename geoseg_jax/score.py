@@ -19,7 +19,7 @@ from geoseg_jax.core.json_files import write_json
 from geoseg_jax.data.labels.class_list import read_class_list
 from geoseg_jax.data.labels.table import TABLES, USUAL, LabelTable, label_table
 from geoseg_jax.data.source import DataError
-from geoseg_jax.scoring.folders import Scored, hint, result, score_folders
+from geoseg_jax.scoring.folders import Scored, hints, result, score_folders
 from geoseg_jax.scoring.scores import judged_classes
 
 
@@ -37,6 +37,8 @@ def show(scored: Scored, table: LabelTable, console: Console) -> None:
     """Prints the numbers as a table, in percent."""
     left_out = f" ({scored.left_out} without a prediction left out)" if scored.left_out else ""
     console.print(f"{scored.images} images{left_out}, classes of {table.name}", highlight=False)
+    if scored.passed_over:
+        console.print(f"left out: {scored.passed_over}", highlight=False)
     page = Table()
     page.add_column("class")
     page.add_column("IoU %", justify="right")
@@ -83,8 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     show(scored, table, Console())
-    remark = hint(scored)
-    if remark:
+    for remark in hints(scored):
         print(remark, file=sys.stderr)
     return 0
 

@@ -344,3 +344,28 @@ def test_train_ids_are_remarked(tmp_path, capsys):
     write(tmp_path / "p" / "a.png", np.where(truth == 7, 0, 2).astype(np.uint8))
     assert run(tmp_path / "p", tmp_path / "l") == 0
     assert "train ids" in capsys.readouterr().err
+
+
+def test_endings_in_capitals_links_and_hidden_files(tmp_path, capsys):
+    """What training reads as a label is judged; nothing is passed over without a word."""
+    for folder, right in (("l", True), ("store", False)):
+        write(tmp_path / folder / "a.png", ids(0))
+        write(tmp_path / folder / "deep" / "b.png", ids(0) if right else 0 * ids(0) + 7)
+    (tmp_path / "l/deep/b.png").rename(tmp_path / "l/deep/b.PNG")
+    (tmp_path / "l/._a.png").write_bytes(b"attributes of a Mac")
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p/a.png").symlink_to(tmp_path / "store/a.png")
+    (tmp_path / "p/deep").symlink_to(tmp_path / "store/deep")
+    file = tmp_path / "s.json"
+    assert run(tmp_path / "p", tmp_path / "l", "--json", file) == 0
+    result = json.loads(file.read_text())
+    assert result["images"] == 2
+    assert result["pixel_accuracy"] < 1
+    assert "left out: 1 x hidden file" in capsys.readouterr().out
+
+
+def test_labels_of_nothing_but_ignored_pixels_are_refused(tmp_path, capsys):
+    write(tmp_path / "l" / "a.png", np.zeros((4, 6), np.uint8))  # unlabelled
+    write(tmp_path / "p" / "a.png", np.full((4, 6), 7, np.uint8))
+    assert run(tmp_path / "p", tmp_path / "l") == 1
+    assert "all 24 pixels of the labels are ignored by cityscapes19" in capsys.readouterr().err

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from geoseg_jax.core.near_miss import did_you_mean
 from geoseg_jax.data.source import DataError
+from geoseg_jax.data.text_files import Spellings, read_lines
 
 # What an evaluation split may be for every data set: all that was not chosen to train on, and the
 # pictures trained on themselves. Both depend on the choice, see `labelled.make`.
@@ -50,7 +51,8 @@ def held_out(names: Sequence[str], share: float) -> list[str]:
     """
 
     def fraction(name: str) -> float:
-        return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big") / 2**48
+        digest = hashlib.sha256(os.fsencode(name)).digest()  # names of files need not be UTF-8
+        return int.from_bytes(digest[:6], "big") / 2**48
 
     return [name for name in names if fraction(name) < share] or sorted(names, key=fraction)[:1]
 
@@ -82,28 +84,22 @@ def _list(
 
 
 def read_names(path: str | pathlib.Path) -> list[str]:
-    """Reads the names in a file, one a line; what follows a # is a comment.
+    """Reads the names in a file, one a line; see `text_files.read_lines`.
 
     Raises DataError where it can't be read or holds none.
     """
-    try:
-        text = pathlib.Path(path).expanduser().read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: the file of names can't be read ({error})") from error
-    lines = (line.partition("#")[0].strip() for line in text.splitlines())
-    names = [line for line in lines if line]
+    names = [line for _, line in read_lines(path)]
     if not names:
         raise DataError(f"{path}: the file holds no name; write one a line")
     return names
 
 
 def _read(path: pathlib.Path, names: Sequence[str]) -> list[str]:
-    """Reads the names in a file, each of which must be there; names of files lose their ending."""
-    there, found = set(names), {}
+    """Reads the names in a file, each of which must be there, see `text_files.Spellings`."""
+    spellings, found = Spellings(names), {}
     for line in read_names(path):
-        stem = os.path.splitext(line)[0]
-        name = line if line in there else stem
-        if name not in there:
+        name = spellings.find(line)
+        if name is None:
             hint = did_you_mean(line, names)
             raise DataError(f"{path}: no labelled picture has the name {line!r}{hint}")
         found[name] = None

@@ -1,11 +1,11 @@
 """Pictures of one's own, without labels: a folder to predict on."""
 
+import os
 import pathlib
 
 import numpy as np
 
-from geoseg_jax.data import pictures
-from geoseg_jax.data.labels.segmentation import PICTURE_ENDINGS
+from geoseg_jax.data import pictures, walk
 from geoseg_jax.data.source import DataError, Record
 
 
@@ -25,10 +25,9 @@ class OwnPictures:
         if not folder.is_dir():
             raise DataError(f"--images={folder}: no such folder")
         self._paths: dict[str, pathlib.Path] = {}
-        for path in sorted(folder.rglob("*")):
-            if path.suffix.lower() not in PICTURE_ENDINGS or path.name.startswith("."):
-                continue
-            name = path.relative_to(folder).with_suffix("").as_posix()
+        files, passed_over = walk.walk(folder, walk.PICTURES)
+        for file in files:
+            name, path = os.path.splitext(file)[0], folder / file
             if name in self._paths:
                 raise DataError(
                     f"--images={folder}: {self._paths[name].name} and {path.name} would have the "
@@ -37,10 +36,10 @@ class OwnPictures:
             self._paths[name] = path
         if not self._paths:
             raise DataError(
-                f"--images={folder}: no picture in it or below ({', '.join(PICTURE_ENDINGS)})"
+                f"--images={folder}: no picture in it or below ({', '.join(walk.PICTURES)})"
             )
         self.names = list(self._paths)
-        self.left_out: dict[str, int] = {}
+        self.left_out = dict(passed_over)
         self._size, self._resize = (height, width), resize
 
     def __len__(self) -> int:

@@ -10,14 +10,13 @@ import hashlib
 import os
 import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from ml_collections import ConfigDict
 
-from geoseg_jax.data import pictures
+from geoseg_jax.data import pictures, walk
 from geoseg_jax.data.fit import Fit, fits
-from geoseg_jax.data.labels.segmentation import PICTURE_ENDINGS
 from geoseg_jax.data.name_splits import held_out
 from geoseg_jax.data.reader import ANY_SIZE, SHARE_HELD_OUT, Reader
 from geoseg_jax.data.source import DataError, Record
@@ -42,7 +41,7 @@ def make(data: ConfigDict) -> tuple["PictureFolder", "PictureFolder"]:
     Raises DataError where no picture is left to train or to evaluate on.
     """
     root = pathlib.Path(data.root).expanduser()
-    names = find_pictures(root)
+    names, passed_over = walk.walk(root, walk.PICTURES)
     if not names:
         raise DataError(f"config.data.root={str(root)!r} holds no picture; looked for {LAYOUT}")
     pool = _matching(names, data.train_split or "*", "train_split", root)
@@ -55,18 +54,27 @@ def make(data: ConfigDict) -> tuple["PictureFolder", "PictureFolder"]:
             f"config.data.train_split={data.train_split!r}; none is left to train on"
         )
     to_train, to_judge = fits(data)
-    return PictureFolder(root, train, to_train), PictureFolder(root, judged, to_judge)
+    return (
+        PictureFolder(root, train, to_train, passed_over),
+        PictureFolder(root, judged, to_judge),
+    )
 
 
 class PictureFolder:
     """Picture files as a Source of {image}.
 
     root: where names begin. names: paths within it, with their endings, in the order to serve.
-    fit: what is kept of a picture.
+    fit: what is kept of a picture. left_out: reason -> number of files.
     """
 
-    def __init__(self, root: pathlib.Path, names: Sequence[str], fit: Fit):
-        self.left_out: dict[str, int] = {}
+    def __init__(
+        self,
+        root: pathlib.Path,
+        names: Sequence[str],
+        fit: Fit,
+        left_out: Mapping[str, int] | None = None,
+    ):
+        self.left_out = dict(left_out or {})
         self._root, self._fit = root, fit
         # Of a million pictures a list of names would take 100 MB in each worker.
         self._names = np.array([os.fsencode(name) for name in names], np.bytes_)
@@ -101,18 +109,6 @@ class PictureFolder:
 
     def _path(self, index: int) -> pathlib.Path:
         return self._root / self.describe(index)
-
-
-def find_pictures(root: pathlib.Path) -> list[str]:
-    """Lists PNG and JPEG files below root as paths within it, sorted, hidden ones passed over."""
-    found = []
-    for place, folders, files in os.walk(root):
-        folders[:] = [folder for folder in folders if not folder.startswith(".")]
-        within = pathlib.PurePath(os.path.relpath(place, root)).as_posix()
-        for name in files:
-            if os.path.splitext(name)[1].lower() in PICTURE_ENDINGS and name[0] != ".":
-                found.append(name if within == "." else f"{within}/{name}")
-    return sorted(found)
 
 
 def _matching(names: Sequence[str], pattern: str, key: str, root: pathlib.Path) -> list[str]:

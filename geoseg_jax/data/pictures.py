@@ -1,14 +1,27 @@
-"""Reading picture files whole or not at all, and resizing them."""
+"""Opens picture files, whole or not at all, and resizes pictures.
 
+The one place that decides what a file's content means: bits, channels, palette, orientation. What
+is not read on purpose is refused, with the file's name.
+"""
+
+import io
+import os
 import pathlib
-import struct
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
+from geoseg_jax.data.picture_headers import (
+    JPEG_END,
+    PALETTE,
+    PNG,
+    PNG_END,
+    Header,
+    read_header,
+)
 from geoseg_jax.data.png import check_chunks
-from geoseg_jax.data.source import BadRecord
+from geoseg_jax.data.source import BadRecord, DataError
 
 # The pipeline reads several pictures at once. OpenCV's own threads on top of that only make the
 # processor's cores wait for each other.
@@ -16,21 +29,66 @@ cv2.setNumThreads(1)
 
 RESIZES = ("area", "bicubic")
 
-_PNG_END = b"IEND\xaeB`\x82"
-_JPEG_END = b"\xff\xd9"
-_ORIENTATION = 0x0112  # the tag of EXIF (JEITA CP-3451); 5 to 8 swap height and width
-_TAIL = 4096  # some writers pad a file after its end marker
+# Pixels of a picture that are decoded; more are refused by their header, before they take memory.
+LIMIT, LIMIT_SETTING = 1 << 27, "GEOSEG_JAX_MAX_PIXELS"
+_DENSEST = 1100  # bytes of pixels that a byte of PNG can hold: deflate reaches 1032
+_DARK = 1 << 14  # of 16 bits; where nothing is brighter they are numbers of fewer bits
 
 
 def read_picture(path: str | pathlib.Path) -> np.ndarray:
     """Reads a PNG or JPEG file as uint8 [H, W, 3], in OpenCV's BGR order (see `to_rgb`).
 
     Upright: turned as its EXIF orientation says, as every viewer and most tools to draw labels
-    with show it. A label belongs to the upright picture.
+    with show it. A label belongs to the upright picture. Grey is repeated for the three channels,
+    CMYK converted, a palette looked up; colours are taken as they are stored, whatever the alpha
+    beside them. 16 bits become 8 by their share of white.
 
-    Raises BadRecord where the file is missing, cut short or not a picture.
+    Raises BadRecord where the file is missing, cut short, not a picture, larger than the limit (the
+    environment's GEOSEG_JAX_MAX_PIXELS), or of 16 bits of which the upper ones are not used.
     """
-    return _decode(path, cv2.IMREAD_COLOR)
+    return decode_picture(read_bytes(path), path)
+
+
+def decode_picture(data: bytes, path: str | pathlib.Path) -> np.ndarray:
+    """Decodes the content of a PNG or JPEG file as `read_picture` does; `path` is for errors."""
+    header = checked_header(data, path)
+    deep = cv2.IMREAD_ANYDEPTH if header.bits == 16 else 0
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION | deep
+    picture = decode(data, flags, path)
+    if picture.dtype == np.uint16:
+        picture = _eight_bits(picture, path)
+    return upright(picture, header.orientation)
+
+
+def read_numbers(path: str | pathlib.Path) -> np.ndarray:
+    """Reads the numbers that a picture file holds in place of colours: depth, disparity, flow.
+
+    Returns [H, W] or [H, W, C] (blue first), uint8 or uint16 as they are stored. Raises BadRecord
+    as `read_picture` does.
+    """
+    data = read_bytes(path)
+    checked_header(data, path)
+    return decode(data, cv2.IMREAD_UNCHANGED, path)
+
+
+def read_mask(path: str | pathlib.Path) -> tuple[np.ndarray, np.ndarray | None, Header]:
+    """Reads a picture of numbers or colours as it is stored, but upright.
+
+    Returns:
+      [H, W] or [H, W, C] (blue first); the palette, uint8 [N, 3] RGB, where the picture holds
+      indices into one, else None; and the file's header.
+
+    Raises:
+      BadRecord: as `read_picture` does.
+    """
+    data = read_bytes(path)
+    header = checked_header(data, path)
+    palette = None
+    if (header.kind, header.colours) == (PNG, PALETTE):
+        stored, palette = _indices(data, path)  # OpenCV would give the colours instead
+    else:
+        stored = decode(data, cv2.IMREAD_UNCHANGED, path)
+    return upright(stored, header.orientation), palette, header
 
 
 def read_depth_picture(path: str | pathlib.Path) -> np.ndarray:
@@ -39,7 +97,7 @@ def read_depth_picture(path: str | pathlib.Path) -> np.ndarray:
     The files hold uint16 = metres * 256 (KITTI depth development kit, readme.txt). Raises
     BadRecord where the file is missing, cut short or not a picture of one 16-bit channel.
     """
-    picture = _decode(path, cv2.IMREAD_UNCHANGED)
+    picture = read_numbers(path)
     if picture.dtype != np.uint16 or picture.ndim != 2:
         raise BadRecord(
             f"{path}: a depth picture has one 16-bit channel, this one is {picture.dtype} "
@@ -117,51 +175,108 @@ def scale_intrinsics(
 def picture_size(path: str | pathlib.Path) -> tuple[int, int]:
     """Returns height and width that `read_picture` gives a PNG or JPEG file, by its header alone.
 
-    Raises BadRecord where it is missing or no picture.
+    Raises BadRecord where it is missing, no picture, or larger than the limit.
     """
-    try:
-        with Image.open(path) as picture:
-            size = picture.height, picture.width
-            return size[::-1] if _lies(picture) else size
-    except (OSError, SyntaxError, ValueError) as error:
-        why = getattr(error, "strerror", None) or "it is no PNG or JPEG"
-        raise BadRecord(f"{path}: {why}; get the file again") from error
+    return picture_header(path).size
 
 
-def read_whole(path: str | pathlib.Path) -> bytes:
-    """Reads the bytes of a PNG or JPEG file. Raises BadRecord where it is missing or cut short."""
+def picture_header(path: str | pathlib.Path) -> Header:
+    """Reads the header of a PNG or JPEG file. Raises BadRecord as `picture_size` does."""
     try:
-        data = pathlib.Path(path).read_bytes()
+        with open(path, "rb") as file:
+            header = read_header(file, path)
     except OSError as error:
-        raise BadRecord(f"{path}: {error.strerror}; get the file again") from error
-    end = _PNG_END if data.startswith(b"\x89PNG") else _JPEG_END
+        raise _unreadable(path, error) from error
+    _check_limit(header, path)
+    return header
+
+
+def checked_header(data: bytes, path: str | pathlib.Path) -> Header:
+    """Reads the header of a file's content, and finds the end of the picture.
+
+    Raises BadRecord where the picture is none, cut short, or larger than the limit or its file.
+    """
+    header = read_header(io.BytesIO(data), path)
+    _check_limit(header, path)
     # The decoders fill what is missing from a file that was cut short with grey, without an error.
-    if end not in data[-_TAIL:]:
-        raise BadRecord(
-            f"{path}: the picture is cut short or no PNG or JPEG ({len(data)} bytes); "
-            "get the file again"
-        )
-    return data
+    # Cameras append films and maps, so that a picture's end is not always the file's.
+    whole = data.rfind(PNG_END if header.kind == PNG else JPEG_END, header.pixels) >= 0
+    stored = header.height * header.width * header.bits // 8
+    if not whole or (header.kind == PNG and stored > _DENSEST * len(data)):
+        raise BadRecord(f"{path}: the picture is cut short ({len(data)} bytes); get the file again")
+    if header.bits > 8 and header.kind != PNG:
+        raise BadRecord(f"{path}: a JPEG of {header.bits} bits is not read; convert it to PNG")
+    return header
 
 
 def decode(data: bytes, flags: int, path: str | pathlib.Path) -> np.ndarray:
     """Returns the picture in `data`, by OpenCV's IMREAD flags. Raises BadRecord naming `path`."""
     check_chunks(data, path)
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    try:
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error as error:
+        raise BadRecord(f"{path}: the picture can't be decoded ({error.err})") from error
     if picture is None:
         raise BadRecord(f"{path}: the picture can't be decoded; get the file again")
     return picture
 
 
-def _lies(picture: Image.Image) -> bool:
-    """Tells whether the EXIF orientation turns the picture by a quarter."""
-    exif = Image.Exif()
+def upright(stored: np.ndarray, orientation: int) -> np.ndarray:
+    """Turns and mirrors a picture [H, W, ...] as EXIF's orientation, 1 to 8, says."""
+    if orientation == 1:
+        return stored
+    turned = stored.swapaxes(0, 1) if orientation >= 5 else stored
+    rows = -1 if orientation in (3, 4, 7, 8) else 1
+    columns = -1 if orientation in (2, 3, 6, 7) else 1
+    return np.ascontiguousarray(turned[::rows, ::columns])
+
+
+def _eight_bits(picture: np.ndarray, path: str | pathlib.Path) -> np.ndarray:
+    """Returns uint8 of uint16, white for white."""
+    brightest = int(picture.max())
+    if 0 < brightest < _DARK:
+        raise BadRecord(
+            f"{path}: its brightest value is {brightest} of 65535: numbers of fewer than 16 bits, "
+            "which would come out nearly black; write them with 8 bits, or white as 65535"
+        )
+    return np.round(picture * np.float32(255 / 65535)).astype(np.uint8)
+
+
+def _indices(data: bytes, path: str | pathlib.Path) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the indices uint8 [H, W] of a PNG with a palette, and that, uint8 [N, 3] RGB."""
     try:
-        exif.load(picture.info.get("exif", b""))
-        return exif.get(_ORIENTATION) in (5, 6, 7, 8)
-    except (SyntaxError, ValueError, TypeError, KeyError, struct.error):
-        return False  # malformed: the picture is shown as it is stored
+        # By the class itself: the limit on pixels is ours.
+        picture = PngImagePlugin.PngImageFile(io.BytesIO(data))
+        palette = np.frombuffer(bytes(picture.getpalette("RGB") or b""), np.uint8).reshape(-1, 3)
+        return np.array(picture, np.uint8), palette
+    except (OSError, SyntaxError, ValueError, IndexError) as error:
+        raise BadRecord(f"{path}: the picture can't be decoded; get it again") from error
 
 
-def _decode(path: str | pathlib.Path, flags: int) -> np.ndarray:
-    return decode(read_whole(path), flags, path)
+def read_bytes(path: str | pathlib.Path) -> bytes:
+    """Returns the content of a picture file. Raises BadRecord where it is missing."""
+    try:
+        return pathlib.Path(path).read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: str | pathlib.Path, error: OSError) -> BadRecord:
+    return BadRecord(f"{path}: {error.strerror}; get the file again")
+
+
+def _check_limit(header: Header, path: str | pathlib.Path) -> None:
+    limit = _limit()
+    if header.height * header.width > limit:
+        raise BadRecord(
+            f"{path}: {header.width}x{header.height} pixels are more than the {limit:,} that are "
+            f"decoded; cut it into smaller pictures, or set {LIMIT_SETTING} in the environment"
+        )
+
+
+def _limit() -> int:
+    """Returns how many pixels a picture may have: it is the machine, not the run, that says so."""
+    text = os.environ.get(LIMIT_SETTING, "")
+    if text and not text.isdecimal():
+        raise DataError(f"{LIMIT_SETTING}={text!r} in the environment is no number of pixels")
+    return int(text or LIMIT)

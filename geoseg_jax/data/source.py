@@ -105,8 +105,11 @@ class HasLabels(HasNames, HasOriginals, Protocol):
         """Reads the label, uint8 [h, w] train ids without padding; raises as the record does."""
         ...
 
-    def check(self, index: int) -> None:
-        """Raises BadRecord where the record's label can't be used."""
+    def check(self, index: int) -> float:
+        """Returns the share of the label's pixels that have a class.
+
+        Raises BadRecord where the label can't be used, or its picture is damaged.
+        """
         ...
 
 

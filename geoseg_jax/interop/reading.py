@@ -162,6 +162,7 @@ def _read_folder(folder: pathlib.Path, normalisation: str, prefix: str) -> Weigh
     encoder, decoder = (_select_monodepth2(path) for path in paths)
     chosen = encoder._replace(
         kind="monodepth2",
+        unsure=encoder.kind != "monodepth2",
         tensors=encoder.tensors | decoder.tensors,
         dropped=encoder.dropped + decoder.dropped,
     )
@@ -227,7 +228,7 @@ def _convert(
     every: Iterable[str],
     path: pathlib.Path,
 ) -> Weights:
-    kind, prefix, vit, tensors, dropped = chosen
+    kind, prefix, vit, tensors, dropped, unsure = chosen
     if vit:
         encoder, flat, changed = vits.convert(tensors)
         normalisation = normalisation or vits.normalisation_of(kind, tensors, every, path)
@@ -245,6 +246,13 @@ def _convert(
         slots |= _decoder_slots(shapes, encoder)
         what.append("monodepth2's depth decoder")
     names.check(slots, shapes, " with ".join(what))
+    if unsure and not normalisation:
+        raise WeightsError(
+            "has what monodepth2's files have (a picture's height and width, or its decoder), but "
+            "not all of it (use_stereo beside the encoder), so that its input may be normalised by "
+            "monodepth2's mean or by ImageNet's; convert it with python -m geoseg_jax.weights and "
+            "--normalisation=monodepth2 or --normalisation=imagenet"
+        )
     flat = names.convert(slots, tensors)
     normalisation = normalisation or ("monodepth2" if kind == "monodepth2" else "imagenet")
     variables = {"params": {}, "batch_stats": {}} | traverse_util.unflatten_dict(flat)

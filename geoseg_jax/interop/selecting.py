@@ -10,15 +10,18 @@ from geoseg_jax.interop.tensors import Tensor
 
 # The names of a ResNet's own arrays; whatever else is beside them is another part of a model.
 _RESNET = re.compile(r"(conv1|bn1|layer\d+)\.")
-# What monodepth2's encoder.pth holds beside the encoder, and the first name of its depth.pth.
-_MONODEPTH2_SIZES, MONODEPTH2_DECODER = ("height", "width"), "decoder.0.conv.conv.weight"
+# What monodepth2's encoder.pth holds beside the encoder, and the first name of its depth.pth. A
+# picture's size, or a decoder of these names, is beside an encoder of others too.
+_MONODEPTH2 = ("height", "width", "use_stereo")
+MONODEPTH2_DECODER = "decoder.0.conv.conv.weight"
 
 
 class Selected(NamedTuple):
     """The part of a file to convert.
 
     kind, prefix, dropped: of reading.Weights. vit: whether it is a ViT. tensors: by torchvision's,
-    timm's or, of a depth decoder, monodepth2's names.
+    timm's or, of a depth decoder, monodepth2's names. unsure: whether it resembles monodepth2's
+    files, whose encoder expects another input, without being one of them beyond doubt.
     """
 
     kind: str
@@ -26,6 +29,7 @@ class Selected(NamedTuple):
     vit: bool
     tensors: dict[str, Tensor]
     dropped: tuple[str, ...]
+    unsure: bool = False
 
 
 def select(entries: Mapping[str, Any], prefix: str) -> Selected:
@@ -114,11 +118,13 @@ def _selected(place: layouts.Place, entries: Mapping[str, Any]) -> Selected:
     kind, tensors = _own(place)
     before = place.prefix.removesuffix("encoder.")
     depth = {n: t for n, t in _under(entries, before).items() if n.startswith("decoder.")}
-    sized = all(before + name in entries for name in _MONODEPTH2_SIZES)
-    if before == place.prefix or not (sized or MONODEPTH2_DECODER in depth):
+    inside = place.family == "resnet" and before != place.prefix
+    if not inside or MONODEPTH2_DECODER not in depth:
         depth = {}
-    elif place.family == "resnet":
-        kind = "monodepth2"
+    kind = "monodepth2" if inside and all(before + n in entries for n in _MONODEPTH2) else kind
+    sized = all(before + name in entries for name in _MONODEPTH2[:2])
+    unsure = inside and kind != "monodepth2" and bool(depth or sized)
     rest = [n for n in entries if not (n.startswith(before) and n[len(before) :] in depth)]
     dropped = layouts.left_out(rest, place.prefix, _used(place, tensors))
-    return Selected(kind, place.prefix, place.family == "vit", tensors | depth, dropped)
+    vit = place.family == "vit"
+    return Selected(kind, place.prefix, vit, tensors | depth, dropped, unsure)

@@ -22,7 +22,7 @@ from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.labels.table import IGNORE, LabelTable
 from geoseg_jax.data.own_pictures import OwnPictures
 from geoseg_jax.data.readers import find_reader
-from geoseg_jax.data.source import HasLabels, HasNames, HasOriginals, can
+from geoseg_jax.data.source import HasLabels, HasNames, HasOriginals, can, left_out
 from geoseg_jax.data.video import clips
 from geoseg_jax.prediction.files import Files, depth_files, label_files
 from geoseg_jax.scoring.label_files import COLOURS, file_name
@@ -77,7 +77,8 @@ def predict(
     variables = checkpoints.read_variables(folder)
     record = out / RECORD
     record.unlink(missing_ok=True)
-    say(f"predicting {len(source)} pictures with step {folder.name} of {workdir}…")
+    dropped = f" (left out: {left_out(source)})" if source.left_out else ""
+    say(f"predicting {len(source)} pictures{dropped} with step {folder.name} of {workdir}…")
     run = jax.jit(task.predict)
     for batch, names in _batches(source, min(batch_size, len(source))):
         maps = np.asarray(run(variables, batch)[files.key])

@@ -13,6 +13,8 @@ import numpy as np
 
 from geoseg_jax.core.formats import points
 from geoseg_jax.core.json_files import plain
+from geoseg_jax.data import walk
+from geoseg_jax.data.labels.check import MOSTLY
 from geoseg_jax.data.labels.pictures import read_ids
 from geoseg_jax.data.labels.table import IGNORE, LabelTable, to_train_ids, void_id
 from geoseg_jax.data.source import BadRecord, DataError
@@ -30,6 +32,8 @@ class Scored(NamedTuple):
     matrix: np.ndarray  # int64 [C, C + 1], the last column for predictions of no class
     images: int
     left_out: int  # labels without a prediction
+    passed_over: str  # files in the folders that were not looked at, in a phrase
+    pixels: int  # of all labels, ignored ones too
 
 
 def score_folders(
@@ -43,24 +47,32 @@ def score_folders(
     Raises:
       DataError: for folders and files that don't match (see matching.match), that are no label
         pictures of one channel of 8 bits, of another size than their partner, or hold an id that
-        the table doesn't know. One line, naming the file.
+        the table doesn't know; for labels without a pixel of any class. One line, naming the file.
     """
-    pairs, missing = match(pathlib.Path(predictions), pathlib.Path(labels), partial)
+    pairs, missing, passed_over = match(pathlib.Path(predictions), pathlib.Path(labels), partial)
     count = len(table.classes)
-    total = np.zeros((count, count + 1), np.int64)
+    total, pixels = np.zeros((count, count + 1), np.int64), 0
     # Threads are enough: most of the time goes into decoding and counting, outside of Python.
     with concurrent.futures.ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
         try:
-            for matrix in pool.map(lambda pair: pair_matrix(pair, table), pairs):
-                total += matrix
+            for matrix, size in pool.map(lambda pair: pair_matrix(pair, table), pairs):
+                total, pixels = total + matrix, pixels + size
         except DataError:
             pool.shutdown(cancel_futures=True)
             raise
-    return Scored(scores(total, table), total, len(pairs), len(missing))
+    if not total.any():
+        raise DataError(
+            f"{labels}: all {pixels} pixels of the labels are ignored by {table.name}; name their "
+            "table by --labels"
+        )
+    told = walk.told(passed_over)
+    return Scored(scores(total, table), total, len(pairs), len(missing), told, pixels)
 
 
-def pair_matrix(pair: Pair, table: LabelTable) -> np.ndarray:
+def pair_matrix(pair: Pair, table: LabelTable) -> tuple[np.ndarray, int]:
     """Counts one pair, int64 [C, C + 1]: the last column has predictions of no class.
+
+    And how many pixels it has, ignored ones too.
 
     Raises BadRecord, see `score_folders`.
     """
@@ -76,7 +88,8 @@ def pair_matrix(pair: Pair, table: LabelTable) -> np.ndarray:
     judged = truth != IGNORE
     column = np.minimum(predicted[judged], count)
     cells = truth[judged].astype(np.intp) * (count + 1) + column
-    return np.bincount(cells, minlength=count * (count + 1)).reshape(count, count + 1)
+    matrix = np.bincount(cells, minlength=count * (count + 1)).reshape(count, count + 1)
+    return matrix, truth.size
 
 
 def prediction_table(table: LabelTable) -> LabelTable:
@@ -99,15 +112,21 @@ def _read(path: pathlib.Path, table: LabelTable) -> np.ndarray:
         raise BadRecord(str(error).replace("config.data.classes", "--labels")) from error
 
 
-def hint(scored: Scored) -> str | None:
-    """Remarks on many predictions of no class, which is what mixed-up ids look like."""
-    share = scored.matrix[:, -1].sum() / max(1, scored.matrix.sum())
-    if share <= _SUSPICIOUS:
-        return None
-    return (
-        f"note: {points(share, digits=0)} % of the judged pixels have predicted ids without a "
-        "class; are these train ids, or ids of another table?"
-    )
+def hints(scored: Scored) -> list[str]:
+    """Remarks on many ignored labels and many predictions of no class: what mixed-up ids do."""
+    judged, found = int(scored.matrix.sum()), []
+    ignored, nothing = 1 - judged / scored.pixels, scored.matrix[:, -1].sum() / judged
+    if ignored > MOSTLY:
+        found.append(
+            f"note: {points(ignored, digits=0)} % of the labels' pixels are ignored; is this their "
+            "table?"
+        )
+    if nothing > _SUSPICIOUS:
+        found.append(
+            f"note: {points(nothing, digits=0)} % of the judged pixels have predicted ids without "
+            "a class; are these train ids, or ids of another table?"
+        )
+    return found
 
 
 def result(scored: Scored, table: LabelTable) -> dict[str, Any]:

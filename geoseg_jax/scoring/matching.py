@@ -1,16 +1,18 @@
 """Matches predictions with label files, by the data set's naming or by name."""
 
+import os
 import pathlib
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+from geoseg_jax.data import walk
 from geoseg_jax.data.source import DataError
 
 # CITY_SEQUENCE_FRAME, what the names of one Cityscapes frame have in common.
 CITYSCAPES = re.compile(r"([^_/]+_\d{6}_\d{6})(?!\d)")
-_CITYSCAPES_LABEL = re.compile(CITYSCAPES.pattern + r"_gt(Fine|Coarse)_labelIds\.png")
+_CITYSCAPES_LABEL = re.compile(CITYSCAPES.pattern + r"_gt(Fine|Coarse)_labelIds")
 _SHOWN = 5  # names in an error
 Found = tuple[pathlib.Path, list[pathlib.Path]]  # a label, its predictions
 
@@ -28,6 +30,7 @@ class Matched(NamedTuple):
 
     pairs: list[Pair]  # sorted by name
     missing: list[str]  # names of labels without a prediction
+    passed_over: Counter[str]  # files of both folders that were not looked at, see walk
 
 
 def match(predictions: pathlib.Path, labels: pathlib.Path, partial: bool = False) -> Matched:
@@ -38,16 +41,17 @@ def match(predictions: pathlib.Path, labels: pathlib.Path, partial: bool = False
     below `predictions` whose name starts with CITY_SEQUENCE_FRAME, as for cityscapesscripts; of
     several, the one that ends in _labelIds.png.
     Otherwise every PNG is a label, and its prediction has the same path in its folder, or, where no
-    prediction has, the same file name anywhere (KITTI: 000000_10.png).
+    prediction has, the same file name anywhere (KITTI: 000000_10.png). Of all names the ending
+    .png may be in capitals.
 
     Predictions without a label are passed over; with `partial` labels without a prediction too.
 
     Raises DataError, naming files, where a folder is missing or holds no PNG, a label has no
     prediction (with partial: where none has) or several, or two labels would have the same.
     """
-    label_files = _pngs(labels, "LABELS", besides=predictions)
-    prediction_files = _pngs(predictions, "PREDICTIONS", besides=labels)
-    cityscapes = [p for p in label_files if _CITYSCAPES_LABEL.fullmatch(p.name)]
+    label_files, passed_over = _pngs(labels, "LABELS", besides=predictions)
+    prediction_files, others = _pngs(predictions, "PREDICTIONS", besides=labels)
+    cityscapes = [p for p in label_files if _CITYSCAPES_LABEL.fullmatch(p.stem)]
     if cityscapes:
         pairs = _by_key(cityscapes, prediction_files, _cityscapes_key)
         pairs = {name: (label, _label_ids(found)) for name, (label, found) in pairs.items()}
@@ -65,22 +69,23 @@ def match(predictions: pathlib.Path, labels: pathlib.Path, partial: bool = False
             f"several predictions for one label: {_some(map(str, several[0]))}; keep one of them"
         )
     matched = [Pair(name, found[0], label) for name, (label, found) in pairs.items() if found]
-    return Matched(sorted(matched), sorted(missing))
+    return Matched(sorted(matched), sorted(missing), passed_over + others)
 
 
-def _pngs(folder: pathlib.Path, what: str, besides: pathlib.Path) -> list[pathlib.Path]:
+def _pngs(
+    folder: pathlib.Path, what: str, besides: pathlib.Path
+) -> tuple[list[pathlib.Path], Counter[str]]:
     """Lists PNG files below a folder, but not those of the other one where it lies within."""
     if not folder.is_dir():
         raise DataError(f"{what}={folder}: no such folder")
     within = besides.resolve() if folder.resolve() in besides.resolve().parents else None
-    files = [
-        path
-        for path in sorted(folder.rglob("*.png"))
-        if not path.name.startswith(".") and within not in path.resolve().parents
-    ]
+    names, passed_over = walk.walk(folder, (".png",))
+    files = [folder / name for name in names]
+    if within:
+        files = [path for path in files if within not in path.resolve().parents]
     if not files:
         raise DataError(f"{what}={folder}: no PNG file in it or below")
-    return files
+    return files, passed_over
 
 
 def _cityscapes_key(path: pathlib.Path) -> str:
@@ -90,7 +95,7 @@ def _cityscapes_key(path: pathlib.Path) -> str:
 
 def _label_ids(paths: list[pathlib.Path]) -> list[pathlib.Path]:
     """Prefers predictions whose name says that they hold label ids, if any does."""
-    return [path for path in paths if path.name.endswith("_labelIds.png")] or paths
+    return [path for path in paths if path.stem.endswith("_labelIds")] or paths
 
 
 def _by_key(
@@ -120,13 +125,20 @@ def _by_path(
     predictions: pathlib.Path,
 ) -> dict[str, Found]:
     """Matches as _by_key, by path within the folder where any has it, else by file name."""
-    there = {path.relative_to(predictions).as_posix(): path for path in prediction_files}
-    wanted = {path.relative_to(labels).as_posix(): path for path in label_files}
-    if wanted.keys() & there.keys():
-        return {
-            name: (path, [there[name]] if name in there else []) for name, path in wanted.items()
-        }
-    return _by_key(label_files, prediction_files, lambda path: path.name)
+    within = {
+        path: _lower_ending(path.relative_to(folder).as_posix())
+        for folder, files in ((labels, label_files), (predictions, prediction_files))
+        for path in files
+    }
+    if {within[path] for path in label_files} & {within[path] for path in prediction_files}:
+        return _by_key(label_files, prediction_files, within.__getitem__)
+    return _by_key(label_files, prediction_files, lambda path: _lower_ending(path.name))
+
+
+def _lower_ending(name: str) -> str:
+    """Returns the name with its ending in small letters."""
+    stem, ending = os.path.splitext(name)
+    return stem + ending.lower()
 
 
 def _some(names: Iterable[str]) -> str:

@@ -156,6 +156,37 @@ def test_monodepth2_files_alone(tmp_path):
     assert read_weights(tmp_path).sha256 == sha256(tmp_path / "encoder.pth")
 
 
+@pytest.mark.parametrize(
+    "beside", [("height", "width"), ("decoder",), ("height", "width", "decoder")]
+)
+def test_what_only_resembles_monodepth2s_is_asked_for(tmp_path, beside):
+    """An encoder with a picture's size, or a decoder of those names, is another framework's too."""
+    encoder, depth, _ = monodepth2()
+    entries = fabricate.state_dict(encoder) | {n: 192 for n in beside if n != "decoder"}
+    if "decoder" in beside:
+        entries |= fabricate.state_dict(depth)
+    fabricate.write_pickles(tmp_path / "a.pth", entries)
+    with pytest.raises(WeightsError, match=r"a\.pth has what .* --normalisation=imagenet$"):
+        read_weights(tmp_path / "a.pth")
+    for name in ("imagenet", "monodepth2"):
+        found = read_weights(tmp_path / "a.pth", normalisation=name)
+        assert found.normalisation == name
+        resnets.assert_is_encoder(found.variables, "tiny")
+    fabricate.write_pickles(
+        tmp_path / "b.pth", entries | {"use_stereo": False, "height": 1, "width": 1}
+    )
+    assert read_weights(tmp_path / "b.pth").normalisation == "monodepth2"
+
+
+def test_two_files_of_monodepth2s_names_without_its_marks_are_asked_for(tmp_path):
+    encoder, depth, _ = monodepth2()
+    write(tmp_path / "encoder.pth", encoder)
+    write(tmp_path / "depth.pth", depth)
+    with pytest.raises(WeightsError, match=r"has what monodepth2's files have"):
+        read_weights(tmp_path)
+    assert read_weights(tmp_path, "monodepth2").normalisation == "monodepth2"
+
+
 def test_a_decoder_that_belongs_to_another_encoder_is_refused(tmp_path):
     encoder, depth, _ = monodepth2()
     write(tmp_path / "encoder.pth", encoder)

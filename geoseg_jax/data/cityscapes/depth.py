@@ -13,7 +13,6 @@ import pathlib
 from collections import Counter
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
@@ -21,6 +20,7 @@ from ml_collections import ConfigDict
 from geoseg_jax.core.rules import row_range
 from geoseg_jax.core.setting import Setting
 from geoseg_jax.data import depth_maps, pictures
+from geoseg_jax.data.cameras import misplaced
 from geoseg_jax.data.cityscapes.tree import HOW_TO_GET, LAYOUT, Camera, CityscapesTree, Frame
 from geoseg_jax.data.reader import Reader
 from geoseg_jax.data.source import BadRecord, DataError, Record, Source, left_out
@@ -57,6 +57,7 @@ def make(data: ConfigDict) -> tuple[Source, Source]:
             f" left out: {left_out(train)}; {HOW_TO_GET}, or ask for fewer views by "
             "config.data.frames and config.data.stereo"
         )
+    train.left_out |= tree.passed_over
     judged = train.targets
     if data.eval_split != "train":
         splits = tuple(data.eval_split.split("+"))
@@ -129,6 +130,8 @@ class CityscapesViews:
         camera = self._tree.camera(target)
         picture = pictures.read_picture(self._tree.path("left", target))
         size = picture.shape[:2]
+        if problem := misplaced(camera.intrinsics, size):
+            raise BadRecord(f"{self._tree.path('left', target)}: {problem} Get the originals")
         image = self._resized(picture)
         sources = [
             self._resized(self._picture(kind, view, size)) if self._tree.has(kind, view) else image
@@ -245,7 +248,7 @@ def read_disparity(path: pathlib.Path) -> np.ndarray:
     A file's 1 is a disparity of 0, a point infinitely far away, and so it counts as not measured.
     Raises BadRecord where it is missing, cut short or not of one 16-bit channel.
     """
-    picture = pictures.decode(pictures.read_whole(path), cv2.IMREAD_UNCHANGED, path)
+    picture = pictures.read_numbers(path)
     if picture.dtype != np.uint16 or picture.ndim != 2:
         raise BadRecord(
             f"{path}: a disparity picture has one 16-bit channel, this one is {picture.dtype} "

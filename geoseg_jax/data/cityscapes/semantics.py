@@ -8,11 +8,11 @@ from ml_collections import ConfigDict
 from geoseg_jax.core.near_miss import did_you_mean
 from geoseg_jax.core.rules import each, text
 from geoseg_jax.core.setting import Setting
+from geoseg_jax.data import walk
 from geoseg_jax.data.labels.segmentation import (
     Item,
     LabelledPictures,
     find_items,
-    list_files,
     make_pair,
     no_pairs,
 )
@@ -52,13 +52,13 @@ def make(data: ConfigDict) -> tuple[LabelledPictures, LabelledPictures]:
 
 
 def _items(root: pathlib.Path, split: str, key: str) -> tuple[list[Item], dict[str, int]]:
-    images = list_files(root / "leftImg8bit" / split, "_leftImg8bit")
-    labels = list_files(root / "gtFine" / split, "_gtFine_labelIds")
-    items, left_out = find_items(images, labels, {name: _drive(name) for name in images})
+    images = walk.by_name(root / "leftImg8bit" / split, "_leftImg8bit")
+    labels = walk.by_name(root / "gtFine" / split, "_gtFine_labelIds")
+    items, left_out = find_items(images, labels, {name: _drive(name) for name in images.paths})
     if items:
         return items, left_out
     folder = root / "leftImg8bit"
-    splits = sorted(p.name for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
+    splits = walk.list_folder(folder).folders
     if splits and split not in splits:
         raise DataError(f"{key}={split!r}: {folder} holds {', '.join(splits)}; choose one of them")
     raise no_pairs(root, left_out, LAYOUT.replace("/train/", f"/{split}/"), HOW_TO_GET)

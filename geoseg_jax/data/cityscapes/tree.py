@@ -4,12 +4,15 @@ import json
 import os
 import pathlib
 import re
+from collections import Counter
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from geoseg_jax.data import walk
 from geoseg_jax.data.reading import reason
 from geoseg_jax.data.source import BadRecord, DataError
+from geoseg_jax.data.text_files import read_text
 
 LAYOUT = (
     "ROOT/leftImg8bit/train/aachen/aachen_000000_000019_leftImg8bit.png (and rightImg8bit, "
@@ -66,6 +69,7 @@ class CityscapesTree:
     def __init__(self, root: str | pathlib.Path, splits: tuple[str, ...], key: str):
         self.root = pathlib.Path(root).expanduser()
         self.sequences: set[Frame] = set()  # those of leftImg8bit_sequence alone
+        self.passed_over: Counter[str] = Counter()
         self._files: dict[str, dict[Frame, str]] = {kind: {} for kind in _KINDS}
         for split in splits:
             before = len(self._files["left"])
@@ -110,14 +114,16 @@ class CityscapesTree:
     def _list(self, kind: str, split: str) -> None:
         folders, suffix, endings = _KINDS[kind]
         for folder in folders:
-            for city in _names(self.root / folder / split):
+            for city in walk.list_folder(self.root / folder / split).folders:
                 place = f"{folder}/{split}/{city}"
                 # Sorted by name, so that .png comes after .jpg and wins.
                 new = {}
-                for name in sorted(_names(self.root / place)):
-                    stem, ending = os.path.splitext(name)
+                inside = walk.list_folder(self.root / place, endings)
+                self.passed_over += inside.passed_over
+                for name in inside.files:
+                    stem = os.path.splitext(name)[0]
                     match = _NAME.fullmatch(stem.removesuffix(suffix))
-                    if match and stem.endswith(suffix) and ending.lower() in endings:
+                    if match and stem.endswith(suffix):
                         frame = Frame(split, match[1], int(match[2]), int(match[3]))
                         new[frame] = f"{place}/{name}"
                 known = self._files[kind]
@@ -130,9 +136,9 @@ class CityscapesTree:
 def read_camera(path: pathlib.Path) -> Camera:
     """Reads intrinsics and baseline. Raises BadRecord where one is missing or absurd."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise BadRecord(f"{path}: the camera can't be read ({reason(error)}); {_REMEDY}") from error
+        content = json.loads(read_text(path))
+    except (DataError, ValueError, RecursionError) as error:
+        raise BadRecord(f"{path}: the camera can't be read ({error}); {_REMEDY}") from error
     inside = [_number(path, content, "intrinsic", name) for name in ("fx", "fy", "u0", "v0")]
     baseline = _number(path, content, "extrinsic", "baseline")
     if min(inside[0], inside[1], baseline) <= 0:
@@ -153,11 +159,3 @@ def _number(path: pathlib.Path, content: Any, section: str, name: str) -> float:
     if not np.isfinite(value):
         raise BadRecord(f"{path}: {section}.{name}={value} is not finite; {_REMEDY}")
     return value
-
-
-def _names(folder: pathlib.Path) -> list[str]:
-    """Returns what a folder holds; nothing where there is no such folder."""
-    try:
-        return sorted(os.listdir(folder))
-    except (FileNotFoundError, NotADirectoryError):
-        return []

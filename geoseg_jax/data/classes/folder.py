@@ -10,6 +10,7 @@ Classes are numbered in the order of their names, as torchvision and Caffe numbe
 import hashlib
 import os
 import pathlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -18,18 +19,19 @@ from ml_collections import ConfigDict
 from geoseg_jax.core.near_miss import did_you_mean
 from geoseg_jax.core.rules import text
 from geoseg_jax.core.setting import Setting
-from geoseg_jax.data import pictures
+from geoseg_jax.data import pictures, walk
 from geoseg_jax.data.fit import Fit, fits
-from geoseg_jax.data.labels.segmentation import PICTURE_ENDINGS
 from geoseg_jax.data.name_splits import held_out
 from geoseg_jax.data.reader import ANY_SIZE, SHARE_HELD_OUT, Reader
 from geoseg_jax.data.source import DataError, Record
+from geoseg_jax.data.text_files import plain_path, read_lines
 
 LAYOUT = "ROOT/train/CLASS/*.JPEG with ROOT/val/CLASS/*.JPEG, or ROOT/val/*.JPEG and a list"
 HOW_TO_GET = "unpack ILSVRC2012_img_train.tar and its inner archives, a folder for each class"
 HELD_OUT = "held_out"
 LISTS = ("val.txt", "val/val_annotations.txt", "LOC_val_solution.csv")
 WORDS = ("words.txt", "LOC_synset_mapping.txt")
+NO_CLASS, NO_PICTURE = "picture in no folder of a class", "folder of a class without a picture"
 _SIZES_IN_FINGERPRINT = 1000
 
 
@@ -46,22 +48,25 @@ def make(data: ConfigDict) -> tuple["ClassFolder", "ClassFolder"]:
     """
     root = pathlib.Path(data.root).expanduser()
     to_train, to_judge = fits(data)
-    train = _by_folder(root, data.train_split)
+    train, left_out = _by_folder(root, data.train_split)
     if not train:
         raise DataError(
             f"config.data.train_split={data.train_split!r}: no picture in a folder of "
             f"{root / data.train_split}; looked for {LAYOUT}; {HOW_TO_GET}"
         )
     categories = tuple(sorted(set(train.values())))
+    judged_left_out: Counter[str] = Counter()
     if data.eval_split == HELD_OUT:
         judged = {name: train[name] for name in held_out(list(train), data.get("held_out", 0.1))}
         train = {name: category for name, category in train.items() if name not in judged}
     else:
-        judged = _judged(root, data.eval_split, data.get("eval_list", ""), categories)
+        judged, judged_left_out = _judged(
+            root, data.eval_split, data.get("eval_list", ""), categories
+        )
     words = read_words(root)
     return (
-        ClassFolder(root, train, categories, to_train, words),
-        ClassFolder(root, judged, categories, to_judge, words),
+        ClassFolder(root, train, categories, to_train, words, left_out),
+        ClassFolder(root, judged, categories, to_judge, words, judged_left_out),
     )
 
 
@@ -70,7 +75,8 @@ class ClassFolder:
 
     root: where names begin. classes: published name (a path within root, with its ending) -> name
     of its class, in the order to serve. categories: the classes' names, in the order of their
-    numbers. fit: what is kept of a picture. words: category -> what people call it.
+    numbers. fit: what is kept of a picture. words: category -> what people call it. left_out:
+    reason -> number of files or folders.
     """
 
     def __init__(
@@ -80,10 +86,11 @@ class ClassFolder:
         categories: Sequence[str],
         fit: Fit,
         words: Mapping[str, str] | None = None,
+        left_out: Mapping[str, int] | None = None,
     ):
         self.categories = tuple(categories)
         self.words = tuple((words or {}).get(name, name) for name in self.categories)
-        self.left_out: dict[str, int] = {}
+        self.left_out = dict(left_out or {})
         self._root, self._fit = root, fit
         number = {name: i for i, name in enumerate(self.categories)}
         # Of a million pictures a list of names would take 100 MB in each worker.
@@ -130,89 +137,112 @@ def read_words(root: pathlib.Path) -> dict[str, str]:
     path = next((root / name for name in WORDS if (root / name).is_file()), None)
     if path is None:
         return {}
-    lines = (
-        line.split(maxsplit=1)
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines()
-    )
+    lines = (line.split(maxsplit=1) for _, line in read_lines(path))
     return {pair[0]: pair[1].split(",")[0].strip() for pair in lines if len(pair) == 2}
 
 
-def _by_folder(root: pathlib.Path, split: str) -> dict[str, str]:
-    """Maps published name -> class for the pictures in folders of root / split."""
-    below = list_pictures(root, split)
+def _by_folder(root: pathlib.Path, split: str) -> tuple[dict[str, str], Counter[str]]:
+    """Maps published name -> class for pictures in folders of root / split; what is left out."""
+    names, left_out = list_pictures(root, split)
     depth = len(pathlib.PurePath(split).parts)
-    return {
-        name: parts[depth]
-        for name in below
-        if len(parts := pathlib.PurePath(name).parts) > depth + 1
-    }
+    found = {}
+    for name in names:
+        parts = name.split("/")
+        if len(parts) > depth + 1:
+            found[name] = parts[depth]
+        else:
+            left_out[NO_CLASS] += 1
+    empty = set(walk.list_folder(root / split).folders).difference(found.values())
+    left_out[NO_PICTURE] = len(empty) if found else 0
+    return found, +left_out
 
 
-def list_pictures(root: pathlib.Path, split: str) -> list[str]:
-    """Lists the pictures below root / split as paths within root: their published names."""
-    found = []
-    for place, _, names in os.walk(root / split):  # a path object each would take minutes
-        inside = os.path.relpath(place, root)
-        prefix = "" if inside == "." else f"{inside}/"
-        found += [
-            prefix + name
-            for name in names
-            if name.lower().endswith(PICTURE_ENDINGS) and name[0] != "."
-        ]
-    return sorted(found)
+def list_pictures(root: pathlib.Path, split: str) -> tuple[list[str], Counter[str]]:
+    """Finds the pictures below root / split.
+
+    Returns:
+      Their published names, paths within root with endings; and what was passed over.
+    """
+    files, passed_over = walk.walk(root / split, walk.PICTURES)
+    within = pathlib.PurePath(split).as_posix()
+    prefix = "" if within == "." else f"{within}/"
+    return [prefix + name for name in files], passed_over
 
 
 def _judged(
     root: pathlib.Path, split: str, list_file: str, categories: Sequence[str]
-) -> dict[str, str]:
-    """Maps published name -> class for the pictures to evaluate on, by folder, list or name."""
-    names = list_pictures(root, split)
+) -> tuple[dict[str, str], Counter[str]]:
+    """Maps published name -> class for the pictures to evaluate on, by folder, list or name.
+
+    And what was left out.
+    """
+    names, left_out = list_pictures(root, split)
     if not names:
         raise DataError(
             f"config.data.eval_split={split!r}: no picture below {root / split}; name a folder of "
             f"config.data.root, or '{HELD_OUT}' for a share of the training pictures"
         )
-    by_folder = _by_folder(root, split)
+    by_folder, without = _by_folder(root, split)
     strangers = sorted(set(by_folder.values()) - set(categories))
     # Where no folder is a class at all (val/images), folders don't tell the classes.
     if by_folder and not list_file and set(strangers) != set(by_folder.values()):
         if strangers:
             raise _stranger(f"{root / split / strangers[0]}", strangers[0], categories)
-        return by_folder
+        return by_folder, without
     places = (pathlib.Path(list_file).expanduser(),) if list_file else (root / n for n in LISTS)
     path = next((place for place in places if place.is_file()), None)
     if path is None and list_file:
         raise DataError(f"config.data.eval_list={list_file!r}: no such file")
     if path is None:
-        return {name: _class_in_name(root, name, categories) for name in names}
-    listed = read_list(path, categories)
-    by_name = {name: listed.get(pathlib.PurePath(name).stem) for name in names}
-    missing = [name for name, category in by_name.items() if category is None]
-    if missing:
-        raise DataError(f"{path}: it has no line for {root / missing[0]}; complete the list")
-    return by_name
+        return {name: _class_in_name(root, name, categories) for name in names}, left_out
+    return _by_list(names, read_list(path, categories), path, root), left_out
+
+
+def _by_list(
+    names: Sequence[str], listed: Mapping[str, str], path: pathlib.Path, root: pathlib.Path
+) -> dict[str, str]:
+    """Maps published name -> class, where the list at `path` names each picture, `listed` -> class.
+
+    By the end of its path: a file name alone may stand for a picture as long as there is just one.
+
+    Raises:
+      DataError: for a picture without a line, and a line that names two.
+    """
+    found, taken = {}, dict[str, str]()
+    for name in names:
+        parts = os.path.splitext(name)[0].split("/")
+        ends = ("/".join(parts[place:]) for place in range(len(parts)))
+        line = next((end for end in ends if end in listed), None)
+        if line is None:
+            raise DataError(f"{path}: it has no line for {root / name}; complete the list")
+        if line in taken:
+            raise DataError(
+                f"{path}: {line!r} may be {taken[line]} or {name}; write their folders in the list"
+            )
+        found[name], taken[line] = listed[line], name
+    return found
 
 
 def read_list(path: pathlib.Path, categories: Sequence[str]) -> dict[str, str]:
-    """Maps a picture's name without folders and ending -> its class, from lines `NAME CLASS ...`.
+    """Maps a picture's path, as far as it is written, without ending -> its class.
 
-    CLASS is a name, or its number from 0 on as in Caffe's val.txt; what follows is passed over, as
-    in the lists of Tiny ImageNet and of Kaggle (NAME,CLASS x y x y). Raises DataError for an
-    unknown class.
+    From lines `NAME CLASS ...`. CLASS is a name, or its number from 0 on as in Caffe's val.txt;
+    what follows is passed over, as in the lists of Tiny ImageNet and of Kaggle (NAME,CLASS x y x
+    y). Raises DataError for an unknown class, and for a picture with two.
     """
-    known, found = set(categories), {}
-    for number, line in enumerate(
-        path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1
-    ):
+    known, found = set(categories), dict[str, str]()
+    for number, line in read_lines(path):
         words = line.replace(",", " ").split()
-        if len(words) < 2 or line.startswith(("#", "ImageId,")):
+        if len(words) < 2 or line.startswith("ImageId,"):
             continue
         category = words[1]
         if category not in known and category.isdecimal() and int(category) < len(categories):
             category = categories[int(category)]
         if category not in known:
             raise _stranger(f"{path}:{number}", category, categories)
-        found[pathlib.PurePath(words[0]).stem] = category
+        name = os.path.splitext(plain_path(words[0]).strip("/"))[0]
+        if found.setdefault(name, category) != category:
+            raise DataError(f"{path}:{number}: {name!r} is {found[name]!r} in another line")
     return found
 
 

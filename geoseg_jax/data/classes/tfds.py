@@ -15,7 +15,6 @@ import json
 import pathlib
 from typing import Any
 
-import cv2
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -71,7 +70,7 @@ class TfdsClasses:
         """Raises BadRecord where the record can't be read or its picture not be decoded."""
         with reading(f"{self._folder}: {self.describe(index)}", tfds_folder.PREPARE):
             example = self._open()[int(index)]
-            picture = pictures.decode(example[self._image], cv2.IMREAD_COLOR, self.describe(index))
+            picture = pictures.decode_picture(example[self._image], self.describe(index))
             picture = pictures.to_rgb(self._fit(picture))
             category = int(example[self._label])
             if not 0 <= category < len(self.categories):

@@ -7,7 +7,6 @@ it is not known; beside it goes bool [H, W] that tells where it is.
 import pathlib
 import re
 
-import cv2
 import numpy as np
 
 from geoseg_jax.data import pictures
@@ -51,7 +50,7 @@ def read_kitti_flow(path: Path) -> tuple[np.ndarray, np.ndarray]:
     (Flow development kit, readme.txt.) Raises BadRecord where it is missing, cut short or no
     picture of three 16-bit channels.
     """
-    picture = pictures.decode(pictures.read_whole(path), cv2.IMREAD_UNCHANGED, path)
+    picture = pictures.read_numbers(path)
     if picture.dtype != np.uint16 or picture.ndim != 3 or picture.shape[-1] != 3:
         raise BadRecord(
             f"{path}: a flow picture has three 16-bit channels, this one is {picture.dtype} "

@@ -4,6 +4,7 @@ import pathlib
 
 from ml_collections import ConfigDict
 
+from geoseg_jax.data import text_files, walk
 from geoseg_jax.data.flow.files import read_flo
 from geoseg_jax.data.flow.pairs import FlowPairs, Pair, make_pairs, need_pairs
 from geoseg_jax.data.reader import Reader
@@ -39,16 +40,17 @@ def make(data: ConfigDict) -> tuple[FlowPairs, FlowPairs]:
 def find_pairs(root: pathlib.Path) -> tuple[list[Pair], dict[str, int]]:
     """Returns the pairs below ROOT by number, and how many were left out for which reason."""
     folder = root / "data"
-    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    pairs, incomplete = [], 0
-    for flow in sorted(name for name in names if name.endswith("_flow.flo")):
+    listed = walk.list_folder(folder)
+    names, left_out = set(listed.files), listed.passed_over
+    pairs = []
+    for flow in filter(lambda name: name.endswith("_flow.flo"), listed.files):
         number = flow.removesuffix("_flow.flo")
         frames = [f"{number}_img{n}.ppm" for n in (1, 2)]
         if names.issuperset(frames):
             pairs.append(Pair(number, *(folder / frame for frame in frames), folder / flow))
         else:
-            incomplete += 1
-    return pairs, {"pair without a frame": incomplete} if incomplete else {}
+            left_out["pair without a frame"] += 1
+    return pairs, dict(left_out)
 
 
 def read_splits(path: pathlib.Path) -> dict[str, list[str]]:
@@ -57,9 +59,9 @@ def read_splits(path: pathlib.Path) -> dict[str, list[str]]:
     Raises DataError where it is missing, and for another word in it.
     """
     try:
-        words = path.read_text(encoding="ascii", errors="replace").split()
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}; {HOW_TO_GET}") from error
+        words = text_files.read_text(path).split()
+    except DataError as error:
+        raise DataError(f"{error}; {HOW_TO_GET}") from error
     lists: dict[str, list[str]] = {name: [] for name in _SPLITS.values()}
     for line, word in enumerate(words, start=1):
         if word not in _SPLITS:

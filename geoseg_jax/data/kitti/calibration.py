@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from geoseg_jax.data.source import DataError
+from geoseg_jax.data.text_files import read_text
 
 CAM_TO_CAM = "calib_cam_to_cam.txt"
 VELO_TO_CAM = "calib_velo_to_cam.txt"
@@ -128,11 +129,11 @@ class CalibrationFile:
     def __init__(self, path: pathlib.Path, remedy: str = _REMEDY):
         self._path, self._remedy = path, remedy
         try:
-            text = path.read_text(encoding="utf-8", errors="replace")
-        except OSError as error:
-            raise self.error(f"calibration is missing ({error.strerror})") from error
+            text = read_text(path)
+        except DataError as error:
+            raise DataError(f"{error}; {self._remedy}") from error
         self._lines: dict[str, tuple[int, str]] = {}  # key -> (line number, what follows the colon)
-        for number, line in enumerate(text.splitlines(), start=1):
+        for number, line in enumerate(text.split("\n"), start=1):
             key, colon, value = line.partition(":")
             if colon:  # calib_time has colons of its own; nothing asks for it
                 self._lines[key.strip()] = (number, value)

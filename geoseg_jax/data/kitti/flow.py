@@ -5,6 +5,7 @@ import re
 
 from ml_collections import ConfigDict
 
+from geoseg_jax.data import walk
 from geoseg_jax.data.flow.files import read_kitti_flow
 from geoseg_jax.data.flow.pairs import FlowPairs, Pair, make_pairs, need_pairs
 from geoseg_jax.data.kitti.drives_2015 import drives
@@ -21,7 +22,7 @@ HOW_TO_GET = (
 )
 # Pictures of 2015, of 2012 in colour, of 2012 in grey; the first that is there is taken.
 _PICTURES = ("image_2", "colored_0", "image_0")
-_NAME = re.compile(r"(.+)_10\.png")
+_NAME = re.compile(r"[^/]+_10")
 NO_SECOND, NO_FLOW = "pair without its second frame", "pair without flow_occ"
 
 
@@ -43,22 +44,25 @@ def find_pairs(root: pathlib.Path) -> tuple[list[Pair], dict[str, int]]:
     """Returns the pairs below ROOT by name, and how many were left out for which reason."""
     training = root / "training"
     folder = next((name for name in _PICTURES if (training / name).is_dir()), _PICTURES[0])
+    frames, hidden = walk.by_name(training / folder, endings=(".png",))
+    flows, visible = (
+        walk.by_name(training / kind, endings=(".png",)).paths for kind in ("flow_occ", "flow_noc")
+    )
     # Which drive a picture of 2012 comes from is not published.
     known = drives() if folder == "image_2" else {}
-    pairs, left_out = [], {NO_SECOND: 0, NO_FLOW: 0}
-    for first in sorted((training / folder).glob("*_10.png")):
-        number = _NAME.fullmatch(first.name)[1]
-        second = first.with_name(f"{number}_11.png")
-        flow, visible = (training / kind / first.name for kind in ("flow_occ", "flow_noc"))
-        if not second.is_file():
+    pairs: list[Pair] = []
+    left_out = hidden
+    for name in filter(_NAME.fullmatch, frames):
+        number = name.removesuffix("_10")
+        if f"{number}_11" not in frames:
             left_out[NO_SECOND] += 1
-        elif not flow.is_file():
+        elif name not in flows:
             left_out[NO_FLOW] += 1
         else:
             drive = known.get(int(number), "") if number.isdecimal() else ""
-            seen = visible if visible.is_file() else None
-            pairs.append(Pair(first.stem, first, second, flow, seen, drive))
-    return pairs, {why: count for why, count in left_out.items() if count}
+            views = frames[name], frames[f"{number}_11"]
+            pairs.append(Pair(name, *views, flows[name], visible.get(name), drive))
+    return pairs, dict(left_out)
 
 
 READER = Reader(make, layout=LAYOUT, how_to_get=HOW_TO_GET)

@@ -15,12 +15,14 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from geoseg_jax.data import pictures
+from geoseg_jax.data.cameras import misplaced
 from geoseg_jax.data.kitti.calibration import CalibrationFile, Cameras, rectified_pair
 from geoseg_jax.data.kitti.poses import DrivePoses
 from geoseg_jax.data.kitti.raw import KittiSource
 from geoseg_jax.data.kitti.tree import Frame, KittiTree, folders
 from geoseg_jax.data.reader import Reader
 from geoseg_jax.data.source import DataError, left_out
+from geoseg_jax.data.text_files import read_text
 
 # The drives of KITTI raw that the sequences with poses were cut from, as the benchmark's
 # development kit (readme.txt) has them; of the others it doesn't tell.
@@ -59,7 +61,9 @@ def make(data: ConfigDict) -> tuple[KittiSource, KittiSource]:
         )
     tree = OdometryTree(data.root)
     train = _source(tree, data, "train_split", "lr")
-    return train, _source(tree, data, "eval_split", "l")
+    judged = _source(tree, data, "eval_split", "l")
+    train.left_out |= tree.passed_over
+    return train, judged
 
 
 def _source(tree: "OdometryTree", data: ConfigDict, name: str, sides: str) -> KittiSource:
@@ -150,7 +154,10 @@ class OdometryTree(KittiTree):
         file = CalibrationFile(self.root / f"sequences/{date}/calib.txt", _CALIBRATION)
         first = self.root / next(iter(self.pictures(date, "l").values()))
         keys = {side: f"P{number}" for side, number in self.numbers.items()}
-        return rectified_pair(file, keys, pictures.picture_size(first), np.eye(4))
+        cameras = rectified_pair(file, keys, pictures.picture_size(first), np.eye(4))
+        if problem := misplaced(cameras.intrinsics, cameras.size):
+            raise file.error(problem)
+        return cameras
 
     def recording(self, drive: str) -> str:
         """Returns the drive of KITTI raw that a sequence was cut from, '' where unknown."""
@@ -210,11 +217,11 @@ def read_poses(path: pathlib.Path) -> np.ndarray:
     Raises DataError where the file is missing or a line isn't a rotation and a place.
     """
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError as error:
+        lines = read_text(path).removesuffix("\n").split("\n")
+    except DataError as error:
         raise DataError(
-            f"{path}: no poses ({error.strerror}); {_POSES}, which has those of sequences 00 to 10 "
-            "alone, or learn the motion by the config's option poses=learned"
+            f"{error}; {_POSES}, which has those of sequences 00 to 10 alone, or learn the "
+            "motion by the config's option poses=learned"
         ) from error
     poses = np.tile(np.eye(4), (len(lines), 1, 1))
     for index, line in enumerate(lines):

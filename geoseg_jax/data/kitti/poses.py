@@ -12,7 +12,8 @@ import numpy as np
 
 from geoseg_jax.data.kitti.calibration import read_cameras, read_imu
 from geoseg_jax.data.kitti.tree import Frame, KittiTree
-from geoseg_jax.data.source import BadRecord
+from geoseg_jax.data.source import BadRecord, DataError
+from geoseg_jax.data.text_files import read_text
 
 _EARTH_RADIUS = 6_378_137.0  # metres, of WGS 84 at the equator, as Mercator's projection takes it
 _NUMBERS = 30  # in a record
@@ -39,9 +40,8 @@ def read_fix(path: str | pathlib.Path) -> Fix:
     Raises BadRecord where the file is missing or not a line of 30 finite numbers.
     """
     try:
-        words = pathlib.Path(path).read_text(encoding="utf-8").split()
-        values = [float(word) for word in words]
-    except (OSError, ValueError) as error:
+        values = [float(word) for word in read_text(path).split()]
+    except (DataError, ValueError) as error:
         raise BadRecord(f"{path}: no GPS/IMU record ({error}); get the drive again") from error
     if len(values) != _NUMBERS or not np.isfinite(values[:6]).all():
         raise BadRecord(

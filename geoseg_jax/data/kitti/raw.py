@@ -91,6 +91,7 @@ def make(data: ConfigDict) -> tuple[Source, Source]:
             "velodyne_points, or evaluate on training frames by --config.data.eval_split=train, "
             "or name a file of frames"
         )
+    train.left_out |= tree.passed_over
     return train, evaluation
 
 

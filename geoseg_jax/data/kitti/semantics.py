@@ -6,12 +6,12 @@ import re
 
 from ml_collections import ConfigDict
 
+from geoseg_jax.data import walk
 from geoseg_jax.data.kitti.drives_2015 import drives
 from geoseg_jax.data.labels.segmentation import (
     Item,
     LabelledPictures,
     find_items,
-    list_files,
     make_pair,
     no_pairs,
 )
@@ -56,7 +56,7 @@ def make(data: ConfigDict) -> tuple[LabelledPictures, LabelledPictures]:
     table = _table(data)
     images, labels = (_numbered(root / "training" / name) for name in ("image_2", "semantic"))
     known = drives()
-    drive = {name: known.get(int(_NAME.fullmatch(name)[1]), "") for name in images}
+    drive = {name: known.get(int(_NAME.fullmatch(name)[1]), "") for name in images.paths}
     items, left_out = find_items(images, labels, drive)
     if not items:
         raise no_pairs(root, left_out, LAYOUT, HOW_TO_GET)
@@ -77,9 +77,10 @@ def _of_other_drives(train: list[Item], judged: list[Item]) -> tuple[list[Item],
     return others, len(train) - len(others)
 
 
-def _numbered(folder: pathlib.Path) -> dict[str, pathlib.Path]:
+def _numbered(folder: pathlib.Path) -> walk.Named:
     """Lists pictures at time 10, those that have labels."""
-    return {n: path for n, path in list_files(folder).items() if _NAME.fullmatch(n)}
+    paths, passed_over = walk.by_name(folder)
+    return walk.Named({n: p for n, p in paths.items() if _NAME.fullmatch(n)}, passed_over)
 
 
 READER = Reader(

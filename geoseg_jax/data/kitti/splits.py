@@ -6,6 +6,7 @@ import re
 from geoseg_jax.core.near_miss import did_you_mean
 from geoseg_jax.data.kitti.tree import Frame, KittiTree
 from geoseg_jax.data.source import DataError
+from geoseg_jax.data.text_files import plain_path, read_lines
 
 # The 28 test drives of Eigen, Puhrsch, Fergus: Depth Map Prediction from a Single Image using a
 # Multi-Scale Deep Network, NIPS 2014. Date -> numbers of the drives.
@@ -85,19 +86,14 @@ def read_frames(path: pathlib.Path) -> list[tuple[int, Frame]]:
     What follows a # is a comment. Raises DataError for a malformed line and a file without any.
     """
     frames = []
-    for number, line in enumerate(
-        path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1
-    ):
-        text = line.partition("#")[0].strip()
-        if not text:
-            continue
-        match = re.fullmatch(r"(\S+)\s+([0-9]{1,10})\s+([lr])", text)
+    for number, line in read_lines(path):
+        match = re.fullmatch(r"(\S+)\s+([0-9]{1,10})\s+([lr])", line)
         if match is None:
             raise DataError(
-                f"{path}:{number}: {line.strip()!r} is not `DRIVE FRAME l|r`, for example "
+                f"{path}:{number}: {line!r} is not `DRIVE FRAME l|r`, for example "
                 "`2011_09_26/2011_09_26_drive_0001_sync 5 l`; correct the line"
             )
-        frames.append((number, Frame(match[1].strip("/"), int(match[2]), match[3])))
+        frames.append((number, Frame(plain_path(match[1]).strip("/"), int(match[2]), match[3])))
     if not frames:
         raise DataError(f"{path}: the split file names no frame; add lines `DRIVE FRAME l|r`")
     return frames

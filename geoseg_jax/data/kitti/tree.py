@@ -3,8 +3,10 @@
 import os
 import pathlib
 import re
+from collections import Counter
 from typing import NamedTuple
 
+from geoseg_jax.data import walk
 from geoseg_jax.data.kitti.calibration import SIDES, Cameras, read_cameras
 from geoseg_jax.data.source import DataError
 
@@ -48,6 +50,7 @@ class KittiTree:
 
     def __init__(self, root: str | pathlib.Path, key: str = "config.data.root"):
         self.root = pathlib.Path(root).expanduser()
+        self.passed_over: Counter[str] = Counter()  # in what was listed so far
         self._listed: dict[str, dict[int, str]] = {}
         self.drives = sorted(self._find_drives())
         if not self.drives:
@@ -104,9 +107,11 @@ class KittiTree:
             return self._listed[folder]
         found = {}
         # Sorted by name, so that .png comes after .jpg and wins.
-        for name in sorted(_names(self.root / folder)):
-            stem, ending = os.path.splitext(name)
-            if ending.lower() in endings and stem.isdecimal():
+        inside = walk.list_folder(self.root / folder, endings)
+        self.passed_over += inside.passed_over
+        for name in inside.files:
+            stem = os.path.splitext(name)[0]
+            if stem.isdecimal():
                 found[int(stem)] = f"{folder}/{name}"
         self._listed[folder] = found
         return found
@@ -114,13 +119,4 @@ class KittiTree:
 
 def folders(parent: pathlib.Path, pattern: re.Pattern[str]) -> list[str]:
     """Lists the names of the folders in `parent` that match; none where it isn't there."""
-    return [n for n in _names(parent) if pattern.fullmatch(n) and (parent / n).is_dir()]
-
-
-def _names(folder: pathlib.Path) -> list[str]:
-    """Lists a folder; nothing where there is no such folder: callers count what they miss."""
-    try:
-        with os.scandir(folder) as entries:
-            return [entry.name for entry in entries]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+    return [name for name in walk.list_folder(parent).folders if pattern.fullmatch(name)]

@@ -6,11 +6,11 @@ import re
 
 from ml_collections import ConfigDict
 
+from geoseg_jax.data import walk
 from geoseg_jax.data.labels.segmentation import (
     Item,
     LabelledPictures,
     find_items,
-    list_files,
     make_by_splits,
     no_pairs,
 )
@@ -42,8 +42,8 @@ def make(data: ConfigDict) -> tuple[LabelledPictures, LabelledPictures]:
 def _items(root: pathlib.Path, split: str, key: str) -> tuple[list[Item], dict[str, int]]:
     if split not in SPLITS:
         raise DataError(f"{key}={split!r} is none of {', '.join(SPLITS)}")
-    images, labels = list_files(root / split), list_files(root / f"{split}annot")
-    items, left_out = find_items(images, labels, {name: drive(name) for name in images})
+    images, labels = walk.by_name(root / split), walk.by_name(root / f"{split}annot")
+    items, left_out = find_items(images, labels, {name: drive(name) for name in images.paths})
     if not items:
         raise no_pairs(root, left_out, LAYOUT.replace("train", split), HOW_TO_GET)
     return items, left_out

@@ -12,11 +12,11 @@ import pathlib
 
 from ml_collections import ConfigDict
 
+from geoseg_jax.data import walk
 from geoseg_jax.data.labels.class_list import read_class_list
 from geoseg_jax.data.labels.segmentation import (
     LabelledPictures,
     find_items,
-    list_files,
     make_pair,
     no_pairs,
 )
@@ -41,14 +41,15 @@ def make(data: ConfigDict) -> tuple[LabelledPictures, LabelledPictures]:
     Raises DataError where nothing is there, and for a name in a file that isn't.
     """
     root = pathlib.Path(data.root).expanduser()
-    labels = list_files(root / "labels", endings=(".png",))
-    items, left_out = find_items(list_files(root / "images"), labels)
+    labels = walk.by_name(root / "labels", endings=(".png",))
+    items, left_out = find_items(walk.by_name(root / "images"), labels)
     if not items:
         raise no_pairs(root, left_out, LAYOUT, HOW_TO_GET)
     table = _table(root, data.get("classes", ""))
     by_name = {item.name: item for item in items}
     named = {HELD_OUT: held_out(list(by_name), data.get("held_out", 0.2))}
-    lists = {p.stem: p for p in sorted(root.glob("*.txt")) if p.name not in CLASS_LISTS}
+    texts = walk.list_folder(root, (".txt",)).files
+    lists = {pathlib.PurePath(n).stem: root / n for n in texts if n not in CLASS_LISTS}
     train_split = data.train_split or ("train" if "train" in lists else POOL)
     eval_split = data.eval_split or ("val" if "val" in lists else HELD_OUT)
     pool, judged = split_names(list(by_name), train_split, eval_split, named, lists)

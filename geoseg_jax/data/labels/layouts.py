@@ -1,10 +1,12 @@
 """Pictures and labels of published data sets, by the folders or the lists of their splits."""
 
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 
 from geoseg_jax.core.near_miss import did_you_mean
-from geoseg_jax.data.labels.segmentation import Item, find_items, list_files, no_pairs
+from geoseg_jax.data import walk
+from geoseg_jax.data.labels.segmentation import Item, find_items, no_pairs
 from geoseg_jax.data.name_splits import read_names
 from geoseg_jax.data.source import DataError
 
@@ -25,7 +27,7 @@ def items_of_folders(
     if split not in folders:
         raise DataError(f"{key}={split!r} is none of {', '.join(folders)}")
     images, labels = (
-        list_files(root / name / folders[split]) for name in ("images", "annotations")
+        walk.by_name(root / name / folders[split]) for name in ("images", "annotations")
     )
     items, left_out = find_items(images, labels)
     if not items:
@@ -58,11 +60,15 @@ def items_of(
     folders: of labels, within root; of two that have a label the first counts.
     """
     wanted = set(names)
-    images = {n: p for n, p in list_files(root / "JPEGImages").items() if n in wanted}
-    labels: dict[str, pathlib.Path] = {}
+    images = _only(walk.by_name(root / "JPEGImages"), wanted)
+    labels = walk.Named({}, Counter())
     for folder in reversed(folders):
-        there = list_files(root / folder, endings=endings)
-        labels |= {name: path for name, path in there.items() if name in wanted}
+        there = _only(walk.by_name(root / folder, endings=endings), wanted)
+        labels = walk.Named(labels.paths | there.paths, labels.passed_over + there.passed_over)
     items, left_out = find_items(images, labels)
-    missing = len(wanted - images.keys() - labels.keys())
+    missing = len(wanted - images.paths.keys() - labels.paths.keys())
     return items, left_out | ({"name of the list without any file": missing} if missing else {})
+
+
+def _only(found: walk.Named, wanted: Collection[str]) -> walk.Named:
+    return found._replace(paths={n: path for n, path in found.paths.items() if n in wanted})

@@ -1,57 +1,55 @@
 """Reading label pictures, and bringing them to another size without inventing ids."""
 
-import io
 import pathlib
-import struct
 from collections.abc import Mapping
 
-import cv2
 import numpy as np
 import scipy.io
 from PIL import Image
 
 from geoseg_jax.data import pictures
 from geoseg_jax.data.labels.table import IGNORE, Colour, LabelTable, to_train_ids
+from geoseg_jax.data.picture_headers import PNG
 from geoseg_jax.data.source import BadRecord
 
-_PNG_START = b"\x89PNG\r\n\x1a\n"
-_HEADER = struct.Struct(">I4sIIBB")  # the IHDR chunk: length, name, width, height, depth, kind
-_GREY, _PALETTE = 0, 3  # colour types of PNG; the others have several channels
 RESIZES = ("nearest", "bicubic")
 CROPS = ("none", "bottom_right")
 
 
 def read_ids(path: str | pathlib.Path, table: LabelTable) -> np.ndarray:
-    """Reads the ids that a label PNG holds, uint8 [H, W].
+    """Reads the ids that a label PNG holds, uint8 [H, W], upright.
 
-    A picture with a palette gives its indices, whatever their colours; one in colour is read by
-    `table.colours` where the table has them. A .mat file gives its LabelMap, see `read_mat`.
+    A picture with a palette gives its indices, or, where the table has colours, what these and the
+    palette agree on (see `_by_palette`); one in colour is read by `table.colours`. A .mat file
+    gives its LabelMap, see `read_mat`.
 
     Raises BadRecord where the file is missing, cut short or not a PNG, has other channels than
-    one of 8 bits (or three, for a table with colours), or a colour that the table doesn't know.
+    one of 8 bits (or three, for a table with colours), a colour that the table doesn't know, or a
+    palette that contradicts the table.
     """
     if pathlib.Path(path).suffix == ".mat":
         return read_mat(path)
-    data = pictures.read_whole(path)
-    _, _, depth, kind = _header(data, path)
-    if kind == _PALETTE:
-        # OpenCV would give the colours instead of the indices.
-        try:
-            return np.array(Image.open(io.BytesIO(data)), np.uint8)
-        except (OSError, SyntaxError, ValueError) as error:
-            raise BadRecord(f"{path}: the picture can't be decoded; get it again") from error
-    picture = pictures.decode(data, cv2.IMREAD_UNCHANGED, path)
-    if kind == _GREY and depth == 8:
-        return picture
-    if table.colours is not None and picture.ndim == 3 and picture.shape[2] == 3 and depth == 8:
-        return ids_of_colours(pictures.to_rgb(picture), table.colours, path)
-    channels = 1 if picture.ndim == 2 else picture.shape[2]
+    stored, palette, header = pictures.read_mask(path)
+    if header.kind != PNG:
+        raise BadRecord(
+            f"{path}: a label picture is a PNG file, this is a {header.kind}, which mixes "
+            "neighbouring ids; get the PNG"
+        )
+    if palette is not None:
+        return stored if table.colours is None else _by_palette(stored, palette, table, path)
+    if stored.ndim == 2 and header.bits == 8:
+        return stored
+    # Drawing programs like to write an alpha that hides nothing.
+    opaque = stored.ndim == 3 and (stored.shape[2] == 3 or (stored[..., 3] == 255).all())
+    if table.colours is not None and header.bits == 8 and opaque:
+        return ids_of_colours(pictures.to_rgb(stored[..., :3]), table.colours, path)
+    channels = 1 if stored.ndim == 2 else stored.shape[2]
     wanted = "one channel of 8 bits"
     if table.colours is not None:
         wanted += ", or three in the colours of the class list"
     raise BadRecord(
-        f"{path}: a label picture has {wanted}; this one has {channels} of {depth} bits; name the "
-        "pictures of class ids (not those of instances or colours)"
+        f"{path}: a label picture has {wanted}; this one has {channels} of {header.bits} bits; "
+        "name the pictures of class ids (not those of instances or colours)"
     )
 
 
@@ -69,6 +67,46 @@ def read_mat(path: str | pathlib.Path) -> np.ndarray:
     if label is None or label.ndim != 2 or not np.issubdtype(label.dtype, np.integer):
         raise BadRecord(f"{path}: holds no LabelMap of whole numbers [H, W]; get it again")
     return np.ascontiguousarray(label)
+
+
+def _by_palette(
+    indices: np.ndarray,
+    palette: np.ndarray,
+    table: LabelTable,
+    path: str | pathlib.Path,
+) -> np.ndarray:
+    """Converts indices [H, W] with a palette [N, 3] to ids, where the class list has colours.
+
+    Where the list knows the colours of all indices that occur, they decide: programs that make
+    files smaller, and drawing programs, put a palette in another order. Where it knows none but
+    those that have the very index as their id, the palette is there to look at, and indices are
+    ids. Else nobody can say. 255 is ignored wherever its colour is none of the list's.
+
+    Raises:
+      BadRecord: where colours and indices contradict each other.
+    """
+    colours = table.colours or {}
+    used = np.flatnonzero(np.bincount(indices.ravel(), minlength=256))
+    shown: dict[int, Colour] = {i: _colour(palette, i) for i in used.tolist()}
+    unknown = [i for i, colour in shown.items() if colour not in colours and i != IGNORE]
+    lookup = np.arange(256, dtype=np.uint8)
+    for i, colour in shown.items():
+        lookup[i] = colours.get(colour, i)
+    moved = [i for i in shown if lookup[i] != i]
+    if moved and unknown:
+        i, j = moved[0], unknown[0]
+        raise BadRecord(
+            f"{path}: index {i} has the colour {shown[i]} of id {lookup[i]} in the class list, but "
+            f"index {j} has {shown[j]}, which is not in it: do indices or colours tell the class? "
+            "Complete the list, or write the label without a palette"
+        )
+    return lookup[indices] if moved else indices
+
+
+def _colour(palette: np.ndarray, index: int) -> Colour:
+    """Returns the colour of an index; black, as viewers show it, beyond the palette's end."""
+    red, green, blue = palette[index].tolist() if index < len(palette) else (0, 0, 0)
+    return red, green, blue
 
 
 def read_label(
@@ -134,14 +172,6 @@ def invented_ids(ids: np.ndarray, table: LabelTable, height: int, width: int) ->
 def _present(label: np.ndarray) -> np.ndarray:
     """Tells which of the 256 values occur."""
     return np.bincount(label.ravel(), minlength=256) > 0
-
-
-def _header(data: bytes, path: str | pathlib.Path) -> tuple[int, int, int, int]:
-    """Reads width, height, bits of a channel and colour type of a PNG."""
-    if not data.startswith(_PNG_START) or len(data) < len(_PNG_START) + _HEADER.size:
-        raise BadRecord(f"{path}: a label picture is a PNG file, this is none; get it again")
-    _, _, width, height, depth, kind = _HEADER.unpack_from(data, len(_PNG_START))
-    return width, height, depth, kind
 
 
 def ids_of_colours(

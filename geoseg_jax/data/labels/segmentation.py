@@ -1,9 +1,7 @@
 """Pictures with label pictures beside them, whatever data set they are of, as a Source."""
 
 import hashlib
-import os
 import pathlib
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -14,9 +12,10 @@ from geoseg_jax.data import pictures
 from geoseg_jax.data.labels.pictures import CROPS, RESIZES, read_label
 from geoseg_jax.data.labels.table import IGNORE, LabelTable
 from geoseg_jax.data.name_splits import REST, TRAIN
+from geoseg_jax.data.scans import check_scan
 from geoseg_jax.data.source import LABEL, DataError, Record
+from geoseg_jax.data.walk import Named
 
-PICTURE_ENDINGS = (".jpg", ".jpeg", ".png")
 NO_LABEL, NO_PICTURE = "picture without a label", "label without a picture"
 
 
@@ -101,9 +100,16 @@ class LabelledPictures:
         """Reads the label alone, uint8 [h, w] train ids, without padding. Raises BadRecord."""
         return self._read_label(index, self.original(index))
 
-    def check(self, index: int) -> None:
-        """Raises BadRecord where the label can't be used, or is not of the picture's size."""
-        read_label(self.items[index].label, self.table, self.original(index), **self._reading)
+    def check(self, index: int) -> float:
+        """Returns the share of the label's pixels that have a class.
+
+        Raises BadRecord where the label can't be used, or is not of the picture's size, and where
+        the picture's scan is damaged.
+        """
+        item = self.items[index]
+        check_scan(item.image)
+        label = read_label(item.label, self.table, self.original(index), **self._reading)
+        return float((label != IGNORE).mean())
 
     def describe(self, index: int) -> str:
         return self.items[index].name
@@ -130,7 +136,7 @@ class LabelledPictures:
             # Pictures are many gigabytes in some sets: their contents are left to `files`.
             content = _read(item.label)
             line = (item.name, _bytes(item.image), hashlib.sha256(content).hexdigest())
-            digest.update(f"{line}\n".encode())
+            digest.update(f"{line}\n".encode())  # repr: names need not be UTF-8
         return digest.hexdigest()
 
     def _read_label(self, index: int, picture_size: tuple[int, int]) -> np.ndarray:
@@ -140,35 +146,15 @@ class LabelledPictures:
 
 
 def find_items(
-    images: Mapping[str, pathlib.Path],
-    labels: Mapping[str, pathlib.Path],
-    drives: Mapping[str, str] | None = None,
+    images: Named, labels: Named, drives: Mapping[str, str] | None = None
 ) -> tuple[list[Item], dict[str, int]]:
     """Pairs files by name, sorted, and counts what was left out: reason -> files."""
-    both = sorted(images.keys() & labels.keys())
-    items = [Item(n, images[n], labels[n], (drives or {}).get(n, "")) for n in both]
-    left_out = Counter({NO_LABEL: len(images.keys() - both), NO_PICTURE: len(labels.keys() - both)})
+    both = sorted(images.paths.keys() & labels.paths.keys())
+    items = [Item(n, images.paths[n], labels.paths[n], (drives or {}).get(n, "")) for n in both]
+    left_out = images.passed_over + labels.passed_over
+    left_out[NO_LABEL] = len(images.paths.keys() - both)
+    left_out[NO_PICTURE] = len(labels.paths.keys() - both)
     return items, {reason: count for reason, count in left_out.items() if count}
-
-
-def list_files(
-    folder: pathlib.Path, suffix: str = "", endings: Sequence[str] = PICTURE_ENDINGS
-) -> dict[str, pathlib.Path]:
-    """Lists files below a folder: name without `suffix` and ending -> path.
-
-    Names have '/' between folders. Of one name with several endings the last in order of the
-    alphabet counts (.png before .jpg). Nothing where the folder isn't there.
-    """
-    found = {}
-    for place, folders, names in os.walk(folder):
-        folders.sort()
-        for name in sorted(names):
-            stem, ending = os.path.splitext(name)
-            key = stem.removesuffix(suffix)
-            if ending.lower() in endings and stem.endswith(suffix) and key and key[0] != ".":
-                path = pathlib.Path(place, name)
-                found[path.relative_to(folder).with_name(key).as_posix()] = path
-    return found
 
 
 def make_pair(

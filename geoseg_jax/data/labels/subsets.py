@@ -7,6 +7,7 @@ prints the list.
 
 import argparse
 import hashlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -43,8 +44,8 @@ def choose(names: Sequence[str], count: int, subset: int = FIRST, seed: int = 0)
         raise DataError(f"a name occurs twice among the {len(names)} names to choose from")
 
     def place(index: int) -> str:
-        key = f"{seed}/{subset}/{names[index]}"
-        return names[index] if subset == FIRST else hashlib.sha256(key.encode()).hexdigest()
+        key = os.fsencode(f"{seed}/{subset}/{names[index]}")  # of files, which may not be UTF-8
+        return names[index] if subset == FIRST else hashlib.sha256(key).hexdigest()
 
     return tuple(sorted(range(len(names)), key=place)[:count])
 

@@ -11,13 +11,11 @@ import hashlib
 import pathlib
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
-from geoseg_jax.data import depth_maps, pictures
-from geoseg_jax.data.labels.segmentation import list_files
+from geoseg_jax.data import depth_maps, pictures, walk
 from geoseg_jax.data.name_splits import REST, TRAIN, split_names
 from geoseg_jax.data.nyu import folder as nyu_folder
 from geoseg_jax.data.nyu import split as nyu_split
@@ -160,14 +158,13 @@ class FolderFrames:
 
     def __init__(self, root: pathlib.Path):
         self.path = root
-        images = list_files(root / "images")
-        depths = list_files(root / DEPTHS, endings=(".png",))
+        images, hidden = walk.by_name(root / "images")
+        depths, others = walk.by_name(root / DEPTHS, endings=(".png",))
         self.names = sorted(images.keys() & depths.keys())
         self._images, self._depths = images, depths
-        counts = {
-            "picture without depth": len(images.keys() - depths.keys()),
-            "depth without a picture": len(depths.keys() - images.keys()),
-        }
+        counts = hidden + others
+        counts["picture without depth"] = len(images.keys() - depths.keys())
+        counts["depth without a picture"] = len(depths.keys() - images.keys())
         self.left_out = {reason: count for reason, count in counts.items() if count}
         if not self.names:
             raise DataError(
@@ -187,7 +184,7 @@ class FolderFrames:
         """Returns float32 [H, W] metres, the middle of the 256 steps to 10 m. Raises BadRecord."""
         del raw  # there is none
         path = self._depths[name]
-        picture = pictures.decode(pictures.read_whole(path), cv2.IMREAD_UNCHANGED, path)
+        picture = pictures.read_numbers(path)
         if picture.dtype != np.uint8 or picture.ndim != 2:
             raise BadRecord(
                 f"{path}: {DEPTHS} holds pictures of one 8-bit channel, this one is "

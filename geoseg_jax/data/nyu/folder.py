@@ -11,10 +11,10 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from geoseg_jax.data import walk
 from geoseg_jax.data.labels.segmentation import (
     LabelledPictures,
     find_items,
-    list_files,
     make_pair,
     no_pairs,
 )
@@ -47,8 +47,8 @@ def make(data: ConfigDict) -> tuple[LabelledPictures, LabelledPictures]:
     Raises DataError where nothing is there.
     """
     root = pathlib.Path(data.root).expanduser()
-    labels = list_files(root / LABELS, endings=(".png",))
-    items, left_out = find_items(list_files(root / "images"), labels)
+    labels = walk.by_name(root / LABELS, endings=(".png",))
+    items, left_out = find_items(walk.by_name(root / "images"), labels)
     if not items:
         raise no_pairs(root, left_out, LAYOUT, HOW_TO_GET)
     by_name = {item.name: item for item in items}

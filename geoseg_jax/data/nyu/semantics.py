@@ -81,9 +81,12 @@ class NyuMat:
         label = self._read_labels(self._places[index])
         return label if self._full else resize_labels(label, *self._size)
 
-    def check(self, index: int) -> None:
-        """Raises BadRecord where the frame's labels can't be read or one is unknown."""
-        self._read_labels(self._places[index])
+    def check(self, index: int) -> float:
+        """Returns the share of the frame's pixels that have a class.
+
+        Raises BadRecord where the frame's labels can't be read or one is unknown.
+        """
+        return float((self._read_labels(self._places[index]) != IGNORE).mean())
 
     def depth(self, index: int) -> np.ndarray:
         """Reads the Kinect's depth, gaps filled in, float32 [H, W] metres at the frame's size.

@@ -18,6 +18,7 @@ from geoseg_jax.core import archives, atomic
 from geoseg_jax.core.batch import check_record
 from geoseg_jax.data.provenance.reads import quick_hash
 from geoseg_jax.data.reading import read_record, reading
+from geoseg_jax.data.scans import check_scan
 from geoseg_jax.data.source import (
     BadRecord,
     DataError,
@@ -28,6 +29,7 @@ from geoseg_jax.data.source import (
     drive_of,
     files_of,
 )
+from geoseg_jax.data.walk import PICTURES
 
 SPLITS = ("train", "eval")
 RECORDS = 256  # in a part
@@ -94,8 +96,10 @@ def make_part(source: Source, number: int, quality: int, size: int = RECORDS) ->
     """
     encoder = _Encoder(quality)
     records, arrays = [], {}
+    whole: set[pathlib.Path] = set()
     for index in range(number * size, min((number + 1) * size, len(source))):
         try:
+            _check_scans(source, index, whole)
             record = read_record(source, index)
         except BadRecord as error:
             records.append({"index": index, "unreadable": str(error)})
@@ -110,6 +114,21 @@ def make_part(source: Source, number: int, quality: int, size: int = RECORDS) ->
         known = {"views": views, "sources": "sources" in record, "arrays": fields}
         records.append({"index": index, **known, "origin": _origin(source, index)})
     return Part(records, encoder.pictures, arrays)
+
+
+def _check_scans(source: Source, index: int, whole: set[pathlib.Path]) -> None:
+    """Looks for damage in a record's pictures, but for those found `whole` before, and adds them.
+
+    Once packed they are JPEGs like any other: this is the last time that damage can be seen.
+
+    Raises:
+      BadRecord: naming the first that is damaged.
+    """
+    paths = {path for path in files_of(source, index).values() if isinstance(path, pathlib.Path)}
+    for path in sorted(paths - whole):
+        if path.suffix.lower() in PICTURES:
+            check_scan(path)
+        whole.add(path)
 
 
 def write_part(path: pathlib.Path, part: Part) -> None:

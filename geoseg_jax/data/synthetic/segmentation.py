@@ -34,8 +34,10 @@ class SyntheticLabels:
         """Returns the record's label alone, uint8 [height, width] train ids."""
         return self._source.label(index)
 
-    def check(self, index: int) -> None:
-        """Does nothing: what is drawn is right."""
+    def check(self, index: int) -> float:
+        """Returns 1: what is drawn is right, and has a class everywhere."""
+        del index
+        return 1.0
 
     def describe(self, index: int) -> str:
         return self._source.describe(index)

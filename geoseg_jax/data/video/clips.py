@@ -7,30 +7,33 @@ shuffled training would do again and again.
 
 import hashlib
 import json
-import os
 import pathlib
 import re
-from collections.abc import Iterator
+import types
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+from absl import logging
 
-from geoseg_jax.data import pictures
+from geoseg_jax.data import pictures, walk
 from geoseg_jax.data.made_once import made_once
 from geoseg_jax.data.progress import track
 from geoseg_jax.data.reading import reading
 from geoseg_jax.data.source import DataError
+from geoseg_jax.data.video import gaps
 from geoseg_jax.data.video.decoder import Decoder
 
-PICTURES = (".jpg", ".jpeg", ".png")
 VIDEOS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg")
 LAYOUT = (
     "a folder of frames (any names that sort, as 000000.jpg), a video file "
     f"({', '.join(VIDEOS)}), or a folder of such folders and files"
 )
 _NAME = 60  # characters of a video's name in that of the folder of its frames
-_VERSION = 1  # of what is written out
+_VERSION = 2  # of what is written out
+_SQUARE = 0.02  # by which pixels' sides may differ
 _QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 95]
 
 
@@ -38,13 +41,17 @@ class Clip(NamedTuple):
     """One video: its name, where it lies, its frames in order and their size before any resizing.
 
     place: the folder of its frames, or the video file. folder: of the pictures; a cache for files.
+    shots: of each frame the number of its piece without gaps. passed_over: files beside the frames,
+    by reason.
     """
 
     name: str
     place: pathlib.Path
     folder: pathlib.Path
     frames: tuple[str, ...]  # file names
-    size: tuple[int, int]  # height, width
+    size: tuple[int, int]  # height, width, as of square pixels
+    shots: tuple[int, ...]
+    passed_over: Mapping[str, int] = types.MappingProxyType({})
 
     def path(self, index: int) -> pathlib.Path:
         """Returns the picture of a frame."""
@@ -75,14 +82,13 @@ def find_clips(
     clips = []
     with Decoder() as decoder:
         for place in _places(root):
-            name = place.name if place.is_dir() else place.stem
             if place.is_dir():
-                folder, frames, seen = place, _pictures(place)[::stride], None
-            else:
-                folder, seen = _written_out(decoder, place, stride, size, cache_dir)
-                frames = _pictures(folder)
-            size_before = seen or pictures.picture_size(folder / frames[0])
-            clips.append(Clip(name, place, folder, tuple(frames), size_before))
+                clips.append(_folder(place, stride))
+                continue
+            folder, seen, times = _written_out(decoder, place, stride, size, cache_dir)
+            frames = _pictures(folder)[0]
+            parts = _shots(times, f"{place}: its time stamps", len(times) or len(frames) * stride)
+            clips.append(Clip(place.stem, place, folder, tuple(frames), seen, parts[::stride]))
     if not clips:
         state = "holds no video" if root.exists() else "is not there"
         raise DataError(f"{key}={str(root)!r} {state}; looked for {LAYOUT}")
@@ -96,23 +102,46 @@ def find_clips(
 def _places(root: pathlib.Path) -> list[pathlib.Path]:
     if root.is_file():
         return [root]
-    if not root.is_dir():
-        return []
-    if _pictures(root):
+    if _pictures(root)[0]:
         return [root]
-    inside = sorted((p for p in root.iterdir() if p.name[0] != "."), key=lambda p: p.name)
-    return [p for p in inside if (_pictures(p) if p.is_dir() else p.suffix.lower() in VIDEOS)]
+    inside = walk.list_folder(root, VIDEOS)
+    folders = (name for name in inside.folders if _pictures(root / name)[0])
+    return [root / name for name in sorted([*folders, *inside.files])]
 
 
-def _pictures(folder: pathlib.Path) -> list[str]:
-    """Lists the names of the pictures in a folder, numbers in them sorted as numbers."""
+def _folder(place: pathlib.Path, stride: int) -> Clip:
+    """Returns the video in a folder of frames."""
+    frames, passed_over = _pictures(place)
+    header = pictures.picture_header(place / frames[0])
+    if abs(header.aspect - 1) > _SQUARE:
+        logging.warning(
+            "%s: %s says that its pixels are not square (%.2f); they are taken as such",
+            place, frames[0], header.aspect,
+        )  # fmt: skip
+    times = gaps.times_in_names(frames)
+    shots = _shots(times, f"{place}: the numbers in its frames' names", len(frames))
+    kept = tuple(frames[::stride])
+    return Clip(place.name, place, place, kept, header.size, shots[::stride], passed_over)
+
+
+def _shots(times: Sequence[float], what: str, count: int) -> tuple[int, ...]:
+    """Returns what `gaps.shots` finds; one piece of `count` frames where nothing can be said."""
+    found = gaps.shots(times) if times else None
+    if times and found is None:
+        logging.warning("%s have no usual step; all frames in a row count as neighbours", what)
+    elif found and found[-1]:
+        logging.info("%s leave %d gaps, across which no frames are neighbours", what, found[-1])
+    return found or (0,) * count
+
+
+def _pictures(folder: pathlib.Path) -> tuple[list[str], Counter[str]]:
+    """Names of the pictures in a folder, numbers in them sorted as numbers; what is passed over."""
 
     def order(name: str) -> list[tuple[int, str]]:
         return [(int(p), "") if p.isdigit() else (-1, p) for p in re.split(r"(\d+)", name)]
 
-    names = (entry.name for entry in os.scandir(folder))
-    found = (n for n in names if n[0] != "." and os.path.splitext(n)[1].lower() in PICTURES)
-    return sorted(found, key=lambda name: (order(name), name))
+    inside = walk.list_folder(folder, walk.PICTURES)
+    return sorted(inside.files, key=lambda name: (order(name), name)), inside.passed_over
 
 
 def _written_out(
@@ -121,8 +150,11 @@ def _written_out(
     stride: int,
     size: tuple[int, int] | None,
     cache_dir: str,
-) -> tuple[pathlib.Path, tuple[int, int]]:
-    """Returns the folder with the frames of a video file, and their size in the file."""
+) -> tuple[pathlib.Path, tuple[int, int], tuple[float, ...]]:
+    """Returns the folder with frames of a video file; of all of them in it the size and times.
+
+    The width is that of square pixels; without times where the file doesn't tell.
+    """
     stat = path.stat()
     content = (_VERSION, path.name, stat.st_size, stat.st_mtime_ns, stride, size)
     name = f"video_{path.stem[:_NAME]}_{hashlib.sha256(repr(content).encode()).hexdigest()[:20]}"
@@ -131,8 +163,9 @@ def _written_out(
         cache_dir, name, lambda to: _write_out(decoder, path, to, stride, size), what
     )
     with reading(folder, "delete it to have it made anew", DataError, "it is damaged"):
-        height, width = map(int, json.loads((folder / "video.json").read_text())["size"])
-        return folder, (height, width)
+        told = json.loads((folder / "video.json").read_text())
+        height, width = map(int, told["size"])
+        return folder, (height, width), tuple(map(float, told["times"]))
 
 
 def _write_out(
@@ -155,7 +188,9 @@ def _write_out(
             raise OSError(f"{target}: can't be written; is the disk full?")
     if seen is None:
         raise DataError(f"{path}: no frame in it; take the file out or get it again")
-    (folder / "video.json").write_text(json.dumps({"file": path.name, "size": seen}))
+    film = gaps.read_film(path, i + 1)
+    told = {"file": path.name, "size": film.square(seen), "times": film.times}
+    (folder / "video.json").write_text(json.dumps(told))
 
 
 class _Counted:

@@ -65,7 +65,7 @@ def make(data: ConfigDict) -> tuple["VideoSource", "VideoSource"]:
     cache = data.get("cache_dir", "")
     clips = find_clips(data.root, stride=data.frame_stride, size=size, cache_dir=cache)
     cameras = [_camera(data, clip) for clip in clips]
-    lost: dict[str, int] = {}
+    lost: dict[str, int] = sum((Counter(clip.passed_over) for clip in clips), Counter())
     kept = [_kept(clip, video, data, lost) for video, clip in enumerate(clips)]
     sources = []
     for part, frames in enumerate(zip(*(_parted(k, data, lost) for k in kept), strict=True)):
@@ -193,7 +193,7 @@ def _kept(clip: Clip, video: int, data: ConfigDict, lost: dict[str, int]) -> lis
     """Lists a video's frames that moved, from a list made once; all where min_motion is 0."""
     min_motion, size = data.min_motion, (data.height, data.width)
     if not min_motion:
-        return [Frame(video, index, 0) for index in range(len(clip.frames))]
+        return [Frame(video, index, shot) for index, shot in enumerate(clip.shots)]
     files = [(name, (clip.folder / name).stat().st_size) for name in clip.frames]
     content = (motion.VERSION, motion.WIDTH, min_motion, files)
     name = f"moving_{clip.name[:_NAME]}_{hashlib.sha256(repr(content).encode()).hexdigest()[:20]}"
@@ -207,7 +207,9 @@ def _kept(clip: Clip, video: int, data: ConfigDict, lost: dict[str, int]) -> lis
     folder = made_once(data.get("cache_dir", ""), name, make, "the list of moving frames")
     with reading(folder, "delete it to have it made anew", DataError, "it is damaged"):
         found = json.loads((folder / "kept.json").read_text())
-        frames = [Frame(video, int(index), int(shot)) for index, shot in found]
+        # A frame's shot: by what is seen, and in it by what is missing.
+        count = clip.shots[-1] + 1
+        frames = [Frame(video, int(i), int(shot) * count + clip.shots[i]) for i, shot in found]
         if not all(0 <= frame.index < len(clip.frames) for frame in frames):
             raise ValueError("it names frames that are not there")
     lost[STILL] = lost.get(STILL, 0) + len(clip.frames) - len(frames)

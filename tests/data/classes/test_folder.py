@@ -158,3 +158,38 @@ def test_the_real_sample(shared_data):
     assert data.train[17]["image"].shape == (64, 64, 3)
     assert data.eval.describe(0) == "val/n01443537/n01443537_18.JPEG"
     assert data.eval.category(0) == data.train.categories.index("n01443537")
+
+
+def test_hidden_folders_are_no_classes_and_what_is_left_out_is_told(root):
+    (root / "train/.ipynb_checkpoints").mkdir()
+    (root / "train/.ipynb_checkpoints/n01_0-checkpoint.JPEG").write_bytes(fabricate_classes.jpeg(1))
+    (root / "train/n01/._n01_0.JPEG").write_bytes(b"attributes of a Mac")
+    (root / "train/lonely.JPEG").write_bytes(fabricate_classes.jpeg(1))
+    (root / "train/n99").mkdir()
+    train, _ = make_data(config(root))
+    assert train.categories == CLASSES
+    assert len(train) == 9
+    assert train.left_out == {
+        "hidden file": 1,
+        "hidden folder": 1,
+        "picture in no folder of a class": 1,
+        "folder of a class without a picture": 1,
+    }
+
+
+def test_a_list_names_pictures_by_their_folders(root, tmp_path):
+    for site in ("a", "b"):
+        (root / f"flat/site_{site}").mkdir(parents=True)
+        (root / f"flat/site_{site}/1.JPEG").write_bytes(fabricate_classes.jpeg(7))
+    list_file = tmp_path / "list.txt"
+    list_file.write_bytes("\ufeffsite_a\\1.JPEG n02\r\nflat/site_b/1.JPEG n10\r\n".encode())
+    settings = config(root, eval_split="flat", eval_list=str(list_file))
+    _, judged = make_data(settings)
+    found = {judged.describe(i): judged.categories[judged.category(i)] for i in range(2)}
+    assert found == {"flat/site_a/1.JPEG": "n02", "flat/site_b/1.JPEG": "n10"}
+    list_file.write_text("1.JPEG n02\n")
+    with pytest.raises(DataError, match=r"'1' may be flat/site_a/1.JPEG or flat/site_b/1.JPEG"):
+        make_data(settings)
+    list_file.write_text("site_a/1 n02\nsite_a/1 n10\n")
+    with pytest.raises(DataError, match=r"list.txt:2: 'site_a/1' is 'n02' in another line"):
+        make_data(settings)

@@ -194,7 +194,7 @@ def test_bad_settings_are_named(root, changes, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, r"00.txt: no poses \(No such file.*poses.zip again, which .* poses=learned"),
+        (None, r"00.txt: it can't be read \(No such file.*poses.zip again, which .* poses=learned"),
         (f"{line(np.eye(4))}\n1 0 0", r"00.txt:2: a pose has 12 finite numbers, this one 3; unp"),
         ("east", r"00.txt:1: could not convert string to float: 'east'; unpack data_odometry_po"),
         (line(np.diag([1, 1, 1.1, 1])), r"00.txt:1: its first three columns are no rotation; unp"),
@@ -214,7 +214,7 @@ def test_bad_poses_are_named(root, text, message):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        (None, None, r"calib.txt: calibration is missing \(.*; unpack data_odometry_calib.zip"),
+        (None, None, r"calib.txt: it can't be read \(.*; unpack data_odometry_calib.zip"),
         ("P2:", "P9:", r"calib.txt: no line `P2:`; unpack data_odometry_calib.zip"),
         ("P3: 70.0", "P3:", r"calib.txt:4: P3 has 11 numbers, expected 12 finite ones; unpack"),
         ("P3: 70.0", "P3: 71.0", r"P2 and P3 differ, so the pair isn't rectified; unpack"),

@@ -121,7 +121,7 @@ def test_missing_and_malformed_files_are_named(tmp_path):
     with pytest.raises(BadRecord, match=r"0000000001.txt: no GPS/IMU record \(could not"):
         read_fix(path)
     (tmp_path / fabricate.DATE / "calib_imu_to_velo.txt").unlink()
-    with pytest.raises(DataError, match=r"calib_imu_to_velo.txt: calibration is missing"):
+    with pytest.raises(DataError, match=r"calib_imu_to_velo.txt: it can't be read"):
         source(tmp_path)
 
 

@@ -12,8 +12,8 @@ from geoseg_jax.data.labels import check as label_check
 from geoseg_jax.data.labels.check import check_labels
 from geoseg_jax.data.labels.segmentation import Item, LabelledPictures
 from geoseg_jax.data.labels.subsets import Subset
-from geoseg_jax.data.labels.table import label_table
-from geoseg_jax.data.source import BadRecord
+from geoseg_jax.data.labels.table import IGNORE, label_table
+from geoseg_jax.data.source import BadRecord, DataError
 from tests.data import fabricate_labels as fabricate
 
 COUNT = 12
@@ -104,3 +104,29 @@ def test_many_faults_are_counted_and_some_shown(caplog):
         check_labels(Source(), "labels")
     assert len(caplog.messages) == label_check._SHOWN + 1
     assert caplog.messages[-1] == "labels: and 17 more"
+
+
+@pytest.mark.parametrize("split", ["train", "evaluate"])
+def test_labels_of_nothing_but_ignored_pixels_are_refused(root, split):
+    for number in range(8) if split == "train" else range(8, COUNT):
+        fabricate.write_label(root / f"labels/{number:02d}.png", np.full_like(GOOD, IGNORE))
+    with pytest.raises(DataError, match=rf"all pixels of the \d labels to {split}.* are ignored"):
+        data(root)
+
+
+def test_mostly_ignored_labels_are_told(root, caplog):
+    for number in range(5):
+        fabricate.write_label(root / f"labels/{number:02d}.png", np.full_like(GOOD, IGNORE))
+    with caplog.at_level(logging.WARNING):
+        assert len(data(root).train) == 8
+    assert "labels to train on: 62 % of the pixels are ignored by the table" in caplog.text
+    assert "labels to train on: 5 of 8 have no pixel of any class" in caplog.text
+
+
+def test_a_damaged_picture_is_found_with_its_label(root):
+    path = root / "images/05.jpg"
+    content = path.read_bytes()
+    middle = len(content) // 2
+    path.write_bytes(content[:middle] + bytes(len(content) - middle - 2) + content[-2:])
+    with pytest.raises(BadRecord, match=r"05\.jpg: the picture is damaged"):
+        data(root)

@@ -59,5 +59,14 @@ def test_mistakes(tmp_path, text, said):
 
 
 def test_no_file(tmp_path):
-    with pytest.raises(DataError, match=r"no\.txt: the class list can't be read"):
+    with pytest.raises(DataError, match=r"no\.txt: it can't be read"):
         read_class_list(tmp_path / "no.txt")
+
+
+def test_white_is_a_class_where_the_list_gives_no_ids(tmp_path):
+    """Of masks of 0 and 255; with ids in the list 255 is ignored as ever."""
+    path = tmp_path / "classes.txt"
+    path.write_text("ground 0 0 0\nroad 255 255 255\n")
+    assert read_class_list(path).train_ids == {0: 0, 1: 1, 255: 1}
+    path.write_text("0 ground 0 0 0\n1 road 255 255 255\n")
+    assert read_class_list(path).train_ids == {0: 0, 1: 1, 255: 255}

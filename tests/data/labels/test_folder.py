@@ -97,7 +97,7 @@ def test_labels_without_pictures_are_counted(root):
     ("changes", "said"),
     [
         ({"train_split": "trian"}, r"config.data.train_split='trian' is neither one of pool"),
-        ({"classes": "/nowhere.txt"}, r"/nowhere.txt: the class list can't be read"),
+        ({"classes": "/nowhere.txt"}, r"/nowhere.txt: it can't be read"),
     ],
 )
 def test_bad_values_are_named(root, changes, said):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from geoseg_jax.data import pictures
 from geoseg_jax.data.labels import pictures as label_pictures
@@ -148,3 +149,37 @@ def test_whole_labels_of_cropped_pictures(tmp_path):
         read(path)
     expected = np.vectorize(TABLE.train_ids.get)(whole[5:, 9:])
     np.testing.assert_array_equal(read(path, crop="bottom_right"), expected)
+
+
+COLOURED = TABLE._replace(colours={(255, 0, 0): 7, (0, 255, 0): 8, (0, 0, 255): 11, (9, 9, 9): 26})
+
+
+def write_palette(path, label, colours):
+    """A palette PNG whose index i has colours[i]."""
+    indices = Image.fromarray(label, "P")
+    indices.putpalette([part for colour in colours for part in colour])
+    indices.save(path)
+    return path
+
+
+def test_where_a_class_list_has_colours_those_of_a_palette_decide(tmp_path):
+    """As programs that make files smaller write them: the most frequent class first."""
+    order = [8, 26, 7, 11]
+    colours = {i: colour for colour, i in COLOURED.colours.items()}
+    label = np.vectorize(order.index)(IDS).astype(np.uint8)
+    path = write_palette(tmp_path / "a.png", label, [colours[i] for i in order])
+    np.testing.assert_array_equal(label_pictures.read_ids(path, COLOURED), IDS)
+    np.testing.assert_array_equal(label_pictures.read_ids(path, TABLE), label)
+
+
+def test_a_palette_to_look_at_leaves_indices_as_ids(tmp_path):
+    path = write_palette(tmp_path / "a.png", IDS, [(i, 1, 2) for i in range(40)])
+    np.testing.assert_array_equal(label_pictures.read_ids(path, COLOURED), IDS)
+
+
+def test_a_palette_that_contradicts_the_class_list_is_refused(tmp_path):
+    palette = [(i, 1, 2) for i in range(40)]
+    palette[7] = (0, 255, 0)  # the colour of 8
+    path = write_palette(tmp_path / "a.png", IDS, palette)
+    with pytest.raises(BadRecord, match=r"a\.png: index 7 has the colour \(0, 255, 0\) of id 8"):
+        label_pictures.read_ids(path, COLOURED)

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from geoseg_jax.core.batch import check_record
-from geoseg_jax.data import pictures
-from geoseg_jax.data.labels.segmentation import Item, LabelledPictures, find_items, list_files
+from geoseg_jax.data import pictures, walk
+from geoseg_jax.data.labels.segmentation import Item, LabelledPictures, find_items
 from geoseg_jax.data.labels.table import IGNORE, colour, label_table
 from geoseg_jax.data.own_pictures import OwnPictures
 from geoseg_jax.data.pipeline import eval_batches, train_batches
@@ -122,11 +122,15 @@ def test_pairs_and_what_is_left_out(tmp_path):
     for name in ("a", "deep/er/c", "d"):
         fabricate.write_image(tmp_path / "l" / f"{name}_x.png")
     items, left_out = find_items(
-        list_files(tmp_path / "i"), list_files(tmp_path / "l", "_x"), {"a": "drive"}
+        walk.by_name(tmp_path / "i"), walk.by_name(tmp_path / "l", "_x"), {"a": "drive"}
     )
     assert [(item.name, item.drive) for item in items] == [("a", "drive"), ("deep/er/c", "")]
-    assert left_out == {"picture without a label": 2, "label without a picture": 1}
-    assert list_files(tmp_path / "nowhere") == {}
+    assert left_out == {
+        "hidden file": 1,
+        "picture without a label": 2,
+        "label without a picture": 1,
+    }
+    assert walk.by_name(tmp_path / "nowhere").paths == {}
 
 
 def test_settings_are_checked(items):

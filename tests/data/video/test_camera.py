@@ -36,6 +36,25 @@ def test_the_published_calibration_of_a_clip(shared_data):
     assert 0.4 * 1088 < camera[0, 2] < 0.6 * 1088
 
 
+def test_a_calibration_of_the_originals_is_brought_to_frames_made_smaller(tmp_path):
+    (tmp_path / "K.txt").write_text("721.5377 721.5377 609.5593 172.854 1242 375\n")
+    camera = from_calibration("K.txt", tmp_path, (192, 640))
+    assert (camera[0, 2] + 0.5) / 640 == pytest.approx((609.5593 + 0.5) / 1242)
+    assert (camera[1, 2] + 0.5) / 192 == pytest.approx((172.854 + 0.5) / 375)
+    assert camera[0, 0] == pytest.approx(721.5377 * 640 / 1242)
+    with pytest.raises(DataError, match=r"of pictures of 1242x375, whose proportions are not"):
+        from_calibration("K.txt", tmp_path, (192, 320))
+
+
+def test_an_unusual_axis_is_told(tmp_path, caplog):
+    (tmp_path / "K.txt").write_text("160 170 130 49.5\n")
+    with caplog.at_level("WARNING"):
+        assert from_calibration("K.txt", tmp_path, SIZE)[0, 2] == 130
+    assert (
+        "K.txt: the camera's axis lies at 0.65 of the width and 0.50 of the height" in caplog.text
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "content", "part"),
     [
@@ -44,6 +63,9 @@ def test_the_published_calibration_of_a_clip(shared_data):
         ("bad.txt", "160 170 99", "is not four numbers"),
         ("shares.txt", "0.8 1.7 0.5 0.5", "no camera of a picture of 200 x 100"),
         ("160 170 99 49", None, "no camera of a picture of 1 x 1"),
+        # Of frames twice as large.
+        ("large.txt", "320 340 180 99", r"large.txt: the camera's axis lies at 0\.90 of the width"),
+        ("0.8 1.7 0.9 0.5", None, r"the camera's axis lies at 0\.90 of the width"),
     ],
 )
 def test_errors(tmp_path, text, content, part):

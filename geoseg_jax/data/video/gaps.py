@@ -1,0 +1,74 @@
+"""Where in a video frames are missing: frames on both sides of a gap are no neighbours.
+
+Folders tell by the numbers or times that their frames are named by, films by their time stamps.
+"""
+
+import os
+import pathlib
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+_NAME = re.compile(r"(.*?)(\d+(?:\.\d+)?)(\D*)")
+_GAP = 1.5  # usual steps; a missing frame makes it two
+_UNEVEN = 0.1  # share of gaps above which the steps have no usual length
+
+
+class Film(NamedTuple):
+    """What a video file says of its frames.
+
+    times: seconds, in order, one for each frame; () where they are not all known. stored: height
+    and width as stored, which lie where a display matrix turns them. aspect: width of a pixel over
+    its height, as stored.
+    """
+
+    times: tuple[float, ...]
+    stored: tuple[int, int]
+    aspect: float
+
+    def square(self, upright: tuple[int, int]) -> tuple[int, int]:
+        """Returns the size of upright frames as of square pixels, height kept."""
+        height, width = upright
+        turned = upright != self.stored
+        return height, round(width / self.aspect if turned else width * self.aspect)
+
+
+def times_in_names(names: Sequence[str]) -> tuple[float, ...]:
+    """Returns the numbers, or times, in names that differ in these alone; () for other names."""
+    found = [_NAME.fullmatch(os.path.splitext(name)[0]) for name in names]
+    matches = [match for match in found if match]
+    around = {(match[1], match[3]) for match in matches}
+    if len(matches) < len(names) or len(around) != 1:
+        return ()
+    return tuple(float(match[2]) for match in matches)
+
+
+def shots(times: Sequence[float]) -> tuple[int, ...] | None:
+    """Returns of each frame the number of the piece without gaps that it belongs to.
+
+    times: numbers or times of the frames in their order. None where their steps are too uneven to
+    say what a gap is.
+    """
+    steps = np.diff(np.array(times, float))
+    usual = float(np.median(steps)) if len(steps) else 0.0
+    if usual <= 0:
+        return None if len(steps) else (0,) * len(times)
+    gaps = (steps > _GAP * usual) | (steps <= 0)
+    if gaps.mean() > _UNEVEN:
+        return None
+    return (0, *np.cumsum(gaps).tolist())
+
+
+def read_film(path: str | pathlib.Path, count: int) -> Film:
+    """Reads times and the shape of pixels of a video file of `count` frames; decodes nothing."""
+    import av  # takes time to import, and only those with video files need it
+
+    with av.open(str(path), metadata_errors="replace") as container:
+        stream = container.streams.video[0]
+        packets = (packet for packet in container.demux(stream) if packet.pts is not None)
+        times = sorted(float(packet.pts * packet.time_base) for packet in packets)
+        aspect = float(stream.sample_aspect_ratio or 1) or 1.0
+        stored = stream.height, stream.width
+    return Film(tuple(times) if len(times) == count else (), stored, aspect)
