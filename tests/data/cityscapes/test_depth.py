@@ -186,6 +186,7 @@ def test_real_sequence(shared_data, tmp_path):
     place = tmp_path / "camera/train/aachen"
     place.mkdir(parents=True)
     content = fabricate_cityscapes.camera(2262.52)
+    content["intrinsic"] |= {"u0": 1096.98, "v0": 513.137}  # of 2048x1024
     (place / "aachen_000000_000019_camera.json").write_text(json.dumps(content))
     data = config(tmp_path, frames=(-2, 2), stereo=False, eval_split="train", truth="none")
     train, _ = cityscapes_depth.make(data)
