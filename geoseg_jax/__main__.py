@@ -20,7 +20,7 @@ COMMANDS = {
     "score": ("geoseg_jax.score", "scores predicted label files"),
     "prepare": ("geoseg_jax.prepare", "packs a data set for fast training"),
     "labels": ("geoseg_jax.labels", "turns annotations of other tools into a folder to train on"),
-    "weights": ("geoseg_jax.weights", "converts weights from and to PyTorch's formats"),
+    "interop": ("geoseg_jax.interop", "converts weights from and to PyTorch's formats"),
 }
 _CONFIGS = ("configs", "lists the config files")
 
