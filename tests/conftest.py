@@ -3,6 +3,7 @@
 import gc
 import os
 import pathlib
+import signal
 
 import pytest
 
@@ -24,6 +25,9 @@ import jax
 from absl import logging
 
 jax.config.update("jax_num_cpu_devices", 8)
+
+# Under nohup it is ignored, and what tests start would ignore it too.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # To trace makes many objects that all stay: to look for garbage among them again and again is in
 # vain.

@@ -518,13 +518,20 @@ def _read_reads(root: pathlib.Path) -> None:
 
 
 _DAY = fabricate.DATE
+
+
+def _of_pair(path: pathlib.Path) -> tuple[str, ...]:
+    """Names the picture, or its label, whose size may be another then."""
+    return str(path), str(path.parents[1] / "labels" / path.stem)
+
+
 _AACHEN = "{}/train/aachen/aachen_000000_000019_{}"
 
 FORMATS: dict[str, Format] = {
-    "picture.jpg": Format(_labelled(".jpg", "image"), _FOLDER),
-    "picture.jpg exif": Format(_rotated, _FOLDER),
-    "picture.png": Format(_labelled(".png", "image"), _FOLDER),
-    "picture.png checked": Format(_labelled(".png", "image"), _FOLDER, CHECKED_PNG),
+    "picture.jpg": Format(_labelled(".jpg", "image"), _FOLDER, names=_of_pair),
+    "picture.jpg exif": Format(_rotated, _FOLDER, names=_of_pair),
+    "picture.png": Format(_labelled(".png", "image"), _FOLDER, names=_of_pair),
+    "picture.png checked": Format(_labelled(".png", "image"), _FOLDER, CHECKED_PNG, _of_pair),
     "label.png ids": Format(_labelled(".jpg", "ids"), _FOLDER, CHECKED_PNG),
     "label.png colours": Format(_labelled(".jpg", "colours"), _FOLDER, CHECKED_PNG),
     "label.png palette": Format(_labelled(".jpg", "palette"), _FOLDER, CHECKED_PNG),

@@ -73,6 +73,8 @@ def rectified_pair(
         projection = file.numbers(key, 12).reshape(3, 4)
         if projection[0, 0] <= 0 or projection[1, 1] <= 0:
             raise file.error(f"{key} has no positive focal length")
+        if projection[1, 0] or tuple(projection[2, :3]) != (0, 0, 1):
+            raise file.error(f"{key} is no camera's: its rows must begin fx s cx, 0 fy cy, 0 0 1")
         intrinsics[side] = projection[:, :3]
         # The whole of K^-1 p, not p_x / f_x alone: the third entry of p isn't quite zero.
         positions[side] = np.linalg.solve(projection[:, :3], projection[:, 3])

@@ -152,7 +152,7 @@ class MatFile:
         if not path.is_file():
             return None
         words = path.read_text(encoding="utf-8", errors="replace").split()
-        numbers = [int(word) if word.isdecimal() else 0 for word in words]
+        numbers = [int(word) if word.isdecimal() and len(word) < 9 else 0 for word in words]
         known = all(1 <= number <= nyu_split.COUNT for number in numbers)
         if not known or len(set(numbers)) != self.count or len(numbers) != self.count:
             raise DataError(
