@@ -4,6 +4,8 @@ Done before anything is trained, and again before anything is reported, since ot
 same folder.
 """
 
+import functools
+import os
 import pathlib
 from collections.abc import Iterator, Sequence
 
@@ -25,18 +27,20 @@ _JUDGED = table.keys(lambda setting: setting.split == "eval")
 _OF_BUDGET = ("train.steps", "optimizer.warmup_steps")
 
 
-def check(plan: Plan, declared: Sequence[str] = ()) -> None:
+def check(plan: Plan, declared: Sequence[str] = (), read: Plan | None = None) -> None:
     """Makes all checks of this file.
 
     Args:
       declared: settings in which arms may differ, see guard.differences.
+      read: the part of the plan whose folders are read, if not all.
 
     Raises:
       guard.UnfairError: with a table of all differences of a kind.
     """
-    check_fair(plan, declared)
-    jobs = (*plan.pretrainings, *plan.cells)
-    stale = [*_unplanned(jobs), *_other_data(plan, declared), *_other_parents(plan)]
+    read = _begun(read or plan)
+    check_fair(plan, declared, read)
+    jobs = (*read.pretrainings, *read.cells)
+    stale = [*_unplanned(jobs), *_other_data(read, declared), *_other_parents(read)]
     if stale:
         raise StaleError(stale)
 
@@ -66,17 +70,37 @@ class StaleError(guard.UnfairError):
         )
 
 
-def check_fair(plan: Plan, declared: Sequence[str] = ()) -> None:
+def _begun(plan: Plan) -> Plan:
+    """Leaves of the plan what has a folder; those of thousands of jobs are listed at once."""
+    jobs = (*plan.pretrainings, *plan.cells)
+    parents = {job.workdir.parent for job in jobs}
+    there = {parent: set(os.listdir(parent)) if parent.is_dir() else set() for parent in parents}
+
+    def begun(job: Pretraining | Cell) -> bool:
+        return job.workdir.name in there[job.workdir.parent]
+
+    return Plan(list(filter(begun, plan.pretrainings)), list(filter(begun, plan.cells)))
+
+
+def check_fair(plan: Plan, declared: Sequence[str] = (), read: Plan | None = None) -> None:
     """Runs the guard over what has been trained already and what is planned of the rest.
+
+    Args:
+      read: the part of the plan whose folders are read, if not all.
 
     Raises:
       guard.UnfairError: with the table of differences.
     """
-    cells = [
-        (cell.id, cell.factors, workdirs.read_config(cell.workdir) or settings.plain(cell.config))
-        for cell in plan.cells
-    ]
-    if unexplained := guard.differences(cells, declared):
+    relevant = functools.cache(lambda shared: guard.relevant(shared.flat))
+    wanted = {cell.id for cell in (read or plan).cells}
+    cells = []
+    for cell in plan.cells:
+        if trained := workdirs.read_config(cell.workdir) if cell.id in wanted else None:
+            flat = guard.relevant(settings.flatten(trained))
+        else:
+            flat = guard.with_own(relevant(cell.recipe.shared), cell.recipe.own)
+        cells.append((cell.id, cell.factors, flat))
+    if unexplained := guard.differences_of(cells, declared):
         raise guard.UnfairError(unexplained)
 
 
@@ -86,7 +110,7 @@ def _unplanned(jobs: Sequence[Pretraining | Cell]) -> Iterator[Difference]:
         trained = workdirs.read_config(job.workdir)
         if trained is None:
             continue
-        for key, pair in nested.changed(trained, settings.plain(job.config)).items():
+        for key, pair in nested.changed(trained, job.recipe.flat).items():
             if key == "init_from":  # the folder may have been moved as a whole; see _other_parents
                 pair = tuple(pathlib.Path(str(path or "")).name for path in pair)
             if key not in guard.IRRELEVANT and pair[0] != pair[1]:
@@ -108,7 +132,7 @@ def _other_data(plan: Plan, declared: Sequence[str]) -> Iterator[Difference]:
         # All labels have no subsets.
         chosen = (factors["labels"], factors["subset"] if factors["labels"] else "")
         # Where those are judged that no label was taken from, or those alone, the choice matters.
-        by_choice = cell.config.data.get("eval_split", "") in (REST, TRAIN)
+        by_choice = cell.recipe.get("data.eval_split", "") in (REST, TRAIN)
         for split, choice in (("eval", chosen if by_choice else ()), ("train", chosen)):
             arm = factors["arm"] if arms_differ[split] else ""
             own = done["data"][split]["sha256"]
@@ -130,7 +154,7 @@ def _other_parents(plan: Plan) -> Iterator[Difference]:
         now = _ended_with(plan, job)
         for part, own in (done["parents"][-1].get("taken") or {}).items():
             expected = (plan.start(job).id, now[part]) if part in now else (job.id, own)
-            other, expected = firsts.setdefault((str(job.config.init_from), part), expected)
+            other, expected = firsts.setdefault((str(job.recipe.get("init_from")), part), expected)
             if own != expected:
                 yield Difference(job.id, other, f"{part} at the start", own[:12], expected[:12])
 
@@ -138,7 +162,7 @@ def _other_parents(plan: Plan) -> Iterator[Difference]:
 def _ended_with(plan: Plan, job: Pretraining | Cell) -> dict[str, str]:
     """Reads the hashes of parts at the end of what the job starts from; {} where unknown."""
     start = plan.start(job)
-    if start is None or job.config.transfer.checkpoint != "latest":
+    if start is None or job.recipe.get("transfer.checkpoint") != "latest":
         return {}
     done = workdirs.read_manifest(start.workdir, "parts_sha256")
     return done["parts_sha256"] if done else {}

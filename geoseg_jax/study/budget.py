@@ -4,12 +4,13 @@ Four numbers tell what an arm was given, and no two of them are the same: distin
 pictures through the encoder, steps, and operations.
 """
 
+import dataclasses
 import hashlib
 import json
 import math
 import pathlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -124,26 +125,50 @@ def apply(
     what, remedy = "the operations of a step", "remove it, and they are counted again"
     known = json_files.read_json(memory, what, {"*": float}, remedy) or {}
     costs, pretrainings = {}, []
+    settled: dict[Hashable, tuple[dict[str, int], Cost]] = {}
     for job in plan.pretrainings:
-        flops = _flops(job.config, known, say)
-        config = ConfigDict(job.config.to_dict())
-        config.train.steps = steps_for(settings.plain(config), budget, flops)
-        _shorten(config)
-        costs[job.id] = _cost(config, flops, _pictures(config, known, say))
-        pretrainings.append(job._replace(config=config))
+        kind = job.recipe.kind(_of_a_pretraining)
+        if kind not in settled:
+            settled[kind] = _within(budget, job.config, known, say)
+        changes, costs[job.id] = settled[kind]
+        pretrainings.append(job.changed(changes))
+    of_cells: dict[Hashable, Cost] = {}
     for cell in plan.cells:
-        # Of all labels, the data has to be opened to know how many there are: 0 stands for unknown.
-        labels = cell.config.data.get("labels", 0)
-        costs[cell.id] = _cost(cell.config, _flops(cell.config, known, say), labels)
+        kind = cell.recipe.kind(_of_a_cell)
+        if kind not in of_cells:
+            # Of all labels, the data has to be opened to know how many: 0 stands for unknown.
+            config, labels = cell.config, cell.recipe.get("data.labels", 0)
+            of_cells[kind] = _cost(config, _flops(config, known, say), labels)
+        costs[cell.id] = of_cells[kind]
     memory.parent.mkdir(parents=True, exist_ok=True)
     json_files.write_json(memory, known)
-    return plan._replace(pretrainings=pretrainings), costs
+    return dataclasses.replace(plan, pretrainings=pretrainings), costs
 
 
-def _shorten(config: ConfigDict) -> None:
-    """Cuts a warm-up to a tenth of the training, which a budget may have cut short."""
-    most = config.train.steps // 10
-    config.optimizer.warmup_steps = min(config.optimizer.warmup_steps, most)
+def _of_a_cell(key: str) -> bool:
+    """Tells whether the setting can change what a cell costs."""
+    return key not in _NO_OPERATIONS or key in ("train.steps", "data.labels")
+
+
+def _of_a_pretraining(key: str) -> bool:
+    """Tells whether the setting can change a pre-training's length, cost or pictures."""
+    changes_pictures = key.startswith("data.") and key not in _NO_RECORDS
+    return _of_a_cell(key) or key == "optimizer.warmup_steps" or changes_pictures
+
+
+def _within(
+    budget: Mapping[str, Any], config: ConfigDict, known: dict[str, Any], say: Callable[[str], None]
+) -> tuple[dict[str, int], Cost]:
+    """Gives a pre-training the steps of the budget -> the settings that change, and its cost.
+
+    A warm-up is cut to a tenth of the training, which a budget may have cut short.
+    """
+    flops = _flops(config, known, say)
+    config.train.steps = steps_for(settings.plain(config), budget, flops)
+    warm_up = min(config.optimizer.warmup_steps, config.train.steps // 10)
+    config.optimizer.warmup_steps = warm_up
+    changes = {"train.steps": config.train.steps, "optimizer.warmup_steps": warm_up}
+    return changes, _cost(config, flops, _pictures(config, known, say))
 
 
 def _cost(config: ConfigDict, flops: float, pictures: int) -> Cost:

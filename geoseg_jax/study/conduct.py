@@ -88,8 +88,11 @@ def conduct(
         _forget(chosen, say)
     ready.check(chosen, made, study)
     quiet = (lambda text: None) if commands else say
-    made, costs = budget.apply(made, study["budget"], workdir / "costs.json", quiet)
-    audit.check(made, sweep.declared(study))
+    # One job alone needs neither the others' folders nor what they cost.
+    needed = made.alone(chosen[0]) if only and order.trains else made
+    needed, costs = budget.apply(needed, study["budget"], workdir / "costs.json", quiet)
+    audit.check(made, sweep.declared(study), needed)
+    made = needed
     if dry_run:
         say(preview.describe(made, study, costs, swept.jobs))
     elif commands:

@@ -52,7 +52,7 @@ def _row(cell: Cell, metric: str) -> dict[str, Any]:
     row: dict[str, Any] = {"cell": cell.id, **cell.factors, "status": "missing"}
     row |= {name: math.nan for name in (*metrics.ALWAYS, metric, "seconds")}
     row |= {"error": "", "warning": "", "revision": ""}
-    row["start"] = cell.pretraining or str(cell.config.get("init_from") or "")
+    row["start"] = cell.pretraining or str(cell.recipe.get("init_from") or "")
     if record is None:
         return row | {"curve": []}
     row |= {"status": record.state, "seconds": record.seconds, "error": record.error}

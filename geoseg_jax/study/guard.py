@@ -5,7 +5,7 @@ another metric (as happened: see presets/segmentation.paper_code). A setting tha
 through is the same in all cells in which these factors are; every other is the same in all cells.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from geoseg_jax.config import settings, table
@@ -72,27 +72,54 @@ def differences(
       Nothing where the comparison is fair; else the differences, each cell against the first of
       those that should be alike.
     """
-    flats = [(name, factors, _relevant(config)) for name, factors, config in cells]
-    keys = sorted({key for _, _, flat in flats for key in flat})
-    owners = {key: [f for f, owned in SETTINGS.items() if key in owned] for key in keys}
-    owners |= {key: [*owners.get(key, []), "arm"] for key in declared}
-    if RATE in declared:  # as where a sweep has chosen it for each of these
-        owners[RATE] += ["training", "encoder", "decoder", "resolution"]
+    flats = [(name, factors, relevant(settings.flatten(of))) for name, factors, of in cells]
+    return differences_of(flats, declared)
+
+
+def differences_of(
+    cells: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]],
+    declared: Sequence[str] = (),
+) -> list[Difference]:
+    """Does the same with settings by keys with dots, those alone that are `relevant`."""
+    groups = _groups({key for _, _, flat in cells for key in flat}, declared)
     unexplained = []
     firsts: dict[Any, tuple[str, Any]] = {}
-    for name, factors, flat in flats:
-        for key in keys:
-            alike = (key, *(str(factors[factor]) for factor in owners[key]))
-            other, expected = firsts.setdefault(alike, (name, flat.get(key)))
-            if flat.get(key) != expected:
-                unexplained.append(Difference(name, other, key, flat.get(key), expected))
+    for name, factors, flat in cells:
+        found = []
+        for owners, keys in groups.items():
+            values = [flat.get(key) for key in keys]
+            alike = (owners, *(str(factors[factor]) for factor in owners))
+            other, expected = firsts.setdefault(alike, (name, values))
+            if values != expected:
+                triples = zip(keys, values, expected, strict=True)
+                found += [Difference(name, other, *t) for t in triples if t[1] != t[2]]
+        unexplained += sorted(found, key=lambda difference: difference.key)
     return unexplained
 
 
-def _relevant(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Flattens a config, without what changes no number and what is off."""
-    flat = settings.flatten(config)
+def _groups(keys: Iterable[str], declared: Sequence[str]) -> dict[tuple[str, ...], list[str]]:
+    """Groups settings by the factors that act through them."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for key in sorted(keys):
+        owners = [factor for factor, owned in SETTINGS.items() if key in owned]
+        owners += ["arm"] if key in declared else []
+        if key == RATE and key in declared:  # as where a sweep has chosen it for each of these
+            owners += ["training", "encoder", "decoder", "resolution"]
+        groups.setdefault(tuple(owners), []).append(key)
+    return groups
+
+
+def relevant(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Leaves out of settings by keys with dots what changes no number and what is off."""
     return {k: v for k, v in flat.items() if k not in IRRELEVANT and not is_off(v)}
+
+
+def with_own(flat: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Puts a job's own settings in place of those among relevant ones."""
+    made = {**flat, **own}
+    for key in own.keys() - relevant(own).keys():
+        del made[key]
+    return made
 
 
 def table(unexplained: Sequence[Difference]) -> str:

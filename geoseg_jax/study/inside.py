@@ -72,7 +72,7 @@ def _starts(study: Mapping[str, Any], made: Plan) -> dict[str, Cell]:
     first = {name: study["factors"][name][0] for name in ("encoder", "resolution")}
     starts: dict[str, Cell] = {}
     for cell in made.cells:
-        start = cell.config.get("init_from") or ""
+        start = cell.recipe.get("init_from") or ""
         record = records.read(pathlib.Path(start)) if cell.pretraining else None
         there = record is not None and record.state == records.DONE
         there = there and bool(steps_in(pathlib.Path(start) / "checkpoints"))

@@ -6,13 +6,15 @@ pre-training seed share a pre-training; replicates have one each, unless a study
 encoder an arm is a sample of one, however often it is fine-tuned.
 """
 
+import dataclasses
+import functools
 import hashlib
 import itertools
 import json
 import pathlib
 import shlex
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from ml_collections import ConfigDict
 
@@ -21,6 +23,7 @@ from geoseg_jax.config import files as config_files
 from geoseg_jax.config import settings
 from geoseg_jax.config.settings import ConfigError
 from geoseg_jax.study.check import check, expand
+from geoseg_jax.study.recipes import Recipe, share
 
 
 class Pretraining(NamedTuple):
@@ -31,8 +34,17 @@ class Pretraining(NamedTuple):
     encoder: str
     seed: int  # of initialisation, data order and augmentation
     argument: str  # FILE.py:OPTIONS
-    config: ConfigDict
+    recipe: Recipe
     workdir: pathlib.Path
+
+    @property
+    def config(self) -> ConfigDict:
+        """Its config, another copy each time: see `changed`."""
+        return self.recipe.config()
+
+    def changed(self, changes: Mapping[str, Any]) -> "Pretraining":
+        """Sets settings, by keys with dots that the config has."""
+        return self._replace(recipe=self.recipe.changed(changes))
 
 
 class Cell(NamedTuple):
@@ -41,26 +53,49 @@ class Cell(NamedTuple):
     id: str
     factors: dict[str, Any]  # by FACTORS
     argument: str
-    config: ConfigDict
+    recipe: Recipe
     workdir: pathlib.Path
     pretraining: str  # its id; '' for random weights or weights from a file
 
+    @property
+    def config(self) -> ConfigDict:
+        """Its config, another copy each time: see `changed`."""
+        return self.recipe.config()
 
-class Plan(NamedTuple):
+    def changed(self, changes: Mapping[str, Any]) -> "Cell":
+        """Sets settings, by keys with dots that the config has."""
+        return self._replace(recipe=self.recipe.changed(changes))
+
+
+J = TypeVar("J", Pretraining, Cell)
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
     """All that is to be trained; a pre-training comes after the one that it starts from."""
 
-    pretrainings: list[Pretraining]
-    cells: list[Cell]
+    pretrainings: Sequence[Pretraining]
+    cells: Sequence[Cell]
+
+    @functools.cached_property
+    def _by_folder(self) -> dict[str, Pretraining]:
+        return {str(job.workdir): job for job in self.pretrainings}
 
     def start(self, job: Pretraining | Cell) -> Pretraining | None:
         """Finds the pre-training that the job starts from, where it is one of this plan."""
-        folder = str(job.config.get("init_from") or "")
-        return next((p for p in self.pretrainings if str(p.workdir) == folder), None)
+        return self._by_folder.get(str(job.recipe.get("init_from") or ""))
 
     def chain(self, job: Pretraining) -> list[Pretraining]:
         """Lists the pre-training and what it starts from, the first first."""
         before = self.start(job)
         return [*(self.chain(before) if before else []), job]
+
+    def alone(self, job: Pretraining | Cell) -> "Plan":
+        """Leaves of the plan that job, and what it starts from."""
+        if isinstance(job, Pretraining):
+            return Plan(self.chain(job), [])
+        before = self.start(job)
+        return Plan(self.chain(before) if before else [], [job])
 
 
 def make_plan(
@@ -80,27 +115,38 @@ def make_plan(
     """
     study = expand(study)
     check(study)
-    arms = arms_of(study)
-    encoders = study["factors"]["encoder"]
-    # Seed by seed: the first replicate of every arm is there before the second of any.
-    seeds = dict.fromkeys(pretraining_seed for *_, pretraining_seed in replicates(study))
-    pretrainings = [
-        _pretraining(study, arm, encoder, seed, workdir)
-        for seed, arm, encoder in itertools.product(seeds, arms.values(), encoders)
-        if arm.get("config")
-    ]
-    # Arm by arm last: what is done of a study that isn't finished can be compared.
-    values = [*(study["factors"][name] for name in CONDITION), replicates(study), arms]
-    cells = []
-    for *others, replicate, arm in itertools.product(*values):
-        factors = dict(zip(FACTORS, (arm, *others, *replicate), strict=True))
-        cells.append(_cell(study, arms[arm], factors, workdir))
+    pretrainings = _pretrainings(study, workdir)
+    cells = _cells(study, workdir)
     _check_distinct(cells)
-    for job in (*pretrainings, *cells):
-        job.config.optimizer.learning_rate = (rates or {}).get(
-            rate_of(job), job.config.optimizer.learning_rate
-        )
+    if rates:
+        pretrainings = [_at_its_rate(job, rates) for job in pretrainings]
+        cells = [_at_its_rate(job, rates) for job in cells]
     return Plan(pretrainings, cells)
+
+
+def _pretrainings(study: Mapping[str, Any], workdir: pathlib.Path) -> list[Pretraining]:
+    """Plans seed by seed: the first replicate of every arm is there before the second of any."""
+    arms = [arm for arm in arms_of(study).values() if arm.get("config")]
+    seeds = list(dict.fromkeys(seed for *_, seed in replicates(study)))
+    by_encoder = [
+        _of_one_encoder(study, arm, encoder, seeds, workdir)
+        for arm, encoder in itertools.product(arms, study["factors"]["encoder"])
+    ]
+    return [job for jobs in zip(*by_encoder, strict=True) for job in jobs]
+
+
+def _cells(study: Mapping[str, Any], workdir: pathlib.Path) -> list[Cell]:
+    """Plans arm by arm last: what is done of a study that isn't finished can be compared."""
+    arms, cells = arms_of(study), []
+    for others in itertools.product(*(study["factors"][name] for name in CONDITION)):
+        by_arm = [_of_one_condition(study, arm, others, workdir) for arm in arms.values()]
+        cells += [cell for alike in zip(*by_arm, strict=True) for cell in alike]
+    return cells
+
+
+def _at_its_rate(job: J, rates: Mapping[str, float]) -> J:
+    rate = rates.get(rate_of(job))
+    return job if rate is None else job.changed({"optimizer.learning_rate": rate})
 
 
 def rate_of(job: Pretraining | Cell) -> str:
@@ -113,10 +159,15 @@ def rate_of(job: Pretraining | Cell) -> str:
 
 def _check_distinct(cells: list[Cell]) -> None:
     """Raises ConfigError for cells that would be the same run, and no replicates of each other."""
-    seen: dict[str, Cell] = {}
+    rest: dict[Any, str] = {}
+    seen: dict[tuple, Cell] = {}
     for cell in cells:
-        text = json.dumps([cell.factors["arm"], settings.plain(cell.config)], sort_keys=True)
-        first = seen.setdefault(text, cell)
+        shared, own = cell.recipe
+        if (key := (shared, *own)) not in rest:
+            others = {k: v for k, v in shared.flat.items() if k not in own}
+            rest[key] = json.dumps(others, sort_keys=True)
+        settled = json.dumps([cell.factors["arm"], dict(own)], sort_keys=True)
+        first = seen.setdefault((rest[key], settled), cell)
         if first is not cell:
             unlike = [f for f in FACTORS if cell.factors[f] != first.factors[f]]
             raise ConfigError(
@@ -174,12 +225,31 @@ def _name(arm: str, encoder: str, seed: int) -> str:
     return f"{arm}-{encoder}" + (f"-seed{seed}" if seed else "")
 
 
-def _pretraining(study, arm, encoder, seed, workdir) -> Pretraining:
-    name = _name(arm["name"], encoder, seed)
+def _of_one_encoder(study, arm, encoder, seeds, workdir) -> list[Pretraining]:
+    """Plans an arm's pre-trainings of an encoder, one for each seed."""
+
+    def start(seed: int) -> str:
+        return str(_start(study, arm, encoder, seed, workdir))
+
+    def argument(seed: int) -> str:
+        options = f"{encoder},init={_path(start(seed), what)}" if start(seed) else encoder
+        return _with_options(arm["config"], options)
+
+    what, folder = f"arm {arm['name']!r}", workdir / "pretraining"
+    recipes = share(
+        lambda seed: _pretraining_config(study, arm, argument(seed), seed),
+        seeds,
+        lambda seed: {"seed": seed, "init_from": start(seed)},
+    )
+    names = [_name(arm["name"], encoder, seed) for seed in seeds]
+    return [
+        Pretraining(name, arm["name"], encoder, seed, argument(seed), recipe, folder / name)
+        for name, seed, recipe in zip(names, seeds, recipes, strict=True)
+    ]
+
+
+def _pretraining_config(study, arm, argument, seed) -> ConfigDict:
     what = f"arm {arm['name']!r}"
-    start = _start(study, arm, encoder, seed, workdir)
-    options = f"{encoder},init={_path(start, what)}" if start else encoder
-    argument = _with_options(arm["config"], options)
     config = config_files.load(argument)
     known = settings.flatten(config)
     # What is said of all pre-trainings holds for those that have such a setting.
@@ -195,8 +265,7 @@ def _pretraining(study, arm, encoder, seed, workdir) -> Pretraining:
             "instead, which is the same for all arms"
         )
     config.seed = seed
-    workdir = workdir / "pretraining" / name
-    return Pretraining(name, arm["name"], encoder, seed, argument, config, workdir)
+    return config
 
 
 def _start(study, arm, encoder, seed, workdir) -> pathlib.Path | str:
@@ -220,10 +289,37 @@ def _path(path: pathlib.Path | str, what: str) -> str:
     return str(path)
 
 
-def _cell(study, arm, factors, workdir) -> Cell:
-    trained = arm["name"], factors["encoder"], factors["pretraining_seed"]
-    pretraining = _name(*trained) if arm.get("config") else ""
-    start = str(workdir / "pretraining" / pretraining) if pretraining else _weights(study, arm)
+def _of_one_condition(study, arm, others, workdir) -> list[Cell]:
+    """Plans an arm's cells of a condition, one for each replicate."""
+    runs = replicates(study)
+    factors = [dict(zip(FACTORS, (arm["name"], *others, *run), strict=True)) for run in runs]
+    options = [_options(study, arm, of, workdir) for of in factors]
+    written = [",".join(f"{k}={v}" for k, v in of.items() if v != "") for of in options]
+    arguments = [_with_options(study["target"]["config"], text) for text in written]
+    numbers = range(len(runs))
+
+    def own(number: int) -> dict[str, Any]:
+        of = options[number]
+        return {"seed": of["seed"], "data.subset": of["subset"], "init_from": of["init"]}
+
+    recipes = share(lambda number: _cell_config(study, arm, arguments[number]), numbers, own)
+    folder, cells = workdir / "cells", []
+    for of, argument, recipe in zip(factors, arguments, recipes, strict=True):
+        name = cell_id(of)
+        cells.append(Cell(name, of, argument, recipe, folder / name, _pretraining_of(arm, of)))
+    return cells
+
+
+def _pretraining_of(arm, factors) -> str:
+    if not arm.get("config"):
+        return ""
+    return _name(arm["name"], factors["encoder"], factors["pretraining_seed"])
+
+
+def _options(study, arm, factors, workdir) -> dict[str, Any]:
+    """Gives the options of a cell's config; what has the value '' is left out."""
+    pretraining = _pretraining_of(arm, factors)
+    start = f"{workdir}/pretraining/{pretraining}" if pretraining else _weights(study, arm)
     options = {
         **{name: factors[name] for name in ("labels", "seed", "encoder", "decoder")},
         # All labels have no subsets; there, replicates differ in the seed.
@@ -231,10 +327,10 @@ def _cell(study, arm, factors, workdir) -> Cell:
         "frozen": factors["training"] == "frozen",
         "init": _path(start, f"arm {arm['name']!r}"),
     }
-    if factors["resolution"]:
-        options["resolution"] = factors["resolution"]
-    written = ",".join(f"{k}={v}" for k, v in options.items() if v != "")
-    argument = _with_options(study["target"]["config"], written)
+    return options | ({"resolution": factors["resolution"]} if factors["resolution"] else {})
+
+
+def _cell_config(study, arm, argument) -> ConfigDict:
     config = config_files.load(argument)
     config_files.change_all(config, study["target"].get("set", {}), "config.target.set")
     config_files.change_all(config, arm.get("target", {}), f"target of arm {arm['name']!r}")
@@ -244,8 +340,7 @@ def _cell(study, arm, factors, workdir) -> Cell:
         config.optimizer.warmup_steps = min(config.optimizer.warmup_steps, most)
     if study["target"].get("root"):
         config.data.root = _root(study, study["target"]["root"], "config.target")
-    name = cell_id(factors)
-    return Cell(name, factors, argument, config, workdir / "cells" / name, pretraining)
+    return config
 
 
 def _weights(study: Mapping[str, Any], arm: Mapping[str, Any]) -> str:

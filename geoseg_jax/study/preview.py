@@ -1,5 +1,6 @@
 """Describes what a study would do: the plan and its cost, and its jobs as commands."""
 
+import collections
 import math
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from geoseg_jax.analysis.units import CONDITION
 from geoseg_jax.core.formats import count, duration, flop, points
 from geoseg_jax.study import budget, records, run
 from geoseg_jax.study.budget import Cost
-from geoseg_jax.study.plan import Plan
+from geoseg_jax.study.plan import Cell, Plan, Pretraining
 
 
 def describe(
@@ -29,19 +30,21 @@ def describe(
         until = "; until it is done the rates below are those of the configs" if left else ""
         lines += [f"learning-rate sweep first: {len(trials)} jobs, {left} left{until}", ""]
     lines += [f"pre-trainings ({len(made.pretrainings)}):"]
+    users = collections.Counter(cell.pretraining for cell in made.cells)
     for job in made.pretrainings:
-        users = sum(cell.pretraining == job.id for cell in made.cells)
         chain = made.chain(job)
-        start = job.config.get("init_from")
+        start = job.recipe.get("init_from")
         more = f", from {pathlib.Path(start).name}" if start else ""
         if len(chain) > 1:
             more += f", {flop(sum(costs[link.id].flops for link in chain))} in all"
         more += _state(job.workdir)
-        lines.append(f"  {job.id:<32} {_cost(costs[job.id])}  for {count(users, 'cell')}{more}")
+        lines.append(
+            f"  {job.id:<32} {_cost(costs[job.id])}  for {count(users[job.id], 'cell')}{more}"
+        )
     lines += ["", f"cells ({len(made.cells)}):"]
     width = max(len(cell.id) for cell in made.cells)
     for cell in made.cells:
-        start = cell.pretraining or cell.config.get("init_from") or "random weights"
+        start = cell.pretraining or cell.recipe.get("init_from") or "random weights"
         lines.append(f"  {cell.id:<{width}}  from {start}{_state(cell.workdir)}")
     jobs = (*made.pretrainings, *made.cells)
     left = [costs[job.id] for job in jobs if not records.read(job.workdir)]
@@ -136,9 +139,9 @@ def commands(made: Plan, part: tuple[int, int], whole: str, trials: Sequence[run
     """
     first = [job.id for job in trials]
     jobs = [job for job in run.jobs_of(made, part) if job.id not in first]
-    pretrainings = [job.id for job in jobs if job in made.pretrainings]
-    cells = [job.id for job in jobs if job not in made.pretrainings]
-    chained = any(job.config.get("init_from") for job in made.pretrainings)
+    pretrainings = [job.id for job in jobs if isinstance(job, Pretraining)]
+    cells = [job.id for job in jobs if isinstance(job, Cell)]
+    chained = any(job.recipe.get("init_from") for job in made.pretrainings)
     order = ", each after the one it starts from" if chained else ""
     swept = [
         f"# {len(first)} jobs of the learning-rate sweep, each after what it starts from",

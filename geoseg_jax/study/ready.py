@@ -3,14 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ml_collections import ConfigDict
-
-from geoseg_jax.config import settings
 from geoseg_jax.config.settings import ConfigError
 from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.source import DataError
 from geoseg_jax.study import budget, records
 from geoseg_jax.study.plan import Cell, Plan
+from geoseg_jax.study.recipes import Recipe
 from geoseg_jax.study.run import Job
 from geoseg_jax.training import transfer
 
@@ -28,9 +26,9 @@ def check(jobs: Sequence[Job], made: Plan, study: Mapping[str, Any]) -> None:
     for job in jobs:
         if records.read(job.workdir):
             continue
-        start = str(job.config.get("init_from") or "")
+        start = str(job.recipe.get("init_from") or "")
         try:
-            if job.config.data.get("root") and (key := _data(job.config)) not in data:
+            if job.recipe.get("data.root") and (key := _data(job.recipe)) not in data:
                 make_data(budget.smallest(job.config), check_labels=False)
                 data.add(key)
             if start and start not in weights:
@@ -40,16 +38,16 @@ def check(jobs: Sequence[Job], made: Plan, study: Mapping[str, Any]) -> None:
             raise ConfigError(f"{job.id} can't start: {error}{_remedy(job, study)}") from error
 
 
-def _data(config: ConfigDict) -> str:
+def _data(recipe: Recipe) -> str:
     """Names what is opened; subsets of as many labels are taken to be there alike."""
-    data = {k: v for k, v in settings.flatten(config).items() if k.startswith("data.")}
+    data = {k: v for k, v in recipe.flat.items() if k.startswith("data.")}
     return repr(sorted((data | {"data.subset": None}).items(), key=str))
 
 
 def _remedy(job: Job, study: Mapping[str, Any]) -> str:
     """Says how to leave out the arm that lacks something, and those that start from it."""
     arm = job.factors["arm"] if isinstance(job, Cell) else job.arm
-    own = not isinstance(job, Cell) or (job.config.get("init_from") and not job.pretraining)
+    own = not isinstance(job, Cell) or (job.recipe.get("init_from") and not job.pretraining)
     if not own or arm == study["reference"]:
         return ""
     without = [*study.get("without", ()), arm]

@@ -207,7 +207,7 @@ def _finished(job: Job) -> bool:
     """Tells whether a run was finished here whose checkpoints were not kept, or are gone."""
     done = workdirs.read_manifest(job.workdir, "step")
     there = (job.workdir / "eval.json").exists() and not steps_in(job.workdir / "checkpoints")
-    return bool(done) and there and done["step"] >= job.config.train.steps
+    return bool(done) and there and done["step"] >= job.recipe.get("train.steps")
 
 
 def _time_left(marks: Sequence[tuple[float, float]], pace: float) -> str:

@@ -8,6 +8,7 @@ result is read: a study whose cells are judged on all that they weren't trained 
 others: locked, resumed, shared.
 """
 
+import dataclasses
 import math
 import pathlib
 from collections.abc import Mapping
@@ -148,22 +149,22 @@ def _of_pretrainings(study, workdir, arms, rates) -> Stage:
     planned = _planned(study, workdir, (seed,), seed, rates)
     starts, trials = {}, []
     for job in planned.pretrainings:
-        own = job.config.optimizer.learning_rate
+        own = job.recipe.get("optimizer.learning_rate")
         if job.arm not in arms or not own:
             continue
-        metric = job.config.train.get("best_metric", "")
+        metric = job.recipe.get("train.best_metric", "")
         if not metric:
             raise ConfigError(
                 f"arm {job.arm!r} needs config.train.best_metric, by which "
                 "config.sweep.pretraining chooses"
             )
-        mode = job.config.train.get("best_mode", "min")
+        mode = job.recipe.get("train.best_mode", "min")
         before = planned.start(job)
         for factor in spec["pretraining"]:
             trial = _trial(job, own * factor, workdir)
             if before:
-                best = _trial(before, before.config.optimizer.learning_rate, workdir)
-                trial.config.init_from = str(best.workdir)
+                best = _trial(before, before.recipe.get("optimizer.learning_rate"), workdir)
+                trial = trial.changed({"init_from": str(best.workdir)})
                 starts[best.id] = best
             trials.append(Trial(trial, own * factor, metric, mode))
     return Stage(Plan([*starts.values(), *(trial.job for trial in trials)], []), trials)
@@ -177,10 +178,10 @@ def _of_cells(study, workdir, rates) -> Stage:
     trials = []
     for rate in spec["learning_rate"]:
         for cell in planned.cells:
-            trial = _trial(cell, rate, workdir)
-            trial.config.data.inner_fold = (0, spec.get("folds", FOLDS))
+            fold = {"data.inner_fold": (0, spec.get("folds", FOLDS))}
+            trial = _trial(cell, rate, workdir).changed(fold)
             trials.append(Trial(trial, rate, study.get("metric", "miou"), "max"))
-    return Stage(planned._replace(cells=[trial.job for trial in trials]), trials)
+    return Stage(dataclasses.replace(planned, cells=[trial.job for trial in trials]), trials)
 
 
 def _planned(study, workdir, runs, pretraining_seed, rates) -> Plan:
@@ -193,7 +194,7 @@ def _planned(study, workdir, runs, pretraining_seed, rates) -> Plan:
     kept |= {"labels": (study["sweep"]["labels"],), "replicate": tuple(runs)}
     kept["pretraining_seed"] = (pretraining_seed,)
     planned = make_plan({**study, "sweep": None, "factors": kept}, workdir, rates)
-    judged = planned.cells[0].config.data.get("eval_split", "")
+    judged = planned.cells[0].recipe.get("data.eval_split", "")
     if study["sweep"].get("learning_rate") and judged in (REST, TRAIN):
         raise ConfigError(
             "config.sweep.learning_rate would be chosen on labels that score the result, as "
@@ -206,9 +207,8 @@ def _planned(study, workdir, runs, pretraining_seed, rates) -> Plan:
 def _trial(job: Pretraining | Cell, rate: float, workdir: pathlib.Path) -> Pretraining | Cell:
     """Gives the job that rate, and a folder of its own."""
     name = f"{FOLDER}-{job.id}-rate{rate:g}"
-    config = job.config.copy_and_resolve_references()
-    config.optimizer.learning_rate = rate
-    return job._replace(id=name, config=config, workdir=workdir / FOLDER / name)
+    changed = job.changed({"optimizer.learning_rate": rate})
+    return changed._replace(id=name, workdir=workdir / FOLDER / name)
 
 
 def _score(trial: Trial) -> float:

@@ -52,7 +52,7 @@ def report(
         budget=_budget(study, made, costs),
         goal=study.get("goal") or None,
         guard=_guard(study, made),
-        calibrated=made.cells[0].config.transfer.get("statistics") == "calibrated",
+        calibrated=made.cells[0].recipe.get("transfer.statistics") == "calibrated",
         versions=versions,
         hardware=hardware,
         date=json_files.now(),
@@ -99,7 +99,7 @@ def _rates(study: Mapping[str, Any], made: Plan) -> str:
     spec = study.get("sweep") or {}
     jobs: list[Pretraining | Cell] = list(made.pretrainings) if spec.get("pretraining") else []
     jobs += made.cells if spec.get("learning_rate") else []
-    rates = {plan.rate_of(job): job.config.optimizer.learning_rate for job in jobs}
+    rates = {plan.rate_of(job): job.recipe.get("optimizer.learning_rate") for job in jobs}
     listed = ", ".join(f"{name} {rate:g}" for name, rate in rates.items())
     return f"; learning rates, chosen without test labels: {listed}" if listed else ""
 
@@ -135,7 +135,7 @@ def _ancestors(arm, own: Sequence[Pretraining], made: Plan) -> list[str]:
     chain = made.chain(own[0]) if own else cells[:1]
     first = chain[0]
     before = [job.arm for job in reversed(chain[:-1])]
-    return before + ([_weights(first)] if first.config.get("init_from") else [])
+    return before + ([_weights(first)] if first.recipe.get("init_from") else [])
 
 
 def _weights(job: Pretraining | Cell) -> str:
@@ -143,7 +143,7 @@ def _weights(job: Pretraining | Cell) -> str:
     provenance = workdirs.read_manifest(job.workdir, "parents") or {}
     parents = provenance.get("parents")
     digest = f", sha256 {parents[-1]['sha256'][:12]}" if parents and "sha256" in parents[-1] else ""
-    return pathlib.Path(job.config.init_from).name + digest
+    return pathlib.Path(job.recipe.get("init_from")).name + digest
 
 
 def _spent(chains: Sequence[Sequence[Pretraining]], costs, known: bool) -> dict[str, float]:

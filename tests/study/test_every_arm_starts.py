@@ -5,6 +5,7 @@ loss can be traced with it, once for each kind of loss and batch. Where GEOSEG_J
 set, each arm is trained for two steps, and a cell that starts from it too.
 """
 
+import dataclasses
 import itertools
 import os
 from typing import NamedTuple
@@ -20,6 +21,7 @@ from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.transforms import augmentation
 from geoseg_jax.study import check as study_check
 from geoseg_jax.study.plan import make_plan
+from geoseg_jax.study.recipes import recipe_of
 from geoseg_jax.tasks import make_task
 from geoseg_jax.training import loop
 from tests.study.layouts import LAYOUTS
@@ -111,10 +113,16 @@ def _jobs(case, data, tmp_path, with_starts=False):
     start from, where that is asked for.
     """
     made = _plan(case, data, tmp_path / "study")
-    first = {job.arm: job for job in reversed(made.pretrainings)}
     cells = {cell.factors["arm"]: cell for cell in reversed(made.cells)}
-    for job in (*made.pretrainings, *cells.values()):
-        _shrink(job.config, data_cache(tmp_path))
+
+    def shrunk(job):
+        config = job.config
+        _shrink(config, data_cache(tmp_path))
+        return job._replace(recipe=recipe_of(config))
+
+    made = dataclasses.replace(made, pretrainings=[shrunk(job) for job in made.pretrainings])
+    first = {job.arm: job for job in reversed(made.pretrainings)}
+    cells = {arm: shrunk(cell) for arm, cell in cells.items()}
     others = {data(root, number) for root, number in case.layouts if number}
 
     def concerned(job):

@@ -1,3 +1,4 @@
+import dataclasses
 import shlex
 
 import pytest
@@ -73,10 +74,12 @@ def test_every_replicate_has_encoders_of_its_own(tmp_path):
 def test_a_cell_of_another_replicates_encoder_is_unfair(tmp_path):
     made = plan(tmp_path, factors=REPLICATES)
     audit.check_fair(made)
-    cell = next(c for c in made.cells if c.pretraining == "inpainting-tiny-seed4")
-    cell.config.data.flip = not cell.config.data.flip
+    unlike = {"data.flip": not made.cells[0].config.data.flip}
+    cells = [
+        c.changed(unlike if c.pretraining == "inpainting-tiny-seed4" else {}) for c in made.cells
+    ]
     with pytest.raises(guard.UnfairError):
-        audit.check_fair(made)
+        audit.check_fair(dataclasses.replace(made, cells=cells))
 
 
 def test_one_encoder_an_arm_may_serve_all_replicates(tmp_path):
@@ -283,7 +286,9 @@ def test_the_papers_depth_and_flow_start_from_imagenet_and_inpainting_does_not(n
     assert set(starts.values()) == {"/data/imagenet"}
     assert all(arm.endswith("_from_imagenet") for arm in starts)
     # Else weights that were trained with another normalisation would be refused.
-    conventions = {(p.config.model.normalisation, p.config.transfer.normalisation) for p in made[0]}
+    conventions = {
+        (p.config.model.normalisation, p.config.transfer.normalisation) for p in made.pretrainings
+    }
     assert conventions == {("monodepth2", "any")}
 
 
