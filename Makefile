@@ -11,7 +11,7 @@ lint:
 types:
 	mypy
 
-test: lint types  ## everything but what takes minutes a test: eight minutes on two cores
+test: lint types  ## everything but what takes minutes a test
 	python -m pytest
 
 slow:  ## that as well
