@@ -160,7 +160,9 @@ def flipped(
 
 def run(workdir: pathlib.Path, steps: int) -> None:
     """The tiny training in this process, of which `steps` are done now."""
-    config = tiny.make_config(train__steps=steps, optimizer__schedule="constant")
+    # Evaluated where the first one ends too, so that both have the same lines of metrics.
+    every = {"train__eval_every": 4, "train__checkpoint_every": 4}
+    config = tiny.make_config(train__steps=steps, optimizer__schedule="constant", **every)
     loop.run(config, workdir, tiny.TinyTask(), tiny.make_data(), jax.devices()[:1])
 
 
