@@ -9,6 +9,7 @@ import pytest
 from absl import flags
 
 from geoseg_jax import main
+from geoseg_jax.config import command_line
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -103,3 +104,21 @@ def test_print_config_tells_each_value_and_where_it_came_from(tmp_path):
 
 def test_main_is_trivial():
     assert len((ROOT / "geoseg_jax/main.py").read_text().splitlines()) < 80
+
+
+def test_what_threads_say_of_a_loop_that_is_closed_is_left_out(monkeypatch, capsys):
+    """After a write that failed, which is told by itself; anything else is shown."""
+
+    class Raises:
+        def __init__(self, words):
+            self.words = words
+
+        def __del__(self):
+            raise RuntimeError(self.words)
+
+    monkeypatch.setattr(sys, "unraisablehook", command_line.show_unraisable)
+    for words in ("Event loop is closed", "another"):
+        Raises(words)
+    text = capsys.readouterr().err
+    assert "RuntimeError: another" in text
+    assert "Event loop" not in text

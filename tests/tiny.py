@@ -149,7 +149,7 @@ def make_config(**changes) -> ConfigDict:
                 "log_every": 2,
                 "eval_every": 5,
                 "checkpoint_every": 4,
-                "pictures_every": 0,
+                "pictures_every": 1000,  # at the end
                 "best_metric": "square",
             },
         }

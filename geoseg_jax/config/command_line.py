@@ -104,3 +104,15 @@ def quieten() -> None:
         )
     )
     handler.setFormatter(Formatter("%(message)s"))
+    sys.unraisablehook = show_unraisable
+
+
+def show_unraisable(unraisable: Any) -> None:
+    """Prints an error that nobody could catch, but for those of tensorstore's threads.
+
+    Where a write fails, orbax raises that and closes its event loop; of each other write under way
+    tensorstore then says that the loop is closed.
+    """
+    error = unraisable.exc_value
+    if not (isinstance(error, RuntimeError) and str(error) == "Event loop is closed"):
+        sys.__unraisablehook__(unraisable)

@@ -40,7 +40,11 @@ class Run(NamedTuple):
     mesh: Mesh
 
     def due(self, key: str, step: int) -> bool:
-        """Tells whether config.train[key] asks for something now; at the end all is due."""
+        """Tells whether config.train[key] asks for something now. At the end all is due, but
+        pictures only where they were asked for.
+        """
+        if key == "pictures_every" and not self.config.train.get(key, 0):
+            return False
         return step == self.config.train.steps or self.repeats(key, step)
 
     def repeats(self, key: str, step: int) -> bool:

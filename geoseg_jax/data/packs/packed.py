@@ -193,7 +193,7 @@ class PackedSource:
         return hashlib.sha256(self._digest.encode()).hexdigest()
 
     def _origin(self, index: int) -> dict[str, Any]:
-        """Where a record comes from: name, drive, files. Raises BadRecord where it can't tell."""
+        """Reads a record's origin: name, drive, files. Raises BadRecord where it can't be read."""
         with reading(self._place(index), _REMEDY):
             origin = json.loads(self._example(index)["origin"])
             good = isinstance(origin, dict) and isinstance(origin.get("name"), str)

@@ -58,7 +58,7 @@ class Decoder:
         self._process, self._busy = None, False
 
     def decode(self, path: str | pathlib.Path) -> tuple[int, Iterator[np.ndarray]]:
-        """How many frames a video file says it has (0: it doesn't), and these, RGB uint8 [H, W, 3].
+        """Returns how many frames a file says it has (0: unknown), and these, RGB uint8 [H, W, 3].
 
         Upright: turned by quarters as its display matrix says, as every player shows it; telephones
         write one.

@@ -56,7 +56,7 @@ def test_names_stay_where_they_are_put(name, safe):
 
 
 def test_hostile_names_never_leave_the_folder(tmp_path):
-    names = ["../../../evil.png", "/root/evil2.png", "ok/\x00bad\n.png", "..\\up.png"]
+    names = ["../../../evil.png", "/elsewhere/evil2.png", "ok/\x00bad\n.png", "..\\up.png"]
     out = tmp_path / "deep" / "out"
     write(found(names), out, overlays=9)
     written = {p.relative_to(tmp_path).parts[:2] for p in tmp_path.rglob("*") if p.is_file()}
