@@ -1,4 +1,4 @@
-"""Checkpoints on orbax: the newest and the best are kept, written in the background.
+"""Checkpoints on orbax: the newest ones and the best are kept, written in the background.
 
 A checkpoint is a folder WORKDIR/checkpoints/STEP. orbax writes it under another name and renames
 it when it is whole and has its hashes (intact.py), which every restore verifies. A run goes on from
@@ -23,7 +23,7 @@ from geoseg_jax.training import intact
 from geoseg_jax.training.state import TrainState
 
 _OLD_PROGRESS = "batch_stats/progress/share"
-KEPT = 2  # of the newest: where one is damaged there is another
+KEPT = 2  # by default, of the newest: where one is damaged there is another
 # Endings of folders: to be removed, and not fit to go on from.
 _OLD, _DAMAGED = ".old", ".damaged"
 
@@ -35,16 +35,20 @@ class CheckpointError(ValueError):
 class Checkpoints:
     """The checkpoints of one run. Every method must be called by all processes alike."""
 
-    def __init__(self, folder: str | pathlib.Path) -> None:
+    def __init__(self, folder: str | pathlib.Path, kept: int = KEPT) -> None:
         """Opens or creates the folder (WORKDIR/checkpoints), which all processes must see.
 
         Folders that are newer than the newest intact checkpoint get another name; `notes` says so.
+
+        Args:
+          kept: how many of the newest stay.
 
         Raises:
           CheckpointError: there are checkpoints, and none is intact.
         """
         self.folder = pathlib.Path(folder).absolute()
         self.notes: list[str] = []  # lines for the user
+        self._kept = kept
         self._best: int | None = None
         if jax.process_index() == 0:
             self._clear()
@@ -108,7 +112,7 @@ class Checkpoints:
     ) -> None:
         """Starts to write a checkpoint and returns when the state may be reused.
 
-        Does nothing where the step is there already. Afterwards KEPT and `best` are kept.
+        Does nothing where the step is there already. The newest `kept` and `best` are left.
         """
         if self._manager.latest_step() == step:
             return
@@ -128,7 +132,7 @@ class Checkpoints:
         if jax.process_index():
             return
         steps = steps_in(self.folder)
-        for step in {*steps[:-KEPT]} - {self._best}:
+        for step in {*steps[: -self._kept]} - {self._best}:
             old = self.folder / f"{step}{_OLD}"
             (self.folder / str(step)).rename(old)
             shutil.rmtree(old)

@@ -37,7 +37,7 @@ from geoseg_jax.training import (
     writers,
 )
 from geoseg_jax.training import workdir as workdirs
-from geoseg_jax.training.checkpoints import Checkpoints
+from geoseg_jax.training.checkpoints import KEPT, Checkpoints
 from geoseg_jax.training.evaluation import better, evaluate
 from geoseg_jax.training.interrupts import Interrupts
 from geoseg_jax.training.monitor import Monitor, Report, failure
@@ -93,7 +93,8 @@ def run(
         data = data or make_data(config)
         task = task or all_tasks.make_task(config, data)
         given = setup.Run(config, workdir, task, data, manifest.describe_data(data), mesh)
-        checkpoints = Checkpoints(workdir / "checkpoints")
+        kept = config.train.get("checkpoints_kept", KEPT)
+        checkpoints = Checkpoints(workdir / "checkpoints", kept)
         earlier = resume.inspect(workdir, config, given.data_record, checkpoints)
         for line in earlier.notes:
             say(line)

@@ -54,6 +54,7 @@ _TRAIN = {
     "log_every": Setting(whole(1), "steps", **_BESIDE),
     "eval_every": Setting(whole(0), "steps; 0: at the end", on_resume=True, operations=False),
     "checkpoint_every": Setting(whole(0), "steps; 0: at the end", **_BESIDE),
+    "checkpoints_kept": Setting(whole(1), "of the newest, beside the best", **_BESIDE),
     "pictures_every": Setting(whole(0), "steps; 0: none", **_BESIDE),
     "best_metric": Setting(text, "metric of the best evaluation; '': none", operations=False),
     "best_mode": Setting(choice("min", "max"), "which end is best", operations=False),

@@ -211,8 +211,17 @@ def _header(width: int, height: int, depth: int = 8, kind: int = 2) -> tuple[byt
     return b"IHDR", struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0)
 
 
+def _black(width: int, height: int) -> bytes:
+    """A PNG of black that is a few hundred kB and unpacks to gigabytes."""
+    packer, row = zlib.compressobj(9), bytes(1 + 3 * width)
+    data = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
+    return _png(_header(width, height), (b"IDAT", data), _END)
+
+
 _END = (b"IEND", b"")
 _PNGS: dict[str, Make] = {
+    "huge by its header": lambda _: _png(_header(100_000, 100_000), (b"IDAT", b""), _END),
+    "huge": lambda _: _black(12_000, 12_000),
     "no pixels": lambda _: _png(_header(0, 0), (b"IDAT", b""), _END),
     "a chunk beyond the end": lambda _: (
         _png(_header(20, 12)) + struct.pack(">I", 0x7FFFFFFF) + b"tEXt" + _png(_END)[8:]

@@ -79,6 +79,15 @@ def test_the_newest_two_and_the_best_are_kept(tmp_path):
     again.close()
 
 
+@pytest.mark.parametrize(("kept", "left"), [(1, [1, 4]), (3, [1, 2, 3, 4])])
+def test_as_many_of_the_newest_are_kept_as_are_asked_for(tmp_path, kept, left):
+    checkpoints = Checkpoints(tmp_path, kept)
+    for step in range(1, 5):
+        checkpoints.save(step, make_state(step), {}, best=1)
+    checkpoints.close()
+    assert checkpoints.all() == left
+
+
 def test_what_a_killed_run_left_half_written_is_ignored_and_removed(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(1, make_state(), {})
