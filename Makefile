@@ -1,5 +1,5 @@
 # What a developer types; needs an environment with `pip install -e '.[test]'` active.
-.PHONY: quick lint types test slow docs
+.PHONY: quick lint types test slow docs site
 
 quick: lint types  ## lint, types and the fast tests: under a minute
 	python -m pytest -m quick
@@ -19,3 +19,6 @@ slow:  ## that as well
 
 docs:  ## writes the pages that are made from the code, and checks every link
 	python docs/make.py
+
+site:  ## docs/_build/index.html; needs `pip install -e '.[docs]'`
+	python -m sphinx -W --keep-going -q docs docs/_build

@@ -14,8 +14,8 @@ al., "From Big to Small" (BTS), arXiv:1907.10326.
 What to expect: monodepth2's absolute relative error on the Eigen test split at 640x192, without
 ImageNet weights, is .132 (mono), .130 (stereo) and .127 (mono+stereo); its mono training takes
 12 hours on one Titan Xp. BTS with a ResNet-50 from ImageNet, at 704x352 windows of full resolution
-and on improved ground truth, has .061. Not yet reproduced here at full length; the README has what
-was run. Supervision takes the improved ground truth (data_depth_annotated) where the evaluated
+and on improved ground truth, has .061. Not yet reproduced here at full length; docs/kitti.md has
+what was run. Supervision takes the improved ground truth (data_depth_annotated) where the evaluated
 frames have it, else single scans, which are full of the scanner's own parallax.
 Those numbers are of Eigen's 697 test frames. Here eval_split=eigen_test is every left frame with
 true depth of the same 28 drives, and eigen_train every frame of the others, where monodepth2 leaves

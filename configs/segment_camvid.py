@@ -5,7 +5,8 @@
 
 ROOT is in the layout of SegNet's tutorial: train/ trainannot/ val/ valannot/. Options behind the
 colon: geoseg_jax/presets/segmentation.py; here pictures are 240x180. To expect: mIoU 0.47 on
-val at 480x360, from random weights with all labels; 35 minutes on two CPU cores (see the README).
+val at 480x360, from random weights with all labels; 35 minutes on two CPU cores
+(docs/segmentation.md).
 """
 
 from ml_collections import ConfigDict

@@ -3,8 +3,8 @@
     python -m geoseg_jax.main --config=configs/segment_folder.py:init=W,labels=16 \
         --workdir=S --config.data.root=/data/mine
 
-The README describes the folder. Options behind the colon: geoseg_jax/presets/segmentation.py;
-choose a resolution with the proportions of your pictures.
+docs/segmentation.md describes the folder. Options behind the colon:
+geoseg_jax/presets/segmentation.py; choose a resolution with the proportions of your pictures.
 
 2,000 steps of 8 pictures at 320x240 take about two hours on two CPU cores, evaluation apart; that
 is reckoned from 210 GFLOP a step and benchmarks/README.md's 63 GFLOP/s, and was not run at length.

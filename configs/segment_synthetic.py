@@ -3,7 +3,8 @@
     python -m geoseg_jax.main --config=configs/segment_synthetic.py:init=runs/quickstart --workdir=S
 
 Options behind the colon: geoseg_jax/presets/segmentation.py, with 16 labels of 192x64 as defaults,
-to follow quickstart.py, and world: street (the default) or room. The README has what came out.
+to follow quickstart.py, and world: street (the default) or room. docs/segmentation.md has
+what came out.
 """
 
 from ml_collections import ConfigDict

@@ -4,8 +4,8 @@
 
 Four arms on one ResNet-18 of half the channels, pictures of 96x32, 8 and 64 labels, fine-tuned and
 frozen, eight replicates: one more than the exact test needs for three comparisons. No data needed.
-The README has the results, and how long they took on two CPU cores. Options behind the colon: sweep
-of geoseg_jax/presets/studies.py, and
+docs/study.md has the results, and how long they took on two CPU cores. Options behind the colon:
+sweep of geoseg_jax/presets/studies.py, and
   smoke         two arms and four cells of a few steps, a minute or two, nothing learned
   more          inpainting, stereo and supervised depth, and the flow of Lao et al.'s public code
                 too, with ten replicates: three times the time

@@ -2,6 +2,7 @@
 
 import importlib.util
 import pathlib
+import re
 
 import pytest
 
@@ -29,3 +30,13 @@ def test_links_lead_somewhere(make, tmp_path, monkeypatch):
     page = tmp_path / "page.md"
     page.write_text("# One\n[a](gone.md) [b](#one) [c](#two) [d](https://e.org/x)")
     assert make.broken(page) == ["page.md: gone.md", "page.md: #two"]
+
+
+def test_messages_are_told_as_the_program_says_them():
+    said = "".join(path.read_text("utf-8") for path in (ROOT / "geoseg_jax").rglob("*.py"))
+    said = re.sub(r'"\s*\n\s*f?"', "", said)  # text that is written in several lines
+    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    messages = re.findall(r"^\| `([^`]*)` \|", page, re.MULTILINE)
+    parts = {part.strip() for message in messages for part in message.split("…")} - {""}
+    assert len(messages) > 15
+    assert [part for part in sorted(parts) if part not in said] == []
