@@ -38,7 +38,8 @@ def make_data(config: ConfigDict, *, check_labels: bool = True) -> Data:
     for split, source in (("train", train), ("eval", evaluation)):
         # Who looks at the terminal alone shall know what is missing.
         log = logging.warning if source.left_out else logging.info
-        log("%s: %d records; left out: %s", split, len(source), left_out(source))
+        if source.left_out or len(source) > 1:  # one record is a look at shapes
+            log("%s: %d records; left out: %s", split, len(source), left_out(source))
     truth = "none" if reader.labelled else data.get("truth", "depth")
     # What was packed holds its constant prediction already.
     if can(evaluation, HasFields) and f"constant_{truth}" in evaluation.fields:

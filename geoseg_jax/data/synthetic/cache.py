@@ -36,7 +36,8 @@ def cached_source(
 
     def render(folder: Path) -> None:
         count, what = workers or _cores(), f"rendering {source.parameters['world']}"
-        logging.info("%s once, with %d processes, into %s", what, count, folder.parent / name)
+        if len(source) > 1:  # one record is a look at shapes
+            logging.info("%s once, with %d processes, into %s", what, count, folder.parent / name)
         _write(source, folder, rendered(source.parameters, len(source), count), what)
 
     return CachedSource(source, made_once(cache_dir, name, render, "the rendered set"))
