@@ -1,5 +1,6 @@
 """What every data source is, and the errors it raises."""
 
+import functools
 import pathlib
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol, TypeGuard, TypeVar, runtime_checkable
@@ -165,12 +166,14 @@ def can(source: object, ability: type[Ability]) -> TypeGuard[Ability]:
 
     Unlike isinstance, which since Python 3.12 does not see what a Wrapper passes on.
     """
-    parts = (name for part in ability.__mro__ for name in (*vars(part), *_attributes(part)))
-    return all(hasattr(source, name) for name in parts if not name.startswith("_"))
+    return all(hasattr(source, name) for name in _asked_for(ability))
 
 
-def _attributes(part: type) -> Iterable[str]:
-    return getattr(part, "__annotations__", ())
+@functools.cache  # it is asked of every record of a set
+def _asked_for(ability: type) -> tuple[str, ...]:
+    """Names what an ability consists of."""
+    parts = [(*vars(part), *getattr(part, "__annotations__", ())) for part in ability.__mro__]
+    return tuple(name for names in parts for name in names if not name.startswith("_"))
 
 
 class Wrapper:
