@@ -9,6 +9,8 @@ sweep of geoseg_jax/presets/studies.py, and
   smoke         two arms and four cells of a few steps, a minute or two, nothing learned
   more          inpainting, stereo and supervised depth, and the flow of Lao et al.'s public code
                 too, with ten replicates: three times the time
+  full          the study of docs/preregistration.md: inpainting, stereo depth, and classification
+                followed by stereo depth too, and pre-trainings that are nearly four times as long
 Mono depth is given the camera's motion (poses=given): with so few steps of pictures so small a pose
 network gives all streets one speed, and depth does not beat its constant prediction (docs/arms.md).
 Every pre-training has the same number of floating-point operations, and so about the same time.
@@ -34,7 +36,7 @@ _DEPTH = {"data": SIZE, "task": {"jitter": {"probability": 0.0}}} | pace(4, 4e-4
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    known = {"smoke": False, "more": False, "sweep": False}
+    known = {"smoke": False, "more": False, "full": False, "sweep": False}
     options = argument.parse(arg, known, "study_quick.py")
     config = study(
         (*_ARMS, *_MORE) if options["more"] else _ARMS,
@@ -44,7 +46,7 @@ def get_config(arg: str = "") -> ConfigDict:
             "replicate": tuple(range(10 if options["more"] else 8)),
             **_NETWORK,
         },
-        sweep(options["sweep"]),
+        sweep(options["sweep"], (2e-3, 4e-3, 8e-3)),
         title="Quick study on synthetic streets",
         question="Which pre-training helps segmentation with few labels the most?",
         # The paper's claim.
@@ -71,6 +73,13 @@ def get_config(arg: str = "") -> ConfigDict:
         },
         panels=3,
     )
+    if options["full"]:
+        config.arms = (*_ARMS, *_MORE[:2], _CHAIN)
+        config.contrasts += (
+            ("depth_stereo", "classification"),
+            ("depth_stereo_from_classification", "classification"),
+        )
+        config.budget.amount = 4.5e12
     if options["smoke"]:
         config.arms = (_ARMS[0], _MORE[0])
         config.contrasts = ()
@@ -129,3 +138,9 @@ _MORE = (
         "set": {"data": SIZE},
     },
 )
+_CHAIN = {
+    **_MORE[1],
+    "name": "depth_stereo_from_classification",
+    "label": "Classification, then stereo depth",
+    "start": "classification",
+}
