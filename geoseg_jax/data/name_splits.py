@@ -57,6 +57,38 @@ def held_out(names: Sequence[str], share: float) -> list[str]:
     return [name for name in names if fraction(name) < share] or sorted(names, key=fraction)[:1]
 
 
+def deal(names: Sequence[str], groups: Sequence[str], folds: int) -> list[int]:
+    """Deals names into folds of nearly one size, none of whose groups is in two: the fold of each.
+
+    The largest groups come first, equal ones in the order of sha256 of their name, each into the
+    fold that has the fewest names by then. So it depends on nothing but what is there.
+
+    groups: of each name, its recording, or '' where it stands for itself.
+
+    Raises DataError for fewer groups than folds.
+    """
+    members: dict[str, list[int]] = {}
+    for index, (name, group) in enumerate(zip(names, groups, strict=True)):
+        members.setdefault(f"recording {group}" if group else f"name {name}", []).append(index)
+    if len(members) < folds:
+        raise DataError(
+            f"config.data.folds={folds} is more than there is to deal: {len(names)} labelled "
+            f"pictures of {len(members)} recordings; set it lower (in a study: by fewer "
+            "config.factors.replicate), or label more"
+        )
+
+    def order(group: str) -> tuple[int, str]:
+        return -len(members[group]), hashlib.sha256(os.fsencode(group)).hexdigest()
+
+    dealt, sizes = [0] * len(names), [0] * folds
+    for group in sorted(members, key=order):
+        fold = sizes.index(min(sizes))
+        sizes[fold] += len(members[group])
+        for index in members[group]:
+            dealt[index] = fold
+    return dealt
+
+
 def _list(
     names: Sequence[str],
     split: str,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from geoseg_jax.data.name_splits import held_out, split_names
+from geoseg_jax.data.name_splits import deal, held_out, split_names
 from geoseg_jax.data.source import DataError
 
 NAMES = list("abcdef")
@@ -53,3 +53,16 @@ def test_held_out_by_hash():
     assert held_out(["only one"], 1e-9) == ["only one"]
     # Recorded: other machines hold out the same.
     assert few[:4] == ["9", "39", "49", "51"]
+
+
+def test_folds_have_nearly_one_size_and_whole_groups():
+    names = [f"n{i}" for i in range(10)]
+    alone = deal(names, [""] * 10, 4)
+    assert sorted(map(alone.count, range(4))) == [2, 2, 3, 3]
+    assert deal(names[::-1], [""] * 10, 4)[::-1] == alone  # whatever their order
+    # By hand: of 5, 3, 1 and 1 the five stand alone, and the ones join neither before the three.
+    groups = ["a"] * 5 + ["b"] * 3 + ["", ""]
+    dealt = deal(names, groups, 3)
+    assert dealt == [0] * 5 + [1] * 3 + [2] * 2
+    with pytest.raises(DataError, match="folds=5 is more than there is to deal"):
+        deal(names, groups, 5)

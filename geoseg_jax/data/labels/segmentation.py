@@ -40,7 +40,8 @@ class LabelledPictures:
     of the items with 255 at the bottom and right (evaluation); otherwise they have the pictures'.
     picture_resize: see `pictures.resize`.
     label_resize: 'nearest'; 'bicubic' reproduces a fault. label_crop: 'none', or 'bottom_right'
-    for whole labels of cropped pictures. For both see `label_pictures`.
+    for whole labels of cropped pictures. For both see `label_pictures`. folds: into how many parts
+    the pictures were dealt of which one judges, see `name_splits.deal`; 0: they were not.
 
     Raises DataError for another word, and BadRecord where full_labels is set and the header of a
     picture can't be read.
@@ -58,6 +59,7 @@ class LabelledPictures:
         label_resize: str = "nearest",
         label_crop: str = "none",
         left_out: Mapping[str, int] | None = None,
+        folds: int = 0,
     ):
         for key, value, known in (
             ("picture_resize", picture_resize, pictures.RESIZES),
@@ -66,7 +68,7 @@ class LabelledPictures:
         ):
             if value not in known:
                 raise DataError(f"config.data.{key}={value!r} is none of {', '.join(known)}")
-        self.items, self.table = tuple(items), table
+        self.items, self.table, self.folds = tuple(items), table, folds
         self.left_out = dict(left_out or {})
         self._size, self._full = (height, width), full_labels
         self._picture_resize = picture_resize
@@ -164,6 +166,7 @@ def make_pair(
     judged: Sequence[Item],
     left_out: Mapping[str, int],
     judged_left_out: Mapping[str, int] | None = None,
+    folds: int = 0,
 ) -> tuple[LabelledPictures, LabelledPictures]:
     """Makes the sources to train and to evaluate on, by the settings of config.data."""
     settings = {
@@ -172,6 +175,7 @@ def make_pair(
         "picture_resize": data.get("picture_resize", "area"),
         "label_resize": data.get("label_resize", "nearest"),
         "label_crop": data.get("label_crop", "none"),
+        "folds": folds,
     }
     full = data.get("eval_labels", "full") == "full"
     return (

@@ -16,7 +16,7 @@ from geoseg_jax.data.name_splits import read_names
 from geoseg_jax.data.source import DataError, Record, Source, Wrapper
 
 # What a subset passes on: as it is; its records' share; asked with the index in the source.
-_OF_ALL = ("table", "categories", "words", "videos", "fields")
+_OF_ALL = ("table", "folds", "categories", "words", "videos", "fields")
 _OF_EACH = ("names", "items")
 _BY_INDEX = ("label", "check", "original", "depth", "has_depth", "flow", "moment", "files", "drive")
 FIRST = -1  # the subset of the first names in order

@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from geoseg_jax.config import files
+from geoseg_jax.config.check import check
+from geoseg_jax.core.setting import ConfigError
 from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.labels.table import IGNORE
 from geoseg_jax.data.source import BadRecord, DataError
@@ -30,13 +33,54 @@ def root(tmp_path):
 
 
 def test_a_share_is_held_out_by_name(root):
-    train, evaluation = data(root, held_out=0.5)
+    train, evaluation = data(root, eval_split="held_out", held_out=0.5)
     assert sorted([*train.names, *evaluation.names]) == sorted(NAMES)
     before = set(evaluation.names)
     assert 1 <= len(before) < 12
     fabricate.folder(root, ["day0/new", "day1/newer"])
     # More pictures move none from one side to the other.
-    assert before <= set(data(root, held_out=0.5).eval.names) <= before | {"day0/new", "day1/newer"}
+    more = set(data(root, eval_split="held_out", held_out=0.5).eval.names)
+    assert before <= more <= before | {"day0/new", "day1/newer"}
+
+
+def test_without_a_list_every_picture_judges_once(root):
+    parts = [data(root, folds=4, fold=fold) for fold in range(4)]
+    for train, evaluation in parts:
+        assert (len(evaluation), train.folds, evaluation.folds) == (3, 4, 4)
+        assert sorted([*train.names, *evaluation.names]) == sorted(NAMES)
+    assert sorted(name for part in parts for name in part.eval.names) == sorted(NAMES)
+    few = data(root, folds=4, fold=1, labels=3, subset=0)
+    assert (len(few.train), few.eval.names) == (3, parts[1].eval.names)
+
+
+def test_a_recording_is_on_one_side(root, caplog):
+    for number, count in enumerate((5, 1, 1)):
+        fabricate.folder(root, [f"trip{number}/{n}" for n in range(count)])
+    sides = [data(root, folds=5, fold=fold) for fold in range(5)]
+    recordings = [{part.eval.drive(i) for i in range(len(part.eval))} for part in sides]
+    assert sorted(map(sorted, recordings)) == [
+        *(["day0"], ["day1"], ["trip0"], ["trip1"], ["trip2"]),
+    ]
+    assert "too few" not in caplog.text
+    # Of fewer recordings than folds the frames are parted, and the log says so.
+    assert len(data(root, folds=6, fold=0).eval) in (3, 4)
+    assert "of 5 recordings (folders below images/), too few" in caplog.text
+
+
+def test_pictures_of_one_folder_are_of_unknown_recordings(tmp_path, caplog):
+    fabricate.folder(tmp_path, [f"all/{n}" for n in range(5)])
+    train, _ = data(tmp_path)
+    assert (train.drive(0), train.folds) == ("", 5)
+    assert not caplog.records or "too few" not in caplog.text
+    with pytest.raises(DataError, match="folds=6 is more than there is to deal: 5 labelled"):
+        data(tmp_path, folds=6)
+
+
+def test_a_fold_that_is_not_there():
+    config = files.load("configs/segment_folder.py")
+    config.data.fold = 5
+    with pytest.raises(ConfigError, match=r"config\.data\.fold=5 must be below config\.data\.folds=5"):
+        check(config)
 
 
 def test_lists_in_the_folder(root):
@@ -45,6 +89,7 @@ def test_lists_in_the_folder(root):
     train, evaluation = data(root)
     assert train.names == ["day0/00", "day1/03"]
     assert evaluation.names == ["day0/02"]
+    assert (train.folds, evaluation.folds) == (0, 0)
     assert len(data(root, train_split="pool").train) == 11
     assert len(data(root, eval_split="rest").eval) == 10
 
@@ -58,6 +103,7 @@ def test_a_name_in_a_list_that_is_not_there(root):
     (root / "train.txt").write_text("day0/00\n")
     (root / "notes.txt").write_text("not a list of names\n")  # and nobody asks for it
     assert len(data(root).train) == 1
+    assert len(data(root).eval) == 11  # all that train.txt doesn't name
 
 
 def test_indexed_grey_and_with_a_palette(root):
