@@ -1,56 +1,109 @@
 """Your own video and your own labels: which pre-training is worth it?
 
-    python -m geoseg_jax.study --config=configs/study_folder.py:resolution=320x256 --workdir=W \
-        --config.roots.video=/data/footage --config.roots.labels=/data/mine \
-        --config.roots.weights=resnet18.pth --dry_run
+    python -m geoseg_jax.study --config=configs/study_folder.py:smoke --workdir=W \
+        --config.roots.video=/data/footage --config.roots.labels=/data/mine
 
-`video`: what configs/depth_video.py takes, a video file, a folder of frames or of both. `labels`:
-what configs/segment_folder.py takes, images/, labels/ and classes.txt. Arms: random weights; depth
-and inpainting learned from the footage; a file of weights, without which leave the arm out:
---config.without="('weights',)". Choose the numbers of labels that you have:
---config.factors.labels="(8,16,0)", 0 being all. Options behind the colon: start (random or weights)
-and sweep of geoseg_jax/presets/studies.py, and
-  resolution=320x256   of all pictures
-Budget in pictures. Hardware: a GPU, or patience; the dry run tells.
+makes a first table and page in minutes, of which nothing can be learned; without `smoke` it is the
+study. --dry_run says what it would take. docs/own_data.md goes through all of it.
+
+`video`: what configs/depth_video.py takes: a video file, a folder of frames, or a folder of several
+of these. `labels`: what configs/segment_folder.py takes, images/, labels/ and classes.txt. Without
+lists of pictures to train and to judge on, each labelled picture judges in one replicate and may
+train in the others. Arms: random weights; depth and inpainting learned from the footage; a file of
+weights, where one is given. Options behind the colon: start (random or weights) and sweep of
+geoseg_jax/presets/studies.py, and
+  weights=resnet18.pth  an arm more, that starts from this file
+  resolution=320x256    of all pictures; choose the proportions of yours
+  labels=16+all         numbers of labelled pictures to train on
+  steps=2000            of each segmentation
+  pictures=100000       that each pre-training looks at, source views included
+  replicates=7          each with labels, seed and encoders of its own; usually as many as the exact
+                        test needs
+  smoke                 the smallest encoder, 96x64, all labels, four steps, two replicates; options
+                        given beside it hold
+Hardware: a GPU, or patience; the dry run tells.
 """
+
+from typing import Any
 
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument
-from geoseg_jax.presets.studies import RANDOM, starts, study, sweep
+from geoseg_jax.presets.studies import RANDOM, short_cells, starts, study, sweep
+
+_OPTIONS = {
+    "resolution": "320x256",
+    "labels": "16+all",
+    "steps": 2_000,
+    "pictures": 100_000,
+    "replicates": 0,
+    "start": ("random", "weights", "both"),
+    "weights": "",
+    "sweep": False,
+    "smoke": False,
+}
+_SMOKE = {"resolution": "96x64", "labels": "all", "steps": 4, "pictures": 32, "replicates": 2}
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    known = {"resolution": "320x256", "start": ("random", "weights", "both"), "sweep": False}
-    options = argument.parse(arg, known, "study_folder.py")
-    size = options["resolution"]
+    options = argument.parse(arg, _OPTIONS, "study_folder.py")
+    if options["smoke"]:
+        options = argument.parse(arg, _OPTIONS | _SMOKE, "study_folder.py")
+    weights = bool(options["weights"]) or options["start"] != "random"
+    # The recipe of all arms alike: else a transformer's layers learn at decaying rates where they
+    # come from elsewhere.
+    target: dict[str, Any] = {"optimizer": {"layer_decay": 1.0}}
+    pretraining: dict[str, Any] = {}
+    if options["smoke"]:
+        target["train"] = short_cells(options["steps"], options["steps"])
+        pretraining["train"] = {"batch_size": 4, "eval_every": 0, "pictures_every": 0}
+    else:
+        target["train"] = {"steps": options["steps"]}
     return study(
-        (
-            RANDOM,
-            {"name": "weights", "label": "Weights from elsewhere", "weights": "weights"},
-            {
-                "name": "reconstruction",
-                "label": "Inpainting",
-                "config": f"configs/reconstruct_video.py:resolution={size}",
-                "root": "video",
-            },
-            {
-                "name": "video_depth",
-                "label": "Depth from my footage",
-                "config": f"configs/depth_video.py:resolution={size}",
-                "root": "video",
-                "start": starts(options["start"], "weights"),
-            },
-        ),
-        {"labels": (16, 0), "training": ("fine_tuned", "frozen"), "resolution": (size,)},
+        _arms(options, weights),
+        _factors(options),
         sweep(options["sweep"]),
         title="My own footage and labels",
         question="Which pre-training helps segmentation of my pictures the most?",
-        roots={"video": "", "labels": "", "weights": ""},
-        budget={"measure": "images", "amount": 100_000},
-        target={
-            "config": "configs/segment_folder.py",
-            "root": "labels",
-            "set": {"optimizer": {"layer_decay": 1.0}},
+        roots={"video": "", "labels": ""} | ({"weights": options["weights"]} if weights else {}),
+        pretraining=pretraining,
+        budget={"measure": "images", "amount": options["pictures"]},
+        target={"config": "configs/segment_folder.py", "root": "labels", "set": target},
+    )
+
+
+def _arms(options: dict[str, Any], weights: bool) -> tuple[dict[str, Any], ...]:
+    size = options["resolution"]
+    elsewhere = {"name": "weights", "label": "Weights from elsewhere", "weights": "weights"}
+    return (
+        RANDOM,
+        *((elsewhere,) if weights else ()),
+        {
+            "name": "reconstruction",
+            "label": "Inpainting",
+            "config": f"configs/reconstruct_video.py:resolution={size}",
+            "root": "video",
+        },
+        {
+            "name": "video_depth",
+            "label": "Depth from my footage",
+            "config": f"configs/depth_video.py:resolution={size}",
+            "root": "video",
+            "start": starts(options["start"], "weights"),
         },
     )
+
+
+def _factors(options: dict[str, Any]) -> dict[str, Any]:
+    given = options["labels"]
+    numbers = [0 if word == "all" else word for word in given.split("+")]
+    if not all(str(word).isdecimal() and (word == 0 or int(word) > 0) for word in numbers):
+        raise ValueError(f"study_folder.py:labels={given!r} must be numbers or all, as in 8+16+all")
+    factors = {"labels": tuple(map(int, numbers)), "resolution": (options["resolution"],)}
+    if options["smoke"]:
+        factors |= {"encoder": ("tiny",), "training": ("fine_tuned",)}
+    else:
+        factors["training"] = ("fine_tuned", "frozen")
+    if options["replicates"]:
+        factors["replicate"] = tuple(range(options["replicates"]))
+    return factors

@@ -129,6 +129,7 @@ def _other_data(plan: Plan, declared: Sequence[str]) -> Iterator[Difference]:
         if not done:
             continue
         factors = cell.factors
+        fold = cell.recipe.get("data.fold")  # where there are any
         # All labels have no subsets.
         chosen = (factors["labels"], factors["subset"] if factors["labels"] else "")
         # Where those are judged that no label was taken from, or those alone, the choice matters.
@@ -136,7 +137,7 @@ def _other_data(plan: Plan, declared: Sequence[str]) -> Iterator[Difference]:
         for split, choice in (("eval", chosen if by_choice else ()), ("train", chosen)):
             arm = factors["arm"] if arms_differ[split] else ""
             own = done["data"][split]["sha256"]
-            place = (split, factors["resolution"], arm, choice)
+            place = (split, factors["resolution"], arm, choice, fold)
             first, expected = firsts.setdefault(place, (cell.id, own))
             if own != expected:
                 yield Difference(cell.id, first, f"data of {split}", own[:12], expected[:12])

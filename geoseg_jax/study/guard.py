@@ -27,7 +27,8 @@ SETTINGS = {
     "decoder": ("model.decoder", "model.dpt_features", "transfer.frozen"),
     "resolution": ("data.height", "data.width", "data.crop"),
     "encoder": ("init_from", "model.encoder", "model.dpt_features", "model.decoder", *_RECIPE),
-    "subset": ("data.subset",),
+    # Without a list of pictures to judge on, each replicate is judged on a fold of its own.
+    "subset": ("data.subset", "data.fold"),
     "seed": ("seed",),
     "pretraining_seed": ("init_from",),
 }

@@ -3,7 +3,8 @@
 A cell is one segmentation run. Its factors name it: arm, labels, training (fine_tuned or frozen),
 decoder, resolution, encoder, subset, seed and pretraining_seed. Cells of one arm, encoder and
 pre-training seed share a pre-training; replicates have one each, unless a study says otherwise: one
-encoder an arm is a sample of one, however often it is fine-tuned.
+encoder an arm is a sample of one, however often it is fine-tuned. Where no list says which labelled
+pictures judge, each replicate is judged on a fold of its own, the same for all arms.
 """
 
 import dataclasses
@@ -296,13 +297,17 @@ def _of_one_condition(study, arm, others, workdir) -> list[Cell]:
     options = [_options(study, arm, of, workdir) for of in factors]
     written = [",".join(f"{k}={v}" for k, v in of.items() if v != "") for of in options]
     arguments = [_with_options(study["target"]["config"], text) for text in written]
-    numbers = range(len(runs))
+    numbers, folds = range(len(runs)), [_fold(study, subset) for subset, *_ in runs]
 
     def own(number: int) -> dict[str, Any]:
         of = options[number]
-        return {"seed": of["seed"], "data.subset": of["subset"], "init_from": of["init"]}
+        alone = {"seed": of["seed"], "data.subset": of["subset"], "init_from": of["init"]}
+        return alone | {f"data.{key}": value for key, value in folds[number].items()}
 
-    recipes = share(lambda number: _cell_config(study, arm, arguments[number]), numbers, own)
+    def make(number: int) -> ConfigDict:
+        return _cell_config(study, arm, arguments[number], folds[number])
+
+    recipes = share(make, numbers, own)
     folder, cells = workdir / "cells", []
     for of, argument, recipe in zip(factors, arguments, recipes, strict=True):
         name = cell_id(of)
@@ -330,7 +335,19 @@ def _options(study, arm, factors, workdir) -> dict[str, Any]:
     return options | ({"resolution": factors["resolution"]} if factors["resolution"] else {})
 
 
-def _cell_config(study, arm, argument) -> ConfigDict:
+def _fold(study: Mapping[str, Any], subset: int) -> dict[str, int]:
+    """Chooses which fold of the labelled pictures judges a replicate, where no list says who does.
+
+    There are as many folds as replicates, unless config.target.set says otherwise: so each picture
+    judges once. {} where config.factors has no replicates, or a single one.
+    """
+    subsets = list(study["factors"].get("replicate", ()))
+    said = settings.flatten(study["target"].get("set", {})).get("data.folds")
+    folds = said or len(subsets)
+    return {"folds": folds, "fold": subsets.index(subset) % folds} if len(subsets) > 1 else {}
+
+
+def _cell_config(study, arm, argument, fold) -> ConfigDict:
     config = config_files.load(argument)
     config_files.change_all(config, study["target"].get("set", {}), "config.target.set")
     config_files.change_all(config, arm.get("target", {}), f"target of arm {arm['name']!r}")
@@ -338,6 +355,8 @@ def _cell_config(study, arm, argument) -> ConfigDict:
     if "warmup_steps" in config.optimizer:
         most = config.train.steps // 4
         config.optimizer.warmup_steps = min(config.optimizer.warmup_steps, most)
+    if "folds" in config.data:
+        config.data.update(fold)
     if study["target"].get("root"):
         config.data.root = _root(study, study["target"]["root"], "config.target")
     return config
@@ -356,7 +375,7 @@ def cell_id(factors: Mapping[str, Any]) -> str:
     readable = "-".join(
         (
             *(str(factors[name]) for name in ("arm", "training")),
-            f"labels{factors['labels']}",
+            f"labels{factors['labels']}" if factors["labels"] else "all",
             f"subset{factors['subset']}",
             f"seed{factors['seed']}",
         )

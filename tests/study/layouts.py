@@ -90,7 +90,7 @@ def video_file(root: pathlib.Path) -> None:
     """A folder with a video file in which a picture slides by."""
     import av
 
-    root.mkdir(parents=True)
+    root.mkdir(parents=True, exist_ok=True)
     with av.open(str(root / "drive.mp4"), "w") as container:
         stream = container.add_stream("mpeg4", rate=10)
         stream.height, stream.width, stream.pix_fmt = *SIZE, "yuv420p"
@@ -99,6 +99,20 @@ def video_file(root: pathlib.Path) -> None:
             picture = np.ascontiguousarray(fabricate_video.frame(shift)[..., ::-1])
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode(None))
+
+
+def video_alone(root: pathlib.Path) -> None:
+    """A video file, which the root names itself."""
+    video_file(root.with_suffix(".folder"))
+    (root.with_suffix(".folder") / "drive.mp4").rename(root)
+
+
+def videos(root: pathlib.Path) -> None:
+    """Several videos: two files and a folder of frames."""
+    video_file(root)
+    (root / "drive.mp4").rename(root / "first.mp4")
+    video_file(root)
+    fabricate_video.write_folder(root / "walk", range(0, 60, 2), seed=2)
 
 
 def labels(root: pathlib.Path) -> None:
@@ -112,6 +126,11 @@ def labels_with_lists(root: pathlib.Path) -> None:
     names = [f"p{n:02d}" for n in range(30)]
     (root / "train.txt").write_text("\n".join(names[:26]))
     (root / "val.txt").write_text("\n".join(names[26:]))
+
+
+def labels_by_recording(root: pathlib.Path) -> None:
+    """In folders, each of which is a recording."""
+    fabricate_labels.folder(root, [f"trip{n % 10}/{n:02d}" for n in range(30)])
 
 
 def weights(root: pathlib.Path) -> None:
@@ -134,8 +153,8 @@ LAYOUTS = {
     "camvid": (camvid,),
     "nyu": (nyu_mat, nyu_folder),
     "classes": (classes,),
-    "video": (video_folder, video_folders, video_file),
-    "labels": (labels, labels_with_lists),
+    "video": (video_folder, video_folders, video_file, videos, video_alone),
+    "labels": (labels, labels_with_lists, labels_by_recording),
     "imagenet": (weights,),
     "weights": (weights,),
 }

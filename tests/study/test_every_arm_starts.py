@@ -24,7 +24,7 @@ from geoseg_jax.study.plan import make_plan
 from geoseg_jax.study.recipes import recipe_of
 from geoseg_jax.tasks import make_task
 from geoseg_jax.training import loop
-from tests.study.layouts import LAYOUTS
+from tests.study.layouts import LAYOUTS, video_alone
 from tests.test_configs import FOLDER, get_config, with_small_encoders, words
 
 SLOW = "GEOSEG_JAX_SLOW_TESTS"
@@ -76,7 +76,9 @@ def data(tmp_path_factory):
     def folder(root, number):
         write = LAYOUTS[root][number]
         if write not in made:
-            made[write] = tmp_path_factory.mktemp("data") / write.__name__
+            # One of the layouts is a file, whose ending tells that it is a video.
+            name = f"{write.__name__}.mp4" if write is video_alone else write.__name__
+            made[write] = tmp_path_factory.mktemp("data") / name
             write(made[write])
         return str(made[write])
 

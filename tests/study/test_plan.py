@@ -243,7 +243,7 @@ def test_what_cannot_be_planned_is_refused(changes, message, tmp_path):
 STUDIES = {
     "study_camvid": ["imagenet"],
     "study_cityscapes": ["preset=paper_code,sweep"],
-    "study_folder": ["resolution=64x32,both"],
+    "study_folder": ["resolution=64x32,both", "smoke"],
     "study_kitti": ["preset=paper_code,sweep"],
     "study_nyu": ["small,held_out,sweep"],
     "study_quick": ["smoke", "more,sweep"],
