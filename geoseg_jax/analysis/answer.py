@@ -171,9 +171,22 @@ def _basis(study: Result, best: Result) -> list[str]:
         drawn = f"{count(study['resampled']['count'])} test {study['resampled']['what']}"
         span = interval(best["pictures_low"], best["pictures_high"])
         texts += [f"For these runs, resampling the {drawn} gives a 95 % CI of {span}."]
+    texts += few_pictures(study)
     if scope := of_encoders(study, [best["arm"], study["reference"]]):
         texts += [f"This holds for {scope}; another pre-training may come out differently."]
     return texts + _ranking(study, best)
+
+
+def few_pictures(study: Result) -> list[str]:
+    """Warns where so few pictures judge that they say little of others."""
+    drawn = study["resampled"]
+    if not drawn or drawn["pictures"] >= statistics.FEW_PICTURES:
+        return []
+    each = ", each in one replicate" if drawn["pooled"] else ""
+    return [
+        f"Only {count(drawn['pictures'], 'labelled picture')} judge{each}: other pictures may well "
+        "give another order; more labels are worth more than more runs."
+    ]
 
 
 def _ranking(study: Result, best: Result) -> list[str]:

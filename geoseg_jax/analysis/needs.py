@@ -52,10 +52,12 @@ def labels(rows: Sequence[Row], reference: str, metric: str = "miou") -> list[di
     check(rows, [reference], metric)
     independent = units(rows)
     curves: dict[tuple, dict[str, dict[int, dict]]] = {}
-    judged: dict[tuple, set] = {}
+    judged: dict[tuple, dict[Replicate, set]] = {}  # replicates may be judged on folds
     for (place, arm), cells in tables(rows).items():
         count, rest = place[0] or _all_labels(cells), place[1:]
-        judged.setdefault(rest, set()).update(r["judged"] for r in cells.values() if "judged" in r)
+        for replicate, row in cells.items():
+            on = judged.setdefault(rest, {}).setdefault(replicate, set())
+            on.update([row["judged"]] if "judged" in row else [])
         if count > 0:
             # Where all labels are as many as a subset, the subsets count.
             by_unit = independent.average(scores(cells, metric))
@@ -63,7 +65,7 @@ def labels(rows: Sequence[Row], reference: str, metric: str = "miou") -> list[di
     needs = []
     for rest, by_arm in curves.items():
         own = by_arm.get(reference, {})
-        if len(judged[rest]) > 1 or not _helps(own):
+        if any(len(on) > 1 for on in judged[rest].values()) or not _helps(own):
             continue
         for arm in by_arm:
             tried = sorted(by_arm[arm].keys() & own.keys())

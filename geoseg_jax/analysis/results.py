@@ -17,6 +17,7 @@ from geoseg_jax.core.near_miss import did_you_mean
 _WHOLE = ("labels", *REPLICATE)
 _TEXT = ("cell", "arm", "training", "decoder", "resolution", "encoder", "status")
 _LAST_TEXT = ("revision", "warning", "error")
+_DRAWN = ("count", "what", "pictures", "pooled")  # of a geoseg_jax.study.resampling.Resampled
 _NOT_IN_FILE = ("curve", "command", "labelled", "judged", "start")
 # What a study has beside its rows, and what stands there if nothing is given.
 ABOUT = {
@@ -71,8 +72,7 @@ def assemble(
     Returns:
       ABOUT, and 'metric' (for people), 'metric_key', 'reference', 'factors' (values of each),
       'replicate_unit' (what intervals count, for people), 'crossed' (whether all units share the
-      subsets), 'encoders' (arm -> how many), 'bound', 'resampled' ('count' and 'what' was drawn, or
-      None), 'rows', 'groups' (see comparisons, with 'steps', 'goal' and 'steps_to_goal' of
+      subsets), 'encoders' (arm -> how many), 'bound', 'resampled' (_DRAWN, or None), 'rows', 'groups' (see comparisons, with 'steps', 'goal' and 'steps_to_goal' of
       needs.steps), 'overall', 'contrasts', 'standing', 'class_gains' (see comparisons),
       'efficiency' (see needs.labels), 'steps' (see needs.steps_overall), 'caution' (what all groups
       are warned of, left out of each one's own warning), 'classes' and 'answer', sentences. None
@@ -107,7 +107,7 @@ def _design(
         "crossed": independent.crossed,
         "encoders": units.encoders(rows),
         "bound": bound,
-        "resampled": resampled and {"count": resampled.count, "what": resampled.what},
+        "resampled": resampled and {n: getattr(resampled, n) for n in _DRAWN},
     }
 
 

@@ -33,6 +33,7 @@ LEVEL = 0.95
 EXACT_PAIRS = 14  # up to here all 2^n signs are tried
 BOOTSTRAP_PAIRS = 4  # of fewer, resamples without spread are more than a tail
 RESAMPLES = 9999
+FEW_PICTURES = 50  # below which they say little of others
 DRAWN_LEAST = 5  # pictures or recordings, of which a bootstrap tells anything
 
 

@@ -1,8 +1,9 @@
 """Flags, errors and log of the commands that take --config and --workdir."""
 
 import os
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from logging import ERROR, Formatter
 from typing import Any
 
@@ -10,6 +11,7 @@ from absl import flags, logging
 from ml_collections import config_flags
 
 from geoseg_jax.config import origins
+from geoseg_jax.config.files import literal
 from geoseg_jax.config.settings import ConfigError, config_files, find_config
 from geoseg_jax.core import places
 from geoseg_jax.core.disk import DiskFullError
@@ -24,15 +26,20 @@ DEBUG = flags.DEFINE_bool("debug", False, "show the traceback of an error")
 
 
 def parse(
-    argv: list[str], usage: str = "", check: Callable[[], object] = lambda: None
+    argv: list[str],
+    usage: str = "",
+    check: Callable[[], object] = lambda: None,
+    open_sections: tuple[str, ...] = (),
 ) -> list[str]:
     """Parses flags as absl does, with configs found from anywhere and errors in one line.
 
-    Ends the process where --help or --print_config asks for text alone.
+    A value for a whole section, --config.SECTION="{'KEY': VALUE}", sets these keys and leaves
+    others as they are. Ends the process where --help or --print_config asks for text alone.
 
     Args:
       usage: what --help says before it names the flags.
       check: looks at further flags and raises what is wrong with them.
+      open_sections: of the config, that take keys which they don't have yet.
     """
     open_streams()
     if {"--help", "-h"} & set(argv):
@@ -44,9 +51,15 @@ def parse(
             f"--config={find_config(a.partition('=')[2])}" if a.startswith("--config=") else a
             for a in argv
         ]
-        rest = flags.FLAGS(argv)[1:]
-        if CONFIG.value and PRINT_CONFIG.value and not rest:
+        words, added = _set_apart(list(_by_key(argv)), open_sections)
+        sys.argv = words
+        rest = flags.FLAGS(words)[1:]
+        sys.argv = argv
+        if CONFIG.value:
             flag: Any = flags.FLAGS["config"]  # what config_flags adds to it has no type
+            _add(CONFIG.value, added)
+            flag.override_values.update(added)
+        if CONFIG.value and PRINT_CONFIG.value and not rest:
             given = flag.config_filename, CONFIG.value, flag.override_values
             tell("\n".join(origins.describe(*given)))
             sys.exit(0)
@@ -58,6 +71,55 @@ def parse(
     except Exception as error:
         fail(error)
     return argv[:1]
+
+
+def _by_key(argv: Iterable[str]) -> Iterable[str]:
+    """Writes --config.SECTION={...} as one flag for each key of the dict."""
+    for word in argv:
+        name, _, text = word.partition("=")
+        inside = literal(text) if re.match("--?config[.]", name) else None
+        yield from _leaves(name, inside) if isinstance(inside, dict) and inside else (word,)
+
+
+def _leaves(name: str, value: Any) -> Iterable[str]:
+    if not (isinstance(value, dict) and value):
+        yield f"{name}={value}"
+        return
+    for key, inside in value.items():
+        yield from _leaves(f"{name}.{key}", inside)
+
+
+def _set_apart(
+    argv: list[str], sections: tuple[str, ...]
+) -> tuple[list[str], dict[str, Any]]:
+    """Takes out of the words those that set a key of the sections: the others, and key -> value."""
+    others, taken = [], {}
+    words = iter(argv)
+    for word in words:
+        name, equals, text = word.partition("=")
+        key = re.sub("^--?config[.]", "", name)
+        if key == name or not key.startswith(tuple(f"{section}." for section in sections)):
+            others.append(word)
+        else:
+            taken[key] = literal(text if equals else next(words, ""))
+    return others, taken
+
+
+def _add(config: Any, added: dict[str, Any]) -> None:
+    """Sets keys with dots, in sections that are made where there are none."""
+    for key, value in added.items():
+        *sections, name = key.split(".")
+        section = config
+        for part in sections:
+            if part not in section:
+                with section.unlocked():
+                    section[part] = {}
+            section = section[part]
+        with section.unlocked():
+            try:
+                section[name] = value
+            except TypeError as error:
+                raise ConfigError(f"--config.{key}={value!r}: {error}") from error
 
 
 def _flags_and_configs() -> str:

@@ -49,7 +49,7 @@ def change(config: ConfigDict, key: str, value: Any, what: str) -> None:
     for part in sections:
         section = section[part]
     if isinstance(value, str) and not isinstance(section[name], str):
-        value = _literal(value)
+        value = literal(value)
     with config.unlocked():
         section[name] = value
 
@@ -60,8 +60,9 @@ def change_all(config: ConfigDict, changes: Mapping[str, Any], what: str) -> Non
         change(config, key, tuple(value) if isinstance(value, list) else value, what)
 
 
-def _literal(text: str) -> Any:
+def literal(text: str) -> Any:
+    """Reads a value as a command line has it; what is no literal of Python is a word."""
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
-        return text  # a word
+        return text

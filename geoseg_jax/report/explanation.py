@@ -93,7 +93,9 @@ def _scope(study: Study) -> list[str]:
         runs = {(row["subset"], row["seed"]) for row in study["rows"]}
         if study["replicate_unit"] == "subset" and len(runs) > len(subsets):
             parts.append("these seeds, which all subsets share")
-    return [*parts, of_encoders(study) or "other pre-trainings like these", "these test pictures"]
+    folds = study["resampled"] and study["resampled"]["pooled"]
+    judged = "these labelled pictures" if folds else "these test pictures"
+    return [*parts, of_encoders(study) or "other pre-trainings like these", judged]
 
 
 def _pictures(study: Study) -> str:
@@ -101,7 +103,15 @@ def _pictures(study: Study) -> str:
     if not study["resampled"]:
         return ""
     drawn = f"{count(study['resampled']['count'])} {study['resampled']['what']}"
-    return f"; the interval over {drawn} beside them covers other test pictures, for these runs"
+    text = f"; the interval over {drawn} beside them covers other test pictures, for these runs"
+    if study["resampled"]["pooled"]:
+        text += (
+            ". Each replicate is judged on a fold of the labelled pictures, and may train on those "
+            "that judge others: so replicates aren't quite independent, and their intervals are "
+            "somewhat narrow (Bengio, Grandvalet, JMLR 2004); the interval over pictures is that of "
+            "all folds together"
+        )
+    return text
 
 
 def _smallest(comparisons: int, pairs: int) -> str:

@@ -31,6 +31,8 @@ DRY_RUN = flags.DEFINE_bool("dry_run", False, "print the plan and its cost; trai
 COMMANDS = flags.DEFINE_bool("commands", False, "print the command of each job")
 ONLY = flags.DEFINE_string("only", "", "id of the only job to train")
 RETRY = flags.DEFINE_bool("retry", False, "try failed jobs again")
+# Of a study's config: what these hold is settings of other configs.
+SECTIONS = ("target.set", "pretraining")
 REPORT = flags.DEFINE_bool("report", False, "write the report; train nothing")
 
 
@@ -103,4 +105,4 @@ def main(_: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=lambda argv: parse(argv, __doc__, check_flags))
+    app.run(main, flags_parser=lambda argv: parse(argv, __doc__, check_flags, SECTIONS))

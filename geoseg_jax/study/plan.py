@@ -23,6 +23,7 @@ from geoseg_jax.analysis.units import CONDITION, FACTORS, REPLICATE
 from geoseg_jax.config import files as config_files
 from geoseg_jax.config import settings
 from geoseg_jax.config.settings import ConfigError
+from geoseg_jax.core.near_miss import did_you_mean
 from geoseg_jax.study.check import check, expand
 from geoseg_jax.study.recipes import Recipe, share
 
@@ -133,7 +134,15 @@ def _pretrainings(study: Mapping[str, Any], workdir: pathlib.Path) -> list[Pretr
         _of_one_encoder(study, arm, encoder, seeds, workdir)
         for arm, encoder in itertools.product(arms, study["factors"]["encoder"])
     ]
-    return [job for jobs in zip(*by_encoder, strict=True) for job in jobs]
+    made = [job for jobs in zip(*by_encoder, strict=True) for job in jobs]
+    known = {key for jobs in by_encoder for key in jobs[0].recipe.flat}
+    for key in settings.flatten(study.get("pretraining", {})):
+        if made and key not in known:
+            raise ConfigError(
+                f"config.pretraining: no pre-training has the setting {key!r}"
+                f"{did_you_mean(key, known)}"
+            )
+    return made
 
 
 def _cells(study: Mapping[str, Any], workdir: pathlib.Path) -> list[Cell]:

@@ -1,44 +1,57 @@
 """Estimates by resampling how a cell would score on other pictures like those that judged it.
 
-Frames of one recording are alike, so recordings are drawn where they are known, else pictures. All
-cells of a study get the same draws, so that differences between them are paired.
+All cells of a study get the same draws, so that differences between them are paired. Where each
+replicate is judged on pictures of its own, as on a fold of them, a fold alone has too few to draw
+from: the matrices of an arm's replicates are added up first, as if one run had judged them all.
 """
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
-from geoseg_jax.scoring.scores import divide
-from geoseg_jax.training import judged
-
-RESAMPLES = 999
-METRICS = (
-    *("miou", "miou_all_classes", "pixel_accuracy", "mean_accuracy", "frequency_weighted_iou"),
+from geoseg_jax.scoring.resampling import (
+    METRICS,
+    RESAMPLES,
+    draw_times,
+    drawn_with,
+    rescored,
+    what_is_drawn,
 )
+from geoseg_jax.training import judged
+from geoseg_jax.training.judged import Judged
 
 
 class Resampled(NamedTuple):
     """Scores on resamples of the judged pictures.
 
-    scores: cell -> [R]. count: of what was drawn. what: 'pictures', 'recordings', or 'recordings,
-    pictures where unknown'.
+    scores: cell -> [R], the same for cells that were pooled. count: of what was drawn. what:
+    'pictures', 'recordings', or 'recordings, pictures where unknown'. pictures: that judged, each
+    once. pooled: whether any cells were.
     """
 
     scores: Mapping[str, np.ndarray]
     count: int
     what: str
+    pictures: int
+    pooled: bool
 
 
 def resample(
-    folders: Mapping[str, pathlib.Path], metric: str, draws: int = RESAMPLES, seed: int = 0
+    folders: Mapping[str, pathlib.Path],
+    metric: str,
+    pools: Mapping[str, Hashable] | None = None,
+    draws: int = RESAMPLES,
+    seed: int = 0,
 ) -> Resampled | None:
     """Scores cells on bootstrap resamples of their judged pictures.
 
     Args:
       folders: cell -> its workdir; those without matrices of their pictures are passed over.
       metric: one of METRICS, from added-up matrices.
+      pools: cell -> what it has in common with its other replicates, with which it is pooled where
+        they were judged on other pictures; none are without it.
       draws: R, how many.
 
     Returns:
@@ -47,52 +60,35 @@ def resample(
     judgements = {cell: kept for cell, folder in folders.items() if (kept := judged.read(folder))}
     if not judgements or metric not in METRICS:
         return None
-    names = {cell: _drawn(kept) for cell, kept in judgements.items()}
-    together = sorted(set().union(*names.values()))
-    place = {name: i for i, name in enumerate(together)}
-    generator = np.random.default_rng(seed)
-    times = generator.multinomial(len(together), np.full(len(together), 1 / len(together)), draws)
+    named = [np.concatenate(names) for names in zip(*(k[:2] for k in judgements.values()), strict=True)]
+    place = {name: i for i, name in enumerate(sorted(set(drawn_with(*named))))}
+    times = draw_times(len(place), draws, seed)
+    parts = _pools(judgements, pools or {})
     scores = {}
-    for cell, kept in judgements.items():
-        columns = np.array([place[name] for name in names[cell]])
-        weights = times[:, columns].astype(float)
-        summed = np.tensordot(weights, kept.matrices.astype(float), axes=1)
-        scores[cell] = averages(summed, kept.classes)[metric]
-    return Resampled(scores, len(together), _what(list(judgements.values())))
+    for cells in parts:
+        kept = _together([judgements[cell] for cell in cells])
+        columns = [place[name] for name in drawn_with(kept.pictures, kept.recordings)]
+        scored = rescored(times[:, columns], kept.matrices, kept.classes)[metric]
+        scores |= dict.fromkeys(cells, scored)
+    pooled = any(len(cells) > 1 for cells in parts)
+    return Resampled(scores, len(place), what_is_drawn(*named), len(set(named[0])), pooled)
 
 
-def _drawn(kept: judged.Judged) -> list[str]:
-    """Names what each picture is drawn with: its recording, or itself."""
-    pairs = zip(kept.recordings, kept.pictures, strict=True)
-    return [f"recording {r}" if r else f"picture {p}" for r, p in pairs]
+def _pools(
+    judgements: Mapping[str, Judged], pools: Mapping[str, Hashable]
+) -> list[tuple[str, ...]]:
+    """Lists cells that are scored together; alone those that were judged on the same pictures."""
+    members: dict[Hashable, list[str]] = {}
+    for cell in judgements:
+        members.setdefault(pools.get(cell, cell), []).append(cell)
+    parts = []
+    for cells in members.values():
+        apart = len({tuple(judgements[cell].pictures) for cell in cells}) > 1
+        parts += [tuple(cells)] if apart else [(cell,) for cell in cells]
+    return parts
 
 
-def _what(kept: list[judged.Judged]) -> str:
-    pairs = [(r, p) for k in kept for r, p in zip(k.recordings, k.pictures, strict=True)]
-    if not any(r and r != p for r, p in pairs):
-        return "pictures"
-    return "recordings" if all(r for r, _ in pairs) else "recordings, pictures where unknown"
-
-
-def averages(matrices: np.ndarray, classes: np.ndarray) -> dict[str, np.ndarray]:
-    """Computes METRICS of matrices [..., C, C] and judged classes [K], as scores.scores has them.
-
-    Returns:
-      Name -> [...]; nan where no class or pixel is left.
-    """
-    truth = matrices[..., classes, :]
-    correct, pixels = truth[..., np.arange(len(classes)), classes], truth.sum(-1)
-    iou = divide(correct, pixels + truth[..., classes].sum(-2) - correct)
-    filled, every_pixel = np.nan_to_num(iou), pixels.sum(-1)
-    return {
-        "miou": _mean_of_known(iou),
-        "miou_all_classes": filled.mean(-1),
-        "pixel_accuracy": divide(correct.sum(-1), every_pixel),
-        "mean_accuracy": _mean_of_known(divide(correct, pixels)),
-        "frequency_weighted_iou": divide((pixels * filled).sum(-1), every_pixel),
-    }
-
-
-def _mean_of_known(values: np.ndarray) -> np.ndarray:
-    known = ~np.isnan(values)
-    return divide(np.where(known, values, 0).sum(-1), known.sum(-1))
+def _together(kept: list[Judged]) -> Judged:
+    """Joins judgements by the same classes, one behind the other."""
+    arrays = zip(*(k[:3] for k in kept), strict=True)
+    return kept[0] if len(kept) == 1 else Judged(*map(np.concatenate, arrays), kept[0].classes)

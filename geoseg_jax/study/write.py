@@ -5,7 +5,8 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from geoseg_jax.analysis import results
+from geoseg_jax.analysis import results, units
+from geoseg_jax.analysis.units import Row
 from geoseg_jax.core import atomic, json_files
 from geoseg_jax.report import figures, page, tables
 from geoseg_jax.study import budget, gather, inside, panels, plan, records, resampling, sweep
@@ -43,7 +44,7 @@ def report(
         metric,
         contrasts=_contrasts(study, made),
         bound=study.get("equivalence", 0.0),
-        resampled=resampling.resample({cell.id: cell.workdir for cell in made.cells}, metric),
+        resampled=_resampled(rows, made, metric),
         title=study["title"],
         question=study["question"],
         arms=[_arm(arm, made, costs) for arm in plan.arms_of(study).values()],
@@ -70,6 +71,23 @@ def report(
     missing = sum(row["status"] != records.DONE for row in rows)
     lines += [f"{missing} of {len(rows)} cells have no result"] if missing else []
     return [*lines, *findings["answer"], f"report: {workdir / 'report.html'}"]
+
+
+def _resampled(rows: Sequence[Row], made: Plan, metric: str) -> resampling.Resampled | None:
+    """Resamples the judged pictures; replicates that are judged on folds are pooled.
+
+    Of these only such that are done in every arm: else arms would be held against each other on
+    different pictures.
+    """
+    folders = {cell.id: cell.workdir for cell in made.cells}
+    if not made.cells[0].recipe.get("data.folds"):
+        return resampling.resample(folders, metric)
+    lacking = {
+        (units.condition(r), units.replicate(r)) for r in rows if r["status"] != records.DONE
+    }
+    whole = [r for r in rows if (units.condition(r), units.replicate(r)) not in lacking]
+    pools = {r["cell"]: (r["arm"], units.condition(r)) for r in whole}
+    return resampling.resample({cell: folders[cell] for cell in pools}, metric, pools)
 
 
 def _features(study, made: Plan, lines: list[str]) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """Writes what a run leaves when it is done: eval.json, then manifest.json."""
 
+import math
 from typing import Any
 
 from geoseg_jax.config import settings
 from geoseg_jax.core import formats, json_files
 from geoseg_jax.data.provenance import leakage
-from geoseg_jax.training import manifest, sharding, transfer, writers
+from geoseg_jax.training import judged, manifest, sharding, transfer, writers
 from geoseg_jax.training.monitor import TrainingError
 from geoseg_jax.training.optimizers import Optimizer
 from geoseg_jax.training.progress import Progress
@@ -59,7 +60,7 @@ def write_results(
     if status.best:
         metric = run.config.train.get("best_metric", "")
         results |= {"best_step": status.best["step"], f"best_{metric}": status.best["value"]}
-    results |= shared
+    results |= shared | _few_pictures(run, results)
     record = {
         "config": settings.plain(run.config),
         "data": run.data_record | files,
@@ -77,3 +78,14 @@ def write_results(
         json_files.write_json(run.workdir / "manifest.json", record)
     say(f"finished in {formats.duration(record['seconds'])}; results: {run.workdir}/eval.json")
     return results
+
+
+def _few_pictures(run: Run, results: dict[str, Any]) -> dict[str, float]:
+    """Says, in the log and in eval.json, where few pictures have judged a segmentation."""
+    if "miou" not in results or not sharding.is_first_process():
+        return {}
+    miou = math.nan if results["miou"] is None else results["miou"]
+    found = judged.few(run.workdir, miou)
+    if found:
+        say(judged.warn_of_few(found, miou, getattr(run.data.eval, "folds", 0)))
+    return found

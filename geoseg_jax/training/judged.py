@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from geoseg_jax.core import atomic
+from geoseg_jax.analysis import statistics
+from geoseg_jax.core import atomic, formats
 from geoseg_jax.data.provenance.reads import plain_drive
 from geoseg_jax.data.source import DataError, Source, drive_of
+from geoseg_jax.scoring import resampling
 from geoseg_jax.scoring.scores import judged_classes
 from geoseg_jax.tasks.base import EACH
 
@@ -81,3 +83,39 @@ def read(workdir: pathlib.Path) -> Judged | None:
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: it can't be read ({error}); remove it") from error
     return kept._replace(matrices=kept.matrices.astype(np.int64))
+
+
+def few(workdir: pathlib.Path, miou: float) -> dict[str, float]:
+    """Says how little a score is worth where fewer than statistics.FEW_PICTURES have judged.
+
+    Returns:
+      Nothing where there are more, or no matrices of them. Else 'judged_pictures', and miou_low and
+      miou_high, the 95 % interval of mIoU over other pictures like these (recordings where they are
+      known), nan where even that is too much to say.
+    """
+    kept = read(workdir)
+    if kept is None or len(kept.pictures) >= statistics.FEW_PICTURES:
+        return {}
+    names = resampling.drawn_with(kept.pictures, kept.recordings)
+    groups = sorted(set(names))
+    times = resampling.draw_times(len(groups))[:, [groups.index(name) for name in names]]
+    scores = resampling.rescored(times, kept.matrices, kept.classes)["miou"]
+    low, high = statistics.resampled_interval(miou, scores, len(groups))
+    return {"judged_pictures": len(names), "miou_low": max(low, 0.0), "miou_high": min(high, 1.0)}
+
+
+def warn_of_few(said: Mapping[str, Any], miou: float, folds: int) -> str:
+    """Writes what `few` found as a line for the log; '' where it found nothing.
+
+    folds: into which the labelled pictures were dealt, 0 where a list says who judges.
+    """
+    if not said:
+        return ""
+    low, high = said["miou_low"], said["miou_high"]
+    span = f"95 % interval over such pictures {formats.interval(low, high, sign=False)}"
+    known = span if formats.known(low) else "too few, or of too few recordings, for an interval"
+    more = f", or let each judge once: config.data.fold=0 to {folds - 1}, or a study" if folds else ""
+    return (
+        f"only {formats.count(said['judged_pictures'], 'picture')} judged: mIoU "
+        f"{formats.points(miou)} % ({known}); label more{more}"
+    )

@@ -67,6 +67,7 @@ def test_labels_are_not_asked_where_other_pictures_judge():
     """As in the paper's code, where all that is not trained on is judged."""
     rows = [row(arm, 0.4 + n / 100, labels=n) for arm in ("random", "depth") for n in (8, 16)]
     assert needs.labels([r | {"judged": "all"} for r in rows], "random")
+    assert needs.labels([r | {"judged": f"fold {r['subset']}"} for r in rows], "random")
     left = [r | {"judged": f"all but {r['labels']}"} for r in rows]
     assert needs.labels(left, "random") == []
 

@@ -7,6 +7,7 @@ import pytest
 
 from geoseg_jax.data.labels.table import label_table
 from geoseg_jax.scoring import scores
+from geoseg_jax.scoring.resampling import METRICS, averages
 from geoseg_jax.study import resampling
 from geoseg_jax.training import judged
 
@@ -14,9 +15,9 @@ TABLE = label_table("synthetic_street")
 CLASSES = len(TABLE.classes)
 
 
-def keep(folder, matrices, recordings=None):
-    """A run's file with these matrices."""
-    names = [f"picture {i}" for i in range(len(matrices))]
+def keep(folder, matrices, recordings=None, first=0):
+    """A run's file with these matrices, of pictures from that number on."""
+    names = [f"picture {i}" for i in range(first, first + len(matrices))]
     folder.mkdir()
     with open(folder / judged.FILE, "wb") as file:
         np.savez_compressed(
@@ -36,13 +37,13 @@ def matrices(seed, count=6):
     return made * (generator.random((count, CLASSES, 1)) < 0.7)
 
 
-@pytest.mark.parametrize("metric", resampling.METRICS)
+@pytest.mark.parametrize("metric", METRICS)
 def test_numbers_are_those_of_scores(metric):
     """With a class that is in neither truth nor prediction, and pictures of nothing."""
     made = matrices(0)
     made[:, 2], made[:, :, 2] = 0, 0
     made[1] = 0
-    found = resampling.averages(made, np.array(scores.judged_classes(TABLE)))[metric]
+    found = averages(made, np.array(scores.judged_classes(TABLE)))[metric]
     expected = [scores.scores(matrix, TABLE)[metric] for matrix in made]
     np.testing.assert_allclose(found, expected, rtol=1e-12)
     assert math.isnan(found[1]) or metric == "miou_all_classes"
@@ -88,3 +89,18 @@ def test_what_can_not_be_resampled(tmp_path):
     folders = {"a": keep(tmp_path / "a", matrices(4))}
     assert resampling.resample(folders, "paper_miou") is None
     assert resampling.resample({"a": tmp_path / "nothing"}, "miou") is None
+
+
+def test_replicates_that_are_judged_on_folds_are_pooled(tmp_path):
+    """As if one run had judged all pictures; those judged on the same ones stay alone."""
+    made = matrices(5)
+    parts = {"a0": (made[:4], 0), "a1": (made[4:], 4), "b0": (made, 0), "b1": (made, 0)}
+    folders = {n: keep(tmp_path / n, own, first=first) for n, (own, first) in parts.items()}
+    found = resampling.resample(folders, "miou", {n: n[0] for n in folders}, draws=50)
+    assert (found.count, found.pictures, found.pooled) == (6, 6, True)
+    whole = resampling.resample({"b0": folders["b0"]}, "miou", draws=50)
+    assert not whole.pooled
+    for name in folders:
+        np.testing.assert_allclose(found.scores[name], whole.scores["b0"], rtol=1e-12)
+    alone = resampling.resample(folders, "miou", draws=50)
+    assert not np.allclose(alone.scores["a0"], found.scores["a0"], equal_nan=True)
