@@ -26,8 +26,8 @@ Options behind the colon: those of geoseg_jax/presets/depth.py, and
 There is no ground truth. eval.json has the photometric error on held-out frames (the last
 tenth of each video) beside that of a depth map without relief and of the unmoved sources, and the
 focal length as a share of the width (`focal_x`: 0.87 is 60 degrees, 0.5 is 90). Expect the first to
-fall below the other two, and look at the pictures. Both parts are of the same videos, which the log
-calls a leakage of drives, as it is for anything else evaluated on them. The papers find depth on
+fall below the other two, and look at the pictures. Both parts are of the same videos, as the log
+notes: another video would score less. The papers find depth on
 KITTI to be as good with learned intrinsics as with given ones, which is not yet reproduced here.
 Hardware: any; an hour of video wants a GPU, on which it was not timed here. On a CPU, try it with
 :resolution=224x128 first: 300 steps of 4 took 27 minutes on a core (docs/arms.md).

@@ -4,7 +4,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable
-from logging import ERROR, Formatter
+from logging import ERROR, Formatter, LogRecord
 from typing import Any
 
 from absl import flags, logging
@@ -89,9 +89,7 @@ def _leaves(name: str, value: Any) -> Iterable[str]:
         yield from _leaves(f"{name}.{key}", inside)
 
 
-def _set_apart(
-    argv: list[str], sections: tuple[str, ...]
-) -> tuple[list[str], dict[str, Any]]:
+def _set_apart(argv: list[str], sections: tuple[str, ...]) -> tuple[list[str], dict[str, Any]]:
     """Takes out of the words those that set a key of the sections: the others, and key -> value."""
     others, taken = [], {}
     words = iter(argv)
@@ -151,8 +149,11 @@ def fail(error: Exception, table: str = "") -> None:
     os._exit(1) if many or isinstance(error, DiskFullError) else sys.exit(1)
 
 
-def quieten() -> None:
-    """Logs our own messages, and only errors of others."""
+def quieten(once: bool = False) -> None:
+    """Logs our own messages, and only errors of others.
+
+    once: each message, which many jobs of a process would repeat, is logged but once.
+    """
     logging.use_absl_handler()  # which app.run does, but not a process started by another
     handler, here = (
         logging.get_absl_handler().python_handler,
@@ -165,6 +166,15 @@ def quieten() -> None:
             or (r.levelno >= ERROR and not (r.exc_info and "orbax" in r.pathname))
         )
     )
+    said: set[str] = set()
+
+    def is_new(record: LogRecord) -> bool:
+        before = len(said)
+        said.add(record.getMessage())
+        return len(said) > before
+
+    if once:
+        handler.addFilter(is_new)
     handler.setFormatter(Formatter("%(message)s"))
     sys.unraisablehook = show_unraisable
 

@@ -83,17 +83,17 @@ def _bootstrap(pairs: int) -> str:
 def _scope(study: Study) -> list[str]:
     """Lists what varies between units, which an interval can tell of, and what is the same."""
     subsets = {row["subset"] for row in study["rows"]}
+    folds = study["resampled"] and study["resampled"]["pooled"]
     parts = ["this one subset of labels"]
     if study["crossed"]:
         parts = ["these subsets of labels, which all pre-trainings share"]
     elif len(subsets) > 1:
         parts = ["subsets of labels drawn like these"]
-        if 0 in study["factors"]["labels"]:
+        if 0 in study["factors"]["labels"] and not folds:
             parts[0] += " (with all labels: chance in training)"
         runs = {(row["subset"], row["seed"]) for row in study["rows"]}
         if study["replicate_unit"] == "subset" and len(runs) > len(subsets):
             parts.append("these seeds, which all subsets share")
-    folds = study["resampled"] and study["resampled"]["pooled"]
     judged = "these labelled pictures" if folds else "these test pictures"
     return [*parts, of_encoders(study) or "other pre-trainings like these", judged]
 
@@ -108,7 +108,7 @@ def _pictures(study: Study) -> str:
         text += (
             ". Each replicate is judged on a fold of the labelled pictures, and may train on those "
             "that judge others: so replicates aren't quite independent, and their intervals are "
-            "somewhat narrow (Bengio, Grandvalet, JMLR 2004); the interval over pictures is that of "
+            "somewhat narrow (Bengio, Grandvalet, JMLR 2004); the interval over pictures is of "
             "all folds together"
         )
     return text

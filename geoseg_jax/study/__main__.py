@@ -77,7 +77,7 @@ def main(_: list[str]) -> None:
     from geoseg_jax.study import conduct, guard
     from geoseg_jax.training import checkpoints, monitor
 
-    quieten()
+    quieten(once=True)
     expected = (data.source.DataError, checkpoints.CheckpointError, monitor.TrainingError)
     try:
         code = conduct.conduct(

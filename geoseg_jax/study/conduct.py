@@ -288,7 +288,7 @@ def _share(
 def _train_in_child(train: Callable[[Callable[[str], None]], run.Ended]) -> int:
     flags.FLAGS.mark_as_parsed()  # what app.run does, but not here
     logging.set_verbosity(logging.INFO)
-    quieten()
+    quieten(once=True)
     try:
         ended = train(tell)
     except (OSError, ValueError) as error:

@@ -92,7 +92,7 @@ def leakage_warning(workdir: pathlib.Path) -> str:
     """Says what a cell, or its pre-training, has seen of the pictures that it was judged on.
 
     The cell's own training is the same for all arms, its pre-training is not: one that has looked
-    at test pictures, or at others of the same drive, may owe its place to that.
+    at test pictures, or at others of the same recording, may owe its place to that.
     """
     try:
         run = reads.read_run(workdir)
@@ -108,7 +108,8 @@ def leakage_warning(workdir: pathlib.Path) -> str:
     warnings += _untrained_statistics(workdir)
     if past.without_drive and any(trained.drives for _, trained in run.ancestors):
         warnings.append(
-            f"pre-training may have seen the unknown drives of {past.without_drive} test pictures"
+            f"{count(past.without_drive, 'test picture')} may be of recordings that pre-training "
+            "saw, as nobody said of which they are"
         )
     return "; ".join(warnings)
 
@@ -125,7 +126,7 @@ def _untrained_statistics(workdir: pathlib.Path) -> list[str]:
 
 
 def _seen(shared: leakage.Shared) -> list[str]:
-    counts = (len(shared.files), "test picture"), (len(shared.drives), "test drive")
+    counts = (len(shared.files), "test picture"), (len(shared.drives), "test recording")
     return [count(n, what) for n, what in counts if n]
 
 

@@ -8,10 +8,11 @@ from typing import Any
 
 from geoseg_jax.analysis import power, statistics, units
 from geoseg_jax.analysis.units import CONDITION
-from geoseg_jax.core.formats import count, duration, flop, points
+from geoseg_jax.core.formats import count, duration, flop, listed, points
+from geoseg_jax.data.factory import make_data
 from geoseg_jax.study import budget, records, run
 from geoseg_jax.study.budget import Cost
-from geoseg_jax.study.plan import Cell, Plan, Pretraining
+from geoseg_jax.study.plan import Cell, Plan, Pretraining, arms_of, replicates
 
 
 def describe(
@@ -24,7 +25,7 @@ def describe(
 
     trials: of the sweep before it, with what they start from.
     """
-    lines = [study["title"], ""]
+    lines = [study["title"], "", *_summary(made, study), ""]
     if trials:
         left = sum(not records.read(job.workdir) for job in trials)
         until = "; until it is done the rates below are those of the configs" if left else ""
@@ -64,6 +65,54 @@ def describe(
         f"{budget.STARTING:.0f} s to start each job",
     ]
     return "\n".join(lines)
+
+
+def _summary(made: Plan, study: Mapping[str, Any]) -> list[str]:
+    """Says in words what is multiplied with what, and who judges."""
+    arms = list(arms_of(study).values())
+    names = [a.get("label", a["name"]) for a in arms]
+    trained = sum(bool(a.get("config")) for a in arms)
+    runs, encoders = len(replicates(study)), study["factors"]["encoder"]
+    seeds = len({job.seed for job in made.pretrainings})
+    factors = [f"{count(len(arms), 'arm')} ({', '.join(names)})"]
+    for name in CONDITION:
+        values = [_named(name, value) for value in study["factors"][name]]
+        number = count(len(values), {"labels": "label number"}.get(name, name))
+        factors.append(f"{number} ({', '.join(values)})")
+    each = ["seed", *(["encoders"] if seeds > 1 else [])]
+    each = [*(["subset of labels"] if any(study["factors"]["labels"]) else []), *each]
+    lines = [
+        f"{' x '.join(factors)} x {count(runs, 'replicate')}",
+        f"= {count(len(made.cells), 'cell')}: each trains and judges a segmentation once",
+        f"{count(trained, 'pre-trained arm')} x {count(len(encoders), 'encoder')} x "
+        f"{count(seeds, 'seed')} = {count(len(made.pretrainings), 'pre-training')}",
+        f"a replicate has a {listed(each)} of its own, the same for all arms",
+    ]
+    return lines + _judges(made)
+
+
+def _named(factor: str, value: Any) -> str:
+    return "all" if factor == "labels" and not value else str(value).replace("_", "-")
+
+
+def _judges(made: Plan) -> list[str]:
+    """Says which labelled pictures judge, where these lie in files; nothing when all is done."""
+    cell = next((cell for cell in made.cells if not records.read(cell.workdir)), None)
+    if cell is None or not cell.recipe.get("data.root"):
+        return []
+    config = cell.config
+    config.data.update({"labels": 0, "subset": -1})
+    data = make_data(config, check_labels=False)
+    judged, folds = len(data.eval), getattr(data.eval, "folds", 0)
+    if not folds:
+        return [f"{count(judged, 'picture')} judge every cell, {len(data.train):,} may train"]
+    total, used = judged + len(data.train), len({c.recipe.get("data.fold") for c in made.cells})
+    if used == folds:
+        text = f"each of {count(total, 'labelled picture')} judges once over {folds} replicates"
+    else:
+        text = f"{used} of {folds} folds of {count(total, 'labelled picture')} judge"
+    few = "; that is few, see the interval over pictures" if total < statistics.FEW_PICTURES else ""
+    return [f"{text}: about {total / folds:.0f} judge a cell, the others may train{few}"]
 
 
 def _encoders(made: Plan, costs: Mapping[str, Cost]) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from geoseg_jax.config.settings import ConfigError
 from geoseg_jax.data.factory import make_data
-from geoseg_jax.data.source import DataError
+from geoseg_jax.data.source import DataError, Source
 from geoseg_jax.study import budget, records
 from geoseg_jax.study.plan import Cell, Plan
 from geoseg_jax.study.recipes import Recipe
@@ -29,13 +29,28 @@ def check(jobs: Sequence[Job], made: Plan, study: Mapping[str, Any]) -> None:
         start = str(job.recipe.get("init_from") or "")
         try:
             if job.recipe.get("data.root") and (key := _data(job.recipe)) not in data:
-                make_data(budget.smallest(job.config), check_labels=False)
+                found = make_data(budget.smallest(job.config), check_labels=False)
+                _check_sweep(found.eval, study)
                 data.add(key)
             if start and start not in weights:
                 transfer.read(start, job.config)
                 weights.add(start)
         except (DataError, ValueError, OSError) as error:
             raise ConfigError(f"{job.id} can't start: {error}{_remedy(job, study)}") from error
+
+
+def _check_sweep(judged: Source, study: Mapping[str, Any]) -> None:
+    """Refuses to choose learning rates on labels that score the result, as all folds together do.
+
+    Raises:
+      ConfigError: with the remedy.
+    """
+    if (study.get("sweep") or {}).get("learning_rate") and getattr(judged, "folds", 0):
+        raise ConfigError(
+            "config.sweep.learning_rate would be chosen on labels that score the result, as each "
+            "labelled picture judges in one replicate; list those that judge in val.txt, or set it "
+            "to ()"
+        )
 
 
 def _data(recipe: Recipe) -> str:

@@ -60,7 +60,9 @@ def resample(
     judgements = {cell: kept for cell, folder in folders.items() if (kept := judged.read(folder))}
     if not judgements or metric not in METRICS:
         return None
-    named = [np.concatenate(names) for names in zip(*(k[:2] for k in judgements.values()), strict=True)]
+    named = [
+        np.concatenate(names) for names in zip(*(k[:2] for k in judgements.values()), strict=True)
+    ]
     place = {name: i for i, name in enumerate(sorted(set(drawn_with(*named))))}
     times = draw_times(len(place), draws, seed)
     parts = _pools(judgements, pools or {})

@@ -114,7 +114,9 @@ def warn_of_few(said: Mapping[str, Any], miou: float, folds: int) -> str:
     low, high = said["miou_low"], said["miou_high"]
     span = f"95 % interval over such pictures {formats.interval(low, high, sign=False)}"
     known = span if formats.known(low) else "too few, or of too few recordings, for an interval"
-    more = f", or let each judge once: config.data.fold=0 to {folds - 1}, or a study" if folds else ""
+    more = (
+        f", or let each judge once: config.data.fold=0 to {folds - 1}, or a study" if folds else ""
+    )
     return (
         f"only {formats.count(said['judged_pictures'], 'picture')} judged: mIoU "
         f"{formats.points(miou)} % ({known}); label more{more}"

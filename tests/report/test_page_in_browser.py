@@ -115,7 +115,9 @@ def rich() -> dict:
         arms=made["arms"],
         contrasts=[("depth_mono", "reconstruction"), ("classification", "depth_mono")],
         bound=0.04,
-        resampled=SimpleNamespace(scores=scores, count=64, what="pictures", pictures=64, pooled=False),
+        resampled=SimpleNamespace(
+            scores=scores, count=64, what="pictures", pictures=64, pooled=False
+        ),
     )
 
 

@@ -161,7 +161,13 @@ def test_verdicts_and_contrasts():
     rows = made_up.study({"random": 0.0, "depth": 0.1, "flow": 0.001}, seeds=9, noise=0.005)
     draws = np.random.default_rng(0).normal(0, 0.01, (len(rows), 99))
     cells = [r["cell"] for r in rows]
-    drawn = SimpleNamespace(scores=dict(zip(cells, draws, strict=True)), count=64, what="pictures", pictures=64, pooled=False)
+    drawn = SimpleNamespace(
+        scores=dict(zip(cells, draws, strict=True)),
+        count=64,
+        what="pictures",
+        pictures=64,
+        pooled=False,
+    )
     about = {"contrasts": [("depth", "flow"), ("flow", "random")], "bound": 0.02}
     study = results.assemble(rows, "random", resampled=drawn, **about)
     text = tables.markdown(study)

@@ -25,7 +25,7 @@ def warning(folder, past=(), own=OWN, tested=TESTED) -> str:
         ([], ""),
         ([("P", Reads({"b": "h4"}, ("d3",)))], ""),
         ([("P", Reads({"b": "h2"}, ("d3",)))], "pre-training saw 1 test picture"),
-        ([("P", Reads({"b": "h4"}, ("d1",)))], "pre-training saw 1 test drive"),
+        ([("P", Reads({"b": "h4"}, ("d1",)))], "pre-training saw 1 test recording"),
         (
             [("P", Reads(known=False))],
             "no record of what its weights from elsewhere were trained on",
@@ -38,11 +38,11 @@ def test_what_pretraining_has_seen(tmp_path, past, told):
 
 def test_what_every_arm_has_seen_is_told_apart(tmp_path):
     own = Reads({"a": "h3"}, ("d1", "d2"))
-    told = "in every arm, training and test pictures share 1 test drive"
+    told = "in every arm, training and test pictures share 1 test recording"
     assert warning(tmp_path, own=own) == told
     past = [("P", Reads({"b": "h1", "c": "h2"}, ("d1",)))]
     assert warning(tmp_path, past, own) == (
-        f"pre-training saw 2 test pictures; pre-training saw 1 test drive; {told}"
+        f"pre-training saw 2 test pictures; pre-training saw 1 test recording; {told}"
     )
 
 
@@ -50,7 +50,8 @@ def test_a_drive_that_nobody_knows_may_have_been_seen(tmp_path):
     tested = TESTED._replace(without_drive=4)
     past = [("P", Reads({"b": "h4"}, ("d3",)))]
     assert warning(tmp_path, past, tested=tested) == (
-        "pre-training may have seen the unknown drives of 4 test pictures"
+        "4 test pictures may be of recordings that pre-training saw, as nobody said of which they "
+        "are"
     )
     # Pictures of objects are of no drive.
     assert warning(tmp_path, [("P", Reads({"b": "h4"}))], tested=tested) == ""

@@ -89,19 +89,17 @@ def _fold(items: Sequence[Item], fold: int, folds: int) -> list[str]:
     if several < folds <= len(items):
         logging.warning(
             "config.data.folds=%d: the labelled pictures are of %d recordings (folders below "
-            "images/), too few: frames of one recording train and judge, and scores are higher than "
-            "on a recording of its own; set folds to %d or fewer, or label more recordings",
+            "images/), too few: frames of one recording train and judge, so scores are higher "
+            "than on a new one; set folds to %d or fewer, or label more recordings",
             folds, several, several,
         )  # fmt: skip
         groups = [""] * len(items)
     dealt = deal(names, groups, folds)
-    judged = [name for name, own in zip(names, dealt, strict=True) if own == fold]
     logging.info(
-        "no list says which pictures judge: fold %d of %d does, %d of %d pictures, and the others "
-        "train; config.data.fold=0 to %d, or a study, makes each judge once",
-        fold, folds, len(judged), len(names), folds - 1,
+        "no list says which of %d labelled pictures judge: they are dealt into %d folds, of which "
+        "config.data.fold judges and the others train", len(names), folds,
     )  # fmt: skip
-    return judged
+    return [name for name, own in zip(names, dealt, strict=True) if own == fold]
 
 
 def _table(root: pathlib.Path, classes: str) -> LabelTable:

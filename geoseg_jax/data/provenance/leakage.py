@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+from geoseg_jax.core.formats import count
 from geoseg_jax.data.provenance.reads import FILE, Reads, Recorder, RunReads, read_run
 from geoseg_jax.data.source import LABEL, DataError
 
@@ -50,13 +51,27 @@ class Shared(NamedTuple):
         counts = (len(self.files), len(self.drives), len(self.unknown), self.without_drive)
         return dict(zip(METRICS, map(float, counts), strict=True))
 
-    def describe(self, whose: str) -> list[str]:
-        """Writes log lines on what was trained on; none where nothing is shared, all known."""
+    def describe(self, whose: str, own: bool = False) -> list[str]:
+        """Writes log lines on what was trained on; none where nothing is shared, all known.
+
+        own: it is the training split of the very run. That both are of one recording is then what
+        somebody chose, as for the end of each of one's videos, and no alarm.
+        """
         lines = []
-        if self:
+        pictures, recordings = (
+            count(len(self.files), "picture"),
+            count(len(self.drives), "recording"),
+        )
+        if self.files or (self.drives and not own):
             lines.append(
-                f"LEAKAGE: the test split shares {len(self.files)} files and {len(self.drives)} "
-                f"drives with {whose}: {some(self.drives or self.files)}"
+                f"LEAKAGE: the test split shares {pictures} and {recordings} with {whose}: "
+                f"{some(self.drives or self.files)}"
+            )
+        elif self.drives:
+            lines.append(
+                f"note: the test split has other pictures of {recordings} in {whose} "
+                f"({some(self.drives)}); frames of one recording look alike, so expect less of one "
+                "that was never seen"
             )
         if self.unknown:
             lines.append(f"leakage: what {some(self.unknown)} was trained on is not recorded")
@@ -100,11 +115,15 @@ def lines_of_run(run: RunReads) -> list[str]:
     """Writes log lines on a run, its ancestors' training apart from its own."""
     past, own = between(run.ancestors, run.eval), between([("", run.train)], run.eval)
     lines = past.describe("the training data of the pre-trained weights")
-    lines += own.describe("the run's own training split")
-    # Where no drive is known at all, as in most folders, there is nothing to compare with.
-    known = any(reads.drives for reads in (run.train, *(reads for _, reads in run.ancestors)))
+    lines += own.describe("the run's own training split", own=True)
+    # Where no recording is known at all, as in most folders, there is nothing to compare with.
+    known = {d for reads in (run.train, *(r for _, r in run.ancestors)) for d in reads.drives}
     if run.eval.without_drive and known:
-        lines.append(f"leakage: the drive of {run.eval.without_drive} test records is unknown")
+        lines.append(
+            f"note: {count(run.eval.without_drive, 'test picture')} may be of a recording that was "
+            f"trained on ({some(sorted(known))}), as nobody said of which they are; in a folder of "
+            "your own, images/RECORDING/NAME.jpg does"
+        )
     return lines
 
 
@@ -148,10 +167,10 @@ class Watch:
 
 
 def origin(reads: Reads) -> str:
-    """Lists the drives that a split comes from, in one line."""
-    count = f"{len(reads.files)} files from {len(reads.drives)} known drives"
+    """Lists the recordings that a split comes from, in one line."""
+    known = f"{len(reads.files)} files of {count(len(reads.drives), 'known recording')}"
     names = f" ({some(reads.drives)})" if reads.drives else ""
-    return f"{count}{names}; the drive of {reads.without_drive} records is unknown"
+    return f"{known}{names}, {count(reads.without_drive, 'record')} of unknown ones"
 
 
 class Row(NamedTuple):

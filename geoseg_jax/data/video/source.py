@@ -30,7 +30,7 @@ from geoseg_jax.data.video import motion
 from geoseg_jax.data.video.clips import LAYOUT, Clip, find_clips
 
 _NAME = 60  # characters of a video's name in that of the list
-STILL, BETWEEN = "camera hardly moved", "between training and evaluation"
+BETWEEN = "between training and evaluation (config.data.gap)"
 
 
 class Frame(NamedTuple):
@@ -212,9 +212,17 @@ def _kept(clip: Clip, video: int, data: ConfigDict, lost: dict[str, int]) -> lis
         frames = [Frame(video, int(i), int(shot) * count + clip.shots[i]) for i, shot in found]
         if not all(0 <= frame.index < len(clip.frames) for frame in frames):
             raise ValueError("it names frames that are not there")
-    lost[STILL] = lost.get(STILL, 0) + len(clip.frames) - len(frames)
+    still = _still(min_motion)
+    lost[still] = lost.get(still, 0) + len(clip.frames) - len(frames)
     logging.info("%s: %d of %d frames moved", clip.name, len(frames), len(clip.frames))
     return frames
+
+
+def _still(min_motion: float) -> str:
+    return (
+        f"moved by less than config.data.min_motion={min_motion:g} of the width (0 keeps them: "
+        "fine for inpainting, while depth learns nothing from a camera at rest)"
+    )
 
 
 def _parted(

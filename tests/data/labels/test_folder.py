@@ -79,7 +79,9 @@ def test_pictures_of_one_folder_are_of_unknown_recordings(tmp_path, caplog):
 def test_a_fold_that_is_not_there():
     config = files.load("configs/segment_folder.py")
     config.data.fold = 5
-    with pytest.raises(ConfigError, match=r"config\.data\.fold=5 must be below config\.data\.folds=5"):
+    with pytest.raises(
+        ConfigError, match=r"config\.data\.fold=5 must be below config\.data\.folds=5"
+    ):
         check(config)
 
 
