@@ -4,12 +4,14 @@ import os
 import pathlib
 import subprocess
 import sys
+from logging import LogRecord
 
 import pytest
 from absl import flags
 
 from geoseg_jax import main
 from geoseg_jax.config import command_line
+from geoseg_jax.core.nested import flatten
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -122,3 +124,39 @@ def test_what_threads_say_of_a_loop_that_is_closed_is_left_out(monkeypatch, caps
     text = capsys.readouterr().err
     assert "RuntimeError: another" in text
     assert "Event loop" not in text
+
+
+def overridden(monkeypatch, *arguments):
+    """The settings of a study by these words, by keys with dots."""
+    words = ["study", f"--config={ROOT}/configs/study_folder.py", "--workdir=w", *arguments]
+    monkeypatch.setattr(sys, "argv", words)
+    try:
+        command_line.parse(sys.argv, open_sections=("target.set", "pretraining"))
+        assert sys.argv == words  # for the report, and for the commands of jobs
+        return flatten(command_line.CONFIG.value)
+    finally:
+        flags.FLAGS.unparse_flags()
+
+
+def test_what_a_study_sets_is_added_to_and_never_dropped(monkeypatch):
+    usual = overridden(monkeypatch)
+    for words in (
+        ["--config.target.set.train.steps=40", "--config.pretraining.train.batch_size", "2"],
+        ["--config.target.set={'train': {'steps': 40}}", "--config.pretraining.train.batch_size=2"],
+    ):
+        changes = {"target.set.train.steps": 40, "pretraining.train.batch_size": 2}
+        assert overridden(monkeypatch, *words) == usual | changes
+    found = overridden(monkeypatch, "--config.factors={'labels': (8, 0), 'encoder': ('tiny',)}")
+    assert found == usual | {"factors.labels": [8, 0], "factors.encoder": ["tiny"]}
+
+
+def test_a_value_of_another_kind_is_one_line(monkeypatch, capsys):
+    with pytest.raises(SystemExit):
+        overridden(monkeypatch, "--config.target.set.train.steps=many")
+    assert "error: --config.target.set.train.steps='many': " in capsys.readouterr().err
+
+
+def test_what_many_jobs_would_repeat_is_logged_once():
+    is_new = command_line.each_once()
+    records = [LogRecord("absl", 20, "a.py", 1, "%d records", (n,), None) for n in (1, 2, 1)]
+    assert [is_new(record) for record in records] == [True, True, False]

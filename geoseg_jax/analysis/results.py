@@ -73,10 +73,10 @@ def assemble(
       ABOUT, and 'metric' (for people), 'metric_key', 'reference', 'factors' (values of each),
       'replicate_unit' (what intervals count, for people), 'crossed' (whether all units share the
       subsets), 'encoders' (arm -> how many), 'bound', 'resampled' (_DRAWN, or None), 'rows',
-      'groups' (see comparisons, with 'steps', 'goal' and 'steps_to_goal' of needs.steps), 'overall',
-      'contrasts', 'standing', 'class_gains' (see comparisons), 'efficiency' (see needs.labels), 'steps' (see needs.steps_overall), 'caution' (what all groups
-      are warned of, left out of each one's own warning), 'classes' and 'answer', sentences. None
-      stands for nan.
+      'groups' (see comparisons, with 'steps', 'goal' and 'steps_to_goal' of needs.steps),
+      'overall', 'contrasts', 'standing', 'class_gains' (see comparisons), 'efficiency' (see
+      needs.labels), 'steps' (see needs.steps_overall), 'caution' (what all groups are warned of,
+      left out of each one's own warning), 'classes' and 'answer', sentences. None stands for nan.
 
     Raises:
       ValueError: for a name that ABOUT doesn't have, and as comparisons.groups.

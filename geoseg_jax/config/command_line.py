@@ -166,6 +166,14 @@ def quieten(once: bool = False) -> None:
             or (r.levelno >= ERROR and not (r.exc_info and "orbax" in r.pathname))
         )
     )
+    if once:
+        handler.addFilter(each_once())
+    handler.setFormatter(Formatter("%(message)s"))
+    sys.unraisablehook = show_unraisable
+
+
+def each_once() -> Callable[[LogRecord], bool]:
+    """Makes a filter that passes a message on the first time alone."""
     said: set[str] = set()
 
     def is_new(record: LogRecord) -> bool:
@@ -173,10 +181,7 @@ def quieten(once: bool = False) -> None:
         said.add(record.getMessage())
         return len(said) > before
 
-    if once:
-        handler.addFilter(is_new)
-    handler.setFormatter(Formatter("%(message)s"))
-    sys.unraisablehook = show_unraisable
+    return is_new
 
 
 def show_unraisable(unraisable: Any) -> None:

@@ -107,10 +107,7 @@ def leakage_warning(workdir: pathlib.Path) -> str:
         warnings.append("no record of what its weights from elsewhere were trained on")
     warnings += _untrained_statistics(workdir)
     if past.without_drive and any(trained.drives for _, trained in run.ancestors):
-        warnings.append(
-            f"{count(past.without_drive, 'test picture')} may be of recordings that pre-training "
-            "saw, as nobody said of which they are"
-        )
+        warnings.append("test pictures of unknown recordings may be of those that pre-training saw")
     return "; ".join(warnings)
 
 

@@ -25,6 +25,7 @@ from geoseg_jax.study import (
 )
 from geoseg_jax.training import loop
 from geoseg_jax.training.loop import Result
+from tests.data import fabricate_labels
 from tests.study.tiny_study import ARMS, FACTORS, study
 
 
@@ -115,6 +116,9 @@ def test_a_dry_run_tells_what_replicates_cost_and_show(conducted, tmp_path):
     made = plan.make_plan(study(factors=factors), tmp_path)
     costs = {job.id: budget.Cost(1, 1, 1e9) for job in (*made.pretrainings, *made.cells)}
     text = preview.describe(made, given, costs)
+    assert "3 arms (random, inpainting, chain) x 1 label number (8) x 1 training (fine-" in text
+    assert "1 encoder (tiny) x 7 replicates\n= 21 cells: each trains and judges" in text
+    assert "2 pre-trained arms x 1 encoder x 7 seeds = 14 pre-trainings" in text
     assert "7 pre-training seeds, one per replicate: 14 GFLOP of" in text
     assert "(0,) it would be 2 GFLOP" in text
     assert "power of 7 replicates" in text
@@ -244,3 +248,25 @@ def test_processes_that_end_without_a_word_are_told_of(tmp_path):
     made = plan.make_plan(study(), tmp_path)
     with pytest.raises(OSError, match=r"ended with \[7, 7\] and left 26 jobs, first inpain"):
         conduct._share(2, functools.partial(train_faked, made, ending), run.jobs_of(made))
+
+
+def test_a_dry_run_says_who_judges_and_labels_that_judge_choose_no_rates(conducted, tmp_path):
+    root = fabricate_labels.folder(tmp_path / "mine", [f"p{n:02d}" for n in range(12)])
+    factors = {k: v for k, v in FACTORS.items() if k not in ("subset", "seed")}
+    factors |= {"replicate": (0, 1, 2), "labels": (4, 0)}
+    given = study(
+        arms=ARMS[:1],
+        factors=factors,
+        target={"config": "configs/segment_folder.py", "root": "labels"},
+        roots={"labels": str(root)},
+    )
+    _, text = conducted(tmp_path / "w", given, dry_run=True)
+    assert "each of 12 labelled pictures judges once over 3 replicates: about 4 judge" in text
+    assert "that is few" in text
+    (root / "val.txt").write_text("p00\np01\n")
+    _, text = conducted(tmp_path / "w", given, dry_run=True)
+    assert "2 pictures judge every cell, 10 may train" in text
+    (root / "val.txt").unlink()
+    spec = {"labels": 4, "replicates": (7,), "learning_rate": (0.1, 0.2), "folds": 2}
+    with pytest.raises(ConfigError, match=r"would be chosen on labels that score .* in val\.txt"):
+        conducted(tmp_path / "w", given | {"sweep": spec}, dry_run=True)

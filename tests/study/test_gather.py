@@ -50,8 +50,7 @@ def test_a_drive_that_nobody_knows_may_have_been_seen(tmp_path):
     tested = TESTED._replace(without_drive=4)
     past = [("P", Reads({"b": "h4"}, ("d3",)))]
     assert warning(tmp_path, past, tested=tested) == (
-        "4 test pictures may be of recordings that pre-training saw, as nobody said of which they "
-        "are"
+        "test pictures of unknown recordings may be of those that pre-training saw"
     )
     # Pictures of objects are of no drive.
     assert warning(tmp_path, [("P", Reads({"b": "h4"}))], tested=tested) == ""

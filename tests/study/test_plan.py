@@ -1,4 +1,5 @@
 import dataclasses
+import re
 import shlex
 
 import pytest
@@ -302,6 +303,77 @@ def test_replicates_pair_subset_and_seed_and_all_labels_have_no_subset(tmp_path)
         few = cell.factors["labels"] == 8
         assert cell.config.data.subset == (cell.factors["subset"] if few else -1)
     audit.check_fair(made)
+
+
+OWN = {"config": "configs/segment_folder.py", "root": "labels"}
+
+
+def own(tmp_path, target=OWN, **changes):
+    """A plan on a folder of one's own, of which nobody said who judges."""
+    factors = {k: v for k, v in FACTORS.items() if k not in ("subset", "seed")}
+    factors |= {"replicate": (0, 1, 2), "labels": (8, 0)} | changes
+    roots = {"labels": "/data/mine"}
+    return plan(tmp_path, factors=factors, arms=ARMS[:2], target=target, roots=roots)
+
+
+def folds(made) -> dict[int, set]:
+    """(folds, fold) by replicate."""
+    found: dict[int, set] = {}
+    for cell in made.cells:
+        data = cell.config.data
+        found.setdefault(cell.factors["subset"], set()).add((data.folds, data.fold))
+    return found
+
+
+def test_each_replicate_is_judged_on_a_fold_of_its_own_and_all_arms_alike(tmp_path):
+    made = own(tmp_path)
+    assert folds(made) == {0: {(3, 0)}, 1: {(3, 1)}, 2: {(3, 2)}}
+    assert {cell.recipe.flat["data.fold"] for cell in made.cells} == {0, 1, 2}
+    audit.check_fair(made)
+    chosen = own(tmp_path, OWN | {"set": {"data": {"folds": 2}}})
+    assert folds(chosen) == {0: {(2, 0)}, 1: {(2, 1)}, 2: {(2, 0)}}
+    assert folds(own(tmp_path, replicate=(4,))) == {4: {(5, 0)}}
+    assert "fold" not in plan(tmp_path).cells[0].config.data
+
+
+def test_cells_of_all_labels_are_called_so(tmp_path):
+    names = [cell.id for cell in own(tmp_path).cells]
+    assert sum("-all-subset2-" in name for name in names) == 4
+    assert sum("-labels8-" in name for name in names) == 12
+    assert not any("labels0" in name for name in names)
+
+
+def test_a_setting_of_all_pretrainings_must_be_one_of_some(tmp_path):
+    plan(tmp_path, pretraining={"data": {"stereo": False}})  # inpainting alone has it so
+    message = r"config\.pretraining: no pre-training has the setting 'data.stero'; did you mean"
+    with pytest.raises(ConfigError, match=message):
+        plan(tmp_path, pretraining={"data": {"stero": False}})
+
+
+@pytest.mark.parametrize(
+    ("argument", "labels", "steps", "amount", "replicates"),
+    [
+        ("", (16, 0), 2_000, 100_000, 7),
+        ("labels=4+8,steps=9,pictures=50,replicates=3", (4, 8), 9, 50, 3),
+        ("smoke", (0,), 4, 32, 2),
+        ("smoke,steps=40", (0,), 40, 32, 2),
+        ("weights=a.pth", (16, 0), 2_000, 100_000, 7),
+    ],
+)
+def test_sizes_of_a_study_of_ones_own(argument, labels, steps, amount, replicates):
+    config = get_config("study_folder", argument)
+    assert config.factors.labels == labels
+    assert config.target.set.train.steps == steps
+    assert config.target.set.optimizer.layer_decay == 1.0
+    assert (config.budget.amount, len(config.factors.replicate)) == (amount, replicates)
+    assert config.roots.get("weights", "none") == ("a.pth" if "weights" in argument else "none")
+    assert ("smoke" in config.title) == ("smoke" in argument)
+
+
+@pytest.mark.parametrize("labels", ["some", "16+", "-4", "0"])
+def test_numbers_of_labels_that_are_none(labels):
+    with pytest.raises(ValueError, match=rf"labels='{re.escape(labels)}' must be numbers or all"):
+        get_config("study_folder", f"labels={labels}")
 
 
 def test_an_arm_may_be_left_out(tmp_path):

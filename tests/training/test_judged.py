@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 
 from geoseg_jax.data import pipeline
 from geoseg_jax.data.labels.table import label_table
@@ -40,6 +41,52 @@ def _evaluate(variables, batch):
     kept = jnp.where(batch["mask"], batch["id"], -1)
     total = jnp.sum(jnp.where(batch["mask"], batch["category"], 0))
     return {"sum": total, "each/confusion": rows, "each/id": kept}
+
+
+def _keep(folder, count, recordings=None):
+    """The file of a run that was judged on so many pictures, and its mIoU."""
+    matrices = np.random.default_rng(0).integers(0, 90, (count, 2, 2)) + 60 * np.eye(2, dtype=int)
+    names = [f"picture {i}" for i in range(count)]
+    arrays = {"pictures": names, "recordings": recordings or [""] * count}
+    with open(folder / judged.FILE, "wb") as file:
+        np.savez(file, matrices=matrices, classes=np.arange(2), **arrays)
+    return matrices, _miou(matrices.sum(0))
+
+
+def _miou(m):
+    return np.mean(np.diag(m) / (m.sum(0) + m.sum(1) - np.diag(m)))
+
+
+def test_few_pictures_come_with_the_interval_of_scipys_bootstrap(tmp_path):
+    matrices, miou = _keep(tmp_path, 12)
+    found = judged.few(tmp_path, miou)
+    error = scipy.stats.bootstrap(
+        (np.arange(12),),
+        lambda i: _miou(matrices[i].sum(0)),
+        vectorized=False,
+        n_resamples=4000,
+        rng=np.random.default_rng(1),
+        method="basic",
+    ).standard_error
+    half = scipy.stats.t.ppf(0.975, 11) * error * np.sqrt(12 / 11)
+    assert found["judged_pictures"] == 12
+    assert (found["miou_low"] + found["miou_high"]) / 2 == pytest.approx(miou)
+    assert found["miou_high"] - miou == pytest.approx(half, rel=0.08)
+    line = judged.warn_of_few(found, miou, folds=5)
+    assert line.startswith(f"only 12 pictures judged: mIoU {100 * miou:.1f} % (95 % interval over")
+    assert line.endswith("label more, or let each judge once: config.data.fold=0 to 4, or a study")
+    assert judged.warn_of_few(found, miou, folds=0).endswith("; label more")
+
+
+def test_many_pictures_need_no_warning_and_few_recordings_allow_no_interval(tmp_path):
+    assert judged.few(tmp_path, 0.5) == {}
+    _, miou = _keep(tmp_path, 50)
+    assert judged.few(tmp_path, miou) == {}
+    assert judged.warn_of_few({}, miou, 5) == ""
+    _, miou = _keep(tmp_path, 12, ["a", "b", "c"] * 4)
+    found = judged.few(tmp_path, miou)
+    assert np.isnan(found["miou_low"])
+    assert "too few, or of too few recordings, for an" in judged.warn_of_few(found, miou, 0)
 
 
 @pytest.mark.parametrize(("batch_size", "devices"), [(1, 1), (3, 3), (3, 1), (8, 4), (16, 8)])
