@@ -71,9 +71,10 @@ def deal(names: Sequence[str], groups: Sequence[str], folds: int) -> list[int]:
     for index, (name, group) in enumerate(zip(names, groups, strict=True)):
         members.setdefault(f"recording {group}" if group else f"name {name}", []).append(index)
     if len(members) < folds:
+        of = f" of {len(members)} recordings" if len(members) < len(names) else ""
         raise DataError(
             f"config.data.folds={folds} is more than there is to deal: {len(names)} labelled "
-            f"pictures of {len(members)} recordings; set it lower (in a study: by fewer "
+            f"pictures{of}; set it lower (in a study: by fewer "
             "config.factors.replicate), or label more"
         )
 

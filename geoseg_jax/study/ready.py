@@ -36,7 +36,8 @@ def check(jobs: Sequence[Job], made: Plan, study: Mapping[str, Any]) -> None:
                 transfer.read(start, job.config)
                 weights.add(start)
         except (DataError, ValueError, OSError) as error:
-            raise ConfigError(f"{job.id} can't start: {error}{_remedy(job, study)}") from error
+            said = _in_words_of_the_study(str(error), job, study)
+            raise ConfigError(f"{job.id} can't start: {said}{_remedy(job, study)}") from error
 
 
 def _check_sweep(judged: Source, study: Mapping[str, Any]) -> None:
@@ -57,6 +58,15 @@ def _data(recipe: Recipe) -> str:
     """Names what is opened; subsets of as many labels are taken to be there alike."""
     data = {k: v for k, v in recipe.flat.items() if k.startswith("data.")}
     return repr(sorted((data | {"data.subset": None}).items(), key=str))
+
+
+def _in_words_of_the_study(text: str, job: Job, study: Mapping[str, Any]) -> str:
+    """Names settings of a job as those of the study that they come from."""
+    arms = {arm["name"]: arm for arm in study["arms"]}
+    owner = study["target"] if isinstance(job, Cell) else arms[job.arm]
+    for key, told in (("root", f"roots.{owner.get('root')}"), ("labels", "factors.labels")):
+        text = text.replace(f"config.data.{key}=", f"config.{told}=")
+    return text
 
 
 def _remedy(job: Job, study: Mapping[str, Any]) -> str:
