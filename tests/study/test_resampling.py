@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pytest
 
+from geoseg_jax.analysis import statistics
 from geoseg_jax.data.labels.table import label_table
 from geoseg_jax.scoring import scores
-from geoseg_jax.scoring.resampling import METRICS, averages
+from geoseg_jax.scoring.resampling import METRICS, averages, draw_times, rescored
 from geoseg_jax.study import resampling
 from geoseg_jax.training import judged
 
@@ -104,3 +105,38 @@ def test_replicates_that_are_judged_on_folds_are_pooled(tmp_path):
         np.testing.assert_allclose(found.scores[name], whole.scores["b0"], rtol=1e-12)
     alone = resampling.resample(folders, "miou", draws=50)
     assert not np.allclose(alone.scores["a0"], found.scores["a0"], equal_nan=True)
+
+
+def _two_arms(generator, count):
+    """Matrices of an arm and of a slightly better one; rare classes are in some pictures alone."""
+    often = np.array([1, 0.95, 0.9, 0.7, 0.6, 0.4])
+    there = generator.random((count, 6)) < often
+    pixels = generator.dirichlet([8, 6, 4, 2, 1, 0.5], count) * there * 4000
+    hard = generator.normal(0, 0.08, (count, 1))
+    arms = []
+    for better in (0.0, 0.03):
+        right = np.array([0.9, 0.85, 0.8, 0.6, 0.5, 0.4]) + better + hard
+        share = np.clip(right + generator.normal(0, 0.05, (count, 6)), 0.05, 0.97)
+        wrong = pixels * (1 - share)
+        spread = (1 - np.eye(6)) / 5
+        arms.append(np.eye(6) * (pixels * share)[..., None] + wrong[..., None] * spread)
+    return arms
+
+
+def test_the_interval_over_pictures_of_all_folds_covers():
+    """The mean difference of seven folds of 30 pictures, with the spread of all of them pooled."""
+    generator, classes = np.random.default_rng(0), np.arange(6)
+
+    def gain(arm, other, times):
+        scores = [rescored(times, matrices, classes)["miou"] for matrices in (arm, other)]
+        return scores[1] - scores[0]
+
+    (truth,) = gain(*_two_arms(generator, 5000), np.ones((1, 5000)))
+    held = 0
+    for seed in range(150):
+        arms = _two_arms(generator, 30)
+        folds = np.equal(np.arange(30) % 7, np.arange(7)[:, None])
+        draws = gain(*arms, draw_times(30, 199, seed))
+        low, high = statistics.resampled_interval(gain(*arms, folds).mean(), draws, 30)
+        held += low <= truth <= high
+    assert 0.9 <= held / 150 <= 0.99
