@@ -57,6 +57,8 @@ def get_config(arg: str = "") -> ConfigDict:
     if options["smoke"]:
         target["train"] = short_cells(options["steps"], options["steps"])
         pretraining["train"] = {"batch_size": 4, "eval_every": 0, "pictures_every": 0}
+        # Most of the time is compiling: half of depth's loss, and the smallest network of motion.
+        pretraining |= {"model": {"pose_encoder": "tiny"}, "task": {"scales": 2}}
     else:
         target["train"] = {"steps": options["steps"]}
     return study(

@@ -21,6 +21,7 @@ from geoseg_jax.training.steps import Shapes
 INDEPENDENT = frozenset(
     {
         *("seed", "init_from", "data.labels", "data.subset", "data.cache_dir"),
+        *("data.folds", "data.fold"),
         *("optimizer.learning_rate", "optimizer.warmup_steps", "optimizer.power"),
         *("optimizer.decay_at", "optimizer.decay_factor"),
         *(

@@ -35,6 +35,8 @@ OTHERS = {
     "init_from": "elsewhere",
     "data.labels": 3,
     "data.subset": 5,
+    "data.folds": 7,
+    "data.fold": 2,
     "data.cache_dir": "elsewhere",
     "optimizer.learning_rate": 0.123,
     "optimizer.warmup_steps": 9,
