@@ -4,7 +4,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable
-from logging import ERROR, Formatter, LogRecord
+from logging import ERROR, WARNING, Formatter, LogRecord
 from typing import Any
 
 from absl import flags, logging
@@ -150,7 +150,7 @@ def fail(error: Exception, table: str = "") -> None:
 
 
 def quieten(once: bool = False) -> None:
-    """Logs our own messages, and only errors of others.
+    """Logs our own messages, and of others only errors and what jax says of the devices.
 
     once: each message, which many jobs of a process would repeat, is logged but once.
     """
@@ -159,13 +159,16 @@ def quieten(once: bool = False) -> None:
         logging.get_absl_handler().python_handler,
         os.path.dirname(os.path.dirname(__file__)) + os.sep,
     )
-    # orbax logs the traceback of what it raises too, once for each of its threads.
-    handler.addFilter(
-        lambda r: (
-            r.pathname.startswith(here)
-            or (r.levelno >= ERROR and not (r.exc_info and "orbax" in r.pathname))
-        )
-    )
+
+    def shown(record: LogRecord) -> bool:
+        path = record.pathname
+        # orbax logs the traceback of what it raises too, once for each of its threads.
+        serious = record.levelno >= ERROR and not (record.exc_info and "orbax" in path)
+        # That jax finds no accelerator, and falls back to the CPU.
+        backend = record.levelno >= WARNING and path.endswith("xla_bridge.py")
+        return path.startswith(here) or serious or backend
+
+    handler.addFilter(shown)
     if once:
         handler.addFilter(each_once())
     handler.setFormatter(Formatter("%(message)s"))

@@ -1,4 +1,4 @@
-"""Where results go: folders that this machine has."""
+"""Where results and data lie: folders that this machine has."""
 
 import os
 import re
@@ -10,15 +10,15 @@ _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 def check_local(folder: str | os.PathLike, what: str) -> None:
-    """Refuses an address of another machine, of which a folder named `gs:` would be made here.
+    """Refuses an address of another machine, for which a folder named `gs:` would be taken here.
 
-    what: the setting that it comes from: '--workdir'.
+    what: the setting that it comes from: '--workdir', 'config.data.root'.
 
     Raises:
       ConfigError: naming it and the remedy.
     """
     if _ADDRESS.match(os.fspath(folder)):
         raise ConfigError(
-            f"{what}={os.fspath(folder)} is an address, and results are written to folders only; "
-            "mount the bucket as a folder, or choose one of this machine"
+            f"{what}={os.fspath(folder)} is an address, and this program reads and writes folders "
+            "only; mount the bucket as a folder (gcsfuse, s3fs), or choose one of this machine"
         )

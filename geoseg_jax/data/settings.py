@@ -1,5 +1,10 @@
 """Settings of config.data that all readers share, and what goes together."""
 
+import pathlib
+
+from ml_collections import ConfigDict
+
+from geoseg_jax.core.places import check_local
 from geoseg_jax.core.rules import (
     SHARE,
     area_range,
@@ -46,6 +51,20 @@ SETTINGS = {
         text, "folder for rendered and decoded data", records=False, **_PLACE
     ),
 }
+
+
+def with_absolute_roots(config: ConfigDict) -> ConfigDict:
+    """Returns the config with its data's folders absolute: it is read again from elsewhere.
+
+    Raises:
+      ConfigError: one is an address.
+    """
+    config = config.copy_and_resolve_references()
+    for key in ("root", "eval_root", "cache_dir"):
+        if folder := config.get("data", {}).get(key):
+            check_local(folder, f"config.data.{key}")
+            config.data[key] = str(pathlib.Path(folder).expanduser().absolute())
+    return config
 
 
 def check(flat: Flat) -> None:

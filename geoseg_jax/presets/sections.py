@@ -29,6 +29,7 @@ TRAIN = {
     "eval_every": 1_000,
     "checkpoint_every": 1_000,
     "pictures_every": 1_000,
+    "writers": ("tensorboard",),  # and "wandb", "mlflow"
 }
 UNET = {"decoder_channels": (16, 32, 64, 128, 256), "decoder_padding": "reflect"}
 

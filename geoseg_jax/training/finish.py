@@ -1,4 +1,4 @@
-"""Writes what a run leaves when it is done: eval.json, then manifest.json."""
+"""Writes what a run leaves: manifest.json as it starts; eval.json and the rest when it is done."""
 
 import math
 from typing import Any
@@ -31,6 +31,24 @@ def check_frozen(run: Run, origin: Origin, optimizer: Optimizer, status: Status)
     return unchanged
 
 
+def write_begun(run: Run, origin: Origin, status: Status, started: str) -> None:
+    """Writes the manifest of a run that is not finished, on the first process."""
+    if sharding.is_first_process():
+        record = _record(run, origin, started) | {"step": status.step, "finished": None}
+        json_files.write_json(run.workdir / "manifest.json", record)
+
+
+def _record(run: Run, origin: Origin, started: str) -> dict[str, Any]:
+    """Returns what is known of a run from its start on."""
+    return {
+        "config": settings.plain(run.config),
+        "data": run.data_record,
+        **origin._asdict(),
+        "started": started,
+        **manifest.describe_machine(),
+    }
+
+
 def write_results(
     run: Run,
     origin: Origin,
@@ -41,7 +59,7 @@ def write_results(
     started: str,
     frozen_unchanged: bool,
 ) -> dict[str, Any]:
-    """Writes eval.json, then manifest.json: who has the manifest has it all.
+    """Writes eval.json, then the whole manifest: where it says when it was finished, all is there.
 
     Args:
       status: after the last step, with its evaluation.
@@ -62,20 +80,16 @@ def write_results(
         results |= {"best_step": status.best["step"], f"best_{metric}": status.best["value"]}
     results |= shared | _few_pictures(run, results)
     record = {
-        "config": settings.plain(run.config),
         "data": run.data_record | files,
         "step": status.step,
         "parameters_sha256": sha256_of(status.state.params),
         "parts_sha256": transfer.parts_sha256(status.state.params, status.state.batch_stats),
-        **origin._asdict(),
-        "started": started,
         "finished": json_files.now(),
         "seconds": round(progress.seconds(), 1),
     }
     if sharding.is_first_process():
         json_files.write_json(run.workdir / "eval.json", writers.finite(results))
-        record |= manifest.describe_machine()
-        json_files.write_json(run.workdir / "manifest.json", record)
+        json_files.write_json(run.workdir / "manifest.json", _record(run, origin, started) | record)
     say(f"finished in {formats.duration(record['seconds'])}; results: {run.workdir}/eval.json")
     return results
 

@@ -15,25 +15,30 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from clu import profiler
 from ml_collections import ConfigDict
 
 from geoseg_jax import tasks as all_tasks
 from geoseg_jax.config import settings
 from geoseg_jax.config.check import check
 from geoseg_jax.core import json_files, places
+from geoseg_jax.data import settings as of_data
 from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.labels.subsets import Subset
 from geoseg_jax.data.provenance import leakage
 from geoseg_jax.tasks.base import Task
 from geoseg_jax.training import (
+    bar,
     finish,
     judged,
     manifest,
+    opening,
     peers,
     resume,
     setup,
     sharding,
     steps,
+    trackers,
     writers,
 )
 from geoseg_jax.training import workdir as workdirs
@@ -87,12 +92,22 @@ def run(
     for key in ("batch_size", "eval_batch_size"):
         sharding.check_batch_size(f"train.{key}", config.train[key], mesh)
     places.check_local(workdir, "--workdir")
+    trackers.check(trackers.names_of(config))
+    config = of_data.with_absolute_roots(config)
     workdir = pathlib.Path(workdir).absolute()
     alone = workdirs.held(workdir)
-    with Interrupts() as interrupts, peers.watched(), workdirs.room(workdir), alone:
+    shown = bar.on_terminal(config.train.steps, sharding.is_first_process())
+    with (
+        Interrupts() as interrupts,
+        peers.watched(),
+        workdirs.room(workdir),
+        alone,
+        shown as on_terminal,
+    ):
         data = data or make_data(config)
         task = task or all_tasks.make_task(config, data)
         given = setup.Run(config, workdir, task, data, manifest.describe_data(data), mesh)
+        opening.say_devices(given)
         kept = config.train.get("checkpoints_kept", KEPT)
         checkpoints = Checkpoints(workdir / "checkpoints", kept)
         earlier = resume.inspect(workdir, config, given.data_record, checkpoints)
@@ -104,7 +119,9 @@ def run(
             return Result(earlier.step, earlier.finished, 0)
         try:
             shared = programs or Programs()
-            loop = _start(given, earlier, checkpoints, interrupts, shared, keep_checkpoints)
+            loop = _start(
+                given, earlier, checkpoints, interrupts, shared, keep_checkpoints, on_terminal
+            )
             return loop.run()
         finally:
             checkpoints.close()  # an error must not lose what is being written
@@ -117,6 +134,7 @@ def _start(
     interrupts: Interrupts,
     programs: Programs,
     keep_checkpoints: bool,
+    on_terminal: bar.Bar | None,
 ) -> "_Loop":
     """Makes the loop, which goes on from what an earlier start has left."""
     started, opened = json_files.now(), time.monotonic()
@@ -126,12 +144,14 @@ def _start(
     shapes = sharding.global_shapes(first, sharding.split(given.mesh))
     compiled = setup.make_programs(given, programs, shapes)
     setup.check_best_metric(given, compiled)
+    opening.say_model(given, compiled, shapes)
     state, origin = setup.first_state(given, compiled, checkpoints, earlier)
-    train_step = setup.compile_train_step(given, compiled, shapes)
     status = Status(state, earlier.step, earlier.meta.get("evaluation"), earlier.meta.get("best"))
     evaluation_due = given.due("eval_every", earlier.step) and status.evaluation is None
-    writer = setup.make_writer(given, earlier.step, evaluation_due)
-    progress = setup.make_progress(given, earlier, writer, opened)
+    writer = setup.make_writer(given, earlier.step, evaluation_due, on_terminal is not None)
+    finish.write_begun(given, origin, status, started)
+    train_step = setup.compile_train_step(given, compiled, shapes)
+    progress = setup.make_progress(given, earlier, writer, opened, on_terminal)
     return _Loop(
         given=given,
         compiled=compiled,
@@ -281,9 +301,9 @@ class _Loop:
             return
         self.monitor.drain()
         if step == at:
-            jax.profiler.start_trace(str(self.given.workdir / "profile"))
+            profiler.start(str(self.given.workdir / "profile"))
         else:
-            jax.profiler.stop_trace()
+            profiler.stop()
             say(f"a profile of three steps is in {self.given.workdir / 'profile'}")
 
     def _save(self) -> None:

@@ -1,5 +1,6 @@
 """Describes the data and the machine of a run, for its manifest."""
 
+import functools
 import hashlib
 import importlib.metadata
 import pathlib
@@ -62,6 +63,7 @@ def _version(package: str) -> str | None:
         return None
 
 
+@functools.cache  # of the code that this process has loaded
 def git_revision() -> str | None:
     """Returns the commit that this package runs from, with '-dirty' if changed, or None."""
     folder = pathlib.Path(__file__).resolve().parent

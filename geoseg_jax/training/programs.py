@@ -30,6 +30,7 @@ INDEPENDENT = frozenset(
             "train.eval_every",
             "train.checkpoint_every",
             "train.pictures_every",
+            "train.writers",
         ),
     }
 )

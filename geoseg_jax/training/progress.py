@@ -6,15 +6,16 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from geoseg_jax.data.source import DataError
+from geoseg_jax.training import writers
+from geoseg_jax.training.bar import Bar
 from geoseg_jax.training.steps import LEARNING_RATE, REPLACED, STOP
-from geoseg_jax.training.writers import Writer
 
 # A line comes at least this often, however rare the log steps are.
 SILENCE = 15.0  # seconds
 
 
 class Progress:
-    """Collects the values of steps that passed and writes a line every log_every steps.
+    """Collects the values of steps that passed and writes a line every log_every steps, or a bar.
 
     All that later lines depend on is in `as_json`, so that a run that was killed and started again
     writes the same means as one that ran through.
@@ -29,10 +30,11 @@ class Progress:
         log_every: int,
         train_size: int,
         bad_share: float,
-        writer: Writer,
+        writer: writers.Writer,
         say: Callable[[str], None],
         opened: float,
         saved: Mapping[str, Any] | None = None,
+        bar: Bar | None = None,
     ) -> None:
         """
         Args:
@@ -41,6 +43,7 @@ class Progress:
           writer, say: take scalars and lines of text.
           opened: time.monotonic() at the start of the run.
           saved: what as_json returned in the run that is continued.
+          bar: shows the progress in place of lines.
         """
         saved = saved or {}
         self.bad_frames: int = saved.get("bad_frames", 0)
@@ -49,7 +52,7 @@ class Progress:
         self._seconds_before: float = saved.get("seconds", 0.0)
         self._steps, self._batch_size, self._log_every = steps, batch_size, log_every
         self._train_size, self._bad_share = train_size, bad_share
-        self._writer, self._say = writer, say
+        self._writer, self._say, self._bar = writer, say, bar
         self._opened, self._spoken = opened, time.monotonic()
         self._lap(start)
 
@@ -65,28 +68,38 @@ class Progress:
             if name not in (REPLACED, STOP, LEARNING_RATE):
                 self._sums[name] = self._sums.get(name, 0.0) + value
         self._count += 1
+        scalars = self._scalars(step, values[LEARNING_RATE])
+        if self._bar:
+            self._bar.show(step, writers.progress(scalars))
         if step % self._log_every == 0 or step == self._steps:
-            self._write(step, values[LEARNING_RATE])
-        elif time.monotonic() - self._spoken > SILENCE:
-            self._say(f"step {step}/{self._steps}  loss {values['loss']:.5f}")
+            self._sums, self._count = {}, 0
+            self._lap(step)  # before the writing, which takes its time too
+            self._writer.write_scalars(step, scalars)
+            self._spoken = time.monotonic()
+        elif not self._bar and self._is_silent_for_long(step, scalars):
+            self._say(writers.describe(step, self._steps, scalars))
             self._spoken = time.monotonic()
 
-    def _write(self, step: int, learning_rate: float) -> None:
+    def _is_silent_for_long(self, step: int, scalars: Mapping[str, float]) -> bool:
+        """Tells whether no line has come for long, and the next log step's is not near either."""
+        steps_to_line = min(self._log_every - step % self._log_every, self._steps - step)
+        next_line = steps_to_line * self._batch_size / scalars["examples_per_second"]
+        return time.monotonic() - self._spoken > SILENCE and next_line > SILENCE
+
+    def _scalars(self, step: int, learning_rate: float) -> dict[str, float]:
+        """Returns the means and the speed since the last log step."""
         elapsed = max(time.monotonic() - self._lap_start - self._paused, 1e-9)
         rate = max(step - self._lap_step, 1) / elapsed
         means = {name: total / self._count for name, total in self._sums.items()}
-        scalars = {"loss": means.pop("loss")} | means
-        scalars |= {
+        return {
+            "loss": means.pop("loss"),
+            **means,
             "learning_rate": learning_rate,
             "examples_per_second": rate * self._batch_size,
             "seconds_left": (self._steps - step) / rate,
             "data_wait_share": min(self._waited / elapsed, 1.0),
             "bad_frames": self.bad_frames,
         }
-        self._sums, self._count = {}, 0
-        self._lap(step)  # before the writing, which takes its time too
-        self._writer.write_scalars(step, scalars)
-        self._spoken = time.monotonic()
 
     def _lap(self, step: int) -> None:
         self._lap_step, self._lap_start = step, time.monotonic()

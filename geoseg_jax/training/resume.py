@@ -35,7 +35,7 @@ def inspect(
     """
     step = checkpoints.latest()
     if step is None:
-        if (workdir / "manifest.json").exists():
+        if workdirs.read_manifest(workdir):
             raise settings.ConfigError(
                 f"{workdir} holds a finished run without its checkpoints; put them back, or choose "
                 "another --workdir"

@@ -59,6 +59,11 @@ _TRAIN = {
     "best_metric": Setting(text, "metric of the best evaluation; '': none", operations=False),
     "best_mode": Setting(choice("min", "max"), "which end is best", operations=False),
     "profile_at": Setting(whole(0), "step to profile; 0: none", **_BESIDE),
+    "writers": Setting(
+        each(choice("tensorboard", "wandb", "mlflow", "clu")),
+        "tools that get the numbers and pictures; clu: by TensorFlow, in tensorboard's place",
+        **_BESIDE,
+    ),
 }
 SETTINGS = {
     "seed": Setting(whole(0), "seed of initialisation, order and augmentation", operations=False),
@@ -105,6 +110,11 @@ def check(flat: Flat) -> None:
             "transfer.prefix",
             bool(flat.get("transfer.prefix")) and not flat.get("init_from"),
             "has no effect without config.init_from, the file that it is a prefix in; set it to ''",
+        ),
+        (
+            "train.writers",
+            {"tensorboard", "clu"} <= set(flat.get("train.writers", ())),
+            "names two that write the same events; leave one out",
         ),
     )
     if flat.get("transfer.pose_encoder"):

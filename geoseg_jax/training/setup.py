@@ -18,7 +18,8 @@ from geoseg_jax.data.provenance import leakage
 from geoseg_jax.data.source import Source
 from geoseg_jax.data.transforms import augmentation
 from geoseg_jax.tasks.base import Task
-from geoseg_jax.training import calibration, sharding, steps, transfer, writers
+from geoseg_jax.training import calibration, sharding, steps, trackers, transfer, writers
+from geoseg_jax.training.bar import Bar
 from geoseg_jax.training.checkpoints import Checkpoints
 from geoseg_jax.training.evaluation import better
 from geoseg_jax.training.optimizers import Optimizer, make_schedule
@@ -203,32 +204,41 @@ def compile_train_step(run: Run, compiled: Compiled, shapes: steps.Shapes) -> st
     return steps.make_train_step(program, run.config.seed, optimizer.schedule, run.mesh)
 
 
-def make_writer(run: Run, step: int, evaluation_due: bool) -> writers.Writer:
+def make_writer(run: Run, step: int, evaluation_due: bool, has_bar: bool) -> writers.Writer:
     """Opens the run's logs and writes config.json, on the first process.
 
     Args:
       step: steps done; what a killed run has logged after them is dropped.
       evaluation_due: the evaluation of `step` will be done again.
+      has_bar: a bar shows the progress of training, so no lines do.
     """
     if not sharding.is_first_process():
         return writers.SilentWriter()
     run.workdir.mkdir(parents=True, exist_ok=True)
     writers.truncate_metrics(run.workdir, step, evaluation_due)
     json_files.write_json(run.workdir / "config.json", settings.plain(run.config))
-    return writers.MultiWriter(
+    tools = trackers.open_all(trackers.names_of(run.config), run.workdir, step, say)
+    writer = writers.MultiWriter(
         [
-            writers.TerminalWriter(run.config.train.steps, say),
+            writers.TerminalWriter(run.config.train.steps, say, has_bar),
             writers.JsonLinesWriter(run.workdir / "metrics.jsonl"),
-            writers.TensorBoardWriter(run.workdir, step + 1 if step else None),
             writers.PictureWriter(run.workdir / "pictures"),
+            *tools,
         ]
     )
+    if not step:
+        flat = settings.flatten(run.config)
+        simple = (bool, int, float, str)
+        writer.write_hparams({k: v if isinstance(v, simple) else str(v) for k, v in flat.items()})
+    return writer
 
 
-def make_progress(run: Run, earlier: Earlier, writer: writers.Writer, opened: float) -> Progress:
+def make_progress(
+    run: Run, earlier: Earlier, writer: writers.Writer, opened: float, bar: Bar | None
+) -> Progress:
     """Makes the report of a run's steps, which goes on where an earlier start has saved it.
 
-    opened: time.monotonic() at the start of the run.
+    opened: time.monotonic() at the start of the run. bar: shows the progress, where there is one.
     """
     train = run.config.train
     return Progress(
@@ -242,6 +252,7 @@ def make_progress(run: Run, earlier: Earlier, writer: writers.Writer, opened: fl
         say=say,
         opened=opened,
         saved=earlier.meta.get("progress"),
+        bar=bar,
     )
 
 

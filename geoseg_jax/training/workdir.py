@@ -18,7 +18,7 @@ _PARENT = {
     "sha256": str | None,
     "untrained_statistics": str | None,
 }
-# Key -> type of what manifest.json holds, see finish.write_results.
+# Key -> type of what manifest.json of a finished run holds, see finish.write_results.
 _MANIFEST = {
     "config": dict,
     "step": int,
@@ -93,7 +93,7 @@ def room(workdir: pathlib.Path) -> Iterator[None]:
 
 
 def read_manifest(workdir: pathlib.Path, *keys: str) -> dict[str, Any] | None:
-    """Reads manifest.json, which a finished run has; None without one.
+    """Reads the manifest.json of a finished run; None where it is not finished, or has none.
 
     keys: those of _MANIFEST that the caller needs.
 
@@ -102,6 +102,9 @@ def read_manifest(workdir: pathlib.Path, *keys: str) -> dict[str, Any] | None:
     """
     wanted = {key: _MANIFEST[key] for key in keys}
     file = workdir / "manifest.json"
+    begun = json_files.read_json(file, "the manifest of a run", {}, _ORIGINAL)
+    if begun is None or begun.get("finished", "") is None:
+        return None
     return json_files.read_json(file, "the manifest of a run", wanted, _ORIGINAL)
 
 

@@ -1,7 +1,7 @@
 """Writes numbers and pictures: to the terminal, metrics.jsonl, TensorBoard, PNG files.
 
 All writers have the methods of clu.metric_writers.MetricWriter that the loop uses
-(write_scalars, write_images, flush, close), without its need for TensorFlow.
+(write_scalars, write_images, write_hparams, flush, close), without its need for TensorFlow.
 """
 
 import json
@@ -31,6 +31,8 @@ class Writer(Protocol):
 
     def write_images(self, step: int, images: Images) -> None: ...
 
+    def write_hparams(self, hparams: Mapping[str, Any]) -> None: ...
+
     def flush(self) -> None: ...
 
     def close(self) -> None: ...
@@ -44,6 +46,9 @@ class SilentWriter:
 
     def write_images(self, step: int, images: Images) -> None:
         del step, images
+
+    def write_hparams(self, hparams: Mapping[str, Any]) -> None:
+        del hparams
 
     def flush(self) -> None:
         return
@@ -65,6 +70,10 @@ class MultiWriter(SilentWriter):
     def write_images(self, step: int, images: Images) -> None:
         for writer in self._writers:
             writer.write_images(step, images)
+
+    def write_hparams(self, hparams: Mapping[str, Any]) -> None:
+        for writer in self._writers:
+            writer.write_hparams(hparams)
 
     def flush(self) -> None:
         for writer in self._writers:
@@ -119,6 +128,11 @@ class TensorBoardWriter(SilentWriter):
             )
             self._write(step, summary=picture)
 
+    def write_hparams(self, hparams: Mapping[str, Any]) -> None:
+        for summary in self._library.summary.hparams(dict(hparams), {}):
+            self._write(0, summary=summary)
+        self.flush()
+
     def _write(self, step: int, **content: Any) -> None:
         event = self._library.proto.event_pb2.Event
         self._events.write_event(event(step=step, wall_time=time.time(), **content))
@@ -160,14 +174,37 @@ class PictureWriter(SilentWriter):
 
 
 class TerminalWriter(SilentWriter):
-    """One short line a step, through `say`."""
+    """One short line a step, through `say`; beside a bar that shows progress, of evaluations."""
 
-    def __init__(self, steps: int, say: Callable[[str], None] = print) -> None:
-        self._steps = steps
-        self._say = say
+    def __init__(
+        self, steps: int, say: Callable[[str], None] = print, has_bar: bool = False
+    ) -> None:
+        self._steps, self._say, self._has_bar = steps, say, has_bar
 
     def write_scalars(self, step: int, scalars: Scalars) -> None:
-        self._say(describe(step, self._steps, scalars))
+        if not (self._has_bar and is_progress(scalars)):
+            self._say(describe(step, self._steps, scalars))
+
+
+def is_progress(scalars: Mapping[str, Any]) -> bool:
+    """Tells the numbers of training steps from those of an evaluation."""
+    return "learning_rate" in scalars
+
+
+def grouped(scalars: Scalars) -> dict[str, float]:
+    """Names each number by its group: train/loss, data/bad_frames, eval/miou."""
+
+    def group(name: str) -> str:
+        if not is_progress(scalars):
+            return "eval"
+        return "data" if name in ("data_wait_share", "bad_frames") else "train"
+
+    return {f"{group(name)}/{name}": value for name, value in scalars.items()}
+
+
+def milliseconds() -> int:
+    """Returns the time since 1970."""
+    return time.time_ns() // 1_000_000
 
 
 def describe(step: int, steps: int, scalars: Scalars) -> str:
@@ -183,8 +220,13 @@ def describe(step: int, steps: int, scalars: Scalars) -> str:
             if "/" not in name
         )
         return f"{start}  evaluation: {numbers}"
+    return f"{start}  {progress(scalars)}"
+
+
+def progress(scalars: Mapping[str, Any]) -> str:
+    """Writes what the terminal shows of training: loss, speed, time left, what the data costs."""
     line = (
-        f"{start}  loss {scalars['loss']:.5f}  {scalars['examples_per_second']:.1f} examples/s  "
+        f"loss {scalars['loss']:.5f}  {scalars['examples_per_second']:.1f} examples/s  "
         f"{formats.duration(scalars['seconds_left'])} left  waiting for data "
         f"{100 * scalars['data_wait_share']:.0f} %"
     )
@@ -244,7 +286,7 @@ def truncate_metrics(workdir: pathlib.Path, step: int, evaluation_due: bool = Fa
         return
 
     def stays(entry: Mapping[str, Any]) -> bool:
-        done_again = evaluation_due and "learning_rate" not in entry
+        done_again = evaluation_due and not is_progress(entry)
         return entry["step"] < step or (entry["step"] == step and not done_again)
 
     kept = [json.dumps(entry) for entry in read_metrics(workdir) if stays(entry)]

@@ -81,6 +81,7 @@ def test_what_a_run_leaves(straight):
         "files.json",
         "manifest.json",
         "metrics.jsonl",
+        "parameters.txt",
         "pictures",
         "run.lock",
     }
@@ -361,8 +362,8 @@ def test_a_run_of_60_steps_killed_three_times_ends_with_the_same_parameters(tmp_
                 process.kill()
                 kills += 1
             process.stdout.read()
-        finished = (workdir / "manifest.json").exists()
-        assert finished == (attempt == 3)
+        # The manifest is there from the first step on.
+        assert bool(read(workdir / "manifest.json")["finished"]) == (attempt == 3)
     assert kills == 3
     assert process.returncode == 0
     ours, theirs = (read(w / "manifest.json") for w in (tmp_path / "straight", workdir))

@@ -48,6 +48,7 @@ OTHERS = {
     "train.eval_every": 4,
     "train.checkpoint_every": 5,
     "train.pictures_every": 6,
+    "train.writers": (),
 }
 
 

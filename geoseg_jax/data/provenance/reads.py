@@ -243,12 +243,13 @@ def read_run(path: str | pathlib.Path) -> RunReads:
     if path.name == FILE:
         return read_file(path)
     manifest = folder / "manifest.json" if path.is_dir() else path
+    content = _load(manifest) if manifest.is_file() else {"finished": None}
+    if content.get("finished", "") is None and (folder / FILE).is_file():
+        return read_file(folder / FILE)  # of a run that is not finished
     if not manifest.is_file():
-        if (folder / FILE).is_file():  # a run that is not finished
-            return read_file(folder / FILE)
         raise DataError(f"{path}: no manifest.json; name the folder of a run, or its manifest.json")
     with reading(manifest, _REMEDY, DataError):
-        entry = _load(manifest).get("data", {}).get("files") or {}
+        entry = content.get("data", {}).get("files") or {}
         name, sha256 = entry.get("name", ""), entry.get("sha256")
     if name != FILE:
         raise DataError(
