@@ -19,12 +19,16 @@ of a ResNet-50 are 2.8 EFLOP; times were not measured here.
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import classification, preset, readers
+from geoseg_jax.presets.argument import Option
 
 
 def get_config(arg: str = "") -> ConfigDict:
     # Not any folder of pictures: these need their categories.
-    choices = tuple(reader for reader in readers.READERS if reader != "pictures")
-    return preset.build(classification.PRESET, arg, "classify_imagenet.py", _set_up, reader=choices)
+    reader = Option(
+        tuple(reader for reader in readers.READERS if reader != "pictures"),
+        "as tensorflow-datasets prepares it, or a folder for each class",
+    )
+    return preset.build(classification.PRESET, arg, "classify_imagenet.py", _set_up, reader=reader)
 
 
 def _set_up(config: ConfigDict, options: preset.Options) -> None:

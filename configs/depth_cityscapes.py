@@ -41,12 +41,15 @@ which were not timed here.
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import supervised_depth
+from geoseg_jax.presets import argument, supervised_depth
 from geoseg_jax.presets.preset import Options
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    shared = {"extra": False, "preset": ("controlled", "paper_code")}
+    shared = {
+        "extra": argument.Option(False, "trains on train and train_extra, 22,973 pairs"),
+        "preset": argument.PRESET,
+    }
     return supervised_depth.build_any(arg, "depth_cityscapes.py", _set_up, shared, views="stereo")
 
 

@@ -36,11 +36,16 @@ Hardware: any, not timed here at full length; on a CPU, try it with --config.dat
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import supervised_depth
+from geoseg_jax.presets.argument import Option
 from geoseg_jax.presets.preset import Options
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    shared = {"ground_truth": ("auto", "velodyne", "eigen", "improved")}
+    truth = Option(
+        ("auto", "velodyne", "eigen", "improved"),
+        "auto: improved where it is there, else the scanner's; eigen: as behind published numbers",
+    )
+    shared = {"ground_truth": truth}
     return supervised_depth.build_any(arg, "depth_kitti.py", _set_up, shared)
 
 

@@ -25,13 +25,11 @@ Hardware: one GPU; 10,000 steps are 100 epochs, which were not timed here. On a 
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import preset, supervised_depth
-from geoseg_jax.presets.readers import NYU_SPLITS
+from geoseg_jax.presets.readers import NYU_SPLIT, NYU_SPLITS
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    return preset.build(
-        supervised_depth.PRESET, arg, "depth_nyu.py", _set_up, split=tuple(NYU_SPLITS)
-    )
+    return preset.build(supervised_depth.PRESET, arg, "depth_nyu.py", _set_up, split=NYU_SPLIT)
 
 
 def _set_up(config: ConfigDict, options: preset.Options) -> None:

@@ -20,12 +20,11 @@ from ml_collections import ConfigDict
 
 from geoseg_jax.presets import supervised_depth
 from geoseg_jax.presets.preset import Options
+from geoseg_jax.presets.readers import WORLD
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    return supervised_depth.build_any(
-        arg, "depth_synthetic.py", _set_up, {"world": ("street", "room")}
-    )
+    return supervised_depth.build_any(arg, "depth_synthetic.py", _set_up, {"world": WORLD})
 
 
 def _set_up(config: ConfigDict, options: Options) -> None:

@@ -35,13 +35,19 @@ Hardware: any; an hour of video wants a GPU, on which it was not timed here. On 
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import depth, preset
+from geoseg_jax.presets import depth, preset, sections
+from geoseg_jax.presets.argument import Option
 
-CAMERAS = ("focal", "learned", "assumed", "given")
+CAMERA = Option(
+    ("focal", "learned", "assumed", "given"),
+    "one focal length is learned; all four numbers are; none is, see fov; config.data.calibration",
+)
+SIZE = sections.RESIZED._replace(default="512x288")
+FOV = Option(60.0, "horizontal field of view, degrees: assumed, or where learning starts")
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    more = {"views": ("mono",), "camera": CAMERAS, "fov": 60.0, "resolution": "512x288"}
+    more = {"views": ("mono",), "camera": CAMERA, "fov": FOV, "resolution": SIZE}
     return preset.build(depth.PRESET, arg, "depth_video.py", _set_up, **more)
 
 

@@ -31,12 +31,16 @@ here on KITTI; docs/arms.md has the time of a pair of 288x192 on a CPU. There, t
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import flow, preset
+from geoseg_jax.presets.argument import Option
+
+TRAIN_ON = Option(
+    ("auto", "raw", "pairs"),
+    "raw: frames of the raw drives; pairs: the flow benchmark's; auto: pairs where supervised",
+)
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    return preset.build(
-        flow.PRESET, arg, "flow_kitti.py", _set_up, train_on=("auto", "raw", "pairs")
-    )
+    return preset.build(flow.PRESET, arg, "flow_kitti.py", _set_up, train_on=TRAIN_ON)
 
 
 def _set_up(config: ConfigDict, options: preset.Options) -> None:

@@ -16,12 +16,12 @@ each flow on pictures four times as large as its own map, from coarse to fine.
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import flow, preset
+from geoseg_jax.presets import flow, preset, readers
 from geoseg_jax.presets.encoders import is_vit
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    return preset.build(flow.PRESET, arg, "flow_synthetic.py", _set_up, world=("street", "room"))
+    return preset.build(flow.PRESET, arg, "flow_synthetic.py", _set_up, world=readers.WORLD)
 
 
 def _set_up(config: ConfigDict, options: preset.Options) -> None:

@@ -18,10 +18,15 @@ Hardware: several GPUs or TPUs for that batch. `smoke` runs on a CPU in about a 
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import mae, preset, readers
+from geoseg_jax.presets.argument import Option
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    more = {"reader": readers.READERS, "epochs": 800, "batch": 4096}
+    more = {
+        "reader": readers.READER,
+        "epochs": Option(800, "how often each picture is seen"),
+        "batch": Option(4096, "examples a step, over all devices; the learning rate follows it"),
+    }
     return preset.build(mae.PRESET, arg, "mae_imagenet.py", _set_up, **more)
 
 

@@ -18,10 +18,15 @@ Hardware: eight GPUs; the queue is 34 MB. `smoke` runs on a CPU in about a minut
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import moco, preset, readers
+from geoseg_jax.presets.argument import Option
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    more = {"reader": readers.READERS, "epochs": 200, "batch": 256}
+    more = {
+        "reader": readers.READER,
+        "epochs": Option(200, "how often each picture is seen"),
+        "batch": Option(256, "examples a step, over all devices; the learning rate follows it"),
+    }
     return preset.build(moco.PRESET, arg, "moco_imagenet.py", _set_up, **more)
 
 

@@ -9,12 +9,11 @@ The README says how long it took, on what, and what came out.
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import depth, preset
+from geoseg_jax.presets import argument, depth, preset
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    if arg:
-        raise ValueError(f"quickstart.py takes no argument, got {arg!r}")
+    argument.parse(arg, {}, "quickstart.py")
     return preset.build(depth.PRESET, "stereo", "quickstart.py", _set_up)
 
 

@@ -12,13 +12,13 @@ a little below the surroundings' 0.108 (one colour: 0.130). Hardware: a laptop's
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import preset, reconstruction
+from geoseg_jax.presets import preset, readers, reconstruction
 from geoseg_jax.presets.encoders import is_vit
 
 
 def get_config(arg: str = "") -> ConfigDict:
     return preset.build(
-        reconstruction.PRESET, arg, "reconstruct_synthetic.py", _set_up, world=("street", "room")
+        reconstruction.PRESET, arg, "reconstruct_synthetic.py", _set_up, world=readers.WORLD
     )
 
 

@@ -14,12 +14,14 @@ Hardware: any; an hour of video wants a GPU.
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import preset, reconstruction
+from geoseg_jax.presets import preset, reconstruction, sections
+
+SIZE = sections.RESIZED._replace(default="512x288")
 
 
 def get_config(arg: str = "") -> ConfigDict:
     return preset.build(
-        reconstruction.PRESET, arg, "reconstruct_video.py", _set_up, resolution="512x288"
+        reconstruction.PRESET, arg, "reconstruct_video.py", _set_up, resolution=SIZE
     )
 
 

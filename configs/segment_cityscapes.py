@@ -18,7 +18,7 @@ a batch that isn't full is dropped, so that with fewer nothing ever does).
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import preset, segmentation
+from geoseg_jax.presets import argument, preset, segmentation
 from geoseg_jax.presets.encoders import suit_vit
 
 
@@ -31,7 +31,7 @@ def get_config(arg: str = "") -> ConfigDict:
         decoder=("deeplabv3", "unet", "linear", "dpt"),
         encoder="resnet50",
         resolution="2048x1024",
-        preset=("controlled", "paper_code"),
+        preset=argument.PRESET,
     )
 
 

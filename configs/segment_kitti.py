@@ -19,7 +19,8 @@ Hardware: 20,000 steps of 16 want a GPU; not timed here.
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import preset, segmentation
+from geoseg_jax.presets import argument, preset, segmentation
+from geoseg_jax.presets.argument import Option
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -29,9 +30,9 @@ def get_config(arg: str = "") -> ConfigDict:
         "segment_kitti.py",
         _set_up,
         labels=16,
-        fold=0,
-        preset=("controlled", "paper_code"),
-        imagenet=False,
+        fold=Option(0, "of the labelled pictures that judge"),
+        preset=argument.PRESET,
+        imagenet=Option(False, "paper_code: weights of ImageNet, normalised twice"),
     )
 
 

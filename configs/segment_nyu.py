@@ -15,6 +15,7 @@ no published one is claimed.
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import preset, segmentation
+from geoseg_jax.presets.argument import Option
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -24,7 +25,7 @@ def get_config(arg: str = "") -> ConfigDict:
         "segment_nyu.py",
         _set_up,
         resolution="320x240",
-        classes=("nyu40", "nyu13"),
+        classes=Option(("nyu40", "nyu13"), "how many classes"),
     )
 
 

@@ -9,7 +9,7 @@ what came out.
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.presets import preset, segmentation
+from geoseg_jax.presets import preset, readers, segmentation
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -20,7 +20,7 @@ def get_config(arg: str = "") -> ConfigDict:
         _set_up,
         labels=16,
         resolution="192x64",
-        world=("street", "room"),
+        world=readers.WORLD,
     )
 
 

@@ -20,6 +20,9 @@ from geoseg_jax.presets import argument
 from geoseg_jax.presets.studies import (
     IMAGENET,
     RANDOM,
+    SMALL,
+    START,
+    SWEEP,
     pace,
     short_cells,
     started,
@@ -30,7 +33,7 @@ from geoseg_jax.presets.studies import (
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    known = {"small": False, "sweep": False, "start": ("random", "imagenet", "both")}
+    known = {"small": SMALL, "sweep": SWEEP, "start": START}
     options = argument.parse(arg, known, "study_camvid.py")
     small, start = options["small"], starts(options["start"])
     flops, images = {"measure": "flops", "amount": 1.5e13}, {"measure": "images", "amount": 200_000}

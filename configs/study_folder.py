@@ -10,17 +10,8 @@ study. --dry_run says what it would take. docs/own_data.md goes through all of i
 of these. `labels`: what configs/segment_folder.py takes, images/, labels/ and classes.txt. Without
 lists of pictures to train and to judge on, each labelled picture judges in one replicate and may
 train in the others. Arms: random weights; depth and inpainting learned from the footage; a file of
-weights, where one is given. Options behind the colon: start (random or weights) and sweep of
-geoseg_jax/presets/studies.py, and
-  weights=resnet18.pth  an arm more, that starts from this file
-  resolution=320x256    of all pictures; choose the proportions of yours
-  labels=16+all         numbers of labelled pictures to train on
-  steps=2000            of each segmentation
-  pictures=100000       that each pre-training looks at, source views included
-  replicates=7          each with labels, seed and encoders of its own; usually as many as the exact
-                        test needs
-  smoke                 the smallest encoder, 96x64, all labels, four steps, two replicates; options
-                        given beside it hold
+weights, where one is given. `study_folder.py:help` lists the options behind the colon; `smoke` is
+the smallest encoder at 96x64 with all labels and four steps, and options given beside it hold.
 Hardware: a GPU, or patience; the dry run tells.
 """
 
@@ -29,18 +20,19 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument
-from geoseg_jax.presets.studies import RANDOM, short_cells, starts, study, sweep
+from geoseg_jax.presets.argument import Option
+from geoseg_jax.presets.studies import RANDOM, START, SWEEP, short_cells, starts, study, sweep
 
 _OPTIONS = {
-    "resolution": "320x256",
-    "labels": "16+all",
-    "steps": 2_000,
-    "pictures": 100_000,
-    "replicates": 0,
-    "start": ("random", "weights", "both"),
-    "weights": "",
-    "sweep": False,
-    "smoke": False,
+    "resolution": Option("320x256", "width x height of pictures, in the proportions of yours"),
+    "labels": Option("16+all", "numbers of labelled pictures to train on"),
+    "steps": Option(2_000, "of each segmentation"),
+    "pictures": Option(100_000, "that each pre-training looks at, source views included"),
+    "replicates": Option(0, "each with labels, seed and encoders of its own; 0: as the test needs"),
+    "start": START._replace(default=("random", "weights", "both")),
+    "weights": Option("", "a file of weights: an arm more, that starts from it"),
+    "sweep": SWEEP,
+    "smoke": Option(False, "the smallest encoder, a few steps, two replicates: nothing is learned"),
 }
 _SMOKE = {"resolution": "96x64", "labels": "all", "steps": 4, "pictures": 32, "replicates": 2}
 
@@ -48,7 +40,8 @@ _SMOKE = {"resolution": "96x64", "labels": "all", "steps": 4, "pictures": 32, "r
 def get_config(arg: str = "") -> ConfigDict:
     options = argument.parse(arg, _OPTIONS, "study_folder.py")
     if options["smoke"]:
-        options = argument.parse(arg, _OPTIONS | _SMOKE, "study_folder.py")
+        smaller = {k: _OPTIONS[k]._replace(default=value) for k, value in _SMOKE.items()}
+        options = argument.parse(arg, _OPTIONS | smaller, "study_folder.py")
     weights = bool(options["weights"]) or options["start"] != "random"
     # The recipe of all arms alike: else a transformer's layers learn at decaying rates where they
     # come from elsewhere.

@@ -24,10 +24,14 @@ to tell arms apart.
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument
-from geoseg_jax.presets.readers import NYU_SPLITS
+from geoseg_jax.presets.argument import Option
+from geoseg_jax.presets.readers import NYU_SPLIT, NYU_SPLITS
 from geoseg_jax.presets.studies import (
     IMAGENET,
     RANDOM,
+    SMALL,
+    START,
+    SWEEP,
     pace,
     short_cells,
     started,
@@ -39,8 +43,13 @@ from geoseg_jax.presets.studies import (
 
 def get_config(arg: str = "") -> ConfigDict:
     file = "study_nyu.py"
-    known = {"split": tuple(NYU_SPLITS), "resolution": "", "small": False}
-    known |= {"start": ("random", "imagenet", "both"), "sweep": False}
+    known = {
+        "split": NYU_SPLIT,
+        "resolution": Option("", "width x height of pictures; nothing: 448x384, or 96x64 if small"),
+        "small": SMALL,
+        "start": START,
+        "sweep": SWEEP,
+    }
     options = argument.parse(arg, known, file)
     small = options["small"]
     resolution = options["resolution"] or ("96x64" if small else "448x384")

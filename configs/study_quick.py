@@ -23,7 +23,8 @@ best on real pictures. The classification arm's pictures are objects of the same
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument
-from geoseg_jax.presets.studies import RANDOM, pace, short_cells, study, sweep
+from geoseg_jax.presets.argument import Option
+from geoseg_jax.presets.studies import RANDOM, SWEEP, pace, short_cells, study, sweep
 
 SIZE = {"height": 32, "width": 96}
 # Half of ResNet-18's channels, of the U-Net's and of the flow decoder's: a quarter of the
@@ -36,7 +37,12 @@ _DEPTH = {"data": SIZE, "task": {"jitter": {"probability": 0.0}}} | pace(4, 4e-4
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    known = {"smoke": False, "more": False, "full": False, "sweep": False}
+    known = {
+        "smoke": Option(False, "four cells of a few steps, minutes: all of it runs, nothing is learned"),
+        "more": Option(False, "seven arms and ten replicates: three times the time"),
+        "full": Option(False, "the study of docs/preregistration.md: other arms, trained longer"),
+        "sweep": SWEEP,
+    }
     options = argument.parse(arg, known, "study_quick.py")
     config = study(
         (*_ARMS, *_MORE) if options["more"] else _ARMS,

@@ -1,6 +1,7 @@
 """One command for all: geoseg COMMAND ..., or python -m geoseg_jax COMMAND ...
 
-`geoseg COMMAND --help` names a command's arguments; `geoseg configs` lists what can be trained.
+`geoseg COMMAND --help` names a command's arguments; `geoseg configs` lists what can be trained, and
+`geoseg train --config=FILE.py:help` the options of one.
 """
 
 import ast

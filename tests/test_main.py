@@ -104,6 +104,17 @@ def test_print_config_tells_each_value_and_where_it_came_from(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_the_options_of_a_config_are_listed(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["main", "--config=configs/depth_kitti.py:mono,help"])
+    with pytest.raises(SystemExit) as stopped:
+        main.parse(sys.argv)
+    assert stopped.value.code == 0
+    said = capsys.readouterr()
+    assert "views=mono_stereo  what teaches" in said.out
+    assert not said.err
+
+
 def test_main_is_trivial():
     assert len((ROOT / "geoseg_jax/main.py").read_text().splitlines()) < 80
 

@@ -10,7 +10,7 @@ from typing import Any
 from absl import flags, logging
 from ml_collections import config_flags
 
-from geoseg_jax.config import origins
+from geoseg_jax.config import files, origins
 from geoseg_jax.config.files import literal
 from geoseg_jax.config.settings import ConfigError, config_files, find_config
 from geoseg_jax.core import places
@@ -46,6 +46,9 @@ def parse(
         tell(f"{usage.strip()}\n\n{_flags_and_configs()}")
         sys.exit(0)
     try:
+        if text := _options_asked_for(argv):
+            tell(text)
+            sys.exit(0)
         # config_flags reads sys.argv again to learn which settings are overridden.
         sys.argv = argv = [
             f"--config={find_config(a.partition('=')[2])}" if a.startswith("--config=") else a
@@ -120,14 +123,31 @@ def _add(config: Any, added: dict[str, Any]) -> None:
                 raise ConfigError(f"--config.{key}={value!r}: {error}") from error
 
 
+def _options_asked_for(argv: list[str]) -> str:
+    """Describes the options of --config=FILE:help; '' where that is not asked for."""
+    from geoseg_jax.presets.argument import HELP, Help  # where nothing else needs it
+
+    given = [a.partition("=")[2] for a in argv if a.startswith("--config=")]
+    for argument in given:
+        if HELP in argument.partition(":")[2].split(","):
+            try:
+                files.load(argument)
+            except Help as asked:
+                return str(asked)
+    return ""
+
+
 def _flags_and_configs() -> str:
     """Names the flags that this package defines, and the configs that come with it."""
     by_module = flags.FLAGS.flags_by_module_dict()
     ours = [f for m, found in by_module.items() if "geoseg" in m or "__main__" in m for f in found]
     lines = [f"  --{f.name}: {f.help}" for f in ours if not f.name.startswith("config.")]
     names = (f"  configs/{path.name}" for path in config_files())
-    setting = "  --config.KEY=VALUE: another value for a setting of the config"
-    return "\n".join(["flags:", *lines, setting, "", "configs:", *names])
+    lines += [
+        "  --config.KEY=VALUE: another value for a setting of the config",
+        "  --config=FILE.py:help: the config's options; --print_config: its settings",
+    ]
+    return "\n".join(["flags:", *lines, "", "configs:", *names])
 
 
 def fail(error: Exception, table: str = "") -> None:

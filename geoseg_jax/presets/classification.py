@@ -7,9 +7,7 @@ from geoseg_jax.presets.preset import Options, Preset
 from geoseg_jax.presets.smoke import smoke
 
 # Options of every classification config, FILE.py:resnet50,init=W; a bare word is a choice.
-OPTIONS = sections.OPTIONS | {
-    "resolution": "224x224",  # width x height of the windows that are learned from
-}
+OPTIONS = sections.OPTIONS | {"resolution": sections.RESOLUTION}
 
 
 def _start(options: Options) -> ConfigDict:

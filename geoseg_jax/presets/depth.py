@@ -3,7 +3,8 @@
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import sections
-from geoseg_jax.presets.encoders import DECODERS, decoder_of, suit_vit, warm_up
+from geoseg_jax.presets.argument import Option
+from geoseg_jax.presets.encoders import DECODER, decoder_of, suit_vit, warm_up
 from geoseg_jax.presets.preset import Options, Preset
 from geoseg_jax.presets.smoke import smoke
 
@@ -14,11 +15,13 @@ VIEWS = {
 }
 # Options of every depth config, FILE.py:stereo,resnet50,init=W; a word alone says which choice.
 OPTIONS = sections.OPTIONS | {
-    "views": ("mono_stereo", "mono", "stereo"),
-    "decoder": DECODERS,
-    # Or given, by the records (KITTI's GPS/IMU, the synthetic world): no network learns them. Not
-    # among choices, since both words say something of a video's camera as well.
-    "poses": "learned",
+    "views": Option(
+        ("mono_stereo", "mono", "stereo"),
+        "what teaches: neighbouring frames, the stereo partner, or both",
+    ),
+    "decoder": DECODER,
+    # Not among choices, since both words say something of a video's camera as well.
+    "poses": Option("learned", "or given, by the records (KITTI's GPS/IMU, the synthetic world)"),
 }
 
 

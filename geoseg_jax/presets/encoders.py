@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from geoseg_jax.presets.argument import Option
+
 # Decoders of dense predictions; auto: unet, or dpt on a ViT.
 DECODERS = ("auto", "unet", "dpt")
+DECODER = Option(DECODERS, "auto: unet, or dpt on a ViT")
 # Channels of a DPT's fusion by the size of the ViT, as in Depth Anything (arXiv:2401.10891); DPT
 # itself has 256 on all.
 DPT_FEATURES = {"vit_tiny": 16, "vit_s16": 64, "vit_b16": 128, "vit_l16": 256}

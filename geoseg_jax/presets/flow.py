@@ -20,14 +20,18 @@ supervised: PWC-Net's robust end-point error (Sun et al., CVPR 2018) on the netw
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import depth, sections
-from geoseg_jax.presets.encoders import DECODERS, decoder_of, suit_vit, warm_up
+from geoseg_jax.presets.argument import Option
+from geoseg_jax.presets.encoders import DECODER, decoder_of, suit_vit, warm_up
 from geoseg_jax.presets.preset import Options, Preset
 from geoseg_jax.presets.smoke import smoke
 
 # Options of every flow config, FILE.py:paper,resnet50,init=W; a word alone says which choice.
 OPTIONS = sections.OPTIONS | {
-    "method": ("strong", "paper", "supervised"),
-    "decoder": DECODERS,  # of paper
+    "method": Option(
+        ("strong", "paper", "supervised"),
+        "UFlow's choices, Lao et al.'s, or learned from true flow",
+    ),
+    "decoder": DECODER._replace(meaning="of paper; auto: unet, or dpt on a ViT"),
 }
 # Pairs that UFlow sees in a million steps of one.
 _UFLOW_PAIRS = 1_000_000

@@ -4,6 +4,7 @@ from ml_collections import ConfigDict
 
 from geoseg_jax.core.encoder_names import ENCODERS
 from geoseg_jax.presets import sections
+from geoseg_jax.presets.argument import override
 from geoseg_jax.presets.preset import Options, Preset
 from geoseg_jax.presets.smoke import smoke
 
@@ -11,10 +12,13 @@ from geoseg_jax.presets.smoke import smoke
 VITS = tuple(e for e in ENCODERS if e.startswith("vit") and "dinov2" not in e)
 
 # Options of every MAE config, FILE.py:vit_l16,init=W; a word alone says which choice.
-OPTIONS = sections.OPTIONS | {
-    "encoder": ("vit_b16", *(e for e in VITS if e != "vit_b16")),
-    "resolution": "224x224",  # width x height of the windows that are learned from
-}
+OPTIONS = override(
+    sections.OPTIONS,
+    {
+        "encoder": ("vit_b16", *(e for e in VITS if e != "vit_b16")),
+        "resolution": sections.RESOLUTION,
+    },
+)
 
 
 def _start(options: Options) -> ConfigDict:

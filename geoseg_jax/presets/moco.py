@@ -9,10 +9,7 @@ from geoseg_jax.presets.smoke import smoke
 # Options of every MoCo config, FILE.py:resnet18,init=W; a word alone says which choice.
 OPTIONS = argument.override(
     sections.OPTIONS,
-    {
-        "encoder": "resnet50",
-        "resolution": "224x224",  # width x height of the windows that are learned from
-    },
+    {"encoder": "resnet50", "resolution": sections.RESOLUTION},
 )
 
 

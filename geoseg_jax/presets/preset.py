@@ -13,13 +13,13 @@ Options = Mapping[str, Any]
 class Preset(NamedTuple):
     """A recipe that configs share.
 
-    options: those of FILE.py:OPTIONS, name -> default; see argument.parse. 'resolution', where it
-      is one, is the width x height of config.data.
+    options: those of FILE.py:OPTIONS, by name. 'resolution', where it is one, is the width x height
+      of config.data.
     start(options) -> a complete config, its data set excepted.
     finish(config, options) changes it in place, once its data set and length are known.
     """
 
-    options: Options
+    options: Mapping[str, argument.Option]
     start: Callable[[Options], ConfigDict]
     finish: Callable[[ConfigDict, Options], None]
 
@@ -38,7 +38,8 @@ def build(
       arg: what the user wrote behind the config file's colon.
       file: the config file's name, for messages.
       change: sets what the file has of its own, data set and length, in place.
-      more: further options that it knows, or other defaults than the preset's.
+      more: further options that it knows, each an argument.Option, or other defaults than the
+        preset's.
 
     Raises:
       ValueError: for an unknown option, a bad value, or one without effect.

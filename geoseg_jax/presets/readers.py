@@ -2,10 +2,21 @@
 
 from ml_collections import ConfigDict
 
+from geoseg_jax.presets.argument import Option
+
 IMAGENET = 1_281_167  # training pictures of ILSVRC 2012
 # (train_split, eval_split) of NYUv2: the official one, or of a part of the data set.
 NYU_SPLITS = {"official": ("train", "test"), "held_out": ("pool", "held_out")}
+NYU_SPLIT = Option(
+    tuple(NYU_SPLITS), "official: 795 frames train, 654 judge; held_out: a fifth of what is there"
+)
 READERS = ("tfds", "class_folder", "pictures")
+READER = Option(
+    READERS,
+    "as tensorflow-datasets prepares it, a folder for each class, or any folder of pictures",
+)
+# World of the embedded renderer.
+WORLD = Option(("street", "room"), "the synthetic world that is rendered")
 
 
 def imagenet(config: ConfigDict, reader: str) -> None:

@@ -3,14 +3,17 @@
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import depth, sections
-from geoseg_jax.presets.encoders import DECODERS, decoder_of, suit_vit, warm_up
+from geoseg_jax.presets.argument import Option
+from geoseg_jax.presets.encoders import DECODER, decoder_of, suit_vit, warm_up
 from geoseg_jax.presets.preset import Options, Preset
 from geoseg_jax.presets.smoke import smoke
 
 # Options of every reconstruction config, FILE.py:resnet50,init=W; a word alone says which choice.
 OPTIONS = sections.OPTIONS | {
-    "decoder": DECODERS,
-    "loss": ("image", "holes"),  # all of the picture, as in the paper, or what is to be filled
+    "decoder": DECODER,
+    "loss": Option(
+        ("image", "holes"), "over all of the picture, as in the paper, or what is to be filled"
+    ),
 }
 
 

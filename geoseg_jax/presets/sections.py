@@ -6,17 +6,21 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from geoseg_jax.core.encoder_names import ENCODERS
+from geoseg_jax.presets.argument import Option
 from geoseg_jax.presets.transfer import transfer
 
 OPTIONS = {
-    "encoder": ENCODERS,
-    # Workdir, checkpoint or weights that the encoder starts from; '': random weights. For depth,
-    # flow, inpainting and segmentation a transformer then learns with layer_decay 0.75;
+    "encoder": Option(ENCODERS, "the network that is trained and can be transferred"),
+    # For depth, flow, inpainting and segmentation a transformer then learns with layer_decay 0.75;
     # --config.init_from=W names weights and leaves that at 1.
-    "init": "",
-    "seed": 0,  # of initialisation, order and augmentation
-    "smoke": False,  # a minute on a CPU on the synthetic world, without any data
+    "init": Option("", "workdir, checkpoint or weights to start from; nothing: random weights"),
+    "seed": Option(0, "of initialisation, order and augmentation"),
+    "smoke": Option(
+        False, "a minute on a CPU on the synthetic world, without any data; it learns nothing"
+    ),
 }
+RESIZED = Option("640x192", "width x height that pictures are resized to, pixels")
+RESOLUTION = Option("224x224", "width x height of the windows that are learned from, pixels")
 
 
 # What sections hold unless a preset says otherwise.

@@ -7,23 +7,27 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.core.encoder_names import ENCODERS
 from geoseg_jax.presets import sections
+from geoseg_jax.presets.argument import Option
 from geoseg_jax.presets.encoders import decoder_of, is_vit, suit_vit, warm_up
 from geoseg_jax.presets.preset import Options, Preset
 
 # Options of every segmentation config, FILE.py:labels=16,frozen=True; what a config changes of
 # these defaults it says at its top.
 OPTIONS = {
-    "init": "",  # workdir, checkpoint or weights; '': random weights; see sections.OPTIONS
-    "parts": ("encoder", "encoder+decoder"),  # what is taken from init
-    "labels": 0,  # labelled pictures to train on; 0: all
-    "subset": -1,  # of so many: -1 the first by name, k >= 0 the k-th at random
-    "frozen": None,  # or True: the encoder stays bitwise as it is; so too with decoder=linear
-    "decoder": ("auto", "unet", "deeplabv3", "linear", "dpt"),  # auto: unet, or dpt on a ViT
-    "encoder": ENCODERS,
-    "resolution": "640x192",  # width x height that pictures are resized to
-    "seed": 0,
+    "init": sections.OPTIONS["init"],
+    "parts": Option(("encoder", "encoder+decoder"), "what is taken from init"),
+    "labels": Option(0, "labelled pictures to train on; 0: all"),
+    "subset": Option(-1, "of so many: -1 the first by name, 0, 1, ... the k-th at random"),
+    "frozen": Option(
+        None, "True: the encoder stays bitwise as it is; so too with decoder=linear, unless False"
+    ),
+    "decoder": Option(
+        ("auto", "unet", "deeplabv3", "linear", "dpt"), "auto: unet, or dpt on a ViT"
+    ),
+    "encoder": sections.OPTIONS["encoder"],
+    "resolution": sections.RESIZED,
+    "seed": sections.OPTIONS["seed"],
 }
 
 

@@ -16,7 +16,14 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument
+from geoseg_jax.presets.argument import Option
 
+START = Option(
+    ("random", "imagenet", "both"),
+    "where depth and flow start: random weights, the arm of weights, or an arm of each",
+)
+SWEEP = Option(False, "first tries learning rates for each arm, on other subsets of the labels")
+SMALL = Option(False, "small pictures and short runs, for a CPU")
 RANDOM = {"name": "random", "label": "Random weights"}
 IMAGENET = {"name": "imagenet", "label": "ImageNet", "weights": "imagenet"}
 # What a study has unless its file says otherwise; geoseg_jax/study/check.py has all keys.
@@ -68,8 +75,8 @@ def paper_options(arg: str, file: str) -> tuple[str, tuple[str, ...], bool]:
 
     Depth and flow start from ImageNet with paper_code, as in its scripts, else from random weights.
     """
-    starting = ("auto", "random", "imagenet", "both")
-    known = {"preset": ("controlled", "paper_code"), "start": starting, "sweep": False}
+    starting = START._replace(default=("auto", "random", "imagenet", "both"))
+    known = {"preset": argument.PRESET, "start": starting, "sweep": SWEEP}
     options = argument.parse(arg, known, file)
     auto = "imagenet" if options["preset"] == "paper_code" else "random"
     start = auto if options["start"] == "auto" else options["start"]

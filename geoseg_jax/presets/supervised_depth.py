@@ -11,7 +11,8 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument, depth, sections
-from geoseg_jax.presets.encoders import DECODERS, decoder_of, suit_vit, warm_up
+from geoseg_jax.presets.argument import Option
+from geoseg_jax.presets.encoders import DECODER, decoder_of, suit_vit, warm_up
 from geoseg_jax.presets.preset import Options, Preset, build
 from geoseg_jax.presets.smoke import smoke
 
@@ -19,9 +20,9 @@ SUPERVISED = "supervised"  # the word, in a file that knows views as well
 # Options of every config of supervised depth, FILE.py:supervised,resnet50,init=W where the file
 # knows views as well; a word alone says which choice.
 OPTIONS = sections.OPTIONS | {
-    "decoder": DECODERS,
-    "loss": ("silog_root", "silog", "l1", "berhu"),  # see ops/depth_losses.py
-    "preset": ("controlled", "paper_code"),
+    "decoder": DECODER,
+    "loss": Option(("silog_root", "silog", "l1", "berhu"), "see geoseg_jax/ops/depth_losses.py"),
+    "preset": argument.PRESET,
 }
 
 
@@ -44,11 +45,16 @@ def build_any(
     """
     shared = shared or {}
     if {SUPERVISED, f"views={SUPERVISED}"} & set((arg or "").split(",")):
-        return build(PRESET, arg, file, change, **shared, views=(SUPERVISED,))
+        only = Option((SUPERVISED,), "true depth teaches; without this word, views do")
+        return build(PRESET, arg, file, change, **shared, views=only)
     more = {**shared, **more}
-    choices = argument.override(depth.OPTIONS, more)["views"]
+    views = argument.override(depth.OPTIONS, more)["views"]
     # Among the choices, so that a message names it; it never gets there.
-    return build(depth.PRESET, arg, file, change, **{**more, "views": (*choices, SUPERVISED)})
+    views = Option(
+        (*views.default, SUPERVISED),
+        f"{views.meaning}; {SUPERVISED}: true depth, by other options ({file}:{SUPERVISED},help)",
+    )
+    return build(depth.PRESET, arg, file, change, **{**more, "views": views})
 
 
 def _start(options: Options) -> ConfigDict:

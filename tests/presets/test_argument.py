@@ -1,10 +1,20 @@
 """Options behind a config file's colon: types, near misses, sizes."""
 
+import re
+
 import pytest
 
-from geoseg_jax.presets.argument import parse, size
+from geoseg_jax.config import files
+from geoseg_jax.config.settings import config_files
+from geoseg_jax.presets.argument import Help, Option, override, parse, size
 
-DEFAULTS = {"init": "", "labels": 16, "scale": 1.0, "frozen": False, "decoder": ("unet", "linear")}
+DEFAULTS = {
+    "init": Option("", "where it starts"),
+    "labels": Option(16, "labelled pictures"),
+    "scale": Option(1.0, "of pictures"),
+    "frozen": Option(False, "stays as it is"),
+    "decoder": Option(("unet", "linear"), "of maps"),
+}
 
 
 def test_options_have_the_types_of_their_defaults():
@@ -34,6 +44,47 @@ def test_options_have_the_types_of_their_defaults():
 def test_what_is_no_option(arg, message):
     with pytest.raises(ValueError, match=message):
         parse(arg, DEFAULTS, "a.py")
+
+
+def test_other_defaults_keep_their_meaning():
+    changed = override(DEFAULTS, {"labels": 8, "decoder": "linear", "more": Option(2, "new")})
+    assert changed["labels"] == Option(8, "labelled pictures")
+    assert changed["decoder"] == Option(("linear", "unet"), "of maps")
+    assert list(changed) == [*DEFAULTS, "more"]
+    assert DEFAULTS["labels"].default == 16
+
+
+def test_help_is_one_line_an_option():
+    with pytest.raises(Help) as asked:
+        parse("labels=8,help", DEFAULTS, "a.py")
+    assert str(asked.value).splitlines()[1:] == [
+        "  init=         where it starts",
+        "  labels=16     labelled pictures",
+        "  scale=1.0     of pictures",
+        "  frozen=False  stays as it is",
+        "  decoder=unet  of maps",
+        "                one of unet, linear",
+    ]
+
+
+@pytest.mark.parametrize("name", [path.name for path in config_files()])
+def test_every_config_lists_its_options(name):
+    with pytest.raises(Help) as asked:
+        files.load(f"configs/{name}:help")
+    first, *lines = str(asked.value).splitlines()
+    if name == "quickstart.py":
+        assert first == "quickstart.py has no options"
+        return
+    assert f" {name}:NAME=VALUE" in first
+    options = [line.split("=")[0].strip() for line in lines if line[:3].strip()]
+    # These are the options, and no others: none is refused as unknown.
+    assert options
+    with pytest.raises(ValueError, match="is none of") as refused:
+        files.load(f"configs/{name}:no_such_option=1")
+    known = re.sub(r" \([^)]*\)", "", str(refused.value).partition("is none of ")[2])
+    assert set(options) == set(known.partition(";")[0].split(", "))
+    assert all(len(line) <= 100 for line in lines)
+    assert not any(line.rstrip().endswith("=") for line in lines)  # without a meaning
 
 
 def test_sizes_are_width_first():

@@ -149,8 +149,8 @@ def test_a_missing_package_is_one_line_at_the_start(name, tmp_path, monkeypatch)
     find = importlib.util.find_spec
     missing = trackers.TOOLS[name].module
     monkeypatch.setattr(importlib.util, "find_spec", lambda n: None if n == missing else find(n))
+    config, data = tiny.make_config(train__writers=(name,)), tiny.make_data()
     with pytest.raises(ConfigError, match=rf"{name}' needs {missing}, .* pip install") as error:
-        config, data = tiny.make_config(train__writers=(name,)), tiny.make_data()
         loop.run(config, tmp_path / "w", tiny.TinyTask(), data)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "w").exists()
