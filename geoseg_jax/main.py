@@ -15,12 +15,20 @@ from geoseg_jax.config.command_line import CONFIG, WORKDIR, fail, parse, quieten
 
 COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, or 'auto'")
 NUM_PROCESSES = flags.DEFINE_integer("num_processes", None, "processes of this run")
+BATCH_PER_DEVICE = flags.DEFINE_integer(
+    "batch_per_device",
+    None,
+    "sets config.train.batch_size to so many on each device; the learning rate stays as it is",
+    lower_bound=1,
+)
 PROCESS_ID = flags.DEFINE_integer("process_id", None, "number of this process, from 0")
 
 
 def main(_: list[str]) -> None:
     """Runs, and ends the process with the exit code."""
     # Imported here, since every worker process that reads data imports this file.
+    import jax
+
     from geoseg_jax import data
     from geoseg_jax.config.check import check_warm_up
     from geoseg_jax.training import checkpoints, compile_cache, loop, monitor, sharding
@@ -30,6 +38,8 @@ def main(_: list[str]) -> None:
     try:
         sharding.start(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)
         check_warm_up(CONFIG.value)
+        if BATCH_PER_DEVICE.value:
+            CONFIG.value.train.batch_size = BATCH_PER_DEVICE.value * jax.device_count()
         sharding.say(compile_cache.keep_compiled())
         result = loop.run(CONFIG.value, WORKDIR.value)
     except (*expected, ValueError, OSError) as error:

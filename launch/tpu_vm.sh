@@ -1,14 +1,18 @@
 #!/usr/bin/env bash
 # Trains on every worker of a Cloud TPU VM slice, and starts again after a preemption.
 #
-#   TPU=my-tpu ZONE=us-central2-b launch/tpu_vm.sh --config=configs/depth_kitti.py:mono \
-#       --workdir=/mnt/runs/kitti --config.data.root=/mnt/data/kitti_raw
+#   TPU=my-tpu ZONE=us-central2-b TYPE=v4-32 launch/tpu_vm.sh --config=configs/depth_kitti.py:mono \
+#       --workdir=/mnt/runs/kitti --config.data.root=/mnt/data/kitti_raw --batch_per_device=1
+#
+# A v4-32 has 16 devices, which the config's 12 examples a step do not divide over.
 #
 # Settings in the environment:
 #   TPU, ZONE    the slice; PROJECT where it isn't gcloud's default
-#   TYPE         accelerator type, as in v4-32: makes the slice if it is missing or was preempted
-#   VERSION      its software (default: tpu-ubuntu2204-base)
-#   SPOT=1       makes it from spare capacity: cheaper, preempted at times
+#   TYPE         accelerator type, as in v4-32, v5litepod-16, v5p-32, v6e-16: the slice is queued for
+#                where it is missing or was preempted
+#   VERSION      its software (default: the one for that type)
+#   SPOT=1       queues for spare capacity: cheaper, preempted at times
+#   PYTHON       version that uv installs (default: 3.12; the images' own is 3.10, too old)
 #   SETUP        a command run on every worker first, such as one that mounts --workdir
 #   WAIT         seconds between attempts (default: 60)
 #
@@ -19,6 +23,12 @@ set -euo pipefail
 : "${TPU:?name of the TPU VM}" "${ZONE:?its zone}"
 where=(--zone="$ZONE")
 if [[ -n ${PROJECT:-} ]]; then where+=(--project="$PROJECT"); fi
+case ${TYPE:-} in
+  v6e-*) software=v2-alpha-tpuv6e ;;
+  v5p-*) software=v2-alpha-tpuv5 ;;
+  v5litepod-* | v5e-*) software=v2-alpha-tpuv5-lite ;;
+  *) software=tpu-ubuntu2204-base ;;
+esac
 checkout=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 archive=$(mktemp -d)
 trap 'rm -rf "$archive"' EXIT
@@ -26,28 +36,47 @@ trap 'rm -rf "$archive"' EXIT
 tpu() { gcloud compute tpus tpu-vm "$1" "$TPU" "${where[@]}" "${@:2}"; }
 on_all() { tpu ssh --worker=all --command="$1"; }
 state() { tpu describe --format='value(state)' 2>/dev/null || echo MISSING; }
+queued() { gcloud compute tpus queued-resources "$1" "$TPU" "${where[@]}" "${@:2}"; }
+place() { queued describe --format='value(state.state)' 2>/dev/null || echo MISSING; }
 
-# READY or made so; fails where there is no way to.
+# Whether it is READY; else it is queued for, anew where the queue has nothing more to give.
 ensure() {
-  local now
+  local now waits
   now=$(state)
   if [[ $now == READY ]]; then return; fi
   if [[ -z ${TYPE:-} ]]; then
     echo "tpu_vm.sh: $TPU is $now; set TYPE to have it made anew" >&2
     exit 1
   fi
-  if [[ $now != MISSING ]]; then tpu delete --quiet || true; fi
-  local options=(--accelerator-type="$TYPE" --version="${VERSION:-tpu-ubuntu2204-base}")
+  waits=$(place)
+  case "$waits $now" in
+    CREATING* | ACCEPTED* | WAITING_FOR_RESOURCES* | PROVISIONING* | SUSPENDING* | DELETING* | \
+      "ACTIVE CREATING" | "ACTIVE STARTING" | "ACTIVE RESTARTING" | "ACTIVE REPAIRING")
+      echo "tpu_vm.sh: $TPU ($TYPE) is queued for: $waits" >&2
+      return 1
+      ;;
+  esac
+  if [[ $waits != MISSING ]]; then
+    queued delete --force --quiet || true # with the slice that it gave
+  elif [[ $now != MISSING ]]; then
+    tpu delete --quiet || true
+  fi
+  local options=(--accelerator-type="$TYPE" --runtime-version="${VERSION:-$software}")
   if [[ -n ${SPOT:-} ]]; then options+=(--spot); fi
-  echo "tpu_vm.sh: making $TPU ($TYPE)" >&2
-  tpu create "${options[@]}"
+  echo "tpu_vm.sh: queueing for $TPU ($TYPE, ${VERSION:-$software})" >&2
+  if ! queued create --node-id="$TPU" "${options[@]}"; then
+    echo "tpu_vm.sh: could not queue for $TPU, see above" >&2
+  fi
+  return 1
 }
 
 install() {
   git -C "$checkout" ls-files -z | tar -C "$checkout" --null -T - -czf "$archive/geoseg_jax.tgz" &&
     gcloud compute tpus tpu-vm scp "$archive/geoseg_jax.tgz" "$TPU": --worker=all "${where[@]}" &&
     on_all "mkdir -p geoseg_jax && tar -xzf geoseg_jax.tgz -C geoseg_jax &&
-      (test -d env || python3 -m venv env) && env/bin/pip install -q -e './geoseg_jax[tpu]'" &&
+      (test -x .local/bin/uv || curl -LsSf https://astral.sh/uv/install.sh | sh) &&
+      (test -d env || .local/bin/uv venv --python ${PYTHON:-3.12} env) &&
+      .local/bin/uv pip install -q --python env/bin/python -e './geoseg_jax[tpu]'" &&
     on_all "${SETUP:-true}"
 }
 
@@ -61,7 +90,6 @@ marker=GEOSEG_JAX_FAILED
 installed=
 while true; do
   if ! ensure; then
-    echo "tpu_vm.sh: could not make $TPU; trying again in ${WAIT:-60} s" >&2
     sleep "${WAIT:-60}"
     continue
   fi

@@ -99,7 +99,7 @@ def test_data_imports_no_jax_itself():
 
 def test_configs_are_plain_data():
     # What they share is as light as they are: a config must load without jax.
-    light = {"collections", "typing", "ml_collections"}
+    light = {"collections", "textwrap", "typing", "ml_collections"}
     ours = ("geoseg_jax.presets", "geoseg_jax.core.near_miss", "geoseg_jax.core.encoder_names")
     for folder, known in (("geoseg_jax/presets", ours), ("configs", ours[:1])):
         for path in sorted((ROOT / folder).rglob("*.py")):

@@ -9,10 +9,12 @@ import stat
 import subprocess
 import sys
 import time
+import tomllib
 
 import jax
 import numpy as np
 import pytest
+import yaml
 
 from geoseg_jax.training import loop
 from tests import tiny
@@ -157,14 +159,21 @@ def test_usage():
 GCLOUD = """#!/usr/bin/env bash
 # Stands in for gcloud: ready, preempted in the first run, then made anew and ready.
 echo "$@" >>"$STAND_IN/calls"
-case "$4" in
-  describe) cat "$STAND_IN/state" ;;
-  create) echo READY >"$STAND_IN/state" ;;
-  ssh)
+case "$3 $4" in
+  "tpu-vm describe") cat "$STAND_IN/state" ;;
+  "queued-resources describe")  # the next state each time; READY once it is ACTIVE
+    [[ -s $STAND_IN/queue ]] || exit 1
+    head -n 1 "$STAND_IN/queue"
+    if [[ $(head -n 1 "$STAND_IN/queue") == PROVISIONING ]]; then echo READY >"$STAND_IN/state"; fi
+    if [[ $(head -n 1 "$STAND_IN/queue") != SUSPENDED ]]; then sed -i 1d "$STAND_IN/queue"; fi ;;
+  "queued-resources delete") echo MISSING >"$STAND_IN/state"; rm "$STAND_IN/queue" ;;
+  "queued-resources create") printf 'WAITING_FOR_RESOURCES\nPROVISIONING\n' >"$STAND_IN/queue" ;;
+  "tpu-vm ssh")
     if [[ "$*" == *geoseg_jax.main* ]]; then
       echo run >>"$STAND_IN/runs"
       if [[ $(wc -l <"$STAND_IN/runs") == 1 ]]; then
         echo "$FIRST_STATE" >"$STAND_IN/state"
+        if [[ $FIRST_STATE == PREEMPTED ]]; then echo SUSPENDED >"$STAND_IN/queue"; fi
         echo "$FIRST_SAYS"
         exit 255
       fi
@@ -202,7 +211,14 @@ def test_tpu_vm_starts_again_after_a_preemption(state, says, code, runs, tmp_pat
     assert result.returncode == code, result.stderr
     calls = (tmp_path / "calls").read_text()
     assert (tmp_path / "runs").read_text().count("run") == runs
-    assert calls.count(" create t --zone=z --accelerator-type=v4-32") == (state == "PREEMPTED")
+    made = "queued-resources create t --zone=z --node-id=t --accelerator-type=v4-32"
+    assert calls.count(f"{made} --runtime-version=tpu-ubuntu2204-base") == (state == "PREEMPTED")
+    # What was preempted is given back first, and while it waits nothing else is asked for.
+    assert calls.count("queued-resources delete t --zone=z --force") == (state == "PREEMPTED")
+    if state == "PREEMPTED":
+        assert "is queued for: WAITING_FOR_RESOURCES" in result.stderr
+        assert "is queued for: PROVISIONING" in result.stderr
+    assert "uv venv --python 3.12 env" in calls
     # New workers need everything installed again, the same ones don't.
     assert calls.count(" scp ") == (2 if state == "PREEMPTED" else 1)
     assert r"--config=c.py:a\ b --workdir=/w" in calls
@@ -231,10 +247,40 @@ def test_a_studys_array_gives_each_task_its_part(code, queued, tmp_path):
     assert calls[1:] == (["scontrol requeue 77_4"] if queued else [])
 
 
+@pytest.mark.parametrize("nodes", [1, 2])
+def test_skypilot_joins_the_nodes(nodes, tmp_path):
+    job = yaml.safe_load((ROOT / "launch/skypilot.yaml").read_text())
+    python = tmp_path / "env/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/usr/bin/env bash\nprintf "%s\\n" "$@"\n')
+    python.chmod(0o755)
+    result = subprocess.run(
+        ["bash", "-c", job["run"]],
+        env=os.environ
+        | {"HOME": str(tmp_path), "SKYPILOT_NODE_IPS": "10.0.0.1\n10.0.0.2"}
+        | {"SKYPILOT_NUM_NODES": str(nodes), "SKYPILOT_NODE_RANK": "1", **job["envs"]},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    several = ["--coordinator=10.0.0.1:8476", "--num_processes=2", "--process_id=1"]
+    assert result.stdout.splitlines() == [
+        *("-m", "geoseg_jax.main", *job["envs"]["ARGUMENTS"].split()),
+        *(several if nodes > 1 else []),
+    ]
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    assert {job["envs"]["EXTRA"], "cuda12", "cuda13", "tpu"} <= set(extras)
+
+
 def test_scripts_pass_shellcheck():
-    if not shutil.which("shellcheck"):
+    shellcheck = shutil.which("shellcheck") or shutil.which(
+        "shellcheck", path=os.path.dirname(sys.executable)
+    )
+    if not shellcheck:
         pytest.skip("shellcheck is not installed")
     scripts = [str(p) for p in (ROOT / "launch").iterdir() if p.suffix in (".sh", ".sbatch")]
     assert len(scripts) == 4
-    result = subprocess.run(["shellcheck", *scripts], capture_output=True, text=True, check=False)
+    result = subprocess.run([shellcheck, *scripts], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout

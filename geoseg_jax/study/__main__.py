@@ -2,7 +2,7 @@
 
     python -m geoseg_jax.study --config=configs/study_quick.py --workdir=W
         --dry_run             print the plan and its cost; train nothing
-        --processes=2         train two jobs at once, each on its share of the cores
+        --processes=2         train two jobs at once, each on a GPU, or on its share of the cores
         --cells=0/4           train a quarter of the cells; other machines may train the rest
         --commands            print the command of each job, for a job array
         --only=ID             train that job only; write no report
@@ -22,10 +22,11 @@ from absl import app, flags
 
 from geoseg_jax.config.command_line import CONFIG, WORKDIR, fail, parse, quieten
 from geoseg_jax.config.settings import ConfigError
+from geoseg_jax.study import gpus
 
 CELLS = flags.DEFINE_string("cells", "0/1", "I/N: train part I (from 0) of N of the cells")
 PROCESSES = flags.DEFINE_integer(
-    "processes", 1, "jobs at once, each on its share of the cores", lower_bound=1
+    "processes", 1, "jobs at once, each on a GPU or its share of the cores", lower_bound=1
 )
 DRY_RUN = flags.DEFINE_bool("dry_run", False, "print the plan and its cost; train nothing")
 COMMANDS = flags.DEFINE_bool("commands", False, "print the command of each job")
@@ -72,7 +73,11 @@ def main(_: list[str]) -> None:
     workdir = pathlib.Path(WORKDIR.value).expanduser().absolute()
     # Most cells run the same program: compiled once for all of them, unless told otherwise.
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(workdir / "compiled"))
-    # Here, since jax reads this when it is imported.
+    try:
+        environments = gpus.share(1 if DRY_RUN.value or COMMANDS.value else PROCESSES.value)
+    except ConfigError as error:
+        fail(error)
+    # Here, since jax reads these when it is imported.
     from geoseg_jax import data
     from geoseg_jax.study import conduct, guard
     from geoseg_jax.training import checkpoints, monitor
@@ -85,6 +90,7 @@ def main(_: list[str]) -> None:
             workdir,
             part=part_of(CELLS.value),
             count=PROCESSES.value,
+            environments=environments,
             dry_run=DRY_RUN.value,
             commands=COMMANDS.value,
             only=ONLY.value,

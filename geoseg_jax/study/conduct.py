@@ -19,6 +19,7 @@ from geoseg_jax.study import (
     audit,
     budget,
     check,
+    gpus,
     panels,
     plan,
     preview,
@@ -46,6 +47,7 @@ def conduct(
     *,
     part: tuple[int, int] = (0, 1),
     count: int = 1,
+    environments: Sequence[gpus.Environment] = (),
     dry_run: bool = False,
     commands: bool = False,
     only: str = "",
@@ -60,7 +62,8 @@ def conduct(
       config: a study, see check.KEYS and configs/study_quick.py.
       workdir: the study's folder.
       part: (i, n), which part of the cells is trained here.
-      count: of processes that share this, on a machine without accelerators.
+      count: of processes that share this.
+      environments: of these, with a GPU each; () where they share the cores.
       dry_run, commands: say what would be done, and do nothing.
       only: id of the only job that is trained, without a report.
       retry: those of the jobs here that failed are tried again.
@@ -77,7 +80,8 @@ def conduct(
     _check_workdir(study, workdir)
     retry = retry and not (dry_run or commands)
     order = _Order(
-        study, workdir, part, count, dry_run, commands, only, retry, report_only, command, say
+        *(study, workdir, part, count, environments),
+        *(dry_run, commands, only, retry, report_only, command, say),
     )
     swept = _sweep(order)
     if swept.code is not None:
@@ -109,6 +113,7 @@ class _Order(NamedTuple):
     workdir: pathlib.Path
     part: tuple[int, int]
     count: int
+    environments: Sequence[gpus.Environment]
     dry_run: bool
     commands: bool
     only: str
@@ -134,7 +139,7 @@ def _carry_out(order: _Order, made: Plan, costs: Mapping[str, Cost], started: fl
     study, say = order.study, order.say
     jobs = order.jobs(made)  # as long as the budget lets them be
     _keep_study(study, order.workdir)
-    ended = _work(made, costs, jobs, study, order.count, say)
+    ended = _work(made, costs, jobs, order)
     if jobs:
         say(_ending(jobs, ended, started))
     if ended.signal:
@@ -203,7 +208,7 @@ def _try(order: _Order, made: Plan) -> int:
     made, costs = budget.apply(made, order.study["budget"], memory, order.say)
     by_id = {job.id: job for job in (*made.pretrainings, *made.cells)}
     jobs = [by_id[job.id] for job in jobs]
-    ended = _work(made, costs, jobs, order.study, order.count, order.say)
+    ended = _work(made, costs, jobs, order)
     return 128 + ended.signal if ended.signal else 0
 
 
@@ -216,17 +221,14 @@ def _forget(jobs: Sequence[Job], say: Callable[[str], None]) -> None:
     say(f"trying {formats.count(forgotten, 'failed job')} again")
 
 
-def _work(
-    made: Plan,
-    costs: Mapping[str, Cost],
-    jobs: Sequence[Job],
-    study: Mapping[str, Any],
-    count: int,
-    say: Callable[[str], None],
-) -> run.Ended:
+def _work(made: Plan, costs: Mapping[str, Cost], jobs: Sequence[Job], order: _Order) -> run.Ended:
     """Trains the jobs, in several processes where there are several of both."""
-    train = functools.partial(_train, made, jobs, study, costs)
-    return _share(count, train, jobs) if count > 1 and len(jobs) > 1 else train(say)
+    train = functools.partial(_train, made, jobs, order.study, costs)
+    if order.environments:  # even one job, which this process has no GPU for
+        order.say(gpus.describe(order.environments))
+    elif order.count == 1 or len(jobs) == 1:
+        return train(order.say)
+    return _share(order.count, train, jobs, order.environments)
 
 
 def _ending(jobs: Sequence[Job], ended: run.Ended, started: float) -> str:
@@ -262,15 +264,18 @@ def _train(
 
 
 def _share(
-    count: int, train: Callable[[Callable[[str], None]], run.Ended], jobs: Sequence[Job]
+    count: int,
+    train: Callable[[Callable[[str], None]], run.Ended],
+    jobs: Sequence[Job],
+    environments: Sequence[gpus.Environment] = (),
 ) -> run.Ended:
     """Shares jobs among processes: each takes whatever job nobody works on."""
     if jax.default_backend() != "cpu":
         raise ConfigError(
-            f"--processes={count} shares CPU cores, but jax uses a {jax.default_backend()}; start "
-            "the command once per accelerator, with --cells=I/N and CUDA_VISIBLE_DEVICES set"
+            f"--processes={count} shares CPU cores or NVIDIA GPUs, but jax uses a "
+            f"{jax.default_backend()}; start the command once per accelerator, with --cells=I/N"
         )
-    codes, received = processes.run(count, _train_in_child, train)
+    codes, received = processes.run(count, _train_in_child, train, environments=environments)
     stopped = [received] if received else [code - 128 for code in codes if code > 128]
     if stopped:
         return run.Ended(stopped[0], [])

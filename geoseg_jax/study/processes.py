@@ -5,12 +5,13 @@ processes on one core each do more than one on two: they share a study's jobs by
 """
 
 import contextlib
+import itertools
 import multiprocessing
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing import connection
 from typing import Any, NamedTuple, TextIO
 
@@ -24,7 +25,12 @@ class Ended(NamedTuple):
     signal: int  # that stopped them all, else 0
 
 
-def run(count: int, function: Callable[..., int], *arguments: Any) -> Ended:
+def run(
+    count: int,
+    function: Callable[..., int],
+    *arguments: Any,
+    environments: Sequence[Mapping[str, str | None]] = (),
+) -> Ended:
     """Calls function(*arguments) in `count` processes at once.
 
     What they print to standard output begins with their number. SIGTERM, SIGHUP and Ctrl-C are
@@ -32,17 +38,19 @@ def run(count: int, function: Callable[..., int], *arguments: Any) -> Ended:
 
     Args:
       function: of a module, with arguments that can be pickled; returns an exit code.
+      environments: for each process what differs in it, name -> value or None for unset.
     """
     spawning = multiprocessing.get_context("spawn")  # a fork of a process that runs jax hangs
     children = [
         spawning.Process(target=_child, args=(i, count, function, arguments)) for i in range(count)
     ]
     with _handed_on(children) as received:
-        for child in children:
+        for child, own in itertools.zip_longest(children, environments[:count], fillvalue={}):
             if received:
                 break
             try:
-                child.start()
+                with _environment(own):  # before it imports anything, which reads it
+                    child.start()
             except OSError:  # Ctrl-C reached a child that was not yet on its own
                 if not received:
                     raise
@@ -52,6 +60,25 @@ def run(count: int, function: Callable[..., int], *arguments: Any) -> Ended:
         for child in started:
             child.join()
     return Ended([child.exitcode for child in started], received[0] if received else 0)
+
+
+@contextlib.contextmanager
+def _environment(changes: Mapping[str, str | None]) -> Iterator[None]:
+    """Sets and unsets variables within the block."""
+    before = {name: os.environ.get(name) for name in changes}
+    _set(changes)
+    try:
+        yield
+    finally:
+        _set(before)
+
+
+def _set(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 @contextlib.contextmanager

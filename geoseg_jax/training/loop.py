@@ -4,6 +4,7 @@ A run is a folder, the workdir. Started again with the same workdir it goes on f
 checkpoint with the same data and the same numbers; a finished one is left as it is.
 """
 
+import contextlib
 import dataclasses
 import functools
 import itertools
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from clu import profiler
+from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from geoseg_jax import tasks as all_tasks
@@ -89,21 +91,13 @@ def run(
     """
     check(config, skip=(("task", "model") if task else ()) + (("data",) if data else ()))
     mesh = sharding.make_mesh(devices)
-    for key in ("batch_size", "eval_batch_size"):
-        sharding.check_batch_size(f"train.{key}", config.train[key], mesh)
-    places.check_local(workdir, "--workdir")
-    trackers.check(trackers.names_of(config))
-    config = of_data.with_absolute_roots(config)
-    workdir = pathlib.Path(workdir).absolute()
-    alone = workdirs.held(workdir)
-    shown = bar.on_terminal(config.train.steps, sharding.is_first_process())
-    with (
-        Interrupts() as interrupts,
-        peers.watched(),
-        workdirs.room(workdir),
-        alone,
-        shown as on_terminal,
-    ):
+    config, workdir = _placed(config, workdir, mesh)
+    watching = peers.watched(), workdirs.room(workdir), workdirs.held(workdir)
+    with Interrupts() as interrupts, contextlib.ExitStack() as stack:
+        for context in watching:
+            stack.enter_context(context)
+        shown = bar.on_terminal(config.train.steps, sharding.is_first_process())
+        on_terminal = stack.enter_context(shown)
         data = data or make_data(config)
         task = task or all_tasks.make_task(config, data)
         given = setup.Run(config, workdir, task, data, manifest.describe_data(data), mesh)
@@ -125,6 +119,16 @@ def run(
             return loop.run()
         finally:
             checkpoints.close()  # an error must not lose what is being written
+
+
+def _placed(
+    config: ConfigDict, workdir: str | pathlib.Path, mesh: Mesh
+) -> tuple[ConfigDict, pathlib.Path]:
+    """Returns config and workdir with absolute folders, if this machine and its packages do."""
+    sharding.check_batch_size("train.batch_size", config.train.batch_size, mesh)
+    places.check_local(workdir, "--workdir")
+    trackers.check(trackers.names_of(config))
+    return of_data.with_absolute_roots(config), pathlib.Path(workdir).absolute()
 
 
 def _start(

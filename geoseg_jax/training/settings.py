@@ -80,7 +80,10 @@ SETTINGS = {
     "train.steps": Setting(whole(1), "optimiser steps in all", on_resume=True, operations=False),
     "train.batch_size": Setting(whole(1), "examples per step, over all devices"),
     "train.eval_batch_size": Setting(
-        whole(1), "examples evaluated at a time", on_resume=True, operations=False
+        whole(1),
+        "examples evaluated at a time, rounded up to a multiple of the devices",
+        on_resume=True,
+        operations=False,
     ),
 } | {
     f"{section}.{name}": setting._replace(optional=True)

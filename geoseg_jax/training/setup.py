@@ -93,10 +93,14 @@ def train_batches(run: Run, start_step: int) -> Iterator[dict[str, np.ndarray]]:
 
 
 def eval_batches(run: Run, source: Source | None = None) -> Iterator[dict[str, np.ndarray]]:
-    """Yields this process's part of the batches of the evaluation split, or of another source."""
+    """Yields this process's part of the batches of the evaluation split, or of another source.
+
+    They divide over the devices: any size gives the same numbers.
+    """
+    size, devices = run.config.train.eval_batch_size, run.mesh.devices.size
     batches = pipeline.eval_batches(
         run.data.eval if source is None else source,
-        batch_size=run.config.train.eval_batch_size,
+        batch_size=-(-size // devices) * devices,
         **_reading(run),
     )
     return iter(batches)

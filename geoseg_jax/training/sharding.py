@@ -90,7 +90,8 @@ def check_batch_size(key: str, size: int, mesh: Mesh) -> None:
         below, above = size // devices * devices, -(-size // devices) * devices
         near = f"{below} or {above}" if below else f"{above}"
         raise ConfigError(
-            f"config.{key}={size} does not divide evenly over {devices} devices; use {near}"
+            f"config.{key}={size} does not divide evenly over {devices} devices; use {near}, or "
+            "--batch_per_device=N for N times as many as there are devices"
         )
 
 

@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from geoseg_jax.study import processes
+from geoseg_jax.config.settings import ConfigError
+from geoseg_jax.study import gpus, processes
 
 
 def code_and_lines(code: int) -> int:
@@ -35,6 +36,37 @@ def test_cores_are_divided(capfd):
     processes.run(2, code_and_lines, 0)
     said = {line for line in capfd.readouterr().out.splitlines() if "cores" in line}
     assert said == {f"{i} | cores {cores[i::2] or cores}" for i in range(2)}
+
+
+def say_its_gpu() -> int:
+    print(os.environ.get("CUDA_VISIBLE_DEVICES"), os.environ.get("JAX_PLATFORMS"))
+    return 0
+
+
+def test_each_has_a_gpu_of_its_own(tmp_path, monkeypatch, capfd):
+    smi = tmp_path / "nvidia-smi"
+    smi.write_text('#!/bin/sh\nfor i in 0 1 2; do echo "GPU $i: H100 (UUID: GPU-$i)"; done\n')
+    smi.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    assert gpus.share(2) == []  # they share the cores where that is asked for
+    monkeypatch.delenv("JAX_PLATFORMS")
+    assert gpus.share(1) == []
+    environments = gpus.share(2)
+    assert os.environ["JAX_PLATFORMS"] == "cpu"  # this process leaves the GPUs alone
+    assert gpus.describe(environments) == "a GPU for each of 2 processes: 0, 1"
+    assert processes.run(2, say_its_gpu, environments=environments) == ([0, 0], 0)
+    assert sorted(capfd.readouterr().out.splitlines()) == ["0 | 0 None", "1 | 1 None"]
+    assert os.environ["JAX_PLATFORMS"] == "cpu"
+    monkeypatch.delenv("JAX_PLATFORMS")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
+    assert [e["CUDA_VISIBLE_DEVICES"] for e in gpus.share(2)] == ["5", "7"]
+    monkeypatch.delenv("JAX_PLATFORMS")
+    with pytest.raises(ConfigError, match=r"--processes=3, and there are 2 GPUs \(5, 7\)"):
+        gpus.share(3)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert gpus.share(2) == []
 
 
 def wait_for_the_signal(folder: str) -> int:

@@ -23,7 +23,7 @@ def test_a_batch_that_does_not_divide_is_refused_with_the_sizes_that_do():
     sharding.check_batch_size("train.batch_size", 16, mesh)
     with pytest.raises(ConfigError, match=r"config.train.batch_size=12 .* 8 devices; use 8 or 16"):
         sharding.check_batch_size("train.batch_size", 12, mesh)
-    with pytest.raises(ConfigError, match=r"use 8$"):
+    with pytest.raises(ConfigError, match=r"use 8, or --batch_per_device=N"):
         sharding.check_batch_size("train.batch_size", 3, mesh)
     sharding.check_batch_size("train.batch_size", 3, sharding.make_mesh(jax.devices()[:3]))
 
