@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 from clu import parameter_overview, platform
+from jax.sharding import Mesh
 
 from geoseg_jax.core import atomic, formats
 from geoseg_jax.training import sharding
@@ -15,10 +16,9 @@ from geoseg_jax.training.steps import Shapes
 PARAMETERS = "parameters.txt"
 
 
-def describe_devices(run: Run) -> str:
-    """Says kind and number of the devices: 'devices: 8 TPU v4 (tpu), of 2 processes'."""
-    devices = list(run.mesh.devices.flat)
-    kinds = Counter(f"{d.device_kind} ({d.platform})" for d in devices)
+def describe_devices(mesh: Mesh) -> str:
+    """Says number and kind of the devices: 'devices: 8 TPU v4, of 2 processes'."""
+    kinds = Counter(device.device_kind for device in mesh.devices.flat)
     said = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     processes = jax.process_count()
     return f"devices: {said}" + (f", of {processes} processes" if processes > 1 else "")
@@ -49,10 +49,10 @@ def write_parameters(workdir: pathlib.Path, params: Any) -> None:
     unit.create_artifact(platform.ArtifactType.DIRECTORY, str(workdir), "workdir")
 
 
-def say_devices(run: Run) -> None:
+def say_devices(mesh: Mesh, workdir: pathlib.Path) -> None:
     """Says on what and where, before anything takes time."""
-    sharding.say(describe_devices(run))
-    sharding.say(f"workdir: {run.workdir}")
+    sharding.say(describe_devices(mesh))
+    sharding.say(f"workdir: {workdir}")
 
 
 def say_model(run: Run, compiled: Compiled, shapes: Shapes) -> None:

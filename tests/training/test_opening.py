@@ -54,7 +54,7 @@ def test_the_first_lines_where_there_is_no_terminal(tmp_path):
     )
     lines = done.stdout.splitlines()
     assert lines[:4] == [
-        "devices: 2 cpu (cpu)",
+        "devices: 2 cpu",
         f"workdir: {workdir}",
         "reading the first batch…",
         # By hand: 3x3x3x4 and 2x4 of the norm, 3x3x4 + 1, then 1 + 1.
