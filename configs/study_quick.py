@@ -38,8 +38,10 @@ _DEPTH = {"data": SIZE, "task": {"jitter": {"probability": 0.0}}} | pace(4, 4e-4
 
 def get_config(arg: str = "") -> ConfigDict:
     known = {
-        "smoke": Option(False, "four cells of a few steps, minutes: all of it runs, nothing is learned"),
-        "more": Option(False, "seven arms and ten replicates: three times the time"),
+        "smoke": Option(
+            False, "four cells of a few steps, minutes: all of it runs, nothing is learned"
+        ),
+        "more": Option(False, "more arms and ten replicates: three times the time"),
         "full": Option(False, "the study of docs/preregistration.md: other arms, trained longer"),
         "sweep": SWEEP,
     }

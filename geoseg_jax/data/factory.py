@@ -11,6 +11,7 @@ from geoseg_jax.data.fixed_views import FixedViews
 from geoseg_jax.data.flow.constant import WithConstantFlow
 from geoseg_jax.data.reader import Reader
 from geoseg_jax.data.readers import find_reader
+from geoseg_jax.data.settings import with_absolute_roots
 from geoseg_jax.data.source import DataError, HasFields, Source, can, left_out
 from geoseg_jax.data.transforms import augmentation
 
@@ -28,7 +29,7 @@ def make_data(config: ConfigDict, *, check_labels: bool = True) -> Data:
     check_labels: read all labels once (see `labelled.make`), as before a training.
     Raises DataError, before anything is trained, for data that is missing, malformed or empty.
     """
-    data, reader = config.data, find_reader(config.data.name)
+    data, reader = with_absolute_roots(config).data, find_reader(config.data.name)
     if reader.labelled:
         train, evaluation = labelled.make(reader, data, check=check_labels)
     elif data.get("eval_name"):

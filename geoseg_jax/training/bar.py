@@ -1,6 +1,7 @@
 """The one line at the bottom of a terminal that shows how far a training is."""
 
 import contextlib
+import sys
 import time
 from collections.abc import Iterator
 
@@ -50,8 +51,9 @@ def on_terminal(steps: int, wanted: bool) -> Iterator[Bar | None]:
     wanted: this process prints.
     """
     console = rich.console.Console()
-    # What rich takes for a terminal may also be a log that asks for colours.
-    can_draw = console.file.isatty() and not console.is_dumb_terminal
+    # What rich takes for a terminal may also be a log that asks for colours; not all streams know.
+    isatty = getattr(sys.stdout, "isatty", lambda: False)
+    can_draw = isatty() and not console.is_dumb_terminal
     bar = Bar(console, steps) if wanted and can_draw else None
     try:
         yield bar

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from geoseg_jax.config.settings import ConfigError
 from geoseg_jax.data.settings import with_absolute_roots
-from geoseg_jax.training import loop
+from geoseg_jax.training import bar, loop
 from tests import tiny
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -99,6 +99,23 @@ def test_a_terminal_shows_one_bar(tmp_path):
     assert not any(line.startswith("step") and "examples/s" in line for line in lines)
     assert any(re.match(r"step 5/8 +evaluation: square", line) for line in lines), lines
     assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")  # the cursor is there again
+
+
+class Numbered:
+    """A stream as studies have it in their processes: it writes, and knows no more."""
+
+    def write(self, text):
+        return len(text)
+
+    def flush(self):
+        return
+
+
+@pytest.mark.parametrize("stream", [Numbered(), None])
+def test_what_is_no_terminal_has_no_bar(stream, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", stream)
+    with bar.on_terminal(3, wanted=True) as shown:
+        assert shown is None
 
 
 def test_the_manifest_is_there_from_the_first_step_on(tmp_path, monkeypatch):
