@@ -35,6 +35,7 @@ from geoseg_jax.data.packs.parts import RECORDS, SPLITS
 from geoseg_jax.data.reader import Reader
 from geoseg_jax.data.readers import READERS
 from geoseg_jax.data.source import DataError
+from geoseg_jax.presets.argument import Help
 
 QUALITY = 95
 # Where the data lies and how it is read says nothing of what it is.
@@ -164,6 +165,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             pack = packed.read_pack(out)
             counts = {key: pack[key] for key in ("frames", "arrays")}
             counts |= {split: pack["splits"][split]["records"] for split in SPLITS}
+    except Help as asked:  # CONFIG.py:help
+        print(asked)
+        return 0
     except (DataError, ConfigError, ValueError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1

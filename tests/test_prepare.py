@@ -276,3 +276,10 @@ def test_the_command(folders, tmp_path, capsys):
     with pytest.raises(SystemExit):
         prepare.main([*arguments, "--shard=4/4"])
     assert "'4/4' must be i/n with i from 0 to n - 1" in capsys.readouterr().err
+
+
+def test_the_options_of_a_config_are_listed(tmp_path, capsys):
+    out = tmp_path / "pack"
+    assert prepare.main(["configs/depth_kitti.py:help", f"--out={out}"]) == 0
+    assert "ground_truth=auto" in capsys.readouterr().out
+    assert not out.exists()

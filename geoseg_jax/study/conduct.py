@@ -224,9 +224,9 @@ def _forget(jobs: Sequence[Job], say: Callable[[str], None]) -> None:
 def _work(made: Plan, costs: Mapping[str, Cost], jobs: Sequence[Job], order: _Order) -> run.Ended:
     """Trains the jobs, in several processes where there are several of both."""
     train = functools.partial(_train, made, jobs, order.study, costs)
-    if order.environments:  # even one job, which this process has no GPU for
+    if order.environments and jobs:  # even one, which this process has no GPU for
         order.say(gpus.describe(order.environments))
-    elif order.count == 1 or len(jobs) == 1:
+    elif order.count == 1 or len(jobs) < 2:
         return train(order.say)
     return _share(order.count, train, jobs, order.environments)
 

@@ -7,6 +7,7 @@ TensorFlow's, pulls in TensorFlow for nobody else.
 import importlib.util
 import os
 import pathlib
+import re
 import shlex
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -128,7 +129,9 @@ class MlflowWriter(SilentWriter):
 
     def write_scalars(self, step: int, scalars: Scalars) -> None:
         now = writers.milliseconds()
-        metrics = [self._metric(name, float(v), now, step) for name, v in scalars.items()]
+        # Classes may have names with letters that MLflow refuses.
+        named = {re.sub(r"[^\w\-./ ]", "_", name): float(v) for name, v in scalars.items()}
+        metrics = [self._metric(name, value, now, step) for name, value in named.items()]
         self._client.log_batch(self.run_id, metrics=metrics)
 
     def write_images(self, step: int, images: Images) -> None:

@@ -17,7 +17,7 @@ from geoseg_jax.training import loop, trackers, writers
 from tests import tiny
 
 TRAINED = {"loss": 1.5, "learning_rate": 0.1, "data_wait_share": 0.25, "bad_frames": 2}
-JUDGED = {"miou": 0.5, "iou/road": float("nan")}
+JUDGED = {"miou": 0.5, "iou/road": float("nan"), "iou/bush+tree": 0.25}
 HPARAMS = {"train.steps": 3, "model.encoder": "tiny"}
 
 
@@ -54,7 +54,7 @@ def test_tensorboard_has_groups_and_hyper_parameters(tmp_path):
     first = {tag: v for step, tag, v in values if step == 1}
     assert set(first) == {
         *("train/loss", "train/learning_rate", "data/data_wait_share", "data/bad_frames"),
-        *("eval/miou", "eval/iou/road", "eval/input"),
+        *("eval/miou", "eval/iou/road", "eval/iou/bush_tree", "eval/input"),
     }
     assert first["train/loss"].simple_value == 1.5
     assert first["eval/miou"].simple_value == 0.5
@@ -117,6 +117,7 @@ def test_mlflow_in_a_local_folder(tmp_path, monkeypatch):
     assert run.data.params == {"train.steps": "3", "model.encoder": "tiny"}
     assert [m.step for m in client.get_metric_history(run_id, "train/loss")] == [1, 3]
     assert run.data.metrics["data/bad_frames"] == 2
+    assert run.data.metrics["eval/iou/bush_tree"] == 0.25
     assert [f.path for f in client.list_artifacts(run_id, "pictures")] == [
         "pictures/00000001.png",
         "pictures/00000003.png",
