@@ -12,6 +12,7 @@ from absl import flags
 from geoseg_jax import main
 from geoseg_jax.config import command_line
 from geoseg_jax.core.nested import flatten
+from geoseg_jax.training import compile_cache, loop, sharding
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -113,6 +114,29 @@ def test_the_options_of_a_config_are_listed(monkeypatch, capsys, tmp_path):
     said = capsys.readouterr()
     assert "views=mono_stereo  what teaches" in said.out
     assert not said.err
+
+
+def test_a_batch_for_each_device(monkeypatch, tmp_path):
+    seen = []
+
+    def run(config, workdir):
+        seen.append((config.train.batch_size, workdir))
+        return loop.Result(1, {}, 0)
+
+    monkeypatch.setattr(sys, "argv", ["main", QUICK, "--workdir=w", "--batch_per_device=3"])
+    monkeypatch.setattr(loop, "run", run)
+    monkeypatch.setattr(sharding, "start", lambda *_: None)
+    monkeypatch.setattr(compile_cache, "keep_compiled", lambda: "")
+    monkeypatch.setattr(main, "quieten", lambda: None)
+    try:
+        main.parse(sys.argv)
+        with pytest.raises(SystemExit) as ended:
+            main.main([])
+    finally:
+        flags.FLAGS.unparse_flags()
+        flags.FLAGS["batch_per_device"].unparse()
+    assert ended.value.code == 0
+    assert seen == [(24, "w")]  # on eight devices
 
 
 def test_main_is_trivial():
