@@ -32,12 +32,12 @@ class Opened(NamedTuple):
 
 
 class Tool(NamedTuple):
-    """A tool: the package that it is of, how to install that, and what opens it.
+    """A tool: the packages that it needs, how to install them, and what opens it.
 
     open(workdir, steps done, id or '') is called by the first process alone.
     """
 
-    module: str
+    modules: tuple[str, ...]
     install: str
     open: Callable[[pathlib.Path, int, str], Opened]
 
@@ -179,10 +179,10 @@ def _mlflow(workdir: pathlib.Path, _: int, run_id: str) -> Opened:
 
 
 TOOLS = {
-    "tensorboard": Tool("tensorboardX", "tensorboardX", _tensorboard),
-    "wandb": Tool("wandb", "'geoseg_jax[wandb]'", _wandb),
-    "mlflow": Tool("mlflow", "'geoseg_jax[mlflow]'", _mlflow),
-    "clu": Tool("tensorflow", "tensorflow", _clu),
+    "tensorboard": Tool(("tensorboardX",), "tensorboardX", _tensorboard),
+    "wandb": Tool(("wandb",), "'geoseg_jax[wandb]'", _wandb),
+    "mlflow": Tool(("mlflow",), "'geoseg_jax[mlflow]'", _mlflow),
+    "clu": Tool(("tensorflow", "tensorboard"), "tensorflow tensorboard", _clu),
 }
 
 
@@ -198,9 +198,10 @@ def check(names: Sequence[str]) -> None:
       ConfigError: naming it and what installs it.
     """
     for name in names:
-        if importlib.util.find_spec(TOOLS[name].module) is None:
+        missing = [m for m in TOOLS[name].modules if importlib.util.find_spec(m) is None]
+        if missing:
             raise ConfigError(
-                f"config.train.writers={tuple(names)}: {name!r} needs {TOOLS[name].module}, which "
+                f"config.train.writers={tuple(names)}: {name!r} needs {missing[0]}, which "
                 f"is not installed; pip install {TOOLS[name].install}, or leave it out"
             )
 

@@ -148,7 +148,7 @@ def test_clus_writer_is_opened_where_tensorflow_is(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["wandb", "mlflow", "clu"])
 def test_a_missing_package_is_one_line_at_the_start(name, tmp_path, monkeypatch):
     find = importlib.util.find_spec
-    missing = trackers.TOOLS[name].module
+    missing = trackers.TOOLS[name].modules[0]
     monkeypatch.setattr(importlib.util, "find_spec", lambda n: None if n == missing else find(n))
     config, data = tiny.make_config(train__writers=(name,)), tiny.make_data()
     with pytest.raises(ConfigError, match=rf"{name}' needs {missing}, .* pip install") as error:
@@ -172,7 +172,7 @@ class Failing(writers.SilentWriter):
 
 
 def test_a_run_outlives_a_tool_that_fails(tmp_path, monkeypatch, capsys):
-    tool = trackers.Tool("json", "", lambda *_: trackers.Opened(Failing(), "nowhere"))
+    tool = trackers.Tool(("json",), "", lambda *_: trackers.Opened(Failing(), "nowhere"))
     monkeypatch.setitem(trackers.TOOLS, "mlflow", tool)
     config = tiny.make_config(train__steps=4, train__writers=("mlflow", "tensorboard"))
     one = jax.devices()[:1]
@@ -188,6 +188,6 @@ def test_a_tool_that_can_not_be_opened_is_one_line(tmp_path, monkeypatch):
     def refuse(*_):
         raise RuntimeError("no key\nconfigured")
 
-    monkeypatch.setitem(trackers.TOOLS, "wandb", trackers.Tool("json", "", refuse))
+    monkeypatch.setitem(trackers.TOOLS, "wandb", trackers.Tool(("json",), "", refuse))
     with pytest.raises(ConfigError, match=r"wandb can't be opened \(RuntimeError: no key conf"):
         trackers.open_all(["wandb"], tmp_path, 0, print)
