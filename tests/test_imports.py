@@ -33,7 +33,10 @@ FORBIDDEN = {
     ),
     "geoseg_jax.data": ("flax", "optax", "clu", "geoseg_jax but data, core"),  # jax: grain does
     "geoseg_jax.data.labels.table": (*HEAVY, "geoseg_jax.data but labels, source"),
-    "geoseg_jax.training": ("geoseg_jax.study", "geoseg_jax.main"),
+    "geoseg_jax.training": (
+        *("geoseg_jax.study", "geoseg_jax.main"),
+        *("tensorflow", "clu.metric_writers", "wandb", "mlflow"),  # where they are asked for
+    ),
     "geoseg_jax.prediction": ("geoseg_jax.study", "geoseg_jax.report", "geoseg_jax.main"),
     "geoseg_jax.analysis": (*HEAVY, "jax", "flax", "geoseg_jax but analysis, core"),
     "geoseg_jax.report": ("jax", "flax", "cv2", "geoseg_jax but report, analysis, core"),
