@@ -1,11 +1,17 @@
-"""Converts weights on the command line; see geoseg_jax.interop. Exit code 1 after an error."""
+"""Converts weights, and writes networks for other runtimes, on the command line.
+
+See geoseg_jax.interop and docs/export.md. Exit code 1 after an error.
+"""
 
 import argparse
 import pathlib
 import sys
 from collections.abc import Sequence
 
+from absl import logging
+
 from geoseg_jax import interop
+from geoseg_jax.data.source import DataError
 from geoseg_jax.interop import (
     Weights,
     WeightsError,
@@ -14,7 +20,7 @@ from geoseg_jax.interop import (
     write_weights,
 )
 from geoseg_jax.models import ENCODERS, is_vit, resnet
-from geoseg_jax.training import checkpoints
+from geoseg_jax.prediction import export
 from geoseg_jax.training.ancestors import read_weights_of
 
 
@@ -27,12 +33,35 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         "source",
-        help="weights file or folder to convert; with --to=torchvision (a ResNet) or --to=timm (a "
-        "ViT) also a run's workdir (its latest checkpoint) or WORKDIR/checkpoints/STEP",
+        help="weights file or folder to convert; with --to also a run's workdir, or for its "
+        "encoder WORKDIR/checkpoints/STEP",
     )
-    parser.add_argument("--out", required=True, help="folder to write; with --to a .safetensors")
+    parser.add_argument(
+        "--out",
+        required=True,
+        help="folder to write; with --to the file: .safetensors, .onnx or .stablehlo",
+    )
     parser.add_argument("--encoder", choices=tuple(ENCODERS), help="refuse any other encoder")
-    parser.add_argument("--to", choices=("geoseg_jax", "torchvision", "timm"), default="geoseg_jax")
+    parser.add_argument(
+        "--to",
+        choices=("geoseg_jax", "onnx", "stablehlo", "torch", "torchvision", "timm"),
+        default="geoseg_jax",
+        help="onnx, stablehlo: a program that takes pictures; torch: tensors under PyTorch's names "
+        "(an encoder's those of torchvision or timm); default: an encoder to start runs from",
+    )
+    parser.add_argument(
+        "--part",
+        choices=("network", "encoder"),
+        default="",
+        help="with --to=onnx, stablehlo or torch: the whole network (default for a run of "
+        "segmentation or depth) or its encoder (default for others)",
+    )
+    parser.add_argument("--height", type=int, default=0, help="of an exported program's pictures")
+    parser.add_argument("--width", type=int, default=0, help="default of both: the run's")
+    parser.add_argument(
+        "--step", default="latest", help="of a run's checkpoints: latest, best or a number"
+    )
+    parser.add_argument("--root", help="in place of the run's config.data.root")
     parser.add_argument(
         "--normalisation",
         choices=tuple(resnet.NORMALISATIONS),
@@ -57,6 +86,10 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def convert(flags: argparse.Namespace) -> str:
     """Converts, and returns a line about what was done."""
+    if flags.to in export.FORMATS:
+        return _program(flags)
+    if flags.to == "torch" and export.part_of(flags.source, flags.part) == "network":
+        return export.write_torch(flags.source, flags.out, step=flags.step)
     weights = read_weights_of(flags.source, flags.normalisation, flags.prefix)
     name = pathlib.Path(flags.source).name
     if flags.encoder and weights.encoder != flags.encoder:
@@ -78,11 +111,35 @@ def convert(flags: argparse.Namespace) -> str:
     )
 
 
+def _program(flags: argparse.Namespace) -> str:
+    """Writes a network as a program."""
+    if flags.classes:
+        raise WeightsError("--classes goes with --to=torchvision or --to=timm")
+    program = export.export(
+        flags.source,
+        flags.to,
+        flags.out,
+        part=flags.part,
+        size=(flags.height, flags.width),
+        step=flags.step,
+        root=flags.root,
+        normalisation=flags.normalisation,
+        prefix=flags.prefix,
+    )
+    told = program.metadata
+    outputs = ", ".join(f"{n} {o['type']}{o['shape'][1:]}" for n, o in told["outputs"].items())
+    height, width = program.size
+    return (
+        f"{flags.out}: {told['network']} network, {told['encoder']}, of {height}x{width} pictures "
+        f"(height x width), uint8 RGB [N, {height}, {width}, 3]; gives {outputs}"
+    )
+
+
 def _export(weights: Weights, flags: argparse.Namespace) -> str:
     if not flags.out.endswith(".safetensors"):
         raise WeightsError(f"--out={flags.out}: name a file that ends in .safetensors")
     fitting = "timm" if is_vit(weights.encoder) else "torchvision"
-    if flags.to != fitting:
+    if flags.to not in (fitting, "torch"):
         raise WeightsError(f"--to={flags.to}: a {weights.encoder} goes with --to={fitting}")
     settings = {
         "normalisation": weights.normalisation,
@@ -106,9 +163,11 @@ def _some(names: Sequence[str], most: int = 8) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns 0, or 1 where it is refused."""
+    flags = parse(argv)
+    logging.set_verbosity(logging.ERROR)  # orbax misses a file that plain checkpoints don't have
     try:
-        print(convert(parse(argv)))
-    except (WeightsError, checkpoints.CheckpointError, OSError) as error:
+        print(convert(flags))
+    except (DataError, ValueError, OSError) as error:  # all of ours are ValueErrors
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     return 0

@@ -7,7 +7,10 @@ picture join the batch as the summed dimension first: a convolution along the wi
 long contiguous inner loop. Other devices keep XLA's own.
 """
 
+import contextlib
+import contextvars
 import functools
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -18,10 +21,22 @@ SMALL = 20_000_000
 # Positions summed over at a time: above this the rearranged arrays fall out of the cache.
 BLOCK = 32768
 
+_PLAIN = contextvars.ContextVar("plain", default=False)
+
 
 def is_small(kernel: jax.Array, positions: int) -> bool:
     """Tells whether a convolution at so many positions is cheap whichever way it is done."""
-    return positions * kernel.size < SMALL
+    return _PLAIN.get() or positions * kernel.size < SMALL
+
+
+@contextlib.contextmanager
+def plain() -> Iterator[None]:
+    """Traces convolutions as they are published, whatever their size: for other runtimes."""
+    token = _PLAIN.set(True)
+    try:
+        yield
+    finally:
+        _PLAIN.reset(token)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
