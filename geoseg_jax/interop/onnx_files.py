@@ -65,7 +65,9 @@ def _walk(graph: Graph, jaxpr: Any, constants: list[Any], arguments: list[Value]
     known: dict[Any, Value] = {}
 
     def read(atom: Any) -> Value:
-        return _known(np.asarray(atom.val)) if hasattr(atom, "val") else known[atom]
+        if hasattr(atom, "val"):
+            return _known(np.asarray(atom.val, atom.aval.dtype))
+        return known[atom]
 
     known |= zip(jaxpr.constvars, map(_known, map(np.asarray, constants)), strict=True)
     known |= zip(jaxpr.invars, arguments, strict=True)

@@ -146,11 +146,11 @@ def write_torch(
     config = run.read_config(pathlib.Path(source))
     folder = checkpoints.choose(source, step, f"--step={step}")
     model, name = config.model, config.model.encoder
-    twin = _twin(config)
+    which = twin(config)
     origin = _origin(ancestors.read_run(folder, "", "").record)
     metadata = {key: str(value) for key, value in origin.items()}
     metadata["normalisation"] = model.get("normalisation", "imagenet")
-    if twin == "deeplabv3":
+    if which == "deeplabv3":
         metadata["output_stride"] = str(model.output_stride)
         write_deeplab(checkpoints.read_variables(folder), out, metadata)
         return f"{out}: torchvision's deeplabv3_{name}, output stride {model.output_stride}"
@@ -159,7 +159,7 @@ def write_torch(
     return f"{out}: monodepth2's ResnetEncoder and DepthDecoder, {name}"
 
 
-def _twin(config: ConfigDict) -> str:
+def twin(config: ConfigDict) -> str:
     """Returns the network of PyTorch's side that a run's is equal to. Raises ConfigError."""
     model, predicts = config.model, task_named(config.task.name).predicts
     decoder = model.get("decoder", "unet")
