@@ -3,11 +3,12 @@
 One process and one device do it: most of the time goes into reading and writing pictures.
 """
 
+import functools
 import pathlib
 import re
 import types
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -17,14 +18,25 @@ from geoseg_jax.config import settings
 from geoseg_jax.config.check import check
 from geoseg_jax.core import json_files, places
 from geoseg_jax.core.tell import tell
-from geoseg_jax.data import pipeline
+from geoseg_jax.data import pictures, pipeline
 from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.labels.table import IGNORE, LabelTable
-from geoseg_jax.data.own_pictures import OwnPictures
+from geoseg_jax.data.own_pictures import OwnPictures, Place, told
 from geoseg_jax.data.readers import find_reader
 from geoseg_jax.data.source import HasLabels, HasNames, HasOriginals, can, left_out
-from geoseg_jax.data.video import clips
-from geoseg_jax.prediction.files import Files, depth_files, label_files
+from geoseg_jax.prediction import points
+from geoseg_jax.prediction.files import (
+    OVERLAYS,
+    RAW,
+    DepthFiles,
+    Files,
+    FlowFiles,
+    LabelFiles,
+    write_raw,
+)
+from geoseg_jax.prediction.painting import VIDEOS, Drawn, Painter
+from geoseg_jax.prediction.points import POINTS
+from geoseg_jax.prediction.wanted import Cameras, Wanted
 from geoseg_jax.scoring.label_files import COLOURS, file_name
 from geoseg_jax.tasks import make_task, task_named
 from geoseg_jax.tasks.base import Batch, Task
@@ -36,6 +48,11 @@ RECORD = "predictions.json"
 # Maps are predicted on canvases of multiples of this, so that pictures of nearly equal sizes, as
 # KITTI has them, share one compiled program.
 _CANVAS = 128
+# What tasks predict from beside the picture, and what tells which record it is.
+_SEEN = ("sources", "intrinsics", "video", "id")
+
+
+_USUAL = Wanted()
 
 
 def predict(
@@ -44,9 +61,10 @@ def predict(
     *,
     split: str = "eval",
     step: str = "latest",
-    images: str | pathlib.Path | None = None,
+    images: Place | Sequence[Place] | None = None,
     root: str | None = None,
     batch_size: int = 4,
+    wanted: Wanted = _USUAL,
     say: Callable[[str], None] = tell,
 ) -> int:
     """Predicts and writes; files of the same names are replaced.
@@ -56,9 +74,10 @@ def predict(
       out: the folder to write to.
       split: 'eval' or 'train', of the run's data.
       step: 'latest', 'best', or the number of a checkpoint that is there.
-      images: a folder of pictures or a video file in place of a split.
+      images: pictures, folders, patterns and videos in place of a split, see OwnPictures.
       root: in place of the run's config.data.root, where the data lies elsewhere here.
       batch_size: pictures at a time, on one device.
+      wanted: further files.
       say: takes lines of progress.
 
     Returns:
@@ -74,26 +93,40 @@ def predict(
     workdir, out = pathlib.Path(workdir), pathlib.Path(out)
     config = read_config(workdir, root)
     folder = checkpoints.choose(workdir, step, f"--step={step}")
-    source, task, files = _parts(config, split, images)
+    wanted.check(task_named(config.task.name).predicts, own=bool(images))
+    source, task, files = _parts(config, split, images, wanted)
+    if wanted.video and not any(row.rate for row in source.rows):
+        raise settings.ConfigError("--video: there is no video among --images; give --fps=RATE too")
     variables = checkpoints.read_variables(folder)
+    cameras = Cameras(wanted, config, variables, own=bool(images))
     record = out / RECORD
     record.unlink(missing_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
     dropped = f" (left out: {left_out(source)})" if source.left_out else ""
     say(f"predicting {len(source)} pictures{dropped} with step {folder.name} of {workdir}…")
-    run = jax.jit(task.predict)
-    for batch, names in _batches(source, min(batch_size, len(source))):
-        maps = np.asarray(run(variables, batch)[files.key])
-        for i, name in enumerate(names):
-            files.write(out, name, maps[i], tuple(map(int, batch["label_size"][i])))
+    with Painter(out, files, overlays=wanted.overlays, video=wanted.video) as painter:
+        for found in _found(source, task, variables, batch_size, cameras):
+            _write(out, found, files, wanted, cameras)
+            row = source.row(found.index) if isinstance(source, OwnPictures) else None
+            drawn = Drawn(found.name, found.maps[files.key][found.place], found.size, found.picture)
+            painter.add(drawn, row)
     content = {
         "workdir": str(workdir),
         "step": int(folder.name),
         "parameters_sha256": sha256_of(variables["params"]),
         "pictures": len(source),
-        "of": str(images) if images else f"{split} split",
+        "of": told(images) if images else f"{split} split",
     }
+    if painter.scales:
+        content["full_strength"] = {"is": files.scaled, "of": painter.scales}
+    if wanted.ply:
+        content["camera"] = cameras.said
     json_files.write_json(record, content | files.recorded)
-    say(f"{len(source)} predictions: {files.what} in {out / files.folder}, colours in {COLOURS}/")
+    more = [name for name in (OVERLAYS, VIDEOS, RAW, POINTS) if (out / name).is_dir()]
+    say(
+        f"{len(source)} predictions: {files.what} in {out / files.folder}, colours in {COLOURS}/"
+        + "".join(f", {name}/" for name in more)
+    )
     return len(source)
 
 
@@ -112,37 +145,43 @@ def read_config(workdir: pathlib.Path, root: str | None = None) -> ConfigDict:
 
 
 def _parts(
-    config: ConfigDict, split: str, images: str | pathlib.Path | None
+    config: ConfigDict, split: str, images: Place | Sequence[Place] | None, wanted: Wanted
 ) -> tuple[Any, Task, Files]:
     """Returns what to predict on, the task, and how to write its predictions."""
-    depth = task_named(config.task.name).predicts == "depth"
-    if depth:
+    predicts = task_named(config.task.name).predicts
+    if predicts == "depth":
         config.data.truth = "none"  # what is to be predicted need not be known
-    if images:
-        source, table = _own(images, config), None if depth else table_of(config)
-        task = task_of(config, table)
-    else:
-        data = make_data(config, check_labels=False)
-        source, table = getattr(data, split), None if depth else data.train.table
-        task = make_task(config, data)
-    if task.predict is None:
+    if not predicts:
         raise settings.ConfigError(
             f"config.task.name={config.task.name!r} predicts nothing to write; name the workdir of "
-            "a run of segmentation or of depth"
+            "a run of segmentation, of depth or of flow"
         )
-    return source, task, depth_files(is_metric(config)) if depth else label_files(table)
+    table = None
+    if images:
+        table = table_of(config) if predicts == "label" else None
+        source, task = _own(images, config, predicts, wanted), task_of(config, table)
+    else:
+        data = make_data(config, check_labels=False)
+        source, task = getattr(data, split), make_task(config, data)
+        table = data.train.table if predicts == "label" else None
+    if predicts == "depth":
+        return source, task, DepthFiles(is_metric(config))
+    return source, task, FlowFiles(wanted.flo) if predicts == "flow" else LabelFiles(table)
 
 
-def _own(images: str | pathlib.Path, config: ConfigDict) -> OwnPictures:
-    """Returns the pictures of a folder, or the frames of a video file."""
-    folder = pathlib.Path(images)
-    if folder.suffix.lower() in clips.VIDEOS and not folder.is_dir():
-        cache = config.data.get("cache_dir", "")
-        folder = clips.find_clips(images, stride=1, size=None, cache_dir=cache, key="--images")
-        folder = folder[0].folder
+def _own(
+    images: Place | Sequence[Place], config: ConfigDict, predicts: str, wanted: Wanted
+) -> OwnPictures:
     data = config.data
-    resize = data.get("picture_resize", "area")
-    return OwnPictures(folder, height=data.height, width=data.width, resize=resize)
+    return OwnPictures(
+        images,
+        height=data.height,
+        width=data.width,
+        resize=data.get("picture_resize", "area"),
+        pairs=predicts == "flow",
+        rate=wanted.fps,
+        cache_dir=data.get("cache_dir", ""),
+    )
 
 
 def task_of(config: ConfigDict, table: LabelTable | None) -> Task:
@@ -167,7 +206,53 @@ def table_of(config: ConfigDict) -> LabelTable | None:
     return train.table if can(train, HasLabels) else None
 
 
-def _batches(source: Any, batch_size: int) -> Iterator[tuple[Batch, list[str]]]:
+class _Found(NamedTuple):
+    """A prediction: its record's index and name, the maps of its batch and its place in them."""
+
+    index: int
+    name: str
+    maps: dict[str, np.ndarray]
+    place: int
+    size: tuple[int, int]  # of the picture, height and width
+    picture: Callable[[], np.ndarray]  # reads it, uint8 [H, W, 3] RGB
+
+
+def _found(
+    source: Any, task: Task, variables: Any, batch_size: int, cameras: Cameras
+) -> Iterator[_Found]:
+    """Yields the predictions on all records, in their order."""
+    predict = jax.jit(task.predict)
+    for batch, names in _batches(source, min(batch_size, len(source)), cameras):
+        maps = {key: np.asarray(value) for key, value in predict(variables, batch).items()}
+        for place, name in enumerate(names):
+            index = int(batch["id"][place])
+            size = tuple(map(int, batch["label_size"][place]))
+            picture = functools.partial(_picture, source, index, batch["image"][place], size)
+            yield _Found(index, name, maps, place, size, picture)
+
+
+def _picture(source: Any, index: int, seen: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Returns one's own picture as it is; of a split what the network saw, enlarged."""
+    if isinstance(source, OwnPictures):
+        return source.whole(index)
+    return pictures.resize(seen, *size)
+
+
+def _write(
+    out: pathlib.Path, found: _Found, files: Files, wanted: Wanted, cameras: Cameras
+) -> None:
+    """Writes a prediction for programs."""
+    own = files.own(found.maps[files.key][found.place], found.size)
+    files.write(out, found.name, own)
+    if wanted.npy:
+        write_raw(out, found.name, files.raw(own))
+    if wanted.ply:
+        camera = cameras.of(found.maps, found.place, found.size)
+        path = (out / POINTS / file_name(found.name)).with_suffix(".ply")
+        points.write_ply(path, files.raw(own), found.picture(), camera)
+
+
+def _batches(source: Any, batch_size: int, cameras: Cameras) -> Iterator[tuple[Batch, list[str]]]:
     """Yields batches with an empty label canvas of each original size, and the names in them."""
     names = source.names if can(source, HasNames) else _file_names(source)
     for name in names:
@@ -176,8 +261,11 @@ def _batches(source: Any, batch_size: int) -> Iterator[tuple[Batch, list[str]]]:
         sizes = batch.get("label_size", np.array([batch["image"].shape[1:3]] * batch_size))
         if can(source, HasOriginals):  # labels may have been made smaller with their pictures
             sizes = np.array([source.original(int(i)) for i in batch["id"]], np.int32)
+        kept = {key: batch[key] for key in _SEEN if key in batch}
+        if cameras.learned:
+            kept["intrinsics"] = cameras.guess(sizes)
         real = batch["id"][batch["mask"]]
-        yield to_batch(batch["image"], sizes), [names[i] for i in real]
+        yield to_batch(batch["image"], sizes) | kept, [names[i] for i in real]
 
 
 def to_batch(images: np.ndarray, sizes: np.ndarray) -> Batch:

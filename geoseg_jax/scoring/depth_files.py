@@ -1,4 +1,4 @@
-"""Writes predicted depth: 16-bit PNGs in KITTI's format, and colours for people."""
+"""Predicted depth for programs, 16-bit PNGs in KITTI's format, and for people, in colour."""
 
 import pathlib
 
@@ -6,9 +6,9 @@ import cv2
 import matplotlib
 import numpy as np
 
-from geoseg_jax.scoring.label_files import COLOURS, file_name, write_png
+from geoseg_jax.scoring.label_files import file_name, write_png
 
-DEPTHS = "depth"  # the folder beside COLOURS
+DEPTHS = "depth"  # the folder beside that of the colours
 # KITTI's depth development kit: uint16 = metres * 256, 0 = nothing known.
 _PER_METRE = 256
 _PALETTE = "magma"
@@ -17,7 +17,7 @@ _PALETTE = "magma"
 def write_depth(
     folder: str | pathlib.Path, name: str, inverse_depth: np.ndarray, size: tuple[int, int]
 ) -> pathlib.Path:
-    """Writes FOLDER/depth/NAME.png and FOLDER/colour/NAME.png, where near is bright.
+    """Writes FOLDER/depth/NAME.png.
 
     Args:
       name: as published, '/' between folders.
@@ -31,12 +31,10 @@ def write_depth(
     Raises:
       OSError: where it can't be written.
     """
-    folder = pathlib.Path(folder)
     own = resize_inverse_depth(inverse_depth, size)
     steps = np.round(_PER_METRE / np.maximum(own, 1e-6))
-    path = folder / DEPTHS / file_name(name)
+    path = pathlib.Path(folder) / DEPTHS / file_name(name)
     write_png(path, np.clip(steps, 1, np.iinfo(np.uint16).max).astype(np.uint16))
-    write_png(folder / COLOURS / file_name(name), cv2.cvtColor(colour(own), cv2.COLOR_RGB2BGR))
     return path
 
 
@@ -45,7 +43,18 @@ def resize_inverse_depth(inverse_depth: np.ndarray, size: tuple[int, int]) -> np
     return cv2.resize(inverse_depth, tuple(size[::-1]), interpolation=cv2.INTER_LINEAR)
 
 
-def colour(inverse_depth: np.ndarray) -> np.ndarray:
-    """Colours it uint8 [H, W, 3] RGB, near is bright, scaled to the picture's 95th percentile."""
-    shares = np.clip(inverse_depth / np.percentile(inverse_depth, 95), 0, 1)
+def brightest(inverse_depth: np.ndarray) -> float:
+    """Returns what is drawn in the brightest colour: the 95th percentile, so that one outlier
+    darkens nothing.
+    """
+    return float(np.percentile(inverse_depth, 95))
+
+
+def colour(inverse_depth: np.ndarray, scale: float | None = None) -> np.ndarray:
+    """Colours it uint8 [H, W, 3] RGB, near is bright.
+
+    scale: what is brightest; None for `brightest` of the picture.
+    """
+    scale = brightest(inverse_depth) if scale is None else scale
+    shares = np.clip(inverse_depth / scale, 0, 1)
     return (matplotlib.colormaps[_PALETTE](shares)[..., :3] * 255).round().astype(np.uint8)

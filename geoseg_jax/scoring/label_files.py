@@ -56,10 +56,18 @@ def write_prediction(
       ValueError: for a train id without a class; OSError where it can't be written.
     """
     folder = pathlib.Path(folder)
-    path = folder / LABELS / file_name(name)
-    write_png(path, to_file_ids(predicted, table))
+    path = write_ids(folder, name, predicted, table)
     picture = cv2.cvtColor(colour(predicted, table), cv2.COLOR_RGB2BGR)
     write_png(folder / COLOURS / file_name(name), picture)
+    return path
+
+
+def write_ids(
+    folder: pathlib.Path, name: str, predicted: np.ndarray, table: LabelTable
+) -> pathlib.Path:
+    """Writes FOLDER/labels/NAME.png alone, see write_prediction."""
+    path = folder / LABELS / file_name(name)
+    write_png(path, to_file_ids(predicted, table))
     return path
 
 

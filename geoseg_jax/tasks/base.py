@@ -35,7 +35,9 @@ class Task(Protocol):
         configs are equal too (see training.programs). None: unknown.
       predict: (variables, batch) -> {name: map}, for files; None if there is nothing to write.
         segmentation: 'label', train ids uint8 of the size of batch['label'];
-        depth: 'inverse_depth', 1 / metres float32 of the size of batch['image'].
+        depth: 'inverse_depth', 1 / metres float32 of the size of batch['image']; and where the
+        batch has intrinsics the camera's, given or learned, float32 [B, 3, 3].
+        flow: 'flow', float32 [B, H, W, 2] from image to sources[0], pixels of the size of image.
       network: (variables, batch) -> the output for batch['image'] as it is, in evaluation mode; see
         training.calibration. None if its batch statistics can't be calibrated.
     """
@@ -77,7 +79,7 @@ class TaskSpec(NamedTuple):
     settings: its keys of config.task and config.model; all others there are refused.
     check(flat): raises ConfigError for settings that don't go together. All its settings that are
       not optional are there; those of data are not where data comes from elsewhere.
-    predicts: what its `predict` gives, 'depth' or 'label'; '' for nothing.
+    predicts: what its `predict` gives, 'depth', 'label' or 'flow'; '' for nothing.
     encoded(config) -> pictures of an example that pass the encoder that is transferred, with a
       gradient. What a loss looks at once more, as distillation does, is not counted again.
     """

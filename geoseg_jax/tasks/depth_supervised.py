@@ -117,11 +117,11 @@ class _SupervisedDepth(Task):
             return 1 / disparity.disparity_to_depth(levels[0], **self.range)
 
         flip = self.task.eval.get("flip", False)
-        return {
-            "inverse_depth": inference.inverse_depth(
-                network, to_unit_range(batch["image"]), flip=flip
-            )
-        }
+        images = to_unit_range(batch["image"])
+        found = {"inverse_depth": inference.inverse_depth(network, images, flip=flip)}
+        if "intrinsics" in batch:
+            found["intrinsics"] = batch["intrinsics"]
+        return found
 
     def _depth(self, level: jax.Array, height: int, width: int) -> jax.Array:
         """Enlarges one scale to metres [B, height, width]; config.task.enlarged is interpolated."""

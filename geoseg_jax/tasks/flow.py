@@ -103,6 +103,9 @@ class _Flow(Task):
         flows = self._finest(variables, frames, both=True)
         return _pictures(flows[:, 0], flows[:, 1], frames, batch)
 
+    def predict(self, variables: Variables, batch: Batch) -> dict[str, jax.Array]:
+        return {"flow": self._finest(variables, _frames(batch))[:, 0]}
+
     def _apply(
         self,
         variables: Variables,
@@ -237,4 +240,6 @@ def _encoded(config: Mapping[str, Any]) -> int:
     return 1 + len(config["data"].get("frames", ()))
 
 
-SPEC = TaskSpec(make, flow_settings.SETTINGS, flow_settings.check, encoded=_encoded)
+SPEC = TaskSpec(
+    make, flow_settings.SETTINGS, flow_settings.check, predicts="flow", encoded=_encoded
+)

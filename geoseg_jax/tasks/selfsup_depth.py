@@ -168,11 +168,11 @@ class _SelfSupDepth(Task):
             return self._inverse_depth(levels[0].astype(jnp.float32))
 
         flip = self.task.eval.get("flip", False)
-        return {
-            "inverse_depth": inference.inverse_depth(
-                network, to_unit_range(batch["image"]), flip=flip
-            )
-        }
+        images = to_unit_range(batch["image"])
+        found = {"inverse_depth": inference.inverse_depth(network, images, flip=flip)}
+        if "intrinsics" in batch:
+            found["intrinsics"] = self._intrinsics(variables, batch)
+        return found
 
     def _predict(self, variables, target, sources, batch, *, train: bool):
         """Predicts (disparities, finest first, poses [B, S, 4, 4]), and the changed collections."""

@@ -26,9 +26,7 @@ def overlay(picture: np.ndarray, train: np.ndarray, table: LabelTable) -> np.nda
         picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
         train = cv2.resize(train, size, interpolation=cv2.INTER_NEAREST)
     known = train != IGNORE
-    colours = colour(train, table)[..., ::-1].astype(np.float32)
-    share = np.where(known, _SHARE, 0.0)[..., None]
-    mixed = np.rint(picture * (1 - share) + colours * share).astype(np.uint8)
+    mixed = mix(picture, train, table)
     rows, columns = np.indices(train.shape)
     mixed[~known & ((rows + columns) % 12 < 2)] = (255, 255, 255)
     edge = np.zeros(train.shape, bool)
@@ -36,6 +34,13 @@ def overlay(picture: np.ndarray, train: np.ndarray, table: LabelTable) -> np.nda
     edge[1:] |= train[1:] != train[:-1]
     mixed[edge] = (255, 255, 255)
     return np.concatenate([mixed, _legend(train, table)])
+
+
+def mix(picture: np.ndarray, train: np.ndarray, table: LabelTable) -> np.ndarray:
+    """Mixes a picture, uint8 [H, W, 3] BGR, with the colours of its label; ignored is unchanged."""
+    colours = colour(train, table)[..., ::-1].astype(np.float32)
+    share = np.where(train != IGNORE, _SHARE, 0.0)[..., None].astype(np.float32)
+    return np.rint(picture * (1 - share) + colours * share).astype(np.uint8)
 
 
 def _legend(train: np.ndarray, table: LabelTable) -> np.ndarray:

@@ -7,8 +7,10 @@ it is not known; beside it goes bool [H, W] that tells where it is.
 import pathlib
 import re
 
+import cv2
 import numpy as np
 
+from geoseg_jax.core import atomic
 from geoseg_jax.data import pictures
 from geoseg_jax.data.source import BadRecord
 
@@ -59,6 +61,29 @@ def read_kitti_flow(path: Path) -> tuple[np.ndarray, np.ndarray]:
     known = picture[..., 0] > 0  # OpenCV has blue first
     flow = (picture[..., 2:0:-1].astype(np.float32) - 2**15) / 64
     return np.where(known[..., None], flow, np.float32(0)), known
+
+
+def write_flo(path: Path, flow: np.ndarray) -> None:
+    """Writes float32 [H, W, 2] as a .flo file, known everywhere."""
+    height, width = flow.shape[:2]
+    header = _FLO_TAG + np.array([width, height], "<i4").tobytes()
+    with atomic.replacing(path) as partial:
+        partial.write_bytes(header + np.ascontiguousarray(flow, "<f4").tobytes())
+
+
+def write_kitti_flow(path: Path, flow: np.ndarray) -> None:
+    """Writes float32 [H, W, 2] as KITTI's 16-bit PNG, in steps of 1/64 pixel; known where it is
+    within 512 pixels, as the format ends there.
+    """
+    steps = np.rint(64 * flow.astype(np.float64) + 2**15)
+    known = ((steps >= 0) & (steps < 2**16)).all(axis=-1)
+    stored = np.zeros((*flow.shape[:2], 3), np.uint16)  # blue first
+    stored[known, 2], stored[known, 1], stored[known, 0] = *steps[known].T, 1
+    done, data = cv2.imencode(".png", stored)
+    if not done:
+        raise OSError(f"{path}: a flow of {list(flow.shape)} can't be encoded as a PNG")
+    with atomic.replacing(path) as partial:
+        partial.write_bytes(data.tobytes())
 
 
 def read_ppm(path: Path) -> np.ndarray:

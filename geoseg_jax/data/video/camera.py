@@ -29,7 +29,9 @@ def from_fov(fov: float, size: tuple[int, int]) -> np.ndarray:
     return _matrix(focal, focal, (width - 1) / 2, (height - 1) / 2)
 
 
-def from_calibration(text: str, place: pathlib.Path, size: tuple[int, int]) -> np.ndarray:
+def from_calibration(
+    text: str, place: pathlib.Path, size: tuple[int, int], key: str = _KEY
+) -> np.ndarray:
     """Returns K [3, 3] in pixels of a picture of `size` (height, width).
 
     Args:
@@ -37,6 +39,7 @@ def from_calibration(text: str, place: pathlib.Path, size: tuple[int, int]) -> n
         that holds them in pixels, looked for beside the video and then as a path. Where width and
         height follow there the numbers are of pictures of that size, and brought to `size`.
       place: the video's folder or file.
+      key: the setting to name in errors.
 
     Raises:
       DataError: for a file that isn't there, and numbers that are no camera of these pictures.
@@ -44,14 +47,14 @@ def from_calibration(text: str, place: pathlib.Path, size: tuple[int, int]) -> n
     numbers = _numbers(text, 4)
     if numbers is not None:
         height, width = size
-        fx, fy, cx, cy = _checked(numbers, f"{_KEY}={text!r}", 1, 1)
+        fx, fy, cx, cy = _checked(numbers, f"{key}={text!r}", 1, 1)
         shares = _matrix(fx * width, fy * height, cx * width - 0.5, cy * height - 0.5)
-        return _placed(shares, size, f"{_KEY}={text!r}")
+        return _placed(shares, size, f"{key}={text!r}")
     beside = (place if place.is_dir() else place.parent) / text
     path = beside if text and beside.is_file() else pathlib.Path(text).expanduser()
     if not text or not path.is_file():
         raise DataError(
-            f"{_KEY}={text!r} is neither {_FORMAT} as shares of width and height, nor a file at "
+            f"{key}={text!r} is neither {_FORMAT} as shares of width and height, nor a file at "
             f"{beside} or elsewhere; write one with {_FORMAT} in pixels, or learn the camera by "
             "config.task.intrinsics='learned' with config.data.intrinsics='fov'"
         )

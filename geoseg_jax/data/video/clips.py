@@ -31,6 +31,7 @@ LAYOUT = (
     "a folder of frames (any names that sort, as 000000.jpg), a video file "
     f"({', '.join(VIDEOS)}), or a folder of such folders and files"
 )
+USUAL_RATE = 25.0  # frames a second, of a video that tells no times
 _NAME = 60  # characters of a video's name in that of the folder of its frames
 _VERSION = 2  # of what is written out
 _SQUARE = 0.02  # by which pixels' sides may differ
@@ -42,7 +43,7 @@ class Clip(NamedTuple):
 
     place: the folder of its frames, or the video file. folder: of the pictures; a cache for files.
     shots: of each frame the number of its piece without gaps. passed_over: files beside the frames,
-    by reason.
+    by reason. rate: frames a second, on average, of those here; None where no file tells.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Clip(NamedTuple):
     size: tuple[int, int]  # height, width, as of square pixels
     shots: tuple[int, ...]
     passed_over: Mapping[str, int] = types.MappingProxyType({})
+    rate: float | None = None
 
     def path(self, index: int) -> pathlib.Path:
         """Returns the picture of a frame."""
@@ -88,7 +90,9 @@ def find_clips(
             folder, seen, times = _written_out(decoder, place, stride, size, cache_dir)
             frames = _pictures(folder)[0]
             parts = _shots(times, f"{place}: its time stamps", len(times) or len(frames) * stride)
-            clips.append(Clip(place.stem, place, folder, tuple(frames), seen, parts[::stride]))
+            rate = _rate(times[::stride])
+            shown = Clip(place.stem, place, folder, tuple(frames), seen, parts[::stride], rate=rate)
+            clips.append(shown)
     if not clips:
         state = "holds no video" if root.exists() else "is not there"
         raise DataError(f"{key}={str(root)!r} {state}; looked for {LAYOUT}")
@@ -134,14 +138,21 @@ def _shots(times: Sequence[float], what: str, count: int) -> tuple[int, ...]:
     return found or (0,) * count
 
 
+def _rate(times: Sequence[float]) -> float | None:
+    lasting = times[-1] - times[0] if times else 0.0
+    return (len(times) - 1) / lasting if lasting > 0 else None
+
+
+def order(name: str) -> tuple[list[tuple[int, str]], str]:
+    """Returns a key that sorts names with the numbers in them as numbers."""
+    parts = re.split(r"(\d+)", name)
+    return [(int(p), "") if p.isdigit() else (-1, p) for p in parts], name
+
+
 def _pictures(folder: pathlib.Path) -> tuple[list[str], Counter[str]]:
     """Names of the pictures in a folder, numbers in them sorted as numbers; what is passed over."""
-
-    def order(name: str) -> list[tuple[int, str]]:
-        return [(int(p), "") if p.isdigit() else (-1, p) for p in re.split(r"(\d+)", name)]
-
     inside = walk.list_folder(folder, walk.PICTURES)
-    return sorted(inside.files, key=lambda name: (order(name), name)), inside.passed_over
+    return sorted(inside.files, key=order), inside.passed_over
 
 
 def _written_out(
