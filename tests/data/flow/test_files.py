@@ -95,3 +95,17 @@ def test_the_real_files(shared_data):
     )
     assert 0.05 < known.mean() < 0.5
     assert np.abs(flow).max() < 512
+
+
+def test_what_is_written_comes_back(tmp_path):
+    flow = np.random.default_rng(0).uniform(-300, 300, (5, 7, 2)).astype(np.float32)
+    flow_files.write_flo(tmp_path / "a.flo", flow)
+    np.testing.assert_array_equal(cv2.readOpticalFlow(str(tmp_path / "a.flo")), flow)
+    flow[1, 2] = (1.25, -0.5)
+    flow[0, 0], flow[4, 6] = (512.5, 0), (0, -513)
+    flow_files.write_kitti_flow(tmp_path / "a.png", flow)
+    stored = cv2.imread(str(tmp_path / "a.png"), cv2.IMREAD_UNCHANGED)
+    assert stored[1, 2].tolist() == [1, 2**15 - 32, 2**15 + 80]  # blue first
+    got, known = flow_files.read_kitti_flow(tmp_path / "a.png")
+    assert np.argwhere(~known).tolist() == [[0, 0], [4, 6]]  # where the format ends
+    np.testing.assert_allclose(got[known], flow[known], atol=1 / 128)
