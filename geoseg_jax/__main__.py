@@ -21,7 +21,10 @@ COMMANDS = {
     "score": ("geoseg_jax.score", "scores predicted label files"),
     "prepare": ("geoseg_jax.prepare", "packs a data set for fast training"),
     "labels": ("geoseg_jax.labels", "turns annotations of other tools into a folder to train on"),
-    "interop": ("geoseg_jax.interop", "converts weights from and to PyTorch's formats"),
+    "interop": (
+        "geoseg_jax.interop",
+        "converts weights; writes networks as ONNX, StableHLO or for PyTorch",
+    ),
 }
 _CONFIGS = ("configs", "lists the config files")
 

@@ -1,8 +1,11 @@
-"""Weights from and to PyTorch, which need not be installed.
+"""Weights from and to PyTorch, which need not be installed; networks for other runtimes.
 
     python -m geoseg_jax.weights SOURCE --out DIR [--encoder resnet18]
     python -m geoseg_jax.weights WORKDIR --to=torchvision --out=FILE.safetensors
     python -m geoseg_jax.weights WORKDIR --to=timm --out=FILE.safetensors
+    python -m geoseg_jax.weights WORKDIR --to=onnx|stablehlo|torch --out=FILE.onnx|...
+
+Whole networks of runs, as programs for other runtimes: docs/export.md.
 
 What is read: ResNet-18, 34, 50 and 101 by torchvision's names and ViTs by those of timm,
 transformers and mmseg, in a .pth of any of PyTorch's three formats or a .safetensors, whatever

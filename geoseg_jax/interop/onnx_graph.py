@@ -164,6 +164,6 @@ def _import_onnx() -> types.ModuleType:
         import onnx
     except ImportError as error:
         raise WeightsError(
-            "writing ONNX needs the package onnx: pip install 'geoseg_jax[onnx]'"
+            "writing ONNX needs the package onnx, which is not installed: pip install onnx"
         ) from error
     return onnx

@@ -1,13 +1,18 @@
 """Whole networks as programs: of a run, by the command, computed by jax.export and onnxruntime."""
 
+import contextlib
+import io
 import json
+import pathlib
+import re
+import shutil
 
 import jax
 import numpy as np
 import pytest
 
 import geoseg_jax
-from geoseg_jax import weights
+from geoseg_jax import predict, weights
 from geoseg_jax.config import settings
 from geoseg_jax.core import json_files
 from geoseg_jax.prediction import export, run
@@ -191,4 +196,35 @@ def test_which_run_has_a_twin_in_pytorch(runs, tmp_path):
 def test_the_package_onnx_is_asked_for(runs, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "onnx", None)
     assert weights.main([str(runs["depth"]), "--to=onnx", f"--out={tmp_path}/x.onnx"]) == 1
-    assert "pip install 'geoseg_jax[onnx]'" in capsys.readouterr().err
+    assert "pip install onnx" in capsys.readouterr().err
+
+
+def test_the_page_runs_as_it_is_written(runs, tmp_path, monkeypatch):
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    pytest.importorskip("onnx", reason="onnx is not installed")
+    text = (pathlib.Path(export.__file__).parents[2] / "docs" / "export.md").read_text("utf-8")
+    monkeypatch.chdir(tmp_path)
+    commands = re.findall(r"^geoseg interop runs/segment (.*)$", text, re.M)
+    assert len(commands) == 2
+    for command in commands:
+        call(runs["segmentation"], *command.split())
+    shutil.copy(runs["segmentation"].parent / "data" / "val" / "0016E5_000000.png", "street.png")
+    names: dict = {}
+    blocks = re.findall(r"```python\n(.*?)```", text, re.S)
+    for block in blocks:
+        exec(block, names)
+    segmenter = geoseg_jax.load_segmenter(runs["segmentation"])
+    assert len(blocks) == 2
+    assert (names["labels"] == segmenter.predict(names["small"])).mean() > 0.99
+    assert names["colours"].shape == names["small"].shape
+    assert (names["scores"][0].argmax(-1) == names["labels"]).mean() > 0.99
+    assert told_by_help(predict) >= set(
+        re.findall(r"--[a-z_]+", text.partition("## Predictions")[2])
+    )
+
+
+def told_by_help(command) -> set[str]:
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), pytest.raises(SystemExit):
+        command.main(["--help"])
+    return set(re.findall(r"--[a-z_]+", out.getvalue()))
