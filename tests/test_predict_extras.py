@@ -102,7 +102,7 @@ def test_the_scale_of_a_video_is_told(runs, tmp_path):
     told = call(runs["depth"], tmp_path, *words)["full_strength"]
     assert told["is"] == "the 95th percentile of 1 / depth"
     every = np.concatenate([1 / numbers(p).ravel() for p in (tmp_path / "npy").iterdir()])
-    assert told["of"] == {"mine": pytest.approx(np.percentile(every, 95), rel=0.05)}
+    assert told["of"] == {"mine": pytest.approx(np.percentile(every, 95), rel=0.1)}
     told = call(runs["depth"], tmp_path / "b", "--images", runs["depth"].parent / "videos" / "a")
     assert "full_strength" not in told
 

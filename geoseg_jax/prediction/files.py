@@ -18,6 +18,7 @@ from geoseg_jax.scoring.label_files import LABELS, file_name, write_ids, write_p
 FLOWS = "flow"
 OVERLAYS, RAW = "overlay", "npy"  # folders, as COLOURS
 Size = tuple[int, int]  # height, width
+_EVERY = slice(None, None, 8)  # row and column counts for a scale: a video has many frames
 
 
 class Files(Protocol):
@@ -48,7 +49,7 @@ class Files(Protocol):
         """Returns the numbers that a .npy holds."""
         ...
 
-    def sample(self, found: np.ndarray) -> np.ndarray:
+    def sample(self, own: np.ndarray) -> np.ndarray:
         """Returns the numbers of some pixels, by which colours are scaled."""
         ...
 
@@ -108,8 +109,8 @@ class DepthFiles:
     def raw(self, own: np.ndarray) -> np.ndarray:
         return 1 / np.maximum(own, 1e-6)
 
-    def sample(self, found: np.ndarray) -> np.ndarray:
-        return found[::4, ::4].ravel()
+    def sample(self, own: np.ndarray) -> np.ndarray:
+        return own[_EVERY, _EVERY].ravel()
 
     def scale(self, samples: Sequence[np.ndarray]) -> float:
         return depth_files.brightest(np.concatenate(samples))
@@ -127,7 +128,7 @@ class FlowFiles:
     key, folder, scaled = (
         "flow",
         FLOWS,
-        "the 98th percentile of lengths, pixels of what the network sees",
+        "the 98th percentile of lengths, pixels",
     )
     what = "flow to the next frame, KITTI's 16-bit PNGs,"
 
@@ -149,8 +150,8 @@ class FlowFiles:
     def raw(self, own: np.ndarray) -> np.ndarray:
         return own
 
-    def sample(self, found: np.ndarray) -> np.ndarray:
-        return np.linalg.norm(found[::4, ::4], axis=-1).ravel()
+    def sample(self, own: np.ndarray) -> np.ndarray:
+        return np.linalg.norm(own[_EVERY, _EVERY], axis=-1).ravel()
 
     def scale(self, samples: Sequence[np.ndarray]) -> float:
         """Returns the 98th percentile of the lengths: one wild vector makes no others pale."""

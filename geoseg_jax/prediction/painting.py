@@ -68,7 +68,7 @@ class Painter:
         if not (self._files.scaled and row is not None and row.rate):
             self._draw(drawn, None)
             return
-        self._samples.append(self._files.sample(drawn.found))
+        self._samples.append(self._files.sample(self._files.own(drawn.found, drawn.size)))
         np.save(self._store, drawn.found, allow_pickle=False)
         self._waiting.append(drawn._replace(found=np.empty(0)))
 

@@ -204,7 +204,7 @@ def test_the_page_runs_as_it_is_written(runs, tmp_path, monkeypatch):
     pytest.importorskip("onnx", reason="onnx is not installed")
     text = (pathlib.Path(export.__file__).parents[2] / "docs" / "export.md").read_text("utf-8")
     monkeypatch.chdir(tmp_path)
-    commands = re.findall(r"^geoseg interop runs/segment (.*)$", text, re.M)
+    commands = re.findall(r"^    geoseg interop runs/segment (.*)$", text, re.M)
     assert len(commands) == 2
     for command in commands:
         call(runs["segmentation"], *command.split())

@@ -37,7 +37,7 @@ def test_frames_of_a_video_share_a_scale(tmp_path):
     row = Row("walk", (), (), rate=4.0)
     scales = paint(tmp_path, [row, row], video=True, overlays=True)
     brightest = np.percentile(np.concatenate(RAMPS), 95)
-    assert scales == {"walk": pytest.approx(brightest, rel=0.03)}
+    assert scales == {"walk": pytest.approx(brightest, rel=0.1)}
     for name, ramp in enumerate(RAMPS):
         np.testing.assert_array_equal(colours(tmp_path, name), magma(ramp / scales["walk"]))
     overlay = cv2.imread(str(tmp_path / "overlay" / "1.png"))[..., ::-1]
@@ -60,6 +60,20 @@ def test_two_videos_have_each_its_own(tmp_path):
     scales = paint(tmp_path, rows, video=True)
     assert scales["b"] == pytest.approx(4 * scales["a"])
     assert {path.name for path in (tmp_path / "video").iterdir()} == {"a.mp4", "b.mp4"}
+
+
+def test_flow_is_scaled_by_what_is_drawn(tmp_path):
+    """The network's map is a quarter as wide as the picture: its lengths are not the picture's."""
+    row, files = Row("walk", (), (), rate=4.0), FlowFiles()
+    flows = [np.full((20, 30, 2), (0.0, length), np.float32) for length in (1, 3)]
+    with Painter(tmp_path, files, overlays=False, video=False) as painter:
+        for i, flow in enumerate(flows):
+            painter.add(Drawn(f"{i}", flow, (80, 120), lambda: None), row)
+    assert painter.scales == {"walk": pytest.approx(12.0, abs=0.01)}
+    strong = colours(tmp_path, "1")[0, 0]
+    assert strong.min() == 0  # of full strength
+    # A third as long: a third of the way from white.
+    np.testing.assert_allclose(colours(tmp_path, "0")[0, 0], 255 - (255 - strong) / 3.0, atol=2)
 
 
 def test_flow_is_brought_to_the_pictures_size_and_pixels():
