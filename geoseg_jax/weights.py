@@ -20,7 +20,7 @@ from geoseg_jax.interop import (
     write_weights,
 )
 from geoseg_jax.models import ENCODERS, is_vit, resnet
-from geoseg_jax.prediction import export
+from geoseg_jax.prediction import export, twins
 from geoseg_jax.training.ancestors import read_weights_of
 
 
@@ -89,7 +89,7 @@ def convert(flags: argparse.Namespace) -> str:
     if flags.to in export.FORMATS:
         return _program(flags)
     if flags.to == "torch" and export.part_of(flags.source, flags.part) == "network":
-        return export.write_torch(flags.source, flags.out, step=flags.step)
+        return twins.write_torch(flags.source, flags.out, step=flags.step, root=flags.root)
     weights = read_weights_of(flags.source, flags.normalisation, flags.prefix)
     name = pathlib.Path(flags.source).name
     if flags.encoder and weights.encoder != flags.encoder:

@@ -17,8 +17,7 @@ from geoseg_jax.config.settings import ConfigError
 from geoseg_jax.data.labels.table import LabelTable
 from geoseg_jax.interop.onnx_files import INPUT, write_onnx
 from geoseg_jax.interop.stablehlo_files import write_stablehlo
-from geoseg_jax.interop.torch_networks import write_deeplab, write_monodepth2
-from geoseg_jax.models import ENCODERS, is_vit, resnet
+from geoseg_jax.models import is_vit, resnet
 from geoseg_jax.ops.sampling import resize_bilinear
 from geoseg_jax.prediction import networks, run
 from geoseg_jax.tasks import task_named
@@ -34,7 +33,6 @@ _MEANINGS = {
     "inverse_depth": "1 / depth",
     "depth": "along the camera's axis, in `unit`",
 }
-_TO_ONNX = "--to=onnx writes every network"
 
 
 class Program(NamedTuple):
@@ -93,9 +91,9 @@ def export(
 
 
 def network(
-    source: str | pathlib.Path, step: str, root: str | None, size: tuple[int, int]
+    source: str | pathlib.Path, step: str, root: str | None, size: tuple[int, int] = (0, 0)
 ) -> Program:
-    """Makes the program of a segmentation or depth run's whole network."""
+    """Makes the program of a segmentation or depth run's whole network; arguments as of export."""
     config = run.read_config(pathlib.Path(source), root)
     config.model.compute_dtype = "float32"
     folder = checkpoints.choose(source, step, f"--step={step}")
@@ -132,62 +130,6 @@ def encoder_program(encoder: networks.Encoder, size: tuple[int, int]) -> Program
     return Program(function, size, said | _input(size, encoder.normalisation))
 
 
-def write_torch(
-    source: str | pathlib.Path, out: str | pathlib.Path, *, step: str = "latest"
-) -> str:
-    """Writes a whole network under PyTorch's names, where PyTorch has the same network.
-
-    Returns:
-      A line on what was written.
-
-    Raises:
-      ConfigError: where PyTorch has none, and of what is no run.
-    """
-    config = run.read_config(pathlib.Path(source))
-    folder = checkpoints.choose(source, step, f"--step={step}")
-    model, name = config.model, config.model.encoder
-    which = twin(config)
-    origin = _origin(ancestors.read_run(folder, "", "").record)
-    metadata = {key: str(value) for key, value in origin.items()}
-    metadata["normalisation"] = model.get("normalisation", "imagenet")
-    if which == "deeplabv3":
-        metadata["output_stride"] = str(model.output_stride)
-        write_deeplab(checkpoints.read_variables(folder), out, metadata)
-        return f"{out}: torchvision's deeplabv3_{name}, output stride {model.output_stride}"
-    metadata |= {key: str(config.task[key]) for key in ("min_depth", "max_depth")}
-    write_monodepth2(checkpoints.read_variables(folder), out, metadata)
-    return f"{out}: monodepth2's ResnetEncoder and DepthDecoder, {name}"
-
-
-def twin(config: ConfigDict) -> str:
-    """Returns the network of PyTorch's side that a run's is equal to. Raises ConfigError."""
-    model, predicts = config.model, task_named(config.task.name).predicts
-    decoder = model.get("decoder", "unet")
-    if predicts == "label" and decoder == "deeplabv3":
-        variant = model.get("deeplab", {})
-        if ENCODERS[model.encoder].keywords.get("block") is not resnet.Bottleneck:
-            why = f"torchvision's dilated networks have bottlenecks, and {model.encoder} has none"
-        elif not variant.get("convolution", True) or variant.get("align_corners", False):
-            why = "config.model.deeplab makes it another one than torchvision's"
-        elif config.task.get("normalise_twice", False):
-            why = "config.task.normalise_twice belongs to no network of torchvision"
-        else:
-            return "deeplabv3"
-    elif predicts == "depth" and decoder == "unet":
-        if model.get("normalisation", "imagenet") != "monodepth2":
-            why = (
-                "monodepth2 normalises pictures by its own mean, this run by "
-                f"config.model.normalisation={model.get('normalisation', 'imagenet')!r}"
-            )
-        elif model.decoder_padding != "reflect":
-            why = f"monodepth2 pads by reflection, not {model.decoder_padding!r}"
-        else:
-            return "monodepth2"
-    else:
-        why = f"no library of PyTorch has this {decoder} on a {model.encoder}"
-    raise ConfigError(f"--to=torch: {why}; {_TO_ONNX}, and --part=encoder its encoder alone")
-
-
 def _segmentation(
     config: ConfigDict, variables: Any, table: LabelTable | None, size: tuple[int, int]
 ) -> Program:
@@ -210,9 +152,11 @@ def _segmentation(
         "palette": [list(colour) for colour in table.palette],
         "file_ids": list(table.file_ids),
     }
+    if evaluation.flip:
+        said["flip"] = "scores are probabilities, averaged with those of the mirror image"
     if evaluation.window:
         said["window"] = "the run was evaluated by windows of this size that slide over a picture"
-        size = size if size != _size((0, 0), config) else tuple(evaluation.window)
+        size = tuple(evaluation.window) if size == _size((0, 0), config) else size
     return Program(function, size, said)
 
 
@@ -289,4 +233,8 @@ def _config_of(source: str | pathlib.Path) -> ConfigDict | None:
 def _size(size: tuple[int, int], config: ConfigDict | None) -> tuple[int, int]:
     usual = (config.data.height, config.data.width) if config is not None else _USUAL
     height, width = (given or default for given, default in zip(size, usual, strict=True))
+    if min(height, width) < 1:
+        raise ConfigError(
+            f"--height={height}, --width={width}: pictures have pixels; give both > 0"
+        )
     return height, width

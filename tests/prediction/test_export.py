@@ -10,12 +10,14 @@ import shutil
 import jax
 import numpy as np
 import pytest
+import safetensors
 
 import geoseg_jax
-from geoseg_jax import predict, weights
+from geoseg_jax import interop, predict, weights
 from geoseg_jax.config import settings
 from geoseg_jax.core import json_files
-from geoseg_jax.prediction import export, run
+from geoseg_jax.prediction import export, run, twins
+from geoseg_jax.training import checkpoints
 from tests import test_predict, test_predict_depth
 from tests.interop.resnets import torchvision
 
@@ -143,14 +145,31 @@ def test_another_size_and_step(runs, tmp_path):
 
 
 def edited(folder, workdir, **changes):
-    """The workdir with other settings, by their dotted names."""
-    content = settings.plain(run.read_config(workdir))
-    for name, value in changes.items():
-        section, key = name.split("__")
-        content[section][key] = value
+    """The workdir with other settings, `__` for dots."""
+    config = run.read_config(workdir)
+    with config.unlocked():
+        config.update_from_flattened_dict({k.replace("__", "."): v for k, v in changes.items()})
+    content = settings.plain(config)
     json_files.write_json(folder / "config.json", content)
     (folder / "checkpoints").symlink_to(workdir / "checkpoints")
     return folder
+
+
+def test_how_a_run_is_judged_goes_along(runs, pictures, tmp_path):
+    """The mirror image is part of the program; a window is its size."""
+    images, path = pictures["segmentation"], tmp_path / "x.stablehlo"
+    flips = {"task__eval__flip": True, "task__eval__window": (), "data__height": 32}
+    call(edited(tmp_path, runs["segmentation"], **flips), "--to=stablehlo", "--out", path)
+    found = load_stablehlo(path).call(images)
+    np.testing.assert_allclose(found["scores"].sum(-1), 1, atol=1e-5)
+    mirrored = load_stablehlo(path).call(images[:, :, ::-1])["scores"][:, :, ::-1]
+    np.testing.assert_allclose(mirrored, found["scores"], atol=1e-5)
+    (tmp_path / "b").mkdir()
+    slides = {"task__eval__window": (32, 32), "data__height": 64, "data__width": 96}
+    call(edited(tmp_path / "b", runs["segmentation"], **slides), "--to=stablehlo", "--out", path)
+    told = json.loads(path.with_suffix(".json").read_text())
+    assert told["input"]["shape"] == ["N", 32, 32, 3]
+    assert "slide" in told["window"]
 
 
 BAD = {
@@ -160,6 +179,7 @@ BAD = {
     "no step": (["{depth}", "--to=onnx", "--out=x.onnx", "--step=9"], "choose latest"),
     "no twin": (["{segmentation}", "--to=torch", "--out=x.safetensors"], "this linear on a tiny"),
     "normalised": (["{depth}", "--to=torch", "--out=x.safetensors"], "--to=onnx writes every"),
+    "no pixels": (["{depth}", "--to=onnx", "--out=x.onnx", "--width=-3"], "pictures have pixels"),
     "size": (["{depth}", "--to=onnx", "--out=x.onnx", "--width=50"], "multiples of 32"),
 }
 
@@ -180,13 +200,26 @@ def test_what_is_refused(runs, tmp_path, capsys, monkeypatch, name):
 def test_which_run_has_a_twin_in_pytorch(runs, tmp_path):
     def twin(name, **changes):
         (tmp_path / name).mkdir()
-        return export.twin(
+        return twins.twin(
             run.read_config(edited(tmp_path / name, runs[name.split()[0]], **changes))
         )
 
     deeplab = {"model__decoder": "deeplabv3", "model__encoder": "resnet50"}
     assert twin("segmentation a", **deeplab) == "deeplabv3"
     assert twin("depth a", model__normalisation="monodepth2") == "monodepth2"
+    path = tmp_path / "x.safetensors"
+    call(tmp_path / "depth a", "--to=torch", "--out", path)
+    with safetensors.safe_open(path, "np") as file:
+        told = json.loads(file.metadata()["geoseg_jax"])
+    assert (told["min_depth"], told["unit"]) == (0.1, "metres, up to one common factor")
+    assert told["preprocessing"]["where"].startswith("feed floats")
+    found = interop.read_weights(path)
+    ours = checkpoints.read_variables(runs["depth"] / "checkpoints" / "1")["params"]
+    assert found.normalisation == "monodepth2"
+    np.testing.assert_array_equal(
+        found.variables["params"]["head"]["dispconv_0"]["kernel"],
+        ours["head"]["dispconv_0"]["kernel"],
+    )
     with pytest.raises(settings.ConfigError, match="have bottlenecks, and resnet18 has none"):
         twin("segmentation b", **(deeplab | {"model__encoder": "resnet18"}))
     with pytest.raises(settings.ConfigError, match="makes it another one"):
