@@ -21,6 +21,7 @@ from geoseg_jax.interop import (
 )
 from geoseg_jax.models import ENCODERS, is_vit, resnet
 from geoseg_jax.prediction import export, twins
+from geoseg_jax.training import checkpoints
 from geoseg_jax.training.ancestors import read_weights_of
 
 
@@ -86,11 +87,15 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def convert(flags: argparse.Namespace) -> str:
     """Converts, and returns a line about what was done."""
+    _check(flags)
     if flags.to in export.FORMATS:
         return _program(flags)
     if flags.to == "torch" and export.part_of(flags.source, flags.part) == "network":
         return twins.write_torch(flags.source, flags.out, step=flags.step, root=flags.root)
-    weights = read_weights_of(flags.source, flags.normalisation, flags.prefix)
+    source = flags.source
+    if flags.step != "latest":
+        source = str(checkpoints.choose(source, flags.step, f"--step={flags.step}"))
+    weights = read_weights_of(source, flags.normalisation, flags.prefix)
     name = pathlib.Path(flags.source).name
     if flags.encoder and weights.encoder != flags.encoder:
         kind = f"a {weights.encoder}" if weights.encoder else "without an encoder"
@@ -111,10 +116,24 @@ def convert(flags: argparse.Namespace) -> str:
     )
 
 
+def _check(flags: argparse.Namespace) -> None:
+    """Refuses what would have no effect."""
+    programs = tuple(export.FORMATS)
+    allowed = {
+        "part": (*programs, "torch"),
+        "root": (*programs, "torch"),
+        "height": programs,
+        "width": programs,
+        "classes": ("torch", "torchvision", "timm"),
+    }
+    for name, formats in allowed.items():
+        if getattr(flags, name) and flags.to not in formats:
+            known = ", ".join(f"--to={known}" for known in formats)
+            raise WeightsError(f"--{name} has no effect with --to={flags.to}, only with {known}")
+
+
 def _program(flags: argparse.Namespace) -> str:
     """Writes a network as a program."""
-    if flags.classes:
-        raise WeightsError("--classes goes with --to=torchvision or --to=timm")
     program = export.export(
         flags.source,
         flags.to,

@@ -74,6 +74,8 @@ def test_labels_of_a_video(runs, tmp_path):
     call(runs["label"], tmp_path, *words)
     frames, rate = film(tmp_path / "video" / "mine.mp4")
     assert (len(frames), rate) == (3, 10.0)
+    legend = {tuple(colour) for row in picture(tmp_path / "legend.png") for colour in row.tolist()}
+    assert legend >= set(label_table("camvid").palette)
     for i, shown in enumerate(frames):
         labels = numbers(tmp_path / "npy" / f"{i:06d}.npy")
         assert (labels.shape, labels.dtype) == ((HEIGHT, WIDTH), np.uint8)

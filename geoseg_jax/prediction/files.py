@@ -14,9 +14,11 @@ from geoseg_jax.data.labels.table import LabelTable, colour
 from geoseg_jax.ops.flow_color import flow_to_color
 from geoseg_jax.scoring import depth_files
 from geoseg_jax.scoring.label_files import LABELS, file_name, write_ids, write_png
+from geoseg_jax.tasks.label_pictures import legend
 
 FLOWS = "flow"
 OVERLAYS, RAW = "overlay", "npy"  # folders, as COLOURS
+_LEGEND = 360  # pixels, the height from which on it has a further column
 Size = tuple[int, int]  # height, width
 _EVERY = slice(None, None, 8)  # row and column counts for a scale: a video has many frames
 
@@ -28,6 +30,7 @@ class Files(Protocol):
       key: of the map among what the task predicts.
       folder: of the files for programs. what: is in them, for people. recorded: what
         predictions.json says of them.
+      legend: names of the colours, uint8 [h, w, 3] RGB; None where they have none.
       scaled: what colours are scaled by, which the frames of a video share; '' for nothing.
     """
 
@@ -36,6 +39,7 @@ class Files(Protocol):
     scaled: ClassVar[str]
     what: str
     recorded: dict[str, str]
+    legend: np.ndarray | None
 
     def own(self, found: np.ndarray, size: Size) -> np.ndarray:
         """Brings a map to its picture's own size."""
@@ -74,6 +78,7 @@ class LabelFiles:
     def __init__(self, table: LabelTable):
         self.table, self.what = table, f"ids of {table.name}"
         self.recorded = {"labels": table.name}
+        self.legend = legend(table, _LEGEND)
 
     def own(self, found: np.ndarray, size: Size) -> np.ndarray:
         return found[: size[0], : size[1]]
@@ -98,6 +103,7 @@ class DepthFiles:
 
     def __init__(self, metric: bool):
         unit = "metres" if metric else "metres, up to a common factor"
+        self.legend = None
         self.what, self.recorded = f"{unit}, times 256, 16 bits,", {"unit": unit}
 
     def own(self, found: np.ndarray, size: Size) -> np.ndarray:
@@ -133,6 +139,7 @@ class FlowFiles:
     what = "flow to the next frame, KITTI's 16-bit PNGs,"
 
     def __init__(self, flo: bool = False):
+        self.legend = None
         self._flo, self.recorded = flo, {"unit": "pixels of the picture, to the next frame"}
 
     def own(self, found: np.ndarray, size: Size) -> np.ndarray:
@@ -171,9 +178,9 @@ def beside(picture: np.ndarray, colours: np.ndarray) -> np.ndarray:
     return np.concatenate([picture, colours], axis=0 if width >= height else 1)
 
 
-def write_colours(out: pathlib.Path, folder: str, name: str, picture: np.ndarray) -> None:
-    """Writes OUT/FOLDER/NAME.png of RGB."""
-    write_png(out / folder / file_name(name), np.ascontiguousarray(picture[..., ::-1]))
+def write_colours(out: pathlib.Path, name: str, picture: np.ndarray) -> None:
+    """Writes OUT/NAME.png of RGB."""
+    write_png(out / file_name(name), np.ascontiguousarray(picture[..., ::-1]))
 
 
 def write_raw(out: pathlib.Path, name: str, numbers: np.ndarray) -> None:

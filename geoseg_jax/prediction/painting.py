@@ -100,11 +100,11 @@ class Painter:
     def _draw(self, drawn: Drawn, scale: float | None) -> None:
         own = self._files.own(drawn.found, drawn.size)
         colours = self._files.colours(own, scale)
-        write_colours(self._out, COLOURS, drawn.name, colours)
+        write_colours(self._out / COLOURS, drawn.name, colours)
         if not self._overlays and self._film is None:
             return
         overlay = self._files.overlay(drawn.picture(), own, colours)
         if self._overlays:
-            write_colours(self._out, OVERLAYS, drawn.name, overlay)
+            write_colours(self._out / OVERLAYS, drawn.name, overlay)
         if self._film is not None:
             self._film.add(overlay)

@@ -32,6 +32,7 @@ from geoseg_jax.prediction.files import (
     Files,
     FlowFiles,
     LabelFiles,
+    write_colours,
     write_raw,
 )
 from geoseg_jax.prediction.painting import VIDEOS, Drawn, Painter
@@ -117,6 +118,8 @@ def predict(
         "pictures": len(source),
         "of": told(images) if images else f"{split} split",
     }
+    if files.legend is not None:
+        write_colours(out, "legend", files.legend)
     if painter.scales:
         content["full_strength"] = {"is": files.scaled, "of": painter.scales}
     if wanted.ply:

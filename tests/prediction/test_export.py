@@ -179,6 +179,7 @@ BAD = {
     "no step": (["{depth}", "--to=onnx", "--out=x.onnx", "--step=9"], "choose latest"),
     "no twin": (["{segmentation}", "--to=torch", "--out=x.safetensors"], "this linear on a tiny"),
     "normalised": (["{depth}", "--to=torch", "--out=x.safetensors"], "--to=onnx writes every"),
+    "no effect": (["{depth}", "--to=torch", "--out=x.safetensors", "--width=9"], "has no effect"),
     "no pixels": (["{depth}", "--to=onnx", "--out=x.onnx", "--width=-3"], "pictures have pixels"),
     "size": (["{depth}", "--to=onnx", "--out=x.onnx", "--width=50"], "multiples of 32"),
 }
