@@ -43,7 +43,9 @@ class Graph:
         """Adds a node, and returns the names of what it gives."""
         self._count += 1
         names = [f"{kind.lower()}_{self._count}" + f"_{i}" * (i > 0) for i in range(outputs)]
-        self.nodes.append(self.onnx.helper.make_node(kind, inputs, names, **attributes))
+        # onnxruntime 1.20 makes names of fused nodes from these, and stumbles over equal ones.
+        node = self.onnx.helper.make_node(kind, inputs, names, name=names[0], **attributes)
+        self.nodes.append(node)
         return names
 
     def constant(self, array: Any, dtype: Any = None) -> str:
@@ -115,7 +117,8 @@ class Graph:
         """Returns the checked ModelProto, without what no output depends on."""
         for name, value in outputs.items():
             found = self.whole(value)
-            self.nodes.append(self.onnx.helper.make_node("Identity", [found], [name]))
+            node = self.onnx.helper.make_node("Identity", [found], [name], name=f"output_{name}")
+            self.nodes.append(node)
         nodes = _needed(self.nodes, set(outputs))
         used = {name for node in nodes for name in node.input}
         helper = self.onnx.helper

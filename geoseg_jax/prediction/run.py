@@ -111,20 +111,18 @@ def predict(
             row = source.row(found.index) if isinstance(source, OwnPictures) else None
             drawn = Drawn(found.name, found.maps[files.key][found.place], found.size, found.picture)
             painter.add(drawn, row)
-    content = {
+    if files.legend is not None:
+        write_colours(out, "legend", files.legend)
+    said = {
         "workdir": str(workdir),
         "step": int(folder.name),
         "parameters_sha256": sha256_of(variables["params"]),
         "pictures": len(source),
         "of": told(images) if images else f"{split} split",
     }
-    if files.legend is not None:
-        write_colours(out, "legend", files.legend)
-    if painter.scales:
-        content["full_strength"] = {"is": files.scaled, "of": painter.scales}
-    if wanted.ply:
-        content["camera"] = cameras.said
-    json_files.write_json(record, content | files.recorded)
+    scales = {"full_strength": {"is": files.scaled, "of": painter.scales}} if painter.scales else {}
+    camera = {"camera": cameras.said} if wanted.ply else {}
+    json_files.write_json(record, said | scales | camera | files.recorded)
     more = [name for name in (OVERLAYS, VIDEOS, RAW, POINTS) if (out / name).is_dir()]
     say(
         f"{len(source)} predictions: {files.what} in {out / files.folder}, colours in {COLOURS}/"
