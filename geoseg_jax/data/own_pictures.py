@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from geoseg_jax.core.places import check_local
 from geoseg_jax.data import pictures, walk
 from geoseg_jax.data.source import DataError, Record
 from geoseg_jax.data.video import clips
@@ -50,7 +51,8 @@ class OwnPictures:
 
     `rows` holds where pictures belong together; `whole(index)` is the picture at its own size.
 
-    Raises DataError for a place that is missing or without a picture, and for two of one name.
+    Raises DataError for a place that is missing or without a picture, and for two of one name;
+    ConfigError for an address.
     """
 
     def __init__(
@@ -65,6 +67,8 @@ class OwnPictures:
         cache_dir: str = "",
     ):
         places = [places] if isinstance(places, str | pathlib.Path) else list(places)
+        for place in places:
+            check_local(place, _KEY)
         self.rows, passed_over = find_rows(places, rate, cache_dir)
         self.left_out = {why: count for why, count in passed_over.items() if count}
         self._size, self._resize, self._pairs = (height, width), resize, pairs

@@ -90,7 +90,6 @@ def predict(
     """
     places.check_local(workdir, "--workdir")
     places.check_local(out, "--out")
-    places.check_local(images or "", "--images")
     workdir, out = pathlib.Path(workdir), pathlib.Path(out)
     config = read_config(workdir, root)
     folder = checkpoints.choose(workdir, step, f"--step={step}")
