@@ -132,7 +132,7 @@ def _read_pixel_values(path: pathlib.Path, lines: Sequence[str]) -> list[Row]:
     rows = []
     for line in lines:
         value, comma, name = line.partition(",")
-        if not comma or not value.strip().isdecimal():
+        if not comma or not re.fullmatch(r"\s*[0-9]{1,9}\s*", value):
             raise DataError(f"{path}: {line!r} is not `Pixel Value, Class`")
         rows.append(Row(int(value), name.strip()))
     return rows

@@ -231,13 +231,12 @@ def read_list(path: pathlib.Path, categories: Sequence[str]) -> dict[str, str]:
     y). Raises DataError for an unknown class, and for a picture with two.
     """
     known, found = set(categories), dict[str, str]()
+    numbered = {str(number): category for number, category in enumerate(categories)}
     for number, line in read_lines(path):
         words = line.replace(",", " ").split()
         if len(words) < 2 or line.startswith("ImageId,"):
             continue
-        category = words[1]
-        if category not in known and category.isdecimal() and int(category) < len(categories):
-            category = categories[int(category)]
+        category = words[1] if words[1] in known else numbered.get(words[1], words[1])
         if category not in known:
             raise _stranger(f"{path}:{number}", category, categories)
         name = os.path.splitext(plain_path(words[0]).strip("/"))[0]

@@ -114,10 +114,17 @@ def _from_rigid(cameras: Cameras, to_reference: np.ndarray) -> dict[str, np.ndar
 
 
 def _read_rigid(path: pathlib.Path) -> np.ndarray:
-    """Returns the pose [4, 4] that a file of R and T holds."""
+    """Returns the pose [4, 4] that a file of R and T holds.
+
+    Raises DataError where R is no rotation.
+    """
     file = CalibrationFile(path)
     pose = np.eye(4)
-    pose[:3, :3] = file.numbers("R", 9).reshape(3, 3)
+    pose[:3, :3] = rotation = file.numbers("R", 9).reshape(3, 3)
+    with np.errstate(over="ignore", invalid="ignore"):
+        off = np.abs(rotation @ rotation.T - np.eye(3)).max()
+    if not (off < 1e-2 and np.linalg.det(rotation) > 0):  # KITTI's own are within 1e-6
+        raise DataError(f"{path}: R is no rotation; get the file again")
     pose[:3, 3] = file.numbers("T", 3)
     return pose
 

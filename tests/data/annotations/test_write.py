@@ -110,6 +110,7 @@ def test_class_lists(name, text, rows, tmp_path):
         ("labelmap.txt", "cat\n", "'cat' is not `name:r,g,b:parts:actions`"),
         ("labelmap.txt", "cat:1,2,300::\n", "is not `name:r,g,b"),
         ("_classes.csv", "Pixel Value, Class\nx, cat\n", "'x, cat' is not `Pixel Value, Class`"),
+        ("_classes.csv", f"Pixel Value, Class\n{'9' * 5000}, cat\n", "is not `Pixel Value, Class`"),
     ],
 )
 def test_bad_class_lists(name, text, said, tmp_path):

@@ -142,6 +142,11 @@ def test_lists_are_checked(root, tmp_path):
     path.write_text("a.JPEG n01\nb.JPEG n04\n")
     with pytest.raises(DataError, match=r"val.txt:2: 'n04' is no class"):
         class_folder.read_list(path, CLASSES)
+    path.write_text(f"a.JPEG {'9' * 5000}\n")  # more digits than Python reads
+    with pytest.raises(DataError, match=r"val.txt:1: '9+.*' is no class"):
+        class_folder.read_list(path, CLASSES)
+    path.write_text("a.JPEG 1\n")
+    assert class_folder.read_list(path, CLASSES) == {"a": CLASSES[1]}
     path.write_text("n01_0.JPEG n01\n")
     with pytest.raises(DataError, match=r"val.txt: it has no line for .*val/n01/n01_1.JPEG"):
         make_data(config(root, eval_list=str(path)))

@@ -103,6 +103,21 @@ def test_malformed_lines_are_named(tmp_path, old, new, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "rotation", ["0 0 0 0 0 0 0 0 0", "1 0 0 0 1 0 0 0 -1", "1e200 0 0 0 1 0 0 0 1"]
+)
+def test_what_is_no_rotation_is_refused(tmp_path, rotation):
+    """A matrix without an inverse, a mirror, numbers that overflow."""
+    fabricate.write_calibration(tmp_path)
+    path = tmp_path / fabricate.DATE / "calib_velo_to_cam.txt"
+    lines = path.read_text().splitlines()
+    changed = [f"R: {rotation}" if line.startswith("R:") else line for line in lines]
+    assert changed != lines
+    path.write_text("\n".join(changed))
+    with pytest.raises(DataError, match=r"velo_to_cam.txt: R is no rotation"):
+        read_velodyne(path.parent, read_cameras(path.parent))
+
+
 def test_missing_file_is_named(tmp_path):
     fabricate.write_calibration(tmp_path)
     folder = tmp_path / fabricate.DATE
