@@ -14,7 +14,8 @@ query encoder of MoCo v2 checkpoints, MoCo v3's base encoder, DINO's teacher, th
 DeepLabV3, segmentation_models.pytorch, SwAV, VISSL or solo-learn. The one prefix is taken under
 which an encoder is whole by names and shapes; what else the file holds is listed. Where there are
 several, say which: --prefix=state_dict_ema, or config.transfer.prefix in a run; see `layouts`.
-monodepth2's encoder.pth and depth.pth are read too, each alone or as a folder of both.
+monodepth2's encoder.pth and depth.pth are read too, each alone or as a folder of both. SOURCE may
+be a name, hf:OWNER/NAME or torchvision:MODEL; see `named`.
 
 ViTs have patches of 16 pixels; DINOv2's of 14 are resampled: see `vits` for what is changed. Where
 neither the file nor what the hub has beside it (config.json, preprocessor_config.json) shows who
@@ -26,12 +27,14 @@ a run that starts from it names that in turn.
 """
 
 from geoseg_jax.interop.errors import WeightsError
+from geoseg_jax.interop.named import is_name
 from geoseg_jax.interop.reading import Weights, read_weights
 from geoseg_jax.interop.writing import write_timm, write_torchvision, write_weights
 
 __all__ = [
     "Weights",
     "WeightsError",
+    "is_name",
     "read_weights",
     "write_timm",
     "write_torchvision",

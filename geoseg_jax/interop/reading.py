@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import safetensors
 from flax import traverse_util
 
-from geoseg_jax.interop import layouts, names, torch_files, vits
+from geoseg_jax.interop import described, layouts, named, names, torch_files, vits
 from geoseg_jax.interop.errors import WeightsError
 from geoseg_jax.interop.selecting import MONODEPTH2_DECODER, Selected, select
 from geoseg_jax.interop.tensors import Storage, Tensor, item_size
@@ -19,7 +19,7 @@ from geoseg_jax.models import resnet, unet
 WEIGHTS_FILE, DESCRIPTION_FILE = "weights.safetensors", "weights.json"
 MONODEPTH2_FILES = ("encoder.pth", "depth.pth")
 # Key of Weights.source -> what its entry in a file's metadata is called behind 'source'.
-_SOURCE = {"name": "", "sha256": "_sha256", "task": "_task"}
+_SOURCE = {"name": "", "sha256": "_sha256", "task": "_task", "revision": "_revision"}
 _LARGEST_HEADER = 4 * 2**20  # bytes of names and shapes in a .safetensors: 100 a tensor
 _SAFETENSORS = {
     **{"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"},
@@ -41,7 +41,8 @@ class Weights(NamedTuple):
       normalisation: what the encoder expects of its input (models.resnet.NORMALISATIONS).
       dropped: names in the file that have no place here (a classifier, a queue).
       source: where this is a converted file, what it was: name and sha256 of a file; or of a run
-        the name of its checkpoint, the sha256 of its parameters, and its task.
+        the name of its checkpoint, the sha256 of its parameters, and its task. Of weights by name
+        (see named) the name, the sha256 of the file, and the revision.
       changed: what was resampled or renamed to fit (see vits), a line each.
       prefix: what stands before the encoder's names in the file, dicts in dicts joined by dots.
     """
@@ -80,8 +81,8 @@ def read_weights(path: str | pathlib.Path, normalisation: str = "", prefix: str 
 
     Args:
       path: a .pth or .safetensors file (see the package's docstring for what is known), a folder
-        with monodepth2's encoder.pth and depth.pth (or one of them), or a folder that
-        `python -m geoseg_jax.weights` wrote.
+        with monodepth2's encoder.pth and depth.pth (or one of them), a folder that
+        `python -m geoseg_jax.weights` wrote, or a name such as hf:OWNER/NAME (see named).
       normalisation: what its encoder expects of the input, where the user knows better than what
         the file or its kind tells; '' otherwise.
       prefix: of the encoder's names, where a file holds several encoders; see `layouts.at`. '' to
@@ -92,7 +93,9 @@ def read_weights(path: str | pathlib.Path, normalisation: str = "", prefix: str 
         missing or superfluous names or other shapes, holds several encoders and no prefix is given,
         or asks for anything to be executed.
     """
-    path = pathlib.Path(path)
+    if named.is_name(path):
+        return _read_named(str(path), normalisation, prefix)
+    path = pathlib.Path(path).expanduser()
     if not path.exists():
         raise WeightsError(f"{path} is not there: name a weights file or a folder of them")
     try:
@@ -101,6 +104,14 @@ def read_weights(path: str | pathlib.Path, normalisation: str = "", prefix: str 
         return weights._replace(normalisation=normalisation) if normalisation else weights
     except OSError as error:
         raise WeightsError(f"{path} can't be read: {error.strerror or error}") from error
+
+
+def _read_named(name: str, normalisation: str, prefix: str) -> Weights:
+    file = named.fetch(name)
+    weights = read_weights(file.path, normalisation, prefix)
+    named.check_hash(file, weights.sha256)
+    origin = {"name": name, "sha256": weights.sha256, "revision": file.revision}
+    return weights if weights.source else weights._replace(source=origin)
 
 
 def sha256_of_file(path: pathlib.Path) -> str:
@@ -254,6 +265,8 @@ def _convert(
             "--normalisation=monodepth2 or --normalisation=imagenet"
         )
     flat = names.convert(slots, tensors)
+    if not normalisation and kind == "torchvision":
+        normalisation = described.normalisation_beside(path)
     normalisation = normalisation or ("monodepth2" if kind == "monodepth2" else "imagenet")
     variables = {"params": {}, "batch_stats": {}} | traverse_util.unflatten_dict(flat)
     return Weights(variables, kind, encoder, sha256, normalisation, dropped, prefix=prefix)

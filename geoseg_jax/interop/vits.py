@@ -11,7 +11,6 @@ as timm's, differ from the original by that little where a picture is not 224x22
 """
 
 import functools
-import json
 import math
 import pathlib
 from collections.abc import Iterable, Mapping
@@ -22,10 +21,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
 
-from geoseg_jax.interop import names
+from geoseg_jax.interop import described, names
 from geoseg_jax.interop.errors import WeightsError
 from geoseg_jax.interop.tensors import Tensor
-from geoseg_jax.models import encoders, positions, resnet
+from geoseg_jax.models import encoders, positions
 from geoseg_jax.models.vit import PATCH
 from geoseg_jax.ops.sampling import resize_matrix
 
@@ -82,13 +81,8 @@ def normalisation_of(
     Raises:
       WeightsError: where it can't be known, with the remedy.
     """
-    described = _beside(path, "config.json").get("pretrained_cfg")
-    if isinstance(described, dict) and {"mean", "std"} <= set(described):
-        return _known(described["mean"], described["std"], path.with_name("config.json"))
-    described = _beside(path, "preprocessor_config.json")
-    if {"image_mean", "image_std"} <= set(described):
-        file = path.with_name("preprocessor_config.json")
-        return _known(described["image_mean"], described["image_std"], file)
+    if told := described.normalisation_beside(path):
+        return told
     every = list(every)
     if kind in ("mae", "dinov2") or _is_dino(every) or _is_mae(tensors):
         return "imagenet"
@@ -98,26 +92,6 @@ def normalisation_of(
         "normalised by ImageNet's mean (DeiT, DINO) or to -1 to 1 (Google's); convert it with "
         "python -m geoseg_jax.weights and --normalisation=imagenet or --normalisation=half"
     )
-
-
-def _beside(path: pathlib.Path, name: str) -> dict[str, Any]:
-    """Reads a JSON object beside a file; {} where there is none.
-
-    Raises:
-      WeightsError: where it can't be read.
-    """
-    file = path.with_name(name)
-    if not file.is_file():
-        return {}
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise _no_config(file, f"can't be read ({type(error).__name__})") from error
-    return config if isinstance(config, dict) else {}
-
-
-def _no_config(file: pathlib.Path, what: str) -> WeightsError:
-    return WeightsError(f"has {file} beside it, which {what}; correct it or take it away")
 
 
 def _is_dino(every: Iterable[str]) -> bool:
@@ -131,20 +105,6 @@ def _is_mae(tensors: Mapping[str, Tensor]) -> bool:
         return True
     place = tensors["pos_embed"].array().reshape(-1, tensors["pos_embed"].shape[-1])
     return math.isqrt(len(place)) ** 2 < len(place) and not place[0].any()
-
-
-def _known(mean: Any, std: Any, file: pathlib.Path) -> str:
-    for numbers in (mean, std):
-        three = isinstance(numbers, list) and len(numbers) == 3
-        if not three or not all(isinstance(number, int | float) for number in numbers):
-            raise _no_config(file, "has no three numbers each as mean and deviation")
-    for name, known in resnet.NORMALISATIONS.items():
-        if np.allclose((mean, std), known, atol=1e-4):
-            return name
-    raise WeightsError(
-        f"expects its input normalised by mean {tuple(mean)} and deviation {tuple(std)}, as "
-        f"{file.name} beside it says; known are {', '.join(resnet.NORMALISATIONS)}"
-    )
 
 
 def check(tensors: Mapping[str, Tensor]) -> str:

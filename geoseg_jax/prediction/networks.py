@@ -162,8 +162,8 @@ def load_encoder(
     """Loads the encoder of a run or of a file of weights.
 
     Args:
-      source: a workdir, WORKDIR/checkpoints/STEP, a .pth or .safetensors, or a folder that
-        geoseg_jax.weights wrote.
+      source: a workdir, WORKDIR/checkpoints/STEP, a .pth or .safetensors, a folder that
+        geoseg_jax.weights wrote, or a name: hf:OWNER/NAME, torchvision:MODEL.
       normalisation: of a file that does not tell.
       prefix: of the encoder's names in a file that holds several.
 

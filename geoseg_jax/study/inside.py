@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
+from geoseg_jax import interop
 from geoseg_jax.data.factory import make_data
 from geoseg_jax.models import encoders
 from geoseg_jax.report import features
@@ -76,7 +77,8 @@ def _starts(study: Mapping[str, Any], made: Plan) -> dict[str, Cell]:
         record = records.read(pathlib.Path(start)) if cell.pretraining else None
         there = record is not None and record.state == records.DONE
         there = there and bool(steps_in(pathlib.Path(start) / "checkpoints"))
-        there |= not cell.pretraining and (not start or pathlib.Path(start).exists())
+        elsewhere = not start or interop.is_name(start) or pathlib.Path(start).exists()
+        there |= not cell.pretraining and elsewhere
         if there and first.items() <= cell.factors.items():
             starts.setdefault(cell.factors["arm"], cell)
     return starts

@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from geoseg_jax import interop
 from geoseg_jax.analysis import results, units
 from geoseg_jax.analysis.units import Row
 from geoseg_jax.core import atomic, json_files
@@ -161,7 +162,8 @@ def _weights(job: Pretraining | Cell) -> str:
     provenance = workdirs.read_manifest(job.workdir, "parents") or {}
     parents = provenance.get("parents")
     digest = f", sha256 {parents[-1]['sha256'][:12]}" if parents and "sha256" in parents[-1] else ""
-    return pathlib.Path(job.recipe.get("init_from")).name + digest
+    source = job.recipe.get("init_from")
+    return (source if interop.is_name(source) else pathlib.Path(source).name) + digest
 
 
 def _spent(chains: Sequence[Sequence[Pretraining]], costs, known: bool) -> dict[str, float]:

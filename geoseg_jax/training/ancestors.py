@@ -62,7 +62,7 @@ def read_run(source: str | pathlib.Path, which: str, what: str) -> Ancestor | No
 
 
 def read_weights_of(source: str, normalisation: str = "", prefix: str = "") -> interop.Weights:
-    """Reads weights of a file, a folder of weights, or a run's (latest) checkpoint.
+    """Reads weights of a file, a folder, a name, or a run's (latest) checkpoint.
 
     normalisation, prefix: of a file, see interop.read_weights.
 
@@ -71,7 +71,7 @@ def read_weights_of(source: str, normalisation: str = "", prefix: str = "") -> i
     """
     run = read_run(source, "latest", "SOURCE")
     if run is None:
-        return interop.read_weights(pathlib.Path(source).expanduser(), normalisation, prefix)
+        return interop.read_weights(source, normalisation, prefix)
     if prefix:
         raise interop.WeightsError(
             f"{source} is a run, where prefix={prefix!r} has no effect; drop it"

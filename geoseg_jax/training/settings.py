@@ -69,7 +69,7 @@ SETTINGS = {
     "seed": Setting(whole(0), "seed of initialisation, order and augmentation", operations=False),
     "init_from": Setting(
         text,
-        "run, checkpoint or weights; '': random",
+        "run, checkpoint, weights, or hf:OWNER/NAME; '': random",
         operations=False,
         optional=True,
     ),

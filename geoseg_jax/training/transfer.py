@@ -102,15 +102,15 @@ def read(source: str, config: ConfigDict) -> Ancestor:
 
     Args:
       source: a workdir, a checkpoint (WORKDIR/checkpoints/STEP), a folder that
-        geoseg_jax.interop wrote, or a file of weights (see interop.read_weights).
+        geoseg_jax.interop wrote, a file of weights (see interop.read_weights), or a name such as
+        hf:OWNER/NAME (see interop.named).
       config: of whose transfer.checkpoint tells which of a workdir's checkpoints.
 
     Raises:
       CheckpointError, interop.WeightsError: where there is nothing that can be read.
     """
     which, prefix = (settings_of(config)[key] for key in ("checkpoint", "prefix"))
-    path = pathlib.Path(source).expanduser()
-    if not path.exists():
+    if not interop.is_name(source) and not pathlib.Path(source).expanduser().exists():
         raise CheckpointError(f"config.init_from={source}: no such file or folder")
     run = read_run(source, which, f"config.transfer.checkpoint={which!r}")
     if run is not None and prefix:
@@ -120,7 +120,7 @@ def read(source: str, config: ConfigDict) -> Ancestor:
         )
     if run is not None:
         return run
-    weights = interop.read_weights(path, prefix=prefix)
+    weights = interop.read_weights(source, prefix=prefix)
     record = {
         "source": source,
         "kind": weights.kind,
