@@ -17,6 +17,7 @@ from geoseg_jax.core.tell import tell
 COMMANDS = {
     "train": ("geoseg_jax.main", "trains and evaluates one config"),
     "study": ("geoseg_jax.study", "compares pre-trainings: plans, trains, reports"),
+    "probe": ("geoseg_jax.probe", "compares frozen encoders on labelled pictures, in minutes"),
     "predict": ("geoseg_jax.predict", "writes a run's predictions on pictures or video"),
     "score": ("geoseg_jax.score", "scores predicted label files"),
     "prepare": ("geoseg_jax.prepare", "packs a data set for fast training"),

@@ -38,6 +38,7 @@ FORBIDDEN = {
         *("tensorflow", "clu.metric_writers", "wandb", "mlflow"),  # where they are asked for
     ),
     "geoseg_jax.prediction": ("geoseg_jax.study", "geoseg_jax.report", "geoseg_jax.main"),
+    "geoseg_jax.probing": ("geoseg_jax.main", "geoseg_jax.probe"),
     "geoseg_jax.analysis": (*HEAVY, "jax", "flax", "geoseg_jax but analysis, core"),
     "geoseg_jax.report": ("jax", "flax", "cv2", "geoseg_jax but report, analysis, core"),
 }

@@ -62,16 +62,16 @@ def render(study: Mapping[str, Any], csv: str = "") -> str:
     study = {**study, "csv": _lines(csv, study.get("rows") or ()), "condition": CONDITION}
     if study.get("groups"):
         study = {**study, **_shown(study)}
-    style, script = _read("page.css"), "(() => {\n" + _scripts() + "})();\n"
+    style, script = read_part("page.css"), "(() => {\n" + _scripts() + "})();\n"
     policy = {
         "default-src": "'none'",
         "img-src": "data:",
-        "style-src": _hash(style),
-        "script-src": _hash(script),
+        "style-src": hash_of(style),
+        "script-src": hash_of(script),
         "base-uri": "'none'",
         "form-action": "'none'",
     }
-    return string.Template(_read("page.html")).substitute(
+    return string.Template(read_part("page.html")).substitute(
         policy="; ".join(f"{name} {value}" for name, value in policy.items()),
         title=html.escape(str(study.get("title") or "A study")),
         question=html.escape(str(study.get("question") or "")),
@@ -205,14 +205,14 @@ def _check_pictures(study: Mapping[str, Any]) -> None:
                 )
 
 
-def _read(name: str) -> str:
+def read_part(name: str) -> str:
     return (resources.files("geoseg_jax.report") / "page" / name).read_text(encoding="utf-8")
 
 
 def _scripts() -> str:
-    return "\n".join(_read(name) for name in SCRIPTS)
+    return "\n".join(read_part(name) for name in SCRIPTS)
 
 
-def _hash(text: str) -> str:
+def hash_of(text: str) -> str:
     digest = hashlib.sha256(text.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"

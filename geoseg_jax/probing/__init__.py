@@ -1,0 +1,1 @@
+"""Frozen probes: what an encoder's features say of labels, without training a network."""
