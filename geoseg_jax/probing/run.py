@@ -1,10 +1,14 @@
 """Probes encoders on labelled pictures: from arguments to a table, a record and a page."""
 
+import functools
+import os
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from geoseg_jax.config.settings import ConfigError
 from geoseg_jax.core import atomic, json_files, places
@@ -18,6 +22,7 @@ from geoseg_jax.scoring import scores
 CSV, RECORD, PAGE = "results.csv", "probe.json", "probe.html"
 FEW = 8  # labelled pictures, beside all of them
 STRIDES = (4, 8, 16, 32)
+_WORKERS = 4  # fits at a time, each with a copy of the features
 
 
 def probe(asked: Asked, say: Callable[[str], None] = tell) -> dict[str, Any]:
@@ -34,11 +39,11 @@ def probe(asked: Asked, say: Callable[[str], None] = tell) -> dict[str, Any]:
     found = pictures.read(asked.data, asked.config, asked.resolution, asked.pictures)
     cells = _cells(asked, found)
     say(_opening(found, cells, probed))
+    asked.out.mkdir(parents=True, exist_ok=True)
     labels = _labels(found, asked.stride)
     fits = _fit_all(asked, found, probed, cells, labels, say)
     content = describe.describe(asked, found, probed, cells, labels, fits, reference)
     content["seconds"] = round(time.time() - start, 1)
-    asked.out.mkdir(parents=True, exist_ok=True)
     atomic.write_text(asked.out / CSV, describe.csv_of(fits.rows))
     json_files.write_json(asked.out / RECORD, json_files.plain(content))
     panels = show.panels(found, fits.maps, _shown(asked, found))
@@ -114,17 +119,24 @@ def _fit_all(
     labels: judge.Labels,
     say: Callable[[str], None],
 ) -> Found:
-    """Fits every probe on every encoder, whose features are kept no longer than that."""
+    """Fits every probe on every encoder, whose features are kept no longer than that.
+
+    Fits run side by side, each on one thread: their products are too small to be worth sharing,
+    and threads that wait for each other stand still where a machine has other work.
+    """
     fits = Found([], [], {}, [])
     shown = _shown(asked, found)
     most = cells[-1].labels  # all, or what was asked for last
+    workers = min(os.cpu_count() or 1, _WORKERS)
     for number, one in enumerate(probed, start=1):
         begun = time.time()
         maps = sources.features(one, found.images, asked.stages, asked.stride, asked.statistics)
         extracted = time.time() - begun
         for name in judge.PROBES:
             for group in describe.groups(cells):
-                outcomes = [judge.judge(name, maps, labels, cell, shown) for cell in group]
+                fit = functools.partial(judge.judge, name, maps, labels, shown=shown)
+                with threadpool_limits(1), ThreadPoolExecutor(workers) as pool:
+                    outcomes = list(pool.map(fit, group))
                 _add(fits, one.name, name, group, outcomes, found)
                 if name == judge.LINEAR and group[0].labels == most and not group[0].repeat:
                     fits.maps[one.name] = {p: m for o in outcomes for p, m in o.maps.items()}
