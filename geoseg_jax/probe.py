@@ -89,9 +89,11 @@ def show(content: dict, console: Console) -> None:
     for line in page.answer(content):
         console.print(line, highlight=False, markup=False)
     for header, rows in (page.result_table(content), page.difference_table(content)):
+        if not rows:
+            continue
         table = Table()
         for name in header:
-            table.add_column(name)
+            table.add_column(name, overflow="fold")
         for row in rows:
             table.add_row(*row)
         console.print(table, markup=False)

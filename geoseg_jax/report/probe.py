@@ -4,7 +4,7 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from geoseg_jax.core.formats import count, equals, interval, known, listed, p_value, points
+from geoseg_jax.core.formats import NONE, count, equals, interval, known, listed, p_value, points
 from geoseg_jax.report import page
 
 LINEAR = "linear"
@@ -22,13 +22,15 @@ figure.shown { margin: 0 0 1.5rem; }
 figure.shown > div { display: flex; flex-wrap: wrap; gap: 6px; }
 figure.shown figure { margin: 0; width: min(240px, 47%); }
 figure.shown img { width: 100%; display: block; }
+figure.legend figure { width: auto; }
+figure.legend img { width: auto; }
 figcaption { font-size: 0.8125rem; color: var(--soft); overflow-wrap: anywhere; }
 td, th { overflow-wrap: anywhere; }
 """
 
 
 class Panel(NamedTuple):
-    """A picture of the page: its title, and (caption, data:image/ URI) of each part."""
+    """Pictures side by side: (caption, data:image/ URI) of each; a legend has no title."""
 
     title: str
     parts: Sequence[tuple[str, str]]
@@ -85,8 +87,8 @@ def cautions(content: Content) -> list[str]:
     said = []
     if content["pictures"] < 50:
         said.append(
-            f"Only {content['pictures']} pictures judge. Differences of a few points can't be "
-            "shown by so few; the intervals say how far another set like it might move them."
+            f"Only {content['pictures']} pictures judge: the intervals say how far another set "
+            "like this might move the numbers, and rare classes may hang on one picture."
         )
     if "recordings" in unit and unit != "recordings":
         said.append(
@@ -106,31 +108,32 @@ def result_table(content: Content) -> tuple[list[str], Rows]:
     rows = []
     for name in names:
         cells = [of[name, *column] for column in columns]
-        texts = [
-            f"{points(c['miou'])} ({interval(c['pictures_low'], c['pictures_high'], sign=False)})"
-            if known(c["pictures_low"])
-            else points(c["miou"])
-            for c in cells
-        ]
+        texts = [_with_interval(c["miou"], c["pictures_low"], c["pictures_high"]) for c in cells]
         mark = " (reference)" if name == content["reference"] else ""
         rows.append([name + mark, *texts])
     return ["encoder", *(condition(content, *column) for column in columns)], rows
 
 
+def _with_interval(value: float, low: float, high: float, sign: bool = False) -> str:
+    between = interval(low, high, sign)
+    return f"{points(value, sign)} ({between})" if between else points(value, sign)
+
+
 def difference_table(content: Content) -> tuple[list[str], Rows]:
-    """Arranges the paired differences to the reference."""
-    header = ["encoder", "probe", "difference", "other pictures", "other labels", "p", "verdict"]
+    """Arranges the paired differences to the reference, those of the main condition first."""
+    main = main_condition(content)
+    ordered = sorted(content["differences"], key=lambda d: (d["probe"], d["labels"]) != main)
+    header = ["encoder", "probe", "difference (other pictures)", "other labels", "p", "verdict"]
     rows = [
         [
             d["encoder"],
             condition(content, d["probe"], d["labels"]),
-            points(d["difference"], sign=True),
-            interval(d["pictures_low"], d["pictures_high"]) or "–",
-            interval(d["choices_low"], d["choices_high"]) or "–",
+            _with_interval(d["difference"], d["pictures_low"], d["pictures_high"], sign=True),
+            interval(d["choices_low"], d["choices_high"]) or NONE,
             p_value(d["p_corrected"]),
             d["verdict"],
         ]
-        for d in content["differences"]
+        for d in ordered
     ]
     return header, rows
 
@@ -178,7 +181,9 @@ def render(content: Content, panels: Sequence[Panel]) -> str:
             f"Differences to {content['reference']}",
             _table(difference_table(content)),
             _differences_about(content),
-        ),
+        )
+        if content["differences"]
+        else "",
         _section("The same pictures", "".join(map(_panel, panels)), _PICTURES) if panels else "",
         _section("Classes", _table(class_table(content)), "IoU in percent of the first figure."),
         _section("What this can't say", _list([*cautions(content), *_LIMITS])),
@@ -276,7 +281,8 @@ def _panel(panel: Panel) -> str:
         for caption, uri in panel.parts
     )
     title = f"<figcaption>{_text(panel.title)}</figcaption>"
-    return f'<figure class="shown">{title}<div>{figures}</div></figure>'
+    kind = "shown" if panel.title else "shown legend"
+    return f'<figure class="{kind}">{title}<div>{figures}</div></figure>'
 
 
 def _image(uri: str) -> str:
