@@ -85,6 +85,7 @@ def test_page_needs_nothing_else_and_shows_all(done):
     [
         (["--data=/nowhere"], "config.data.root='/nowhere' is not there"),
         ([], "give --data=FOLDER"),
+        (["--data={root}", "--encoders="], "--encoders is empty"),
         (["--data={root}", "--encoders=statistic"], "is not there.*did you mean 'statistics'"),
         (["--data={root}", "--encoders=random:resnet19"], "no encoder 'resnet19'; did you mean"),
         (["--data={root}", "--encoders=a=random,a=statistics"], "two are called 'a'"),

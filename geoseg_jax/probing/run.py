@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from geoseg_jax.config.settings import ConfigError
 from geoseg_jax.core import atomic, json_files, places
+from geoseg_jax.core.formats import count
 from geoseg_jax.core.near_miss import did_you_mean
 from geoseg_jax.core.tell import tell
 from geoseg_jax.probing import compare, describe, judge, patches, pictures, show, sources, splits
@@ -57,6 +58,8 @@ def _check(asked: Asked) -> None:
         raise ConfigError(f"--out={asked.out} is a file; name a folder")
     if not (asked.data or asked.config):
         raise ConfigError("give --data=FOLDER (images/, labels/, classes.txt), or --config=FILE.py")
+    if not asked.encoders:
+        raise ConfigError("--encoders is empty; name one, such as a run's folder, or random")
     for name, value, least in (("folds", asked.folds, 2), ("repeats", asked.repeats, 1)):
         if value < least:
             raise ConfigError(f"--{name}={value} must be at least {least}")
@@ -99,7 +102,7 @@ def _opening(
     height, width = found.images.shape[1:3]
     lines = [f"{len(found.names)} labelled pictures{known} at {width}x{height}"]
     lines += found.notes
-    lines.append(f"{len(probed)} encoders, {len(cells)} fits of each probe")
+    lines.append(f"{count(len(probed), 'encoder')}, {len(cells)} fits of each probe")
     return "\n".join(lines)
 
 
