@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from geoseg_jax.analysis import statistics
-from geoseg_jax.study.resampling import averages
+from geoseg_jax.scoring.resampling import averages
 
 DRAWS = 999
 METRIC = "miou"

@@ -7,7 +7,7 @@ import numpy as np
 
 from geoseg_jax.probing import logistic, nearest, patches
 from geoseg_jax.probing.splits import Cell
-from geoseg_jax.study.resampling import averages
+from geoseg_jax.scoring.resampling import averages
 
 LINEAR, NEAREST = "linear", "knn"
 # Tried on the inner split; the first of equals is taken.

@@ -1,13 +1,12 @@
 """Which pictures train a probe and which judge it: every picture judges once."""
 
-import hashlib
-import os
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from geoseg_jax.data.labels.subsets import choose
+from geoseg_jax.data.name_splits import deal
 from geoseg_jax.data.source import DataError
 
 INNER = 4  # a fourth of the pictures that train chooses settings
@@ -75,9 +74,8 @@ def _cell(
 def assign(names: Sequence[str], recordings: Sequence[str], folds: int) -> np.ndarray:
     """Gives each picture a fold, [N] from 0 on; no recording is in two of them.
 
-    Recordings go, the largest first, to the fold that is smallest, those of a size in the order of
-    a hash of their names. Where none is known, or all are one, the names in order are cut into
-    blocks, since neighbours may be frames of one video.
+    See name_splits.deal. Where no recording is known, or all are one, the names in order are cut
+    into blocks, since neighbours may be frames of one video.
     """
     count = len(names)
     own = [
@@ -87,15 +85,4 @@ def assign(names: Sequence[str], recordings: Sequence[str], folds: int) -> np.nd
         place = np.empty(count, int)
         place[np.argsort(np.array(names), kind="stable")] = np.arange(count)
         return place * min(folds, count) // count
-    sizes = {name: own.count(name) for name in own}
-    ordered = sorted(sizes, key=lambda name: (-sizes[name], _hash(name)))
-    filled = np.zeros(min(folds, len(sizes)), int)
-    home = {}
-    for name in ordered:
-        home[name] = int(np.argmin(filled))
-        filled[home[name]] += sizes[name]
-    return np.array([home[name] for name in own])
-
-
-def _hash(text: str) -> bytes:
-    return hashlib.sha256(os.fsencode(text)).digest()
+    return np.array(deal(names, recordings, min(folds, len(set(own)))))
