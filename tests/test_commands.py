@@ -30,6 +30,7 @@ def run(*words):
         ("train", ("--config:", "--workdir:", "--coordinator:", "configs/quickstart.py")),
         ("study", ("--config:", "--workdir:", "--processes:", "configs/study_quick.py")),
         ("predict", ("--workdir", "--images")),
+        ("probe", ("--data", "--encoders", "--out", "--reference")),
     ],
 )
 def test_help_names_every_flag(command, flags):
