@@ -34,8 +34,8 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         "source",
-        help="weights file, folder or name (hf:OWNER/NAME) to convert; with --to also a run's workdir, or for its "
-        "encoder WORKDIR/checkpoints/STEP",
+        help="weights file, folder or name (hf:OWNER/NAME) to convert; with --to also a run's "
+        "workdir, or for its encoder WORKDIR/checkpoints/STEP",
     )
     parser.add_argument(
         "--out",
