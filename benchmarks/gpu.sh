@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# All figures that need a GPU, in about ten minutes: benchmarks/gpu.sh OUT
+#
+# Needs an environment with jax for the GPU and PyTorch (pip install -e '.[cuda,bench]'). Each
+# figure is a JSON file in OUT; a command that fails or takes too long is told, and the rest goes on.
+set -uo pipefail
+out=${1:?usage: benchmarks/gpu.sh OUT}
+cd "$(dirname "$0")/.." || exit
+mkdir -p "$out"
+out=$(realpath "$out")
+python=${PYTHON:-python}
+export XLA_PYTHON_CLIENT_PREALLOCATE=false
+
+run() { # NAME SECONDS COMMAND...
+  local name=$1 seconds=$2
+  shift 2
+  echo "== $name: $*"
+  if ! timeout "$seconds" "$@" > "$out/$name.log" 2>&1; then
+    echo "$name failed or took more than $seconds s:"
+    tail -n 5 "$out/$name.log"
+  fi
+}
+
+step() { # NAME CONFIG SETTINGS...
+  local name=$1 config=$2
+  shift 2
+  run "$name" 150 "$python" benchmarks/step.py "$config" --json "$out/$name.json" \
+    --rounds 50 --set model.compute_dtype=bfloat16 "$@"
+}
+
+"$python" -c 'import jax; print(jax.devices())' | tee "$out/devices.txt"
+nvidia-smi > "$out/nvidia-smi.txt" 2>&1
+
+# Against PyTorch: torch.compile, bfloat16, channels_last.
+run twin_depth_12 300 "$python" benchmarks/train_step.py --device gpu --batch 12 --json "$out/twin_depth_12.json"
+
+depth=configs/depth_synthetic.py:mono
+size="data.height=192 data.width=640"
+# shellcheck disable=SC2086
+{
+  step depth_12 $depth $size train.batch_size=12
+  step depth_64 $depth $size train.batch_size=64
+  step flow_8 configs/flow_synthetic.py:strong $size train.batch_size=8
+  step segment_16 configs/segment_synthetic.py:resolution=640x192 train.batch_size=16
+  step segment_vit_16 configs/segment_synthetic.py:resolution=640x192,encoder=vit_s16 train.batch_size=16
+}
+run input_pipeline 120 "$python" -m benchmarks.input_pipeline --seconds=3 --json="$out/input_pipeline.json"
+
+"$python" - "$out" <<'PYTHON'
+import json, pathlib, sys
+
+for path in sorted(pathlib.Path(sys.argv[1]).glob("*.json")):
+    figures = json.loads(path.read_text())
+    shown = {k: v for k, v in figures.items() if isinstance(v, int | float)}
+    print(path.stem, *(f"{k} {v:.4g}" for k, v in shown.items()), sep="\n  ")
+PYTHON

@@ -1,0 +1,139 @@
+"""Time of the training step of any config, as the training compiles it, on this machine's devices.
+
+    python benchmarks/step.py configs/depth_synthetic.py:mono --set data.height=192 data.width=640 \
+        train.batch_size=12 model.compute_dtype=bfloat16 --json figures.json
+
+One batch is read, or rendered, and stays on the devices: data costs nothing here. FLOP are those
+that a study counts (geoseg_jax/study/operations.py), of the network and the loss with their
+gradients; bytes are XLA's own count after fusion, where the backend tells it. The roofline is the
+longer of the times that both would take at the device's published rates.
+"""
+
+import argparse
+import json
+import pathlib
+import statistics
+import sys
+import time
+
+import jax
+from ml_collections import ConfigDict
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from geoseg_jax.config import files
+from geoseg_jax.config.check import check
+from geoseg_jax.data import pipeline
+from geoseg_jax.data.factory import make_data
+from geoseg_jax.data.transforms import augmentation
+from geoseg_jax.study import budget
+from geoseg_jax.tasks import make_task
+from geoseg_jax.training import sharding, steps
+
+# Device kind -> bfloat16 TFLOP/s without sparsity, TB/s of memory: the makers' data sheets.
+RATES = {
+    "H200": (989.0, 4.8),
+    "H100": (989.0, 3.35),
+    "A100": (312.0, 2.0),
+    "L4": (121.0, 0.3),
+    "T4": (65.0, 0.32),  # float16
+    "TPU v5 lite": (197.0, 0.82),
+}
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("config", help="FILE.py[:OPTIONS]")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings")
+    parser.add_argument("--rounds", type=int, default=20, help="timed steps")
+    parser.add_argument("--json", type=pathlib.Path, help="write the figures to this file")
+    return parser.parse_args()
+
+
+def load(options: argparse.Namespace) -> ConfigDict:
+    """Reads the config; a rendered world gets no more records than a batch has."""
+    config = files.load(options.config)
+    for word in options.set:
+        key, _, text = word.partition("=")
+        files.change(config, key, text, "--set")
+    if "train_size" in config.data:
+        config.data.update({"train_size": config.train.batch_size, "eval_size": 1})
+        if "labels" in config.data:
+            config.data.labels = 0
+    check(config)
+    return config
+
+
+class Step:
+    """The compiled step with its first state and a batch on the devices."""
+
+    def __init__(self, config: ConfigDict) -> None:
+        data, mesh = make_data(config), sharding.make_mesh()
+        task = make_task(config, data)
+        batches = pipeline.train_batches(
+            data.train,
+            batch_size=config.train.batch_size,
+            seed=0,
+            augment=augmentation(config.data),
+        )
+        batch = next(iter(batches))
+        shapes = sharding.global_shapes(batch, sharding.split(mesh))
+        self.flops = budget.flops_of_a_step(config, task, shapes)
+        optimizer = steps.make_optimizer_for(task, config, config.train.steps, shapes)
+        create, abstract = steps.make_state(task, optimizer, shapes, mesh)
+        self._state = create(0)
+        begin = time.perf_counter()
+        program = steps.compile_train_step(task, optimizer, abstract, shapes, mesh)
+        self.compile_s = time.perf_counter() - begin
+        costs = program.run.cost_analysis() or {}
+        self.bytes = costs.get("bytes accessed", 0.0)
+        self._step = steps.make_train_step(program, 0, optimizer.schedule, mesh)
+        self._batch = sharding.to_devices(batch, mesh)
+        self._stop = steps.stop_flags(0, mesh)
+
+    def run(self, count: int) -> None:
+        """Runs so many steps, one after the other as a training does, and waits for the last."""
+        for _ in range(count):
+            self._state, report = self._step.run(self._state, self._batch, self._stop)
+        jax.block_until_ready((self._state, report))
+
+
+def measure(config: ConfigDict, rounds: int) -> dict[str, float]:
+    """Returns figures by name; seconds are the median of five groups of steps."""
+    step = Step(config)
+    step.run(2)
+    groups, each = [], max(1, rounds // 5)
+    for _ in range(5):
+        begin = time.perf_counter()
+        step.run(each)
+        groups.append((time.perf_counter() - begin) / each)
+    seconds = statistics.median(groups)
+    figures = {
+        "step_s": seconds,
+        "examples_per_second": config.train.batch_size / seconds,
+        "gflop": step.flops / 1e9,
+        "tflop_per_second": step.flops / seconds / 1e12,
+        "gbytes": step.bytes / 1e9,
+        "compile_s": step.compile_s,
+    }
+    kind, count = jax.devices()[0].device_kind, jax.device_count()
+    rates = next((r for name, r in RATES.items() if name in kind), None)
+    if rates:
+        arithmetic = step.flops / (rates[0] * 1e12 * count)
+        memory = step.bytes / (rates[1] * 1e12 * count)
+        figures |= {"roofline_s": max(arithmetic, memory), "of_peak": arithmetic / seconds}
+    return figures
+
+
+def main() -> None:
+    options = arguments()
+    figures = measure(load(options), options.rounds)
+    where = f"{jax.device_count()} x {jax.devices()[0].device_kind}"
+    told = {"config": options.config, "set": options.set, "devices": where, **figures}
+    print(json.dumps(told, indent=2))
+    if options.json:
+        options.json.write_text(json.dumps(told, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
