@@ -131,7 +131,7 @@ class CityscapesViews:
         picture = pictures.read_picture(self._tree.path("left", target))
         size = picture.shape[:2]
         if problem := misplaced(camera.intrinsics, size):
-            raise BadRecord(f"{self._tree.path('left', target)}: {problem} Get the originals")
+            raise BadRecord(f"{self._tree.camera_file(target)}: {problem} Get the originals")
         image = self._resized(picture)
         sources = [
             self._resized(self._picture(kind, view, size)) if self._tree.has(kind, view) else image

@@ -101,15 +101,19 @@ class CityscapesTree:
         """Returns a file's path."""
         return self.root / self._files[kind][frame]
 
-    def camera(self, frame: Frame) -> Camera:
-        """Returns the calibration of a frame: of the nearest one in its sequence that has a file.
+    def camera_file(self, frame: Frame) -> pathlib.Path:
+        """Returns a frame's calibration: that of the nearest one in its sequence that has a file.
 
         There is one for the annotated frame of each snippet of 30, and the sequence goes on
-        through several snippets in some cities. Raises BadRecord where it is malformed.
+        through several snippets in some cities.
         """
         numbers = self._cameras_of[frame[:3]]
         nearest = min(numbers, key=lambda number: abs(number - frame.number))
-        return read_camera(self.path("camera", frame._replace(number=nearest)))
+        return self.path("camera", frame._replace(number=nearest))
+
+    def camera(self, frame: Frame) -> Camera:
+        """Reads a frame's calibration. Raises BadRecord where it is malformed."""
+        return read_camera(self.camera_file(frame))
 
     def _list(self, kind: str, split: str) -> None:
         folders, suffix, endings = _KINDS[kind]

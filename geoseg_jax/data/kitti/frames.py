@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         tree = KittiTree(given.root, "--root")
-        frames = [frame for _, frame in read_frames(given.file)]
+        frames = list(dict.fromkeys(frame for _, frame in read_frames(given.file)))
         for line in report(tree, frames):
             print(line)
         if given.out:

@@ -102,7 +102,12 @@ def read_frames(path: pathlib.Path) -> list[tuple[int, Frame]]:
 def _read_file(tree: KittiTree, path: pathlib.Path) -> list[Frame]:
     frames = read_frames(path)
     drives = set(tree.drives)
+    lines: dict[Frame, int] = {}
     for number, frame in frames:
+        if (first := lines.setdefault(frame, number)) != number:
+            raise DataError(
+                f"{path}:{number}: '{frame}' is in line {first} too; remove one of them"
+            )
         if frame.drive not in drives or frame not in tree:
             raise DataError(
                 f"{path}:{number}: '{frame}' names no frame under {tree.root}; get the drive, or "

@@ -178,6 +178,16 @@ def test_cameras_that_can_not_be_used(tmp_path, change, message):
         read_camera(path)
 
 
+def test_the_calibration_of_other_pictures_is_named(root):
+    path = root / "camera/train/aachen/aachen_000000_000019_camera.json"
+    content = json.loads(path.read_text())
+    content["intrinsic"]["u0"] *= 8
+    path.write_text(json.dumps(content))
+    train, _ = cityscapes_depth.make(config(root))
+    with pytest.raises(BadRecord, match=r"000019_camera.json: the camera's axis lies at"):
+        train[0]
+
+
 def test_real_sequence(shared_data, tmp_path):
     """The sequence at hand has no camera file, so that it gets the data set's usual one."""
     real = shared_data / "cityscapes"

@@ -52,6 +52,7 @@ def test_community_file(tree, tmp_path):
     ("line", "message"),
     [
         ("{drive} 17 l", r"files.txt:2: '.* 0000000017 l' names no frame under"),
+        ("{drive} 00 l", r"files.txt:2: '.* 0000000000 l' is in line 1 too"),
         ("2011_09_26/2011_09_26_drive_0009_sync 1 l", r"files.txt:2: .* names no frame"),
         ("{drive} 1", r"files.txt:2: .* is not `DRIVE FRAME l\|r`"),
         ("{drive} one l", r"files.txt:2: .* is not"),
