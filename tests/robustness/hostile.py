@@ -317,6 +317,12 @@ def _text(*contents: bytes) -> dict[str, Make]:
     }
 
 
+def _in_record(old: bytes, new: bytes) -> Make:
+    """Changes the first record of a set."""
+    part = formats.in_array_record()
+    return lambda good: part.put(good, part.take(good).replace(old, new))
+
+
 _CAMERA = b'{"extrinsic": {"baseline": %s}, "intrinsic": {"fx": 70, "fy": 70, "u0": %s, "v0": 5}}'
 FILES: dict[str, dict[str, Make]] = {
     f"weights.pth{BY_HAND}": _PICKLES,
@@ -380,6 +386,10 @@ FILES: dict[str, dict[str, Make]] = {
         b"\xff",
     ),
     f"nyu mat{BY_HAND}": _MATS,
+    f"pack record{BY_HAND}": {
+        "no drive": _in_record(b'"drive"', b'"Drive"'),
+        "files that are a list": _in_record(b'"files": {}', b'"files": []'),
+    },
     f"pack features{BY_HAND}": {
         "another module": lambda good: good.replace(
             b"tensorflow_datasets.core.features.features_dict.FeaturesDict", b"antigravity.Fly"

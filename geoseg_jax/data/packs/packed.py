@@ -197,7 +197,7 @@ class PackedSource:
         with reading(self._place(index), _REMEDY):
             origin = json.loads(self._example(index)["origin"])
             good = isinstance(origin, dict) and isinstance(origin.get("name"), str)
-            good = good and isinstance(origin.get("drive"), str | None)
+            good = good and isinstance(origin.get("drive", 0), str | None)
             if not good or _differs(origin.get("files"), {"*": str}):
                 raise ValueError("its origin is none")
             return origin
