@@ -97,6 +97,7 @@ def test_page_needs_nothing_else_and_shows_all(done):
         (["--data={root}", "--baselines=colour"], "--baselines=colour is none of"),
         (["--config=configs/quickstart.py"], "a probe needs labels"),
         (["--data={root}", "--pictures=3"], "3 labelled pictures: .* label at least 4"),
+        (["--data={root}", "--pictures=-1"], "--pictures=-1 must be at least 0"),
         (["--data={root}", "--out=gs://bucket/x"], "is an address"),
     ],
 )

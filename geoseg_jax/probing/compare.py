@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from geoseg_jax.analysis import statistics
+from geoseg_jax.scoring import resampling
 from geoseg_jax.scoring.resampling import averages
 
 DRAWS = 999
@@ -25,7 +26,7 @@ class Scored(NamedTuple):
 
 
 class Units(NamedTuple):
-    """What of the pictures is drawn, and swapped: recordings, or pictures.
+    """What of the pictures is drawn, and swapped: recordings where they are known, or pictures.
 
     of: [N], the number of each picture's. count: how many there are. what: in words.
     """
@@ -35,16 +36,16 @@ class Units(NamedTuple):
     what: str
 
 
-def units(recordings: Sequence[str]) -> Units:
-    """Takes recordings where all are known and there are enough of them, else pictures."""
-    distinct = sorted(set(recordings))
-    count = len(recordings)
-    if all(recordings) and statistics.DRAWN_LEAST <= len(distinct) < count:
-        of = np.array([distinct.index(name) for name in recordings])
-        return Units(of, len(distinct), "recordings")
-    few = all(recordings) and len(distinct) < count
-    what = f"pictures of {len(distinct)} recordings" if few else "pictures"
-    return Units(np.arange(count), count, what)
+def units(names: Sequence[str], recordings: Sequence[str]) -> Units:
+    """Takes recordings, and pictures of unknown ones; all pictures where that leaves too few."""
+    drawn, count = resampling.drawn_with(names, recordings), len(names)
+    distinct = sorted(set(drawn))
+    if len(distinct) == count:
+        return Units(np.arange(count), count, "pictures")
+    if len(distinct) < statistics.DRAWN_LEAST:
+        return Units(np.arange(count), count, f"pictures of {len(distinct)} recordings")
+    of = np.array([distinct.index(name) for name in drawn])
+    return Units(of, len(distinct), resampling.what_is_drawn(names, recordings))
 
 
 def mean_score(matrices: np.ndarray, judged: np.ndarray) -> np.ndarray:

@@ -66,7 +66,7 @@ def describe(
     reference: str,
 ) -> dict[str, Any]:
     """Collects what probe.json says: what was compared, how, and what came out."""
-    drawn = compare.units(found.recordings)
+    drawn = compare.units(found.names, found.recordings)
     classes = [found.table.classes[c] for c in labels.judged]
     height, width = found.images.shape[1:3]
     return {

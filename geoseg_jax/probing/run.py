@@ -60,8 +60,8 @@ def _check(asked: Asked) -> None:
         raise ConfigError("give --data=FOLDER (images/, labels/, classes.txt), or --config=FILE.py")
     if not asked.encoders:
         raise ConfigError("--encoders is empty; name one, such as a run's folder, or random")
-    for name, value, least in (("folds", asked.folds, 2), ("repeats", asked.repeats, 1)):
-        if value < least:
+    for name, least in (("folds", 2), ("repeats", 1), ("pictures", 0), ("shown", 0)):
+        if (value := getattr(asked, name)) < least:
             raise ConfigError(f"--{name}={value} must be at least {least}")
     unknown = [word for word in asked.baselines if word not in sources.WORDS]
     if unknown:
@@ -182,5 +182,5 @@ def _add(
 
 
 def _shown(asked: Asked, found: pictures.Labelled) -> list[int]:
-    count = min(max(asked.shown, 0), len(found.names))
+    count = min(asked.shown, len(found.names))
     return [i * len(found.names) // count for i in range(count)]

@@ -59,7 +59,7 @@ def _cell(
     repeat: int,
 ) -> Cell:
     pool = np.flatnonzero(~judged)
-    if not max(count, LEAST) <= len(pool):
+    if not LEAST <= (count or len(pool)) <= len(pool):
         raise DataError(
             f"--labels={count}: in one of the folds {len(pool)} pictures are left to train on; "
             f"ask for {LEAST} to {len(pool)}, or 0 = all"

@@ -90,10 +90,15 @@ def cautions(content: Content) -> list[str]:
             f"Only {content['pictures']} pictures judge: the intervals say how far another set "
             "like this might move the numbers, and rare classes may hang on one picture."
         )
-    if "recordings" in unit and unit != "recordings":
+    if unit == "pictures":
         said.append(
-            f"The intervals draw {units} {unit}: pictures of one recording are alike, so the truth "
-            "may lie further away."
+            "Intervals and p take pictures for independent. Frames of one video are not: where "
+            "these are some, put each recording into a folder of its own below images/."
+        )
+    elif unit.startswith("pictures of"):
+        said.append(
+            f"Intervals and p count {units} {unit}: frames of one recording are alike, so the "
+            "truth may lie further away, and p is too small."
         )
     return [*said, *content["trouble"], *content["notes"]]
 
@@ -233,8 +238,8 @@ def _differences_about(content: Content) -> str:
     return (
         "Points of mIoU on the same pictures and folds. Other pictures: 95 % interval of a "
         f"bootstrap over {content['units']} {content['unit']}. Other labels: Student's interval "
-        "over other choices of the pictures that train, where there are several. p: the encoders "
-        "swapped picture by picture, corrected by Holm over all lines."
+        "over other choices of the pictures that train, where there are several. p: the encoders' "
+        "results swapped at random, one of these at a time, corrected by Holm over all lines."
     )
 
 

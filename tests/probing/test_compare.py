@@ -54,16 +54,20 @@ def test_swap_p_of_many_pictures_draws_swaps():
 
 
 def test_recordings_are_drawn_where_they_are_known():
-    assert compare.units(["a", "b", "c", "d", "e"] * 2)[1:] == (5, "recordings")
-    assert compare.units(["a", "b"] * 5)[1:] == (10, "pictures of 2 recordings")
-    assert compare.units([""] * 6)[1:] == (6, "pictures")
-    assert compare.units(["a", "b", "c", "d", "e", "f"])[1:] == (6, "pictures")
+    names = [f"{i}.png" for i in range(10)]
+    assert compare.units(names, [*"abcde"] * 2)[1:] == (5, "recordings")
+    assert compare.units(names, [*"ab"] * 5)[1:] == (10, "pictures of 2 recordings")
+    assert compare.units(names, [""] * 10)[1:] == (10, "pictures")
+    assert compare.units(names, names)[1:] == (10, "pictures")
+    some = compare.units(names, ["a"] * 6 + [""] * 4)
+    assert some[1:] == (5, "recordings, pictures where unknown")
+    assert sorted(np.bincount(some.of)) == [1, 1, 1, 1, 6]
 
 
 def test_difference_and_its_intervals():
     generator = np.random.default_rng(0)
     one, other = (matrices(generator, 12, 3, good) for good in (0.9, 0.7))
-    drawn = compare.units([""] * 12)
+    drawn = compare.units(range(12), [""] * 12)
     pair = [compare.Scored(n, "linear", 8, m) for n, m in (("one", one), ("other", other))]
     found = compare.difference(*pair, JUDGED, drawn)
     means = [np.mean([miou(m) for m in of.sum(1)]) for of in (one, other)]
@@ -81,7 +85,7 @@ def test_interval_covers_the_truth_over_other_pictures():
     """Of scores of 20 pictures, 95 % intervals hold the score of a thousand."""
     generator = np.random.default_rng(0)
     truth = miou(matrices(generator, 4000).sum((0, 1)))
-    drawn = compare.units([""] * 20)
+    drawn = compare.units(range(20), [""] * 20)
     held = 0
     for _ in range(200):
         scored = compare.Scored("a", "linear", 0, matrices(generator, 20))

@@ -45,6 +45,7 @@ def test_recordings_fill_folds_evenly():
     assert splits.assign(NAMES, recordings, 9).max() == 3  # as many folds as recordings
 
 
-def test_too_many_labels_are_told():
-    with pytest.raises(DataError, match=r"--labels=17: .* 16 pictures are left .* 2 to 16"):
-        list(splits.cells(NAMES, UNKNOWN, (17,), 5, 1))
+def test_too_many_labels_and_too_few_are_told():
+    for labels in (17, 1):  # of one picture none is left to choose settings on
+        with pytest.raises(DataError, match=rf"--labels={labels}: .* 16 .* are left .* 2 to 16"):
+            list(splits.cells(NAMES, UNKNOWN, (labels,), 5, 1))
