@@ -54,7 +54,7 @@ def _no_config(file: pathlib.Path, what: str) -> WeightsError:
 def _known(mean: Any, std: Any, file: pathlib.Path) -> str:
     for numbers in (mean, std):
         three = isinstance(numbers, list) and len(numbers) == 3
-        if not three or not all(isinstance(number, int | float) for number in numbers):
+        if not three or not all(isinstance(n, int | float) and abs(n) < 1e6 for n in numbers):
             raise _no_config(file, "has no three numbers each as mean and deviation")
     for name, known in resnet.NORMALISATIONS.items():
         if np.allclose((mean, std), known, atol=1e-4):

@@ -72,14 +72,16 @@ def check_hash(file: Fetched, sha256: str) -> None:
 
 def _of_hub(name: str) -> Fetched:
     parts = _ON_HUB.fullmatch(name)
-    if not parts:
+    if not parts or ".." in name:  # neither the hub's names nor git's have it, but paths do
         raise WeightsError(f"{name}: write hf:OWNER/NAME, with @REVISION behind it if you like")
     repository, file, revision = parts.groups()
     remedy = "pip install 'geoseg_jax[hf]'"
     for part in (".errors", ".constants", ""):  # the package alone loads its parts when used
         hub = _load(f"huggingface_hub{part}", name, remedy)
     try:
-        info = hub.HfApi().model_info(repository, revision=revision)
+        # Its usual is to wait for ever, as where a firewall drops what is sent.
+        timeout = hub.constants.HF_HUB_ETAG_TIMEOUT
+        info = hub.HfApi().model_info(repository, revision=revision, timeout=timeout)
     except Exception as error:  # of whatever library it makes its requests by
         _refuse_unknown(hub, name, error)
         return _of_cache(hub, name, repository, file, revision, error)
