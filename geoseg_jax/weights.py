@@ -125,11 +125,19 @@ def _check(flags: argparse.Namespace) -> None:
         "height": programs,
         "width": programs,
         "classes": ("torch", "torchvision", "timm"),
+        "encoder": ("geoseg_jax", "torch", "torchvision", "timm"),
     }
     for name, formats in allowed.items():
         if getattr(flags, name) and flags.to not in formats:
             known = ", ".join(f"--to={known}" for known in formats)
             raise WeightsError(f"--{name} has no effect with --to={flags.to}, only with {known}")
+    if flags.to in allowed["part"] and export.part_of(flags.source, flags.part) == "network":
+        for name in ("encoder", "normalisation", "prefix", "classes"):
+            if getattr(flags, name):
+                raise WeightsError(
+                    f"--{name} is about an encoder, and {flags.source} leaves as its whole "
+                    "network; drop it, or take the encoder alone by --part=encoder"
+                )
 
 
 def _program(flags: argparse.Namespace) -> str:

@@ -156,7 +156,6 @@ def _segmentation(
         said["flip"] = "scores are probabilities, averaged with those of the mirror image"
     if evaluation.window:
         said["window"] = "the run was evaluated by windows of this size that slide over a picture"
-        size = tuple(evaluation.window) if size == _size((0, 0), config) else size
     return Program(function, size, said)
 
 
@@ -231,7 +230,10 @@ def _config_of(source: str | pathlib.Path) -> ConfigDict | None:
 
 
 def _size(size: tuple[int, int], config: ConfigDict | None) -> tuple[int, int]:
-    usual = (config.data.height, config.data.width) if config is not None else _USUAL
+    usual = _USUAL
+    if config is not None:  # the network may have seen windows of pictures
+        window = config.task.get("eval", {}).get("window", ())
+        usual = tuple(window) or (config.data.height, config.data.width)
     height, width = (given or default for given, default in zip(size, usual, strict=True))
     if min(height, width) < 1:
         raise ConfigError(

@@ -170,6 +170,9 @@ def test_how_a_run_is_judged_goes_along(runs, pictures, tmp_path):
     told = json.loads(path.with_suffix(".json").read_text())
     assert told["input"]["shape"] == ["N", 32, 32, 3]
     assert "slide" in told["window"]
+    call(tmp_path / "b", "--to=stablehlo", "--out", path, "--height=64", "--width=96")
+    told = json.loads(path.with_suffix(".json").read_text())
+    assert told["input"]["shape"] == ["N", 64, 96, 3]  # as asked for
 
 
 BAD = {
@@ -180,6 +183,14 @@ BAD = {
     "no twin": (["{segmentation}", "--to=torch", "--out=x.safetensors"], "this linear on a tiny"),
     "normalised": (["{depth}", "--to=torch", "--out=x.safetensors"], "--to=onnx writes every"),
     "no effect": (["{depth}", "--to=torch", "--out=x.safetensors", "--width=9"], "has no effect"),
+    "an encoder's": (
+        ["{depth}", "--to=torch", "--out=x.safetensors", "--normalisation=half"],
+        "--normalisation is about an encoder",
+    ),
+    "checked": (
+        ["{out}", "--to=onnx", "--out=x.onnx", "--encoder=tiny"],
+        "--encoder has no effect",
+    ),
     "no pixels": (["{depth}", "--to=onnx", "--out=x.onnx", "--width=-3"], "pictures have pixels"),
     "size": (["{depth}", "--to=onnx", "--out=x.onnx", "--width=50"], "multiples of 32"),
 }
