@@ -45,8 +45,8 @@ class OwnPictures:
       height, width, resize: that pictures are brought to, and how (pictures.resize); label_size
         holds the size that they have.
       pairs: records are a picture and the next one of its row, in `sources`.
-      rate: frames a second of pictures, which makes each folder of them a video; None if they are
-        none.
+      rate: frames a second of pictures, which makes each folder of them a video, and of a video
+        that doesn't tell its own; None if they are none.
       cache_dir: where frames of videos are kept.
 
     `rows` holds where pictures belong together; `whole(index)` is the picture at its own size.
@@ -168,7 +168,7 @@ def _matches(places: Sequence[Place]) -> list[pathlib.Path]:
 
 
 def _shared(found: Sequence[pathlib.Path]) -> str:
-    return os.path.commonpath([path.absolute().parent for path in found])
+    return os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in found])
 
 
 def _video(name: str, path: pathlib.Path, rate: float | None, cache_dir: str) -> Row:
@@ -176,7 +176,7 @@ def _video(name: str, path: pathlib.Path, rate: float | None, cache_dir: str) ->
     frames = [os.path.splitext(frame)[0] for frame in clip.frames]
     names = tuple(f"{name}/{frame}" if name else frame for frame in frames)
     paths = tuple(clip.path(i) for i in range(len(frames)))
-    return Row(name or clip.name, paths, names, rate or clip.rate or clips.USUAL_RATE)
+    return Row(name or clip.name, paths, names, clip.rate or rate or clips.USUAL_RATE)
 
 
 def _folders(files: Sequence[tuple[str, pathlib.Path]], rate: float | None) -> list[Row]:
@@ -200,6 +200,13 @@ def _check_names(rows: Sequence[Row]) -> None:
                     "prediction; rename one"
                 )
             taken[name] = path
+    counts = Counter(row.name for row in rows if row.rate)
+    for name, number in counts.items():
+        if number > 1:
+            raise DataError(
+                f"{_KEY}: {number} videos or folders of frames are called {name}, and would have "
+                "one video of predictions; rename one"
+            )
 
 
 def told(places: Place | Sequence[Place]) -> str:

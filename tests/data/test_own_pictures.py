@@ -40,7 +40,17 @@ def test_names_and_order(folder, tmp_path):
     rows = [(row.name, len(row.paths), row.rate) for row in whole.rows]
     assert rows == [("v", 3, 10.0), ("in", 1, None), ("a", 2, None), ("b", 1, None)]
     rates = [row.rate for row in own(folder, rate=5.0, **cache).rows]
-    assert rates == [5.0] * 4
+    assert rates == [10.0, 5.0, 5.0, 5.0]  # a video knows its own
+
+
+def test_places_above_where_one_stands(folder, monkeypatch):
+    monkeypatch.chdir(folder / "a")
+    assert own(["../b/1.jpg", "2.png"]).names == ["a/2", "b/1"]
+
+
+def test_digits_that_are_no_numbers(folder):
+    cv2.imwrite(str(folder / "a" / "5²7.png"), np.zeros((20, 30, 3), np.uint8))
+    assert own(folder / "a").names == ["2", "5²7", "10"]
 
 
 def test_records(folder):
@@ -62,6 +72,14 @@ def test_pairs_are_of_one_folder(folder, tmp_path):
         _ = own(folder / "a", pairs=True)[0]
     with pytest.raises(DataError, match="flow is of two pictures"):
         own(folder / "c.png", pairs=True)
+
+
+def test_a_video_and_a_folder_of_one_name(folder, tmp_path):
+    (folder / "v").mkdir()
+    cv2.imwrite(str(folder / "v" / "first.png"), np.zeros((20, 30, 3), np.uint8))
+    assert len(own(folder, cache_dir=str(tmp_path / "cache")).rows) == 5
+    with pytest.raises(DataError, match="2 videos or folders of frames are called v,"):
+        own(folder, rate=5.0, cache_dir=str(tmp_path / "cache"))
 
 
 def test_what_is_refused(folder):

@@ -146,7 +146,7 @@ def _rate(times: Sequence[float]) -> float | None:
 def order(name: str) -> tuple[list[tuple[int, str]], str]:
     """Returns a key that sorts names with the numbers in them as numbers."""
     parts = re.split(r"(\d+)", name)
-    return [(int(p), "") if p.isdigit() else (-1, p) for p in parts], name
+    return [(int(p), "") if p.isdecimal() else (-1, p) for p in parts], name
 
 
 def _pictures(folder: pathlib.Path) -> tuple[list[str], Counter[str]]:
