@@ -76,8 +76,12 @@ class TrackerWriter(SilentWriter):
             self._writer = None
             self._say(
                 f"{self._name} is written to no more, the training goes on; metrics.jsonl has all "
-                f"numbers: {' '.join(f'{type(error).__name__}: {error}'.split())}"
+                f"numbers: {_in_a_line(error)}"
             )
+
+
+def _in_a_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 class WandbWriter(SilentWriter):
@@ -218,7 +222,7 @@ def open_all(
       say: takes lines of text.
 
     Raises:
-      ConfigError: a tool can't be opened, as without its server.
+      ConfigError: a tool can't be opened, as without its server, and no step is done yet.
     """
     kept = json_files.read_json(workdir / IDS, "the runs at other tools", {"*": str}, _REPAIR) or {}
     ids = dict(kept) if step else {}
@@ -229,10 +233,12 @@ def open_all(
         except Exception as error:
             if disk.is_full(error):
                 raise
-            line = " ".join(f"{type(error).__name__}: {error}".split())
+            line = f"{name} can't be opened ({_in_a_line(error)})"
+            if step:  # a scheduler has started it again, and nobody may be there to repair it
+                say(f"{line}: it is not written to, the training goes on; metrics.jsonl has all")
+                continue
             raise ConfigError(
-                f"config.train.writers={tuple(names)}: {name} can't be opened ({line}); repair "
-                "that, or leave it out"
+                f"config.train.writers={tuple(names)}: {line}; repair that, or leave it out"
             ) from error
         say(f"{name}: {tool.how_to_look}")
         opened.append(TrackerWriter(name, tool.writer, say))

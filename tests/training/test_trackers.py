@@ -191,3 +191,9 @@ def test_a_tool_that_can_not_be_opened_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setitem(trackers.TOOLS, "wandb", trackers.Tool(("json",), "", refuse))
     with pytest.raises(ConfigError, match=r"wandb can't be opened \(RuntimeError: no key conf"):
         trackers.open_all(["wandb"], tmp_path, 0, print)
+    said = []  # a run that goes on does so without it, in the same run there the next time
+    (tmp_path / "trackers.json").write_text('{"wandb": "x1"}')
+    (writer,) = trackers.open_all(["wandb", "tensorboard"], tmp_path, 4, said.append)
+    writer.write_scalars(5, TRAINED)
+    assert said[0].startswith("wandb can't be opened (RuntimeError: no key configured): it is not")
+    assert json.loads((tmp_path / "trackers.json").read_text()) == {"wandb": "x1"}
