@@ -1,5 +1,6 @@
 """Gives each process of a study a GPU of its own; finds them without starting jax on any."""
 
+import itertools
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,8 @@ def visible() -> list[str]:
         return []
     given = os.environ.get(_VISIBLE)
     if given is not None:
-        return [name.strip() for name in given.split(",") if name.strip()]
+        names = [name.strip() for name in given.split(",") if name.strip()]
+        return list(itertools.takewhile(lambda name: name != "-1", names))  # as CUDA reads it
     try:
         command = ["nvidia-smi", "-L"]
         found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
