@@ -106,6 +106,18 @@ def test_what_they_were_made_with(predicted, workdir):
     assert papers["workdir"] == str(workdir)
 
 
+def test_labels_that_are_no_predictions_are_left_as_they_are(workdir, tmp_path, capsys):
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "0016E5_000000.png").write_bytes(b"drawn by hand")
+    assert predict.main(["--workdir", str(workdir), "--out", str(tmp_path)]) == 1
+    assert "its labels/ holds files that are no predictions" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.rglob("*")] == ["labels", "0016E5_000000.png"]
+    (tmp_path / run.BEGUN).touch()  # of one that was killed
+    assert predict.main(["--workdir", str(workdir), "--out", str(tmp_path)]) == 0
+    assert len(labels_in(tmp_path)) == len(SIZES)
+    assert not (tmp_path / run.BEGUN).exists()
+
+
 def test_files_score_as_the_evaluation_did(predicted, workdir):
     config = run.read_config(workdir)
     data = make_data(config)

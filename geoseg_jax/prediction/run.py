@@ -26,8 +26,6 @@ from geoseg_jax.data.readers import find_reader
 from geoseg_jax.data.source import HasLabels, HasNames, HasOriginals, can, left_out
 from geoseg_jax.prediction import points
 from geoseg_jax.prediction.files import (
-    OVERLAYS,
-    RAW,
     DepthFiles,
     Files,
     FlowFiles,
@@ -35,7 +33,7 @@ from geoseg_jax.prediction.files import (
     write_colours,
     write_raw,
 )
-from geoseg_jax.prediction.painting import VIDEOS, Drawn, Painter
+from geoseg_jax.prediction.painting import Drawn, Painter
 from geoseg_jax.prediction.points import POINTS
 from geoseg_jax.prediction.wanted import Cameras, Wanted
 from geoseg_jax.scoring.label_files import COLOURS, file_name
@@ -46,6 +44,7 @@ from geoseg_jax.training import workdir as workdirs
 from geoseg_jax.training.state import sha256_of
 
 RECORD = "predictions.json"
+BEGUN = ".predicting"  # in its place until all is written
 # Maps are predicted on canvases of multiples of this, so that pictures of nearly equal sizes, as
 # KITTI has them, share one compiled program.
 _CANVAS = 128
@@ -68,11 +67,11 @@ def predict(
     wanted: Wanted = _USUAL,
     say: Callable[[str], None] = tell,
 ) -> int:
-    """Predicts and writes; files of the same names are replaced.
+    """Predicts and writes.
 
     Args:
       workdir: of a run with at least one checkpoint.
-      out: the folder to write to.
+      out: the folder to write to; earlier predictions in it may be replaced, other files not.
       split: 'eval' or 'train', of the run's data.
       step: 'latest', 'best', or the number of a checkpoint that is there.
       images: pictures, folders, patterns and videos in place of a split, see OwnPictures.
@@ -100,8 +99,10 @@ def predict(
     variables = checkpoints.read_variables(folder)
     cameras = Cameras(wanted, config, variables, own=bool(images))
     record = out / RECORD
-    record.unlink(missing_ok=True)
+    _check_ours(out, [files.folder, COLOURS, *wanted.folders()])
     out.mkdir(parents=True, exist_ok=True)
+    (out / BEGUN).touch()
+    record.unlink(missing_ok=True)
     dropped = f" (left out: {left_out(source)})" if source.left_out else ""
     say(f"predicting {len(source)} pictures{dropped} with step {folder.name} of {workdir}…")
     with Painter(out, files, overlays=wanted.overlays, video=wanted.video) as painter:
@@ -122,12 +123,27 @@ def predict(
     scales = {"full_strength": {"is": files.scaled, "of": painter.scales}} if painter.scales else {}
     camera = {"camera": cameras.said} if wanted.ply else {}
     json_files.write_json(record, said | scales | camera | files.recorded)
-    more = [name for name in (OVERLAYS, VIDEOS, RAW, POINTS) if (out / name).is_dir()]
+    (out / BEGUN).unlink(missing_ok=True)
+    more = [name for name in wanted.folders() if (out / name).is_dir()]
     say(
         f"{len(source)} predictions: {files.what} in {out / files.folder}, colours in {COLOURS}/"
         + "".join(f", {name}/" for name in more)
     )
     return len(source)
+
+
+def _check_ours(out: pathlib.Path, folders: Sequence[str]) -> None:
+    """Refuses to replace what no prediction has written: labels drawn by hand have the same names.
+
+    Raises:
+      ConfigError: naming the folder.
+    """
+    theirs = [name for name in folders if (out / name).is_dir() and any((out / name).iterdir())]
+    if theirs and not ((out / RECORD).exists() or (out / BEGUN).exists()):
+        raise settings.ConfigError(
+            f"--out={out}: its {theirs[0]}/ holds files that are no predictions ({RECORD} is not "
+            "there), and would be replaced; name another folder"
+        )
 
 
 def read_config(workdir: pathlib.Path, root: str | None = None) -> ConfigDict:

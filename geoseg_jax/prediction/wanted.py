@@ -9,6 +9,9 @@ import numpy as np
 from geoseg_jax.config.settings import ConfigError
 from geoseg_jax.data.pictures import scale_intrinsics
 from geoseg_jax.data.video.camera import from_calibration, from_fov
+from geoseg_jax.prediction.files import OVERLAYS, RAW
+from geoseg_jax.prediction.painting import VIDEOS
+from geoseg_jax.prediction.points import POINTS
 
 Size = tuple[int, int]  # height, width
 _ANY_FOV = 60.0  # of a learned camera only the principal point and the pixels' shape count
@@ -32,6 +35,11 @@ class Wanted(NamedTuple):
     fps: float | None = None
     fov: float | None = None
     camera: str = ""
+
+    def folders(self) -> list[str]:
+        """Returns the folders of these files, below OUT."""
+        of = {OVERLAYS: self.overlays, VIDEOS: self.video, RAW: self.npy, POINTS: self.ply}
+        return [name for name, asked in of.items() if asked]
 
     def check(self, predicts: str, own: bool) -> None:
         """Refuses what would have no effect.
