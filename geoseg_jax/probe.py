@@ -4,7 +4,7 @@
 
 FOLDER is what configs/segment_folder.py takes: images/, labels/ and classes.txt. No network is
 trained: a nearest-neighbour and a linear classifier read the features of each encoder, every
-picture judges once, and W gets probe.html (open it), results.csv and probe.json. docs/probe.md
+picture judges once, and W gets probe.html (open it), probe.csv and probe.json. docs/probe.md
 says what the numbers mean.
 """
 

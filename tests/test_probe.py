@@ -48,7 +48,7 @@ def done(root, tmp_path_factory):
 def test_files_say_the_same(done):
     code, out, content = done
     assert code == 0
-    with open(out / "results.csv", newline="") as file:
+    with open(out / "probe.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 2 * 2 * (2 + 1)  # encoders, probes, two choices of 3 labels and all
     assert {row["converged"] for row in rows} == {"True"}

@@ -58,14 +58,14 @@ def summary(scored: Scored, judged: np.ndarray, drawn: Units) -> dict[str, Any]:
 
     Returns:
       'miou', the mean over repeats; 'repeats', how many; 'pictures_low' and 'pictures_high', its
-      95 % interval over other judged pictures (or recordings, see Units).
+      95 % interval over other judged pictures (or recordings, see Units), within 0 and 1.
     """
     of_units = _by_unit(scored.matrices, drawn)
     middle = float(mean_score(of_units.sum(1), judged))
     low, high = statistics.resampled_interval(middle, _resampled(of_units, judged), drawn.count)
     kept = {"encoder": scored.encoder, "probe": scored.probe, "labels": scored.labels}
     kept |= {"repeats": len(scored.matrices), METRIC: middle}
-    return kept | {"pictures_low": low, "pictures_high": high}
+    return kept | {"pictures_low": max(low, 0.0), "pictures_high": min(high, 1.0)}
 
 
 def difference(one: Scored, other: Scored, judged: np.ndarray, drawn: Units) -> dict[str, Any]:

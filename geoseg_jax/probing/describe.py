@@ -38,7 +38,7 @@ class Asked(NamedTuple):
 class Found(NamedTuple):
     """What all fits of a run gave.
 
-    rows: for results.csv. scored: matrices of each encoder, probe and number of labels. maps:
+    rows: for probe.csv. scored: matrices of each encoder, probe and number of labels. maps:
     encoder -> picture -> its map by the linear probe. trouble: a line each.
     """
 

@@ -20,7 +20,7 @@ from geoseg_jax.probing.describe import Asked, Found
 from geoseg_jax.report import probe as page
 from geoseg_jax.scoring import scores
 
-CSV, RECORD, PAGE = "results.csv", "probe.json", "probe.html"
+CSV, RECORD, PAGE = "probe.csv", "probe.json", "probe.html"
 FEW = 8  # labelled pictures, beside all of them
 STRIDES = (4, 8, 16, 32)
 _WORKERS = 4  # fits at a time, each with a copy of the features

@@ -81,6 +81,20 @@ def test_difference_and_its_intervals():
     assert compare.corrected([alone])[0]["verdict"] == "not shown"
 
 
+def test_interval_of_a_score_is_one_of_scores():
+    perfect = np.tile(np.diag([9, 1]), (1, 6, 1, 1))
+    perfect[0, 0] = [[9, 0], [1, 0]]
+    drawn = compare.units(range(6), [""] * 6)
+    found = compare.summary(compare.Scored("a", "linear", 0, perfect), JUDGED, drawn)
+    assert 0 < found["pictures_low"] < found["miou"] < found["pictures_high"] == 1
+    wrong = compare.summary(
+        compare.Scored("a", "linear", 0, perfect[:, :4]),
+        JUDGED,
+        drawn=compare.units(range(4), [""] * 4),
+    )
+    assert np.isnan([wrong["pictures_low"], wrong["pictures_high"]]).all()  # too few to say
+
+
 def test_interval_covers_the_truth_over_other_pictures():
     """Of scores of 20 pictures, 95 % intervals hold the score of a thousand."""
     generator = np.random.default_rng(0)
