@@ -1,4 +1,4 @@
-"""Writes a run's predictions: geoseg_jax.prediction on the command line.
+"""Writes a run's predictions on a split of its data, or on pictures and videos of your own.
 
     python -m geoseg_jax.predict --workdir=W --out=DIR [--split=eval|train] [--step=latest|best|N]
     python -m geoseg_jax.predict --workdir=W --out=DIR --images PICTURE, FOLDER, '*.jpg', VIDEO.mp4
@@ -32,14 +32,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--workdir", required=True, help="the run's folder")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--split", choices=("eval", "train"), default="eval")
+    which.add_argument(
+        "--split", choices=("eval", "train"), default="eval", help="of the run's data"
+    )
     which.add_argument(
         "--images",
         nargs="+",
         metavar="PLACE",
         help="in place of a split: pictures, folders, patterns such as 'shots/*.jpg', videos",
     )
-    parser.add_argument("--step", default="latest", help="latest, best or a number")
+    parser.add_argument(
+        "--step", default="latest", help="of its checkpoints: latest, best or a number"
+    )
     parser.add_argument("--root", help="in place of the run's config.data.root")
     parser.add_argument("--batch_size", type=int, default=4, help="pictures at a time")
     add = functools.partial(parser.add_argument, action="store_true")

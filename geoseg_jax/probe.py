@@ -55,31 +55,41 @@ def _parser() -> argparse.ArgumentParser:
         "statistics; NAME=SOURCE to name one",
     )
     add("--out", type=pathlib.Path, required=True, metavar="W", help="folder to write to")
-    add("--reference", default="", metavar="NAME", help="others are compared with it: the first")
+    add(
+        "--reference",
+        default="",
+        metavar="NAME",
+        help="what others are compared with (default: the first)",
+    )
     add(
         "--baselines",
         type=_words,
         default=usual["baselines"],
         metavar="WORDS",
-        help=f"added to the encoders: {','.join(usual['baselines'])}; --baselines= for none",
+        help=f"added to the encoders (default: {','.join(usual['baselines'])}; nothing for none)",
     )
-    add("--labels", type=_whole, metavar="N,...", help="pictures that train; 0 = all; usual: 8,0")
+    add(
+        "--labels", type=_whole, metavar="N,...", help="pictures that train, 0 = all (default: 8,0)"
+    )
     for name, meaning in (
-        ("repeats", "choices of fewer than all labels"),
-        ("folds", "parts that the pictures judge in"),
-        ("stride", "pixels of a cell of the grid: 4, 8, 16 or 32"),
-        ("pictures", "pictures at most, spread over all; 0 = all"),
+        ("repeats", "choices of the pictures that train, where these aren't all"),
+        ("folds", "parts that the pictures are dealt into; each judges once"),
+        ("stride", "pixels of a cell of the grid, 4, 8, 16 or 32"),
+        ("pictures", "how many are used at most, spread over all; 0 = all"),
         ("shown", "pictures on the page"),
     ):
-        add(f"--{name}", type=int, default=usual[name], metavar="N", help=f"{meaning}: %(default)s")
-    stages = ",".join(map(str, usual["stages"]))
-    add("--stages", type=_whole, default=usual["stages"], metavar="N,...", help=f"usual: {stages}")
-    add("--resolution", default="", metavar="WxH", help="of the pictures; usual: 320 the long side")
+        meaning += " (default: %(default)s)"
+        add(f"--{name}", type=int, default=usual[name], metavar="N", help=meaning)
+    meaning = f"strides of the features (default: {','.join(map(str, usual['stages']))})"
+    add("--stages", type=_whole, default=usual["stages"], metavar="N,...", help=meaning)
+    meaning = "that pictures are resized to (default: a long side of 320)"
+    add("--resolution", default="", metavar="WxH", help=meaning)
     add(
         "--statistics",
         choices=(sources.FROZEN, sources.CALIBRATED),
         default=usual["statistics"],
-        help="batch norms: as they come, or computed on these pictures without their labels",
+        help="of batch norms: as they come, or computed on these pictures without their labels "
+        "(default: %(default)s)",
     )
     return parser
 

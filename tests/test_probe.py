@@ -76,7 +76,13 @@ def test_page_needs_nothing_else_and_shows_all(done):
     assert "<script" not in text
     assert not re.search(r'(?:src|href)="(?!data:)', text)
     assert text.count("<img ") == 2 * (2 + 2) + 1  # picture, label and two maps; a legend
-    for words in ("Only 8 pictures judge", "cat", "statistics", content["command"][:20]):
+    for words in (
+        "Only 8 pictures judge",
+        "take pictures for independent",
+        "cat",
+        "statistics",
+        content["command"][:20],
+    ):
         assert words in text
 
 

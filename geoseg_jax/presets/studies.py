@@ -20,7 +20,7 @@ from geoseg_jax.presets.argument import Option
 
 START = Option(
     ("random", "imagenet", "both"),
-    "where depth and flow start: random weights, the arm of weights, or an arm of each",
+    "where depth and flow start: random weights, weights from elsewhere, or both, an arm each",
 )
 SWEEP = Option(False, "first tries learning rates for each arm, on other subsets of the labels")
 SMALL = Option(False, "small pictures and short runs, for a CPU")
