@@ -15,7 +15,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from absl import logging
+from absl import flags, logging
 from rich.console import Console
 from rich.table import Table
 
@@ -117,6 +117,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     command = shlex.join(["python", "-m", "geoseg_jax.probe", *words])
     given.out = pathlib.Path(os.path.expanduser(given.out))
+    if arguments is None:
+        flags.FLAGS.mark_as_parsed()  # else absl's log begins with a warning that it is early
     quieten()
     logging.set_verbosity(logging.WARNING)
     keep_compiled()

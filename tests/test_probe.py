@@ -3,15 +3,17 @@
 import csv
 import json
 import re
+import sys
 
 import cv2
 import numpy as np
 import pytest
+from absl import flags
 
 from geoseg_jax import probe
 from geoseg_jax.data.pictures import to_rgb
 from geoseg_jax.interop import write_torchvision
-from geoseg_jax.probing import pictures, sources
+from geoseg_jax.probing import pictures, run, sources
 from tests.interop import resnets
 
 HEIGHT, WIDTH, COUNT = 32, 64, 8
@@ -114,6 +116,31 @@ def test_one_line_for_what_is_wrong(words, message, root, tmp_path, capsys):
     assert re.match(f"error: .*{message}", said)
     assert said.count("\n") == 1
     assert not (tmp_path / "w").exists()
+
+
+def test_first_line_says_whose_recording_is_unknown():
+    images = np.zeros((4, 32, 64, 3), np.uint8)
+    for recordings, expected in (
+        (["a", "a", "b", ""], " (of 2 recordings, 1 of unknown ones)"),
+        (["a"] * 4, " (of 1 recording)"),
+        ([""] * 4, ""),
+    ):
+        found = pictures.Labelled([*"abcd"], recordings, images, [], None, "", [])
+        first = run._opening(found, [], []).splitlines()[0]
+        assert first == f"4 labelled pictures{expected} at 64x32"
+
+
+def test_absl_logs_nothing_of_itself(tmp_path, monkeypatch):
+    """Its log warns of messages before its own flags are parsed, which the command has not."""
+    parsed = flags.FLAGS.is_parsed()
+    seen = []
+    monkeypatch.setattr(probe, "quieten", lambda: seen.append(flags.FLAGS.is_parsed()))
+    words = ["probe", "--data=/nowhere", "--encoders=statistics", f"--out={tmp_path / 'w'}"]
+    monkeypatch.setattr(sys, "argv", words)
+    assert probe.main() == 1
+    assert seen == [True]
+    if not parsed:
+        flags.FLAGS.unparse_flags()
 
 
 def test_resolution_follows_the_pictures(root):

@@ -98,7 +98,10 @@ def _opening(
     found: pictures.Labelled, cells: Sequence[splits.Cell], probed: Sequence[sources.Probed]
 ) -> str:
     recordings = len(set(found.recordings) - {""})
-    known = f" of {recordings} recordings" if 0 < recordings < len(found.names) else ""
+    unknown, known = found.recordings.count(""), ""
+    if 0 < recordings < len(found.names):
+        known = f" (of {count(recordings, 'recording')}"
+        known += f", {unknown} of unknown ones)" if unknown else ")"
     height, width = found.images.shape[1:3]
     lines = [f"{len(found.names)} labelled pictures{known} at {width}x{height}"]
     lines += found.notes
