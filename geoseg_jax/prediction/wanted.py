@@ -56,7 +56,7 @@ class Wanted(NamedTuple):
             (self.flo and predicts != "flow", "--flo is for runs of flow"),
             (self.video and not own, "--video goes with --images=VIDEO; a split is no video"),
             (self.fps is not None and not own, "--fps goes with --images"),
-            (self.fps is not None and not 0 < self.fps <= 1000, "--fps is from 0 to 1000"),
+            (self.fps is not None and not 0.001 <= self.fps <= 1000, "--fps is from 0.001 to 1000"),
             (bool(self.fov or self.camera) and not self.ply, "--fov and --camera go with --ply"),
             (bool(self.fov and self.camera), "--fov and --camera exclude each other"),
             (self.fov is not None and not 1 <= self.fov <= 175, "--fov is from 1 to 175 degrees"),
