@@ -1,4 +1,4 @@
-"""Writes predictions: label ids at the pictures' own size, as benchmarks take them, and colours.
+"""Writes predictions as label ids at the pictures' own size, as benchmarks take them.
 
 Cityscapes wants a PNG of label ids for each picture whose name starts with CITY_SEQUENCE_FRAME and
 is as large as the picture; KITTI wants the picture's own name, 000000_10.png. NAME.png does for
@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from geoseg_jax.core import atomic
-from geoseg_jax.data.labels.table import LabelTable, colour, to_file_ids
+from geoseg_jax.data.labels.table import LabelTable, to_file_ids
 from geoseg_jax.data.source import DataError
 
 LABELS, COLOURS = "labels", "colour"  # the folders of what is written
@@ -37,36 +37,23 @@ def file_name(name: str) -> str:
     return f"{name.removesuffix(_PICTURE)}.png"
 
 
-def write_prediction(
+def write_ids(
     folder: str | pathlib.Path, name: str, predicted: np.ndarray, table: LabelTable
 ) -> pathlib.Path:
-    """Writes FOLDER/labels/NAME.png with label ids and FOLDER/colour/NAME.png for people.
-
-    Only the ids are for a benchmark, and for geoseg_jax.score: keep the two apart.
+    """Writes FOLDER/labels/NAME.png with label ids, for a benchmark and for geoseg_jax.score.
 
     Args:
       name: as published, '/' between folders.
       predicted: train ids [H, W] at the picture's own size, 255 for none.
-      table: its ids and colours.
+      table: its ids.
 
     Returns:
-      The path of the label ids.
+      The path.
 
     Raises:
       ValueError: for a train id without a class; OSError where it can't be written.
     """
-    folder = pathlib.Path(folder)
-    path = write_ids(folder, name, predicted, table)
-    picture = cv2.cvtColor(colour(predicted, table), cv2.COLOR_RGB2BGR)
-    write_png(folder / COLOURS / file_name(name), picture)
-    return path
-
-
-def write_ids(
-    folder: pathlib.Path, name: str, predicted: np.ndarray, table: LabelTable
-) -> pathlib.Path:
-    """Writes FOLDER/labels/NAME.png alone, see write_prediction."""
-    path = folder / LABELS / file_name(name)
+    path = pathlib.Path(folder) / LABELS / file_name(name)
     write_png(path, to_file_ids(predicted, table))
     return path
 

@@ -6,6 +6,7 @@ import pytest
 
 from geoseg_jax.data.labels.table import label_table
 from geoseg_jax.data.source import DataError
+from geoseg_jax.prediction.files import LabelFiles
 from geoseg_jax.scoring import label_files as submission
 
 
@@ -23,23 +24,18 @@ def read(path):
     ],
 )
 def test_names(tmp_path, name, file):
-    path = submission.write_prediction(
-        tmp_path, name, np.zeros((2, 3), np.uint8), label_table("kitti")
-    )
+    path = submission.write_ids(tmp_path, name, np.zeros((2, 3), np.uint8), label_table("kitti"))
     assert path == tmp_path / "labels" / file
     assert path.is_file()
-    assert (tmp_path / "colour" / file).is_file()
 
 
 def test_cityscapes_label_ids_and_colours(tmp_path):
     train = np.array([[0, 13, 18], [255, 10, 8]], np.uint8)
-    path = submission.write_prediction(
-        tmp_path, "a_000000_000019", train, label_table("cityscapes")
-    )
+    path = submission.write_ids(tmp_path, "a_000000_000019", train, label_table("cityscapes"))
     written = read(path)
     assert written.dtype == np.uint8
     np.testing.assert_array_equal(written, [[7, 26, 33], [0, 23, 21]])
-    colours = read(tmp_path / "colour" / path.name)[..., ::-1]
+    colours = LabelFiles(label_table("cityscapes")).colours(train, None)
     assert colours[0, 0].tolist() == [128, 64, 128]  # road
     assert colours[0, 1].tolist() == [0, 0, 142]  # car
     assert colours[1, 0].tolist() == [0, 0, 0]
@@ -48,13 +44,13 @@ def test_cityscapes_label_ids_and_colours(tmp_path):
 
 def test_the_papers_34_outputs_are_label_ids(tmp_path):
     train = np.arange(34, dtype=np.uint8)[None]
-    path = submission.write_prediction(tmp_path, "a", train, label_table("cityscapes34"))
+    path = submission.write_ids(tmp_path, "a", train, label_table("cityscapes34"))
     np.testing.assert_array_equal(read(path), train)
 
 
 def test_a_train_id_without_a_class_is_refused(tmp_path):
     with pytest.raises(ValueError, match="19"):
-        submission.write_prediction(
+        submission.write_ids(
             tmp_path, "a", np.full((2, 2), 19, np.uint8), label_table("cityscapes")
         )
     assert not list(tmp_path.rglob("*.png"))
@@ -66,12 +62,10 @@ def test_cityscapesscripts_finds_them(tmp_path, monkeypatch):
         reason="cityscapesscripts is not installed",
     )
     table = label_table("cityscapes")
-    wanted = submission.write_prediction(
+    wanted = submission.write_ids(
         tmp_path, "ulm/ulm_000003_000019", np.zeros((2, 2), np.uint8), table
     )
-    submission.write_prediction(
-        tmp_path, "ulm/ulm_000004_000019", np.zeros((2, 2), np.uint8), table
-    )
+    submission.write_ids(tmp_path, "ulm/ulm_000004_000019", np.zeros((2, 2), np.uint8), table)
     monkeypatch.setattr(judge.args, "predictionPath", str(tmp_path / "labels"))
     monkeypatch.setattr(judge.args, "predictionWalk", None)
     found = judge.getPrediction(judge.args, "/gt/ulm_000003_000019_gtFine_labelIds.png")
