@@ -80,7 +80,7 @@ def test_a_split_of_videos_keeps_their_names(run, tmp_path):
 
 def test_depth_ends_where_sixteen_bits_do(tmp_path):
     inverse = np.array([[1e-9, 1 / 300.0, 0.1, 1e4]], np.float32)
-    path = depth_files.write_depth(tmp_path, "street/1", inverse, (1, 4))
+    path = depth_files.write_depth(tmp_path, "street/1", inverse)
     assert path == tmp_path / "depth" / "street" / "1.png"
     assert cv2.imread(str(path), cv2.IMREAD_UNCHANGED).tolist() == [[65535, 65535, 2560, 1]]
     colours = depth_files.colour(inverse).astype(int).sum(-1)[0]

@@ -110,7 +110,7 @@ class DepthFiles:
         return depth_files.resize_inverse_depth(found, size)
 
     def write(self, out: pathlib.Path, name: str, own: np.ndarray) -> None:
-        depth_files.write_depth(out, name, own, own.shape[:2])
+        depth_files.write_depth(out, name, own)
 
     def raw(self, own: np.ndarray) -> np.ndarray:
         return 1 / np.maximum(own, 1e-6)

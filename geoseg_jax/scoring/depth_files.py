@@ -14,16 +14,12 @@ _PER_METRE = 256
 _PALETTE = "magma"
 
 
-def write_depth(
-    folder: str | pathlib.Path, name: str, inverse_depth: np.ndarray, size: tuple[int, int]
-) -> pathlib.Path:
+def write_depth(folder: str | pathlib.Path, name: str, inverse_depth: np.ndarray) -> pathlib.Path:
     """Writes FOLDER/depth/NAME.png.
 
     Args:
       name: as published, '/' between folders.
-      inverse_depth: [h, w] in 1 / metres, above zero, of any size: it is what is resized, linear
-        across a plane as it is.
-      size: height and width of the picture that it belongs to.
+      inverse_depth: [H, W] in 1 / metres, above zero, of the picture's own size.
 
     Returns:
       The path of the depth, which ends at 1/256 and at 65535/256 metres.
@@ -31,8 +27,7 @@ def write_depth(
     Raises:
       OSError: where it can't be written.
     """
-    own = resize_inverse_depth(inverse_depth, size)
-    steps = np.round(_PER_METRE / np.maximum(own, 1e-6))
+    steps = np.round(_PER_METRE / np.maximum(inverse_depth, 1e-6))
     path = pathlib.Path(folder) / DEPTHS / file_name(name)
     write_png(path, np.clip(steps, 1, np.iinfo(np.uint16).max).astype(np.uint16))
     return path
