@@ -22,11 +22,11 @@ def drawn_with(pictures: Sequence[str], recordings: Sequence[str]) -> list[str]:
 
 
 def what_is_drawn(pictures: Sequence[str], recordings: Sequence[str]) -> str:
-    """Gives 'pictures', 'recordings', or 'recordings, pictures where unknown'."""
+    """Gives 'pictures', 'recordings', or 'recordings (pictures where unknown)'."""
     pairs = list(zip(pictures, recordings, strict=True))
     if not any(r and r != p for p, r in pairs):
         return "pictures"
-    return "recordings" if all(r for _, r in pairs) else "recordings, pictures where unknown"
+    return "recordings" if all(r for _, r in pairs) else "recordings (pictures where unknown)"
 
 
 def draw_times(count: int, draws: int = RESAMPLES, seed: int = 0) -> np.ndarray:

@@ -27,7 +27,7 @@ class Resampled(NamedTuple):
     """Scores on resamples of the judged pictures.
 
     scores: cell -> [R], the same for cells that were pooled. count: of what was drawn. what:
-    'pictures', 'recordings', or 'recordings, pictures where unknown'. pictures: that judged, each
+    'pictures', 'recordings', or 'recordings (pictures where unknown)'. pictures: that judged, each
     once. pooled: whether any cells were.
     """
 

@@ -60,7 +60,7 @@ def test_recordings_are_drawn_where_they_are_known():
     assert compare.units(names, [""] * 10)[1:] == (10, "pictures")
     assert compare.units(names, names)[1:] == (10, "pictures")
     some = compare.units(names, ["a"] * 6 + [""] * 4)
-    assert some[1:] == (5, "recordings, pictures where unknown")
+    assert some[1:] == (5, "recordings (pictures where unknown)")
     assert sorted(np.bincount(some.of)) == [1, 1, 1, 1, 6]
 
 

@@ -66,7 +66,7 @@ def test_frames_of_a_recording_are_drawn_together(tmp_path):
     made = matrices(4)
     folders = {"a": keep(tmp_path / "a", made, ["x", "x", "x", "y", "y", ""])}
     found = resampling.resample(folders, "pixel_accuracy", draws=400)
-    assert (found.count, found.what) == (3, "recordings, pictures where unknown")
+    assert (found.count, found.what) == (3, "recordings (pictures where unknown)")
     parts = [made[:3].sum(0), made[3:5].sum(0), made[5]]
     possible = {
         round(scores.scores(a * parts[0] + b * parts[1] + c * parts[2], TABLE)["pixel_accuracy"], 9)
