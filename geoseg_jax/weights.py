@@ -20,7 +20,7 @@ from geoseg_jax.interop import (
     write_weights,
 )
 from geoseg_jax.models import ENCODERS, is_vit, resnet
-from geoseg_jax.prediction import export, twins
+from geoseg_jax.prediction import export, torch_export
 from geoseg_jax.training import checkpoints
 from geoseg_jax.training.ancestors import read_weights_of
 
@@ -91,7 +91,7 @@ def convert(flags: argparse.Namespace) -> str:
     if flags.to in export.FORMATS:
         return _program(flags)
     if flags.to == "torch" and export.part_of(flags.source, flags.part) == "network":
-        return twins.write_torch(flags.source, flags.out, step=flags.step, root=flags.root)
+        return torch_export.write_torch(flags.source, flags.out, step=flags.step, root=flags.root)
     source = flags.source
     if flags.step != "latest":
         source = str(checkpoints.choose(source, flags.step, f"--step={flags.step}"))
@@ -135,8 +135,8 @@ def _check(flags: argparse.Namespace) -> None:
         for name in ("encoder", "normalisation", "prefix", "classes"):
             if getattr(flags, name):
                 raise WeightsError(
-                    f"--{name} is about an encoder, and {flags.source} leaves as its whole "
-                    "network; drop it, or take the encoder alone by --part=encoder"
+                    f"--{name} is about an encoder, and of {flags.source} the whole network is "
+                    "written; drop it, or take the encoder alone by --part=encoder"
                 )
 
 

@@ -207,7 +207,7 @@ def _meaning(name: str) -> str:
 
 
 def part_of(source: str | pathlib.Path, part: str = "") -> str:
-    """Returns what leaves: the part asked for; '' for the network where it is one to predict with.
+    """Returns what is written: the part asked for; '' for the network where a run predicts by it.
 
     Raises:
       ConfigError: for the network of what has none.
@@ -217,8 +217,8 @@ def part_of(source: str | pathlib.Path, part: str = "") -> str:
     if part == "network" and not whole:
         what = "no run's workdir" if config is None else f"a run of {config.task.name}"
         raise ConfigError(
-            f"{source} is {what}; whole networks leave runs of segmentation and of depth, encoders "
-            "any: --part=encoder"
+            f"{source} is {what}; whole networks are written of runs of segmentation and depth, "
+            "encoders of any: --part=encoder"
         )
     return part or ("network" if whole else "encoder")
 

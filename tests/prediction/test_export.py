@@ -16,7 +16,7 @@ import geoseg_jax
 from geoseg_jax import interop, predict, weights
 from geoseg_jax.config import settings
 from geoseg_jax.core import json_files
-from geoseg_jax.prediction import export, run, twins
+from geoseg_jax.prediction import export, run, torch_export
 from geoseg_jax.training import checkpoints
 from tests import test_predict, test_predict_depth
 from tests.interop.resnets import torchvision
@@ -180,7 +180,10 @@ BAD = {
     "no run": (["{out}/none", "--to=onnx", "--out=x.onnx"], "is not there"),
     "no network": (["{out}", "--to=onnx", "--out=x.onnx", "--part=network"], "no run's workdir"),
     "no step": (["{depth}", "--to=onnx", "--out=x.onnx", "--step=9"], "choose latest"),
-    "no twin": (["{segmentation}", "--to=torch", "--out=x.safetensors"], "this linear on a tiny"),
+    "no such": (
+        ["{segmentation}", "--to=torch", "--out=x.safetensors"],
+        "this linear on a tiny",
+    ),
     "normalised": (["{depth}", "--to=torch", "--out=x.safetensors"], "--to=onnx writes every"),
     "no effect": (["{depth}", "--to=torch", "--out=x.safetensors", "--width=9"], "has no effect"),
     "an encoder's": (
@@ -209,16 +212,16 @@ def test_what_is_refused(runs, tmp_path, capsys, monkeypatch, name):
     assert not list(tmp_path.iterdir())
 
 
-def test_which_run_has_a_twin_in_pytorch(runs, tmp_path):
-    def twin(name, **changes):
+def test_which_run_pytorch_has_a_network_for(runs, tmp_path):
+    def name_of(name, **changes):
         (tmp_path / name).mkdir()
-        return twins.twin(
+        return torch_export.torch_name(
             run.read_config(edited(tmp_path / name, runs[name.split()[0]], **changes))
         )
 
     deeplab = {"model__decoder": "deeplabv3", "model__encoder": "resnet50"}
-    assert twin("segmentation a", **deeplab) == "deeplabv3"
-    assert twin("depth a", model__normalisation="monodepth2") == "monodepth2"
+    assert name_of("segmentation a", **deeplab) == "deeplabv3"
+    assert name_of("depth a", model__normalisation="monodepth2") == "monodepth2"
     path = tmp_path / "x.safetensors"
     call(tmp_path / "depth a", "--to=torch", "--out", path)
     with safetensors.safe_open(path, "np") as file:
@@ -233,9 +236,9 @@ def test_which_run_has_a_twin_in_pytorch(runs, tmp_path):
         ours["head"]["dispconv_0"]["kernel"],
     )
     with pytest.raises(settings.ConfigError, match="have bottlenecks, and resnet18 has none"):
-        twin("segmentation b", **(deeplab | {"model__encoder": "resnet18"}))
+        name_of("segmentation b", **(deeplab | {"model__encoder": "resnet18"}))
     with pytest.raises(settings.ConfigError, match="makes it another one"):
-        twin("segmentation c", **deeplab, model__deeplab={"convolution": False})
+        name_of("segmentation c", **deeplab, model__deeplab={"convolution": False})
 
 
 def test_the_package_onnx_is_asked_for(runs, tmp_path, capsys, monkeypatch):

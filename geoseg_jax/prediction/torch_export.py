@@ -42,7 +42,7 @@ def write_torch(
     if not str(out).endswith(".safetensors"):
         raise ConfigError(f"--out={out}: name a file that ends in .safetensors")
     config = run.read_config(pathlib.Path(source))
-    which, model = twin(config), config.model
+    which, model = torch_name(config), config.model
     variables = checkpoints.read_variables(checkpoints.choose(source, step, f"--step={step}"))
     told = export.network(source, step, root).metadata
     told["preprocessing"]["where"] = _BEFORE[which]
@@ -56,8 +56,8 @@ def write_torch(
     return f"{out}: monodepth2's ResnetEncoder and DepthDecoder, {model.encoder}"
 
 
-def twin(config: ConfigDict) -> str:
-    """Returns the network of PyTorch's side that a run's is equal to. Raises ConfigError."""
+def torch_name(config: ConfigDict) -> str:
+    """Names PyTorch's network that a run's is equal to. Raises ConfigError where there is none."""
     model, predicts = config.model, task_named(config.task.name).predicts
     decoder = model.get("decoder", "unet")
     normalisation = model.get("normalisation", "imagenet")
