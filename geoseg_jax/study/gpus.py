@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 
 from geoseg_jax.config.settings import ConfigError
+from geoseg_jax.core import formats
 
 _VISIBLE, _PLATFORMS = "CUDA_VISIBLE_DEVICES", "JAX_PLATFORMS"
 # Name -> value of an environment variable; None: it is not set.
@@ -45,8 +46,8 @@ def share(count: int) -> list[Environment]:
         return []
     if count > len(found):
         raise ConfigError(
-            f"--processes={count}, and there are {len(found)} GPUs ({', '.join(found)}); use at "
-            "most as many, or JAX_PLATFORMS=cpu to share the cores"
+            f"--processes={count}, but only {formats.count(len(found), 'GPU')} "
+            f"({', '.join(found)}); use as many at most, or JAX_PLATFORMS=cpu to share the cores"
         )
     before = os.environ.get(_PLATFORMS)
     os.environ[_PLATFORMS] = "cpu"

@@ -63,7 +63,7 @@ def test_each_has_a_gpu_of_its_own(tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
     assert [e["CUDA_VISIBLE_DEVICES"] for e in gpus.share(2)] == ["5", "7"]
     monkeypatch.delenv("JAX_PLATFORMS")
-    with pytest.raises(ConfigError, match=r"--processes=3, and there are 2 GPUs \(5, 7\)"):
+    with pytest.raises(ConfigError, match=r"--processes=3, but only 2 GPUs \(5, 7\)"):
         gpus.share(3)
     for none in ("", "-1"):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", none)
