@@ -188,6 +188,7 @@ BAD = {
     "flo of labels": ("label", ["--flo"], "--flo is for runs of flow"),
     "a split's video": ("label", ["--video"], "a split is no video"),
     "no video": ("label", ["--video", "--images", "{walk}"], "give --fps=RATE"),
+    "within": ("label", ["--images", "{walk}/.."], "is within --images="),
     "too slow": ("label", ["--fps=0.0004", "--images", "{walk}"], "--fps is from 0.001"),
     "no rate": ("label", ["--fps=0", "--images", "{walk}"], "--fps is from"),
     "which camera": ("depth", ["--ply", "--images", "{walk}"], "has learned 2 cameras"),

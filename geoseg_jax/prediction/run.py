@@ -93,6 +93,7 @@ def predict(
     config = read_config(workdir, root)
     folder = checkpoints.choose(workdir, step, f"--step={step}")
     wanted.check(task_named(config.task.name).predicts, own=bool(images))
+    _check_outside(out, images)
     source, task, files = _parts(config, split, images, wanted)
     if wanted.video and not any(row.rate for row in source.rows):
         raise settings.ConfigError("--video: there is no video among --images; give --fps=RATE too")
@@ -130,6 +131,22 @@ def predict(
         + "".join(f", {name}/" for name in more)
     )
     return len(source)
+
+
+def _check_outside(out: pathlib.Path, images: Place | Sequence[Place] | None) -> None:
+    """Refuses to write below the pictures, which would be predicted on the next time.
+
+    Raises:
+      ConfigError: naming the folder of pictures.
+    """
+    given = [images] if isinstance(images, str | pathlib.Path) else images or ()
+    for place in given:
+        folder = pathlib.Path(place).expanduser()
+        if folder.is_dir() and out.resolve().is_relative_to(folder.resolve()):
+            raise settings.ConfigError(
+                f"--out={out} is within --images={place}, where the next prediction would take it "
+                "for pictures; name a folder elsewhere"
+            )
 
 
 def _check_ours(out: pathlib.Path, folders: Sequence[str]) -> None:
