@@ -396,6 +396,7 @@ FILES: dict[str, dict[str, Make]] = {
         ),
         "an older form": lambda _: b'{"type": "antigravity.Fly", "content": {}}',
         "nested": lambda _: b'{"a":' * 100_000,
+        "large": lambda good: good + b" " * 1_000_000,
     },
     f"pack.json{BY_HAND}": {
         "more records": lambda good: good.replace(b'"records": 2', b'"records": 2000000', 2),

@@ -13,6 +13,7 @@ from geoseg_jax.data.reading import reading
 from geoseg_jax.data.source import DataError
 
 _INFO, _FEATURES = "dataset_info.json", "features.json"
+_LARGEST = 1 << 18  # bytes of it; published sets have some thousands
 _OWN = "tensorflow_datasets."  # how the names of its own features begin
 PREPARE = (
     "prepare it once, where TensorFlow is installed: tfds build NAME --file_format=array_record "
@@ -81,6 +82,9 @@ def builder(folder: pathlib.Path) -> Any:
     import tensorflow_datasets as tfds  # takes a second to import: only those who need it pay
 
     with reading(folder, PREPARE, DataError):
+        size = (folder / _FEATURES).stat().st_size
+        if size > _LARGEST:
+            raise DataError(f"{folder / _FEATURES}: {size} bytes describe no features; {PREPARE}")
         content = json.loads((folder / _FEATURES).read_text(encoding="utf-8"))
         strangers = [kind for kind in _kinds(content) if not str(kind).startswith(_OWN)]
         if strangers:
