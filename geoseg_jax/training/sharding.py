@@ -26,7 +26,8 @@ def start(
       ConfigError: where only some of the three are given, or they contradict each other.
     """
     # We handle SIGTERM ourselves (interrupts.py), in the same way for one process and for many.
-    jax.config.update("jax_enable_preemption_service", False)
+    if hasattr(jax.config, "jax_enable_preemption_service"):  # before 0.8.2 ours replaces it
+        jax.config.update("jax_enable_preemption_service", False)
     explicit = {
         "--coordinator": coordinator,
         "--num_processes": num_processes,
