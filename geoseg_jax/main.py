@@ -26,6 +26,7 @@ PROCESS_ID = flags.DEFINE_integer("process_id", None, "number of this process, f
 
 def main(_: list[str]) -> None:
     """Runs, and ends the process with the exit code."""
+    quieten()
     # Imported here, since every worker process that reads data imports this file.
     import jax
 
@@ -33,7 +34,6 @@ def main(_: list[str]) -> None:
     from geoseg_jax.config.check import check_warm_up
     from geoseg_jax.training import checkpoints, compile_cache, loop, monitor, sharding
 
-    quieten()
     expected = (data.source.DataError, checkpoints.CheckpointError, monitor.TrainingError)
     try:
         sharding.start(COORDINATOR.value, NUM_PROCESSES.value, PROCESS_ID.value)

@@ -37,6 +37,7 @@ def test_help_names_every_flag(command, flags):
     done = run(command, "--help")
     assert (done.returncode, done.stderr) == (0, "")
     assert all(flag in done.stdout for flag in flags)
+    assert "configs/study_" not in done.stdout or "configs/quickstart" not in done.stdout
 
 
 def test_an_unknown_command_is_told():

@@ -34,7 +34,14 @@ QUICK = "--config=configs/quickstart.py"
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([QUICK, "--workdir=w", "--config.train.stps=1"], 'Did you mean "steps"'),
+        (
+            [QUICK, "--workdir=w", "--config.train.stps=1"],
+            "config.train.stps: 'stps' is not a setting there; did you mean 'steps'?",
+        ),
+        (["--workdir=w", "--config.trian.steps=1", QUICK], "'trian' is not a setting there"),
+        ([QUICK, "--workdir=w", "--config.task.name.x=1"], "'x' is not a setting there"),
+        (["--config=configs/study_quick.py", "--workdir=w"], "is a study; python -m geoseg_jax.st"),
+        (["--config", "configs/study_quick.py", "--workdir=w"], "is a study"),
         ([QUICK, "--workdir=w", "--config.train.steps=many"], "--config.train.steps=many"),
         ([QUICK, "--workdir=w", "more"], "unknown: more"),
         ([QUICK], "--workdir=FOLDER"),
@@ -166,7 +173,7 @@ def overridden(monkeypatch, *arguments):
     words = ["study", f"--config={ROOT}/configs/study_folder.py", "--workdir=w", *arguments]
     monkeypatch.setattr(sys, "argv", words)
     try:
-        command_line.parse(sys.argv, open_sections=("target.set", "pretraining"))
+        command_line.parse(sys.argv, open_sections=("target.set", "pretraining"), study=True)
         assert sys.argv == words  # for the report, and for the commands of jobs
         return flatten(command_line.CONFIG.value)
     finally:

@@ -8,13 +8,14 @@ from logging import ERROR, WARNING, Formatter, LogRecord
 from typing import Any
 
 from absl import flags, logging
-from ml_collections import config_flags
+from ml_collections import ConfigDict, config_flags
 
 from geoseg_jax.config import files, origins
 from geoseg_jax.config.files import literal
 from geoseg_jax.config.settings import ConfigError, config_files, find_config
 from geoseg_jax.core import places
 from geoseg_jax.core.disk import DiskFullError
+from geoseg_jax.core.near_miss import did_you_mean
 from geoseg_jax.core.tell import open_streams, tell, tell_error
 
 CONFIG = config_flags.DEFINE_config_file("config", help_string="config file, FILE.py[:OPTIONS]")
@@ -30,6 +31,7 @@ def parse(
     usage: str = "",
     check: Callable[[], object] = lambda: None,
     open_sections: tuple[str, ...] = (),
+    study: bool = False,
 ) -> list[str]:
     """Parses flags as absl does, with configs found from anywhere and errors in one line.
 
@@ -40,21 +42,27 @@ def parse(
       usage: what --help says before it names the flags.
       check: looks at further flags and raises what is wrong with them.
       open_sections: of the config, that take keys which they don't have yet.
+      study: whether configs are those of studies, which have arms.
     """
     open_streams()
     if {"--help", "-h"} & set(argv):
-        tell(f"{usage.strip()}\n\n{_flags_and_configs()}")
+        tell(f"{usage.strip()}\n\n{_flags_and_configs(study)}")
         sys.exit(0)
     try:
         if text := _options_asked_for(argv):
             tell(text)
             sys.exit(0)
-        # config_flags reads sys.argv again to learn which settings are overridden.
-        sys.argv = argv = [
-            f"--config={find_config(a.partition('=')[2])}" if a.startswith("--config=") else a
+        # config_flags wants the config before its settings, and reads sys.argv again to learn which
+        # are overridden.
+        found = [
+            f"--config={find_config(a.partition('=')[2])}"
             for a in argv
+            if a.startswith("--config=")
         ]
+        others = [a for a in argv[1:] if not a.startswith("--config=")]
+        sys.argv = argv = [*argv[:1], *found, *others]
         words, added = _set_apart(list(_by_key(argv)), open_sections)
+        _check_config(words, study)
         sys.argv = words
         rest = flags.FLAGS(words)[1:]
         sys.argv = argv
@@ -90,6 +98,24 @@ def _leaves(name: str, value: Any) -> Iterable[str]:
         return
     for key, inside in value.items():
         yield from _leaves(f"{name}.{key}", inside)
+
+
+def _check_config(words: list[str], study: bool) -> None:
+    """Raises ConfigError for a config of the other kind, and for a setting that it doesn't have."""
+    text = "\n".join(words)  # --config=FILE, or FILE in a word of its own
+    given = re.findall("^--?config[=\n](.+)", text, re.MULTILINE)
+    config = files.load(given[-1]) if given else {}
+    if given and ("arms" in config) != study:
+        kind, other = ("no study", "main") if study else ("a study", "study")
+        raise ConfigError(f"--config={given[-1]} is {kind}; python -m geoseg_jax.{other} takes it")
+    for name in re.findall(r"^--?config[.]([\w.]+)", text, re.MULTILINE) if given else ():
+        section = config
+        for key in name.split("."):
+            known = section if isinstance(section, ConfigDict) else ()
+            if key not in known:
+                hint = did_you_mean(key, known)
+                raise ConfigError(f"config.{name}: {key!r} is not a setting there{hint}")
+            section = section[key]
 
 
 def _set_apart(argv: list[str], sections: tuple[str, ...]) -> tuple[list[str], dict[str, Any]]:
@@ -137,12 +163,16 @@ def _options_asked_for(argv: list[str]) -> str:
     return ""
 
 
-def _flags_and_configs() -> str:
+def _flags_and_configs(study: bool) -> str:
     """Names the flags that this package defines, and the configs that come with it."""
     by_module = flags.FLAGS.flags_by_module_dict()
     ours = [f for m, found in by_module.items() if "geoseg" in m or "__main__" in m for f in found]
     lines = [f"  --{f.name}: {f.help}" for f in ours if not f.name.startswith("config.")]
-    names = (f"  configs/{path.name}" for path in config_files())
+    names = (
+        f"  configs/{path.name}"
+        for path in config_files()
+        if path.name.startswith("study_") == study
+    )
     lines += [
         "  --config.KEY=VALUE: another value for a setting of the config",
         "  --config=FILE.py:help: the config's options; --print_config: its settings",
@@ -158,8 +188,6 @@ def fail(error: Exception, table: str = "") -> None:
     if "--debug" in sys.argv:
         raise error
     text = str(error)
-    if isinstance(error, AttributeError) and isinstance(error.args[0], KeyError):
-        text = f"no such setting: {error.args[0].args[0]}"  # ml_collections, with a near miss
     if "Traceback" in text:  # of the config file
         text = text.strip().splitlines()[-1].removeprefix("ValueError: ")
     tell_error("\n".join(filter(None, [f"error: {' '.join(text.split())}", table])))

@@ -77,12 +77,12 @@ def main(_: list[str]) -> None:
         environments = gpus.share(1 if DRY_RUN.value or COMMANDS.value else PROCESSES.value)
     except ConfigError as error:
         fail(error)
+    quieten(once=True)
     # Here, since jax reads these when it is imported.
     from geoseg_jax import data
     from geoseg_jax.study import conduct, guard
     from geoseg_jax.training import checkpoints, monitor
 
-    quieten(once=True)
     expected = (data.source.DataError, checkpoints.CheckpointError, monitor.TrainingError)
     try:
         code = conduct.conduct(
@@ -111,4 +111,4 @@ def main(_: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=lambda argv: parse(argv, __doc__, check_flags, SECTIONS))
+    app.run(main, flags_parser=lambda argv: parse(argv, __doc__, check_flags, SECTIONS, study=True))
