@@ -9,11 +9,12 @@ like. ROOT then is what `--config=configs/segment_folder.py --config.data.root=R
 
 import argparse
 import pathlib
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from geoseg_jax.data.annotations import recognise
-from geoseg_jax.data.annotations.found import Asked
+from geoseg_jax.data.annotations.found import BACKGROUND, Asked
 from geoseg_jax.data.annotations.write import Counts, write
 from geoseg_jax.data.source import DataError
 
@@ -34,13 +35,28 @@ def report(format: str, counts: Counts, out: pathlib.Path) -> str:
     ]
     if absent:
         lines.append(f"note: no pixel is {', '.join(absent)}")
-    lines += [f"note: {count} {text}" for text, count in counts.notes.items() if count]
+    lines += map("note: {}".format, _to_decide(counts))
+    lines += map("note: {}".format, counts.notes.lines())
     lines.append(f"wrote {out}; look at {out / 'overlays'} before you train, then:")
     lines.append(
         "python -m geoseg_jax.main --config=configs/segment_folder.py --workdir=W "
         f"--config.data.root={out}"
     )
     return "\n".join(lines)
+
+
+def _to_decide(counts: Counts) -> Iterator[str]:
+    """Yields what only the owner of the labels knows: is a gap a class, are two names one?"""
+    if any(p for n, p in zip(counts.table.classes, counts.pixels, strict=False) if n == BACKGROUND):
+        yield (
+            f"{BACKGROUND}, what nobody annotated, is learned and judged as a class; where it is "
+            "gaps between shapes, --background=ignore leaves it out"
+        )
+    seen: dict[str, str] = {}
+    for name in counts.table.classes:
+        first = seen.setdefault(re.sub(r"[\W_]+", "", name).casefold() or name, name)
+        if first != name:
+            yield f"{first!r} and {name!r} are two classes; where they are one, rename its shapes"
 
 
 def _parser() -> argparse.ArgumentParser:

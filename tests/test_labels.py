@@ -127,6 +127,23 @@ def test_what_was_not_annotated_may_be_ignored(tmp_path):
     assert (tmp_path / "out/classes.txt").read_text().startswith("0 cat ")
 
 
+def test_what_only_the_owner_knows_is_asked(tmp_path, capsys):
+    fabricate.labelme(tmp_path / "source")
+    file = tmp_path / "source/a.json"
+    record = json.loads(file.read_text())
+    record["shapes"][0]["label"] = record["shapes"][0]["label"].upper()
+    file.write_text(json.dumps(record))
+    (tmp_path / "source/b.jpg").unlink()
+    assert convert(tmp_path / "source", tmp_path / "out") == 0
+    said = capsys.readouterr().out
+    assert "--background=ignore" in said
+    assert re.search("note: '(cat|CAT)' and '(cat|CAT)' are two classes", said)
+    assert "isn't embedded (the first: " in said
+    assert "b.json)" in said
+    assert convert(tmp_path / "source", tmp_path / "no", "--background=ignore") == 0
+    assert "--background" not in capsys.readouterr().out
+
+
 def test_colours_without_names_are_told_as_a_list_to_fill_in(tmp_path, capsys):
     fabricate.masks(tmp_path / "source", "colours")
     assert convert(tmp_path / "source", tmp_path / "out") == 1

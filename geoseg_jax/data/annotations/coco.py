@@ -7,7 +7,6 @@ then the others from the largest to the smallest, so that what lies on something
 
 import functools
 import pathlib
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,6 +20,7 @@ from geoseg_jax.data.annotations.found import (
     Example,
     Found,
     Frame,
+    Notes,
     Size,
     size_to_draw,
     upright,
@@ -56,7 +56,7 @@ def read(asked: Asked, files: Sequence[pathlib.Path]) -> Found:
     Raises DataError for what isn't of the format, for annotations of a category or with an id that
     the file lacks, and for a picture that two files or entries annotate.
     """
-    notes: Counter[str] = Counter()
+    notes = Notes()
     pictures = Pictures(asked.folders)
     loaded = [(path, untrusted.read(path)) for path in files]
     names = {path: _categories(path, value, notes) for path, value in loaded}
@@ -79,7 +79,7 @@ def read(asked: Asked, files: Sequence[pathlib.Path]) -> Found:
     return Found(NAME, rows, examples, notes)
 
 
-def _categories(path: pathlib.Path, value: Any, notes: Counter[str]) -> dict[int, str]:
+def _categories(path: pathlib.Path, value: Any, notes: Notes) -> dict[int, str]:
     """Returns category id -> name, in the order of the ids."""
     used = {a.get("category_id") for a in value["annotations"] if isinstance(a, dict)}
     found: dict[int, str] = {}
@@ -106,7 +106,7 @@ def _examples(
     value: Any,
     ids: Mapping[int, int],
     pictures: Pictures,
-    notes: Counter[str],
+    notes: Notes,
 ) -> list[Example]:
     annotations: dict[int, list[tuple[str, Any]]] = {}
     for place, annotation in enumerate(value["annotations"]):
@@ -124,7 +124,7 @@ def _examples(
         said = untrusted.get(image, "file_name", str, where)
         picture = pictures.find(said, path.parent, f"{where}, {said!r}")
         if picture is None:
-            notes[NO_PICTURE] += 1
+            notes.add(NO_PICTURE, said)
         elif not mine and not asked.keep_empty:
             notes[NOT_ANNOTATED] += 1
         else:
@@ -144,7 +144,7 @@ def _draw(
     said: Size | None,
     annotations: Sequence[tuple[str, Any]],
     ids: Mapping[int, int],
-    notes: Counter[str],
+    notes: Notes,
     frame: Frame,
 ) -> np.ndarray:
     """Draws the label of one picture, whose size the JSON says, or None."""

@@ -69,17 +69,35 @@ class Example(NamedTuple):
     split: str = ""
 
 
+class Notes(Counter[str]):
+    """What was passed over, or decided: text -> how often, and the first of those that it is of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first: dict[str, str] = {}
+
+    def add(self, text: str, of: object) -> None:
+        """Counts one more, and remembers the first one's name."""
+        self[text] += 1
+        self.first.setdefault(text, str(of))
+
+    def lines(self) -> list[str]:
+        """Returns a line for each text that was counted."""
+        named = {text: f" (the first: {of})" for text, of in self.first.items()}
+        return [f"{count} {text}{named.get(text, '')}" for text, count in self.items() if count]
+
+
 class Found(NamedTuple):
     """All that a reader found.
 
-    format: its name, for people. notes: what was passed over, or decided: text -> how often. The
-    readers add to it while labels are drawn, so it is complete when the last one is.
+    format: its name, for people. notes: the readers add to them while labels are drawn, so they are
+    complete when the last one is.
     """
 
     format: str
     rows: Sequence[Row]
     examples: Sequence[Example]
-    notes: Counter[str]
+    notes: Notes
 
 
 def size_to_draw(frame: Frame, said: Size | None, where: str) -> Size:

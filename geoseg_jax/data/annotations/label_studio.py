@@ -9,7 +9,6 @@ import functools
 import pathlib
 import re
 import urllib.parse
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -23,6 +22,7 @@ from geoseg_jax.data.annotations.found import (
     Example,
     Found,
     Frame,
+    Notes,
     Size,
     size_to_draw,
     upright,
@@ -54,7 +54,7 @@ def read(asked: Asked, files: Sequence[pathlib.Path]) -> Found:
     Raises DataError for what isn't of the format, for labels that a given class list lacks, and for
     a task or picture with two annotations of which none alone is marked as ground truth.
     """
-    notes: Counter[str] = Counter()
+    notes = Notes()
     pictures = Pictures(asked.folders)
     tasks = []
     for path in files:
@@ -76,7 +76,7 @@ def read(asked: Asked, files: Sequence[pathlib.Path]) -> Found:
             continue
         picture = _picture(task, path, where, pictures)
         if picture is None:
-            notes[NO_PICTURE] += 1
+            notes.add(NO_PICTURE, where)
             continue
         if claims.setdefault(picture, where) != where:
             raise DataError(
@@ -140,7 +140,7 @@ def _draw(
     where: str,
     regions: Sequence[Any],
     find: Callable[[str], int],
-    notes: Counter[str],
+    notes: Notes,
     frame: Frame,
 ) -> np.ndarray:
     shapes, said = [], None

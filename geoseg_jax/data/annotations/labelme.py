@@ -10,7 +10,6 @@ import binascii
 import functools
 import io
 import pathlib
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,6 +24,7 @@ from geoseg_jax.data.annotations.found import (
     Example,
     Found,
     Frame,
+    Notes,
     Size,
     size_to_draw,
     upright,
@@ -56,7 +56,7 @@ def read(asked: Asked, files: Sequence[pathlib.Path]) -> Found:
     Raises DataError for what isn't of the format, for labels that a given class list lacks, and for
     a picture that two files annotate.
     """
-    notes: Counter[str] = Counter()
+    notes = Notes()
     pictures = Pictures(asked.folders)
     loaded = [(path, untrusted.read(path)) for path in files]
     for path, value in loaded:
@@ -76,11 +76,11 @@ def read(asked: Asked, files: Sequence[pathlib.Path]) -> Found:
     examples = []
     for path, value in loaded:
         if not value["shapes"] and not asked.keep_empty:
-            notes[NOT_ANNOTATED] += 1
+            notes.add(NOT_ANNOTATED, path)
             continue
         picture = _picture(path, value, pictures, notes)
         if picture is None:
-            notes[NO_PICTURE] += 1
+            notes.add(NO_PICTURE, path)
             continue
         if isinstance(picture, pathlib.Path) and claims.setdefault(picture, path) != path:
             raise DataError(f"{path} and {claims[picture]} both lay claim to the picture {picture}")
@@ -91,7 +91,7 @@ def read(asked: Asked, files: Sequence[pathlib.Path]) -> Found:
 
 
 def _picture(
-    path: pathlib.Path, value: Any, pictures: Pictures, notes: Counter[str]
+    path: pathlib.Path, value: Any, pictures: Pictures, notes: Notes
 ) -> pathlib.Path | bytes | None:
     said = untrusted.get(value, "imagePath", str, str(path), default="")
     found = pictures.find(said, path.parent, str(path))
@@ -99,7 +99,7 @@ def _picture(
     data = untrusted.get(value, "imageData", str, str(path), default="")
     if found or not data:
         return found
-    notes[EMBEDDED] += 1
+    notes.add(EMBEDDED, path)
     return _base64(data, f"{path}: 'imageData'")
 
 
@@ -113,7 +113,7 @@ def _draw(
     said: Size | None,
     shapes: Sequence[Any],
     find: Callable[[str], int],
-    notes: Counter[str],
+    notes: Notes,
     frame: Frame,
 ) -> np.ndarray:
     """Draws the label of one picture, whose size the JSON says, or None."""
@@ -123,7 +123,7 @@ def _draw(
         where = f"{path}: shapes[{place}]"
         kind = untrusted.get(shape, "shape_type", str, where, default="polygon")
         if kind in _NO_AREA:
-            notes[NO_AREA] += 1
+            notes.add(NO_AREA, path)
             continue
         part = _part(kind, shape, size, where)
         drawn.append(Shape(find(untrusted.get(shape, "label", str, where)), [part]))

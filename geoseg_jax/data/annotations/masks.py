@@ -16,7 +16,16 @@ import numpy as np
 
 from geoseg_jax.data.annotations import mask_files
 from geoseg_jax.data.annotations.class_lists import LISTS, read_classes
-from geoseg_jax.data.annotations.found import BACKGROUND, Asked, Example, Found, Frame, Row, upright
+from geoseg_jax.data.annotations.found import (
+    BACKGROUND,
+    Asked,
+    Example,
+    Found,
+    Frame,
+    Notes,
+    Row,
+    upright,
+)
 from geoseg_jax.data.annotations.places import ENDINGS, list_below
 from geoseg_jax.data.annotations.splits import split_of
 from geoseg_jax.data.source import BadRecord, DataError
@@ -46,7 +55,7 @@ class Pair(NamedTuple):
     mask: pathlib.Path
 
 
-def find_pairs(asked: Asked) -> tuple[list[Pair], Counter[str]]:
+def find_pairs(asked: Asked) -> tuple[list[Pair], Notes]:
     """Pairs pictures and masks by their names below the folders of each; counts what is left over.
 
     Raises DataError where two pictures lay claim to one mask, or two masks to one picture.
@@ -64,7 +73,7 @@ def find_pairs(asked: Asked) -> tuple[list[Pair], Counter[str]]:
     for path in candidates:
         pictures.setdefault(_key(path, base, _PICTURE_FOLDERS), []).append(path)
     pairs: dict[pathlib.Path, Pair] = {}
-    left = Counter({NO_PICTURE: 0})
+    left = Notes()
     for path in masks:
         key = _key(path, root, _LABEL_FOLDERS)
         short = (*key[:-1], _SUFFIX.sub("", key[-1]))
@@ -74,7 +83,7 @@ def find_pairs(asked: Asked) -> tuple[list[Pair], Counter[str]]:
                 f"two pictures, {fits[0]} and {fits[1]}, lay claim to the label {path}; remove one"
             )
         if not fits:
-            left[NO_PICTURE] += 1
+            left.add(NO_PICTURE, path)
             continue
         if fits[0] in pairs:
             raise DataError(
@@ -82,11 +91,13 @@ def find_pairs(asked: Asked) -> tuple[list[Pair], Counter[str]]:
                 f"{fits[0]}; remove one"
             )
         pairs[fits[0]] = Pair(fits[0], path)
-    left[NO_LABEL] = len(candidates) - len(pairs)
+    for path in candidates:
+        if path not in pairs:
+            left.add(NO_LABEL, path)
     return [pairs[path] for path in sorted(pairs)], left
 
 
-def read(asked: Asked, pairs: Sequence[Pair], left: Counter[str]) -> Found:
+def read(asked: Asked, pairs: Sequence[Pair], notes: Notes) -> Found:
     """Reads what the masks' values mean.
 
     Raises DataError for JPEG masks, for colours without a class list that has them, whose message
@@ -98,7 +109,6 @@ def read(asked: Asked, pairs: Sequence[Pair], left: Counter[str]) -> Found:
                 f"{pair.mask}: only {', '.join(mask_files.ENDINGS)} keep the values of "
                 "masks; export them as PNG"
             )
-    notes = Counter(left)
     rows, is_roboflow = _given(asked)
     values, colours = _survey(pairs)
     binary = values == {0, 255} or values == {255}

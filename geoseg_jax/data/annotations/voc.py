@@ -8,14 +8,13 @@ ignored.
 
 import functools
 import pathlib
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 
 from geoseg_jax.data.annotations import mask_files
 from geoseg_jax.data.annotations.class_lists import read_classes
-from geoseg_jax.data.annotations.found import Asked, Example, Found, Frame, Row
+from geoseg_jax.data.annotations.found import Asked, Example, Found, Frame, Notes, Row
 from geoseg_jax.data.annotations.places import Pictures, list_below
 from geoseg_jax.data.annotations.splits import SPLITS, split_of
 from geoseg_jax.data.labels.table import IGNORE, label_table
@@ -43,7 +42,7 @@ def read(asked: Asked, folders: Sequence[pathlib.Path]) -> Found:
         )
     root = folders[0].parent
     labelmap = root / "labelmap.txt"
-    notes: Counter[str] = Counter()
+    notes = Notes()
     images = root / "JPEGImages"  # not CVAT's where it was told not to save them
     pictures = Pictures([images] * images.is_dir() + [asked.images] * bool(asked.images))
     if asked.classes or labelmap.is_file():
@@ -59,7 +58,7 @@ def read(asked: Asked, folders: Sequence[pathlib.Path]) -> Found:
         name = path.relative_to(folders[0]).with_suffix("").as_posix()
         picture = pictures.find(name, images, str(path), stem=True)
         if picture is None:
-            notes[NO_PICTURE] += 1
+            notes.add(NO_PICTURE, path)
             continue
         drawing = functools.partial(_ids, path, rows)
         split = splits.get(name) or split_of(picture, path)

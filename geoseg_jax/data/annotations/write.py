@@ -6,7 +6,6 @@ import io
 import os
 import pathlib
 import tempfile
-from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -16,7 +15,7 @@ from PIL import Image, ImageOps
 
 from geoseg_jax.data import pictures
 from geoseg_jax.data.annotations.class_lists import make_table
-from geoseg_jax.data.annotations.found import Example, Found, Frame
+from geoseg_jax.data.annotations.found import Example, Found, Frame, Notes
 from geoseg_jax.data.annotations.overlays import overlay
 from geoseg_jax.data.annotations.places import READ, safe_name
 from geoseg_jax.data.annotations.splits import SPLITS
@@ -39,7 +38,7 @@ class Counts(NamedTuple):
     pixels: list[int]
     shown: list[int]
     pictures: int
-    notes: Counter[str]
+    notes: Notes
 
 
 def write(
@@ -63,7 +62,7 @@ def write(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"--out={out} is there already; name a new folder, or remove it")
     if not found.examples:
-        passed = "; ".join(f"{n} {text}" for text, n in found.notes.items() if n)
+        passed = "; ".join(found.notes.lines())
         raise DataError(f"{found.format}: no labelled picture is left ({passed or 'none there'})")
     table = make_table(found.rows, ignore_background, found.format)
     names = _names(found.examples)

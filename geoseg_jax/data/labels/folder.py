@@ -34,7 +34,10 @@ from geoseg_jax.data.reader import LABELLED_FILES, SHARE_HELD_OUT, Reader
 from geoseg_jax.data.source import DataError
 
 LAYOUT = "ROOT/images/NAME.jpg (or .png) with ROOT/labels/NAME.png and ROOT/classes.txt"
-HOW_TO_GET = "put your pictures and labels there; a line of classes.txt is `name r g b`"
+HOW_TO_GET = (
+    "`python -m geoseg_jax.labels SOURCE --out=ROOT` makes it from what annotation tools write; "
+    "a line of classes.txt is `name r g b`"
+)
 CLASS_LISTS = ("classes.txt", "classes.csv")
 HELD_OUT, FOLD, UNLISTED = "held_out", "fold", "unlisted"
 FOLDS = 5  # where config.data has no folds
