@@ -58,8 +58,8 @@ def get_config(arg: str = "") -> ConfigDict:
         _arms(options, weights),
         _factors(options),
         sweep(options["sweep"]),
-        title="My own footage and labels"
-        + (" (smoke: nothing is learned)" if options["smoke"] else ""),
+        title="My own footage and labels",
+        trial=options["smoke"],
         question="Which pre-training helps segmentation of my pictures the most?",
         roots={"video": "", "labels": ""} | ({"weights": options["weights"]} if weights else {}),
         pretraining=pretraining,

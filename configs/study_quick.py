@@ -89,6 +89,7 @@ def get_config(arg: str = "") -> ConfigDict:
         )
         config.budget.amount = 4.5e12
     if options["smoke"]:
+        config.trial = True
         config.arms = (_ARMS[0], _MORE[0])
         config.contrasts = ()
         config.budget = ConfigDict({"measure": "images", "amount": 16})

@@ -21,7 +21,8 @@ def answer(study: Result) -> list[str]:
       study: what geoseg_jax.analysis.results.assemble gives, where None stands for no number.
 
     Returns:
-      [verdict, one for each contrast, failures of arms at their own task, basis, certainty];
+      [of a trial that it is one, verdict, one for each contrast, failures of arms at their own
+      task, basis, certainty];
       without anything to compare [that, progress].
     """
     if not study["standing"]["arms"]:
@@ -36,6 +37,8 @@ def answer(study: Result) -> list[str]:
         for name in _named(study, best)
         for text in failures(study, name)
     ]
+    if study["trial"]:
+        paragraphs.insert(0, "A trial, in which nothing was learned: believe none of its numbers.")
     return [*paragraphs, " ".join(_basis(study, best)), " ".join(_certainty(study, best))]
 
 

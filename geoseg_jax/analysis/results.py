@@ -23,6 +23,7 @@ _NOT_IN_FILE = ("curve", "command", "labelled", "judged", "start")
 ABOUT = {
     **{"title": "", "question": "", "arms": [], "panels": [], "features": {}, "budget": ""},
     **{"goal": None, "guard": "", "versions": {}, "hardware": "", "date": "", "commands": []},
+    "trial": False,  # whether runs are too short to learn anything
     "calibrated": False,  # whether frozen encoders have the labelled pictures' batch statistics
 }
 

@@ -33,6 +33,7 @@ DEFAULTS = {
     "goal": 0.0,  # a score whose steps are counted; 0: none
     "metric": "miou",  # or another score of eval.json, such as "paper_miou" or "iou/car"
     "equivalence": 0.01,  # arms are level where they differ by less; 0: not asked
+    "trial": False,  # runs are too short to learn anything, which the page then says first
     "without": (),  # arms to leave out
     "declared": (),
     "panels": 4,

@@ -22,7 +22,7 @@ NEEDED = ("title", "question", "arms", "reference", "budget", "target", "factors
 OPTIONAL = (
     *("pretraining", "panels", "keep_checkpoints", "roots", "without", "declared", "goal"),
     *("metric", "contrasts", "equivalence"),
-    *("spread", "sweep"),
+    *("spread", "sweep", "trial"),
 )
 SWEEP_KEYS = ("learning_rate", "labels", "replicates", "folds", "pretraining")
 KEYS = NEEDED + OPTIONAL

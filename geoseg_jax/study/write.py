@@ -46,6 +46,7 @@ def report(
         contrasts=_contrasts(study, made),
         bound=study.get("equivalence", 0.0),
         resampled=_resampled(rows, made, metric),
+        trial=study.get("trial", False),
         title=study["title"],
         question=study["question"],
         arms=[_arm(arm, made, costs) for arm in plan.arms_of(study).values()],

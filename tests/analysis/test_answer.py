@@ -47,6 +47,13 @@ def test_a_sure_answer():
     )
 
 
+def test_a_trial_says_so_before_its_verdict():
+    rows = made_up.study({"random": 0.0, "depth": 0.1}, seeds=2)
+    said = results.assemble(rows, "random", arms=ARMS, trial=True)["answer"]
+    assert said[0] == "A trial, in which nothing was learned: believe none of its numbers."
+    assert said[1:] == results.assemble(rows, "random", arms=ARMS)["answer"]
+
+
 def paired(rows: list[dict]) -> list[dict]:
     """Each seed with a pre-training of its own."""
     return [r | {"pretraining_seed": r["seed"], "subset": r["seed"]} for r in rows]
