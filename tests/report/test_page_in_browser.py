@@ -80,6 +80,22 @@ def test_the_limits_of_few_pairs_are_told(opened):
     assert words(opened, "#comparisons .note") == [explanation(made_up.study())]
 
 
+def test_ticks_of_a_narrow_range_differ(chromium, tmp_path):
+    rows = made_up.study(arms=2, pictures=False)["rows"]
+    for row in rows:
+        row |= {"miou": row["miou"] and 0.05 + row["miou"] / 1000}
+        row |= {"curve": [(step, 0.05 + value / 1000) for step, value in row["curve"]]}
+    path = tmp_path / "narrow.html"
+    path.write_text(page.render(results.assemble(rows, "random")), encoding="utf-8")
+    chromium.open(path)
+    for chart in ("#labels", "#learning"):
+        ticks = chromium.run(
+            f"[...document.querySelector('{chart} svg').querySelectorAll('.tick.end')]"
+            ".map((t) => t.textContent)"
+        )
+        assert len(ticks) == len(set(ticks)) > 2, chart
+
+
 def test_all_labels_stand_at_the_end(chromium, tmp_path):
     rows = made_up.study(arms=2, pictures=False)["rows"]
     # 64 become 0, all there are; and an underscore that must stay.

@@ -86,7 +86,9 @@ const seriesBy = (pointsOf) =>
 
 // A chart of the metric for each [heading, series], in frames of one kind and range.
 function metricCharts(panels, what, spec) {
-  const shared = { ...spec, yWord: (v) => percent(v, 0), yTitle: `${metric}, %` };
+  const [first = 0, second = 1] = spec.yTicks;
+  const digits = Math.max(0, Math.ceil(-Math.log10(100 * (second - first)) - 1e-9));
+  const shared = { ...spec, yWord: (v) => percent(v, digits), yTitle: `${metric}, %` };
   return small(
     panels.map(([heading, series]) => [
       heading,
