@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import safetensors
 from flax import traverse_util
 
+from geoseg_jax.core.places import runs_inside
 from geoseg_jax.interop import described, layouts, named, names, torch_files, vits
 from geoseg_jax.interop.errors import WeightsError
 from geoseg_jax.interop.selecting import MONODEPTH2_DECODER, Selected, select
@@ -164,7 +165,7 @@ def _read_folder(folder: pathlib.Path, normalisation: str, prefix: str) -> Weigh
     if not paths:
         raise WeightsError(
             f"{folder} holds neither {WEIGHTS_FILE} nor {' nor '.join(MONODEPTH2_FILES)}; name the "
-            "weights file itself"
+            f"weights file itself{runs_inside(folder)}"
         )
     if len(paths) == 1:
         return _read_file(paths[0], normalisation, prefix)

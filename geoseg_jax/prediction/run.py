@@ -167,7 +167,8 @@ def read_config(workdir: pathlib.Path, root: str | None = None) -> ConfigDict:
     """Reads what a workdir's run was started with. Raises ConfigError where there is none."""
     content = workdirs.read_config(workdir)
     if content is None:
-        raise settings.ConfigError(f"{workdir} holds no run: config.json is not there")
+        inside = places.runs_inside(workdir)
+        raise settings.ConfigError(f"{workdir} holds no run: config.json is not there{inside}")
     check(content)
     if root is not None:
         content["data"]["root"] = root
