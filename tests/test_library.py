@@ -45,6 +45,11 @@ def test_what_is_public_is_there():
     assert all(f"`{name}`" in text for name in (*geoseg_jax.__all__, *ops.__all__))
 
 
+def test_loading_warns_of_nothing(runs, caplog):
+    geoseg_jax.load_encoder(runs[1])
+    assert caplog.text == ""
+
+
 def test_features_are_those_of_the_network(encoder):
     images = np.random.default_rng(0).integers(0, 256, (2, 40, 64, 3), np.uint8)
     features = encoder(images)

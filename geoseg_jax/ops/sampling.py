@@ -18,6 +18,7 @@ SLACK = 1e-3
 
 def pixel_grid(height: int, width: int, dtype: jnp.dtype = jnp.float32) -> jax.Array:
     """Returns the position of every pixel, xy [height, width, 2]."""
+    dtype = jax.dtypes.canonicalize_dtype(dtype)  # of NumPy's float64, without a warning
     x = lax.broadcasted_iota(dtype, (height, width), 1)
     y = lax.broadcasted_iota(dtype, (height, width), 0)
     return jnp.stack([x, y], axis=-1)

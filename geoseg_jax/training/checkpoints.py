@@ -260,9 +260,11 @@ def read_variables(folder: str | pathlib.Path) -> dict[str, Any]:
       CheckpointError: where it is no checkpoint, or not intact.
     """
     folder = _verified(folder, intact.STATE)
-    reader = ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
+    handler = ocp.PyTreeCheckpointHandler()
+    reader = ocp.Checkpointer(handler)
     try:
-        saved = reader.metadata(folder / intact.STATE).item_metadata.tree
+        # Of the handler: the reader warns of a file that a checkpoint of ours never has.
+        saved = handler.metadata(folder / intact.STATE).tree
         wanted = {key: saved.get(key, {}) for key in ("params", "batch_stats")}
         return reader.restore(
             folder / intact.STATE,

@@ -25,6 +25,12 @@ def test_value_by_hand():
     assert valid.all()
 
 
+@pytest.mark.filterwarnings("error")
+def test_the_grid_of_numpys_own_type():
+    grid = sampling.pixel_grid(2, 3, np.dtype(np.float64))
+    assert grid.tolist() == [[[0, 0], [1, 0], [2, 0]], [[0, 1], [1, 1], [2, 1]]]
+
+
 def test_matches_scipy_inside_and_clamped():
     xy = positions(-4, 13)
     values, valid = sampling.bilinear_sample(IMAGE, xy)
