@@ -367,7 +367,7 @@ def test_sizes_of_a_study_of_ones_own(argument, labels, steps, amount, replicate
     assert config.target.set.optimizer.layer_decay == 1.0
     assert (config.budget.amount, len(config.factors.replicate)) == (amount, replicates)
     assert config.roots.get("weights", "none") == ("a.pth" if "weights" in argument else "none")
-    assert ("smoke" in config.title) == ("smoke" in argument)
+    assert config.trial == ("smoke" in argument)
 
 
 @pytest.mark.parametrize("labels", ["some", "16+", "-4", "0"])
