@@ -52,15 +52,8 @@ def parse(
         if text := _options_asked_for(argv):
             tell(text)
             sys.exit(0)
-        # config_flags wants the config before its settings, and reads sys.argv again to learn which
-        # are overridden.
-        found = [
-            f"--config={find_config(a.partition('=')[2])}"
-            for a in argv
-            if a.startswith("--config=")
-        ]
-        others = [a for a in argv[1:] if not a.startswith("--config=")]
-        sys.argv = argv = [*argv[:1], *found, *others]
+        # config_flags reads sys.argv again to learn which settings are overridden.
+        sys.argv = argv = _config_first(argv)
         words, added = _set_apart(list(_by_key(argv)), open_sections)
         _check_config(words, study)
         sys.argv = words
@@ -82,6 +75,13 @@ def parse(
     except Exception as error:
         fail(error)
     return argv[:1]
+
+
+def _config_first(argv: list[str]) -> list[str]:
+    """Puts --config=FILE, found from anywhere, before its settings, as config_flags wants it."""
+    given = [a for a in argv if a.startswith("--config=")]
+    found = [f"--config={find_config(a.partition('=')[2])}" for a in given]
+    return [*argv[:1], *found, *(a for a in argv[1:] if a not in given)]
 
 
 def _by_key(argv: Iterable[str]) -> Iterable[str]:
