@@ -1,5 +1,5 @@
 # What a developer types; needs an environment with `pip install -e '.[test]'` active.
-.PHONY: quick lint types test slow docs site
+.PHONY: quick lint types test slow docs site notebook
 
 quick: lint types  ## lint, types and the fast tests: under a minute
 	python -m pytest -m quick
@@ -22,3 +22,6 @@ docs:  ## writes the pages that are made from the code, and checks every link
 
 site:  ## docs/_build/index.html; needs `pip install -e '.[docs]'`
 	python -m sphinx -W --keep-going -q docs docs/_build
+
+notebook:  ## runs notebooks/quickstart.ipynb at its smallest
+	GEOSEG_JAX_SLOW_TESTS=1 python -m pytest -n 0 tests/test_notebook.py
