@@ -86,6 +86,8 @@ def test_page_needs_nothing_else_and_shows_all(done):
         content["command"][:20],
     ):
         assert words in text
+    # How little judges is said beside the verdict, not after all tables.
+    assert text.index("take pictures for independent") < text.index("<main>")
 
 
 @pytest.mark.parametrize(

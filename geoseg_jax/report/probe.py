@@ -83,6 +83,11 @@ def answer(content: Content) -> list[str]:
 
 def cautions(content: Content) -> list[str]:
     """Says what limits the numbers of this very run."""
+    return [*_few(content), *content["trouble"], *content["notes"]]
+
+
+def _few(content: Content) -> list[str]:
+    """Says how little the judged pictures are, and whether they are independent."""
     units, unit = content["units"], content["unit"]
     said = []
     if content["pictures"] < 50:
@@ -100,7 +105,7 @@ def cautions(content: Content) -> list[str]:
             f"Intervals and p count {units} {unit}: frames of one recording are alike, so the "
             "truth may lie further away, and p is too small."
         )
-    return [*said, *content["trouble"], *content["notes"]]
+    return said
 
 
 def result_table(content: Content) -> tuple[list[str], Rows]:
@@ -176,7 +181,6 @@ def render(content: Content, panels: Sequence[Panel]) -> str:
     """
     style = page.read_part("page.css") + _MORE_CSS
     policy = f"default-src 'none'; img-src data:; style-src {page.hash_of(style)}"
-    first, *rest = answer(content)
     probe, labels = main_condition(content)
     trained = content["trained_on"]
     parts = [
@@ -191,7 +195,7 @@ def render(content: Content, panels: Sequence[Panel]) -> str:
         else "",
         _section("The same pictures", "".join(map(_panel, panels)), _PICTURES) if panels else "",
         _section("Classes", _table(class_table(content)), "IoU in percent of the first figure."),
-        _section("What this can't say", _list([*cautions(content), *_LIMITS])),
+        _section("What this can't say", _list([*content["trouble"], *content["notes"], *_LIMITS])),
         _section("How it was made", _made(content)),
     ]
     title = f"Frozen probes on {count(content['pictures'], 'labelled picture')}"
@@ -201,7 +205,7 @@ def render(content: Content, panels: Sequence[Panel]) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         f'<title>{_text(title)}</title>\n<link rel="icon" href="data:,">\n<style>{style}</style>\n'
         f'</head>\n<body>\n<header class="top"><h1>{_text(title)}</h1><div class="answer">'
-        + "".join(f"<p>{_text(sentence)}</p>" for sentence in (first, *rest))
+        + "".join(f"<p>{_text(sentence)}</p>" for sentence in (*answer(content), *_few(content)))
         + f"</div></header>\n<main>{''.join(parts)}</main>\n</body>\n</html>\n"
     )
 
