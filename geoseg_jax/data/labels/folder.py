@@ -70,6 +70,7 @@ def make(data: ConfigDict) -> tuple[LabelledPictures, LabelledPictures]:
     names, folds = list(by_name), data.get("folds", FOLDS) if eval_split == FOLD else 0
     named = {HELD_OUT: held_out(names, data.get("held_out", 0.2))}
     if folds:
+        folds = _as_many(len(items), data.get("fold", 0), folds)
         named[FOLD] = _fold(items, data.get("fold", 0), folds)
     if eval_split == UNLISTED:
         listed = set(split_names(names, train_split, TRAIN, {}, lists)[0])
@@ -83,6 +84,17 @@ def _recordings(names: Sequence[str]) -> dict[str, str]:
     """Finds the recording of each name: its folder, '' where it is in none or all are in one."""
     folders = {name: os.path.dirname(name) for name in names}
     return folders if len(set(folders.values())) > 1 else {}
+
+
+def _as_many(pictures: int, fold: int, folds: int) -> int:
+    """Returns as many folds as are asked for, of fewer pictures one for each."""
+    if not max(fold, 1) < pictures < folds:
+        return folds
+    logging.warning(
+        "config.data.folds=%d: there are %d labelled pictures, so there are %d folds",
+        folds, pictures, pictures,
+    )  # fmt: skip
+    return pictures
 
 
 def _fold(items: Sequence[Item], fold: int, folds: int) -> list[str]:

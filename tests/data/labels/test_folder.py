@@ -73,7 +73,15 @@ def test_pictures_of_one_folder_are_of_unknown_recordings(tmp_path, caplog):
     assert (train.drive(0), train.folds) == ("", 5)
     assert not caplog.records or "too few" not in caplog.text
     with pytest.raises(DataError, match="folds=6 is more than there is to deal: 5 labelled"):
-        data(tmp_path, folds=6)
+        data(tmp_path, folds=6, fold=5)
+
+
+def test_fewer_pictures_than_folds_judge_one_by_one(tmp_path, caplog):
+    fabricate.folder(tmp_path, ["a", "b"])
+    sides = [data(tmp_path, fold=fold) for fold in range(2)]
+    assert sorted(name for part in sides for name in part.eval.names) == ["a", "b"]
+    assert [(len(part.train), part.train.folds) for part in sides] == [(1, 2), (1, 2)]
+    assert "folds=5: there are 2 labelled pictures, so there are 2 folds" in caplog.text
 
 
 def test_a_fold_that_is_not_there():
