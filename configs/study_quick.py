@@ -82,23 +82,33 @@ def get_config(arg: str = "") -> ConfigDict:
         panels=3,
     )
     if options["full"]:
-        config.arms = (*_ARMS, *_MORE[:2], _CHAIN)
-        config.contrasts += (
-            ("depth_stereo", "classification"),
-            ("depth_stereo_from_classification", "classification"),
-        )
-        config.budget.amount = 4.5e12
+        _lengthen(config)
     if options["smoke"]:
-        config.trial = True
-        config.arms = (_ARMS[0], _MORE[0])
-        config.contrasts = ()
-        config.budget = ConfigDict({"measure": "images", "amount": 16})
-        config.target.set.train.update({"steps": 2, "eval_every": 1})
-        config.target.set.data.update({"train_size": 8, "eval_size": 8})
-        config.pretraining.data.update({"train_size": 16, "eval_size": 8})
-        config.factors.update({"labels": (8,), "training": ("fine_tuned",), "replicate": (0, 1)})
-        config.factors.encoder = ("tiny",)
+        _shrink(config)
     return config
+
+
+def _lengthen(config: ConfigDict) -> None:
+    """In place: the study of docs/preregistration.md."""
+    config.arms = (*_ARMS, *_MORE[:2], _CHAIN)
+    config.contrasts += (
+        ("depth_stereo", "classification"),
+        ("depth_stereo_from_classification", "classification"),
+    )
+    config.budget.amount = 4.5e12
+
+
+def _shrink(config: ConfigDict) -> None:
+    """In place: a trial of all of it, in which nothing is learned."""
+    config.trial = True
+    config.arms = (_ARMS[0], _MORE[0])
+    config.contrasts = ()
+    config.budget = ConfigDict({"measure": "images", "amount": 16})
+    config.target.set.train.update({"steps": 2, "eval_every": 1})
+    config.target.set.data.update({"train_size": 8, "eval_size": 8})
+    config.pretraining.data.update({"train_size": 16, "eval_size": 8})
+    config.factors.update({"labels": (8,), "training": ("fine_tuned",), "replicate": (0, 1)})
+    config.factors.encoder = ("tiny",)
 
 
 _ARMS = (

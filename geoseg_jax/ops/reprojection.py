@@ -57,11 +57,9 @@ def reprojection_loss(
       target: [B, H, W, 3] in [0, 1].
       sources: [B, S, H, W, 3] in [0, 1]; they get no derivative, nor does the target.
       intrinsics: [B, 3, 3] in pixels, of the target and all sources; they may be learned.
-      min_depth: metres at disparity 1.
-      max_depth: metres at disparity 0.
+      min_depth, max_depth: metres at disparity 1 and at disparity 0.
       ssim_weight: see photometric.photometric_error.
-      smoothness: weight at the finest scale.
-      smoothness_order: 1 or 2, see smoothness.edge_aware_smoothness.
+      smoothness, smoothness_order: weight at the finest scale; 1 or 2, see edge_aware_smoothness.
       automask: see photometric.automask.
       mask_counts: bool scalar, may be traced; False holds the auto-mask back, see _masked.
       enlarged: 'disparity' or 'depth', what is up-sampled: which of the two is linear in between.

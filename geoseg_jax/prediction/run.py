@@ -7,7 +7,7 @@ import functools
 import pathlib
 import re
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -99,38 +99,50 @@ def predict(
         raise settings.ConfigError("--video: there is no video among --images; give --fps=RATE too")
     variables = checkpoints.read_variables(folder)
     cameras = Cameras(wanted, config, variables, own=bool(images))
-    record = out / RECORD
-    _check_ours(out, [files.folder, COLOURS, *wanted.folders()])
-    out.mkdir(parents=True, exist_ok=True)
-    (out / BEGUN).touch()
-    record.unlink(missing_ok=True)
+    _begin(out, [files.folder, COLOURS, *wanted.folders()])
     dropped = f" (left out: {left_out(source)})" if source.left_out else ""
     say(f"predicting {len(source)} pictures{dropped} with step {folder.name} of {workdir}…")
-    with Painter(out, files, overlays=wanted.overlays, video=wanted.video) as painter:
-        for found in _found(source, task, variables, batch_size, cameras):
-            _write(out, found, files, wanted, cameras)
-            row = source.row(found.index) if isinstance(source, OwnPictures) else None
-            drawn = Drawn(found.name, found.maps[files.key][found.place], found.size, found.picture)
-            painter.add(drawn, row)
-    if files.legend is not None:
-        write_colours(out, "legend", files.legend)
-    said = {
+    every = _found(source, task, variables, batch_size, cameras)
+    painted = _write_all(out, source, every, files, wanted, cameras)
+    made = {
         "workdir": str(workdir),
         "step": int(folder.name),
         "parameters_sha256": sha256_of(variables["params"]),
         "pictures": len(source),
         "of": told(images) if images else f"{split} split",
     }
-    scales = {"full_strength": {"is": files.scaled, "of": painter.scales}} if painter.scales else {}
-    camera = {"camera": cameras.said} if wanted.ply else {}
-    json_files.write_json(record, said | scales | camera | files.recorded)
+    json_files.write_json(out / RECORD, made | painted | files.recorded)
     (out / BEGUN).unlink(missing_ok=True)
-    more = [name for name in wanted.folders() if (out / name).is_dir()]
-    say(
-        f"{len(source)} predictions: {files.what} in {out / files.folder}, colours in {COLOURS}/"
-        + "".join(f", {name}/" for name in more)
-    )
+    say(_ending(out, len(source), files, wanted))
     return len(source)
+
+
+def _write_all(
+    out: pathlib.Path,
+    source: Any,
+    every: Iterable["_Found"],
+    files: Files,
+    wanted: Wanted,
+    cameras: Cameras,
+) -> dict[str, Any]:
+    """Writes all predictions; returns what a reader of them must know: scales and camera."""
+    with Painter(out, files, overlays=wanted.overlays, video=wanted.video) as painter:
+        for found in every:
+            _write(out, found, files, wanted, cameras)
+            row = source.row(found.index) if isinstance(source, OwnPictures) else None
+            drawn = Drawn(found.name, found.maps[files.key][found.place], found.size, found.picture)
+            painter.add(drawn, row)
+    if files.legend is not None:
+        write_colours(out, "legend", files.legend)
+    scales = {"full_strength": {"is": files.scaled, "of": painter.scales}} if painter.scales else {}
+    return scales | ({"camera": cameras.said} if wanted.ply else {})
+
+
+def _ending(out: pathlib.Path, count: int, files: Files, wanted: Wanted) -> str:
+    """Says what was written, and where."""
+    more = [f"{name}/" for name in wanted.folders() if (out / name).is_dir()]
+    where = ", ".join([f"colours in {COLOURS}/", *more])
+    return f"{count} predictions: {files.what} in {out / files.folder}, {where}"
 
 
 def _check_outside(out: pathlib.Path, images: Place | Sequence[Place] | None) -> None:
@@ -149,8 +161,10 @@ def _check_outside(out: pathlib.Path, images: Place | Sequence[Place] | None) ->
             )
 
 
-def _check_ours(out: pathlib.Path, folders: Sequence[str]) -> None:
-    """Refuses to replace what no prediction has written: labels drawn by hand have the same names.
+def _begin(out: pathlib.Path, folders: Sequence[str]) -> None:
+    """Makes the folder, unless what no prediction has written would be replaced there.
+
+    Labels drawn by hand have the same names as predicted ones.
 
     Raises:
       ConfigError: naming the folder.
@@ -161,6 +175,9 @@ def _check_ours(out: pathlib.Path, folders: Sequence[str]) -> None:
             f"--out={out}: its {theirs[0]}/ holds files that are no predictions ({RECORD} is not "
             "there), and would be replaced; name another folder"
         )
+    out.mkdir(parents=True, exist_ok=True)
+    (out / BEGUN).touch()
+    (out / RECORD).unlink(missing_ok=True)
 
 
 def read_config(workdir: pathlib.Path, root: str | None = None) -> ConfigDict:

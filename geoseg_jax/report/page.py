@@ -206,6 +206,7 @@ def _check_pictures(study: Mapping[str, Any]) -> None:
 
 
 def read_part(name: str) -> str:
+    """Reads a file of the page, as page.css."""
     return (resources.files("geoseg_jax.report") / "page" / name).read_text(encoding="utf-8")
 
 
@@ -214,5 +215,6 @@ def _scripts() -> str:
 
 
 def hash_of(text: str) -> str:
+    """Returns a style's or script's hash as a Content-Security-Policy has it."""
     digest = hashlib.sha256(text.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"

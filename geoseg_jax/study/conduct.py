@@ -87,16 +87,7 @@ def conduct(
     if swept.code is not None:
         return swept.code
     made = plan.make_plan(study, workdir, swept.rates)
-    chosen = order.jobs(made)
-    if retry:
-        _forget(chosen, say)
-    ready.check(chosen, made, study)
-    quiet = (lambda text: None) if commands else say
-    # One job alone needs neither the others' folders nor what they cost.
-    needed = made.alone(chosen[0]) if only and order.trains else made
-    needed, costs = budget.apply(needed, study["budget"], workdir / "costs.json", quiet)
-    audit.check(made, sweep.declared(study), needed)
-    made = needed
+    made, costs = _ready(order, made)
     if dry_run:
         say(preview.describe(made, study, costs, swept.jobs))
     elif commands:
@@ -104,6 +95,21 @@ def conduct(
     else:
         return _carry_out(order, made, costs, started)
     return 0
+
+
+def _ready(order: "_Order", made: Plan) -> tuple[Plan, dict[str, Cost]]:
+    """Checks that what is to be trained can start and is fair; gives it its steps and costs."""
+    chosen = order.jobs(made)
+    if order.retry:
+        _forget(chosen, order.say)
+    ready.check(chosen, made, order.study)
+    quiet = (lambda text: None) if order.commands else order.say
+    # One job alone needs neither the others' folders nor what they cost.
+    needed = made.alone(chosen[0]) if order.only and order.trains else made
+    costs_file = order.workdir / "costs.json"
+    needed, costs = budget.apply(needed, order.study["budget"], costs_file, quiet)
+    audit.check(made, sweep.declared(order.study), needed)
+    return needed, costs
 
 
 class _Order(NamedTuple):

@@ -30,15 +30,19 @@ from tests.test_configs import FOLDER, get_config, with_small_encoders, words
 SLOW = "GEOSEG_JAX_SLOW_TESTS"
 NAMES = sorted(path.stem for path in FOLDER.glob("study_*.py"))
 # Arguments that bring further arms, or others.
-ARGUMENTS = {
-    "study_cityscapes": "preset=paper_code",
-    "study_folder": "start=weights",
-    "study_kitti": "preset=paper_code",
-    "study_nyu": "start=both",
-    "study_quick": "more",
-}
+ARGUMENTS = (
+    ("study_cityscapes", "preset=paper_code"),
+    ("study_folder", "start=weights"),
+    ("study_kitti", "preset=paper_code"),
+    ("study_nyu", "start=both"),
+    ("study_quick", "more"),
+    ("study_quick", "full"),
+)
 # What such an argument leaves as it was.
-LEFT_OUT = {"more": ("classification", "depth_mono", "flow_strong")}
+LEFT_OUT = {
+    "more": ("classification", "depth_mono", "flow_strong"),
+    "full": ("depth_mono", "flow_strong", "reconstruction"),
+}
 
 
 class Case(NamedTuple):
@@ -62,7 +66,7 @@ def cases() -> list[Case]:
         for number in range(longest):
             chosen = [(root, min(number, len(LAYOUTS[root]) - 1)) for root in roots]
             found.append(Case(name, "", tuple(chosen)))
-    for name, argument in ARGUMENTS.items():
+    for name, argument in ARGUMENTS:
         roots = get_config(name, argument).get("roots", {})
         found.append(Case(name, argument, tuple((root, 0) for root in roots)))
     return found
