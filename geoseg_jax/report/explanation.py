@@ -107,9 +107,9 @@ def _pictures(study: Study) -> str:
     if study["resampled"]["pooled"]:
         text += (
             ". Each replicate is judged on a fold of the labelled pictures, and may train on those "
-            "that judge others: so replicates aren't quite independent, and their intervals are "
-            "somewhat narrow (Bengio, Grandvalet, JMLR 2004); the interval over pictures is of "
-            "all folds together"
+            "that judge others: so replicates aren't quite independent, their intervals are "
+            "somewhat narrow and their p somewhat small (Bengio, Grandvalet, JMLR 2004); the "
+            "interval over pictures is of all folds together"
         )
     return text
 
