@@ -83,7 +83,8 @@ class Step:
         create, abstract = steps.make_state(task, optimizer, shapes, mesh)
         self._state = create(0)
         begin = time.perf_counter()
-        program = steps.compile_train_step(task, optimizer, abstract, shapes, mesh)
+        parts = config.train.get("micro_batches", 1)
+        program = steps.compile_train_step(task, optimizer, abstract, shapes, mesh, parts)
         self.compile_s = time.perf_counter() - begin
         costs = program.run.cost_analysis() or {}
         self.bytes = costs.get("bytes accessed", 0.0)

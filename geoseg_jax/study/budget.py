@@ -110,7 +110,8 @@ def flops_of_a_step(config: ConfigDict, task: Any, shapes: Mapping[str, Any]) ->
     mesh = sharding.make_mesh(jax.devices()[:1])
     optimizer = steps.make_optimizer_for(task, config, config.train.steps, shapes)
     _, abstract_state = steps.make_state(task, optimizer, shapes, mesh)
-    _, traced = steps.trace_train_step(task, optimizer, abstract_state, shapes, mesh)
+    parts = config.train.get("micro_batches", 1)
+    _, traced = steps.trace_train_step(task, optimizer, abstract_state, shapes, mesh, parts)
     return operations.count(traced.jaxpr.jaxpr)
 
 

@@ -261,6 +261,12 @@ def check(flat: Flat) -> None:
             "config.data.crop_area too",
         ),
         (
+            "train.micro_batches",
+            flat.get("train.micro_batches", 1) > 1,
+            "moves the queue and the second encoder several times a step; set it to 1, and "
+            "config.train.batch_size to what fits",
+        ),
+        (
             "task.norm_groups",
             uneven and not is_vit(flat["model.encoder"]),
             f"must divide config.train.batch_size={batch} into groups of at least 2, each "

@@ -31,6 +31,7 @@ from geoseg_jax.data.provenance import leakage
 from geoseg_jax.tasks.base import Task
 from geoseg_jax.training import (
     bar,
+    device_memory,
     finish,
     judged,
     manifest,
@@ -92,7 +93,10 @@ def run(
     check(config, skip=(("task", "model") if task else ()) + (("data",) if data else ()))
     mesh = sharding.make_mesh(devices)
     config, workdir = _placed(config, workdir, mesh)
-    watching = peers.watched(), workdirs.room(workdir), workdirs.held(workdir)
+    watching = (
+        *(peers.watched(), workdirs.room(workdir), workdirs.held(workdir)),
+        device_memory.fits(config),
+    )
     with Interrupts() as interrupts, contextlib.ExitStack() as stack:
         for context in watching:
             stack.enter_context(context)
@@ -125,7 +129,9 @@ def _placed(
     config: ConfigDict, workdir: str | pathlib.Path, mesh: Mesh
 ) -> tuple[ConfigDict, pathlib.Path]:
     """Returns config and workdir with absolute folders, if this machine and its packages do."""
-    sharding.check_batch_size("train.batch_size", config.train.batch_size, mesh)
+    train = config.train
+    parts = train.get("micro_batches", 1)
+    sharding.check_batch_size("train.batch_size", train.batch_size, mesh, parts)
     places.check_local(workdir, "--workdir")
     trackers.check(trackers.names_of(config))
     return of_data.with_absolute_roots(config), pathlib.Path(workdir).absolute()

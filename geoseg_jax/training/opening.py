@@ -36,6 +36,8 @@ def describe_model(run: Run, compiled: Compiled, shapes: Shapes) -> str:
         parts.append(f"pictures {width}x{height}")
     batch, devices = config.train.batch_size, run.mesh.devices.size
     each = f", {batch // devices} a device" if devices > 1 else ""
+    turns = config.train.get("micro_batches", 1)
+    each += f", in {turns} parts" if turns > 1 else ""
     parts.append(f"{formats.count(batch, 'example')} a step{each}")
     name = config.get("task", {}).get("name", type(run.task).__name__)
     return f"{name}: {', '.join(parts)}"

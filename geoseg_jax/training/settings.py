@@ -51,6 +51,11 @@ _OPTIMIZER = {
     ),
 }
 _TRAIN = {
+    "micro_batches": Setting(
+        whole(1),
+        "parts that a batch passes through in, one after the other, each normalised by itself: "
+        "less memory",
+    ),
     "log_every": Setting(whole(1), "steps", **_BESIDE),
     "eval_every": Setting(whole(0), "steps; 0: at the end", on_resume=True, operations=False),
     "checkpoint_every": Setting(whole(0), "steps; 0: at the end", **_BESIDE),

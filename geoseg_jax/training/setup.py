@@ -199,10 +199,12 @@ def compile_train_step(run: Run, compiled: Compiled, shapes: steps.Shapes) -> st
     """Compiles the training step, unless an earlier run has, for this run's seed and schedule."""
     say(f"compiling the training step for {run.mesh.devices.size} device(s)…")
     start = time.monotonic()
-    optimizer, abstract_state = compiled.optimizer, compiled.abstract_state
+    optimizer, micro_batches = compiled.optimizer, run.config.train.get("micro_batches", 1)
     program = compiled.once(
         "training",
-        lambda: steps.compile_train_step(run.task, optimizer, abstract_state, shapes, run.mesh),
+        lambda: steps.compile_train_step(
+            run.task, optimizer, compiled.abstract_state, shapes, run.mesh, micro_batches
+        ),
     )
     say(f"compiled in {time.monotonic() - start:.1f} s")
     return steps.make_train_step(program, run.config.seed, optimizer.schedule, run.mesh)

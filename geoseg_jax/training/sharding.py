@@ -84,15 +84,17 @@ def split(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec("data"))
 
 
-def check_batch_size(key: str, size: int, mesh: Mesh) -> None:
-    """Raises ConfigError where a global batch can't be divided evenly over the devices."""
+def check_batch_size(key: str, size: int, mesh: Mesh, micro_batches: int = 1) -> None:
+    """Raises ConfigError where a global batch, or its parts, can't be divided over the devices."""
     devices = mesh.devices.size
-    if size % devices:
-        below, above = size // devices * devices, -(-size // devices) * devices
+    each = devices * micro_batches
+    if size % each:
+        below, above = size // each * each, -(-size // each) * each
         near = f"{below} or {above}" if below else f"{above}"
+        parts = f" in config.train.micro_batches={micro_batches} parts" if micro_batches > 1 else ""
         raise ConfigError(
-            f"config.{key}={size} does not divide evenly over {devices} devices; use {near}, or "
-            "--batch_per_device=N for N times as many as there are devices"
+            f"config.{key}={size} does not divide evenly over {devices} devices{parts}; use "
+            f"{near}, or --batch_per_device=N for N times as many as there are devices"
         )
 
 

@@ -1,5 +1,6 @@
 """The compiled pieces of training: the first state, one training step, one evaluation step."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from geoseg_jax.tasks.base import Task
-from geoseg_jax.training import sharding, transfer
+from geoseg_jax.training import accumulation, sharding, transfer
 from geoseg_jax.training.optimizers import (
     Numbers,
     Optimizer,
@@ -108,8 +109,12 @@ def _keep(frozen: Any, old: Any, new: Any) -> Any:
     return jax.tree.map(lambda stays, a, b: a if stays else b, frozen, old, new)
 
 
-def _step_function(task: Task, optimizer: Optimizer) -> Callable[..., Any]:
+def _step_function(
+    task: Task, optimizer: Optimizer, mesh: Mesh, micro_batches: int
+) -> Callable[..., Any]:
     """Makes (state, batch, stop, base_key, numbers) -> (state, report), not compiled."""
+    keep_stats = functools.partial(_keep, optimizer.frozen_stats)
+    gradients = accumulation.make_gradients(task.loss, keep_stats, mesh, micro_batches)
 
     def step(
         state: TrainState, batch: Any, stop: jax.Array, base_key: jax.Array, numbers: Numbers
@@ -118,11 +123,7 @@ def _step_function(task: Task, optimizer: Optimizer) -> Callable[..., Any]:
         rate = optimizer.schedule.form(numbers, state.step)
         progress = share_done(numbers, state.step)
 
-        def loss_function(params: Any) -> tuple[jax.Array, Any]:
-            variables = {"params": params, "batch_stats": state.batch_stats}
-            return task.loss(variables, key, batch, progress)
-
-        (loss, aux), grads = jax.value_and_grad(loss_function, has_aux=True)(state.params)
+        loss, terms, batch_stats, grads = gradients(state.variables, key, batch, progress)
         # A constant in place of an unused gradient lets the compiler drop its computation.
         grads = _keep(optimizer.frozen_params, jax.tree.map(jnp.zeros_like, grads), grads)
         updates, opt_state = optimizer.transform.update(
@@ -132,8 +133,7 @@ def _step_function(task: Task, optimizer: Optimizer) -> Callable[..., Any]:
         params = _keep(
             optimizer.frozen_params, state.params, optax.apply_updates(state.params, updates)
         )
-        batch_stats = _keep(optimizer.frozen_stats, state.batch_stats, aux.batch_stats)
-        report = dict(aux.terms) | {
+        report = dict(terms) | {
             "loss": loss,
             "gradient_norm": optax.tree.norm(grads),
             "update_norm": optax.tree.norm(updates),
@@ -150,7 +150,12 @@ def _step_function(task: Task, optimizer: Optimizer) -> Callable[..., Any]:
 
 
 def trace_train_step(
-    task: Task, optimizer: Optimizer, state: TrainState, shapes: Shapes, mesh: Mesh
+    task: Task,
+    optimizer: Optimizer,
+    state: TrainState,
+    shapes: Shapes,
+    mesh: Mesh,
+    micro_batches: int = 1,
 ) -> tuple[tuple[str, ...], jax.stages.Traced]:
     """Traces a training step; returns the names of what it reports, and the step, not compiled.
 
@@ -160,8 +165,9 @@ def trace_train_step(
     Args:
       state: shapes and shardings of the state, whose memory a call reuses (donated).
       shapes: of the global batch.
+      micro_batches: parts that it passes through in, one after the other; see accumulation.py.
     """
-    step = _step_function(task, optimizer)
+    step = _step_function(task, optimizer, mesh, micro_batches)
     stop = jax.ShapeDtypeStruct((mesh.devices.size,), jnp.int32)
     key = jax.eval_shape(lambda: _base_key(0))
     names: list[str] = []  # told at trace time: to trace twice would take seconds
@@ -194,10 +200,15 @@ def _struct(number: np.generic) -> jax.ShapeDtypeStruct:
 
 
 def compile_train_step(
-    task: Task, optimizer: Optimizer, state: TrainState, shapes: Shapes, mesh: Mesh
+    task: Task,
+    optimizer: Optimizer,
+    state: TrainState,
+    shapes: Shapes,
+    mesh: Mesh,
+    micro_batches: int = 1,
 ) -> Program:
     """Compiles one step of training; arguments are those of `trace_train_step`."""
-    names, traced = trace_train_step(task, optimizer, state, shapes, mesh)
+    names, traced = trace_train_step(task, optimizer, state, shapes, mesh, micro_batches)
     return Program(names, traced.lower().compile())
 
 

@@ -39,6 +39,7 @@ def test_what_the_presets_make_is_good(preset):
         (moco, {"data__crop_views": 1}, "crop_views=1 must be 2.*two windows"),
         (moco, {"task__norm_groups": 7}, "norm_groups=7 must divide .*batch_size=256"),
         (moco, {"task__norm_groups": 256}, "groups of at least 2"),
+        (moco, {"train__micro_batches": 2}, "micro_batches=2 moves the queue"),
         (moco, {"task__queue": 128}, "queue=128 must hold at least one batch"),
         (moco, {"task__blur_sigma": (2.0, 0.1)}, "must be the smallest and the largest"),
         (reconstruction, {"task__hole_size": 6}, "hole_size=6 must be odd"),

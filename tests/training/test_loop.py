@@ -12,6 +12,7 @@ import sys
 import time
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -134,6 +135,19 @@ def test_one_device_and_eight_agree(straight, tmp_path):
     # Logging at another cadence does not change the training.
     one, other = (read(w / "manifest.json") for w in (tmp_path / "one", straight))
     assert one["parameters_sha256"] == other["parameters_sha256"]
+
+
+def test_a_batch_in_parts_is_said_and_the_same_on_one_device_and_eight(tmp_path, capsys):
+    parts = {"train__micro_batches": 2, "train__batch_size": 16, "train__steps": 3}
+    losses = []
+    for name, devices in (("one", ONE), ("eight", slice(None))):
+        run(tmp_path / name, devices=devices, **parts)
+        losses.append([line["loss"] for line in numbers(tmp_path / name) if "loss" in line])
+    assert len(losses[0])
+    np.testing.assert_allclose(*losses, rtol=1e-4)
+    assert "16 examples a step, 2 a device, in 2 parts" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match="micro_batches=2 parts; use 16"):
+        run(tmp_path / "odd", devices=slice(None), **{**parts, "train__batch_size": 12})
 
 
 def test_one_device_and_eight_have_the_same_statistics_and_parameters(tmp_path, monkeypatch):
@@ -265,6 +279,19 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_is_not_saved(tmp_path):
     saved = [int(p.name) for p in (tmp_path / "checkpoints").iterdir() if p.name.isdigit()]
     assert all(s < step for s in saved)
     assert "\n" not in text
+
+
+def test_a_device_without_memory_is_told_with_the_settings_to_change(tmp_path):
+    class Huge(tiny.TinyTask):
+        def loss(self, variables, key, batch, progress):
+            loss, aux = super().loss(variables, key, batch, progress)
+            line = jnp.arange(2**20, dtype=jnp.float32)
+            four_tib = jnp.sort(jnp.sin(jax.lax.stop_gradient(loss) + line[:, None] * line))
+            return loss + four_tib.max(), aux
+
+    said = r"out of memory \(RESOURCE_EXHAUSTED: .*raise config.train.micro_batches=1.*batch_size=8"
+    with pytest.raises(TrainingError, match=said):
+        run(tmp_path, task=Huge())
 
 
 def test_frozen_parts_stay_bit_by_bit(tmp_path):
