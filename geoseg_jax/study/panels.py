@@ -20,7 +20,7 @@ from geoseg_jax.training.programs import Programs, key_of
 
 FOLDER = "panels"
 # How segmentation calls its pictures; the first two are the same for all arms.
-INPUT, TRUTH, PREDICTION = "input", "label", "prediction"
+INPUT, TRUTH, PREDICTION, LEGEND = "input", "label", "prediction", "legend"
 
 
 def keep(cell: Cell, count: int, programs: Programs | None = None) -> None:
@@ -47,13 +47,19 @@ def keep(cell: Cell, count: int, programs: Programs | None = None) -> None:
 
 
 def collect(study: Mapping[str, Any], made: Plan) -> list[dict[str, Any]]:
-    """Collects the pictures of all arms at each condition, of the first replicate."""
+    """Collects the pictures of all arms at each condition, of the first replicate.
+
+    What the colours stand for comes first, marked as a legend.
+    """
     first = first_replicate(study)
     labels = {arm["name"]: arm.get("label", arm["name"]) for arm in study["arms"]}
     shown: dict[str, list[dict[str, str]]] = {}
+    legend: list[dict[str, str]] = []
     for cell in made.cells:
         if not first.items() <= cell.factors.items():
             continue
+        if not legend and path(cell.workdir, 0, LEGEND).exists():
+            legend.append(_picture(LEGEND, path(cell.workdir, 0, LEGEND)))
         condition = naming.condition_name(study, naming.place_of(cell.factors))
         for number in range(study.get("panels", 0)):
             if not path(cell.workdir, number, PREDICTION).exists():
@@ -64,11 +70,14 @@ def collect(study: Mapping[str, Any], made: Plan) -> list[dict[str, Any]]:
                 names = {INPUT: INPUT, TRUTH: TRUTH, **names}
             files = {caption: path(cell.workdir, number, name) for name, caption in names.items()}
             shown.setdefault(title, []).extend(
-                {"caption": caption, "src": uri(file.read_bytes())}
-                for caption, file in files.items()
-                if file.exists()
+                _picture(caption, file) for caption, file in files.items() if file.exists()
             )
-    return [{"title": title, "pictures": pictures} for title, pictures in shown.items()]
+    first_of_all = [{"title": "Classes", "legend": True, "pictures": legend}] if legend else []
+    return first_of_all + [{"title": title, "pictures": p} for title, p in shown.items()]
+
+
+def _picture(caption: str, file: pathlib.Path) -> dict[str, str]:
+    return {"caption": caption, "src": uri(file.read_bytes())}
 
 
 def path(workdir: pathlib.Path, number: int, name: str) -> pathlib.Path:

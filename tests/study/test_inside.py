@@ -103,3 +103,8 @@ def test_panels_are_the_pictures_of_the_task(made):
         for name in ("label", "prediction"):
             assert panels.path(cell.workdir, number, name).is_file()
     assert not panels.path(cell.workdir, 2, "input").exists()
+    classes, *found = panels.collect(*made)
+    assert classes["legend"]
+    assert [p["caption"] for p in classes["pictures"]] == ["legend"]
+    assert len(found) == 2
+    assert [p["caption"] for p in found[0]["pictures"]][:2] == ["input", "label"]

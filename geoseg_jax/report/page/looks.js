@@ -49,7 +49,7 @@ function panels(list) {
       return pressed(open, { class: "picture" }, image(panel, picture), h("span", picture.caption));
     });
   const figure = (panel) =>
-    h("figure", { class: "panel" }, h("figcaption", panel.title), [
+    h("figure", { class: panel.legend ? "panel legend" : "panel" }, h("figcaption", panel.title), [
       h("div", { class: "pictures" }, shown(panel)),
     ]);
   return h("div", there.map(figure));
