@@ -207,6 +207,13 @@ class _Loop:
 
     def run(self) -> Result:
         """Trains to the end, or until it is stopped."""
+        try:
+            return self._train()
+        except Exception:
+            self.writer.fail()
+            raise
+
+    def _train(self) -> Result:
         status, last = self.status, self.given.config.train.steps
         self.interrupts.arm()
         if status.step and self.given.due("eval_every", status.step) and status.evaluation is None:

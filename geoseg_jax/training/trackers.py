@@ -65,6 +65,9 @@ class TrackerWriter(SilentWriter):
     def close(self) -> None:
         self._try(lambda writer: writer.close())
 
+    def fail(self) -> None:
+        self._try(lambda writer: getattr(writer, "fail", writer.close)())  # clu's has none
+
     def _try(self, act: Callable[[Writer], None]) -> None:
         if self._writer is None:
             return
@@ -114,6 +117,9 @@ class WandbWriter(SilentWriter):
     def close(self) -> None:
         self.run.finish()
 
+    def fail(self) -> None:
+        self.run.finish(exit_code=1)
+
 
 class MlflowWriter(SilentWriter):
     """A run of MLflow, at MLFLOW_TRACKING_URI."""
@@ -149,6 +155,9 @@ class MlflowWriter(SilentWriter):
 
     def close(self) -> None:
         self._client.set_terminated(self.run_id)
+
+    def fail(self) -> None:
+        self._client.set_terminated(self.run_id, "FAILED")
 
 
 def _tensorboard(workdir: pathlib.Path, step: int, _: str) -> Opened:

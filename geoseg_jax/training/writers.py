@@ -1,7 +1,8 @@
 """Writes numbers and pictures: to the terminal, metrics.jsonl, TensorBoard, PNG files.
 
 All writers have the methods of clu.metric_writers.MetricWriter that the loop uses
-(write_scalars, write_images, write_hparams, flush, close), without its need for TensorFlow.
+(write_scalars, write_images, write_hparams, flush, close), without its need for TensorFlow, and
+`fail`.
 """
 
 import json
@@ -37,6 +38,8 @@ class Writer(Protocol):
 
     def close(self) -> None: ...
 
+    def fail(self) -> None: ...
+
 
 class SilentWriter:
     """Writes nothing: base of the others, and the writer of all processes but the first."""
@@ -55,6 +58,10 @@ class SilentWriter:
 
     def close(self) -> None:
         self.flush()
+
+    def fail(self) -> None:
+        """Closes the writer of a run that an error has ended."""
+        self.close()
 
 
 class MultiWriter(SilentWriter):
@@ -82,6 +89,10 @@ class MultiWriter(SilentWriter):
     def close(self) -> None:
         for writer in self._writers:
             writer.close()
+
+    def fail(self) -> None:
+        for writer in self._writers:
+            writer.fail()
 
 
 class JsonLinesWriter(SilentWriter):

@@ -14,6 +14,7 @@ import pytest
 from geoseg_jax.config.check import check
 from geoseg_jax.config.settings import ConfigError
 from geoseg_jax.training import loop, trackers, writers
+from geoseg_jax.training.monitor import TrainingError
 from tests import tiny
 
 TRAINED = {"loss": 1.5, "learning_rate": 0.1, "data_wait_share": 0.25, "bad_frames": 2}
@@ -122,6 +123,10 @@ def test_mlflow_in_a_local_folder(tmp_path, monkeypatch):
         "pictures/00000001.png",
         "pictures/00000003.png",
     ]
+    (writer,) = trackers.open_all(["mlflow"], tmp_path, 3, print)
+    assert client.get_run(run_id).info.status == "RUNNING"
+    writer.fail()
+    assert client.get_run(run_id).info.status == "FAILED"
 
 
 def test_clus_writer_is_opened_where_tensorflow_is(tmp_path, monkeypatch):
@@ -182,6 +187,26 @@ def test_a_run_outlives_a_tool_that_fails(tmp_path, monkeypatch, capsys):
     assert said.count("mlflow is written to no more") == 1
     assert "ConnectionError: no answer from the server" in said
     assert list(tmp_path.glob("events.*"))
+
+
+def test_a_tool_is_told_that_an_error_has_ended_the_run(tmp_path, monkeypatch):
+    told = []
+
+    class Told(writers.SilentWriter):
+        def fail(self):
+            told.append("failed")
+
+        def close(self):
+            told.append("closed")
+
+    tool = trackers.Tool(("json",), "", lambda *_: trackers.Opened(Told(), "nowhere"))
+    monkeypatch.setitem(trackers.TOOLS, "mlflow", tool)
+    config = tiny.make_config(train__steps=4, train__writers=("mlflow",))
+    poisoned = tiny.TinyTask(poison=3, holds=())
+    one = jax.devices()[:1]
+    with pytest.raises(TrainingError):
+        loop.run(config, tmp_path, poisoned, tiny.make_data(), one)
+    assert told == ["failed"]
 
 
 def test_a_tool_that_can_not_be_opened_is_one_line(tmp_path, monkeypatch):
