@@ -1,5 +1,5 @@
 # What a developer types; needs an environment with `pip install -e '.[test]'` active.
-.PHONY: quick lint types test slow docs site notebook
+.PHONY: quick lint types test slow docs results site notebook
 
 quick: lint types  ## lint, types and the fast tests: under a minute
 	python -m pytest -m quick
@@ -19,6 +19,9 @@ slow:  ## that as well
 
 docs:  ## writes the pages that are made from the code, and checks every link
 	python docs/make.py
+
+results:  ## rebuilds the tables and figures of docs/results.md from docs/results
+	python docs/results.py
 
 site:  ## docs/_build/index.html; needs `pip install -e '.[docs]'`
 	python -m sphinx -W --keep-going -q docs docs/_build

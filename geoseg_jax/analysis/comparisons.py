@@ -199,6 +199,29 @@ def _lead(first: str, second: str, parts: Mapping[str, Any]) -> dict[str, Any]:
     return {"arm": first, "next": second} | {k: v for k, v in _compared(ahead).items() if k in kept}
 
 
+def spread(rows: Sequence[Row], metric: str = "miou") -> dict[str, float]:
+    """Parts the spread of the runs of one condition, as a root of mean squares over conditions.
+
+    Returns:
+      'shared': what all arms share by subset and seed, and pairs remove (statistics.shared_std);
+      'own': what each arm has for itself, its encoders and chance (statistics.residual_stds). nan
+      where there are too few runs to tell.
+    """
+    scores = {key: scores_of(cells, metric) for key, cells in tables_of(rows).items()}
+    shared, own = [], []
+    for condition in dict.fromkeys(place for place, _ in scores):
+        of_arms = {arm: found for (place, arm), found in scores.items() if place == condition}
+        shared.append(statistics.shared_std(of_arms))
+        own += statistics.residual_stds(of_arms).values() if len(of_arms) > 1 else ()
+    roots = {"shared": _root_mean_square(shared), "own": _root_mean_square(own)}
+    return roots if math.isfinite(roots["shared"]) else dict.fromkeys(roots, math.nan)
+
+
+def _root_mean_square(values: Iterable[float]) -> float:
+    known = [value**2 for value in values if math.isfinite(value)]
+    return math.sqrt(math.fsum(known) / len(known)) if known else math.nan
+
+
 def class_gains(
     rows: Sequence[Row], reference: str, classes: Sequence[str]
 ) -> list[dict[str, Any]]:

@@ -49,6 +49,32 @@ def write_csv(path: str | os.PathLike, rows: Sequence[Row]) -> None:
     atomic.write_text(path, text.getvalue())
 
 
+def read_csv(path: str | os.PathLike) -> list[dict[str, Any]]:
+    """Reads the rows that `write_csv` wrote; without curves, which it does not hold.
+
+    Raises:
+      ValueError: for a file without its columns, or a number that is none.
+    """
+    with open(path, encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file))
+    missing = [c for c in ("cell", *FACTORS, "status") if lines and c not in lines[0]]
+    if missing or not lines:
+        what = f"has no column {missing[0]!r}" if missing else "has no rows"
+        raise ValueError(f"{os.fspath(path)} {what}; it must be a results.csv of a study")
+    try:
+        return [{name: _read(name, text) for name, text in line.items()} for line in lines]
+    except ValueError as error:
+        raise ValueError(f"{os.fspath(path)}: {error}") from error
+
+
+def _read(name: str, text: str) -> Any:
+    if name in (*_TEXT, *_LAST_TEXT):
+        return text
+    if name in _WHOLE:
+        return int(text)
+    return float(text) if text else math.nan
+
+
 def assemble(
     rows: Sequence[Row],
     reference: str,
@@ -75,9 +101,10 @@ def assemble(
       'replicate_unit' (what intervals count, for people), 'crossed' (whether all units share the
       subsets), 'encoders' (arm -> how many), 'bound', 'resampled' (_DRAWN, or None), 'rows',
       'groups' (see comparisons, with 'steps', 'goal' and 'steps_to_goal' of needs.steps),
-      'overall', 'contrasts', 'standing', 'class_gains' (see comparisons), 'efficiency' (see
-      needs.labels), 'steps' (see needs.steps_overall), 'caution' (what all groups are warned of,
-      left out of each one's own warning), 'classes' and 'answer', sentences. None stands for nan.
+      'overall', 'contrasts', 'standing', 'spread', 'class_gains' (see comparisons), 'efficiency'
+      (see needs.labels), 'steps' (see needs.steps_overall), 'caution' (what all groups are warned
+      of, left out of each one's own warning), 'classes' and 'answer', sentences. None stands for
+      nan.
 
     Raises:
       ValueError: for a name that ABOUT doesn't have, and as comparisons.groups.
@@ -135,6 +162,7 @@ def _findings(
         "efficiency": needs.labels(rows, reference, metric),
         "steps": needs.steps_overall(rows, reference, metric),
         "caution": caution,
+        "spread": comparisons.spread(rows, metric),
         "classes": classes,
         "class_gains": comparisons.class_gains(rows, reference, classes),
     }

@@ -262,6 +262,29 @@ def residual_stds(scores: Mapping[Any, Mapping[Any, float]]) -> dict[Any, float]
     return stds
 
 
+def shared_std(scores: Mapping[Any, Mapping[Any, float]]) -> float:
+    """Estimates the spread of what all arms share in a replicate: its subset of labels, its seed.
+
+    The mean square between replicates less that of the residuals, over the number of arms: the
+    estimate of a two-way layout with random replicates (Searle, Casella, McCulloch, Variance
+    Components, 1992, 4.3), 0 where it would be negative.
+
+    Args:
+      scores: arm -> replicate -> score; replicates that an arm lacks are left out.
+
+    Returns:
+      A standard deviation; nan for fewer than two arms or two replicates.
+    """
+    whole = [arm for arm in scores.values() if arm]
+    replicates = sorted(set.intersection(*map(set, whole))) if whole else []
+    if len(whole) < 2 or len(replicates) < 2:
+        return math.nan
+    x = np.array([[arm[replicate] for replicate in replicates] for arm in whole])
+    residuals = x - x.mean(0) - x.mean(1, keepdims=True) + x.mean()
+    within = (residuals**2).sum() / ((x.shape[0] - 1) * (x.shape[1] - 1))
+    return math.sqrt(max(0.0, x.mean(0).var(ddof=1) - within / x.shape[0]))
+
+
 def resampled_interval(middle: float, resamples: np.ndarray, count: int) -> tuple[float, float]:
     """Computes a bootstrap's interval: middle -+ t(count - 1) times its standard error.
 

@@ -18,6 +18,7 @@ def explanation(study: Study) -> str:
         f"{count(most, 'paired difference')}, one for each {study['replicate_unit']}"
         f"{_unit(study)}, and assume normal noise{_bootstrap(most)}.",
         f"They hold for {listed(_scope(study))}{_pictures(study)}.",
+        _spread(study),
         "1 in 20 misses the true value by chance"
         + (f" (about {single / 20:.0f} of the {single} here)" if single >= 10 else "")
         + "; that of the best arm does so more often, since it is picked afterwards.",
@@ -78,6 +79,18 @@ def _bootstrap(pairs: int) -> str:
     if pairs < statistics.BOOTSTRAP_PAIRS:
         return " (too few pairs for a bootstrap)"
     return "; the studentised bootstrap beside them does not"
+
+
+def _spread(study: Study) -> str:
+    """Says by how much runs differ that should not, in all arms alike and in each alone."""
+    shared, own = (study["spread"][part] for part in ("shared", "own"))
+    if shared is None or own is None:
+        return ""
+    return (
+        f"Runs of one condition scatter by {points(shared)} points (standard deviation) in all "
+        f"arms alike, by subset and seed, which pairs remove, and by {points(own)} in each arm "
+        "alone, by its encoders and by chance."
+    )
 
 
 def _scope(study: Study) -> list[str]:

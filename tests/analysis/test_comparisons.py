@@ -243,6 +243,14 @@ def test_the_interval_over_pictures():
     assert math.isnan(flow["pictures_low"])  # flow's pictures were not kept
 
 
+def test_what_is_shared_and_what_is_an_arms_own():
+    # Of replicates 1e-4, of residuals 4e-4 / 2, half of which is what is left of no shared part.
+    found = comparisons.spread(by_hand())
+    assert found == pytest.approx({"shared": 0.0, "own": 0.02 / math.sqrt(2)})
+    one_arm = comparisons.spread(by_hand()[:3])
+    assert all(map(math.isnan, one_arm.values()))
+
+
 def test_class_gains():
     rows = by_hand()
     for r, road in zip(rows, (0.5, 0.6, 0.7, 0.6, 0.8, math.nan), strict=True):

@@ -36,6 +36,31 @@ def test_what_is_written(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["results.csv"]
 
 
+def test_a_file_comes_back_as_it_was(tmp_path):
+    path = tmp_path / "results.csv"
+    results.write_csv(path, rows())
+    back = results.read_csv(path)
+    again = tmp_path / "again.csv"
+    results.write_csv(again, back)
+    assert again.read_bytes() == path.read_bytes()
+    assert type(back[0]["labels"]) is int
+    found, expected = (results.assemble(r, "random")["overall"] for r in (back, rows()))
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "has no rows"),
+        ("cell,arm\na,b\n", "no column 'labels'; it must be a results.csv"),
+    ],
+)
+def test_another_file_is_refused(tmp_path, text, message):
+    (tmp_path / "x.csv").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        results.read_csv(tmp_path / "x.csv")
+
+
 def test_the_columns(tmp_path):
     path = tmp_path / "results.csv"
     extra = row("depth", 0.5) | {"iou/sky": 0.25, "pixel_accuracy": np.float32(0.5), "command": "x"}

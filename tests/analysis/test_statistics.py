@@ -209,6 +209,22 @@ def test_the_spread_is_that_of_runs():
     assert math.sqrt(np.mean(found)) == pytest.approx(0.1, abs=0.004)
 
 
+def test_what_all_arms_share_by_hand_and_by_simulation():
+    # Replicate means 1, 3, 5: variance 4; residuals are all 0.
+    same = {"a": {0: 0.0, 1: 2.0, 2: 4.0}, "b": {0: 2.0, 1: 4.0, 2: 6.0, 3: 9.0}, "c": {}}
+    assert statistics.shared_std(same) == pytest.approx(2.0)
+    opposite = {"a": {0: 0.0, 1: 1.0}, "b": {0: 1.0, 1: 0.0}}  # nothing is shared
+    assert statistics.shared_std(opposite) == 0.0
+    assert math.isnan(statistics.shared_std({"a": {0: 1.0, 1: 2.0}}))
+    assert math.isnan(statistics.shared_std({"a": {0: 1.0}, "b": {0: 2.0}}))
+    generator, found = np.random.default_rng(5), []
+    for _ in range(600):
+        runs = generator.normal(0, 1.0, 8) + generator.normal(0, 0.5, (5, 8))
+        of_arms = {arm: dict(enumerate(of)) for arm, of in enumerate(runs)}
+        found.append(statistics.shared_std(of_arms) ** 2)
+    assert np.mean(found) == pytest.approx(1.0, abs=0.06)
+
+
 @pytest.mark.parametrize("count", [6, 40])
 def test_the_interval_of_resamples_covers(count):
     """Of a mean, which has a known truth: a standard error of 0.011 about 0.95."""
