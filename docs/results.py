@@ -18,10 +18,12 @@ from typing import Any
 from geoseg_jax.analysis import results
 from geoseg_jax.core import json_files
 from geoseg_jax.report import figures, tables
+from geoseg_jax.report.findings import given
+from geoseg_jax.report.notes import footnotes
 
 DOCS = pathlib.Path(__file__).resolve().parent
 PAGE, KEPT = DOCS / "results.md", DOCS / "results"
-FIGURES = {"labels": figures.by_labels, "differences": figures.differences}
+FIGURES = {"labels": figures.by_labels, "differences": figures.differences, "cka": figures.cka}
 BLOCK = "<!-- {0}: written by docs/results.py -->\n\n{1}\n<!-- end of {0} -->"
 _ABOUT = ("title", "question", "arms", "budget", "goal", "versions", "hardware", "date", "trial")
 
@@ -36,6 +38,7 @@ def take(workdir: pathlib.Path, name: str) -> None:
     about["metric"] = found["metric_key"]
     about["contrasts"] = [[c["arm"], c["other"]] for c in found["contrasts"]]
     about["resampled"] = found["resampled"]
+    about["features"] = {"cka": found["features"].get("cka", [])}
     about["pictures"] = {
         kind: [[c["pictures_low"], c["pictures_high"]] for c in found[kind]]
         for kind in ("overall", "contrasts")
@@ -50,14 +53,14 @@ def findings(folder: pathlib.Path) -> dict[str, Any]:
     """Compares what is to be compared, from the files that are kept."""
     about = json_files.read_json(folder / "about.json", "what a study is", {}, "take it again")
     assert about is not None
-    given = {key: about[key] for key in (*_ABOUT, "calibrated")}
+    known = {key: about[key] for key in (*_ABOUT, "calibrated", "features")}
     found = results.assemble(
         [row | {"curve": []} for row in results.read_csv(folder / "results.csv")],
         about["reference"],
         about["metric"],
         contrasts=[tuple(pair) for pair in about["contrasts"]],
         bound=about["bound"],
-        **given,
+        **known,
     )
     found["resampled"] = about["resampled"]
     for kind, intervals in about["pictures"].items():
@@ -73,7 +76,9 @@ def rebuilt(text: str) -> str:
         block = re.compile(re.escape(start) + ".*?" + re.escape(end), re.DOTALL)
         if not block.search(text):
             raise SystemExit(f"error: {PAGE.name} has no place for {folder.name}: {start.strip()}")
-        tabled = tables.markdown(findings(folder)).partition("\n\n")[2]  # without its heading
+        found = findings(folder)
+        tabled = tables.markdown(found).partition("\n\n")[2]  # without its heading
+        tabled += "\n" + tables.markdown_table(given(found, footnotes(found))) + "\n"
         text = block.sub(lambda _, new=start + tabled + end: new, text)
     return text
 
@@ -82,7 +87,8 @@ def draw(folder: pathlib.Path) -> None:
     """Draws the page's figures beside the results."""
     found = findings(folder)
     for name, make in FIGURES.items():
-        for file in figures.save(make(found), folder / name):
+        figure = make(found)
+        for file in figures.save(figure, folder / name) if figure else ():
             if file.suffix == ".svg":
                 file.unlink()  # a picture of each is enough to keep
 

@@ -44,7 +44,7 @@ def test_a_study_is_kept_and_one_digit_that_differs_is_told(page, tmp_path, monk
     assert text.endswith("Below.\n")
     assert "Depth" in text or "Classification" in text
     assert sorted(path.name for path in (tmp_path / "results" / "street").iterdir()) == [
-        *("about.json", "differences.png", "labels.png", "results.csv")
+        *("about.json", "cka.png", "differences.png", "labels.png", "results.csv")
     ]
     assert run(page, monkeypatch, "--check") == 0
     kept = tmp_path / "results" / "street" / "results.csv"

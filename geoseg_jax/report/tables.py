@@ -21,7 +21,7 @@ def markdown(study: Study) -> str:
     parts = [f"# {_escaped(study['title']) or 'Study'}"]
     parts += [_escaped(sentence) for sentence in study["answer"]]
     for table in made:
-        parts += [f"**{_escaped(table.caption)}**", _markdown(table)]
+        parts.append(markdown_table(table))
     listed = [f"- [{letter}] {_escaped(text)}" for letter, text in _used(notes, made)]
     parts += ["\n".join(listed)] if listed else []
     return "\n\n".join([*parts, _escaped(explanation(study))]) + "\n"
@@ -46,14 +46,15 @@ def _used(notes: Notes, made: list[Table]) -> list[tuple[str, str]]:
     return [(letter, text) for text, letter in notes.items() if letter in there]
 
 
-def _markdown(table: Table) -> str:
-    """Pads columns, so that it can be read without a viewer."""
+def markdown_table(table: Table) -> str:
+    """Writes a table under its caption, with columns padded: it can be read without a viewer."""
     lines = [[_escaped(text) for text in table.header]]
     lines += [[_markdown_cell(cell) for cell in row] for row in table.rows]
     widths = [max(len(line[j]) for line in lines) for j in range(len(table.header))]
     lines.insert(1, ["-" * width for width in widths])
     padded = ([t.ljust(w) for t, w in zip(line, widths, strict=True)] for line in lines)
-    return "\n".join(f"| {' | '.join(line)} |" for line in padded)
+    body = "\n".join(f"| {' | '.join(line)} |" for line in padded)
+    return f"**{_escaped(table.caption)}**\n\n{body}"
 
 
 def _markdown_cell(cell: Cell) -> str:
