@@ -22,6 +22,7 @@ from ml_collections import ConfigDict
 from geoseg_jax.data.source import BadRecord
 from geoseg_jax.tasks.base import Aux, Task
 from geoseg_jax.training import loop, sharding
+from tests import stand_in_bucket
 
 HEIGHT, WIDTH = 6, 8
 
@@ -174,9 +175,12 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], help="train__steps=5")
     parser.add_argument("--slow", type=float, default=0.0, help="seconds to read a record")
     parser.add_argument("--devices", type=int, help="use so many of those there are")
+    parser.add_argument("--bucket", type=pathlib.Path, help="folder that gs:// stands for")
     args = parser.parse_args()
     changes = dict(pair.split("=", 1) for pair in args.set)
     config = make_config(**{key: ast.literal_eval(value) for key, value in changes.items()})
+    if args.bucket:
+        stand_in_bucket.use(args.bucket)
     sharding.start(args.coordinator, args.num_processes, args.process_id)
     data = make_data(slow=args.slow)
     devices = args.devices and jax.devices()[: args.devices]

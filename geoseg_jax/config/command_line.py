@@ -19,7 +19,11 @@ from geoseg_jax.core.near_miss import did_you_mean
 from geoseg_jax.core.tell import open_streams, tell, tell_error
 
 CONFIG = config_flags.DEFINE_config_file("config", help_string="config file, FILE.py[:OPTIONS]")
-WORKDIR = flags.DEFINE_string("workdir", None, "folder for the results; a run in it continues")
+WORKDIR = flags.DEFINE_string(
+    "workdir",
+    None,
+    "folder for the results, or of a training gs://BUCKET/RUN or s3://; a run in it continues",
+)
 PRINT_CONFIG = flags.DEFINE_bool(
     "print_config", False, "print every setting, its value and its origin; then stop"
 )
@@ -70,7 +74,8 @@ def parse(
         if rest or not CONFIG.value or not WORKDIR.value:
             unknown = f"; unknown: {' '.join(rest)}" if rest else ""
             raise ConfigError(f"give --config=FILE.py and --workdir=FOLDER{unknown}")
-        places.check_local(WORKDIR.value, "--workdir")
+        if study:
+            places.check_local(WORKDIR.value, "--workdir")
         check()
     except Exception as error:
         fail(error)

@@ -7,7 +7,13 @@ import re
 from geoseg_jax.core.setting import ConfigError
 
 # gs://bucket/run, s3://..., also as pathlib writes them, gs:/bucket/run; not a Windows drive.
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)")
+
+
+def address(folder: str | os.PathLike) -> str:
+    """Returns 'gs://bucket/run' for an address that is no folder of this machine's, else ''."""
+    found = _ADDRESS.fullmatch(os.fspath(folder))
+    return f"{found[1]}://{found[2].rstrip('/')}" if found else ""
 
 
 def check_local(folder: str | os.PathLike, what: str) -> None:
@@ -18,10 +24,11 @@ def check_local(folder: str | os.PathLike, what: str) -> None:
     Raises:
       ConfigError: naming it and the remedy.
     """
-    if _ADDRESS.match(os.fspath(folder)):
+    if found := address(folder):
         raise ConfigError(
-            f"{what}={os.fspath(folder)} is an address, and this program reads and writes folders "
-            "only; mount the bucket as a folder (gcsfuse, s3fs), or choose one of this machine"
+            f"{what}={found} is an address, which a training's --workdir alone may be; "
+            "mount the bucket as a folder (gcsfuse, s3fs), or name one of this machine, with a "
+            "copy of what is to be read"
         )
 
 

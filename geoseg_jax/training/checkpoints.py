@@ -8,7 +8,7 @@ an older one has other numbers.
 
 import pathlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.serialization
@@ -35,20 +35,26 @@ class CheckpointError(ValueError):
 class Checkpoints:
     """The checkpoints of one run. Every method must be called by all processes alike."""
 
-    def __init__(self, folder: str | pathlib.Path, kept: int = KEPT) -> None:
+    def __init__(
+        self,
+        folder: str | pathlib.Path,
+        kept: int = KEPT,
+        on_whole: Callable[[], None] | None = None,
+    ) -> None:
         """Opens or creates the folder (WORKDIR/checkpoints), which all processes must see.
 
         Folders that are newer than the newest intact checkpoint get another name; `notes` says so.
 
         Args:
           kept: how many of the newest stay.
+          on_whole: called when one is whole, which `save` then waits for.
 
         Raises:
           CheckpointError: there are checkpoints, and none is intact.
         """
         self.folder = pathlib.Path(folder).absolute()
         self.notes: list[str] = []  # lines for the user
-        self._kept = kept
+        self._kept, self._on_whole = kept, on_whole
         self._best: int | None = None
         if jax.process_index() == 0:
             self._clear()
@@ -125,7 +131,11 @@ class Checkpoints:
             force=True,
         )
         self._best = best
+        if self._on_whole:
+            self._manager.wait_until_finished()
         self._remove_old()  # the one before is whole now
+        if self._on_whole:
+            self._on_whole()
 
     def _remove_old(self) -> None:
         """Removes what is neither new nor the best: renamed first, lest half of it be left."""

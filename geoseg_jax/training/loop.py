@@ -23,7 +23,7 @@ from ml_collections import ConfigDict
 from geoseg_jax import tasks as all_tasks
 from geoseg_jax.config import settings
 from geoseg_jax.config.check import check
-from geoseg_jax.core import json_files, places
+from geoseg_jax.core import json_files
 from geoseg_jax.data import settings as of_data
 from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.labels.subsets import Subset
@@ -31,6 +31,7 @@ from geoseg_jax.data.provenance import leakage
 from geoseg_jax.tasks.base import Task
 from geoseg_jax.training import (
     bar,
+    buckets,
     device_memory,
     finish,
     judged,
@@ -79,7 +80,8 @@ def run(
 
     Args:
       config: see config/table.py for its keys.
-      workdir: the run's folder, on a file system that all processes see.
+      workdir: the run's folder, on a file system that all processes see; or of one process a
+        bucket's address, see buckets.py.
       task, data: in place of what config.task and config.data ask for.
       devices: in place of all devices.
       programs: those of earlier runs in this process, which this one adds its own to.
@@ -87,12 +89,12 @@ def run(
         and that of a run that is stopped: the finished run has its results alone.
 
     Raises:
-      ConfigError, DataError, CheckpointError, TrainingError: one line that names the cause and
-        the remedy.
+      ConfigError, DataError, CheckpointError, TrainingError, BucketError: one line that names the
+        cause and the remedy.
     """
     check(config, skip=(("task", "model") if task else ()) + (("data",) if data else ()))
     mesh = sharding.make_mesh(devices)
-    config, workdir = _placed(config, workdir, mesh)
+    config, address, workdir = _placed(config, workdir, mesh)
     watching = (
         *(peers.watched(), workdirs.room(workdir), workdirs.held(workdir)),
         device_memory.fits(config),
@@ -103,11 +105,12 @@ def run(
         shown = bar.on_terminal(config.train.steps, sharding.is_first_process())
         on_terminal = stack.enter_context(shown)
         opening.say_devices(mesh, workdir)
+        push = stack.enter_context(buckets.mirrored(address, workdir))
         data = data or make_data(config)
         task = task or all_tasks.make_task(config, data)
         given = setup.Run(config, workdir, task, data, manifest.describe_data(data), mesh)
         kept = config.train.get("checkpoints_kept", KEPT)
-        checkpoints = Checkpoints(workdir / "checkpoints", kept)
+        checkpoints = Checkpoints(workdir / "checkpoints", kept, push)
         earlier = resume.inspect(workdir, config, given.data_record, checkpoints)
         for line in earlier.notes:
             say(line)
@@ -127,14 +130,13 @@ def run(
 
 def _placed(
     config: ConfigDict, workdir: str | pathlib.Path, mesh: Mesh
-) -> tuple[ConfigDict, pathlib.Path]:
-    """Returns config and workdir with absolute folders, if this machine and its packages do."""
+) -> tuple[ConfigDict, str, pathlib.Path]:
+    """Returns config with absolute folders, and see buckets.place; if machine and packages do."""
     train = config.train
     parts = train.get("micro_batches", 1)
     sharding.check_batch_size("train.batch_size", train.batch_size, mesh, parts)
-    places.check_local(workdir, "--workdir")
     trackers.check(trackers.names_of(config))
-    return of_data.with_absolute_roots(config), pathlib.Path(workdir).absolute()
+    return of_data.with_absolute_roots(config), *buckets.place(workdir)
 
 
 def _start(
