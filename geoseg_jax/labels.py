@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 
+from geoseg_jax.core import places
 from geoseg_jax.data.annotations import recognise
 from geoseg_jax.data.annotations.found import BACKGROUND, Asked
 from geoseg_jax.data.annotations.write import Counts, write
@@ -98,10 +99,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     out = given.out.expanduser()
     try:
+        places.check_local(given.source, "SOURCE")
+        places.check_local(out, "--out")
         found = recognise.read(asked, given.format)
         ignore = given.background == "ignore"
         counts = write(found, out, ignore_background=ignore, overlays=max(given.overlays, 0))
-    except (DataError, OSError) as error:
+    except (DataError, places.ConfigError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     print(report(found.format, counts, out))

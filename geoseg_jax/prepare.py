@@ -29,6 +29,7 @@ from geoseg_jax.config import files as config_files
 from geoseg_jax.config import settings, table
 from geoseg_jax.config.check import check
 from geoseg_jax.config.settings import ConfigError
+from geoseg_jax.core import places
 from geoseg_jax.data import factory
 from geoseg_jax.data.packs import packed, packing
 from geoseg_jax.data.packs.parts import RECORDS, SPLITS
@@ -143,6 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     out = given.out.expanduser().absolute()
     try:
+        places.check_local(given.out, "--out")
         if given.verify:
             counts = packed.verify(out)
         else:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from geoseg_jax.core import places
 from geoseg_jax.core.formats import points
 from geoseg_jax.core.json_files import write_json
 from geoseg_jax.data.labels.class_list import read_class_list
@@ -75,13 +76,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     given = parser.parse_args(arguments)
     try:
+        places.check_local(given.predictions, "PREDICTIONS")
+        places.check_local(given.labels_folder, "LABELS")
         table = find_table(given.labels)
         if given.json and not given.json.absolute().parent.is_dir():
             raise DataError(f"--json={given.json}: its folder does not exist; make it first")
         scored = score_folders(given.predictions, given.labels_folder, table, given.partial)
         if given.json:
             write_json(given.json, result(scored, table))
-    except (DataError, OSError) as error:
+    except (DataError, places.ConfigError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     show(scored, table, Console())

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from absl import logging
 
 from geoseg_jax import interop
+from geoseg_jax.core import places
 from geoseg_jax.data.source import DataError
 from geoseg_jax.interop import (
     Weights,
@@ -117,7 +118,9 @@ def convert(flags: argparse.Namespace) -> str:
 
 
 def _check(flags: argparse.Namespace) -> None:
-    """Refuses what would have no effect."""
+    """Refuses what would have no effect, and addresses."""
+    places.check_local(flags.source, "SOURCE")
+    places.check_local(flags.out, "--out")
     programs = tuple(export.FORMATS)
     allowed = {
         "part": (*programs, "torch"),

@@ -18,6 +18,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from geoseg_jax.config.settings import ConfigError
+from geoseg_jax.core import places
 from geoseg_jax.data import pictures as picture_files
 from geoseg_jax.data.labels.table import LabelTable
 from geoseg_jax.models import encoders
@@ -216,6 +217,7 @@ def load_depth(workdir: str | pathlib.Path, *, step: str = "latest") -> DepthEst
 def _run_of(
     workdir: str | pathlib.Path, step: str, root: str | None, predicts: str, what: str
 ) -> tuple[ConfigDict, dict[str, Any]]:
+    places.check_local(workdir, "workdir")
     config = run.read_config(pathlib.Path(workdir), root)
     if task_named(config.task.name).predicts != predicts:
         raise ConfigError(f"{workdir} is a run of {config.task.name}, not of {what}")

@@ -54,6 +54,7 @@ def probe(asked: Asked, say: Callable[[str], None] = tell) -> dict[str, Any]:
 
 def _check(asked: Asked) -> None:
     places.check_local(asked.out, "--out")
+    places.check_local(asked.data, "--data")
     if asked.out.exists() and not asked.out.is_dir():
         raise ConfigError(f"--out={asked.out} is a file; name a folder")
     if not (asked.data or asked.config):

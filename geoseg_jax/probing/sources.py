@@ -12,6 +12,7 @@ from flax import linen as nn
 from geoseg_jax import interop
 from geoseg_jax.config.settings import ConfigError
 from geoseg_jax.core.near_miss import did_you_mean
+from geoseg_jax.core.places import check_local
 from geoseg_jax.models import encoders
 from geoseg_jax.ops.sampling import resize_bilinear
 from geoseg_jax.prediction.networks import Encoder, load_encoder, to_unit_batch
@@ -49,6 +50,8 @@ def load(given: Sequence[str], words: Sequence[str] = ()) -> list[Probed]:
     """
     pairs = [_name(entry) for entry in given]
     sources = [source for _, source in pairs]
+    for source in sources:
+        check_local(source, "--encoders")
     words = [w for w in words if w not in [s.partition(":")[0] for s in sources]]
     pairs += [(word, word) for word in words]
     names = [name for name, _ in pairs]

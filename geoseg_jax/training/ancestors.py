@@ -4,6 +4,7 @@ import pathlib
 from typing import Any, NamedTuple
 
 from geoseg_jax import interop
+from geoseg_jax.core import places
 from geoseg_jax.training import checkpoints
 from geoseg_jax.training.state import sha256_of
 
@@ -69,6 +70,7 @@ def read_weights_of(source: str, normalisation: str = "", prefix: str = "") -> i
     Raises:
       WeightsError, CheckpointError: it can't be read.
     """
+    places.check_local(source, "SOURCE")
     run = read_run(source, "latest", "SOURCE")
     if run is None:
         return interop.read_weights(source, normalisation, prefix)

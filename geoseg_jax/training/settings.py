@@ -1,5 +1,6 @@
 """Settings that every run shares, and what goes together: seed, transfer, optimizer, train."""
 
+from geoseg_jax.core.places import check_local
 from geoseg_jax.core.rules import (
     POSITIVE,
     SHARE,
@@ -105,8 +106,9 @@ def check(flat: Flat) -> None:
     """Refuses settings of the optimiser and of the transfer that don't go together.
 
     Raises:
-      ConfigError: naming the first.
+      ConfigError: naming the first; for weights at an address.
     """
+    check_local(flat.get("init_from") or "", "config.init_from")
     refuse(
         flat,
         (
