@@ -15,6 +15,8 @@ import re
 import sys
 from typing import Any
 
+import PIL.Image
+
 from geoseg_jax.analysis import results
 from geoseg_jax.core import json_files
 from geoseg_jax.report import figures, tables
@@ -73,7 +75,8 @@ def rebuilt(text: str) -> str:
     """Writes the page with its tables anew."""
     for folder in sorted(path.parent for path in KEPT.glob("*/results.csv")):
         start, end = BLOCK.format(folder.name, "\0").split("\0")
-        block = re.compile(re.escape(start) + ".*?" + re.escape(end), re.DOTALL)
+        marks = re.escape(start.strip()), re.escape(end.strip())
+        block = re.compile(".*?".join(marks), re.DOTALL)
         if not block.search(text):
             raise SystemExit(f"error: {PAGE.name} has no place for {folder.name}: {start.strip()}")
         found = findings(folder)
@@ -90,7 +93,10 @@ def draw(folder: pathlib.Path) -> None:
         figure = make(found)
         for file in figures.save(figure, folder / name) if figure else ():
             if file.suffix == ".svg":
-                file.unlink()  # a picture of each is enough to keep
+                file.unlink()
+                continue
+            picture = PIL.Image.open(file).convert("P", palette=PIL.Image.Palette.ADAPTIVE)
+            picture.save(file, optimize=True)  # a fifth of the size, for the repository
 
 
 def main() -> int:
