@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from geoseg_jax.data import areas
 from geoseg_jax.data.picture_headers import (
     JPEG_END,
     PALETTE,
@@ -119,6 +120,8 @@ def resize(picture: np.ndarray, height: int, width: int, way: str = "area") -> n
         whole = Image.fromarray(picture)
         return np.asarray(whole.resize((width, height), Image.Resampling.BICUBIC))
     shrinks = picture.shape[0] >= height and picture.shape[1] >= width
+    if shrinks and areas.applies(picture, height, width):
+        return areas.shrink(picture, height, width)
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return cv2.resize(picture, (width, height), interpolation=method)
 
