@@ -155,9 +155,28 @@ def take_nearest(values: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.ascontiguousarray(values[rows[:, None], columns])
 
 
-def to_rgb(picture: np.ndarray) -> np.ndarray:
-    """Converts BGR to RGB; cheaper after a picture was made smaller than before."""
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+def to_rgb(picture: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """Converts BGR to RGB; cheaper after a picture was made smaller than before.
+
+    out: where to, one of a record's views, which spares a copy. Raises ValueError where that has
+    another size.
+    """
+    if out is not None and out.shape != picture.shape:  # OpenCV would leave it as it is
+        raise ValueError(f"a view of {list(picture.shape)} beside one of {list(out.shape)}")
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB, dst=out)
+
+
+def flip(values: np.ndarray, axis: int, out: np.ndarray | None = None) -> np.ndarray:
+    """Mirrors a map [H, W, ...]: axis 0 its rows, upside down; axis 1 its columns, left to right.
+
+    By OpenCV, which takes a twentieth of the time of NumPy for three channels. `out`: where to, of
+    the same shape and type, rows in any place.
+    """
+    out = np.empty_like(values, order="C") if out is None else out
+    if values.size:
+        plain, target = (a.view(np.uint8) if a.dtype == bool else a for a in (values, out))
+        cv2.flip(plain, axis, dst=target)
+    return out
 
 
 def scale_intrinsics(

@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import grain
 import numpy as np
@@ -58,8 +58,7 @@ def train_batches(
     records = records.shuffle().repeat()
     if augment:
         records = records.random_map(augment)
-    # With a remainder the length of the endless sequence would overflow for blocks of one.
-    blocks = records.batch(local_size, drop_remainder=True)
+    blocks = grain.MapDataset.source(_TrainBlocks(records, local_size))
     # Slicing after all that depends on the seed and the index: the start is exact.
     blocks = blocks[start_step * process_count + process_index :: process_count]
     return _iterate(blocks, workers)
@@ -100,7 +99,7 @@ class Reader(Wrapper):
                 continue
             record["id"] = np.array(candidate, np.int32)
             record["replaced"] = np.array(attempt > 0, np.int32)
-            check_record(record, self.describe(candidate))
+            _check_record(record, self, candidate)
             return record
         if self._tries == 1:
             raise failure
@@ -108,6 +107,21 @@ class Reader(Wrapper):
             f"{self._tries} unreadable records in a row from {self.describe(index)!r} on; "
             f"the last: {failure}"
         )
+
+
+class _TrainBlocks:
+    """The training batches of one process, from its endless sequence of records."""
+
+    def __init__(self, records: grain.MapDataset, local_size: int):
+        self._records, self._local_size = records, local_size
+
+    def __len__(self) -> int:
+        return len(self._records) // self._local_size
+
+    def __getitem__(self, index: int) -> Batch:
+        first = index * self._local_size
+        places = range(first, first + self._local_size)
+        return collate((self._records[i] for i in places), self._local_size)
 
 
 class _EvalBlocks:
@@ -124,15 +138,51 @@ class _EvalBlocks:
         first = index * self._batch_size + self._process_index * self._local_size
         ids = list(range(first, min(first + self._local_size, len(self._source))))
         # A process whose block lies past the end still needs arrays of the right shape.
-        records = [read_record(self._source, i) for i in ids or [0]]
-        for i, record in zip(ids or [0], records, strict=True):
-            check_record(record, self._source.describe(i))
-        padding = self._local_size - len(records)
-        records += [records[-1]] * padding
-        batch = {key: np.stack([record[key] for record in records]) for key in records[0]}
-        batch["id"] = np.array((ids or [0]) + [(ids or [0])[-1]] * padding, np.int32)
+        batch = collate(map(self._record, ids or [0]), self._local_size)
         batch["mask"] = np.arange(self._local_size) < len(ids)
         return batch
+
+    def _record(self, index: int) -> Record:
+        record = read_record(self._source, index)
+        _check_record(record, self._source, index)
+        return record | {"id": np.array(index, np.int32)}
+
+
+def _check_record(record: Record, source: Source, index: int) -> None:
+    """Raises ValueError as `check_record` does; the name, which a pack has to read, only then."""
+    try:
+        check_record(record, "")
+    except ValueError:
+        check_record(record, source.describe(index))
+        raise
+
+
+def collate(records: Iterable[Record], size: int) -> Batch:
+    """Returns a batch of `size` records, each copied to its place before the next one is read.
+
+    So the memory of one record serves the next. Where all of a batch wait to be stacked, each takes
+    memory that the system has to clear first, which costs as much as half of a packed picture's
+    decoding. Where there are fewer records, the last one is repeated.
+
+    Raises ValueError for records of differing fields, types or shapes.
+    """
+    batch: Batch = {}
+    for place, record in enumerate(records):
+        arrays = {key: np.asarray(value) for key, value in record.items()}
+        kinds = {key: (str(array.dtype), array.shape) for key, array in arrays.items()}
+        if not batch:
+            first = kinds
+            batch = {key: np.empty((size, *shape), kind) for key, (kind, shape) in kinds.items()}
+        if kinds != first:
+            one, other = (
+                dict(sorted(a.items() - b.items())) for a, b in ((first, kinds), (kinds, first))
+            )
+            raise ValueError(f"the records of a batch differ: {one} in one, {other} in another")
+        for key, array in arrays.items():
+            batch[key][place] = array
+    for values in batch.values():
+        values[place + 1 :] = values[place]
+    return batch
 
 
 def _check(

@@ -57,7 +57,8 @@ class Augmentation(NamedTuple):
         if self.crop_area:
 
             def mirror(picture: np.ndarray) -> np.ndarray:
-                return picture[:, ::-1] if self.flip and generator.random() < 0.5 else picture
+                turn = self.flip and generator.random() < 0.5
+                return pictures.flip(picture, 1) if turn else picture
 
             return random_resized_crop(
                 record, generator, self.size, self.crop_area, self.views, mirror
@@ -294,11 +295,10 @@ def _turn(values: np.ndarray, rows: int, axis: int, size: np.ndarray | None) -> 
     rows: the axis that counts rows. axis: 0 to mirror these, 1 for the columns. size: height and
     width without padding, None for all.
     """
-    if size is None:
-        return np.flip(values, rows + axis)
-    inside = (slice(None),) * rows + tuple(map(slice, size))
-    turned = values.copy()
-    turned[inside] = np.flip(values[inside], rows + axis)
+    turned = np.empty_like(values, order="C") if size is None else values.copy()
+    inside = () if size is None else tuple(map(slice, size))
+    for view in np.ndindex(values.shape[:rows]):
+        pictures.flip(values[view][inside], axis, turned[view][inside])
     return turned
 
 

@@ -8,6 +8,7 @@ from PIL import Image
 
 from geoseg_jax.data.pictures import (
     cells,
+    flip,
     picture_size,
     read_picture,
     resize,
@@ -116,3 +117,22 @@ def test_centres_fall_where_the_scaled_intrinsics_say(side, new_side):
     np.testing.assert_allclose([row[0] * x + row[2] for x in range(side)], np.array(exact, float))
     taken = take_nearest(np.arange(new_side)[None], 1, side)
     assert taken[0].tolist() == expected
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.float32, bool])
+@pytest.mark.parametrize("shape", [(5, 7), (5, 7, 2), (5, 7, 3), (0, 7, 3)])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_flips_as_numpy_does(axis, shape, kind):
+    values = (np.random.default_rng(0).random((9, 11, *shape[2:])) * 3).astype(kind)
+    values = values[: shape[0], : shape[1]]  # rows lie apart, as in a padded map
+    values.flags.writeable = False  # as of a pack
+    flipped = flip(values, axis)
+    assert flipped.dtype == values.dtype
+    assert flipped.flags["C_CONTIGUOUS"]
+    np.testing.assert_array_equal(flipped, np.flip(values, axis))
+
+
+def test_a_view_of_another_size_is_refused():
+    """OpenCV would leave it as it is, with whatever was in memory."""
+    with pytest.raises(ValueError, match="4, 6, 3"):
+        to_rgb(np.zeros((4, 6, 3), np.uint8), np.empty((4, 5, 3), np.uint8))

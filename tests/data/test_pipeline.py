@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from geoseg_jax.core.batch import FIELDS
-from geoseg_jax.data.pipeline import eval_batches, train_batches
+from geoseg_jax.data.pipeline import collate, eval_batches, train_batches
 from geoseg_jax.data.source import BadRecord, DataError
 from geoseg_jax.data.transforms import Augmentation, flip
 from tests.data.fabricate import NumberedSource
@@ -228,3 +228,34 @@ def test_arguments_are_checked_at_once():
         eval_batches(NumberedSource(3), batch_size=0)
     with pytest.raises(ValueError, match="process_index=2"):
         eval_batches(NumberedSource(3), batch_size=2, process_index=2, process_count=2)
+
+
+def test_records_are_read_one_at_a_time():
+    """Each is in its place, and may be forgotten, before the next one is read."""
+    alive = []
+
+    def records():
+        for i in range(3):
+            alive.append(i)
+            yield {"image": np.full((2, 3), i, np.uint8), "id": np.array(i, np.int32)}
+
+    batch = collate(records(), 4)
+    assert alive == [0, 1, 2]
+    assert batch["id"].tolist() == [0, 1, 2, 2]
+    assert batch["id"].dtype == np.int32
+    assert batch["image"][:, 1, 2].tolist() == [0, 1, 2, 2]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"image": np.zeros((2, 3, 1), np.uint8)},
+        {"image": np.zeros((2, 1), np.uint8)},  # which would spread over the columns
+        {"image": np.zeros((2, 3), np.float32)},
+        {"image": np.zeros((2, 3), np.uint8), "label": np.zeros((2, 3), np.uint8)},
+        {},
+    ],
+)
+def test_records_that_differ_are_refused(other):
+    with pytest.raises(ValueError, match="records of a batch differ"):
+        collate([{"image": np.zeros((2, 3), np.uint8)}, other], 2)

@@ -161,8 +161,9 @@ class PackedSource:
         record = {"image": self._picture(frames[0])}
         if self._has_sources:
             chosen = frames[1:] if self._views is None else [frames[1 + v] for v in self._views]
-            empty = np.empty((0, *record["image"].shape), np.uint8)
-            record["sources"] = np.stack([*map(self._picture, chosen)]) if len(chosen) else empty
+            record["sources"] = np.empty((len(chosen), *record["image"].shape), np.uint8)
+            for frame, place in zip(chosen, record["sources"], strict=True):
+                self._picture(frame, place)
         # Arrays are views of the bytes read, which can't be written to; scalars have no shape.
         record |= {key: np.array(value)[()] for key, value in example.get("fields", {}).items()}
         for key, place in example.get("arrays", {}).items():
@@ -210,10 +211,10 @@ class PackedSource:
             raise IndexError(f"record {index} is not in 0..{self._size - 1}")
         return self._open(self._split)[int(index)]
 
-    def _picture(self, place: int) -> np.ndarray:
+    def _picture(self, place: int, out: np.ndarray | None = None) -> np.ndarray:
         content = self._open("frames")[int(place)]["image"]
         picture = pictures.decode(content, cv2.IMREAD_COLOR, f"{self._root} frame {place}")
-        return pictures.to_rgb(picture if self._fit is None else self._fit(picture))
+        return pictures.to_rgb(picture if self._fit is None else self._fit(picture), out)
 
     def _open(self, name: str) -> Any:
         # Opened by each process for itself: an open file does not travel to workers.
