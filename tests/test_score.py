@@ -369,3 +369,13 @@ def test_labels_of_nothing_but_ignored_pixels_are_refused(tmp_path, capsys):
     write(tmp_path / "p" / "a.png", np.full((4, 6), 7, np.uint8))
     assert run(tmp_path / "p", tmp_path / "l") == 1
     assert "all 24 pixels of the labels are ignored by cityscapes19" in capsys.readouterr().err
+
+
+def test_pairs_are_counted_in_parts(monkeypatch):
+    """OpenCV's counts are float32: of pictures with more pixels than that holds they are summed."""
+    first, second = (np.random.default_rng(i).integers(0, 256, (41, 53), np.uint8) for i in (0, 1))
+    expected = np.zeros((256, 256), np.int64)
+    np.add.at(expected, (first, second), 1)
+    for most in (folders._EXACT, 1000):
+        monkeypatch.setattr(folders, "_EXACT", most)
+        np.testing.assert_array_equal(folders.count_pairs(first, second), expected)

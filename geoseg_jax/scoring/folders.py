@@ -9,6 +9,7 @@ import os
 import pathlib
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 
 from geoseg_jax.core.formats import points
@@ -23,6 +24,7 @@ from geoseg_jax.scoring.scores import scores
 
 # Above this share of predictions without a class the ids are probably of another kind.
 _SUSPICIOUS = 0.25
+_EXACT = 1 << 24  # OpenCV hands counts out in float32, which holds all whole numbers up to this
 
 
 class Scored(NamedTuple):
@@ -76,20 +78,35 @@ def pair_matrix(pair: Pair, table: LabelTable) -> tuple[np.ndarray, int]:
 
     Raises BadRecord, see `score_folders`.
     """
-    predicted = _read(pair.prediction, prediction_table(table))
-    truth = _read(pair.label, table)
+    written = prediction_table(table)
+    predicted, truth = read_ids(pair.prediction, written), read_ids(pair.label, table)
     if predicted.shape != truth.shape:
         sizes = [f"{array.shape[1]}x{array.shape[0]}" for array in (predicted, truth)]
         raise BadRecord(
             f"{pair.prediction} is {sizes[0]} and its label {pair.label} {sizes[1]}; write "
             "predictions at the label's own size"
         )
-    count = len(table.classes)
-    judged = truth != IGNORE
-    column = np.minimum(predicted[judged], count)
-    cells = truth[judged].astype(np.intp) * (count + 1) + column
-    matrix = np.bincount(cells, minlength=count * (count + 1)).reshape(count, count + 1)
+    counts, count = count_pairs(truth, predicted), len(table.classes)
+    # Only now are ids looked up: there are few of them, and millions of pixels.
+    rows, ids = _seen(counts.sum(1), table, pair.label)
+    columns, predicted_ids = _seen(counts.sum(0), written, pair.prediction)
+    judged = rows != IGNORE
+    matrix = np.zeros((count, count + 1), np.int64)
+    cells = rows[judged, None], np.minimum(columns, count)[None]
+    np.add.at(matrix, cells, counts[np.ix_(ids[judged], predicted_ids)])
     return matrix, truth.size
+
+
+def count_pairs(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Counts the pairs of values of two uint8 maps of one size: int64 [256, 256], [i, j] the pixels
+    that are i in the first and j in the second. By OpenCV, in a tenth of the time of NumPy.
+    """
+    counts = np.zeros((256, 256), np.int64)
+    for start in range(0, first.size, _EXACT):
+        parts = [a.reshape(1, -1)[:, start : start + _EXACT] for a in (first, second)]
+        found = cv2.calcHist(parts, [0, 1], None, [256, 256], [0, 256, 0, 256])
+        counts += found.astype(np.int64)
+    return counts
 
 
 def prediction_table(table: LabelTable) -> LabelTable:
@@ -104,10 +121,13 @@ def prediction_table(table: LabelTable) -> LabelTable:
     return table._replace(train_ids={void_id(table): IGNORE, **written}, colours=None)
 
 
-def _read(path: pathlib.Path, table: LabelTable) -> np.ndarray:
-    """Reads a label PNG as train ids, uint8 [H, W]."""
+def _seen(
+    counts: np.ndarray, table: LabelTable, path: pathlib.Path
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the train ids, and the ids themselves, that occur in a file, by the counts of all."""
+    ids = np.flatnonzero(counts)
     try:
-        return to_train_ids(read_ids(path, table), table, str(path))
+        return to_train_ids(ids, table, str(path)), ids
     except BadRecord as error:
         raise BadRecord(str(error).replace("config.data.classes", "--labels")) from error
 

@@ -3,6 +3,7 @@
 import pathlib
 from collections.abc import Mapping
 
+import cv2
 import numpy as np
 import scipy.io
 from PIL import Image
@@ -171,7 +172,7 @@ def invented_ids(ids: np.ndarray, table: LabelTable, height: int, width: int) ->
 
 def _present(label: np.ndarray) -> np.ndarray:
     """Tells which of the 256 values occur."""
-    return np.bincount(label.ravel(), minlength=256) > 0
+    return cv2.calcHist([label], [0], None, [256], [0, 256]).ravel() > 0
 
 
 def ids_of_colours(
