@@ -26,6 +26,7 @@ from geoseg_jax.config.settings import ConfigError
 from geoseg_jax.core.near_miss import did_you_mean
 from geoseg_jax.study.check import check, expand
 from geoseg_jax.study.recipes import Recipe, share
+from geoseg_jax.tasks.precision import AUTO
 
 
 class Pretraining(NamedTuple):
@@ -275,7 +276,17 @@ def _pretraining_config(study, arm, argument, seed) -> ConfigDict:
             "instead, which is the same for all arms"
         )
     config.seed = seed
+    _check_type(config, f"{what} or config.pretraining")
     return config
+
+
+def _check_type(config: ConfigDict, what: str) -> None:
+    """Refuses a type of activations that the machine would choose: cells run on several."""
+    if config.get("model", {}).get("compute_dtype") == AUTO:
+        raise ConfigError(
+            f"{what}: model.compute_dtype='{AUTO}' could differ from cell to cell, as machines do; "
+            "set it to 'float32' or 'bfloat16'"
+        )
 
 
 def _start(study, arm, encoder, seed, workdir) -> pathlib.Path | str:
@@ -360,6 +371,7 @@ def _cell_config(study, arm, argument, fold) -> ConfigDict:
     config = config_files.load(argument)
     config_files.change_all(config, study["target"].get("set", {}), "config.target.set")
     config_files.change_all(config, arm.get("target", {}), f"target of arm {arm['name']!r}")
+    _check_type(config, f"target of arm {arm['name']!r} or config.target.set")
     # Config files set a warm-up for the steps of their own; cells may have far fewer.
     if "warmup_steps" in config.optimizer:
         most = config.train.steps // 4

@@ -10,6 +10,7 @@ from geoseg_jax.core.rules import SHARE, choice, each, number, text, whole
 from geoseg_jax.core.setting import Flat, Setting, refuse
 from geoseg_jax.models import DECODERS, ENCODERS, is_vit
 from geoseg_jax.models.resnet import NORMALISATIONS
+from geoseg_jax.tasks.precision import AUTO
 
 
 def _channels(value: Any) -> str | None:
@@ -27,7 +28,10 @@ ENCODER = {
         choice(*NORMALISATIONS),
         "mean and deviation of the encoder's input, which its weights expect",
     ),
-    "model.compute_dtype": Setting(choice("float32", "bfloat16"), "type of activations"),
+    "model.compute_dtype": Setting(
+        choice("float32", "bfloat16", AUTO),
+        "type of activations; auto: bfloat16 on TPUs, and on GPUs from Ampere on, else float32",
+    ),
 }
 DECODER = {
     "model.decoder": Setting(choice(*DECODERS), "decoder from the encoder's stages to maps"),

@@ -28,6 +28,7 @@ from geoseg_jax.data import settings as of_data
 from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.labels.subsets import Subset
 from geoseg_jax.data.provenance import leakage
+from geoseg_jax.tasks import precision
 from geoseg_jax.tasks.base import Task
 from geoseg_jax.training import (
     bar,
@@ -131,12 +132,17 @@ def run(
 def _placed(
     config: ConfigDict, workdir: str | pathlib.Path, mesh: Mesh
 ) -> tuple[ConfigDict, str, pathlib.Path]:
-    """Returns config with absolute folders, and see buckets.place; if machine and packages do."""
+    """Returns config with absolute folders, and see buckets.place; if machine and packages do.
+
+    The type of activations is named from here on: the run's records say which it was.
+    """
     train = config.train
     parts = train.get("micro_batches", 1)
     sharding.check_batch_size("train.batch_size", train.batch_size, mesh, parts)
     trackers.check(trackers.names_of(config))
-    return of_data.with_absolute_roots(config), *buckets.place(workdir)
+    address, workdir = buckets.place(workdir)
+    config = precision.resolved(config, mesh.devices.flat[0], workdirs.read_config(workdir))
+    return of_data.with_absolute_roots(config), address, workdir
 
 
 def _start(

@@ -383,3 +383,12 @@ def test_an_arm_may_be_left_out(tmp_path):
         plan(tmp_path, without=("chian",))
     with pytest.raises(ConfigError, match="'random', which is not an arm"):
         plan(tmp_path, without=("random",))
+
+
+@pytest.mark.parametrize("part", ["pretraining", "target"])
+def test_a_type_that_the_machine_would_choose_is_refused(part, tmp_path):
+    setting = {"model": {"compute_dtype": "auto"}}
+    changes = study()[part]
+    changes = changes | (setting if part == "pretraining" else {"set": changes["set"] | setting})
+    with pytest.raises(ConfigError, match=r"compute_dtype='auto'.*set it to 'float32' or"):
+        plan(tmp_path, **{part: changes})
