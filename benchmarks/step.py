@@ -21,6 +21,7 @@ from ml_collections import ConfigDict
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
+from benchmarks import devices
 from geoseg_jax.config import files
 from geoseg_jax.config.check import check
 from geoseg_jax.data import pipeline
@@ -30,24 +31,20 @@ from geoseg_jax.study import budget
 from geoseg_jax.tasks import make_task
 from geoseg_jax.training import sharding, steps
 
-# Device kind -> bfloat16 TFLOP/s without sparsity, TB/s of memory: the makers' data sheets.
-RATES = {
-    "H200": (989.0, 4.8),
-    "H100": (989.0, 3.35),
-    "A100": (312.0, 2.0),
-    "L4": (121.0, 0.3),
-    "T4": (65.0, 0.32),  # float16
-    "TPU v5 lite": (197.0, 0.82),
-}
+
+def parser(about: str) -> argparse.ArgumentParser:
+    """Makes the parser of a benchmark that takes a config and settings, and writes figures."""
+    made = argparse.ArgumentParser(description=about.partition("\n")[0])
+    made.add_argument("config", help="FILE.py[:OPTIONS]")
+    made.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings")
+    made.add_argument("--json", type=pathlib.Path, help="write the figures to this file")
+    return made
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("config", help="FILE.py[:OPTIONS]")
-    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings")
-    parser.add_argument("--rounds", type=int, default=20, help="timed steps")
-    parser.add_argument("--json", type=pathlib.Path, help="write the figures to this file")
-    return parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--rounds", type=int, default=20, help="timed steps")
+    return options.parse_args()
 
 
 def load(options: argparse.Namespace) -> ConfigDict:
@@ -118,10 +115,10 @@ def measure(config: ConfigDict, rounds: int) -> dict[str, float]:
         "compile_s": step.compile_s,
     }
     kind, count = jax.devices()[0].device_kind, jax.device_count()
-    rates = next((r for name, r in RATES.items() if name in kind), None)
-    if rates:
-        arithmetic = step.flops / (rates[0] * 1e12 * count)
-        memory = step.bytes / (rates[1] * 1e12 * count)
+    device = devices.of_kind(kind)
+    if device:
+        arithmetic = step.flops / (max(device.products.values()) * count)
+        memory = step.bytes / (device.memory * count)
         figures |= {"roofline_s": max(arithmetic, memory), "of_peak": arithmetic / seconds}
     return figures
 
