@@ -104,8 +104,8 @@ def abstract_devices(device: Device, chips: int) -> list[Any]:
 
     if device.cuda:
         hosts, each = (1, chips) if chips <= 8 else (chips // 8, 8)
-        if hosts * each != chips:
-            raise ValueError(f"--chips={chips} must be up to 8, or a multiple of 8")
+        if hosts * each != chips or chips < 1:
+            raise ValueError(f"--chips={chips} must be 1 to 8, or a multiple of 8")
         described = {"target_config": _target(device), "topology": f"1x{hosts}x{each}"}
         found = topologies.get_topology_desc(platform="cuda", **described)
     else:

@@ -23,19 +23,21 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from benchmarks import devices
 
-devices.without_devices()
+if __name__ == "__main__":
+    devices.without_devices()
 
-import jax  # noqa: E402
-from ml_collections import ConfigDict  # noqa: E402
+import jax
+from ml_collections import ConfigDict
 
-from benchmarks import hlo, step  # noqa: E402
-from benchmarks.devices import DEVICES, Device  # noqa: E402
-from benchmarks.kernels import COLLECTIVE, KINDS, Kernel, kernels  # noqa: E402
-from geoseg_jax.data.factory import make_data  # noqa: E402
-from geoseg_jax.study import budget  # noqa: E402
-from geoseg_jax.tasks import make_task  # noqa: E402
-from geoseg_jax.training import sharding, steps  # noqa: E402
+from benchmarks import hlo, step
+from benchmarks.devices import DEVICES, Device
+from benchmarks.kernels import COLLECTIVE, KINDS, Kernel, kernels
+from geoseg_jax.data.factory import make_data
+from geoseg_jax.study import budget
+from geoseg_jax.tasks import make_task, precision
+from geoseg_jax.training import sharding, steps
 
+FUSED = "after fusion"
 # On a device, kernels are chosen by measuring. What is compiled here is read and never runs.
 _CUDA = {
     "xla_gpu_autotune_level": 0,
@@ -59,7 +61,8 @@ def arguments() -> argparse.Namespace:
 def trace(config: ConfigDict, found: list[Any]) -> jax.stages.Traced:
     """Traces the training step of a config, whose batch each of the devices gets."""
     config.train.batch_size *= len(found)
-    mesh, small = sharding.make_mesh(found), budget.smallest(config)
+    mesh = sharding.make_mesh(found)
+    small = precision.resolved(budget.smallest(config), found[0])
     data = make_data(small, check_labels=False)
     divided = sharding.split(mesh)
     shapes = {
@@ -82,14 +85,16 @@ def program_text(
             found = devices.abstract_devices(device, options.chips)
         except (RuntimeError, NotImplementedError) as error:
             print(f"no compiler for {device.name} here: {str(error).splitlines()[0]}")
+        except ValueError as error:
+            raise SystemExit(str(error)) from error
         else:
             lowered = trace(config, found).lower(**lower_for)
             chosen = _CUDA if device.cuda else None
-            return lowered.compile(compiler_options=chosen).as_text(), "after fusion"
+            return lowered.compile(compiler_options=chosen).as_text(), FUSED
     if options.chips > 1:
         raise SystemExit(f"--chips={options.chips} needs a compiler for {device.name}")
     lowered = trace(config, jax.devices()[:1]).lower(**lower_for)
-    return lowered.compiler_ir("hlo").as_hlo_text(), "before fusion"
+    return lowered.as_text("hlo", debug_info=True), "before fusion"
 
 
 def seconds(kernel: Kernel, device: Device, chips: int) -> tuple[float, float]:
@@ -127,7 +132,7 @@ def summarise(found: list[Kernel], device: Device, chips: int, top: int) -> dict
     return {"kinds": rows, "heaviest": listed}
 
 
-def show(table: dict[str, Any], chips: int, batch: int) -> None:
+def show(table: dict[str, Any], chips: int, batch: int, reading: str) -> None:
     """Prints the table."""
     heads = ("kernels", "runs", "GFLOP", "GB", "float32", "ms", "by bytes")
     widths = (8, 7, 9, 8, 9, 9, 10)
@@ -140,7 +145,8 @@ def show(table: dict[str, Any], chips: int, batch: int) -> None:
     whole, sent = table["kinds"]["all"], table["kinds"][COLLECTIVE]
     floor = whole["ms"] - (sent["ms"] if chips > 1 else 0.0)
     print(
-        f"\nfloor {floor:.2f} ms a step, {1e3 * batch / floor:.0f} examples/s a chip; every "
+        f"\n{'floor' if reading == FUSED else 'unfused'} {floor:.2f} ms a step, "
+        f"{1e3 * batch / floor:.0f} examples/s a chip; every "
         f"microsecond that starting a kernel takes adds {whole['runs'] / 1e3:.2f} ms"
     )
     if chips > 1:
@@ -164,7 +170,7 @@ def main() -> None:
     text, reading = program_text(config, device, options)
     table = summarise(kernels(hlo.parse(text)), device, options.chips, options.top)
     print(f"{options.config}, {batch} a chip, {options.chips} x {device.name}, {reading}\n")
-    show(table, options.chips, batch)
+    show(table, options.chips, batch, reading)
     if options.json:
         told = {"config": options.config, "set": options.set, "device": device.name}
         told |= {"chips": options.chips, "reading": reading, **table}

@@ -49,15 +49,18 @@ def arguments() -> argparse.Namespace:
 
 def load(options: argparse.Namespace) -> ConfigDict:
     """Reads the config; a rendered world gets no more records than a batch has."""
-    config = files.load(options.config)
-    for word in options.set:
-        key, _, text = word.partition("=")
-        files.change(config, key, text, "--set")
-    if "train_size" in config.data:
-        config.data.update({"train_size": config.train.batch_size, "eval_size": 1})
-        if "labels" in config.data:
-            config.data.labels = 0
-    check(config)
+    try:
+        config = files.load(options.config)
+        for word in options.set:
+            key, _, text = word.partition("=")
+            files.change(config, key, text, "--set")
+        if "train_size" in config.data:
+            config.data.update({"train_size": config.train.batch_size, "eval_size": 1})
+            if "labels" in config.data:
+                config.data.labels = 0
+        check(config)
+    except (ValueError, OSError) as error:
+        raise SystemExit(str(error)) from error
     return config
 
 
