@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import pytest
 
 from benchmarks import hlo, kernels
-from geoseg_jax.models import conv
 from geoseg_jax.ops import reprojection
 
 SCALES, SOURCES, HEIGHT, WIDTH = 4, 2, 192, 640
@@ -71,17 +70,3 @@ def test_bytes_a_pixel_stay_below_their_bound(found):
     assert moved[kernels.GATHER] == pytest.approx(2 * (2 * 6 + 1) * 4 * frame, rel=1e-3)
     assert moved[kernels.POINTWISE_32] < 4800
     assert moved[kernels.REDUCE] < 360
-
-
-@pytest.mark.parametrize("features", [1, 16])
-def test_a_mirrored_convolution_is_no_crowd_of_small_kernels(features):
-    """On a CPU the mirrored border is corrected afterwards, in dozens of small operations."""
-    picture = jax.ShapeDtypeStruct((2, HEIGHT, WIDTH, 16), jnp.bfloat16)
-    kernel = jax.ShapeDtypeStruct((3, 3, 16, features), jnp.bfloat16)
-    found = kernels_of(lambda x, k: conv.conv2d(x, k, padding="reflect").sum(), picture, kernel)
-    assert runs(found, kernels.GATHER) == runs(found, kernels.CONDITIONAL) == 0
-    products = [kernel for kernel in found if kernel.kind == kernels.PRODUCT]
-    assert len(products) <= 4
-    # The gradient of the picture covers its padding too.
-    flop = 2 * 2 * HEIGHT * WIDTH * 9 * 16 * features
-    assert all(k.flop == pytest.approx(flop, rel=0.02) for k in products)
