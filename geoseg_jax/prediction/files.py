@@ -180,7 +180,7 @@ def beside(picture: np.ndarray, colours: np.ndarray) -> np.ndarray:
 
 def write_colours(out: pathlib.Path, name: str, picture: np.ndarray) -> None:
     """Writes OUT/NAME.png of RGB."""
-    write_png(out / file_name(name), np.ascontiguousarray(picture[..., ::-1]))
+    write_png(out / file_name(name), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
 
 
 def write_raw(out: pathlib.Path, name: str, numbers: np.ndarray) -> None:

@@ -7,7 +7,7 @@ import functools
 import pathlib
 import re
 import types
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -271,15 +271,32 @@ class _Found(NamedTuple):
 def _found(
     source: Any, task: Task, variables: Any, batch_size: int, cameras: Cameras
 ) -> Iterator[_Found]:
-    """Yields the predictions on all records, in their order."""
+    """Yields the predictions on all records, in their order.
+
+    The device is given a batch before the predictions on the one before are handed out: while they
+    are written it works.
+    """
     predict = jax.jit(task.predict)
+    waiting: Any = None
     for batch, names in _batches(source, min(batch_size, len(source)), cameras):
-        maps = {key: np.asarray(value) for key, value in predict(variables, batch).items()}
-        for place, name in enumerate(names):
-            index = int(batch["id"][place])
-            size = tuple(map(int, batch["label_size"][place]))
-            picture = functools.partial(_picture, source, index, batch["image"][place], size)
-            yield _Found(index, name, maps, place, size, picture)
+        begun = predict(variables, batch), batch, names
+        if waiting is not None:
+            yield from _each(source, *waiting)
+        waiting = begun
+    if waiting is not None:
+        yield from _each(source, *waiting)
+
+
+def _each(
+    source: Any, predicted: Mapping[str, jax.Array], batch: Batch, names: Sequence[str]
+) -> Iterator[_Found]:
+    """Yields the predictions on a batch."""
+    maps = {key: np.asarray(value) for key, value in predicted.items()}
+    for place, name in enumerate(names):
+        index = int(batch["id"][place])
+        size = tuple(map(int, batch["label_size"][place]))
+        picture = functools.partial(_picture, source, index, batch["image"][place], size)
+        yield _Found(index, name, maps, place, size, picture)
 
 
 def _picture(source: Any, index: int, seen: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Predicted depth for programs, 16-bit PNGs in KITTI's format, and for people, in colour."""
 
+import functools
 import pathlib
 
 import cv2
@@ -11,7 +12,7 @@ from geoseg_jax.scoring.label_files import file_name, write_png
 DEPTHS = "depth"  # the folder beside that of the colours
 # KITTI's depth development kit: uint16 = metres * 256, 0 = nothing known.
 _PER_METRE = 256
-_PALETTE = "magma"
+_PALETTE, _STEPS = "magma", 256
 
 
 def write_depth(folder: str | pathlib.Path, name: str, inverse_depth: np.ndarray) -> pathlib.Path:
@@ -51,5 +52,12 @@ def colour(inverse_depth: np.ndarray, scale: float | None = None) -> np.ndarray:
     scale: what is brightest; None for `brightest` of the picture.
     """
     scale = brightest(inverse_depth) if scale is None else scale
-    shares = np.clip(inverse_depth / scale, 0, 1)
-    return (matplotlib.colormaps[_PALETTE](shares)[..., :3] * 255).round().astype(np.uint8)
+    steps = np.clip(inverse_depth / scale, 0, 1) * _STEPS
+    return cv2.applyColorMap(np.minimum(steps, _STEPS - 1).astype(np.uint8), _colours())
+
+
+@functools.cache
+def _colours() -> np.ndarray:
+    """Returns the palette, uint8 [256, 1, 3] RGB: looking a step up is cheaper than a number."""
+    palette = matplotlib.colormaps[_PALETTE](np.arange(_STEPS))[:, None, :3]
+    return (palette * 255).round().astype(np.uint8)
