@@ -107,6 +107,8 @@ def run(
         on_terminal = stack.enter_context(shown)
         opening.say_devices(mesh, workdir)
         push = stack.enter_context(buckets.mirrored(address, workdir))
+        # From here on the type of activations is named: the run's records say which it was.
+        config = precision.resolved(config, mesh.devices.flat[0], workdirs.read_config(workdir))
         data = data or make_data(config)
         task = task or all_tasks.make_task(config, data)
         given = setup.Run(config, workdir, task, data, manifest.describe_data(data), mesh)
@@ -132,17 +134,12 @@ def run(
 def _placed(
     config: ConfigDict, workdir: str | pathlib.Path, mesh: Mesh
 ) -> tuple[ConfigDict, str, pathlib.Path]:
-    """Returns config with absolute folders, and see buckets.place; if machine and packages do.
-
-    The type of activations is named from here on: the run's records say which it was.
-    """
+    """Returns config with absolute folders, and see buckets.place; if machine and packages do."""
     train = config.train
     parts = train.get("micro_batches", 1)
     sharding.check_batch_size("train.batch_size", train.batch_size, mesh, parts)
     trackers.check(trackers.names_of(config))
-    address, workdir = buckets.place(workdir)
-    config = precision.resolved(config, mesh.devices.flat[0], workdirs.read_config(workdir))
-    return of_data.with_absolute_roots(config), address, workdir
+    return of_data.with_absolute_roots(config), *buckets.place(workdir)
 
 
 def _start(
