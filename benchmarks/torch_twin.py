@@ -5,6 +5,8 @@ ResNet (its names and its numbers) and monodepth2's decoder and pose network as 
 (arXiv:1806.01260); pictures are NCHW here.
 """
 
+import re
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -56,6 +58,7 @@ def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
 # Block, blocks in each stage, channels of the stem.
 KINDS = {
     "tiny": (BasicBlock, (1, 1, 1, 1), 8),
+    "mini50": (Bottleneck, (1, 2, 2, 2), 4),  # a ResNet-50 in small, for tests
     "resnet18": (BasicBlock, (2, 2, 2, 2), 64),
     "resnet34": (BasicBlock, (3, 4, 6, 3), 64),
     "resnet50": (Bottleneck, (3, 4, 6, 3), 64),
@@ -188,11 +191,14 @@ class DepthNet(nn.Module):
 
 def load_flax(module: nn.Module, variables: dict) -> None:
     """Copies a flax module's parameters and batch statistics into its twin; all must match."""
-    arrays = dict(_flatten(variables["params"])) | dict(_flatten(variables["batch_stats"]))
-    module.load_state_dict(
-        {name: _to_torch(name, value) for name, value in arrays.items()}
-        | {k: v for k, v in module.state_dict().items() if k.endswith("num_batches_tracked")}
-    )
+    tensors = flax_to_torch(variables["params"])
+    tensors |= flax_to_torch(variables.get("batch_stats", {}))
+    state = module.state_dict()
+    for name in tensors.keys() & state.keys():
+        if name.endswith(EMBEDDINGS):
+            tensors[name] = tensors[name].reshape(state[name].shape)
+    counters = {k: v for k, v in state.items() if k.endswith("num_batches_tracked")}
+    module.load_state_dict(tensors | counters)
 
 
 def gradients(module: nn.Module) -> dict[str, torch.Tensor]:
@@ -205,7 +211,8 @@ def flax_to_torch(tree: dict) -> dict[str, torch.Tensor]:
     return {name: _to_torch(name, value) for name, value in _flatten(tree)}
 
 
-LEAVES = {"kernel": "weight", "scale": "weight", "bias": "bias"}
+LEAVES = {"kernel": "weight", "scale": "weight"}
+EMBEDDINGS = ("cls_token", "pos_embed", "reg_token", "mask_token")  # whose shapes differ
 STATISTICS = {"mean": "running_mean", "var": "running_var"}
 
 
@@ -214,18 +221,22 @@ def _flatten(tree: dict, path: tuple[str, ...] = ()):
     for key, value in tree.items():
         if isinstance(value, dict):
             yield from _flatten(value, (*path, key))
-            continue
-        *parents, module = path
-        if module.startswith("upconv"):
-            module = module.replace("upconv_", "upconv.") + ".conv"
-        elif module.startswith("dispconv"):
-            module = module.replace("_", ".") + ".conv"
         else:
-            module = module.replace("_", ".")
-        parents = [p.replace("_", ".") for p in parents]
-        yield ".".join([*parents, module, (LEAVES | STATISTICS)[key]]), value
+            yield ".".join([*map(_module, path), (LEAVES | STATISTICS).get(key, key)]), value
+
+
+def _module(name: str) -> str:
+    if name.startswith("upconv"):
+        return name.replace("upconv_", "upconv.") + ".conv"
+    if name.startswith("dispconv"):
+        return name.replace("_", ".") + ".conv"
+    if name == "patch_embed":
+        return f"{name}.proj"
+    return re.sub(r"_(?=\d|pool$)", ".", name)
 
 
 def _to_torch(name: str, value) -> torch.Tensor:
     tensor = torch.tensor(value.__array__())
-    return tensor.permute(3, 2, 0, 1).contiguous() if tensor.ndim == 4 else tensor
+    if tensor.ndim == 4:
+        return tensor.permute(3, 2, 0, 1).contiguous()
+    return tensor.T.contiguous() if tensor.ndim == 2 and name.endswith("weight") else tensor

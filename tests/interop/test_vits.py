@@ -89,14 +89,14 @@ def forward(found, images):
 def run_torch(images, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), **kind):
     import torch
 
-    from tests.models import vit_twin
+    from benchmarks import torch_vit
 
     scaled, grid = kind.get("scaled", False), kind.get("grid", 14)
     parts = {k: kind[k] for k in ("patch", "registers", "place_cls") if k in kind}
-    net = vit_twin.ViT(WIDTH, DEPTH, HEADS, grid, scaled=scaled, **parts)
+    net = torch_vit.ViT(WIDTH, DEPTH, HEADS, grid, scaled=scaled, mean=mean, std=std, **parts)
     net.load_state_dict({n: torch.tensor(a) for n, a in timm(**kind).items()}, strict=True)
     with torch.no_grad():
-        maps, _ = net(torch.tensor(images).permute(0, 3, 1, 2), mean, std)
+        maps, _ = net(torch.tensor(images).permute(0, 3, 1, 2))
     return maps[-1].permute(0, 2, 3, 1).numpy()
 
 

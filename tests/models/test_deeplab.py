@@ -98,15 +98,15 @@ def test_deeplab_gives_what_pytorch_gave(mini, output_stride):
 
 def test_the_decoder_trains_as_pytorchs():
     torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing to compare with")
+    from benchmarks import torch_deeplab
     from benchmarks import torch_twin as twin
-    from tests.models import deeplab_twin
 
     # Many pictures: the branch of their means is normalised over the batch alone.
     features = weights.images((16, 4, 5, 6))
     decoder = deeplab.DeepLabDecoder((1, 2, 3), features=8)
     shapes = jax.eval_shape(lambda: decoder.init(jax.random.key(0), features, False))
     variables = weights.randomise(shapes)
-    theirs = deeplab_twin.Decoder(6, (1, 2, 3), 8)
+    theirs = torch_deeplab.Decoder(6, (1, 2, 3), 8)
     twin.load_flax(theirs, variables)
 
     def loss(params):
@@ -202,10 +202,9 @@ def test_the_encoders_momentum_is_pytorchs():
 def run_torch(variables, images, output_stride) -> np.ndarray:
     import torch
 
-    from benchmarks import torch_twin
-    from tests.models import deeplab_twin
+    from benchmarks import torch_deeplab, torch_twin
 
-    net = deeplab_twin.DeepLab(MINI, CLASSES, output_stride)
+    net = torch_deeplab.DeepLab(MINI, CLASSES, output_stride)
     torch_twin.load_flax(net, variables)
     net.eval()
     with torch.no_grad():

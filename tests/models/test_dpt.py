@@ -36,9 +36,9 @@ def decoder_and_variables():
 def torch_net(variables):
     import torch
 
-    from tests.models import vit_twin
+    from tests.models import dpt_twin
 
-    net, state = vit_twin.DPT(WIDTH, FEATURES), {}
+    net, state = dpt_twin.DPT(WIDTH, FEATURES), {}
     for path, leaf in jax.tree_util.tree_leaves_with_path(variables["params"]):
         *modules, last = (p.key for p in path)
         enlarges = modules[-1] in ("resample_4", "resample_8")

@@ -45,10 +45,10 @@ def torch_net(variables, **changes):
     """The twin with the same weights, by timm's names."""
     import torch
 
-    from tests.models import vit_twin
+    from benchmarks import torch_vit
 
     encoder = vit.ViTTiny(**SMALL | changes)
-    net = vit_twin.ViT(
+    net = torch_vit.ViT(
         *(encoder.width, encoder.depth, encoder.heads, encoder.grid),
         registers=encoder.registers,
         scaled=True,
