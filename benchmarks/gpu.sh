@@ -31,8 +31,17 @@ step() { # NAME CONFIG SETTINGS...
 "$python" -c 'import jax; print(jax.devices())' | tee "$out/devices.txt"
 nvidia-smi > "$out/nvidia-smi.txt" 2>&1
 
+twin() { # TASK BATCH TWINS...
+  local task=$1 batch=$2
+  shift 2
+  run "twin_${task}_$batch" 300 "$python" benchmarks/train_step.py --task "$task" --batch "$batch" \
+    --device gpu --rounds 20 --twins "$@" --json "$out/twin_${task}_$batch.json"
+}
+
 # Against PyTorch: torch.compile, bfloat16, channels_last.
-run twin_depth_12 300 "$python" benchmarks/train_step.py --device gpu --batch 12 --json "$out/twin_depth_12.json"
+twin depth 12 compiled compiled_bfloat16
+twin segmentation 16 compiled_bfloat16
+twin flow 8 compiled_bfloat16
 
 depth=configs/depth_synthetic.py:mono
 size="data.height=192 data.width=640"

@@ -10,13 +10,17 @@ longer of the times that both would take at the device's published rates.
 """
 
 import argparse
+import functools
 import json
 import pathlib
 import statistics
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
 import jax
+import numpy as np
 from ml_collections import ConfigDict
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
@@ -29,6 +33,7 @@ from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.transforms import augmentation
 from geoseg_jax.study import budget
 from geoseg_jax.tasks import make_task
+from geoseg_jax.tasks.base import Task
 from geoseg_jax.training import sharding, steps
 
 
@@ -64,44 +69,76 @@ def load(options: argparse.Namespace) -> ConfigDict:
     return config
 
 
-class Step:
-    """The compiled step with its first state and a batch on the devices."""
+def read(config: ConfigDict) -> tuple[Task, dict[str, np.ndarray]]:
+    """Makes the task, and reads or renders a batch."""
+    data = make_data(config)
+    batches = pipeline.train_batches(
+        data.train,
+        batch_size=config.train.batch_size,
+        seed=0,
+        augment=augmentation(config.data),
+    )
+    return make_task(config, data), next(iter(batches))
 
-    def __init__(self, config: ConfigDict) -> None:
-        data, mesh = make_data(config), sharding.make_mesh()
-        task = make_task(config, data)
-        batches = pipeline.train_batches(
-            data.train,
-            batch_size=config.train.batch_size,
-            seed=0,
-            augment=augmentation(config.data),
-        )
-        batch = next(iter(batches))
-        shapes = sharding.global_shapes(batch, sharding.split(mesh))
-        self.flops = budget.flops_of_a_step(config, task, shapes)
-        optimizer = steps.make_optimizer_for(task, config, config.train.steps, shapes)
-        create, abstract = steps.make_state(task, optimizer, shapes, mesh)
+
+class Step:
+    """The compiled step with its first state and a batch on the devices.
+
+    change: params -> params, of the first state.
+    """
+
+    def __init__(
+        self,
+        config: ConfigDict,
+        task: Task,
+        batch: dict[str, np.ndarray],
+        change: Callable[[Any], Any] | None = None,
+    ) -> None:
+        mesh = sharding.make_mesh()
+        self._config, self._task = config, task
+        self._shapes = sharding.global_shapes(batch, sharding.split(mesh))
+        optimizer = steps.make_optimizer_for(task, config, config.train.steps, self._shapes)
+        create, abstract = steps.make_state(task, optimizer, self._shapes, mesh)
         self._state = create(0)
+        if change:
+            params = change(jax.device_get(self._state.params))
+            params = jax.device_put(params, sharding.replicated(mesh))
+            self._state = self._state.replace(params=params)
         begin = time.perf_counter()
         parts = config.train.get("micro_batches", 1)
-        program = steps.compile_train_step(task, optimizer, abstract, shapes, mesh, parts)
+        program = steps.compile_train_step(task, optimizer, abstract, self._shapes, mesh, parts)
         self.compile_s = time.perf_counter() - begin
+        self.compiled, self._names = program.run, program.names
         costs = program.run.cost_analysis() or {}
         self.bytes = costs.get("bytes accessed", 0.0)
         self._step = steps.make_train_step(program, 0, optimizer.schedule, mesh)
         self._batch = sharding.to_devices(batch, mesh)
         self._stop = steps.stop_flags(0, mesh)
 
-    def run(self, count: int) -> None:
-        """Runs so many steps, one after the other as a training does, and waits for the last."""
+    @functools.cached_property
+    def flops(self) -> float:
+        """Counts the operations of a step as a study does."""
+        return budget.flops_of_a_step(self._config, self._task, self._shapes)
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """Returns parameters and batch statistics as they are now."""
+        return self._state.variables
+
+    def run(self, count: int) -> dict[str, float]:
+        """Runs so many steps, one after the other as a training does, and waits for the last.
+
+        Returns what that one reports, by name.
+        """
         for _ in range(count):
             self._state, report = self._step.run(self._state, self._batch, self._stop)
         jax.block_until_ready((self._state, report))
+        return dict(zip(self._names, np.asarray(report).tolist(), strict=True))
 
 
 def measure(config: ConfigDict, rounds: int) -> dict[str, float]:
     """Returns figures by name; seconds are the median of five groups of steps."""
-    step = Step(config)
+    step = Step(config, *read(config))
     step.run(2)
     groups, each = [], max(1, rounds // 5)
     for _ in range(5):

@@ -57,16 +57,23 @@ class DeepLab(nn.Module):
 
 
 def dilate(encoder: nn.Module, output_stride: int) -> None:
-    """torchvision's replace_stride_with_dilation: a stage's first block has the old dilation."""
+    """torchvision's replace_stride_with_dilation: a stage's first block has the old dilation.
+
+    torchvision refuses it for basic blocks; here the second of their 3x3 has the new one.
+    """
     dilation = 1
     for stride, stage in ((16, encoder.layer3), (32, encoder.layer4)):
         before = dilation
         if stride > output_stride:
             dilation *= 2
         for number, block in enumerate(stage):
+            basic = isinstance(block, torch_twin.BasicBlock)
+            strided = block.conv1 if basic else block.conv2
             if stride > output_stride:
-                block.conv2.stride = (1, 1)
+                strided.stride = (1, 1)
                 if number == 0:
                     block.downsample[0].stride = (1, 1)
             taps = before if number == 0 else dilation
-            block.conv2.dilation = block.conv2.padding = (taps, taps)
+            strided.dilation = strided.padding = (taps, taps)
+            if basic:
+                block.conv2.dilation = block.conv2.padding = (dilation, dilation)

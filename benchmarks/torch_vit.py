@@ -72,7 +72,7 @@ class PatchEmbed(nn.Module):
 
 
 class ViT(nn.Module):
-    """place_cls: whether the class token has a position vector. Pictures: [N, 3, H, W] in [0, 1]."""
+    """Sees [N, 3, H, W] in [0, 1]. place_cls: whether the class token has a position vector."""
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class ViT(nn.Module):
         return [m[:, self.prefix :].transpose(1, 2).reshape(shape) for m in maps], self.norm(x)
 
     def tokens(self, images, keep=None):
-        """Returns all tokens after the norm, computed from the patches `keep` [N, K], or from all."""
+        """Returns all tokens after the norm, computed from the patches keep [N, K], or from all."""
         x, _ = self.embed(images, keep)
         for block in self.blocks:
             x = block(x)
@@ -155,7 +155,8 @@ class MaeDecoder(nn.Module):
         x = self.embed(tokens)
         unseen = self.mask_token.to(x.dtype).expand(len(x), len(self.place), -1)
         index = keep[..., None].expand(-1, -1, x.shape[-1])
-        x = torch.cat([x[:, :1], unseen.scatter(1, index, x[:, 1:]) + self.place], dim=1)
+        patches = unseen.scatter(1, index, x[:, 1:]) + self.place.to(x.dtype)
+        x = torch.cat([x[:, :1], patches], dim=1)
         for block in self.blocks:
             x = block(x)
         return self.norm(x)[:, 1:]

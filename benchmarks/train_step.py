@@ -1,249 +1,200 @@
-"""Time of a training step and of the loss alone: geoseg_jax against the same in PyTorch.
+"""Time of training steps: geoseg_jax against the same in PyTorch, as an expert would write it.
 
-    python benchmarks/train_step.py                     # 640x192, batch 2, mono, ResNet-18
-    python benchmarks/train_step.py --device gpu --batch 12 --json figures.json
+    python benchmarks/train_step.py                     # depth: 640x192, batch 2, mono, ResNet-18
+    python benchmarks/train_step.py --task all --profile --rounds 10 --json figures.json
+    python benchmarks/train_step.py --device gpu --batch 12 --twins compiled_bfloat16
 
-Both sides have the same weights and must give the same loss before any clock runs. They are timed
-in turns (A B A B), so that a machine that slows down does so for both; what is reported are
-medians, by the clock and by processor time (which, with --threads 1, holds on a busy machine too).
-On a GPU both compute in bfloat16, PyTorch with torch.compile and channels_last.
+Tasks: self-supervised depth; segmentation fine-tuning by a U-Net on a ResNet-18; DeepLabV3 on a
+ResNet-50; classification by a ViT-S/16; a masked autoencoder on it; flow from pictures (`strong`,
+before self-distillation). Ours is the step that a training runs, of the task's own config, on one
+made-up batch; what is drawn at random (jitter, masks, dropped levels) is switched off or the same
+for both. Twins: eager; eager in channels_last; torch.compile of that; the same in bfloat16
+(autocast), beside which ours runs in bfloat16 too.
+
+Each side has a process of its own (benchmarks/sides.py) and starts from our weights. No clock
+counts before all give the same loss and the same norm of its gradient. They are timed in turns
+(A B C A B C), so that a machine that slows down does so for all; what is reported are medians, by
+the clock and by processor time. Of depth the loss kernels are timed alone as well. The seconds to
+the first step count from the first import, with nothing compiled before; they are those of a warm
+start where JAX_COMPILATION_CACHE_DIR or TORCHINDUCTOR_CACHE_DIR is set.
 """
 
 import argparse
+import contextlib
 import datetime
-import functools
 import importlib.metadata
 import json
 import os
 import pathlib
 import platform
-import statistics
 import sys
-import time
+import tempfile
+from collections.abc import Iterator
+from typing import Any
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-OFFSETS = (-1, 1)
-LEARNING_RATE = 1e-4
-# What both must agree to before they are timed; bfloat16 rounds at different places.
-TOLERANCE = {"float32": 1e-3, "bfloat16": 2e-2}
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
+
+from benchmarks import cases, sides, tables
+from benchmarks.sides import Side, SideError
+
+OURS, OURS_HALF = "ours", "ours_bfloat16"
+TWINS = {"eager": False, "channels_last": False, "compiled": False, "compiled_bfloat16": True}
+# What must agree before anything is timed, relative: the loss, then the norm of its gradient.
+# bfloat16 rounds at different places, and so does TF32, which a GPU has for float32.
+TOLERANCES = {"float32": (1e-3, 2e-2), "tf32": (5e-3, 5e-2), "bfloat16": (2e-2, 2e-1)}
 
 
-def arguments() -> argparse.Namespace:
+def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument(
+        "--task", nargs="+", choices=[*cases.CASES, "all"], default=["depth"], help="which steps"
+    )
+    parser.add_argument(
+        "--twins", nargs="*", choices=TWINS, default=list(TWINS), help="which; none: ours alone"
+    )
     parser.add_argument("--device", choices=["cpu", "gpu"], default="cpu")
-    parser.add_argument("--encoder", default="resnet18", help="of both networks")
-    parser.add_argument("--height", type=int, default=192)
-    parser.add_argument("--width", type=int, default=640)
-    parser.add_argument("--batch", type=int, default=2)
-    parser.add_argument("--padding", choices=["reflect", "zero"], default="reflect")
+    parser.add_argument("--encoder", help="of both networks; as a rule the task's own")
+    parser.add_argument("--height", type=int, help="likewise")
+    parser.add_argument("--width", type=int, help="likewise")
+    parser.add_argument("--batch", type=int, help="likewise")
+    parser.add_argument("--padding", choices=["reflect", "zero"], help="of the U-Net, likewise")
     parser.add_argument("--rounds", type=int, default=8, help="timed turns of each side")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of each side, CPU")
     parser.add_argument("--only", choices=["losses", "step"], help="measure this alone")
+    parser.add_argument("--profile", action="store_true", help="where the time of our step goes")
     parser.add_argument("--json", type=pathlib.Path, help="write the figures to this file")
-    return parser.parse_args()
+    options = parser.parse_args(words)
+    if options.only == "losses" and options.task != ["depth"]:
+        parser.error("--only losses: only --task depth has loss kernels to measure alone")
+    if options.profile and options.device == "gpu":
+        parser.error("--profile: it reads what a CPU traces; benchmarks/step.py says more of a GPU")
+    if "all" in options.task:
+        options.task = list(cases.CASES)
+    return options
 
 
-def restrict(options: argparse.Namespace) -> None:
-    """Gives both sides the same processors; must run before jax or torch is imported."""
-    cores = sorted(os.sched_getaffinity(0))
-    options.threads = min(options.threads, len(cores))
-    os.sched_setaffinity(0, set(cores[: options.threads]))
+def of_task(options: argparse.Namespace, task: str) -> argparse.Namespace:
+    """Fills in what the task says where the command line doesn't."""
+    case, filled = cases.CASES[task], argparse.Namespace(**vars(options) | {"task": task})
+    for name in ("encoder", "height", "width", "batch"):
+        if getattr(filled, name) is None:
+            setattr(filled, name, getattr(case, name))
+    return filled
+
+
+def prepare(options: argparse.Namespace, cache: str) -> None:
+    """Gives all sides the same processors and empty caches; must run before any of them starts."""
+    options.threads = sides.restrict(options.threads)
     os.environ["JAX_PLATFORMS"] = {"cpu": "cpu", "gpu": "cuda"}[options.device]
-    # PyTorch needs room on the same GPU.
+    # All sides need room on the same GPU.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    sys.path.insert(0, str(ROOT))
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", cache)
 
 
-def pictures(options: argparse.Namespace) -> dict:
-    """Draws a textured wall as seen by a camera that moves past: numpy, NHWC in [0, 1]."""
-    import cv2
-    import numpy as np
-
-    generator = np.random.default_rng(0)
-    b, h, w = options.batch, options.height, options.width
-    target, sources = [], []
-    for _ in range(b):
-        wall = sum(
-            cv2.resize(generator.uniform(size=(n, 3 * n, 3)), (w + 64, h + 64)) for n in (8, 32)
-        )
-        wall = (wall / 2).astype(np.float32)
-        target.append(wall[32:-32, 32:-32])
-        sources.append([wall[31 : h + 31, 26 : w + 26], wall[33 : h + 33, 38 : w + 38]])
-    camera = np.array([[0.58 * w, 0, w / 2], [0, 1.92 * h, h / 2], [0, 0, 1]], np.float32)
-    return {
-        "target": np.stack(target),
-        "sources": np.stack([np.stack(s) for s in sources]),
-        "intrinsics": np.tile(camera, (b, 1, 1)),
-    }
+@contextlib.contextmanager
+def started(options: argparse.Namespace, folder: pathlib.Path) -> Iterator[list[Side]]:
+    """Starts the sides, ours first; ours in bfloat16 only where it has an opponent."""
+    names = [n for n in options.twins if options.only != "losses" or not is_half(n)]
+    made = []
+    try:
+        made.append(Side(OURS, "benchmarks.ours:Ours", options, folder))
+        if any(map(is_half, names)):
+            made.append(Side(OURS_HALF, "benchmarks.ours:Ours", options, folder, "bfloat16"))
+        for name in names:
+            made.append(Side(name, "benchmarks.twins:Twin", options, folder, name))
+        yield made
+    finally:
+        for side in made:
+            side.close()
 
 
-class Ours:
-    """geoseg_jax: network, loss, Adam."""
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Runs everything that was asked for of one task; the figures by name, seconds and ratios."""
+    figures: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as folder, started(options, pathlib.Path(folder)) as all_:
+        figures |= {f"{side.name}_about": side.ask("about").value for side in all_}
+        if options.only != "losses":
+            running = first_steps(all_, options.device, figures)
+            answers = sides.in_turns(running, "step", options.rounds, "steps")
+            figures |= sides.summary("step", answers)
+            tell_idle_threads(figures, options)
+            figures |= ratios("step", figures)
+            figures["step_gflop"] = all_[0].ask("gflop").value
+            for side in running:
+                seconds = figures[f"step_{side.name}_seconds"]
+                figures[f"step_{side.name}_gflop_per_second"] = figures["step_gflop"] / seconds
+                figures[f"step_{side.name}_examples_per_second"] = options.batch / seconds
+            if options.profile:
+                figures["profile"] = all_[0].ask("profile").value
+        if options.task == "depth" and options.only != "step":
+            whole = [side for side in all_ if not is_half(side.name)]
+            require_equal_losses(whole, options.device)
+            answers = sides.in_turns(whole, "losses", options.rounds, "losses")
+            figures |= sides.summary("loss_kernels", answers)
+            figures |= ratios("loss_kernels", figures)
+    return figures
 
-    def __init__(self, options, data):
-        import jax
-        import jax.numpy as jnp
-        import optax
 
-        from geoseg_jax.models import SelfSupDepthNet
-        from geoseg_jax.ops.reprojection import reprojection_loss
-        from geoseg_jax.tasks import selfsup_depth
-
-        self.jax = jax
-        self.data = jax.device_put(data)
-        net = SelfSupDepthNet(
-            encoder_name=options.encoder,
-            pose_encoder=options.encoder,
-            decoder_padding=options.padding,
-            dtype=jnp.bfloat16 if options.device == "gpu" else jnp.float32,
-        )
-
-        def loss(disparities, poses, data):
-            return reprojection_loss(
-                disparities, poses, data["target"], data["sources"], data["intrinsics"]
-            )[0]
-
-        def whole(params, batch_stats, data):
-            pairs = selfsup_depth.temporal_pairs(data["target"], data["sources"], OFFSETS)
-            (disparities, twists), updated = net.apply(
-                {"params": params, "batch_stats": batch_stats},
-                data["target"],
-                pairs,
-                True,
-                mutable=["batch_stats"],
+def tell_idle_threads(figures: dict[str, Any], options: argparse.Namespace) -> None:
+    """Tells which sides did not get, or did not use, the processors that all were given."""
+    for name in (OURS, OURS_HALF, *TWINS):
+        cores = figures.get(f"step_{name}_cores", options.threads)
+        if options.device == "cpu" and cores < 0.75 * options.threads:
+            print(
+                f"{name} kept {cores:.2f} of {options.threads} processors busy: other programs "
+                "want them, or the side is held to fewer threads; these times are no good",
+                flush=True,
             )
-            poses = selfsup_depth.source_poses(twists, None, OFFSETS, 1.0)
-            return loss(disparities, poses, data), updated["batch_stats"]
-
-        optimizer = optax.adam(LEARNING_RATE)
-
-        @functools.partial(jax.jit, donate_argnums=(0,))
-        def step(state, data):
-            params, batch_stats, moments = state
-            (value, batch_stats), gradient = jax.value_and_grad(whole, has_aux=True)(
-                params, batch_stats, data
-            )
-            updates, moments = optimizer.update(gradient, moments)
-            return (optax.apply_updates(params, updates), batch_stats, moments), value
-
-        @jax.jit
-        def init(key, data):
-            pairs = selfsup_depth.temporal_pairs(data["target"], data["sources"], OFFSETS)
-            variables = net.init(key, data["target"], pairs, False)
-            return variables["params"], variables["batch_stats"]
-
-        params, batch_stats = init(jax.random.key(0), self.data)
-        self.state = params, batch_stats, jax.jit(optimizer.init)(params)
-        self._step = step
-        self._losses = jax.jit(jax.value_and_grad(loss, argnums=(0, 1)))
-
-    def variables(self) -> dict:
-        params, batch_stats, _ = self.jax.device_get(self.state)
-        return {"params": params, "batch_stats": batch_stats}
-
-    def step(self) -> float:
-        self.state, value = self._step(self.state, self.data)
-        return float(self.jax.block_until_ready((value, self.state))[0])
-
-    def losses(self, disparities, poses):
-        """Returns a function that runs the loss kernels: (value, gradients)."""
-        disparities, poses = self.jax.device_put((tuple(disparities), poses))
-        return lambda: self.jax.block_until_ready(self._losses(disparities, poses, self.data))
 
 
-class Twin:
-    """The same in PyTorch."""
-
-    def __init__(self, options, data, variables):
-        import torch
-
-        from benchmarks import torch_losses, torch_twin
-
-        torch.set_num_threads(options.threads)
-        self.torch, gpu = torch, options.device == "gpu"
-        self.device = torch.device("cuda" if gpu else "cpu")
-        self.data = {
-            "target": self._put(data["target"]).permute(0, 3, 1, 2).contiguous(),
-            "sources": self._put(data["sources"]).permute(0, 1, 4, 2, 3).contiguous(),
-            "intrinsics": self._put(data["intrinsics"]),
-        }
-        self.net = torch_twin.DepthNet(options.encoder, options.encoder, options.padding)
-        torch_twin.load_flax(self.net, variables)
-        layout = torch.channels_last if gpu else torch.contiguous_format
-        self.net = self.net.to(self.device, memory_format=layout)
-        self.optimizer = torch.optim.Adam(self.net.parameters(), LEARNING_RATE)
-
-        def whole(target, sources, intrinsics):
-            with torch.autocast("cuda", torch.bfloat16, enabled=gpu):
-                before, after = sources[:, 0], sources[:, 1]
-                pairs = torch.stack(
-                    [torch.cat([before, target], 1), torch.cat([target, after], 1)], 1
-                ).flatten(0, 1)
-                disparities, twists = self.net(
-                    target.contiguous(memory_format=layout),
-                    pairs.contiguous(memory_format=layout),
-                )
-            moved = torch_losses.poses_from_twists(twists).unflatten(0, (-1, 2))
-            poses = torch.stack([torch.linalg.inv(moved[:, 0]), moved[:, 1]], 1)
-            return torch_losses.reprojection_loss(disparities, poses, target, sources, intrinsics)
-
-        compiled = torch.compile if gpu else (lambda function: function)
-        self._whole = compiled(whole)
-        self._loss = compiled(torch_losses.reprojection_loss)
-
-    def _put(self, array):
-        return self.torch.tensor(array, device=self.device)
-
-    def _wait(self):
-        if self.device.type == "cuda":
-            self.torch.cuda.synchronize()
-
-    def step(self) -> float:
-        self.optimizer.zero_grad(set_to_none=True)
-        value = self._whole(**self.data)
-        value.backward()
-        self.optimizer.step()
-        self._wait()
-        return value.item()
-
-    def losses(self, disparities, poses):
-        """Returns a function that runs the loss kernels: (value, gradients)."""
-        inputs = [self._put(d).requires_grad_() for d in (*disparities, poses)]
-
-        def run():
-            value = self._loss(inputs[:-1], inputs[-1], **self.data)
-            gradients = self.torch.autograd.grad(value, inputs)
-            self._wait()
-            return value, (gradients[:-1], gradients[-1])
-
-        return run
-
-    def count_flops(self) -> float:
-        """Counts multiplications and additions of the convolutions of a step, both passes."""
-        from torch.utils.flop_counter import FlopCounterMode
-
-        with FlopCounterMode(display=False) as counter:
-            self.step()
-        return float(counter.get_total_flops())
+def is_half(name: str) -> bool:
+    return name.endswith("_bfloat16")
 
 
-def geometry(options):
-    """Makes disparities at four scales and poses, numpy, as a trained network might give them."""
-    import numpy as np
+def first_steps(all_: list[Side], device: str, figures: dict[str, Any]) -> list[Side]:
+    """Builds every side and runs its first step, which must agree with ours in float32.
 
-    generator = np.random.default_rng(1)
-    b, h, w = options.batch, options.height, options.width
-    disparities = [
-        generator.uniform(0.02, 0.06, (b, h >> s, w >> s)).astype(np.float32) for s in range(4)
-    ]
-    poses = np.tile(np.eye(4, dtype=np.float32), (b, 2, 1, 1))
-    poses[..., :3, 3] = np.array([[0.03, 0.01, 0.1], [-0.03, -0.01, -0.1]])
-    return disparities, poses
+    Returns the sides that run: ours in bfloat16 may be left out, and then that is told.
+    """
+    running: list[Side] = []
+    expected: dict[str, float] = {}
+    for side in all_:
+        try:
+            seconds, found = first_step(side)
+        except SideError as error:
+            if side.name != OURS_HALF:
+                raise
+            print(f"{error}: left out", flush=True)
+            figures["ours_bfloat16_error"] = str(error)
+            continue
+        running.append(side)
+        figures[f"step_{side.name}_first_s"] = seconds
+        figures |= {f"step_{side.name}_{what.replace(' ', '_')}": v for what, v in found.items()}
+        if side.name == OURS:
+            expected = found
+            continue
+        for what, tolerance in zip(found, TOLERANCES[precision(side.name, device)], strict=True):
+            require_equal(f"{side.name}: first {what}", expected[what], found[what], tolerance)
+    return running
+
+
+def first_step(side: Side) -> tuple[float, dict[str, float]]:
+    """Builds a side and runs a step; returns the seconds since its first import, and its result."""
+    built = side.ask("build")
+    if side.name == OURS:
+        side.ask("save")  # the weights that others start from; takes no part in the times
+    step = side.ask("step")
+    found = {"loss": step.value["loss"], "gradient norm": side.ask("gradient_norm").value}
+    return side.start.seconds + built.seconds + step.seconds, found
+
+
+def precision(name: str, device: str) -> str:
+    return "bfloat16" if is_half(name) else {"cpu": "float32", "gpu": "tf32"}[device]
 
 
 def require_equal(what: str, ours: float, theirs: float, tolerance: float) -> None:
     difference = abs(ours - theirs) / max(abs(theirs), 1e-12)
-    print(f"{what}: ours {ours:.7g}, twin {theirs:.7g}, relative difference {difference:.1e}")
+    print(f"{what} {theirs:.7g}, ours {ours:.7g}, difference {difference:.1e}", flush=True)
     if not difference <= tolerance:
         raise SystemExit(
             f"{what} differs by {difference:.2g} (allowed: {tolerance}): these are two different "
@@ -251,138 +202,92 @@ def require_equal(what: str, ours: float, theirs: float, tolerance: float) -> No
         )
 
 
-def require_equal_losses(ours, theirs, tolerance: float) -> None:
+def require_equal_losses(all_: list[Side], device: str) -> None:
     """Compares the value and the length of the gradient of every disparity and the poses."""
-    import numpy as np
-
-    (value, gradients), (their_value, their_gradients) = ours(), theirs()
-    require_equal("loss kernels", float(value), their_value.item(), tolerance)
-    names = [*(f"its gradient, scale {s}" for s in range(4)), "its gradient, poses"]
-    pairs = zip(
-        names, [*gradients[0], gradients[1]], [*their_gradients[0], their_gradients[1]], strict=True
-    )
-    for name, a, b in pairs:
-        # A pixel at a tie of two errors may choose either side: hence not the loss's tolerance.
-        a, b = np.asarray(a)[..., :3, :], b.cpu().numpy()[..., :3, :]
-        require_equal(name, float(np.linalg.norm(a)), float(np.linalg.norm(b)), 2e-2)
-
-
-def in_turns(ours, theirs, rounds: int, label: str) -> tuple[list[tuple], list[tuple]]:
-    """Times each call by the clock and by the processors, A B A B, after a warm-up call."""
-    import rich.progress
-
-    times = [], []
-    for run in (ours, theirs):
-        run()
-    for _ in rich.progress.track(range(rounds), description=label, transient=True):
-        for run, list_ in zip((ours, theirs), times, strict=True):
-            start = time.perf_counter(), time.process_time()
-            run()
-            list_.append((time.perf_counter() - start[0], time.process_time() - start[1]))
-    return times
+    names = [*(f"gradient of scale {s}" for s in range(4)), "gradient of poses"]
+    expected, norms = None, []
+    for side in all_:
+        value, found = side.ask("losses").value["loss"], side.ask("loss_gradient_norms").value
+        if expected is None:
+            expected, norms = value, found
+            continue
+        require_equal(f"{side.name}: loss kernels", expected, value, TOLERANCES["float32"][0])
+        for name, ours, theirs in zip(names, norms, found, strict=True):
+            # A pixel at a tie of two errors may choose either side: hence not the loss's tolerance.
+            tolerance = TOLERANCES[precision(side.name, device)][1]
+            require_equal(f"{side.name}: {name}", ours, theirs, tolerance)
 
 
-def hardware(options) -> dict:
-    name = platform.processor()
-    cpuinfo = pathlib.Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        lines = [x for x in cpuinfo.read_text().splitlines() if x.startswith("model name")]
-        name = lines[0].split(":")[1].strip() if lines else name
-    found = {"cpu": f"{options.threads} cores of {name}", "threads": options.threads}
-    if options.device == "gpu":
-        import torch
+def ratios(what: str, figures: dict[str, Any]) -> dict[str, float]:
+    """Divides times of twins by ours: each, the best float32 one, and the best of bfloat16.
 
-        found["gpu"] = torch.cuda.get_device_name()
+    A ratio above 1 means that ours is faster. Those of bfloat16 are by our fastest.
+    """
+    found = {}
+    for clock, suffix in (("seconds", "ratio"), ("cpu_seconds", "cpu_ratio")):
+        times = {
+            name: figures[key]
+            for name in (OURS, OURS_HALF, *TWINS)
+            if (key := f"{what}_{name}_{clock}") in figures
+        }
+        twins = {name: time for name, time in times.items() if name in TWINS}
+        for name, time in twins.items():
+            found[f"{what}_{name}_{suffix}"] = time / times[OURS]
+        for half, end in ((False, ""), (True, "_bfloat16")):
+            best = min((time for name, time in twins.items() if TWINS[name] == half), default=None)
+            if best:
+                fastest = min(times[OURS], times.get(OURS_HALF, times[OURS]))
+                found[f"{what}_{suffix}{end}"] = best / (fastest if half else times[OURS])
     return found
 
 
-def measure(options) -> dict:
-    """Runs everything that was asked for; the figures by name, seconds and ratios."""
-    data = pictures(options)
-    ours = Ours(options, data)
-    twin = Twin(options, data, ours.variables())
-    dtype = "bfloat16" if options.device == "gpu" else "float32"
-    figures = {}
-    if options.only != "step":
-        run, run_twin = (side.losses(*geometry(options)) for side in (ours, twin))
-        require_equal_losses(run, run_twin, TOLERANCE["float32"])
-        figures |= summary("loss_kernels", *in_turns(run, run_twin, options.rounds, "losses"))
-    if options.only != "losses":
-        require_equal("first step's loss", ours.step(), twin.step(), TOLERANCE[dtype])
-        figures |= summary("step", *in_turns(ours.step, twin.step, options.rounds, "steps"))
-        figures["step_gflop"] = twin.count_flops() / 1e9
-        for side in ("ours", "twin"):
-            seconds = figures[f"step_{side}_seconds"]
-            figures[f"step_{side}_gflop_per_second"] = figures["step_gflop"] / seconds
-            figures[f"step_{side}_examples_per_second"] = options.batch / seconds
-    return figures
-
-
-def summary(name: str, ours: list[tuple], theirs: list[tuple]) -> dict:
-    """Summarises both clocks by median, fastest and slowest call, and the twin's ratio to ours."""
-    figures = {}
-    for side, times in (("ours", ours), ("twin", theirs)):
-        wall, processor = zip(*times, strict=True)
-        figures[f"{name}_{side}_seconds"] = statistics.median(wall)
-        figures[f"{name}_{side}_range"] = [min(wall), max(wall)]
-        figures[f"{name}_{side}_cpu_seconds"] = statistics.median(processor)
-    for clock, ratio in (("seconds", "ratio"), ("cpu_seconds", "cpu_ratio")):
-        theirs, ours = (figures[f"{name}_{side}_{clock}"] for side in ("twin", "ours"))
-        figures[f"{name}_{ratio}"] = theirs / ours
-    return figures
-
-
-def show(figures: dict, context: dict) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=f"{context['setting']} on {context.get('gpu', context['cpu'])}")
-    for column in ("", "ours", "PyTorch", "PyTorch / ours"):
-        table.add_column(column, justify="right")
-
-    def rows(name, key):
-        clocks = [("seconds", "ms"), ("cpu_seconds", "ms of processor time")]
-        for clock, unit in clocks[:1] if "gpu" in context else clocks:
-            ours, twin = (figures[f"{key}_{side}_{clock}"] for side in ("ours", "twin"))
-            table.add_row(
-                f"{name}, {unit}", f"{ours * 1e3:.0f}", f"{twin * 1e3:.0f}", f"{twin / ours:.2f}"
-            )
-
-    if "loss_kernels_ratio" in figures:
-        rows("loss", "loss_kernels")
-    if "step_ratio" in figures:
-        rows("training step", "step")
-        table.add_row(
-            f"GFLOP/s (of {figures['step_gflop']:.0f} GFLOP, the twin's)",
-            f"{figures['step_ours_gflop_per_second']:.0f}",
-            f"{figures['step_twin_gflop_per_second']:.0f}",
-            "",
-        )
-        table.add_row(
-            "examples a second",
-            f"{figures['step_ours_examples_per_second']:.2f}",
-            f"{figures['step_twin_examples_per_second']:.2f}",
-            "",
-        )
-    Console().print(table)
-
-
-def main() -> None:
-    options = arguments()
-    restrict(options)
-    figures = measure(options)
-    context = hardware(options) | {
-        "setting": f"{options.encoder}, {options.width}x{options.height}, mono, "
-        f"batch {options.batch}, {options.padding} padding",
+def context(options: argparse.Namespace) -> dict[str, Any]:
+    """Describes machine and versions."""
+    name, cpuinfo = platform.processor(), pathlib.Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = [x for x in cpuinfo.read_text().splitlines() if x.startswith("model name")]
+        name = lines[0].split(":")[1].strip() if lines else name
+    return {
+        "cpu": f"{options.threads} cores of {name}",
+        "threads": options.threads,
+        "device": options.device,
         "date": datetime.date.today().isoformat(),
         "python": platform.python_version(),
         "versions": {p: importlib.metadata.version(p) for p in ("jax", "flax", "optax", "torch")},
         "rounds": options.rounds,
+        "omp_wait_policy": os.environ["OMP_WAIT_POLICY"],
     }
-    show(figures, context)
+
+
+def main() -> None:
+    options = arguments()
+    with tempfile.TemporaryDirectory() as cache:
+        prepare(options, cache)
+        document = context(options)
+        found: dict[str, dict[str, Any]] = {}
+        for task in options.task:
+            filled = of_task(options, task)
+            setting = (
+                f"{task}, {filled.encoder}, {filled.width}x{filled.height}, batch {filled.batch}"
+            )
+            print(f"== {setting}", flush=True)
+            try:
+                found[task] = {"setting": setting} | measure(filled)
+            except SideError as error:
+                raise SystemExit(f"{task}: {error}") from None
+            tables.show(found[task], document["cpu"])
+            if options.json:  # after each task: what was measured stays, whatever comes after
+                options.json.write_text(json.dumps(document | joined(found), indent=2) + "\n")
     if options.json:
-        options.json.write_text(json.dumps(context | figures, indent=2) + "\n")
         print(f"figures: {options.json}")
+
+
+def joined(found: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Returns the figures of a single task as they are; those of several under `tasks`."""
+    if len(found) == 1:
+        return next(iter(found.values()))
+    keys = ("step_ratio", "step_ratio_bfloat16", "loss_kernels_ratio")
+    return {k: v for k, v in found.get("depth", {}).items() if k in keys} | {"tasks": found}
 
 
 if __name__ == "__main__":
