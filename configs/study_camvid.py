@@ -1,17 +1,20 @@
-"""CamVid, real pictures of streets: video, indoor depth, small objects or rendered streets?
+"""CamVid, real pictures of streets: which pre-training helps their segmentation the most?
 
     python -m geoseg_jax.study --config=configs/study_camvid.py --workdir=W \
         --config.roots.camvid=/data/camvid --config.roots.video=/data/videos/drive \
         --config.roots.nyu=/data/nyu --config.roots.classes=/data/tiny_imagenet --dry_run
 
-No arm sees CamVid before the labels. Arms: random weights; self-supervised depth from a drive of an
-unknown camera (video); supervised depth indoors (NYUv2); classification of a folder per class;
-stereo depth and strong flow of the embedded street and room. 16, 64 and 367 (0) labels, fine-tuned.
-Options behind the colon: start and sweep of geoseg_jax/presets/studies.py, and
-  small         pictures of 120x96 and short runs, for two CPU cores
-Budget in pictures, with `small` in floating-point operations. What `small` gave in two hours, with
-three replicates on one encoder per arm, is in docs/results.md; the whole was planned and checked by
-the tests, and not yet run.
+No arm sees a label of CamVid, or a picture that judges, beforehand. Arms: random weights;
+self-supervised depth from a drive of an unknown camera (video); supervised depth indoors (NYUv2);
+classification of a folder per class; stereo depth and strong flow of the embedded street and room.
+16, 64 and 367 (0) labels, fine-tuned. Options behind the colon: start and sweep of
+geoseg_jax/presets/studies.py, and
+  small         for two CPU cores, the third study of docs/preregistration.md: half a ResNet-18,
+                windows of 128x96 out of 160x120, 16 and 367 labels, fine-tuned and frozen; mono
+                depth and flow learn from the same rendered streets, inpainting from CamVid's
+                training pictures, and no arm needs a video
+Budget in pictures, with `small` in floating-point operations. docs/results.md has what `small`
+gave; the whole was planned and checked by the tests, and not yet run.
 """
 
 from ml_collections import ConfigDict
@@ -30,20 +33,30 @@ from geoseg_jax.presets.studies import (
     study,
     sweep,
 )
+from geoseg_jax.presets.two_cores import (
+    DECODER,
+    DEPTH_MONO,
+    FLOW_STRONG,
+    LONG,
+    NETWORK,
+    PRETRAINING,
+)
 
 
 def get_config(arg: str = "") -> ConfigDict:
     known = {"small": SMALL, "sweep": SWEEP, "start": START}
     options = argument.parse(arg, known, "study_camvid.py")
-    small, start = options["small"], starts(options["start"])
-    flops, images = {"measure": "flops", "amount": 1.5e13}, {"measure": "images", "amount": 200_000}
-    train = short_cells(240, 80) if small else {}
-    data = {"crop": (64, 96)} if small else {}
+    start = starts(options["start"])
     weights = {"imagenet": ""} if "imagenet" in start else {}
+    arms = (RANDOM, *((IMAGENET,) if weights else ()), _CLASSIFICATION)
+    return (_small if options["small"] else _whole)(arms, start, weights, sweep(options["sweep"]))
+
+
+def _whole(arms: tuple, start: tuple[str, ...], weights: dict, tried: dict) -> ConfigDict:
     return study(
-        _arms(small, start),
-        {"labels": (16, 64, 0), "resolution": ("120x96",) if small else ("240x180",)},
-        sweep(options["sweep"]),
+        arms + _arms(start),
+        {"labels": (16, 64, 0), "resolution": ("240x180",)},
+        tried,
         title="CamVid",
         question="Which pre-training on other data helps segmentation of CamVid the most?",
         contrasts=(
@@ -51,55 +64,70 @@ def get_config(arg: str = "") -> ConfigDict:
             (started("video_depth", start), started("room_flow", start)),
         ),
         roots={"camvid": "", "video": "", "nyu": "", "classes": ""} | weights,
-        pretraining={
-            "train": {"eval_every": 0, "pictures_every": 0}
-            | ({"checkpoint_every": 100} if small else {})
-        },
-        budget=flops if small else images,
+        pretraining={"train": {"eval_every": 0, "pictures_every": 0}},
+        budget={"measure": "images", "amount": 200_000},
         target={
             "config": "configs/segment_camvid.py",
             "root": "camvid",
-            "set": {"train": train, "data": data, "optimizer": {"layer_decay": 1.0}},
+            "set": {"optimizer": {"layer_decay": 1.0}},
         },
     )
 
 
-def _arms(small: bool, start: tuple[str, ...]) -> tuple[dict, ...]:
-    size = {"height": 64, "width": 128} if small else {"height": 128, "width": 256}
-    video = "128x64" if small else "256x128"
-    depth = pace(4, 2e-4) if small else {}
-    classes = pace(32, 0.02) if small else {}
+def _small(arms: tuple, start: tuple[str, ...], weights: dict, tried: dict) -> ConfigDict:
+    arms = (*arms[:-1], _CLASSIFICATION | {"set": pace(32, 0.02)})
+    depth, flow = started("depth_mono", start), started("flow_strong", start)
+    return study(
+        arms + _small_arms(start),
+        {
+            "labels": (16, 0),
+            "training": ("fine_tuned", "frozen"),
+            "resolution": ("160x120",),
+            "encoder": NETWORK,
+        },
+        tried,
+        title="CamVid",
+        question="Which pre-training helps segmentation of CamVid the most?",
+        contrasts=(
+            (depth, flow),
+            (started("nyu_depth", start), "classification"),
+            (depth, "classification"),
+            ("reconstruction", "classification"),
+        ),
+        roots={"camvid": "", "nyu": "", "classes": ""} | weights,
+        pretraining=PRETRAINING,
+        budget=LONG,
+        target={
+            "config": "configs/segment_camvid.py",
+            "root": "camvid",
+            "set": {
+                "data": {"crop": (96, 128)},
+                "model": DECODER,
+                "train": short_cells(1_200, 400),
+                "optimizer": {"layer_decay": 1.0, "learning_rate": 2e-3},
+                "transfer": {"statistics": "calibrated"},
+            },
+        },
+        panels=3,
+    )
+
+
+def _arms(start: tuple[str, ...]) -> tuple[dict, ...]:
+    size = {"height": 128, "width": 256}
     return (
-        RANDOM,
-        *((IMAGENET,) if "imagenet" in start else ()),
         {
             "name": "video_depth",
             "label": "Depth from a drive",
-            "config": f"configs/depth_video.py:resolution={video}",
-            "set": depth,
+            "config": "configs/depth_video.py:resolution=256x128",
             "root": "video",
             "start": start,
         },
-        {
-            "name": "nyu_depth",
-            "label": "Depth indoors, Kinect",
-            "config": "configs/depth_nyu.py:held_out",
-            "set": {"data": size | {"scale": (), "crop": ()}} | (pace(8, 4e-4) if small else {}),
-            "root": "nyu",
-            "start": start,
-        },
-        {
-            "name": "classification",
-            "label": "Classification",
-            "config": "configs/classify_folder.py:resolution=64x64",
-            "set": classes,
-            "root": "classes",
-        },
+        _nyu_depth(size, start),
         {
             "name": "street_depth",
             "label": "Depth of rendered streets, stereo",
             "config": "configs/depth_synthetic.py:stereo",
-            "set": {"data": size | {"train_size": 1_000, "eval_size": 64}} | depth,
+            "set": {"data": size | {"train_size": 1_000, "eval_size": 64}},
             "start": start,
         },
         {
@@ -110,3 +138,43 @@ def _arms(small: bool, start: tuple[str, ...]) -> tuple[dict, ...]:
             "start": start,
         },
     )
+
+
+def _small_arms(start: tuple[str, ...]) -> tuple[dict, ...]:
+    depth = _nyu_depth({"height": 64, "width": 96}, start)
+    depth["set"] |= pace(8, 4e-4)
+    return (
+        depth,
+        {
+            "name": "reconstruction",
+            "label": "Inpainting of CamVid",
+            "config": "configs/reconstruct_kitti.py",
+            "set": {
+                "data": {"height": 96, "width": 128, "name": "pictures"}
+                | {"train_split": "train/*", "eval_split": "held_out"}
+            }
+            | pace(8, 4e-4, 20),
+            "root": "camvid",
+        },
+        DEPTH_MONO | {"label": "Depth of rendered streets", "start": start},
+        FLOW_STRONG | {"label": "Flow of rendered streets", "start": start},
+    )
+
+
+def _nyu_depth(size: dict, start: tuple[str, ...]) -> dict:
+    return {
+        "name": "nyu_depth",
+        "label": "Depth indoors, Kinect",
+        "config": "configs/depth_nyu.py:held_out",
+        "set": {"data": size | {"scale": (), "crop": ()}},
+        "root": "nyu",
+        "start": start,
+    }
+
+
+_CLASSIFICATION = {
+    "name": "classification",
+    "label": "Classification",
+    "config": "configs/classify_folder.py:resolution=64x64",
+    "root": "classes",
+}

@@ -24,16 +24,17 @@ from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument
 from geoseg_jax.presets.argument import Option
-from geoseg_jax.presets.studies import RANDOM, SWEEP, pace, short_cells, study, sweep
-
-SIZE = {"height": 32, "width": 96}
-# Half of ResNet-18's channels, of the U-Net's and of the flow decoder's: a quarter of the
-# operations, so four times the steps in the same time.
-_NETWORK = {"resolution": ("96x32",), "encoder": ("resnet18_half",)}
-_DECODER = {"decoder_channels": (8, 16, 32, 64, 128)}
-_FLOW_DECODER = {"flow_layers": (32, 32, 16), "flow_width": 16}
-# The world's frames are lit alike: no jitter, as flow's config has none.
-_DEPTH = {"data": SIZE, "task": {"jitter": {"probability": 0.0}}} | pace(4, 4e-4, 20)
+from geoseg_jax.presets.studies import RANDOM, SWEEP, short_cells, study, sweep
+from geoseg_jax.presets.two_cores import (
+    DECODER,
+    DEPTH,
+    DEPTH_MONO,
+    FLOW_STRONG,
+    LONG,
+    NETWORK,
+    PRETRAINING,
+    SIZE,
+)
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -52,25 +53,21 @@ def get_config(arg: str = "") -> ConfigDict:
             "labels": (8, 64),
             "training": ("fine_tuned", "frozen"),
             "replicate": tuple(range(10 if options["more"] else 8)),
-            **_NETWORK,
+            "resolution": ("96x32",),
+            "encoder": NETWORK,
         },
         sweep(options["sweep"], (2e-3, 4e-3, 8e-3)),
         title="Quick study on synthetic streets",
         question="Which pre-training helps segmentation with few labels the most?",
         # The paper's claim.
         contrasts=(("depth_mono", "classification"), ("depth_mono", "flow_strong")),
-        # Of every pre-training that has such a setting; classification is of 64x64 objects.
-        pretraining={
-            "data": {"cache_dir": "", "train_size": 500, "eval_size": 32},
-            "model": _DECODER,
-            "train": {"eval_every": 0, "pictures_every": 0, "checkpoint_every": 0},
-        },
+        pretraining=PRETRAINING,  # classification is of 64x64 objects
         budget={"measure": "flops", "amount": 1.2e12},
         target={
             "config": "configs/segment_synthetic.py",
             "set": {
                 "data": {"cache_dir": "", "train_size": 64, "eval_size": 64},
-                "model": _DECODER,
+                "model": DECODER,
                 "train": short_cells(200, 200),
                 # The recipe of all arms alike: else a transformer's layers learn at decaying
                 # rates where they come from elsewhere. The rate is the best of 2, 4 and 8e-3 for
@@ -95,7 +92,7 @@ def _lengthen(config: ConfigDict) -> None:
         ("depth_stereo", "classification"),
         ("depth_stereo_from_classification", "classification"),
     )
-    config.budget.amount = 4.5e12
+    config.budget = ConfigDict(LONG)
 
 
 def _shrink(config: ConfigDict) -> None:
@@ -118,18 +115,8 @@ _ARMS = (
         "label": "Classification",
         "config": "configs/classify_synthetic.py:resolution=64x64",
     },
-    {
-        "name": "depth_mono",
-        "label": "Depth, mono",
-        "config": "configs/depth_synthetic.py:mono,poses=given",
-        "set": _DEPTH,
-    },
-    {
-        "name": "flow_strong",
-        "label": "Flow",
-        "config": "configs/flow_synthetic.py:strong",
-        "set": {"data": SIZE, "model": _FLOW_DECODER},
-    },
+    DEPTH_MONO,
+    FLOW_STRONG,
 )
 _MORE = (
     {
@@ -142,13 +129,13 @@ _MORE = (
         "name": "depth_stereo",
         "label": "Depth, stereo",
         "config": "configs/depth_synthetic.py:stereo",
-        "set": _DEPTH,
+        "set": DEPTH,
     },
     {
         "name": "depth_supervised",
         "label": "Depth, supervised",
         "config": "configs/depth_synthetic.py:supervised",
-        "set": _DEPTH,
+        "set": DEPTH,
     },
     {
         "name": "flow_paper",

@@ -31,6 +31,7 @@ SLOW = "GEOSEG_JAX_SLOW_TESTS"
 NAMES = sorted(path.stem for path in FOLDER.glob("study_*.py"))
 # Arguments that bring further arms, or others.
 ARGUMENTS = (
+    ("study_camvid", "small"),
     ("study_cityscapes", "preset=paper_code"),
     ("study_folder", "start=weights"),
     ("study_kitti", "preset=paper_code"),
@@ -41,6 +42,7 @@ ARGUMENTS = (
 # What such an argument leaves as it was.
 LEFT_OUT = {
     "more": ("classification", "depth_mono", "flow_strong"),
+    "small": ("classification", "flow_strong"),
     "full": ("depth_mono", "flow_strong", "reconstruction"),
 }
 
