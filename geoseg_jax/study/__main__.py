@@ -26,7 +26,7 @@ from geoseg_jax.study import gpus
 
 CELLS = flags.DEFINE_string("cells", "0/1", "I/N: train part I (from 0) of N of the cells")
 PROCESSES = flags.DEFINE_integer(
-    "processes", 1, "jobs at once, each on a GPU or its share of the cores", lower_bound=1
+    "processes", 1, "jobs at once, each on its share of the GPUs or the cores", lower_bound=1
 )
 DRY_RUN = flags.DEFINE_bool("dry_run", False, "print the plan and its cost; train nothing")
 COMMANDS = flags.DEFINE_bool("commands", False, "print the command of each job")
@@ -73,10 +73,7 @@ def main(_: list[str]) -> None:
     workdir = pathlib.Path(WORKDIR.value).expanduser().absolute()
     # Most cells run the same program: compiled once for all of them, unless told otherwise.
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(workdir / "compiled"))
-    try:
-        environments = gpus.share(1 if DRY_RUN.value or COMMANDS.value else PROCESSES.value)
-    except ConfigError as error:
-        fail(error)
+    environments = gpus.share(1 if DRY_RUN.value or COMMANDS.value else PROCESSES.value)
     quieten(once=True)
     # Here, since jax reads these when it is imported.
     from geoseg_jax import data

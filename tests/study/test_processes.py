@@ -9,7 +9,6 @@ import time
 
 import pytest
 
-from geoseg_jax.config.settings import ConfigError
 from geoseg_jax.study import gpus, processes
 
 
@@ -63,8 +62,14 @@ def test_each_has_a_gpu_of_its_own(tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
     assert [e["CUDA_VISIBLE_DEVICES"] for e in gpus.share(2)] == ["5", "7"]
     monkeypatch.delenv("JAX_PLATFORMS")
-    with pytest.raises(ConfigError, match=r"--processes=3, but only 2 GPUs \(5, 7\)"):
-        gpus.share(3)
+    shared = gpus.share(3)
+    assert [e["CUDA_VISIBLE_DEVICES"] for e in shared] == ["5", "7", "5"]
+    fraction = "XLA_PYTHON_CLIENT_MEM_FRACTION"
+    assert [e.get(fraction) for e in shared] == ["0.450", None, "0.450"]
+    assert gpus.describe(shared).startswith("3 processes on 2 GPUs: 2 on 5, 1 on 7; their kernels")
+    monkeypatch.setenv(fraction, "0.2")  # who sets it knows better
+    monkeypatch.delenv("JAX_PLATFORMS")
+    assert not any(fraction in e for e in gpus.share(4))
     for none in ("", "-1"):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", none)
         assert gpus.share(2) == []
