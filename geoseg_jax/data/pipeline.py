@@ -20,6 +20,7 @@ from absl import flags
 
 from geoseg_jax.core.batch import check_record
 from geoseg_jax.data.reading import read_record
+from geoseg_jax.data.remembered import Remembered
 from geoseg_jax.data.source import BadRecord, DataError, Record, Source, Wrapper
 
 Batch = dict[str, np.ndarray]
@@ -54,6 +55,8 @@ def train_batches(
     Raises DataError for an empty source and ValueError for sizes that don't fit, both at once.
     """
     local_size = _check(source, batch_size, process_index, process_count, workers)
+    if not workers:  # each would keep its own
+        source = Remembered(source)
     records = grain.MapDataset.source(Reader(source, replace=bad_share > 0)).seed(seed)
     records = records.shuffle().repeat()
     if augment:
