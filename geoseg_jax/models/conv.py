@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from geoseg_jax.models import fast_conv
+from geoseg_jax.models.shared import plus
 
 PADDINGS = ("zero", "reflect")
 
@@ -217,7 +218,7 @@ class Conv(nn.Module):
             bound = 1.0 / math.sqrt(math.prod(shape[:3]))
             start = self.bias_init or _uniform(bound)
             bias = self.param("bias", start, (self.features,), jnp.float32)
-            y += bias.astype(self.dtype)
+            y = plus(cast(jax.Array, y), bias)
         return cast(jax.Array, y)
 
 

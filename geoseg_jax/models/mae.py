@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from geoseg_jax.models import encoders, positions, vit
+from geoseg_jax.models.shared import Dense, repeated
 
 
 class MaeNet(nn.Module):
@@ -83,13 +84,12 @@ class MaeDecoder(nn.Module):
         Returns:
           [N, rows * columns, width].
         """
-        dense = nn.initializers.xavier_uniform()
-        x = nn.Dense(self.width, dtype=self.dtype, kernel_init=dense, name="embed")(tokens)
+        x = Dense(self.width, dtype=self.dtype, name="embed")(tokens)
         start = nn.initializers.normal(0.02)
         unseen = self.param("mask_token", start, (self.width,), jnp.float32)
         prefix = x.shape[1] - keep.shape[1]
         shape = (x.shape[0], rows * columns, self.width)
-        canvas = jnp.broadcast_to(unseen.astype(self.dtype), shape)
+        canvas = repeated(unseen, shape, self.dtype)
         patches = jax.vmap(lambda c, k, t: c.at[k].set(t, unique_indices=True))(
             canvas, keep, x[:, prefix:]
         )

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from geoseg_jax.models import conv
+from geoseg_jax.models.shared import plus
 
 
 class Reassemble(nn.Module):
@@ -113,4 +114,4 @@ class Enlarge(nn.Module):
         flat = kernel.transpose(2, 0, 1, 3).reshape(channels, -1).astype(self.dtype)
         y = (x.astype(self.dtype) @ flat).reshape(n, height, width, f, f, self.features)
         y = y.swapaxes(2, 3).reshape(n, f * height, f * width, self.features)
-        return y + bias.astype(self.dtype)
+        return plus(y, bias)

@@ -15,12 +15,13 @@ from flax import linen as nn
 
 from geoseg_jax.models import positions
 from geoseg_jax.models.resnet import normalise
+from geoseg_jax.models.shared import Dense, plus, repeated, times
+from geoseg_jax.ops.apart import apart_on_cpu
 
 PATCH = 16  # pixels along a side
 STRIDES = (4, 8, 16, 32)  # nominal: names of the four depths
 
 _Norm = functools.partial(nn.LayerNorm, epsilon=1e-6, use_fast_variance=False)
-_Dense = functools.partial(nn.Dense, kernel_init=nn.initializers.xavier_uniform())
 # As a layer on a patch's numbers would start, not as a convolution.
 _patch_init = nn.initializers.variance_scaling(
     1.0, "fan_avg", "uniform", in_axis=(0, 1, 2), out_axis=3
@@ -55,11 +56,11 @@ class Attention(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         n, tokens, width = x.shape
-        qkv = _Dense(3 * width, dtype=self.dtype, name="qkv")(x)
+        qkv = Dense(3 * width, dtype=self.dtype, name="qkv")(x)
         qkv = qkv.reshape(n, tokens, 3, self.heads, width // self.heads)
         query, key, value = (qkv[:, :, i] for i in range(3))
         x = jax.nn.dot_product_attention(query, key, value)
-        return _Dense(width, dtype=self.dtype, name="proj")(x.reshape(n, tokens, width))
+        return Dense(width, dtype=self.dtype, name="proj")(x.reshape(n, tokens, width))
 
 
 class Mlp(nn.Module):
@@ -70,9 +71,9 @@ class Mlp(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        y = _Dense(self.hidden, dtype=self.dtype, name="fc1")(x)
+        y = Dense(self.hidden, dtype=self.dtype, name="fc1")(x)
         y = nn.gelu(y, approximate=False)
-        return _Dense(x.shape[-1], dtype=self.dtype, name="fc2")(y)
+        return Dense(x.shape[-1], dtype=self.dtype, name="fc2")(y)
 
 
 class LayerScale(nn.Module):
@@ -84,7 +85,7 @@ class LayerScale(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         start = nn.initializers.constant(self.initial)
-        return x * self.param("gamma", start, (x.shape[-1],), jnp.float32).astype(self.dtype)
+        return times(x, self.param("gamma", start, (x.shape[-1],), jnp.float32))
 
 
 class Block(nn.Module):
@@ -106,9 +107,9 @@ class Block(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Returns maps [N, tokens, width] to the same."""
         y = _Norm(dtype=self.dtype, name="norm1")(x)
-        x = x + self._scaled(Attention(self.heads, self.dtype, name="attn")(y), "ls1")
+        x = apart_on_cpu(x + self._scaled(Attention(self.heads, self.dtype, name="attn")(y), "ls1"))
         y = _Norm(dtype=self.dtype, name="norm2")(x)
-        return x + self._scaled(Mlp(self.hidden, self.dtype, name="mlp")(y), "ls2")
+        return apart_on_cpu(x + self._scaled(Mlp(self.hidden, self.dtype, name="mlp")(y), "ls2"))
 
     def _scaled(self, x: jax.Array, name: str) -> jax.Array:
         if self.layer_scale is None:
@@ -234,10 +235,10 @@ class ViT(nn.Module):
         if keep is not None:
             patches = jnp.take_along_axis(patches, keep[..., None], axis=1)
             place = place[0, keep]
-        x = self.patch_embed(patches) + place.astype(self.dtype)
+        x = plus(self.patch_embed(patches), place)
         tokens = [self.cls_token, self.reg_token] if self.registers else [self.cls_token]
-        first = jnp.concatenate(tokens).astype(self.dtype)
-        first = jnp.broadcast_to(first, (n, *first.shape))
+        first = jnp.concatenate(tokens)
+        first = repeated(first, (n, *first.shape), self.dtype)
         return jnp.concatenate([first, x], axis=1)
 
 
@@ -257,7 +258,7 @@ class PatchEmbedding(nn.Module):
         kernel = self.param("kernel", _patch_init, shape, jnp.float32)
         bias = self.param("bias", nn.initializers.zeros, (self.width,), jnp.float32)
         kernel = kernel.reshape(-1, self.width).astype(self.dtype)
-        return patches.astype(self.dtype) @ kernel + bias.astype(self.dtype)
+        return plus(patches.astype(self.dtype) @ kernel, bias)
 
 
 ViTS = functools.partial(ViT, depth=12, width=384, heads=6)

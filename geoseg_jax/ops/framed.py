@@ -12,6 +12,7 @@ import numpy as np
 from jax import lax
 
 from geoseg_jax.ops import photometric
+from geoseg_jax.ops.apart import apart
 
 # Pixels added around pictures: one, mirrored, for SSIM's windows at the border, and two without
 # meaning, so that the adjoint of the windows needs no padding either.
@@ -92,22 +93,6 @@ def window_statistics(predicted: jax.Array, target: jax.Array) -> Statistics:
     """Computes those of framed pictures [B, S, C, H+6, W+6] and [B, 1, C, H+6, W+6]."""
     maps = (predicted, predicted * predicted, predicted * target)
     return apart(Statistics(*(_window_mean(m) for m in maps)))
-
-
-def apart(tree):
-    """Has these arrays computed once and stored, not again inside each of their uses.
-
-    On a CPU XLA drops optimization_barrier before it fuses, and then computes what lies between
-    two reads of memory up to nine times over. A branch is the cheapest thing it does not look
-    through; on other devices a branch costs more than it saves.
-    """
-
-    def branch(tree):
-        # Always true, NaN too, which XLA doesn't know.
-        always = ~(jax.tree.leaves(tree)[0].ravel()[0] > jnp.inf)
-        return lax.cond(always, lambda t: t, lambda t: jax.tree.map(jnp.zeros_like, t), tree)
-
-    return lax.platform_dependent(tree, cpu=branch, default=lax.optimization_barrier)
 
 
 def _ssim_parts(statistics: Statistics, target: Target) -> tuple[jax.Array, ...]:

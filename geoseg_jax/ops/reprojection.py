@@ -20,6 +20,7 @@ from jax import lax
 
 from geoseg_jax.ops import camera, disparity, framed, photometric, sampling
 from geoseg_jax.ops import smoothness as smooth
+from geoseg_jax.ops.apart import apart
 from geoseg_jax.ops.framed import FRAME
 
 Pair = tuple[jax.Array, jax.Array]
@@ -175,10 +176,8 @@ def _taps(sources: jax.Array, x: jax.Array, y: jax.Array, height: int, width: in
         )
 
     read = jax.vmap(jax.vmap(read))
-    start, *where = framed.apart(
-        ((top * width + left) * channels, weight_x, weight_y, inside_x, inside_y)
-    )
-    above, below = framed.apart((read(sources, start), read(sources, start + width * channels)))
+    start, *where = apart(((top * width + left) * channels, weight_x, weight_y, inside_x, inside_y))
+    above, below = apart((read(sources, start), read(sources, start + width * channels)))
     return Taps(above, below, *where)
 
 
@@ -189,7 +188,7 @@ def _interpolate(taps: Taps, channels: int) -> jax.Array:
         a, b, c, d = taps.corners(channel, channels)
         above, below = a + taps.weight_x * (b - a), c + taps.weight_x * (d - c)
         planes.append(above + taps.weight_y * (below - above))
-    return framed.apart(jnp.stack(planes, axis=2))
+    return apart(jnp.stack(planes, axis=2))
 
 
 def _position_derivative(derivative: jax.Array, taps: Taps) -> tuple[jax.Array, jax.Array]:
@@ -207,7 +206,7 @@ def _position_derivative(derivative: jax.Array, taps: Taps) -> tuple[jax.Array, 
         all_y.append(derivative[:, :, channel] * slope_y)
     along_x = jnp.where(taps.inside_x, sum(all_x), 0)
     along_y = jnp.where(taps.inside_y, sum(all_y), 0)
-    return framed.apart((along_x, along_y))
+    return apart((along_x, along_y))
 
 
 def _projections(poses: jax.Array, intrinsics: jax.Array) -> jax.Array:
@@ -279,7 +278,7 @@ def _project_derivative(
     """
     x, y, scale, in_front = (framed.inside(p, FRAME - 1) for p in position)
     along_u, along_v = (jnp.where(in_front, a * scale, 0) for a in (along_x, along_y))
-    along = framed.apart((along_u, along_v, -(x * along_u + y * along_v)))
+    along = apart((along_u, along_v, -(x * along_u + y * along_v)))
     rows, columns = framed.frame_positions(inverse_depth)
     rows, columns = rows[FRAME - 1 : 1 - FRAME, 0], columns[FRAME - 1 : 1 - FRAME]
     near = framed.inside(inverse_depth, FRAME - 1)
@@ -337,7 +336,7 @@ def _scale_error(
     """
     height, width = (n - 2 * FRAME for n in inverse_depth.shape[1:])
     channels = views.target.planes.shape[2]
-    position = framed.apart(_project(projections, inverse_depth))
+    position = apart(_project(projections, inverse_depth))
     taps = _taps(views.sources, position[0], position[1], height, width)
     predicted = _interpolate(taps, channels)
     statistics = framed.window_statistics(predicted, views.target.planes)
@@ -351,7 +350,7 @@ def _scale_error(
         return outputs, None
     wins = jnp.stack([counts & (view == s) for s in range(errors.shape[1])], axis=1)
     wins = wins.astype(error.dtype) / error.size
-    wins = framed.apart(jnp.pad(wins, [(0, 0), (0, 0), (FRAME, FRAME), (FRAME, FRAME)]))
+    wins = apart(jnp.pad(wins, [(0, 0), (0, 0), (FRAME, FRAME), (FRAME, FRAME)]))
     derivative = framed.error_derivative(wins, predicted, statistics, views.target, ssim_weight)
     taps = jax.tree.map(lambda m: m[:, :, 2:-2, 2:-2], taps)
     along = _position_derivative(derivative, taps)
