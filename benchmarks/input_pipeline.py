@@ -147,8 +147,9 @@ def measure_batches(source: Source, workers: int) -> dict[str, float]:
 
     The first batches, in which the workers start, are not counted.
     """
-    batches = train_batches(
-        source, batch_size=BATCH.value, seed=0, workers=workers, augment=Augmentation(flip=True)
+    flip = Augmentation(flip=True)
+    batches = train_batches(  # as of a set too large to be kept in memory
+        Long(source), batch_size=BATCH.value, seed=0, workers=workers, augment=flip
     )
     try:
         for _ in range(2 + 2 * workers):  # use up what was read ahead meanwhile
