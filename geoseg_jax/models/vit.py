@@ -16,7 +16,7 @@ from flax import linen as nn
 from geoseg_jax.models import positions
 from geoseg_jax.models.resnet import normalise
 from geoseg_jax.models.shared import Dense, plus, repeated, times
-from geoseg_jax.ops.apart import apart_on_cpu
+from geoseg_jax.ops.apart import gradient_apart
 
 PATCH = 16  # pixels along a side
 STRIDES = (4, 8, 16, 32)  # nominal: names of the four depths
@@ -107,9 +107,11 @@ class Block(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """Returns maps [N, tokens, width] to the same."""
         y = _Norm(dtype=self.dtype, name="norm1")(x)
-        x = apart_on_cpu(x + self._scaled(Attention(self.heads, self.dtype, name="attn")(y), "ls1"))
+        x = gradient_apart(
+            x + self._scaled(Attention(self.heads, self.dtype, name="attn")(y), "ls1")
+        )
         y = _Norm(dtype=self.dtype, name="norm2")(x)
-        return apart_on_cpu(x + self._scaled(Mlp(self.hidden, self.dtype, name="mlp")(y), "ls2"))
+        return gradient_apart(x + self._scaled(Mlp(self.hidden, self.dtype, name="mlp")(y), "ls2"))
 
     def _scaled(self, x: jax.Array, name: str) -> jax.Array:
         if self.layer_scale is None:

@@ -19,13 +19,21 @@ def apart(tree: T) -> T:
     return lax.platform_dependent(tree, cpu=_branch, default=lax.optimization_barrier)
 
 
-def apart_on_cpu(tree: T) -> T:
-    """Does as `apart` on a CPU, for gradients too, and nothing at all on other devices.
+@jax.custom_vjp
+def gradient_apart(x: jax.Array) -> jax.Array:
+    """Returns x, whose gradient a CPU computes once, as in `apart`; nothing on other devices.
 
     For a sum that goes on through many layers: each layer's gradient of its weights wants a
     transposed copy of it, for which XLA adds up the gradients of all later layers once more.
     """
-    return lax.platform_dependent(tree, cpu=_branch, default=lambda t: t)
+    return x
+
+
+def _backward(_: None, gradient: jax.Array) -> tuple[jax.Array]:
+    return (lax.platform_dependent(gradient, cpu=_branch, default=lambda g: g),)
+
+
+gradient_apart.defvjp(lambda x: (x, None), _backward)
 
 
 def _branch(tree: T) -> T:
