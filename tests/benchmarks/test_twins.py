@@ -1,9 +1,7 @@
 """Steps in PyTorch that are timed beside ours compute the same: loss and update."""
 
 import argparse
-import multiprocessing
 import os
-from concurrent.futures import ProcessPoolExecutor
 
 import jax
 import numpy as np
@@ -14,7 +12,6 @@ from tests.models.weights import randomise
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: nothing to compare with")
 from benchmarks import cases, ours, torch_twin, twins  # noqa: E402
-from tests.benchmarks.alone import first_loss  # noqa: E402
 
 
 def options_of(task):
@@ -44,10 +41,10 @@ def test_same_loss_of_the_same_weights(task, tmp_path):
     ours.hand_over(tmp_path, config, variables, batch)
     expected, aux = jax.jit(lambda v: our_task.loss(v, key, batch, 0.0))(variables)
     assert 0.2 < aux.terms.get("visible", 0.5) < 0.8
-    # Beside jax, in one process, PyTorch's backward pass crashed.
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
-        loss = process.submit(first_loss, options, tmp_path).result(timeout=300)
-    assert loss == pytest.approx(float(expected), rel=1e-4)
+    # Eager: in channels_last PyTorch 2.13 now and then crashes on maps of so few rows.
+    twin = twins.Twin(options, tmp_path, "eager")
+    twin.build()
+    assert twin.step()["loss"] == pytest.approx(float(expected), rel=1e-4)
 
 
 @pytest.mark.parametrize("task", ["depth", "segmentation", "mae"])
