@@ -1,7 +1,7 @@
 """ImageNet-1k classification: ResNets (He et al., CVPR 2016) and plain ViTs (Beyer et al., 2022).
 
     python -m geoseg_jax.main --config=configs/classify_imagenet.py:resnet50 --workdir=W \
-        --config.data.root=/data/tensorflow_datasets --config.model.compute_dtype=bfloat16
+        --config.data.root=/data/tensorflow_datasets
 
 Options behind the colon: geoseg_jax/presets/classification.py, and
   reader=tfds (default): imagenet2012 as tensorflow-datasets prepares it, in array_record; how to

@@ -1,7 +1,7 @@
 """Masked autoencoding of a ViT on ImageNet-1k (He et al., CVPR 2022, arXiv:2111.06377).
 
     python -m geoseg_jax.main --config=configs/mae_imagenet.py:vit_b16 --workdir=W \
-        --config.data.root=/data/tensorflow_datasets --config.model.compute_dtype=bfloat16
+        --config.data.root=/data/tensorflow_datasets
 
 Options behind the colon: geoseg_jax/presets/mae.py, and
   reader=tfds (default): imagenet2012 as tensorflow-datasets prepares it, in array_record;

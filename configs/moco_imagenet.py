@@ -1,7 +1,7 @@
 """MoCo v2 on ImageNet-1k (Chen, Fan, Girshick, He, arXiv:2003.04297).
 
     python -m geoseg_jax.main --config=configs/moco_imagenet.py:resnet50 --workdir=W \
-        --config.data.root=/data/tensorflow_datasets --config.model.compute_dtype=bfloat16
+        --config.data.root=/data/tensorflow_datasets
 
 Options behind the colon: geoseg_jax/presets/moco.py, and
   reader=tfds (default): imagenet2012 as tensorflow-datasets prepares it, in array_record;

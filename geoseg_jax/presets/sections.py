@@ -24,7 +24,7 @@ RESOLUTION = Option("224x224", "width x height of the windows that are learned f
 
 
 # What sections hold unless a preset says otherwise.
-MODEL = {"normalisation": "imagenet", "compute_dtype": "float32"}  # or bfloat16, or auto
+MODEL = {"normalisation": "imagenet", "compute_dtype": "auto"}  # by the device: tasks/precision.py
 DATA = {"flip": True, "workers": 0, "bad_share": 0.0}
 OPTIMIZER = {"schedule": "cosine", "warmup_steps": 0, "weight_decay": 0.0, "clip_norm": 0.0}
 TRAIN = {

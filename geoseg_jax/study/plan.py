@@ -276,17 +276,17 @@ def _pretraining_config(study, arm, argument, seed) -> ConfigDict:
             "instead, which is the same for all arms"
         )
     config.seed = seed
-    _check_type(config, f"{what} or config.pretraining")
+    _same_type(config)
     return config
 
 
-def _check_type(config: ConfigDict, what: str) -> None:
-    """Refuses a type of activations that the machine would choose: cells run on several."""
+def _same_type(config: ConfigDict) -> None:
+    """In place: float32 where the type of activations is left to the device, as there are several.
+
+    A study whose machines all have bfloat16 says so in config.pretraining and config.target.set.
+    """
     if config.get("model", {}).get("compute_dtype") == AUTO:
-        raise ConfigError(
-            f"{what}: model.compute_dtype='{AUTO}' could differ from cell to cell, as machines do; "
-            "set it to 'float32' or 'bfloat16'"
-        )
+        config.model.compute_dtype = "float32"
 
 
 def _start(study, arm, encoder, seed, workdir) -> pathlib.Path | str:
@@ -371,7 +371,7 @@ def _cell_config(study, arm, argument, fold) -> ConfigDict:
     config = config_files.load(argument)
     config_files.change_all(config, study["target"].get("set", {}), "config.target.set")
     config_files.change_all(config, arm.get("target", {}), f"target of arm {arm['name']!r}")
-    _check_type(config, f"target of arm {arm['name']!r} or config.target.set")
+    _same_type(config)
     # Config files set a warm-up for the steps of their own; cells may have far fewer.
     if "warmup_steps" in config.optimizer:
         most = config.train.steps // 4

@@ -11,7 +11,6 @@ from geoseg_jax.tasks import (
     flow,
     mae,
     moco,
-    precision,
     reconstruction,
     segmentation,
     selfsup_depth,
@@ -52,4 +51,4 @@ def make_task(config: Any, data: Any = None) -> Task:
     Raises:
       ConfigError: for an unknown name, with the nearest.
     """
-    return task_named(config.task.name).make(precision.resolved(config), data)
+    return task_named(config.task.name).make(config, data)

@@ -15,6 +15,7 @@ from geoseg_jax.tasks import category_pictures
 from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, TaskSpec, Variables
 from geoseg_jax.tasks.examples import to_unit_range
 from geoseg_jax.tasks.jitter import jitter_views
+from geoseg_jax.tasks.precision import activations
 from geoseg_jax.tasks.settings import ENCODER, JITTER, check_jitter, check_trains_encoder
 
 SETTINGS = {
@@ -48,7 +49,7 @@ class _Classification(Task):
             encoder_name=config.model.encoder,
             classes=len(names),
             normalisation=config.model.normalisation,
-            dtype=jnp.dtype(config.model.compute_dtype),
+            dtype=activations(config.model),
         )
         # Frozen parts run on their running statistics, in training as in evaluation.
         parts, freeze = (config.transfer[key] for key in ("frozen", "freeze"))

@@ -18,6 +18,7 @@ from geoseg_jax.tasks import depth_scores, depth_settings, inference, pictures
 from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, TaskSpec, Variables
 from geoseg_jax.tasks.examples import to_unit_range
 from geoseg_jax.tasks.jitter import jitter_views
+from geoseg_jax.tasks.precision import activations
 
 # An error of this much, a factor of 1.25^2, is drawn in the brightest colour.
 _WORST = 2 * math.log(1.25)
@@ -44,7 +45,7 @@ def make_net(config: Any) -> SelfSupDepthNet:
         scales=task.scales,
         normalisation=model.get("normalisation", "imagenet"),
         initial_disparity=float(start),
-        dtype=jnp.dtype(model.compute_dtype),
+        dtype=activations(model),
     )
 
 

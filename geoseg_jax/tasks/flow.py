@@ -26,6 +26,7 @@ from geoseg_jax.tasks.examples import to_unit_range
 from geoseg_jax.tasks.flow_distillation import distillation_loss, ramp
 from geoseg_jax.tasks.flow_photometric import photometric_loss
 from geoseg_jax.tasks.jitter import jitter_views
+from geoseg_jax.tasks.precision import activations
 
 
 def make(config: Any, data: Any = None) -> Task:
@@ -174,7 +175,7 @@ def _network(model: Any, task: Any) -> FlowNet:
         layers=tuple(model.get("flow_layers", FlowNet.layers)),
         context_layers=model.get("flow_context_layers", FlowNet.context_layers),
         normalisation=model.get("normalisation", "imagenet"),
-        dtype=jnp.dtype(model.compute_dtype),
+        dtype=activations(model),
         **options,
     )
 

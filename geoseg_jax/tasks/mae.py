@@ -18,6 +18,7 @@ from geoseg_jax.ops import patches
 from geoseg_jax.tasks import pictures
 from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, TaskSpec, Variables
 from geoseg_jax.tasks.examples import keys_of, to_unit_range
+from geoseg_jax.tasks.precision import activations
 from geoseg_jax.tasks.settings import ENCODER, check_size, check_trains_all
 
 SETTINGS = ENCODER | {
@@ -121,7 +122,7 @@ def _network(model: Any) -> MaeNet:
         width=model.mae_width,
         heads=model.mae_heads,
         normalisation=model.normalisation,
-        dtype=jnp.dtype(model.compute_dtype),
+        dtype=activations(model),
     )
 
 

@@ -33,6 +33,7 @@ from geoseg_jax.tasks import pictures
 from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, TaskSpec, Variables
 from geoseg_jax.tasks.contrastive_views import change_views
 from geoseg_jax.tasks.examples import to_unit_range
+from geoseg_jax.tasks.precision import activations
 from geoseg_jax.tasks.settings import ENCODER, JITTER, check_jitter, check_trains_all
 
 SETTINGS = {
@@ -162,7 +163,7 @@ def _network(model: Any, task: Any) -> MocoNet:
         features=task.features,
         norm_groups=task.norm_groups,
         normalisation=model.normalisation,
-        dtype=jnp.dtype(model.compute_dtype),
+        dtype=activations(model),
     )
 
 

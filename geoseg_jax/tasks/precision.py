@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from ml_collections import ConfigDict
 
 AUTO = "auto"
@@ -25,6 +27,12 @@ def best_on(device: Any) -> str:
     capability = str(getattr(device, "compute_capability", ""))  # '7.5' of CUDA, 'gfx90a' of ROCm
     old = capability.replace(".", "", 1).isdigit() and float(capability) < _CUDA
     return "float32" if old else "bfloat16"
+
+
+def activations(model: ConfigDict) -> np.dtype:
+    """Returns the type of a network's activations, by config.model; of this machine for 'auto'."""
+    named = model.compute_dtype
+    return jnp.dtype(best_on(jax.devices()[0]) if named == AUTO else named)
 
 
 def resolved(

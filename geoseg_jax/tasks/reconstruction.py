@@ -19,6 +19,7 @@ from geoseg_jax.ops import inpainting
 from geoseg_jax.tasks import pictures
 from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, TaskSpec, Variables
 from geoseg_jax.tasks.examples import keys_of, to_unit_range
+from geoseg_jax.tasks.precision import activations
 from geoseg_jax.tasks.settings import DECODER, ENCODER, check_decoder, check_trains_all
 
 SETTINGS = {
@@ -119,7 +120,7 @@ def _network(model: Any, scales: int) -> ReconstructionNet:
         dpt_features=model.dpt_features,
         scales=scales,
         normalisation=model.normalisation,
-        dtype=jnp.dtype(model.compute_dtype),
+        dtype=activations(model),
     )
 
 

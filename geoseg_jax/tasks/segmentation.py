@@ -19,6 +19,7 @@ from geoseg_jax.tasks.base import EACH, Aux, Batch, Sums, Task, TaskSpec, Variab
 from geoseg_jax.tasks.examples import to_unit_range
 from geoseg_jax.tasks.inference import class_scores
 from geoseg_jax.tasks.jitter import jitter_views
+from geoseg_jax.tasks.precision import activations
 from geoseg_jax.tasks.settings import (
     DECODER,
     ENCODER,
@@ -169,7 +170,7 @@ def _network(model: Any, classes: int) -> SegmentationNet:
         normalisation=model.normalisation,
         norm_momentum=model.get("norm_momentum", SegmentationNet.norm_momentum),
         variant=deeplab.Variant(**model.get("deeplab", {})),
-        dtype=jnp.dtype(model.compute_dtype),
+        dtype=activations(model),
     )
 
 

@@ -28,6 +28,7 @@ from geoseg_jax.tasks import (
 from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, TaskSpec, Variables
 from geoseg_jax.tasks.examples import to_unit_range
 from geoseg_jax.tasks.jitter import jitter_views
+from geoseg_jax.tasks.precision import activations
 
 # The sigmoid's middle in monodepth2's range, the depth that its pose network's outputs suit.
 MONODEPTH2_INITIAL_DEPTH = 0.2
@@ -66,7 +67,7 @@ def make_net(config: Any, videos: int) -> SelfSupDepthNet:
         scales=task.scales,
         normalisation=model.get("normalisation", "imagenet"),
         initial_disparity=float(start),
-        dtype=jnp.dtype(model.compute_dtype),
+        dtype=activations(model),
         videos=0 if intrinsics == GIVEN else videos,
         initial_fov=task.get("initial_fov", 60.0),
         principal_point=intrinsics == LEARNED,

@@ -30,7 +30,8 @@ ENCODER = {
     ),
     "model.compute_dtype": Setting(
         choice("float32", "bfloat16", AUTO),
-        "type of activations; auto: bfloat16 on TPUs, and on GPUs from Ampere on, else float32",
+        "type of activations; auto: bfloat16 on TPUs, and on GPUs from Ampere on, else (and in "
+        "studies) float32",
     ),
 }
 DECODER = {

@@ -242,7 +242,7 @@ def test_what_cannot_be_planned_is_refused(changes, message, tmp_path):
 
 # A study's config -> the arguments to try beside none.
 STUDIES = {
-    "study_camvid": ["imagenet"],
+    "study_camvid": ["imagenet", "small", "small,both"],
     "study_cityscapes": ["preset=paper_code,sweep"],
     "study_folder": ["resolution=64x32,both", "smoke"],
     "study_kitti": ["preset=paper_code,sweep"],
@@ -385,10 +385,15 @@ def test_an_arm_may_be_left_out(tmp_path):
         plan(tmp_path, without=("random",))
 
 
-@pytest.mark.parametrize("part", ["pretraining", "target"])
-def test_a_type_that_the_machine_would_choose_is_refused(part, tmp_path):
-    setting = {"model": {"compute_dtype": "auto"}}
-    changes = study()[part]
-    changes = changes | (setting if part == "pretraining" else {"set": changes["set"] | setting})
-    with pytest.raises(ConfigError, match=r"compute_dtype='auto'.*set it to 'float32' or"):
-        plan(tmp_path, **{part: changes})
+@pytest.mark.parametrize("said", ["float32", "auto", "bfloat16"])
+def test_every_job_has_one_type_whatever_the_machine_would_choose(said, tmp_path):
+    parts = study()
+    target = parts["target"]
+    made = plan(
+        tmp_path,
+        pretraining=parts["pretraining"] | {"model": {"compute_dtype": said}},
+        target=target | {"set": target["set"] | {"model": {"compute_dtype": said}}},
+    )
+    expected = "bfloat16" if said == "bfloat16" else "float32"
+    types = {job.config.model.compute_dtype for job in (*made.pretrainings, *made.cells)}
+    assert types == {expected}
