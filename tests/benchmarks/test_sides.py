@@ -27,10 +27,8 @@ def test_sides_keep_their_state_and_their_time():
             "b": [12, 13],
         }
         answer = a.ask("work")
-        assert 0.05 <= answer.cpu_seconds < 1
-        assert answer.seconds >= 0.04
-        # What it did before was no part of waiting.
-        assert a.ask("step").idle < 0.5
+        assert answer.cpu_seconds >= 0.05  # what it worked, and no more is said of time
+        assert answer.seconds > 0
 
 
 @pytest.mark.parametrize(
