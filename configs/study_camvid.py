@@ -9,12 +9,13 @@ self-supervised depth from a drive of an unknown camera (video); supervised dept
 classification of a folder per class; stereo depth and strong flow of the embedded street and room.
 16, 64 and 367 (0) labels, fine-tuned. Options behind the colon: start and sweep of
 geoseg_jax/presets/studies.py, and
-  small         for two CPU cores, the third study of docs/preregistration.md: half a ResNet-18,
+  small         for two CPU cores, the study of docs/preregistration.md: half a ResNet-18,
                 windows of 128x96 out of 160x120, 16 and 367 labels, fine-tuned and frozen; mono
                 depth and flow learn from the same rendered streets, inpainting from CamVid's
                 training pictures, and no arm needs a video
-Budget in pictures, with `small` in floating-point operations. docs/results.md has what `small`
-gave; the whole was planned and checked by the tests, and not yet run.
+Budget in pictures, with `small` in floating-point operations. Hardware: a GPU; `small` takes about
+four and a half hours of two CPU cores, by the time of its steps. Both were planned and checked by
+the tests, and not yet run to their end; what docs/results.md has is an earlier, smaller `small`.
 """
 
 from ml_collections import ConfigDict

@@ -8,11 +8,10 @@ LIMIT = 256 * 2**20  # bytes of all records together
 
 
 class Remembered(Wrapper):
-    """Keeps each record of a source after it was read, if all of them fit.
+    """Keeps a record after it was read, where all records would fit if they were as large.
 
-    Its arrays can't be written to, since who reads the record next gets the same ones.
-
-    source: of records of one size. limit: bytes that all may take; nothing is kept beyond.
+    So what is kept never takes more than `limit` bytes. Its arrays can't be written to, since who
+    reads the record next gets the same ones.
     """
 
     def __init__(self, source: Source, limit: int = LIMIT):

@@ -118,9 +118,7 @@ def run(
         for line in earlier.notes:
             say(line)
         if earlier.finished:
-            say(f"{workdir}: this run is finished; its results, from eval.json:")
-            say(writers.describe(earlier.step, config.train.steps, earlier.finished))
-            return Result(earlier.step, earlier.finished, 0)
+            return _results_of(workdir, earlier, config.train.steps)
         try:
             shared = programs or Programs()
             loop = _start(
@@ -129,6 +127,13 @@ def run(
             return loop.run()
         finally:
             checkpoints.close()  # an error must not lose what is being written
+
+
+def _results_of(workdir: pathlib.Path, earlier: resume.Earlier, steps: int) -> Result:
+    """Tells what a finished run has given."""
+    say(f"{workdir}: this run is finished; its results, from eval.json:")
+    say(writers.describe(earlier.step, steps, earlier.finished))
+    return Result(earlier.step, earlier.finished, 0)
 
 
 def _placed(
