@@ -71,10 +71,32 @@ def test_figures_are_medians_and_ratios_those_to_the_best():
 
 def test_sides_that_differ_are_not_timed(capsys):
     train_step.require_equal("loss", 1.0, 1.0005, 1e-3)
-    with pytest.raises(SystemExit, match="these are two different computations"):
+    with pytest.raises(SideError, match="these are two different computations"):
         train_step.require_equal("loss", 1.0, 1.002, 1e-3)
-    with pytest.raises(SystemExit):
+    with pytest.raises(SideError):
         train_step.require_equal("loss", float("nan"), 1.0, 1e-3)
+
+
+class Fake:
+    """A side whose first step gives a loss and the norm of its gradient."""
+
+    def __init__(self, name, loss, norm):
+        self.name, self.start = name, Answer(None, 1.0, 1.0, 0.0)
+        self._found = {"step": {"loss": loss}, "gradient_norm": norm}
+
+    def ask(self, method):
+        return Answer(self._found.get(method), 1.0, 1.0, 0.0)
+
+
+def test_a_twin_that_computes_something_else_is_left_out_and_told(capsys):
+    ours, same = Fake("ours", 2.0, 5.0), Fake("eager", 2.0001, 5.0)
+    other = Fake("compiled_bfloat16", 2.0, 0.0)
+    figures = {}
+    assert train_step.first_steps([ours, other, same], "cpu", figures) == [ours, same]
+    assert "gradient norm differs by" in figures["compiled_bfloat16_error"]
+    assert "step_compiled_bfloat16_loss" not in figures
+    assert figures["step_eager_gradient_norm"] == 5.0
+    assert "two different computations" in capsys.readouterr().out
 
 
 def test_the_parent_imports_neither_jax_nor_torch():
