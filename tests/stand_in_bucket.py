@@ -1,7 +1,8 @@
 """A stand-in for a bucket: gs://NAME/... lies in a folder, for this process.
 
-As gcsfs does it: it keeps listings until they are invalidated. Not as gcsfs: what dies amid a file
-leaves half of it.
+As gcsfs does it: it keeps listings until they are invalidated, and a file is there whole or not at
+all, also for a process that looks from outside. Not as gcsfs: where `dies_after` ends the machine
+amid a file, half of it is left.
 """
 
 import contextlib
@@ -44,7 +45,10 @@ class StandIn(LocalFileSystem):
 
     def put_file(self, lpath, rpath, **options):
         self._change("put", rpath, pathlib.Path(lpath).read_bytes())
-        super().put_file(lpath, rpath)
+        part = f"{self.folder}.part-{os.getpid()}"  # beside the buckets: no listing has it
+        super().put_file(lpath, part)
+        os.makedirs(os.path.dirname(rpath), exist_ok=True)
+        os.replace(part, rpath)
 
     def rm_file(self, path):
         self._change("rm", path)
