@@ -54,16 +54,19 @@ size="data.height=192 data.width=640"
   step segment_vit_16 configs/segment_synthetic.py:resolution=640x192,encoder=vit_s16 train.batch_size=16
 }
 
-# Cells of a study, one at a time and eight on the GPU: first what compiles, then what is compared.
-cells() { # NAME PROCESSES
+# Cells of a study, one at a time, eight by processes, eight as one program: first what compiles.
+cells() { # NAME PROCESSES STACK
   JAX_COMPILATION_CACHE_DIR="$out/compiled" run "$1" 120 "$python" -m geoseg_jax.study \
-    --config=configs/study_quick.py --workdir="$out/$1" --processes="$2" \
-    --config.factors.replicate="(0,1)" --config.factors.labels="(8,)"
+    --config=configs/study_quick.py --workdir="$out/$1" --processes="$2" --stack="$3" \
+    --config.factors.replicate="(0,1,2,3,4,5,6,7)" --config.factors.labels="(8,)" \
+    --config.without="('classification','depth_mono','flow_strong')"
   grep -h " jobs in " "$out/$1.log"
 }
-cells study_8_cold 8
-cells study_8 8
-cells study_1 1
+cells study_cold 8 1
+cells study_processes_8 8 1
+cells study_stack_cold 1 8
+cells study_stack_8 1 8
+cells study_1 1 1
 
 run input_pipeline 120 "$python" -m benchmarks.input_pipeline --seconds=3 --json="$out/input_pipeline.json"
 

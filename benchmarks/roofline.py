@@ -15,6 +15,7 @@ A kernel's time is the longer of those that its operations and its bytes take at
 
 import argparse
 import json
+import math
 import pathlib
 import sys
 from typing import Any
@@ -35,7 +36,7 @@ from benchmarks.kernels import COLLECTIVE, KINDS, Kernel, kernels
 from geoseg_jax.data.factory import make_data
 from geoseg_jax.study import budget
 from geoseg_jax.tasks import make_task, precision
-from geoseg_jax.training import sharding, steps
+from geoseg_jax.training import accumulation, sharding, steps
 
 FUSED = "after fusion"
 # On a device, kernels are chosen by measuring. What is compiled here is read and never runs.
@@ -53,13 +54,16 @@ def arguments() -> argparse.Namespace:
     options.add_argument(
         "--chips", type=int, default=1, help="train.batch_size is what each of them gets"
     )
+    options.add_argument(
+        "--runs", type=int, default=1, help="trained at once on one chip, as a study's --stack"
+    )
     options.add_argument("--top", type=int, default=10, help="how many kernels to list")
     options.add_argument("--before-fusion", action="store_true", help="don't compile")
     return options.parse_args()
 
 
-def trace(config: ConfigDict, found: list[Any]) -> jax.stages.Traced:
-    """Traces the training step of a config, whose batch each of the devices gets."""
+def trace(config: ConfigDict, found: list[Any], runs: int) -> jax.stages.Traced:
+    """Traces the training step of a config, whose batch each of the devices, or runs, gets."""
     config.train.batch_size *= len(found)
     mesh = sharding.make_mesh(found)
     small = precision.resolved(budget.smallest(config), found[0])
@@ -72,13 +76,16 @@ def trace(config: ConfigDict, found: list[Any]) -> jax.stages.Traced:
     task = make_task(small, data)
     optimizer = steps.make_optimizer_for(task, small, config.train.steps, shapes)
     _, state = steps.make_state(task, optimizer, shapes, mesh)
-    return steps.trace_train_step(task, optimizer, state, shapes, mesh)[1]
+    thrift = accumulation.thrift_of(config)
+    if runs > 1:
+        return steps.trace_stacked_step(task, optimizer, state, shapes, mesh, runs, thrift)[1]
+    return steps.trace_train_step(task, optimizer, state, shapes, mesh, thrift)[1]
 
 
 def program_text(
     config: ConfigDict, device: Device, options: argparse.Namespace
-) -> tuple[str, str]:
-    """Returns the step as HLO, and what kind of reading that is."""
+) -> tuple[str, str, float]:
+    """Returns the step as HLO, what kind of reading that is, and bytes between its kernels."""
     lower_for = {"lowering_platforms": (device.platform,)}
     if not options.before_fusion:
         try:
@@ -88,13 +95,14 @@ def program_text(
         except ValueError as error:
             raise SystemExit(str(error)) from error
         else:
-            lowered = trace(config, found).lower(**lower_for)
+            lowered = trace(config, found, options.runs).lower(**lower_for)
             chosen = _CUDA if device.cuda else None
-            return lowered.compile(compiler_options=chosen).as_text(), FUSED
+            compiled = lowered.compile(compiler_options=chosen)
+            return compiled.as_text(), FUSED, compiled.memory_analysis().temp_size_in_bytes
     if options.chips > 1:
         raise SystemExit(f"--chips={options.chips} needs a compiler for {device.name}")
-    lowered = trace(config, jax.devices()[:1]).lower(**lower_for)
-    return lowered.as_text("hlo", debug_info=True), "before fusion"
+    lowered = trace(config, jax.devices()[:1], options.runs).lower(**lower_for)
+    return lowered.as_text("hlo", debug_info=True), "before fusion", math.nan
 
 
 def seconds(kernel: Kernel, device: Device, chips: int) -> tuple[float, float]:
@@ -166,14 +174,21 @@ def show(table: dict[str, Any], chips: int, batch: int, reading: str) -> None:
 def main() -> None:
     options = arguments()
     device, config = DEVICES[options.device], step.load(options)
-    batch = config.train.batch_size
-    text, reading = program_text(config, device, options)
+    batch = config.train.batch_size * options.runs
+    if options.runs > 1 and options.chips > 1:
+        raise SystemExit("--runs are on one chip; leave out --chips")
+    text, reading, between = program_text(config, device, options)
     table = summarise(kernels(hlo.parse(text)), device, options.chips, options.top)
-    print(f"{options.config}, {batch} a chip, {options.chips} x {device.name}, {reading}\n")
+    of_runs = f" of {options.runs} runs" if options.runs > 1 else ""
+    print(
+        f"{options.config}, {batch}{of_runs} a chip, {options.chips} x {device.name}, {reading}\n"
+    )
     show(table, options.chips, batch, reading)
+    print(f"\n{between / 1e9:.2f} GB of memory beside the state and the batch")
     if options.json:
         told = {"config": options.config, "set": options.set, "device": device.name}
-        told |= {"chips": options.chips, "reading": reading, **table}
+        told |= {"chips": options.chips, "runs": options.runs, "reading": reading}
+        told |= {"memory_gb": between / 1e9, **table}
         options.json.write_text(json.dumps(told, indent=2) + "\n")
 
 

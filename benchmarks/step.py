@@ -34,7 +34,7 @@ from geoseg_jax.data.transforms import augmentation
 from geoseg_jax.study import budget
 from geoseg_jax.tasks import make_task
 from geoseg_jax.tasks.base import Task
-from geoseg_jax.training import sharding, steps
+from geoseg_jax.training import accumulation, sharding, steps
 
 
 def parser(about: str) -> argparse.ArgumentParser:
@@ -105,8 +105,8 @@ class Step:
             params = jax.device_put(params, sharding.replicated(mesh))
             self._state = self._state.replace(params=params)
         begin = time.perf_counter()
-        parts = config.train.get("micro_batches", 1)
-        program = steps.compile_train_step(task, optimizer, abstract, self._shapes, mesh, parts)
+        thrift = accumulation.thrift_of(config)
+        program = steps.compile_train_step(task, optimizer, abstract, self._shapes, mesh, thrift)
         self.compile_s = time.perf_counter() - begin
         self.compiled, self._names = program.run, program.names
         costs = program.run.cost_analysis() or {}

@@ -39,6 +39,7 @@ QUICK = "--config=configs/quickstart.py"
             "config.train.stps: 'stps' is not a setting there; did you mean 'steps'?",
         ),
         (["--workdir=w", "--config.trian.steps=1", QUICK], "'trian' is not a setting there"),
+        ([QUICK, "--workdir=w", "--config.task.queue=1"], "'queue' is not a setting there"),
         ([QUICK, "--workdir=w", "--config.task.name.x=1"], "'x' is not a setting there"),
         (["--config=configs/study_quick.py", "--workdir=w"], "is a study; python -m geoseg_jax.st"),
         (["--config", "configs/study_quick.py", "--workdir=w"], "is a study"),
@@ -166,6 +167,23 @@ def test_what_threads_say_of_a_loop_that_is_closed_is_left_out(monkeypatch, caps
     text = capsys.readouterr().err
     assert "RuntimeError: another" in text
     assert "Event loop" not in text
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--config.train.micro_batches=2"],
+        ["--config.train.micro_batches", "2"],
+        ["--config.train={'micro_batches': 2}"],
+    ],
+)
+def test_a_setting_that_the_file_leaves_out_can_be_given(words, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["main", QUICK, "--workdir=w", *words])
+    try:
+        command_line.parse(sys.argv)
+        assert command_line.CONFIG.value.train.micro_batches == 2
+    finally:
+        flags.FLAGS.unparse_flags()
 
 
 def overridden(monkeypatch, *arguments):

@@ -10,7 +10,7 @@ from typing import Any
 from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from geoseg_jax.config import files, origins
+from geoseg_jax.config import files, origins, settings
 from geoseg_jax.config.files import literal
 from geoseg_jax.config.settings import ConfigError, config_files, find_config
 from geoseg_jax.core import places
@@ -58,14 +58,16 @@ def parse(
             sys.exit(0)
         # config_flags reads sys.argv again to learn which settings are overridden.
         sys.argv = argv = _config_first(argv)
-        words, added = _set_apart(list(_by_key(argv)), open_sections)
-        _check_config(words, study)
+        words = list(_by_key(argv))
+        config = _config_of(words, study)
+        words, added = _set_apart(words, config, open_sections)
+        _check_keys(words, config)
         sys.argv = words
         rest = flags.FLAGS(words)[1:]
         sys.argv = argv
         if CONFIG.value:
             flag: Any = flags.FLAGS["config"]  # what config_flags adds to it has no type
-            _add(CONFIG.value, added)
+            files.add(CONFIG.value, added)
             flag.override_values.update(added)
         if CONFIG.value and PRINT_CONFIG.value and not rest:
             given = flag.config_filename, CONFIG.value, flag.override_values
@@ -105,53 +107,57 @@ def _leaves(name: str, value: Any) -> Iterable[str]:
         yield from _leaves(f"{name}.{key}", inside)
 
 
-def _check_config(words: list[str], study: bool) -> None:
-    """Raises ConfigError for a config of the other kind, and for a setting that it doesn't have."""
+def _config_of(words: list[str], study: bool) -> ConfigDict:
+    """Loads the config that is named, empty for none; raises ConfigError for the other kind."""
     text = "\n".join(words)  # --config=FILE, or FILE in a word of its own
     given = re.findall("^--?config[=\n](.+)", text, re.MULTILINE)
-    config = files.load(given[-1]) if given else {}
+    config = files.load(given[-1]) if given else ConfigDict()
     if given and ("arms" in config) != study:
         kind, other = ("no study", "main") if study else ("a study", "study")
         raise ConfigError(f"--config={given[-1]} is {kind}; python -m geoseg_jax.{other} takes it")
-    for name in re.findall(r"^--?config[.]([\w.]+)", text, re.MULTILINE) if given else ():
-        section = config
-        for key in name.split("."):
-            known = section if isinstance(section, ConfigDict) else ()
-            if key not in known:
-                hint = did_you_mean(key, known)
-                raise ConfigError(f"config.{name}: {key!r} is not a setting there{hint}")
-            section = section[key]
+    return config
 
 
-def _set_apart(argv: list[str], sections: tuple[str, ...]) -> tuple[list[str], dict[str, Any]]:
-    """Takes out of the words those that set a key of the sections: the others, and key -> value."""
+def _set_apart(
+    argv: list[str], config: ConfigDict, sections: tuple[str, ...]
+) -> tuple[list[str], dict[str, Any]]:
+    """Takes out of the words those that set what the config does not have yet, but may have.
+
+    Args:
+      sections: those that take any key.
+
+    Returns:
+      The other words, and key -> value.
+    """
+    prefixes = tuple(f"{section}." for section in sections)
+    known = settings.flatten(config)
     others, taken = [], {}
     words = iter(argv)
     for word in words:
         name, equals, text = word.partition("=")
         key = re.sub("^--?config[.]", "", name)
-        if key == name or not key.startswith(tuple(f"{section}." for section in sections)):
-            others.append(word)
-        else:
+        is_key = key != name and bool(known)
+        if is_key and (key.startswith(prefixes) or (key not in known and _may_have(config, key))):
             taken[key] = literal(text if equals else next(words, ""))
+        else:
+            others.append(word)
     return others, taken
 
 
-def _add(config: Any, added: dict[str, Any]) -> None:
-    """Sets keys with dots, in sections that are made where there are none."""
-    for key, value in added.items():
-        *sections, name = key.split(".")
+def _may_have(config: ConfigDict, key: str) -> bool:
+    return "arms" not in config and files.may_have(config, key)
+
+
+def _check_keys(words: list[str], config: ConfigDict) -> None:
+    """Raises ConfigError for a setting that the config doesn't have."""
+    for name in re.findall(r"^--?config[.]([\w.]+)", "\n".join(words), re.MULTILINE):
         section = config
-        for part in sections:
-            if part not in section:
-                with section.unlocked():
-                    section[part] = {}
-            section = section[part]
-        with section.unlocked():
-            try:
-                section[name] = value
-            except TypeError as error:
-                raise ConfigError(f"--config.{key}={value!r}: {error}") from error
+        for key in name.split(".") if config else ():
+            known = section if isinstance(section, ConfigDict) else ()
+            if key not in known:
+                hint = did_you_mean(key, known)
+                raise ConfigError(f"config.{name}: {key!r} is not a setting there{hint}")
+            section = section[key]
 
 
 def _options_asked_for(argv: list[str]) -> str:

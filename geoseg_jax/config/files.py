@@ -28,7 +28,7 @@ def load(argument: str) -> ConfigDict:
 
 
 def change(config: ConfigDict, key: str, value: Any, what: str) -> None:
-    """Sets config.KEY, which must be there; text becomes a value of the type that was there.
+    """Sets config.KEY; text becomes a value of the type that was there.
 
     Args:
       config: changed in place.
@@ -37,21 +37,40 @@ def change(config: ConfigDict, key: str, value: Any, what: str) -> None:
       what: whose change it is, for messages.
 
     Raises:
-      ConfigError: where there is no such key.
+      ConfigError: where the config has no such key, and no such setting is declared.
     """
     known = settings.flatten(config)
-    if key not in known:
+    if key not in known and not may_have(config, key):
         raise ConfigError(
             f"{what}: {key!r} is not a setting of this config{did_you_mean(key, known)}"
         )
-    *sections, name = key.split(".")
-    section = config
-    for part in sections:
-        section = section[part]
-    if isinstance(value, str) and not isinstance(section[name], str):
+    if isinstance(value, str) and not isinstance(known.get(key), str):
         value = literal(value)
-    with config.unlocked():
-        section[name] = value
+    add(config, {key: value})
+
+
+def may_have(config: Mapping[str, Any], key: str) -> bool:
+    """Tells whether a config of this task may have a setting, although it may lack it."""
+    from geoseg_jax.config import check  # loads jax, which studies must not do this early
+
+    return key in check.declared(config)
+
+
+def add(config: ConfigDict, added: Mapping[str, Any]) -> None:
+    """Sets keys with dots, in sections that are made where there are none."""
+    for key, value in added.items():
+        *sections, name = key.split(".")
+        section = config
+        for part in sections:
+            if part not in section:
+                with section.unlocked():
+                    section[part] = {}
+            section = section[part]
+        with section.unlocked():
+            try:
+                section[name] = value
+            except TypeError as error:
+                raise ConfigError(f"--config.{key}={value!r}: {error}") from error
 
 
 def change_all(config: ConfigDict, changes: Mapping[str, Any], what: str) -> None:

@@ -38,3 +38,24 @@ def open_streams() -> None:
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(number)
+
+
+class Numbered:
+    """A stream whose lines begin with a number: of a process, or of a run."""
+
+    def __init__(self, stream: TextIO, start: str):
+        self._stream, self._start, self._line = stream, start, ""
+
+    def write(self, text: str) -> int:
+        *lines, self._line = (self._line + text).split("\n")
+        for line in lines:
+            # In one piece, so that lines of several processes don't mix.
+            self._stream.write(f"{self._start}{line}\n" if line else "\n")
+        return len(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    @property
+    def encoding(self) -> str:
+        return self._stream.encoding

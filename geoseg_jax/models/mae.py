@@ -4,11 +4,13 @@ He, Chen, Xie, Li, Dollar, Girshick, "Masked Autoencoders Are Scalable Vision Le
 (arXiv:2111.06377), section 3 and appendix A.1.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from geoseg_jax.models import encoders, positions, vit
+from geoseg_jax.models import encoders, positions, remat, vit
 from geoseg_jax.models.shared import Dense, repeated
 
 
@@ -95,9 +97,9 @@ class MaeDecoder(nn.Module):
         )
         place = positions.sincos(rows, columns, self.width).reshape(1, -1, self.width)
         x = jnp.concatenate([x[:, :prefix], patches + jnp.asarray(place, self.dtype)], axis=1)
+        block = functools.partial(remat.block(vit.Block), self.heads, 4 * self.width)
         for number in range(self.depth):
-            block = vit.Block(self.heads, 4 * self.width, dtype=self.dtype, name=f"blocks_{number}")
-            x = block(x)
+            x = block(dtype=self.dtype, name=f"blocks_{number}")(x)
         norm = nn.LayerNorm(epsilon=1e-6, use_fast_variance=False, dtype=self.dtype, name="norm")
         return norm(x)[:, prefix:]
 

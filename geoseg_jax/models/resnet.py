@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from geoseg_jax.models import conv, norm, pool
+from geoseg_jax.models import conv, norm, pool, remat
 
 # Mean and deviation of RGB in [0, 1] that the first convolution expects to have been taken out.
 NORMALISATIONS = {
@@ -166,7 +166,7 @@ class ResNet(nn.Module):
                 # The stride that was left out came within the first block: what lies before it
                 # still has the old distance between taps.
                 taps = (before if i == 0 else dilation, dilation)
-                block = self.block(
+                block = remat.block(self.block, 2)(
                     self.width * 2**stage,
                     stride if i == 0 else 1,
                     taps,

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from geoseg_jax.models import positions
+from geoseg_jax.models import positions, remat
 from geoseg_jax.models.resnet import normalise
 from geoseg_jax.models.shared import Dense, plus, repeated, times
 from geoseg_jax.ops.apart import gradient_apart
@@ -170,8 +170,9 @@ class ViT(nn.Module):
             "pos_embed", lambda _: jnp.asarray(positions.sincos(self.grid, self.grid, self.width))
         )
         self.patch_embed = PatchEmbedding(self.width, self.dtype)
+        block = remat.block(Block)
         self.blocks = [
-            Block(self.heads, 4 * self.width, self.layer_scale, self.dtype)
+            block(self.heads, 4 * self.width, self.layer_scale, self.dtype)
             for _ in range(self.depth)
         ]
         self.norm = _Norm(dtype=self.dtype)

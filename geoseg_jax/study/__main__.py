@@ -3,6 +3,7 @@
     python -m geoseg_jax.study --config=configs/study_quick.py --workdir=W
         --dry_run             print the plan and its cost; train nothing
         --processes=2         train two jobs at once, each on a GPU, or on its share of the cores
+        --stack=8             train up to eight replicates at once, as one program on the GPU or TPU
         --cells=0/4           train a quarter of the cells; other machines may train the rest
         --commands            print the command of each job, for a job array
         --only=ID             train that job only; write no report
@@ -27,6 +28,9 @@ from geoseg_jax.study import gpus
 CELLS = flags.DEFINE_string("cells", "0/1", "I/N: train part I (from 0) of N of the cells")
 PROCESSES = flags.DEFINE_integer(
     "processes", 1, "jobs at once, each on its share of the GPUs or the cores", lower_bound=1
+)
+STACK = flags.DEFINE_integer(
+    "stack", 1, "replicates trained at once as one program, on GPUs and TPUs", lower_bound=1
 )
 DRY_RUN = flags.DEFINE_bool("dry_run", False, "print the plan and its cost; train nothing")
 COMMANDS = flags.DEFINE_bool("commands", False, "print the command of each job")
@@ -87,6 +91,7 @@ def main(_: list[str]) -> None:
             workdir,
             part=part_of(CELLS.value),
             count=PROCESSES.value,
+            stack=STACK.value,
             environments=environments,
             dry_run=DRY_RUN.value,
             commands=COMMANDS.value,

@@ -26,7 +26,7 @@ from geoseg_jax.data.transforms import augmentation
 from geoseg_jax.study import operations
 from geoseg_jax.study.plan import Plan
 from geoseg_jax.tasks import make_task, task_named
-from geoseg_jax.training import sharding, steps
+from geoseg_jax.training import accumulation, sharding, steps
 
 # What changes no operation of a step, or is only where it starts; what changes no record.
 _NO_OPERATIONS = table.keys(lambda setting: not setting.operations)
@@ -110,8 +110,9 @@ def flops_of_a_step(config: ConfigDict, task: Any, shapes: Mapping[str, Any]) ->
     mesh = sharding.make_mesh(jax.devices()[:1])
     optimizer = steps.make_optimizer_for(task, config, config.train.steps, shapes)
     _, abstract_state = steps.make_state(task, optimizer, shapes, mesh)
-    parts = config.train.get("micro_batches", 1)
-    _, traced = steps.trace_train_step(task, optimizer, abstract_state, shapes, mesh, parts)
+    # What is computed again, to need less memory, is no training.
+    thrift = accumulation.thrift_of(config)._replace(remat=False)
+    _, traced = steps.trace_train_step(task, optimizer, abstract_state, shapes, mesh, thrift)
     return operations.count(traced.jaxpr.jaxpr)
 
 

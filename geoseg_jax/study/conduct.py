@@ -33,7 +33,7 @@ from geoseg_jax.study import (
 from geoseg_jax.study.budget import Cost
 from geoseg_jax.study.plan import Cell, Plan
 from geoseg_jax.study.run import Job
-from geoseg_jax.training import loop
+from geoseg_jax.training import loop, stacked
 from geoseg_jax.training.loop import Result
 from geoseg_jax.training.programs import Programs
 
@@ -47,6 +47,7 @@ def conduct(
     *,
     part: tuple[int, int] = (0, 1),
     count: int = 1,
+    stack: int = 1,
     environments: Sequence[gpus.Environment] = (),
     dry_run: bool = False,
     commands: bool = False,
@@ -63,6 +64,7 @@ def conduct(
       workdir: the study's folder.
       part: (i, n), which part of the cells is trained here.
       count: of processes that share this.
+      stack: jobs that differ in values alone, as replicates do, are trained so many at once.
       environments: of these, with a GPU each; () where they share the cores.
       dry_run, commands: say what would be done, and do nothing.
       only: id of the only job that is trained, without a report.
@@ -80,7 +82,7 @@ def conduct(
     _check_workdir(study, workdir)
     retry = retry and not (dry_run or commands)
     order = _Order(
-        *(study, workdir, part, count, environments),
+        *(study, workdir, part, count, stack, environments),
         *(dry_run, commands, only, retry, report_only, command, say),
     )
     swept = _sweep(order)
@@ -119,6 +121,7 @@ class _Order(NamedTuple):
     workdir: pathlib.Path
     part: tuple[int, int]
     count: int
+    stack: int
     environments: Sequence[gpus.Environment]
     dry_run: bool
     commands: bool
@@ -229,7 +232,7 @@ def _forget(jobs: Sequence[Job], say: Callable[[str], None]) -> None:
 
 def _work(made: Plan, costs: Mapping[str, Cost], jobs: Sequence[Job], order: _Order) -> run.Ended:
     """Trains the jobs, in several processes where there are several of both."""
-    train = functools.partial(_train, made, jobs, order.study, costs)
+    train = functools.partial(_train, made, jobs, order.study, costs, order.stack)
     if order.environments and jobs:  # even one, which this process has no GPU for
         order.say(gpus.describe(order.environments))
     elif order.count == 1 or len(jobs) < 2:
@@ -249,6 +252,7 @@ def _train(
     jobs: Sequence[Job],
     study: Mapping[str, Any],
     costs: Mapping[str, Cost],
+    stack: int,
     say: Callable[[str], None],
 ) -> run.Ended:
     programs, keep = Programs(), study.get("keep_checkpoints", False)
@@ -258,6 +262,10 @@ def _train(
         keeping = str(workdir) in kept
         return loop.run(config, workdir, programs=programs, keep_checkpoints=keeping)
 
+    def train_together(jobs: Sequence[Job]) -> Sequence[stacked.Outcome]:
+        given = [stacked.Job(j.config, j.workdir, str(j.workdir) in kept) for j in jobs]
+        return stacked.run(given, programs=programs)
+
     return run.work(
         made,
         jobs,
@@ -266,6 +274,8 @@ def _train(
         keep_checkpoints=keep,
         after=functools.partial(_keep_panels, study=study, programs=programs, say=say),
         size=lambda job: budget.size(costs[job.id]),
+        stack=stack,
+        together=train_together,
     )
 
 

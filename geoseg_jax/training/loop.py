@@ -11,7 +11,7 @@ import itertools
 import pathlib
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -94,17 +94,53 @@ def run(
         cause and the remedy.
     """
     check(config, skip=(("task", "model") if task else ()) + (("data",) if data else ()))
-    mesh = sharding.make_mesh(devices)
-    config, address, workdir = _placed(config, workdir, mesh)
-    watching = (
-        *(peers.watched(), workdirs.room(workdir), workdirs.held(workdir)),
-        device_memory.fits(config),
-    )
-    with Interrupts() as interrupts, contextlib.ExitStack() as stack:
-        for context in watching:
-            stack.enter_context(context)
-        shown = bar.on_terminal(config.train.steps, sharding.is_first_process())
+    mesh, train = sharding.make_mesh(devices), config.train
+    parts = train.get("micro_batches", 1)
+    sharding.check_batch_size("train.batch_size", train.batch_size, mesh, parts)
+    with Interrupts() as interrupts, peers.watched(), contextlib.ExitStack() as stack:
+        shown = bar.on_terminal(train.steps, sharding.is_first_process())
         on_terminal = stack.enter_context(shown)
+        shared = programs or Programs()
+        opened = stack.enter_context(prepared(config, workdir, mesh, shared, task, data))
+        if isinstance(opened, Result):
+            return opened
+        compile_step = setup.compile_train_step
+        return start(opened, compile_step, interrupts, keep_checkpoints, on_terminal).run()
+
+
+class Prepared(NamedTuple):
+    """What a run trains with, before its first state is made."""
+
+    given: setup.Run
+    earlier: resume.Earlier
+    checkpoints: Checkpoints
+    compiled: setup.Compiled
+    shapes: steps.Shapes
+    batches: Iterator[dict[str, np.ndarray]]
+    started: str  # see json_files.now
+    opened: float  # time.monotonic()
+
+
+@contextlib.contextmanager
+def prepared(
+    config: ConfigDict,
+    workdir: str | pathlib.Path,
+    mesh: Mesh,
+    programs: Programs,
+    task: Task | None = None,
+    data: Any = None,
+) -> Iterator[Prepared | Result]:
+    """Opens a run, whose workdir and files are its own while the block lasts; see `run`.
+
+    Yields:
+      The run, or the result of one that is finished.
+    """
+    trackers.check(trackers.names_of(config))
+    config = of_data.with_absolute_roots(config)
+    address, workdir = buckets.place(workdir)
+    with contextlib.ExitStack() as stack:
+        for context in (workdirs.room(workdir), workdirs.held(workdir), device_memory.fits(config)):
+            stack.enter_context(context)
         opening.say_devices(mesh, workdir)
         push = stack.enter_context(buckets.mirrored(address, workdir))
         # From here on the type of activations is named: the run's records say which it was.
@@ -118,13 +154,10 @@ def run(
         for line in earlier.notes:
             say(line)
         if earlier.finished:
-            return _results_of(workdir, earlier, config.train.steps)
+            yield _results_of(workdir, earlier, config.train.steps)
+            return
         try:
-            shared = programs or Programs()
-            loop = _start(
-                given, earlier, checkpoints, interrupts, shared, keep_checkpoints, on_terminal
-            )
-            return loop.run()
+            yield _prepare(given, earlier, checkpoints, programs)
         finally:
             checkpoints.close()  # an error must not lose what is being written
 
@@ -136,27 +169,10 @@ def _results_of(workdir: pathlib.Path, earlier: resume.Earlier, steps: int) -> R
     return Result(earlier.step, earlier.finished, 0)
 
 
-def _placed(
-    config: ConfigDict, workdir: str | pathlib.Path, mesh: Mesh
-) -> tuple[ConfigDict, str, pathlib.Path]:
-    """Returns config with absolute folders, and see buckets.place; if machine and packages do."""
-    train = config.train
-    parts = train.get("micro_batches", 1)
-    sharding.check_batch_size("train.batch_size", train.batch_size, mesh, parts)
-    trackers.check(trackers.names_of(config))
-    return of_data.with_absolute_roots(config), *buckets.place(workdir)
-
-
-def _start(
-    given: setup.Run,
-    earlier: resume.Earlier,
-    checkpoints: Checkpoints,
-    interrupts: Interrupts,
-    programs: Programs,
-    keep_checkpoints: bool,
-    on_terminal: bar.Bar | None,
-) -> "_Loop":
-    """Makes the loop, which goes on from what an earlier start has left."""
+def _prepare(
+    given: setup.Run, earlier: resume.Earlier, checkpoints: Checkpoints, programs: Programs
+) -> Prepared:
+    """Reads the first batch, whose shapes the programs depend on."""
     started, opened = json_files.now(), time.monotonic()
     say("reading the first batch…")
     batches = setup.train_batches(given, earlier.step)
@@ -165,20 +181,33 @@ def _start(
     compiled = setup.make_programs(given, programs, shapes)
     setup.check_best_metric(given, compiled)
     opening.say_model(given, compiled, shapes)
+    batches = itertools.chain([first], batches)
+    return Prepared(given, earlier, checkpoints, compiled, shapes, batches, started, opened)
+
+
+def start(
+    prepared: Prepared,
+    compile_step: Callable[[setup.Run, setup.Compiled, steps.Shapes], steps.TrainStep],
+    interrupts: Interrupts,
+    keep_checkpoints: bool,
+    on_terminal: bar.Bar | None = None,
+) -> "Loop":
+    """Makes the loop, which goes on from what an earlier start has left; see `run`."""
+    given, earlier, checkpoints, compiled, shapes, batches, started, opened = prepared
     state, origin = setup.first_state(given, compiled, checkpoints, earlier)
     status = Status(state, earlier.step, earlier.meta.get("evaluation"), earlier.meta.get("best"))
     evaluation_due = given.due("eval_every", earlier.step) and status.evaluation is None
     writer = setup.make_writer(given, earlier.step, evaluation_due, on_terminal is not None)
     finish.write_begun(given, origin, status, started)
-    train_step = setup.compile_train_step(given, compiled, shapes)
+    train_step = compile_step(given, compiled, shapes)
     progress = setup.make_progress(given, earlier, writer, opened, on_terminal)
-    return _Loop(
+    return Loop(
         given=given,
         compiled=compiled,
         train_step=train_step,
         origin=origin,
         status=status,
-        batches=itertools.chain([first], batches),
+        batches=batches,
         checkpoints=checkpoints,
         interrupts=interrupts,
         writer=writer,
@@ -196,7 +225,7 @@ def _start(
 
 
 @dataclasses.dataclass(frozen=True)
-class _Loop:
+class Loop:
     """The steps of a run and what is due between them; what changes on the way is `status`."""
 
     given: setup.Run
@@ -224,15 +253,46 @@ class _Loop:
             raise
 
     def _train(self) -> Result:
-        status, last = self.status, self.given.config.train.steps
-        self.interrupts.arm()
-        if status.step and self.given.due("eval_every", status.step) and status.evaluation is None:
-            self._evaluate()  # the last start was stopped before or within it
-        while status.step < last and not status.signal:
+        self.begin()
+        while self.goes_on():
             self._advance()
-            self._run_due()
+            self.run_due()
+        return self.end()
+
+    def begin(self) -> None:
+        """Notes signals from now on; evaluates where the last start was stopped before or in it."""
+        self.interrupts.arm()
+        status = self.status
+        if status.step and self.given.due("eval_every", status.step) and status.evaluation is None:
+            self._evaluate()
+
+    def goes_on(self) -> bool:
+        """Tells whether there is a step left, and nobody has asked to stop."""
+        return self.status.step < self.given.config.train.steps and not self.status.signal
+
+    def _advance(self) -> None:
+        """Starts the next step; looks at those before it."""
+        batch = self.next_batch()
+        status, arrays = self.status, sharding.to_devices(batch, self.given.mesh)
+        status.state, values = self.train_step.run(status.state, arrays, self._stop_flags())
+        self.advanced(values, batch.get("id"))
+
+    def next_batch(self) -> dict[str, np.ndarray]:
+        """Waits for the batch of the next step."""
+        with self.progress.waiting(self.monitor.device_is_idle):
+            return next(self.batches)
+
+    def advanced(self, values: jax.Array, ids: np.ndarray | None) -> None:
+        """Takes the report of a step that was just started."""
+        self.status.step += 1
+        self.status.evaluation = None
+        self.monitor.push(Report(self.status.step, values, ids))
+        self._poll_stop()
+
+    def end(self) -> Result:
+        """Looks at all steps under way; saves, and where the run is done writes its results."""
         self.monitor.drain()
-        optimizer = self.compiled.optimizer
+        status, optimizer = self.status, self.compiled.optimizer
         unchanged = finish.check_frozen(self.given, self.origin, optimizer, status)
         self.writer.close()
         if self.keep_checkpoints or status.signal:
@@ -240,17 +300,6 @@ class _Loop:
             say("saving…")
         self.checkpoints.close()
         return self._stopped() if status.signal else self._finish(unchanged)
-
-    def _advance(self) -> None:
-        """Starts the next step; looks at those before it."""
-        with self.progress.waiting(self.monitor.device_is_idle):
-            batch = next(self.batches)
-        status, arrays = self.status, sharding.to_devices(batch, self.given.mesh)
-        status.state, values = self.train_step.run(status.state, arrays, self._stop_flags())
-        status.step += 1
-        status.evaluation = None
-        self.monitor.push(Report(status.step, values, batch.get("id")))
-        self._poll_stop()
 
     def _stop_flags(self) -> jax.Array:
         received = self.interrupts.received
@@ -261,12 +310,17 @@ class _Loop:
         alone = jax.process_count() == 1
         self.status.signal = self.interrupts.received if alone else self.monitor.stop
 
-    def _run_due(self) -> None:
+    def is_due(self) -> bool:
+        """Tells whether the state after this step is looked at or written."""
+        every = ("pictures_every", "eval_every", "checkpoint_every")
+        return any(self.given.due(key, self.status.step) for key in every)
+
+    def run_due(self) -> None:
         """Runs what is due after this step: profile, pictures, evaluation, checkpoint."""
         self._profile()
-        due = functools.partial(self.given.due, step=self.status.step)
-        if not any(map(due, ("pictures_every", "eval_every", "checkpoint_every"))):
+        if not self.is_due():
             return
+        due = functools.partial(self.given.due, step=self.status.step)
         # Numbers are looked at before anything is made of them, a checkpoint above all.
         self.monitor.drain()
         self._poll_stop()

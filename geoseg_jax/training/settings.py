@@ -57,6 +57,11 @@ _TRAIN = {
         "parts that a batch passes through in, one after the other, each normalised by itself: "
         "less memory",
     ),
+    "remat": Setting(
+        flag,
+        "compute the encoder's blocks again for the gradient, instead of keeping them: less memory",
+        **_BESIDE,
+    ),
     "log_every": Setting(whole(1), "steps", **_BESIDE),
     "eval_every": Setting(whole(0), "steps; 0: at the end", on_resume=True, operations=False),
     "checkpoint_every": Setting(whole(0), "steps; 0: at the end", **_BESIDE),

@@ -18,7 +18,15 @@ from geoseg_jax.data.provenance import leakage
 from geoseg_jax.data.source import Source
 from geoseg_jax.data.transforms import augmentation
 from geoseg_jax.tasks.base import Task
-from geoseg_jax.training import calibration, sharding, steps, trackers, transfer, writers
+from geoseg_jax.training import (
+    accumulation,
+    calibration,
+    sharding,
+    steps,
+    trackers,
+    transfer,
+    writers,
+)
 from geoseg_jax.training.bar import Bar
 from geoseg_jax.training.checkpoints import Checkpoints
 from geoseg_jax.training.evaluation import better
@@ -199,11 +207,11 @@ def compile_train_step(run: Run, compiled: Compiled, shapes: steps.Shapes) -> st
     """Compiles the training step, unless an earlier run has, for this run's seed and schedule."""
     say(f"compiling the training step for {run.mesh.devices.size} device(s)…")
     start = time.monotonic()
-    optimizer, micro_batches = compiled.optimizer, run.config.train.get("micro_batches", 1)
+    optimizer, thrift = compiled.optimizer, accumulation.thrift_of(run.config)
     program = compiled.once(
         "training",
         lambda: steps.compile_train_step(
-            run.task, optimizer, compiled.abstract_state, shapes, run.mesh, micro_batches
+            run.task, optimizer, compiled.abstract_state, shapes, run.mesh, thrift
         ),
     )
     say(f"compiled in {time.monotonic() - start:.1f} s")

@@ -1,14 +1,14 @@
 """The compiled pieces of training: the first state, one training step, one evaluation step."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.sharding import Mesh
+from jax.sharding import Mesh, PartitionSpec
 from ml_collections import ConfigDict
 
 from geoseg_jax.tasks.base import Task
@@ -110,11 +110,14 @@ def _keep(frozen: Any, old: Any, new: Any) -> Any:
 
 
 def _step_function(
-    task: Task, optimizer: Optimizer, mesh: Mesh, micro_batches: int
+    task: Task, optimizer: Optimizer, mesh: Mesh | None, thrift: accumulation.Thrift
 ) -> Callable[..., Any]:
-    """Makes (state, batch, stop, base_key, numbers) -> (state, report), not compiled."""
+    """Makes (state, batch, stop, base_key, numbers) -> (state, report), not compiled.
+
+    mesh: that the batch is divided over; None where one device has all of it.
+    """
     keep_stats = functools.partial(_keep, optimizer.frozen_stats)
-    gradients = accumulation.make_gradients(task.loss, keep_stats, mesh, micro_batches)
+    gradients = accumulation.make_gradients(task.loss, keep_stats, mesh, thrift)
 
     def step(
         state: TrainState, batch: Any, stop: jax.Array, base_key: jax.Array, numbers: Numbers
@@ -155,7 +158,7 @@ def trace_train_step(
     state: TrainState,
     shapes: Shapes,
     mesh: Mesh,
-    micro_batches: int = 1,
+    thrift: accumulation.Thrift = accumulation.NO_THRIFT,
 ) -> tuple[tuple[str, ...], jax.stages.Traced]:
     """Traces a training step; returns the names of what it reports, and the step, not compiled.
 
@@ -165,22 +168,14 @@ def trace_train_step(
     Args:
       state: shapes and shardings of the state, whose memory a call reuses (donated).
       shapes: of the global batch.
-      micro_batches: parts that it passes through in, one after the other; see accumulation.py.
+      thrift: how it needs less memory.
     """
-    step = _step_function(task, optimizer, mesh, micro_batches)
     stop = jax.ShapeDtypeStruct((mesh.devices.size,), jnp.int32)
     key = jax.eval_shape(lambda: _base_key(0))
     names: list[str] = []  # told at trace time: to trace twice would take seconds
-
-    def packed(state: TrainState, *rest: Any) -> tuple[TrainState, jax.Array]:
-        state, report = step(state, *rest)
-        names[:] = sorted(report)
-        # One small array, so that one copy to the host carries all scalars of the step.
-        return state, jnp.stack([jnp.asarray(report[name], jnp.float32) for name in names])
-
     everywhere, divided = sharding.replicated(mesh), sharding.split(mesh)
     jitted = jax.jit(
-        packed,
+        _packed(_step_function(task, optimizer, mesh, thrift), names),
         in_shardings=(everywhere, divided, divided, everywhere, everywhere),
         out_shardings=everywhere,
         donate_argnums=0,
@@ -188,6 +183,20 @@ def trace_train_step(
     numbers = jax.tree.map(_struct, optimizer.schedule.numbers)
     traced = jitted.trace(state, shapes, stop, key, numbers)
     return tuple(names), traced
+
+
+def _packed(step: Callable[..., Any], names: list[str]) -> Callable[..., Any]:
+    """Makes of a step's report one small array: one copy to the host carries all its scalars.
+
+    names: is filled when it is traced.
+    """
+
+    def packed(state: TrainState, *rest: Any) -> tuple[TrainState, jax.Array]:
+        state, report = step(state, *rest)
+        names[:] = sorted(report)
+        return state, jnp.stack([jnp.asarray(report[name], jnp.float32) for name in names])
+
+    return packed
 
 
 def _base_key(seed: int) -> jax.Array:
@@ -205,10 +214,10 @@ def compile_train_step(
     state: TrainState,
     shapes: Shapes,
     mesh: Mesh,
-    micro_batches: int = 1,
+    thrift: accumulation.Thrift = accumulation.NO_THRIFT,
 ) -> Program:
     """Compiles one step of training; arguments are those of `trace_train_step`."""
-    names, traced = trace_train_step(task, optimizer, state, shapes, mesh, micro_batches)
+    names, traced = trace_train_step(task, optimizer, state, shapes, mesh, thrift)
     return Program(names, traced.lower().compile())
 
 
@@ -227,6 +236,69 @@ def make_train_step(program: Program, seed: int, schedule: Schedule, mesh: Mesh)
     return TrainStep(
         program.names, lambda state, batch, stop: program.run(state, batch, stop, key, numbers)
     )
+
+
+def trace_stacked_step(
+    task: Task,
+    optimizer: Optimizer,
+    state: TrainState,
+    shapes: Shapes,
+    mesh: Mesh,
+    runs: int,
+    thrift: accumulation.Thrift = accumulation.NO_THRIFT,
+) -> tuple[tuple[str, ...], jax.stages.Traced]:
+    """Traces one step of several runs that share a program: each takes the step it takes alone.
+
+    What it takes has a leading axis of runs: (states, batches, base keys, numbers) -> states,
+    float32 [runs, names]. The devices divide this axis; where one has several runs, their
+    convolutions become grouped ones.
+
+    Args:
+      state, shapes: of one run.
+      mesh: of the devices, whose number divides that of the runs.
+      thrift: how it needs less memory.
+    """
+    names: list[str] = []
+    step = _packed(_step_function(task, optimizer, None, thrift), names)
+    nobody = np.zeros(1, np.int32)  # one process needs no step to learn of a request to stop
+
+    def run(state: TrainState, batch: Any, key: jax.Array, numbers: Numbers) -> Any:
+        return step(state, batch, nobody, key, numbers)
+
+    def of_device(*stacked: Any) -> Any:
+        if runs > mesh.devices.size:
+            return jax.vmap(run)(*stacked)
+        only = run(*jax.tree.map(lambda x: x[0], stacked))
+        return jax.tree.map(lambda x: x[None], only)
+
+    divided, along = sharding.split(mesh), PartitionSpec(*mesh.axis_names)
+    # The check asks the carries of loops what they vary over, which no task need know.
+    mapped = jax.shard_map(of_device, mesh=mesh, in_specs=along, out_specs=along, check_vma=False)
+
+    def stacked(x: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((runs, *x.shape), x.dtype, sharding=divided)
+
+    key = jax.eval_shape(lambda: _base_key(0))
+    numbers = jax.tree.map(_struct, optimizer.schedule.numbers)
+    arguments = jax.tree.map(stacked, (state, shapes, key, numbers))
+    traced = jax.jit(mapped, donate_argnums=0).trace(*arguments)
+    return tuple(names), traced
+
+
+def compile_stacked_step(*arguments: Any) -> Program:
+    """Compiles one step of several runs; arguments are those of `trace_stacked_step`."""
+    names, traced = trace_stacked_step(*arguments)
+    return Program(names, traced.lower().compile())
+
+
+def make_stacked_step(
+    program: Program, runs: Sequence[tuple[int, Schedule]], mesh: Mesh
+) -> Callable[[TrainState, Any], tuple[TrainState, jax.Array]]:
+    """Returns (states, batches) -> states, reports of runs with those seeds and schedules."""
+    keys = jnp.stack([_base_key(seed) for seed, _ in runs])
+    numbers = jax.tree.map(lambda *x: np.stack(x), *(schedule.numbers for _, schedule in runs))
+    keys, numbers = jax.device_put((keys, numbers), sharding.split(mesh))
+    return lambda states, batches: program.run(states, batches, keys, numbers)
 
 
 def _unchanged(values: Any) -> Any:

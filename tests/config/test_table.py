@@ -31,7 +31,7 @@ def test_others_name_settings_that_there_are():
 def test_what_may_change_on_resume_and_what_is_never_compared():
     """Flags that are set by mistake let two experiments pass for one."""
     beside = {"log_every", "checkpoint_every", "checkpoints_kept", "pictures_every", "profile_at"}
-    beside |= {"writers"}
+    beside |= {"writers", "remat"}
     assert table.keys(lambda s: not s.numbers) == {f"train.{name}" for name in beside} | {
         f"data.{name}" for name in ("root", "eval_root", "cache_dir", "workers")
     }

@@ -245,3 +245,44 @@ def test_killed_between_the_end_of_a_run_and_its_record(tmp_path, monkeypatch):
 def test_rows_tell_what_is_missing(tmp_path):
     made = plan(tmp_path)
     assert {row["status"] for row in gather.rows(made, "random")} == {"missing"}
+
+
+def test_replicates_are_trained_at_once_and_their_ends_are_their_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "PATIENCE", 0.0)
+    made, groups, said = plan(tmp_path), [], []
+
+    def together(jobs):
+        """One fails, one is passed over, where it is tried for the first time."""
+        groups.append([job.id for job in jobs])
+        ends = [fake(job.config, job.workdir) for job in jobs]
+        if len(groups) == 3:
+            ends[0] = ValueError("its own fault")
+        if len(groups) == 4:
+            ends[1] = None
+        return ends
+
+    order = run.jobs_of(made)
+    ended = run.work(made, order, said.append, fake, stack=2, together=together)
+    assert ended == run.Ended(0, [groups[2][0]])
+    assert records.read(tmp_path / "cells" / groups[2][0]).error == "ValueError: its own fault"
+    for group in groups:
+        first, second = (name.replace("pretraining", "").split("seed")[0] for name in group)
+        assert first == second
+    done = [job.id for job in order if records.read(job.workdir).state == records.DONE]
+    assert len(done) == len(order) - 1
+    assert "26 of 26 jobs, about 0 s left" in said[-1]
+
+
+def test_a_stop_reaches_all_that_are_trained_at_once(tmp_path):
+    made = plan(tmp_path)
+    stop = Result(1, {}, signal.SIGTERM)
+    ended = run.work(
+        made,
+        run.jobs_of(made),
+        run=fake,
+        stack=8,
+        together=lambda jobs: [stop] * len(jobs),
+        **QUIET,
+    )
+    assert ended.signal == signal.SIGTERM
+    assert not any(records.read(cell.workdir) for cell in made.cells)

@@ -12,6 +12,7 @@ from geoseg_jax.presets.preset import build
 from geoseg_jax.tasks import mae
 from geoseg_jax.tasks.base import Aux
 from geoseg_jax.training import accumulation, sharding
+from geoseg_jax.training.accumulation import Thrift
 from tests.models.weights import randomise
 from tests.tasks.pictures_of_waves import make_batch
 
@@ -31,7 +32,7 @@ BATCH = {"x": jnp.arange(16, dtype=jnp.float32), "id": jnp.arange(16)}
 
 def gradients(micro_batches, devices=1, keep=lambda old, new: new):
     mesh = sharding.make_mesh(jax.devices()[:devices])
-    function = accumulation.make_gradients(loss, keep, mesh, micro_batches)
+    function = accumulation.make_gradients(loss, keep, mesh, Thrift(micro_batches))
     batch = sharding.to_devices(jax.device_get(BATCH), mesh)
     return jax.jit(function)(VARIABLES, jax.random.key(0), batch, 0.0)
 
@@ -57,7 +58,7 @@ def test_parts_are_the_same_on_eight_devices():
 
 def test_no_example_goes_to_another_device():
     mesh = sharding.make_mesh()
-    function = accumulation.make_gradients(loss, lambda old, new: new, mesh, 2)
+    function = accumulation.make_gradients(loss, lambda old, new: new, mesh, Thrift(2))
     everywhere, divided = sharding.replicated(mesh), sharding.split(mesh)
     places = (everywhere, everywhere, divided, everywhere)
     jitted = jax.jit(function, in_shardings=places, out_shardings=everywhere)
@@ -85,7 +86,8 @@ def test_a_task_without_batch_norm_has_the_same_gradients():
     @jax.jit
     def both(variables):
         made = (
-            accumulation.make_gradients(task.loss, lambda old, new: new, mesh, n) for n in (1, 2)
+            accumulation.make_gradients(task.loss, lambda old, new: new, mesh, Thrift(n))
+            for n in (1, 2)
         )
         return [function(variables, jax.random.key(3), batch, 0.0) for function in made]
 

@@ -393,7 +393,7 @@ def test_a_killed_machine_and_its_disk_are_made_up_for_by_the_bucket(
         task, data = tiny.TinyTask(holds=()), tiny.make_data()
         return loop.run(tiny.make_config(**SETTINGS), workdir, task, data, one, programs=programs)
 
-    advance = loop._Loop._advance
+    advance = loop.Loop._advance
 
     def advance_and_stop(self):
         advance(self)
@@ -401,7 +401,7 @@ def test_a_killed_machine_and_its_disk_are_made_up_for_by_the_bucket(
             os.kill(os.getpid(), signal.SIGTERM)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop._Loop, "_advance", advance_and_stop)
+        patch.setattr(loop.Loop, "_advance", advance_and_stop)
         result = start(ADDRESS, "second")
     said = capsys.readouterr().out
     assert "going on from step" in said

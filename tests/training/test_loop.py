@@ -151,7 +151,7 @@ def test_a_batch_in_parts_is_said_and_the_same_on_one_device_and_eight(tmp_path,
 
 
 def test_one_device_and_eight_have_the_same_statistics_and_parameters(tmp_path, monkeypatch):
-    monkeypatch.setattr(loop._Loop, "_finish", lambda loop, unchanged: loop.status.state)
+    monkeypatch.setattr(loop.Loop, "_finish", lambda loop, unchanged: loop.status.state)
     one = run(tmp_path / "one")
     eight = run(tmp_path / "eight", devices=slice(0, 8))
     assert len(eight.params["head"]["kernel"].sharding.device_set) == 8
@@ -168,7 +168,7 @@ def test_one_device_and_eight_have_the_same_statistics_and_parameters(tmp_path, 
 
 def stop_after(monkeypatch, step):
     """Sends this process a SIGTERM when the loop has started `step`."""
-    advance = loop._Loop._advance
+    advance = loop.Loop._advance
 
     def advance_and_stop(loop):
         advance(loop)
@@ -177,7 +177,7 @@ def stop_after(monkeypatch, step):
             time.sleep(0.01)
             loop._poll_stop()
 
-    monkeypatch.setattr(loop._Loop, "_advance", advance_and_stop)
+    monkeypatch.setattr(loop.Loop, "_advance", advance_and_stop)
 
 
 def test_sigterm_saves_and_the_next_start_goes_on_exactly(straight, tmp_path, monkeypatch, capsys):

@@ -125,7 +125,7 @@ def test_the_manifest_is_there_from_the_first_step_on(tmp_path, monkeypatch):
         seen.update(json.loads((tmp_path / "manifest.json").read_text()))
         raise InterruptedError
 
-    monkeypatch.setattr(loop._Loop, "_advance", advance)
+    monkeypatch.setattr(loop.Loop, "_advance", advance)
     with pytest.raises(InterruptedError):
         loop.run(
             tiny.make_config(train__steps=2),
