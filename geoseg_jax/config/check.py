@@ -10,7 +10,7 @@ from typing import Any
 from geoseg_jax.config import table
 from geoseg_jax.config.settings import flatten
 from geoseg_jax.core.near_miss import did_you_mean
-from geoseg_jax.core.setting import ConfigError, Flat, Setting
+from geoseg_jax.core.setting import ConfigError, Flat
 from geoseg_jax.data import settings as of_data
 from geoseg_jax.tasks import TASKS, task_named
 from geoseg_jax.training import settings as of_training
@@ -30,7 +30,8 @@ def check(config: Mapping[str, Any], skip: tuple[str, ...] = ()) -> None:
     known, task = table.shared(), None
     if "task" not in skip:
         _require(flat, ["task.name"])
-        known, task = declared(flat), task_named(flat["task.name"])
+        task = task_named(flat["task.name"])
+        known = {**known, **task.settings}
     for key, value in flat.items():
         if key not in known:
             raise ConfigError(_unknown(flat, key, known))
@@ -45,16 +46,6 @@ def check(config: Mapping[str, Any], skip: tuple[str, ...] = ()) -> None:
     if task:
         _require(flat, (k for k, s in task.settings.items() if not s.optional))
         task.check(flat)
-
-
-def declared(config: Mapping[str, Any]) -> dict[str, Setting]:
-    """Returns the settings that a config of its task may have, by key with dots.
-
-    Raises:
-      ConfigError: for a task that is not known.
-    """
-    name = flatten(config).get("task.name")
-    return {**table.shared(), **(task_named(name).settings if name else {})}
 
 
 def check_warm_up(config: Mapping[str, Any]) -> None:

@@ -67,7 +67,7 @@ def parse(
         sys.argv = argv
         if CONFIG.value:
             flag: Any = flags.FLAGS["config"]  # what config_flags adds to it has no type
-            files.add(CONFIG.value, added)
+            files.add(CONFIG.value, added, "--config.")
             flag.override_values.update(added)
         if CONFIG.value and PRINT_CONFIG.value and not rest:
             given = flag.config_filename, CONFIG.value, flag.override_values
@@ -132,20 +132,21 @@ def _set_apart(
     prefixes = tuple(f"{section}." for section in sections)
     known = settings.flatten(config)
     others, taken = [], {}
-    words = iter(argv)
-    for word in words:
+    words = list(argv)
+    while words:
+        word = words.pop(0)
         name, equals, text = word.partition("=")
         key = re.sub("^--?config[.]", "", name)
         is_key = key != name and bool(known)
-        if is_key and (key.startswith(prefixes) or (key not in known and _may_have(config, key))):
-            taken[key] = literal(text if equals else next(words, ""))
+        missing = key not in known and "arms" not in config and files.may_have(key)
+        if is_key and (key.startswith(prefixes) or missing):
+            if not equals:  # the value is the next word; a switch has none
+                alone = not words or words[0].startswith("-")
+                text = "True" if alone else words.pop(0)
+            taken[key] = {"true": True, "false": False}.get(text.lower(), literal(text))
         else:
             others.append(word)
     return others, taken
-
-
-def _may_have(config: ConfigDict, key: str) -> bool:
-    return "arms" not in config and files.may_have(config, key)
 
 
 def _check_keys(words: list[str], config: ConfigDict) -> None:

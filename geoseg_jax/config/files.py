@@ -40,24 +40,24 @@ def change(config: ConfigDict, key: str, value: Any, what: str) -> None:
       ConfigError: where the config has no such key, and no such setting is declared.
     """
     known = settings.flatten(config)
-    if key not in known and not may_have(config, key):
+    if key not in known and not may_have(key):
         raise ConfigError(
             f"{what}: {key!r} is not a setting of this config{did_you_mean(key, known)}"
         )
     if isinstance(value, str) and not isinstance(known.get(key), str):
         value = literal(value)
-    add(config, {key: value})
+    add(config, {key: value}, f"{what}: ")
 
 
-def may_have(config: Mapping[str, Any], key: str) -> bool:
-    """Tells whether a config of this task may have a setting, although it may lack it."""
-    from geoseg_jax.config import check  # loads jax, which studies must not do this early
+def may_have(key: str) -> bool:
+    """Tells whether a config that lacks a setting may have it: one that acts in every training."""
+    from geoseg_jax.training import settings as of_training  # the main command waits with it
 
-    return key in check.declared(config)
+    return key.startswith("train.") and key in of_training.SETTINGS
 
 
-def add(config: ConfigDict, added: Mapping[str, Any]) -> None:
-    """Sets keys with dots, in sections that are made where there are none."""
+def add(config: ConfigDict, added: Mapping[str, Any], what: str) -> None:
+    """Sets keys with dots, in sections that are made where there are none; see `change`."""
     for key, value in added.items():
         *sections, name = key.split(".")
         section = config
@@ -70,7 +70,7 @@ def add(config: ConfigDict, added: Mapping[str, Any]) -> None:
             try:
                 section[name] = value
             except TypeError as error:
-                raise ConfigError(f"--config.{key}={value!r}: {error}") from error
+                raise ConfigError(f"{what}{key}={value!r}: {error}") from error
 
 
 def change_all(config: ConfigDict, changes: Mapping[str, Any], what: str) -> None:

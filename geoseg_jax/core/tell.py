@@ -1,15 +1,31 @@
 """Prints lines on the terminal; one that is closed, or knows few letters, never stops a run."""
 
+import contextlib
+import contextvars
 import os
 import sys
+from collections.abc import Iterator
 from typing import TextIO
+
+_START = contextvars.ContextVar("start", default="")
+
+
+@contextlib.contextmanager
+def lines_begin_with(start: str) -> Iterator[None]:
+    """Tells with this before each line, in the block and in threads that copy its context."""
+    token = _START.set(start)
+    try:
+        yield
+    finally:
+        _START.reset(token)
 
 
 def tell(text: str) -> None:
     """Prints at once. After a pipe or terminal was closed, this and all later text is dropped: a
     training is worth more than its log. Letters that the terminal doesn't know become '?'.
     """
-    _write(sys.stdout, sys.__stdout__, text)
+    start = _START.get()
+    _write(sys.stdout, sys.__stdout__, "\n".join(start + line for line in text.split("\n")))
 
 
 def tell_error(text: str) -> None:
@@ -38,24 +54,3 @@ def open_streams() -> None:
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(number)
-
-
-class Numbered:
-    """A stream whose lines begin with a number: of a process, or of a run."""
-
-    def __init__(self, stream: TextIO, start: str):
-        self._stream, self._start, self._line = stream, start, ""
-
-    def write(self, text: str) -> int:
-        *lines, self._line = (self._line + text).split("\n")
-        for line in lines:
-            # In one piece, so that lines of several processes don't mix.
-            self._stream.write(f"{self._start}{line}\n" if line else "\n")
-        return len(text)
-
-    def flush(self) -> None:
-        self._stream.flush()
-
-    @property
-    def encoding(self) -> str:
-        return self._stream.encoding

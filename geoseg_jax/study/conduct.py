@@ -275,7 +275,7 @@ def _train(
         after=functools.partial(_keep_panels, study=study, programs=programs, say=say),
         size=lambda job: budget.size(costs[job.id]),
         stack=stack,
-        together=train_together,
+        together=train_together if stack > 1 else None,
     )
 
 

@@ -29,27 +29,29 @@ def watched(path: pathlib.Path, crash: pathlib.Path, step: int) -> Iterator[int]
     """Notes that a job is started; yields how often it has ended its process at this checkpoint.
 
     Args:
-      path: keeps the count between starts; it is removed when the block ends, in whatever way, as
-        then the process has lived on.
+      path: keeps the count between starts; it is removed when the block ends, as then the process
+        has lived on.
       crash: where the interpreter writes if the process crashes.
       step: of the newest checkpoint; a new one is progress, by which the count begins anew.
 
     Raises:
       FileError: path is damaged.
     """
-    deaths = _deaths(path, crash, step)
+    deaths = count(path, crash, step)
     note = {"step": step, "deaths": deaths, "machine": machine(), "killed": killed_for_memory()}
     json_files.write_json(path, note)
     before = faulthandler.is_enabled()
-    with open(crash, "w", encoding="utf-8") as file:
-        faulthandler.enable(file)
-        try:
-            yield deaths
-        finally:
-            faulthandler.disable()
-            if before and sys.__stderr__:
-                faulthandler.enable(sys.__stderr__)
-    forget(path, crash)
+    try:
+        with open(crash, "w", encoding="utf-8") as file:
+            faulthandler.enable(file)
+            try:
+                yield deaths
+            finally:
+                faulthandler.disable()
+                if before and sys.__stderr__:
+                    faulthandler.enable(sys.__stderr__)
+    finally:
+        forget(path, crash)
 
 
 def forget(path: pathlib.Path, crash: pathlib.Path) -> None:
@@ -58,7 +60,7 @@ def forget(path: pathlib.Path, crash: pathlib.Path) -> None:
     crash.unlink(missing_ok=True)
 
 
-def _deaths(path: pathlib.Path, crash: pathlib.Path, step: int) -> int:
+def count(path: pathlib.Path, crash: pathlib.Path, step: int) -> int:
     """Counts the deaths at this step, that of the last start included if the job has caused it."""
     remedy = "remove it, and the job's starts are counted anew"
     last: dict[str, Any] | None = json_files.read_json(path, "the starts of a job", _KEYS, remedy)

@@ -138,7 +138,7 @@ def _pretrainings(study: Mapping[str, Any], workdir: pathlib.Path) -> list[Pretr
     made = [job for jobs in zip(*by_encoder, strict=True) for job in jobs]
     known = {key for jobs in by_encoder for key in jobs[0].recipe.flat}
     for key in settings.flatten(study.get("pretraining", {})):
-        if made and key not in known:
+        if made and key not in known and not config_files.may_have(key):
             raise ConfigError(
                 f"config.pretraining: no pre-training has the setting {key!r}"
                 f"{did_you_mean(key, known)}"
@@ -265,7 +265,9 @@ def _pretraining_config(study, arm, argument, seed) -> ConfigDict:
     known = settings.flatten(config)
     # What is said of all pre-trainings holds for those that have such a setting.
     shared = settings.flatten(study.get("pretraining", {}))
-    config_files.change_all(config, {k: v for k, v in shared.items() if k in known}, what)
+    config_files.change_all(
+        config, {k: v for k, v in shared.items() if k in known or config_files.may_have(k)}, what
+    )
     config_files.change_all(config, arm.get("set", {}), what)
     for key in ("root", "eval_root"):
         if arm.get(key):

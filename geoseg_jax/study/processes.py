@@ -13,9 +13,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing import connection
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
-from geoseg_jax.core.tell import Numbered
 from geoseg_jax.training.interrupts import handled
 
 
@@ -109,7 +108,7 @@ def _child(index: int, count: int, function: Callable[..., int], arguments: tupl
     if hasattr(os, "sched_setaffinity"):  # Linux
         cores = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, cores[index::count] or cores)
-    with contextlib.redirect_stdout(Numbered(sys.stdout, f"{index} | ")):
+    with contextlib.redirect_stdout(_Numbered(sys.stdout, f"{index} | ")):
         try:
             code = function(*arguments)
         except (
@@ -122,3 +121,24 @@ def _child(index: int, count: int, function: Callable[..., int], arguments: tupl
 def _end_with_parent() -> None:
     connection.wait([multiprocessing.parent_process().sentinel])
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+class _Numbered:
+    """A stream whose lines begin with the process's number."""
+
+    def __init__(self, stream: TextIO, start: str):
+        self._stream, self._start, self._line = stream, start, ""
+
+    def write(self, text: str) -> int:
+        *lines, self._line = (self._line + text).split("\n")
+        for line in lines:
+            # In one piece, so that lines of several processes don't mix.
+            self._stream.write(f"{self._start}{line}\n" if line else "\n")
+        return len(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    @property
+    def encoding(self) -> str:
+        return self._stream.encoding

@@ -94,6 +94,12 @@ def started(workdir: pathlib.Path) -> Iterator[int]:
         yield before
 
 
+def blamed(workdir: pathlib.Path) -> bool:
+    """Tells whether the last start of the job may be what has ended its process."""
+    newest = max(steps_in(workdir / "checkpoints"), default=0)
+    return deaths.count(_path(workdir, "deaths"), _path(workdir, "crash"), newest) > 0
+
+
 def _path(workdir: pathlib.Path, what: str) -> pathlib.Path:
     ending = {"lock": "lock", "crash": "crash.txt"}.get(what, f"{what}.json")
     return workdir.parent / f"{workdir.name}.{ending}"

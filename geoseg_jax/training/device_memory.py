@@ -18,32 +18,20 @@ def fits(config: ConfigDict) -> Iterator[None]:
     """
     train = config.train
     remedy = (
-        "set config.train.remat=True, raise "
+        f"{'' if train.get('remat') else 'set config.train.remat=True, '}raise "
         f"config.train.micro_batches={train.get('micro_batches', 1)}, the parts that a batch "
         f"passes through in, or lower config.train.batch_size={train.batch_size}, "
         f"config.train.eval_batch_size={train.eval_batch_size} or the size of the pictures"
     )
-    with _told(remedy):
-        yield
-
-
-@contextlib.contextmanager
-def fits_together(runs: int) -> Iterator[None]:
-    """Does as `fits`, for so many runs that are trained at once.
-
-    Raises:
-      TrainingError: naming their number.
-    """
-    with _told(f"train fewer than {runs} runs at once (--stack)"):
-        yield
-
-
-@contextlib.contextmanager
-def _told(remedy: str) -> Iterator[None]:
     try:
         yield
     except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
+        if not is_too_small(error):
             raise
         first = str(error).splitlines()[0]
         raise TrainingError(f"the device is out of memory ({first}); {remedy}") from error
+
+
+def is_too_small(error: Exception) -> bool:
+    """Tells whether it says that a device is out of memory."""
+    return isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" in str(error)

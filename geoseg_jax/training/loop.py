@@ -11,7 +11,7 @@ import itertools
 import pathlib
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -93,19 +93,39 @@ def run(
       ConfigError, DataError, CheckpointError, TrainingError, BucketError: one line that names the
         cause and the remedy.
     """
-    check(config, skip=(("task", "model") if task else ()) + (("data",) if data else ()))
-    mesh, train = sharding.make_mesh(devices), config.train
-    parts = train.get("micro_batches", 1)
-    sharding.check_batch_size("train.batch_size", train.batch_size, mesh, parts)
+    mesh = sharding.make_mesh(devices)
+    placed = place(config, workdir, mesh, task, data)
     with Interrupts() as interrupts, peers.watched(), contextlib.ExitStack() as stack:
-        shown = bar.on_terminal(train.steps, sharding.is_first_process())
+        shown = bar.on_terminal(config.train.steps, sharding.is_first_process())
         on_terminal = stack.enter_context(shown)
-        shared = programs or Programs()
-        opened = stack.enter_context(prepared(config, workdir, mesh, shared, task, data))
+        opened = stack.enter_context(prepared(placed, mesh, programs or Programs(), task, data))
         if isinstance(opened, Result):
             return opened
-        compile_step = setup.compile_train_step
-        return start(opened, compile_step, interrupts, keep_checkpoints, on_terminal).run()
+        return start(opened, interrupts, keep_checkpoints, on_terminal=on_terminal).run()
+
+
+class Place(NamedTuple):
+    """A run's config, checked, and where it is written."""
+
+    config: ConfigDict
+    address: str  # '' for a folder
+    workdir: pathlib.Path
+
+
+def place(
+    config: ConfigDict,
+    workdir: str | pathlib.Path,
+    mesh: Mesh,
+    task: Task | None = None,
+    data: Any = None,
+) -> Place:
+    """Checks what needs no data: the config, the batch on these devices, packages; see `run`."""
+    check(config, skip=(("task", "model") if task else ()) + (("data",) if data else ()))
+    train = config.train
+    parts = train.get("micro_batches", 1)
+    sharding.check_batch_size("train.batch_size", train.batch_size, mesh, parts)
+    trackers.check(trackers.names_of(config))
+    return Place(of_data.with_absolute_roots(config), *buckets.place(workdir))
 
 
 class Prepared(NamedTuple):
@@ -123,8 +143,7 @@ class Prepared(NamedTuple):
 
 @contextlib.contextmanager
 def prepared(
-    config: ConfigDict,
-    workdir: str | pathlib.Path,
+    placed: Place,
     mesh: Mesh,
     programs: Programs,
     task: Task | None = None,
@@ -135,9 +154,7 @@ def prepared(
     Yields:
       The run, or the result of one that is finished.
     """
-    trackers.check(trackers.names_of(config))
-    config = of_data.with_absolute_roots(config)
-    address, workdir = buckets.place(workdir)
+    config, address, workdir = placed
     with contextlib.ExitStack() as stack:
         for context in (workdirs.room(workdir), workdirs.held(workdir), device_memory.fits(config)):
             stack.enter_context(context)
@@ -187,19 +204,22 @@ def _prepare(
 
 def start(
     prepared: Prepared,
-    compile_step: Callable[[setup.Run, setup.Compiled, steps.Shapes], steps.TrainStep],
     interrupts: Interrupts,
     keep_checkpoints: bool,
+    train_step: steps.TrainStep | None = None,
     on_terminal: bar.Bar | None = None,
 ) -> "Loop":
-    """Makes the loop, which goes on from what an earlier start has left; see `run`."""
+    """Makes the loop, which goes on from what an earlier start has left; see `run`.
+
+    train_step: None for one that is compiled here.
+    """
     given, earlier, checkpoints, compiled, shapes, batches, started, opened = prepared
     state, origin = setup.first_state(given, compiled, checkpoints, earlier)
     status = Status(state, earlier.step, earlier.meta.get("evaluation"), earlier.meta.get("best"))
     evaluation_due = given.due("eval_every", earlier.step) and status.evaluation is None
     writer = setup.make_writer(given, earlier.step, evaluation_due, on_terminal is not None)
     finish.write_begun(given, origin, status, started)
-    train_step = compile_step(given, compiled, shapes)
+    train_step = train_step or setup.compile_train_step(given, compiled, shapes)
     progress = setup.make_progress(given, earlier, writer, opened, on_terminal)
     return Loop(
         given=given,
@@ -291,6 +311,11 @@ class Loop:
 
     def end(self) -> Result:
         """Looks at all steps under way; saves, and where the run is done writes its results."""
+        unchanged = self.leave()
+        return self.result(unchanged)
+
+    def leave(self) -> bool:
+        """Looks at all steps under way; starts to save; tells if what is frozen is unchanged."""
         self.monitor.drain()
         status, optimizer = self.status, self.compiled.optimizer
         unchanged = finish.check_frozen(self.given, self.origin, optimizer, status)
@@ -298,8 +323,12 @@ class Loop:
         if self.keep_checkpoints or status.signal:
             self._save()
             say("saving…")
+        return unchanged
+
+    def result(self, unchanged: bool) -> Result:
+        """Waits for what is saved; where the run is done writes its results."""
         self.checkpoints.close()
-        return self._stopped() if status.signal else self._finish(unchanged)
+        return self._stopped() if self.status.signal else self._finish(unchanged)
 
     def _stop_flags(self) -> jax.Array:
         received = self.interrupts.received

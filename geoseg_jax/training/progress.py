@@ -54,7 +54,7 @@ class Progress:
         self._train_size, self._bad_share = train_size, bad_share
         self._writer, self._say, self._bar = writer, say, bar
         self._opened, self._spoken = opened, time.monotonic()
-        self._lap(start)
+        self.lap(start)
 
     def passed(self, step: int, values: Mapping[str, float]) -> None:
         """Takes the values of one step; `step` counts it in.
@@ -73,7 +73,7 @@ class Progress:
             self._bar.show(step, writers.progress(scalars))
         if step % self._log_every == 0 or step == self._steps:
             self._sums, self._count = {}, 0
-            self._lap(step)  # before the writing, which takes its time too
+            self.lap(step)  # before the writing, which takes its time too
             self._writer.write_scalars(step, scalars)
             self._spoken = time.monotonic()
         elif not self._bar and self._is_silent_for_long(step, scalars):
@@ -101,7 +101,8 @@ class Progress:
             "bad_frames": self.bad_frames,
         }
 
-    def _lap(self, step: int) -> None:
+    def lap(self, step: int) -> None:
+        """Begins to measure the speed anew."""
         self._lap_step, self._lap_start = step, time.monotonic()
         self._waited = self._paused = 0.0
 

@@ -11,8 +11,10 @@ import socket
 import pytest
 
 from geoseg_jax.study import deaths, gather, records, run
+from geoseg_jax.study.attempts import Context, attempt
 from geoseg_jax.training.interrupts import Interrupts
 from geoseg_jax.training.loop import Result
+from geoseg_jax.training.stacked import StackError
 from tests.study.tiny_study import plan
 
 QUIET = {"say": lambda text: None}
@@ -262,27 +264,110 @@ def test_replicates_are_trained_at_once_and_their_ends_are_their_own(tmp_path, m
         return ends
 
     order = run.jobs_of(made)
-    ended = run.work(made, order, said.append, fake, stack=2, together=together)
+    ended = run.work(made, order, said.append, stack=2, together=together)
     assert ended == run.Ended(0, [groups[2][0]])
     assert records.read(tmp_path / "cells" / groups[2][0]).error == "ValueError: its own fault"
-    for group in groups:
-        first, second = (name.replace("pretraining", "").split("seed")[0] for name in group)
-        assert first == second
+    assert groups[-1] == [groups[3][1]]  # when all others are done
+    pairs = groups[2:-1]
+    assert [len(group) for group in groups] == [1, 1] + 12 * [2] + [1]
+    assert all(kind_of(first) == kind_of(second) for first, second in pairs)
+    places = [job.id for job in order]
+    assert sorted(pairs, key=lambda pair: places.index(pair[0])) == pairs
     done = [job.id for job in order if records.read(job.workdir).state == records.DONE]
     assert len(done) == len(order) - 1
     assert "26 of 26 jobs, about 0 s left" in said[-1]
 
 
+def kind_of(name):
+    return name.replace("-seed1", "").partition("-subset")[0]
+
+
+def pair_of(made):
+    """Two cells of random weights that can be trained at once."""
+    return next(group for group in run._groups(made.cells, 2) if not group[0].pretraining)
+
+
+def attempted(made, group, together):
+    """States of a group that is tried once."""
+    context = Context(made, lambda text: None, fake, together, False, lambda job: None, [])
+    return [end.state for end in attempt(group, context)]
+
+
 def test_a_stop_reaches_all_that_are_trained_at_once(tmp_path):
     made = plan(tmp_path)
-    stop = Result(1, {}, signal.SIGTERM)
-    ended = run.work(
-        made,
-        run.jobs_of(made),
-        run=fake,
-        stack=8,
-        together=lambda jobs: [stop] * len(jobs),
-        **QUIET,
+    pair = pair_of(made)
+    ends = [ValueError("long before the stop"), Result(1, {}, signal.SIGTERM)]
+    assert (
+        run.work(made, pair, stack=2, together=lambda jobs: ends, **QUIET).signal == signal.SIGTERM
     )
-    assert ended.signal == signal.SIGTERM
-    assert not any(records.read(cell.workdir) for cell in made.cells)
+    first, second = (records.read(job.workdir) for job in pair)
+    assert first.error == "ValueError: long before the stop"
+    assert second is None
+
+
+def test_too_many_at_once_are_halved(tmp_path):
+    made, said, sizes = plan(tmp_path), [], []
+
+    def together(jobs):
+        sizes.append(len(jobs))
+        if len(jobs) > 1:
+            raise StackError(f"{len(jobs)} runs can't be trained at once (too few bytes)")
+        return [fake(job.config, job.workdir) for job in jobs]
+
+    ended = run.work(made, pair_of(made), said.append, stack=2, together=together)
+    assert ended == run.Ended(0, [])
+    assert sizes == [2, 1, 1]
+    assert "2 runs can't be trained at once (too few bytes); now 1 at once" in said
+
+
+def test_another_process_has_the_whole_group(tmp_path):
+    made = plan(tmp_path)
+    first, second = pair = pair_of(made)
+    with records.lock(first.workdir):
+        assert attempted(made, pair, lambda jobs: []) == ["busy", "busy"]
+    with records.lock(second.workdir):
+        trained = attempted(made, pair, lambda jobs: [fake(j.config, j.workdir) for j in jobs])
+        assert trained == ["done", "busy"]
+
+
+def test_a_job_that_is_given_up_is_free_while_the_others_are_trained(tmp_path, monkeypatch):
+    made, seen = plan(tmp_path), []
+    first, second = pair = pair_of(made)
+    (first.workdir.parent).mkdir(parents=True)
+    monkeypatch.setattr(deaths, "count", lambda path, *_: 5 * (first.id in path.name))
+
+    def together(jobs):
+        with records.lock(first.workdir) as free:
+            seen.append((free, [job.id for job in jobs]))
+        return [fake(job.config, job.workdir) for job in jobs]
+
+    assert attempted(made, pair, together) == ["failed", "done"]
+    assert seen == [(True, [second.id])]
+
+
+def test_a_damaged_manifest_is_its_jobs_own(tmp_path):
+    made = plan(tmp_path)
+    broken = made.cells[0]
+    broken.workdir.mkdir(parents=True)
+    (broken.workdir / "manifest.json").write_text('{"finished": "now", "st')
+    ended = run.work(made, run.jobs_of(made), run=fake, **QUIET)
+    assert ended.failed == [broken.id]
+    assert "manifest.json" in records.read(broken.workdir).error
+
+
+def test_who_may_have_ended_a_process_is_tried_alone(tmp_path, monkeypatch):
+    made = plan(tmp_path)
+    pair = pair_of(made)
+    blamed = pair[0].workdir
+    blamed.parent.mkdir(parents=True)
+    with pytest.raises(KeyError), records.started(blamed):
+        raise KeyError
+    assert not records.blamed(blamed)  # the process has lived on
+    assert [len(group) for group in run._groups(pair, 2)] == [2]
+    with monkeypatch.context() as patch:
+        patch.setattr(deaths, "forget", lambda *_: None)
+        with records.started(blamed):
+            pass
+    (blamed.parent / f"{blamed.name}.crash.txt").write_text("Fatal Python error")
+    assert records.blamed(blamed)
+    assert [len(group) for group in run._groups(pair, 2)] == [1, 1]

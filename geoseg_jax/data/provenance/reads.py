@@ -5,6 +5,7 @@ file with a quick hash of its content and the names of the drives, and for every
 what that one was trained on: the record stays whole where the ancestors' folders are moved or lost.
 """
 
+import contextvars
 import hashlib
 import json
 import os
@@ -157,7 +158,8 @@ class Recorder:
         self._sources, self._on_found = [str(source) for source in sources], on_found
         self._reads: RunReads | None = None
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._work, name=FILE, daemon=True)
+        work = contextvars.copy_context().run  # what it tells begins as its run's lines do
+        self._thread = threading.Thread(target=work, args=(self._work,), name=FILE, daemon=True)
         self._thread.start()
 
     def finish(self) -> RunReads | None:
