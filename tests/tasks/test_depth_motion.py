@@ -2,6 +2,7 @@
 
 import functools
 import math
+import os
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +21,7 @@ from tests.test_configs import get_config
 
 RANGE = {"min_depth": 0.1, "max_depth": 100.0}
 STREETS = 8
+SLOW = "GEOSEG_JAX_SLOW_TESTS"
 
 
 @functools.cache
@@ -107,6 +109,7 @@ def sideways_learned(held: bool, steps: int = 100) -> float:
     return float(np.abs(poses[:, :, 0, 3]).mean())
 
 
+@pytest.mark.skipif(not os.environ.get(SLOW), reason=f"trains a network: set {SLOW}=1")
 def test_a_pose_network_learns_not_to_move_sideways_while_the_mask_is_held_back():
     assert sideways_learned(held=True) < 0.05
 
