@@ -60,7 +60,15 @@ def assert_alike(folder, straight, rtol, which=range(COUNT)):
         np.testing.assert_allclose(list(found.values()), list(expected.values()), rtol=rtol)
 
 
-@pytest.mark.parametrize(("devices", "rtol"), [(4, 1e-6), (3, 1e-5), (1, 1e-5)])
+SEVERAL = pytest.mark.skipif(
+    jax.__version_info__ < (0, 8), reason="jax 0.7 has no vmap of a convolution within shard_map"
+)
+
+
+@pytest.mark.parametrize(
+    ("devices", "rtol"),
+    [(4, 1e-6), pytest.param(3, 1e-5, marks=SEVERAL), pytest.param(1, 1e-5, marks=SEVERAL)],
+)
 def test_each_takes_its_own_steps_on_any_devices(tmp_path, straight, devices, rtol):
     """Four on three are two on each, of six places two in vain."""
     results = together(tmp_path, devices)
@@ -76,7 +84,7 @@ def test_each_takes_its_own_steps_on_any_devices(tmp_path, straight, devices, rt
 
 def test_in_parts_each_takes_the_steps_it_takes_alone_in_parts(tmp_path):
     parts = {"train__micro_batches": 2, "train__steps": 3}
-    results = together(tmp_path, devices=2, **parts)
+    results = together(tmp_path, **parts)
     expected = alone(tmp_path / "alone", 1, **parts)
     assert results[1].evaluation["square"] == pytest.approx(expected.evaluation["square"], 1e-5)
 
