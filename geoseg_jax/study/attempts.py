@@ -146,6 +146,9 @@ def _together(jobs: Sequence[Job], context: Context) -> list[_Outcome]:
     try:
         return list(context.together(jobs))
     except stacked.StackError as error:
+        if context.received:  # a stop that went wrong says nothing of the jobs
+            context.say(f"while stopping, {_line(error)}")
+            return [None] * len(jobs)
         if len(jobs) == 1:
             return [error]
         half = len(jobs) // 2

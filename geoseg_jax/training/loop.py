@@ -7,47 +7,32 @@ checkpoint with the same data and the same numbers; a finished one is left as it
 import contextlib
 import dataclasses
 import functools
-import itertools
 import pathlib
 import signal
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from clu import profiler
-from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from geoseg_jax import tasks as all_tasks
 from geoseg_jax.config import settings
-from geoseg_jax.config.check import check
-from geoseg_jax.core import json_files
-from geoseg_jax.data import settings as of_data
-from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.labels.subsets import Subset
 from geoseg_jax.data.provenance import leakage
-from geoseg_jax.tasks import precision
 from geoseg_jax.tasks.base import Task
 from geoseg_jax.training import (
     bar,
-    buckets,
-    device_memory,
+    begin,
     finish,
     judged,
-    manifest,
-    opening,
     peers,
-    resume,
     setup,
     sharding,
     steps,
-    trackers,
     writers,
 )
-from geoseg_jax.training import workdir as workdirs
-from geoseg_jax.training.checkpoints import KEPT, Checkpoints
+from geoseg_jax.training.checkpoints import Checkpoints
 from geoseg_jax.training.evaluation import better, evaluate
 from geoseg_jax.training.interrupts import Interrupts
 from geoseg_jax.training.monitor import Monitor, Report, failure
@@ -94,116 +79,27 @@ def run(
         cause and the remedy.
     """
     mesh = sharding.make_mesh(devices)
-    placed = place(config, workdir, mesh, task, data)
+    placed = begin.place(config, workdir, mesh, task, data)
     with Interrupts() as interrupts, peers.watched(), contextlib.ExitStack() as stack:
         shown = bar.on_terminal(config.train.steps, sharding.is_first_process())
         on_terminal = stack.enter_context(shown)
-        opened = stack.enter_context(prepared(placed, mesh, programs or Programs(), task, data))
-        if isinstance(opened, Result):
-            return opened
-        return start(opened, interrupts, keep_checkpoints, on_terminal=on_terminal).run()
+        opened = stack.enter_context(begin.opened(placed, mesh, task, data))
+        if opened.earlier.finished:
+            return results_of(opened)
+        prepared = begin.prepare(opened, programs or Programs())
+        return start(prepared, interrupts, keep_checkpoints, on_terminal=on_terminal).run()
 
 
-class Place(NamedTuple):
-    """A run's config, checked, and where it is written."""
-
-    config: ConfigDict
-    address: str  # '' for a folder
-    workdir: pathlib.Path
-
-
-def place(
-    config: ConfigDict,
-    workdir: str | pathlib.Path,
-    mesh: Mesh,
-    task: Task | None = None,
-    data: Any = None,
-) -> Place:
-    """Checks what needs no data: the config, the batch on these devices, packages; see `run`."""
-    check(config, skip=(("task", "model") if task else ()) + (("data",) if data else ()))
-    train = config.train
-    parts = train.get("micro_batches", 1)
-    sharding.check_batch_size("train.batch_size", train.batch_size, mesh, parts)
-    trackers.check(trackers.names_of(config))
-    return Place(of_data.with_absolute_roots(config), *buckets.place(workdir))
-
-
-class Prepared(NamedTuple):
-    """What a run trains with, before its first state is made."""
-
-    given: setup.Run
-    earlier: resume.Earlier
-    checkpoints: Checkpoints
-    compiled: setup.Compiled
-    shapes: steps.Shapes
-    batches: Iterator[dict[str, np.ndarray]]
-    started: str  # see json_files.now
-    opened: float  # time.monotonic()
-
-
-@contextlib.contextmanager
-def prepared(
-    placed: Place,
-    mesh: Mesh,
-    programs: Programs,
-    task: Task | None = None,
-    data: Any = None,
-) -> Iterator[Prepared | Result]:
-    """Opens a run, whose workdir and files are its own while the block lasts; see `run`.
-
-    Yields:
-      The run, or the result of one that is finished.
-    """
-    config, address, workdir = placed
-    with contextlib.ExitStack() as stack:
-        for context in (workdirs.room(workdir), workdirs.held(workdir), device_memory.fits(config)):
-            stack.enter_context(context)
-        opening.say_devices(mesh, workdir)
-        push = stack.enter_context(buckets.mirrored(address, workdir))
-        # From here on the type of activations is named: the run's records say which it was.
-        config = precision.resolved(config, mesh.devices.flat[0], workdirs.read_config(workdir))
-        data = data or make_data(config)
-        task = task or all_tasks.make_task(config, data)
-        given = setup.Run(config, workdir, task, data, manifest.describe_data(data), mesh)
-        kept = config.train.get("checkpoints_kept", KEPT)
-        checkpoints = Checkpoints(workdir / "checkpoints", kept, push)
-        earlier = resume.inspect(workdir, config, given.data_record, checkpoints)
-        for line in earlier.notes:
-            say(line)
-        if earlier.finished:
-            yield _results_of(workdir, earlier, config.train.steps)
-            return
-        try:
-            yield _prepare(given, earlier, checkpoints, programs)
-        finally:
-            checkpoints.close()  # an error must not lose what is being written
-
-
-def _results_of(workdir: pathlib.Path, earlier: resume.Earlier, steps: int) -> Result:
+def results_of(opened: begin.Opened) -> Result:
     """Tells what a finished run has given."""
-    say(f"{workdir}: this run is finished; its results, from eval.json:")
-    say(writers.describe(earlier.step, steps, earlier.finished))
+    given, earlier, _ = opened
+    say(f"{given.workdir}: this run is finished; its results, from eval.json:")
+    say(writers.describe(earlier.step, given.config.train.steps, earlier.finished))
     return Result(earlier.step, earlier.finished, 0)
 
 
-def _prepare(
-    given: setup.Run, earlier: resume.Earlier, checkpoints: Checkpoints, programs: Programs
-) -> Prepared:
-    """Reads the first batch, whose shapes the programs depend on."""
-    started, opened = json_files.now(), time.monotonic()
-    say("reading the first batch…")
-    batches = setup.train_batches(given, earlier.step)
-    first = next(batches)
-    shapes = sharding.global_shapes(first, sharding.split(given.mesh))
-    compiled = setup.make_programs(given, programs, shapes)
-    setup.check_best_metric(given, compiled)
-    opening.say_model(given, compiled, shapes)
-    batches = itertools.chain([first], batches)
-    return Prepared(given, earlier, checkpoints, compiled, shapes, batches, started, opened)
-
-
 def start(
-    prepared: Prepared,
+    prepared: begin.Prepared,
     interrupts: Interrupts,
     keep_checkpoints: bool,
     train_step: steps.TrainStep | None = None,
@@ -213,14 +109,15 @@ def start(
 
     train_step: None for one that is compiled here.
     """
-    given, earlier, checkpoints, compiled, shapes, batches, started, opened = prepared
+    opened, compiled, shapes, batches, started, began = prepared
+    given, earlier, checkpoints = opened
     state, origin = setup.first_state(given, compiled, checkpoints, earlier)
     status = Status(state, earlier.step, earlier.meta.get("evaluation"), earlier.meta.get("best"))
     evaluation_due = given.due("eval_every", earlier.step) and status.evaluation is None
     writer = setup.make_writer(given, earlier.step, evaluation_due, on_terminal is not None)
     finish.write_begun(given, origin, status, started)
     train_step = train_step or setup.compile_train_step(given, compiled, shapes)
-    progress = setup.make_progress(given, earlier, writer, opened, on_terminal)
+    progress = setup.make_progress(given, earlier, writer, began, on_terminal)
     return Loop(
         given=given,
         compiled=compiled,

@@ -20,7 +20,7 @@ from ml_collections import ConfigDict
 from geoseg_jax.core import disk
 from geoseg_jax.core.tell import lines_begin_with
 from geoseg_jax.tasks.base import Task
-from geoseg_jax.training import accumulation, device_memory, loop, sharding, steps
+from geoseg_jax.training import accumulation, begin, device_memory, loop, sharding, steps
 from geoseg_jax.training.interrupts import Interrupts
 from geoseg_jax.training.programs import Programs, key_of
 from geoseg_jax.training.sharding import say
@@ -121,7 +121,7 @@ class _Run:
         self.outcome: Outcome = None
         self.ended = False
         self.in_company = False
-        self.prepared: loop.Prepared | None = None
+        self.prepared: begin.Prepared | None = None
         self.kind: tuple[Any, ...] | None = None  # equal for runs that can be trained together
         self.loop: Any = None  # loop.Loop, once it has begun
         self.batch: Any = None  # that of the next step
@@ -168,17 +168,17 @@ class _Run:
         config, workdir, _, task, data = self._job
         with self.alone():
             mesh = sharding.make_mesh([device])
-            placed = loop.place(config, workdir, mesh, task, data)
-            opened = loop.prepared(placed, mesh, programs, task, data)
-            prepared = self._contexts.enter_context(opened)
-            if isinstance(prepared, loop.Result):
-                self.outcome, self.ended = prepared, True
+            placed = begin.place(config, workdir, mesh, task, data)
+            opened = self._contexts.enter_context(begin.opened(placed, mesh, task, data))
+            given, earlier, _ = opened
+            if earlier.finished:
+                self.outcome, self.ended = loop.results_of(opened), True
                 return
-            given, step = prepared.given, prepared.earlier.step
+            prepared = begin.prepare(opened, programs)
             key = key_of(given.config, given.task, prepared.shapes, mesh)
             # A profile is of one run.
             if key and not config.train.get("profile_at", 0):
-                self.kind = key, config.train.steps, step
+                self.kind = key, config.train.steps, earlier.step
             self.prepared = prepared
 
     def train_alone(self) -> None:
@@ -248,7 +248,8 @@ class _Stack:
 
     def _compile(self) -> steps.Program:
         """Compiles the step of all, unless earlier runs have."""
-        given, _, _, compiled, shapes, *_ = self._runs[0].prepared
+        opened, compiled, shapes, *_ = self._runs[0].prepared
+        given = opened.given
         mesh, thrift = self._mesh, accumulation.thrift_of(given.config)
         places = self._each * mesh.devices.size
 

@@ -263,19 +263,6 @@ def test_same_under_transformations():
     transforms.check_transforms(of_batch, *arrays, tolerance=1e-4)
 
 
-def test_taps_are_read_alike_from_a_table_and_as_slices():
-    """To the last row and column from which a cell begins."""
-    random, (height, width) = np.random.default_rng(3), (5, 7)
-    sources = jnp.asarray(random.random((2, 3, height * width * 3)), jnp.float32)
-    rows, columns = np.mgrid[: height - 1, : width - 1]
-    start = jnp.asarray(np.broadcast_to((rows * width + columns) * 3, (2, 3, 4, 6)), jnp.int32)
-    size = {"width": width, "channels": 3}
-    slices = reprojection._read_slices(sources, start, **size)
-    table = reprojection._read_table(sources, start, **size)
-    for a, b in zip(slices, table, strict=True):
-        np.testing.assert_array_equal(a, b)
-
-
 @pytest.mark.parametrize(("platform", "sizes"), [("tpu", "1, 12"), ("cpu", "1, 1, 6")])
 def test_a_tpu_reads_rows_of_a_table(platform, sizes):
     """Whose instruction for it wants rows: slices that begin anywhere become a loop over pixels."""

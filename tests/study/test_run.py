@@ -320,6 +320,21 @@ def test_too_many_at_once_are_halved(tmp_path):
     assert "2 runs can't be trained at once (too few bytes); now 1 at once" in said
 
 
+def test_a_stop_while_there_are_too_many_ends_it(tmp_path):
+    """Not the start of half of them."""
+    made, sizes = plan(tmp_path), []
+
+    def together(jobs):
+        sizes.append(len(jobs))
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise StackError("too many")
+
+    ended = run.work(made, pair_of(made), stack=2, together=together, **QUIET)
+    assert ended.signal == signal.SIGTERM
+    assert sizes == [2]
+    assert not any(records.read(job.workdir) for job in pair_of(made))
+
+
 def test_another_process_has_the_whole_group(tmp_path):
     made = plan(tmp_path)
     first, second = pair = pair_of(made)
