@@ -111,7 +111,7 @@ class Step:
         self.compiled, self._names = program.run, program.names
         costs = program.run.cost_analysis() or {}
         self.bytes = costs.get("bytes accessed", 0.0)
-        self._step = steps.make_train_step(program, 0, optimizer.schedule, mesh)
+        self._step = steps.make_train_step(program, 0, optimizer.schedule, task, mesh)
         self._batch = sharding.to_devices(batch, mesh)
         self._stop = steps.stop_flags(0, mesh)
 

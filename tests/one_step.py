@@ -39,7 +39,7 @@ def run(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state
     )
     program = steps.compile_train_step(task, optimizer, abstract_state, shapes, mesh)
-    step = steps.make_train_step(program, 0, optimizer.schedule, mesh)
+    step = steps.make_train_step(program, 0, optimizer.schedule, task, mesh)
     arrays = sharding.to_devices(batch, mesh)
     state, report = step.run(state, arrays, steps.stop_flags(0, mesh))
     return jax.device_get(state), np.asarray(report)

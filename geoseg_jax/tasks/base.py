@@ -33,6 +33,8 @@ class Task(Protocol):
     Attributes:
       holds: what the task took from the data, as plain JSON: equal for equal functions, where the
         configs are equal too (see training.programs). None: unknown.
+      constants: {name: array} that the loss took from the data and reads in variables['constants'],
+        where training puts them: so that runs with other values share a program. None for none.
       predict: (variables, batch) -> {name: map}, for files; None if there is nothing to write.
         segmentation: 'label', train ids uint8 of the size of batch['label'];
         depth: 'inverse_depth', 1 / metres float32 of the size of batch['image']; and where the
@@ -43,6 +45,7 @@ class Task(Protocol):
     """
 
     holds: Any = None
+    constants: dict[str, Any] | None = None
     predict: Callable[[Variables, Batch], dict[str, jax.Array]] | None = None
     network: Callable[[Variables, Batch], jax.Array] | None = None
 

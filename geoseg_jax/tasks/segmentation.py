@@ -82,9 +82,9 @@ class _Segmentation(Task):
         self.frozen_kwargs = {"frozen" if freeze == "all" else "fixed_statistics": tuple(parts)}
         # An output for pixels of no class, which the loss never asks for: the paper's 34 have one.
         self.unlabelled = classes.index("unlabeled") if "unlabeled" in classes else None
-        self.weights = class_weights(self.task.class_weights, classes, source)
-        weights = None if self.weights is None else self.weights.tolist()
-        self.holds = (repr(self.table), weights)
+        weights = class_weights(self.task.class_weights, classes, source)
+        self.constants = None if weights is None else {"class_weights": weights}
+        self.holds = (repr(self.table), weights is not None)
 
     def init(self, key: jax.Array, batch: Batch) -> Variables:
         return self.net.init(key, to_unit_range(batch["image"]), train=False)
@@ -93,6 +93,8 @@ class _Segmentation(Task):
         self, variables: Variables, key: jax.Array, batch: Batch, progress: jax.Array
     ) -> tuple[jax.Array, Aux]:
         task, label = self.task, batch["label"]
+        constants = variables.get("constants", self.constants) or {}
+        variables = {name: variables[name] for name in variables if name != "constants"}
         images = jitter_views(
             key, batch["id"], to_unit_range(batch["image"])[:, None], task.jitter
         )[:, 0]
@@ -102,7 +104,10 @@ class _Segmentation(Task):
         logits = sampling.resize_bilinear(logits, *label.shape[1:])
         value = cross_entropy.mean(
             *cross_entropy.cross_entropy(
-                logits, label, smoothing=task.label_smoothing, class_weights=self.weights
+                logits,
+                label,
+                smoothing=task.label_smoothing,
+                class_weights=constants.get("class_weights"),
             )
         )
         known = label < len(self.table.classes)

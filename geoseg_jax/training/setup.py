@@ -215,7 +215,7 @@ def compile_train_step(run: Run, compiled: Compiled, shapes: steps.Shapes) -> st
         ),
     )
     say(f"compiled in {time.monotonic() - start:.1f} s")
-    return steps.make_train_step(program, run.config.seed, optimizer.schedule, run.mesh)
+    return steps.make_train_step(program, run.config.seed, optimizer.schedule, run.task, run.mesh)
 
 
 def make_writer(run: Run, step: int, evaluation_due: bool, has_bar: bool) -> writers.Writer:

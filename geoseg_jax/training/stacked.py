@@ -243,8 +243,11 @@ class _Stack:
             # Its program is called with all states, by this stack alone.
             run.start(steps.TrainStep(program.names, program.run))
         loops = self._filled([run.loop for run in self._live()])
-        seeds = [(one.given.config.seed, one.compiled.optimizer.schedule) for one in loops]
-        self._step = steps.make_stacked_step(program, seeds, self._mesh) if seeds else None
+        own = [
+            (one.given.config.seed, one.compiled.optimizer.schedule, one.given.task)
+            for one in loops
+        ]
+        self._step = steps.make_stacked_step(program, own, self._mesh) if own else None
 
     def _compile(self) -> steps.Program:
         """Compiles the step of all, unless earlier runs have."""

@@ -27,6 +27,7 @@ Shapes = dict[str, jax.ShapeDtypeStruct]
 # Beside the task's terms a step reports these. A run stops where one of CHECKED isn't finite.
 CHECKED = ("loss", "gradient_norm", "update_norm", "batch_stats_norm")
 REPLACED, STOP = "replaced", "stop"
+CONSTANTS = "constants"  # among a task's variables, see tasks.base.Task
 LEARNING_RATE = "learning_rate"  # of this step, before the multipliers
 
 
@@ -126,7 +127,8 @@ def _step_function(
         rate = optimizer.schedule.form(numbers, state.step)
         progress = share_done(numbers, state.step)
 
-        loss, terms, batch_stats, grads = gradients(state.variables, key, batch, progress)
+        variables = state.variables | {k: numbers[k] for k in (CONSTANTS,) if k in numbers}
+        loss, terms, batch_stats, grads = gradients(variables, key, batch, progress)
         # A constant in place of an unused gradient lets the compiler drop its computation.
         grads = _keep(optimizer.frozen_params, jax.tree.map(jnp.zeros_like, grads), grads)
         updates, opt_state = optimizer.transform.update(
@@ -180,7 +182,7 @@ def trace_train_step(
         out_shardings=everywhere,
         donate_argnums=0,
     )
-    numbers = jax.tree.map(_struct, optimizer.schedule.numbers)
+    numbers = jax.tree.map(_struct, _numbers(optimizer.schedule, task))
     traced = jitted.trace(state, shapes, stop, key, numbers)
     return tuple(names), traced
 
@@ -204,8 +206,13 @@ def _base_key(seed: int) -> jax.Array:
     return jax.random.fold_in(jax.random.key(seed), 1)
 
 
-def _struct(number: np.generic) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct((), number.dtype)
+def _numbers(schedule: Schedule, task: Task) -> Numbers:
+    """Collects what a step takes as arguments, so that its program doesn't depend on it."""
+    return {**schedule.numbers, **({CONSTANTS: task.constants} if task.constants else {})}
+
+
+def _struct(number: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(number.shape, number.dtype)
 
 
 def compile_train_step(
@@ -221,7 +228,9 @@ def compile_train_step(
     return Program(names, traced.lower().compile())
 
 
-def make_train_step(program: Program, seed: int, schedule: Schedule, mesh: Mesh) -> TrainStep:
+def make_train_step(
+    program: Program, seed: int, schedule: Schedule, task: Task, mesh: Mesh
+) -> TrainStep:
     """Returns the step of one run.
 
     The key of a step is a function of (seed, step) alone. `stop` is int32 [devices], nonzero where
@@ -229,10 +238,10 @@ def make_train_step(program: Program, seed: int, schedule: Schedule, mesh: Mesh)
     learn of it after the same step without an exchange of its own.
 
     Args:
-      schedule: of the form that the program was compiled for.
+      schedule: of the form that the program was compiled for; task: with the constants that it has.
     """
     place = jax.jit(_unchanged, out_shardings=sharding.replicated(mesh))
-    key, numbers = place((_base_key(seed), schedule.numbers))
+    key, numbers = place((_base_key(seed), _numbers(schedule, task)))
     return TrainStep(
         program.names, lambda state, batch, stop: program.run(state, batch, stop, key, numbers)
     )
@@ -279,7 +288,7 @@ def trace_stacked_step(
         return jax.ShapeDtypeStruct((runs, *x.shape), x.dtype, sharding=divided)
 
     key = jax.eval_shape(lambda: _base_key(0))
-    numbers = jax.tree.map(_struct, optimizer.schedule.numbers)
+    numbers = jax.tree.map(_struct, _numbers(optimizer.schedule, task))
     arguments = jax.tree.map(stacked, (state, shapes, key, numbers))
     traced = jax.jit(mapped, donate_argnums=0).trace(*arguments)
     return tuple(names), traced
@@ -292,11 +301,12 @@ def compile_stacked_step(*arguments: Any) -> Program:
 
 
 def make_stacked_step(
-    program: Program, runs: Sequence[tuple[int, Schedule]], mesh: Mesh
+    program: Program, runs: Sequence[tuple[int, Schedule, Task]], mesh: Mesh
 ) -> Callable[[TrainState, Any], tuple[TrainState, jax.Array]]:
-    """Returns (states, batches) -> states, reports of runs with those seeds and schedules."""
-    keys = jnp.stack([_base_key(seed) for seed, _ in runs])
-    numbers = jax.tree.map(lambda *x: np.stack(x), *(schedule.numbers for _, schedule in runs))
+    """Returns (states, batches) -> states, reports of runs by their seeds, schedules, tasks."""
+    keys = jnp.stack([_base_key(seed) for seed, *_ in runs])
+    given = [_numbers(schedule, task) for _, schedule, task in runs]
+    numbers = jax.tree.map(lambda *x: np.stack(x), *given)
     keys, numbers = jax.device_put((keys, numbers), sharding.split(mesh))
     return lambda states, batches: program.run(states, batches, keys, numbers)
 

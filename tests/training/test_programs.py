@@ -157,7 +157,10 @@ def test_what_a_task_holds_of_its_data_is_in_the_key():
         data = SimpleNamespace(train=source)
         return programs.key_of(config, make_task(config, data), shapes, mesh)
 
-    assert key(0) == key(0) != key(1)
+    assert key(0) == key(1)  # of the weights alone that there are any: they are arguments
+    weighted = key(0)
+    config.task.class_weights = ()
+    assert key(0) != weighted
 
 
 def run(workdir, shared, holds=(), poison=None, **changes):
@@ -191,6 +194,35 @@ def compiled(monkeypatch):
 
     monkeypatch.setattr(steps, "compile_train_step", counting)
     return calls
+
+
+class Weighted(tiny.TinyTask):
+    """Its loss is weighted by a number that it took from its data."""
+
+    def __init__(self, weight):
+        super().__init__(holds=())
+        self.constants = {"weight": np.float32([weight])}
+
+    def loss(self, variables, key, batch, progress):
+        value, aux = super().loss(variables, key, batch, progress)
+        return value * variables.get("constants", self.constants)["weight"][0], aux
+
+
+def test_runs_with_other_constants_share_programs_and_keep_their_own(tmp_path, compiled):
+    shared = Programs()
+
+    def train(workdir, weight, programs):
+        config, data = tiny.make_config(train__steps=4), tiny.make_data()
+        result = loop.run(
+            config, workdir, Weighted(weight), data, jax.devices()[:1], programs=programs
+        )
+        return result, tiny.losses(workdir)
+
+    together = [train(tmp_path / f"{w}", w, shared) for w in (1.0, 3.0)]
+    assert len(compiled) == 1
+    assert together == [train(tmp_path / f"alone{w}", w, Programs()) for w in (1.0, 3.0)]
+    first, second = (losses for _, losses in together)
+    assert second[2] > 2 * first[2]
 
 
 RUNS = (

@@ -19,7 +19,7 @@ from geoseg_jax.training.monitor import TrainingError
 from geoseg_jax.training.programs import Programs
 from tests import tiny
 from tests.test_configs import abstract_batch, data_for
-from tests.training.test_programs import CONFIGS, config_of
+from tests.training.test_programs import CONFIGS, Weighted, config_of
 
 SHARED = Programs()
 COUNT = 4
@@ -87,6 +87,15 @@ def test_in_parts_each_takes_the_steps_it_takes_alone_in_parts(tmp_path):
     results = together(tmp_path, **parts)
     expected = alone(tmp_path / "alone", 1, **parts)
     assert results[1].evaluation["square"] == pytest.approx(expected.evaluation["square"], 1e-5)
+
+
+def test_each_has_its_own_constants(tmp_path):
+    jobs = [job(tmp_path / str(w), 1, Weighted(w), train__steps=4) for w in (1.0, 3.0)]
+    stacked.run(jobs, jax.devices()[:2])
+    for weight, weighted in ((1.0, jobs[0]), (3.0, jobs[1])):
+        config, _, _, task, data = weighted
+        loop.run(config, tmp_path / f"alone{weight}", task, data, jax.devices()[:1])
+        assert tiny.losses(tmp_path / f"alone{weight}") == tiny.losses(tmp_path / str(weight))
 
 
 def test_all_stop_after_the_same_step_and_go_on_alone(tmp_path, straight, monkeypatch, capsys):
