@@ -11,6 +11,8 @@ sweep of geoseg_jax/presets/studies.py, and
                 too, with ten replicates: three times the time
   full          the study of docs/preregistration.md: inpainting, stereo depth, and classification
                 followed by stereo depth too, and pre-trainings that are nearly four times as long
+  crossed       where the scatter of runs comes from: classification and mono depth, 8 labels, four
+                subsets of labels x four seeds x four pre-trainings; with `full` those of that study
 Mono depth is given the camera's motion (poses=given): with so few steps of pictures so small a pose
 network gives all streets one speed, and depth does not beat its constant prediction (docs/arms.md).
 Every pre-training has the same number of floating-point operations, and so about the same time.
@@ -22,6 +24,7 @@ best on real pictures. The classification arm's pictures are objects of the same
 
 from ml_collections import ConfigDict
 
+from geoseg_jax.analysis.units import REPLICATE
 from geoseg_jax.presets import argument
 from geoseg_jax.presets.argument import Option
 from geoseg_jax.presets.studies import RANDOM, SWEEP, short_cells, study, sweep
@@ -44,6 +47,7 @@ def get_config(arg: str = "") -> ConfigDict:
         ),
         "more": Option(False, "more arms and ten replicates: three times the time"),
         "full": Option(False, "the study of docs/preregistration.md: other arms, trained longer"),
+        "crossed": Option(False, "four subsets x seeds x pre-trainings: where scatter comes from"),
         "sweep": SWEEP,
     }
     options = argument.parse(arg, known, "study_quick.py")
@@ -80,6 +84,8 @@ def get_config(arg: str = "") -> ConfigDict:
     )
     if options["full"]:
         _lengthen(config)
+    if options["crossed"]:
+        _cross(config)
     if options["smoke"]:
         _shrink(config)
     return config
@@ -95,16 +101,31 @@ def _lengthen(config: ConfigDict) -> None:
     config.budget = ConfigDict(LONG)
 
 
+def _cross(config: ConfigDict) -> None:
+    """In place: every subset of labels with every seed and every pre-training.
+
+    Without random weights, which have no pre-training that could vary.
+    """
+    config.arms, config.reference, config.contrasts = (_ARMS[1], DEPTH_MONO), "classification", ()
+    del config.factors.replicate
+    config.factors.labels = (8,)
+    for factor in REPLICATE:
+        config.factors[factor] = tuple(range(4))
+
+
 def _shrink(config: ConfigDict) -> None:
     """In place: a trial of all of it, in which nothing is learned."""
     config.trial = True
-    config.arms = (_ARMS[0], _MORE[0])
-    config.contrasts = ()
+    if "replicate" in config.factors:
+        config.arms, config.contrasts = (_ARMS[0], _MORE[0]), ()
     config.budget = ConfigDict({"measure": "images", "amount": 16})
     config.target.set.train.update({"steps": 2, "eval_every": 1})
     config.target.set.data.update({"train_size": 8, "eval_size": 8})
     config.pretraining.data.update({"train_size": 16, "eval_size": 8})
-    config.factors.update({"labels": (8,), "training": ("fine_tuned",), "replicate": (0, 1)})
+    config.factors.update({"labels": (8,), "training": ("fine_tuned",)})
+    for factor in ("replicate", *REPLICATE):
+        if factor in config.factors:
+            config.factors[factor] = (0, 1)
     config.factors.encoder = ("tiny",)
 
 

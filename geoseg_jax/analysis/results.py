@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from geoseg_jax.analysis import comparisons, metrics, needs, units
+from geoseg_jax.analysis import comparisons, components, metrics, needs, units
 from geoseg_jax.analysis.answer import answer
 from geoseg_jax.analysis.units import CONDITION, FACTORS, REPLICATE, Row
 from geoseg_jax.core import atomic
@@ -23,6 +23,7 @@ _NOT_IN_FILE = ("curve", "command", "labelled", "judged", "start")
 ABOUT = {
     **{"title": "", "question": "", "arms": [], "panels": [], "features": {}, "budget": ""},
     **{"goal": None, "guard": "", "versions": {}, "hardware": "", "date": "", "commands": []},
+    "rates": [],  # what geoseg_jax.study.sweep.curves gives
     "trial": False,  # whether runs are too short to learn anything
     "calibrated": False,  # whether frozen encoders have the labelled pictures' batch statistics
 }
@@ -101,10 +102,10 @@ def assemble(
       'replicate_unit' (what intervals count, for people), 'crossed' (whether all units share the
       subsets), 'encoders' (arm -> how many), 'bound', 'resampled' (_DRAWN, or None), 'rows',
       'groups' (see comparisons, with 'steps', 'goal' and 'steps_to_goal' of needs.steps),
-      'overall', 'contrasts', 'standing', 'spread', 'class_gains' (see comparisons), 'efficiency'
-      (see needs.labels), 'steps' (see needs.steps_overall), 'caution' (what all groups are warned
-      of, left out of each one's own warning), 'classes' and 'answer', sentences. None stands for
-      nan.
+      'overall', 'contrasts', 'standing', 'spread', 'class_gains' (see comparisons), 'components'
+      (see components), 'efficiency' (see needs.labels), 'steps' (see needs.steps_overall),
+      'caution' (what all groups are warned of, left out of each one's own warning), 'classes' and
+      'answer', sentences. None stands for nan.
 
     Raises:
       ValueError: for a name that ABOUT doesn't have, and as comparisons.groups.
@@ -163,6 +164,7 @@ def _findings(
         "steps": needs.steps_overall(rows, reference, metric),
         "caution": caution,
         "spread": comparisons.spread(rows, metric),
+        "components": components.components(rows, metric, resampled),
         "classes": classes,
         "class_gains": comparisons.class_gains(rows, reference, classes),
     }

@@ -38,7 +38,7 @@ _STYLE = {
 def write_all(study: Study, folder: str | os.PathLike) -> list[pathlib.Path]:
     """Draws every figure that the study has something for, as NAME.png and NAME.svg.
 
-    Names: labels, differences, curves, classes, cka.
+    Names: labels, differences, curves, classes, cka, rates.
 
     Args:
       study: what geoseg_jax.analysis.results.assemble gives.
@@ -50,7 +50,7 @@ def write_all(study: Study, folder: str | os.PathLike) -> list[pathlib.Path]:
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     makers = {"labels": by_labels, "differences": differences, "curves": curves}
-    makers |= {"classes": class_gains, "cka": cka}
+    makers |= {"classes": class_gains, "cka": cka, "rates": rates}
     written = []
     for name, make in makers.items():
         figure = make(study)
@@ -200,6 +200,49 @@ def cka(study: Study) -> Figure | None:
             axes.set_title(stage["stage"])
         _title(figure, "Linear CKA between arms: 1 is the same up to rotation")
     return figure
+
+
+def rates(study: Study) -> Figure | None:
+    """Draws what each arm scored by learning rate where several were tried; the chosen one is big.
+
+    One panel for each way to train segmentation, in the study's metric, and one for each arm's
+    pre-training, in its own. None where none were tried.
+    """
+    if not study["rates"]:
+        return None
+    shown: dict[str, list[Mapping[str, Any]]] = {}
+    for tried in study["rates"]:
+        shown.setdefault(_tried_for(study, tried), []).append(tried)
+    with matplotlib.rc_context(_STYLE):
+        figure, panels = _panels(len(shown))
+        for axes, (name, of_arms) in zip(panels, shown.items(), strict=True):
+            for tried in of_arms:
+                scale = 100 if tried["kind"] == "segmentation" else 1
+                points = {r: scale * s for r, s in tried["tried"] if s is not None}
+                style = _style(study, tried["arm"])
+                axes.plot(*zip(*points.items(), strict=True), label=label(study, tried["arm"]))
+                axes.lines[-1].set(**style, markersize=4, linewidth=1.2)
+                chosen = tried["chosen"]
+                axes.plot(chosen, points[chosen], color=style["color"], marker=style["marker"])
+                axes.lines[-1].set(markersize=9)
+            axes.set_xscale("log")
+            ticks = sorted({rate for tried in of_arms for rate, _ in tried["tried"]})
+            axes.set_xticks(ticks, [f"{rate:g}" for rate in ticks], minor=False)
+            axes.minorticks_off()
+            axes.set_title(name)
+            axes.set_xlabel("learning rate")
+        _finish(figure, panels, study, "By learning rate, on labels that judge nothing else")
+    return figure
+
+
+def _tried_for(study: Study, tried: Mapping[str, Any]) -> str:
+    """Names what rates were tried for, and its score."""
+    if tried["kind"] == "segmentation":
+        what = naming.condition_name(study, naming.place_of({"labels": 0, **tried}), ["labels"])
+        return ", ".join(filter(None, (what, f"{study['metric']} in %")))
+    several = len(study["factors"]["encoder"]) > 1
+    whose = f"{label(study, tried['arm'])}{', ' + tried['encoder'] if several else ''}"
+    return f"{whose}: own {tried['metric']}"
 
 
 def _panels(

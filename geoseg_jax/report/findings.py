@@ -2,7 +2,8 @@
 
 First the verdict on each arm over all conditions, and that on each contrast; then the scores of
 every condition, the best in bold; differences to the reference with intervals and corrected p; how
-many labels and steps an arm needs beside the reference; how each did its own task.
+many labels and steps an arm needs beside the reference; where runs scatter from; how each arm did
+its own task.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 
 from geoseg_jax.analysis.answer import in_points, label, verdict_name
 from geoseg_jax.analysis.comparisons import NOT_SHOWN
+from geoseg_jax.analysis.components import PICTURES, REST, SOURCES
 from geoseg_jax.analysis.statistics import significant
 from geoseg_jax.core import formats
 from geoseg_jax.core.formats import NONE, count, interval, number, p_value, points
@@ -67,7 +69,7 @@ def tables(study: Study, notes: Notes, columns: int) -> list[Table]:
         made += [_steps(study, block) for block in blocks]
     if study.get("goal"):  # that no arm gets there is said too
         made += [_goal(study, block) for block in blocks]
-    return [table for table in (*made, own_tasks(study)) if table.rows]
+    return [table for table in (*made, sources(study), own_tasks(study)) if table.rows]
 
 
 def overall(study: Study, notes: Notes) -> Table:
@@ -97,6 +99,21 @@ def contrasts(study: Study) -> Table:
     )
     heads = ["contrast", *(_compared(study, results, results[0]) if results else ())]
     return Table(caption, heads, rows, [(r["arm"], r["other"]) for r in results])
+
+
+def sources(study: Study) -> Table:
+    """Shows where the scatter of runs comes from, in a study that can tell."""
+    shown = [source for source in SOURCES if any(part[source] for part in study["components"])]
+    rows = []
+    for part in study["components"]:
+        place = naming.condition_name(study, naming.place_of(part))
+        name = ", ".join(filter(None, (label(study, part["arm"]), place)))
+        rows.append([Cell(name), *(Cell(_spread(part[source])) for source in shown)])
+    caption = (
+        f"Where the scatter of runs comes from: standard deviation in {in_points(study)} (95 % CI)"
+    )
+    heads = ["arm", *(_SOURCES[source] for source in shown)]
+    return Table(caption, heads, rows, [(part["arm"],) for part in study["components"]])
 
 
 def own_tasks(study: Study) -> Table:
@@ -151,6 +168,20 @@ def goal(group: Group) -> str:
     """Formats the steps to the goal: '1,200 (0.5 × (0.3 to 0.8))'."""
     beside = f" ({multiple(group['goal'])})" if group["goal"] else ""
     return count(group["steps_to_goal"]) + (beside if group["steps_to_goal"] is not None else "")
+
+
+_SOURCES = {
+    **{"subset": "which labels", "seed": "seed", "pretraining_seed": "pre-training"},
+    **{REST: "the rest", PICTURES: "which test pictures"},
+}
+
+
+def _spread(part: Mapping[str, float] | None) -> str:
+    """Formats a spread: '1.2 (0.6 to 4.0)'."""
+    if not part:
+        return NONE
+    span = interval(part["low"], part["high"], sign=False)
+    return points(part["std"]) + (f" ({span})" if span else "")
 
 
 def _compared(study: Study, results: list[Group], result: Group) -> dict[str, Cell]:

@@ -97,7 +97,8 @@ def _shown(study: Mapping[str, Any]) -> dict[str, Any]:
     notes = footnotes(study)
     factors, rows, key = study["factors"], study["rows"], study["metric_key"]
     made = {"overall": findings.overall(study, notes), "contrasts": findings.contrasts(study)}
-    made |= {"own": findings.own_tasks(study), "given": findings.given(study, notes)}
+    made |= {"sources": findings.sources(study), "own": findings.own_tasks(study)}
+    made |= {"given": findings.given(study, notes)}
     return {
         "groups": [_group(study, group, notes) for group in study["groups"]],
         "tables": {name: _table(table, study.get(name)) for name, table in made.items()},

@@ -245,8 +245,8 @@ def _check_factors(factors: Mapping[str, Any]) -> None:
         for value in factors[factor]:
             if isinstance(value, bool) or not isinstance(value, int):
                 raise ConfigError(f"config.factors.{factor} holds {value!r}; use integers")
-    encoders, runs = factors.get("pretraining_seed", (0,)), factors.get("replicate", (0,))
-    if len(encoders) not in (1, len(runs)):
+    encoders, runs = factors.get("pretraining_seed", (0,)), factors.get("replicate", ())
+    if runs and len(encoders) not in (1, len(runs)):
         raise ConfigError(
             f"config.factors.pretraining_seed={encoders!r} must be one value, for one encoder per "
             "arm, or one value for each of config.factors.replicate"

@@ -183,7 +183,8 @@ def _check_distinct(cells: list[Cell]) -> None:
             unlike = [f for f in FACTORS if cell.factors[f] != first.factors[f]]
             raise ConfigError(
                 f"{cell.id} and {first.id} are the same run: {', '.join(unlike)} has no effect "
-                "there (all labels have no subsets; auto stands for one of the decoders)"
+                "there (random weights have no pre-training, all labels no subsets; auto stands "
+                "for one of the decoders)"
             )
 
 
@@ -211,10 +212,10 @@ def replicates(study: Mapping[str, Any]) -> list[tuple[int, int, int]]:
     """Lists subset, seed and pre-training seed of every replicate.
 
     With config.factors.replicate=(0, 1, ...) subset 0, seed 0 and pre-training seed 0, then 1, 1
-    and 1, and so on, which varies all three at the cost of one; else every combination of
-    config.factors.subset and seed. config.factors.pretraining_seed says otherwise: one value, of
-    which there is one encoder an arm (the default beside subset and seed), or one for each
-    replicate.
+    and 1, and so on, which varies all three at the cost of one; config.factors.pretraining_seed
+    may be one value, of which there is one encoder an arm, or have one for each replicate. Else
+    every combination of config.factors.subset, seed and pretraining_seed ((0,) if not given),
+    which tells apart what each of the three does (see analysis/components.py).
     """
     factors = study["factors"]
     if "replicate" in factors:
@@ -222,8 +223,8 @@ def replicates(study: Mapping[str, Any]) -> list[tuple[int, int, int]]:
         seeds = factors.get("pretraining_seed", runs)
         seeds = list(seeds) * (len(runs) if len(seeds) == 1 else 1)
         return [(k, k, seed) for k, seed in zip(runs, seeds, strict=True)]
-    (seed,) = factors.get("pretraining_seed", (0,))
-    return [(*pair, seed) for pair in itertools.product(factors["subset"], factors["seed"])]
+    encoders = factors.get("pretraining_seed", (0,))
+    return list(itertools.product(factors["subset"], factors["seed"], encoders))
 
 
 def first_replicate(study: Mapping[str, Any]) -> dict[str, int]:

@@ -81,12 +81,15 @@ def _summary(made: Plan, study: Mapping[str, Any]) -> list[str]:
         factors.append(f"{number} ({', '.join(values)})")
     each = ["seed", *(["encoders"] if seeds > 1 else [])]
     each = [*(["subset of labels"] if any(study["factors"]["labels"]) else []), *each]
+    own = f"a replicate has a {listed(each)} of its own, the same for all arms"
+    if "replicate" not in study["factors"]:
+        own = f"replicates are all combinations of {listed(each)}, the same for all arms"
     lines = [
         f"{' x '.join(factors)} x {count(runs, 'replicate')}",
         f"= {count(len(made.cells), 'cell')}: each trains and judges a segmentation once",
         f"{count(trained, 'pre-trained arm')} x {count(len(encoders), 'encoder')} x "
         f"{count(seeds, 'seed')} = {count(len(made.pretrainings), 'pre-training')}",
-        f"a replicate has a {listed(each)} of its own, the same for all arms",
+        own,
     ]
     return lines + _judges(made)
 
@@ -127,8 +130,10 @@ def _encoders(made: Plan, costs: Mapping[str, Cost]) -> list[str]:
         ]
     whole = sum(costs[job.id].flops for job in made.pretrainings)
     one = sum(costs[job.id].flops for job in made.pretrainings if job.seed == min(seeds))
+    shared = len(seeds) < len({units.replicate(cell.factors) for cell in made.cells})
+    of = "each shared by several replicates" if shared else "one per replicate"
     return [
-        f"{len(seeds)} pre-training seeds, one per replicate: {flop(whole)} of pre-training. "
+        f"{len(seeds)} pre-training seeds, {of}: {flop(whole)} of pre-training. "
         f"With config.factors.pretraining_seed=({min(seeds)},) it would be {flop(one)}, but "
         "intervals would hold for these encoders only",
     ]

@@ -114,6 +114,39 @@ def read_rates(workdir: pathlib.Path) -> dict[str, Any] | None:
     return json_files.read_json(workdir / RATES, "the chosen learning rates", {}, remedy)
 
 
+def curves(workdir: pathlib.Path, made: Plan, metric: str) -> list[dict[str, Any]]:
+    """Lists for a report how each arm did by learning rate, at what it was chosen by.
+
+    Args:
+      workdir: of the study.
+      made: its plan; what was tried for jobs that it no longer has is left out.
+      metric: of the study.
+
+    Returns:
+      dicts with 'arm', 'kind' ('pre-training' or 'segmentation'), 'encoder', 'metric' (of
+      eval.json), 'tried' ([rate, score], the score None where a trial failed) and 'chosen'; of
+      segmentation 'training', 'decoder' and 'resolution' too.
+
+    Raises:
+      FileError: as `read_rates`.
+    """
+    jobs = {rate_of(job): job for job in (*made.pretrainings, *made.cells)}
+    found = []
+    for key, of in (read_rates(workdir) or {}).items():
+        if not (job := jobs.get(key)):
+            continue
+        if isinstance(job, Pretraining):
+            told = {"arm": job.arm, "kind": "pre-training", "encoder": job.encoder}
+            told["metric"] = job.recipe.get("train.best_metric", "")
+        else:
+            kept = ("arm", "training", "decoder", "resolution", "encoder")
+            told = {name: job.factors[name] for name in kept}
+            told |= {"kind": "segmentation", "metric": metric}
+        tried = [[float(rate), score] for rate, score in of["tried"].items()]
+        found.append(told | {"tried": tried, "chosen": of["chosen"]})
+    return found
+
+
 def describe(tried: Mapping[str, Any]) -> list[str]:
     """Describes the chosen rates."""
     return [

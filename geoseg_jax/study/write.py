@@ -55,6 +55,7 @@ def report(
         budget=_budget(study, made, costs),
         goal=study.get("goal") or None,
         guard=_guard(study, made),
+        rates=sweep.curves(workdir, made, metric) if study.get("sweep") else [],
         calibrated=made.cells[0].recipe.get("transfer.statistics") == "calibrated",
         versions=versions,
         hardware=hardware,

@@ -156,6 +156,26 @@ def test_cka():
     assert texts(figure) == {"1.00", "0.25", "–"}
 
 
+def test_learning_rates():
+    """A panel for each way to train, and for each own task; a rate that failed is left out."""
+    place = {"decoder": "unet", "resolution": "96x32", "encoder": "resnet18"}
+    of_cells = {"kind": "segmentation", "metric": "miou", "training": "frozen", **place}
+    own = {"kind": "pre-training", "metric": "abs_rel", "encoder": "resnet18"}
+    rates = [
+        of_cells | {"arm": "random", "tried": [[1e-3, 0.2], [3e-3, 0.25]], "chosen": 3e-3},
+        of_cells | {"arm": "depth", "tried": [[1e-3, 0.3], [3e-3, None]], "chosen": 1e-3},
+        own | {"arm": "depth", "tried": [[1e-4, 0.21], [2e-4, 0.2]], "chosen": 2e-4},
+    ]
+    frozen, depth = visible(figures.rates(study(rates=rates)))
+    assert frozen.get_title() == "frozen, mIoU in %"
+    assert depth.get_title() == "Depth $<3$: own abs_rel"
+    drawn = [line.get_xydata().tolist() for line in frozen.lines]
+    assert drawn[0] == [[1e-3, 20], [3e-3, 25]]
+    assert drawn[1:3] == [[[3e-3, 25]], [[1e-3, 30]]]
+    assert depth.lines[0].get_xydata().tolist() == [[1e-4, 0.21], [2e-4, 0.2]]
+    assert figures.rates(study()) is None
+
+
 def test_the_same_bytes_again(tmp_path):
     stage = {"stage": "stride 8", "arms": ["random"], "matrix": [[1.0]]}
     rows = made_up.study({"random": 0.0, "depth": 0.1}, labels=(8,))

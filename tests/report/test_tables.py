@@ -141,6 +141,20 @@ def test_intervals_that_speak_of_pretraining():
     assert "hold for these subsets of labels, which all pre-trainings share, other" in text
 
 
+def test_where_runs_scatter_from():
+    """In a study that crosses what varies, a row for each arm and condition; else no table."""
+    rows = made_up.study({"random": 0.0, "depth": 0.1}, subsets=3, seeds=4)
+    study = results.assemble(rows, "random")
+    last = parsed(tables.markdown(study))[-1]
+    assert list(last) == [f"{a}, {n} labels" for n in (8, 16) for a in ("random", "depth")]
+    part = study["components"][0]["subset"]
+    shown = last["random, 8 labels"]
+    assert list(shown) == ["which labels", "seed", "the rest"]
+    numbers = [f"{100 * part[end]:.1f}" for end in ("std", "low", "high")]
+    assert shown["which labels"] == "{} ({} to {})".format(*numbers)
+    assert "scatter of runs comes from" not in tables.markdown(results.assemble(rows[:3], "random"))
+
+
 def test_over_all_conditions():
     """The bootstrap where there are enough pairs for one; frozen and fine-tuned where both are."""
     rows = made_up.study({"random": 0.0, "depth": 0.1}, trainings=("fine_tuned", "frozen"))

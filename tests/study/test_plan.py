@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 import re
 import shlex
 
@@ -6,7 +7,7 @@ import pytest
 from absl import flags
 from ml_collections import config_flags
 
-from geoseg_jax.analysis import statistics
+from geoseg_jax.analysis import statistics, units
 from geoseg_jax.config import settings
 from geoseg_jax.config.check import check
 from geoseg_jax.config.settings import ConfigError
@@ -93,8 +94,26 @@ def test_one_encoder_an_arm_may_serve_all_replicates(tmp_path):
     given = plan(tmp_path, factors=REPLICATES | {"pretraining_seed": (5, 6, 7)})
     pairs = {(c.factors["seed"], c.factors["pretraining_seed"]) for c in given.cells}
     assert pairs == {(0, 5), (1, 6), (4, 7)}
-    # Beside subset and seed there is one, unless told of seed 0.
+    # Beside subset and seed there is one, of seed 0, unless told otherwise.
     assert {c.factors["pretraining_seed"] for c in plan(tmp_path).cells} == {0}
+
+
+def test_all_that_varies_may_be_crossed(tmp_path):
+    """So that it can be told apart what each does; random weights have no pre-training to vary."""
+    factors = {k: v for k, v in REPLICATES.items() if k != "replicate"}
+    factors |= {"subset": (0, 1), "seed": (0, 5), "pretraining_seed": (0, 2, 3)}
+    made = plan(tmp_path, arms=ARMS[1:], reference="inpainting", factors=factors)
+    assert len(made.pretrainings) == 2 * 3
+    of_arm = [c for c in made.cells if c.factors["arm"] == "chain"]
+    assert {units.replicate(c.factors) for c in of_arm} == set(
+        itertools.product((0, 1), (0, 5), (0, 2, 3))
+    )
+    for cell in made.cells:
+        own, config = cell.factors, cell.config
+        assert made.start(cell).seed == own["pretraining_seed"]
+        assert (config.seed, config.data.subset) == (own["seed"], own["subset"])
+    with pytest.raises(ConfigError, match="are the same run: pretraining_seed has no effect"):
+        plan(tmp_path, factors=factors)
 
 
 def test_several_starts_are_an_arm_each(tmp_path):
@@ -186,7 +205,10 @@ def test_a_command_gives_the_very_config(tmp_path):
             {"arms": ({"name": "random"}, {**ARMS[1], "set": {"seed": 3}})},
             "has a seed of its own, 3; set config.factors.pretraining_seed",
         ),
-        ({"factors": FACTORS | {"pretraining_seed": (0, 1)}}, "must be one value, for one encoder"),
+        (
+            {"factors": REPLICATES | {"pretraining_seed": (0, 1)}},
+            "must be one value, for one encoder",
+        ),
         ({"factors": FACTORS | {"pretraining_seed": ("a",)}}, "holds 'a'; use integers"),
         ({"spread": 2}, "spread=2 must be the standard deviation"),
         (
@@ -247,7 +269,7 @@ STUDIES = {
     "study_folder": ["resolution=64x32,both", "smoke"],
     "study_kitti": ["preset=paper_code,sweep"],
     "study_nyu": ["small,held_out,sweep"],
-    "study_quick": ["smoke", "more,sweep"],
+    "study_quick": ["smoke", "more,sweep", "full,crossed", "smoke,crossed"],
 }
 CASES = [(name, argument) for name, others in STUDIES.items() for argument in ["", *others]]
 
@@ -265,7 +287,7 @@ def test_studies_can_be_planned_and_are_fair(name, argument, tmp_path):
         config["roots"][root] = f"/data/{root}"
     made = make_plan(config, tmp_path)
     audit.check_fair(made, config.get("declared", ()))
-    if argument != "smoke":
+    if "smoke" not in argument and "crossed" not in argument:  # which compare arms
         arms = {cell.factors["arm"] for cell in made.cells}
         assert preview.units_of(made) >= statistics.pairs_needed(len(arms) - 1)
         assert arms.issuperset(arm for pair in config.get("contrasts", ()) for arm in pair)

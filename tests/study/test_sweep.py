@@ -74,6 +74,15 @@ def test_rates_are_tried_chosen_told_and_used(conducted, tmp_path):
         assert config["data"]["inner_fold"] == []
     results = json.loads((tmp_path / "results.json").read_text())
     assert "chosen without test labels: pretraining/inpainting/tiny 0.0002" in (results["guard"])
+    told = {(of["arm"], of.get("training", of["kind"])): of for of in results["rates"]}
+    assert len(told) == 2 + 3 * 2
+    first = found["pretraining/inpainting/tiny"]["tried"]
+    assert told["inpainting", "pre-training"] == {
+        **{"arm": "inpainting", "kind": "pre-training", "encoder": "tiny", "metric": "l1"},
+        **{"tried": [[float(r), s] for r, s in first.items()], "chosen": 2e-4},
+    }
+    assert (told["chain", "frozen"]["metric"], told["chain", "frozen"]["chosen"]) == ("miou", 1e-3)
+    assert (tmp_path / "figures" / "rates.png").exists()
     jobs = (tmp_path / "noted").read_text().split()
     trials = [name for name in jobs if name.startswith("sweep-")]
     assert len(trials) == len(set(trials)) == 2 * 3 + 2 * 2 * 3 * 2

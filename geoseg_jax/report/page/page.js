@@ -96,6 +96,14 @@ const SECTIONS = [
       between arms.`,
   },
   {
+    id: "sources",
+    heading: "Where the scatter of runs comes from",
+    draw: () => madeTable("sources", shownRows("sources")),
+    about: () =>
+      `${study.tables.sources.caption}. Every subset of labels met every seed and every
+      pre-training; what two of them do together is part of the rest. ${ARMS_ONLY}`,
+  },
+  {
     id: "own",
     heading: "How each arm did its own task",
     draw: () => madeTable("own", shownRows("own")),
