@@ -74,7 +74,7 @@ def broken(page: pathlib.Path) -> list[str]:
 def main() -> int:
     """Writes the page and prints broken links; exit code 1 where there are any."""
     (ROOT / "docs" / "settings.md").write_text(settings_page(), encoding="utf-8")
-    pages = [*ROOT.glob("*.md"), *ROOT.glob("*/*.md")]
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("*/*.md"), *ROOT.glob("docs/results/*.md")]
     wrong = [link for page in sorted(pages) for link in broken(page)]
     print(*wrong, f"{len(pages)} pages, {len(wrong)} broken links", sep="\n")
     return int(bool(wrong))

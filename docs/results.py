@@ -5,7 +5,9 @@
     python docs/results.py --take W one_world   # keeps the study of workdir W as results/one_world
 
 Kept of a study are results.csv, a row for each cell, and about.json: what its arms are, their own
-tasks and budgets, and the intervals over judged pictures, which take each picture's matrix.
+tasks and budgets, learning curves, and what is said of other judged pictures, which takes each
+picture's matrix. From these results/NAME.md has every table and figure, and results.md, between the
+lines that name the study, its contrasts and verdicts.
 """
 
 import argparse
@@ -18,16 +20,31 @@ from typing import Any
 import PIL.Image
 
 from geoseg_jax.analysis import results
+from geoseg_jax.analysis.components import PICTURES
 from geoseg_jax.core import json_files
 from geoseg_jax.report import figures, tables
-from geoseg_jax.report.findings import given
+from geoseg_jax.report.findings import contrasts, given, overall
 from geoseg_jax.report.notes import footnotes
 
 DOCS = pathlib.Path(__file__).resolve().parent
 PAGE, KEPT = DOCS / "results.md", DOCS / "results"
-FIGURES = {"labels": figures.by_labels, "differences": figures.differences, "cka": figures.cka}
+FIGURES = {
+    "labels": figures.by_labels,
+    "differences": figures.differences,
+    "curves": figures.curves,
+    "rates": figures.rates,
+    "cka": figures.cka,
+}
 BLOCK = "<!-- {0}: written by docs/results.py -->\n\n{1}\n<!-- end of {0} -->"
+WHOLE = """# {title}: all tables and figures
+
+Written by `python docs/results.py` from [results.csv]({name}/results.csv), a row for each cell, and
+[about.json]({name}/about.json); what they say is on [the page of results](../results.md).
+
+"""
 _ABOUT = ("title", "question", "arms", "budget", "goal", "versions", "hardware", "date", "trial")
+_ABOUT += ("calibrated", "rates")
+_OF_PICTURES = ("pictures_low", "pictures_high")
 
 
 def take(workdir: pathlib.Path, name: str) -> None:
@@ -35,16 +52,17 @@ def take(workdir: pathlib.Path, name: str) -> None:
     found = json_files.read_json(workdir / "results.json", "a study's results", {}, "run it")
     if found is None:
         raise SystemExit(f"error: {workdir} has no results.json; name the workdir of a study")
-    about = {key: found[key] for key in (*_ABOUT, "calibrated", "bound", "reference")}
+    about = {key: found[key] for key in (*_ABOUT, "bound", "reference", "resampled")}
     about["arms"] = [{k: v for k, v in a.items() if k != "command"} for a in found["arms"]]
     about["metric"] = found["metric_key"]
     about["contrasts"] = [[c["arm"], c["other"]] for c in found["contrasts"]]
-    about["resampled"] = found["resampled"]
     about["features"] = {"cka": found["features"].get("cka", [])}
+    about["curves"] = {row["cell"]: row["curve"] for row in found["rows"] if len(row["curve"]) > 1}
     about["pictures"] = {
-        kind: [[c["pictures_low"], c["pictures_high"]] for c in found[kind]]
+        kind: [{name: of[name] for name in _OF_PICTURES} for of in found[kind]]
         for kind in ("overall", "contrasts")
     }
+    about["pictures"]["components"] = [{PICTURES: of[PICTURES]} for of in found["components"]]
     (KEPT / name).mkdir(parents=True, exist_ok=True)
     json_files.write_json(KEPT / name / "about.json", about)
     rows = results.read_csv(workdir / "results.csv")
@@ -55,35 +73,57 @@ def findings(folder: pathlib.Path) -> dict[str, Any]:
     """Compares what is to be compared, from the files that are kept."""
     about = json_files.read_json(folder / "about.json", "what a study is", {}, "take it again")
     assert about is not None
-    known = {key: about[key] for key in (*_ABOUT, "calibrated", "features")}
+    curves = about["curves"]
     found = results.assemble(
-        [row | {"curve": []} for row in results.read_csv(folder / "results.csv")],
+        [
+            r | {"curve": curves.get(r["cell"], [])}
+            for r in results.read_csv(folder / "results.csv")
+        ],
         about["reference"],
         about["metric"],
         contrasts=[tuple(pair) for pair in about["contrasts"]],
         bound=about["bound"],
-        **known,
+        **{key: about[key] for key in (*_ABOUT, "features")},
     )
     found["resampled"] = about["resampled"]
-    for kind, intervals in about["pictures"].items():
-        for result, (low, high) in zip(found[kind], intervals, strict=True):
-            result |= {"pictures_low": low, "pictures_high": high}
+    for kind, of_pictures in about["pictures"].items():
+        for result, known in zip(found[kind], of_pictures, strict=True):
+            result |= known
     return found
 
 
-def rebuilt(text: str) -> str:
-    """Writes the page with its tables anew."""
+def whole(found: dict[str, Any], folder: pathlib.Path) -> str:
+    """Writes the page of every table and figure of a study."""
+    text = WHOLE.format(title=found["title"], name=folder.name)
+    text += tables.markdown(found).partition("\n\n")[2]  # without its heading
+    text += "\n" + tables.markdown_table(given(found, footnotes(found))) + "\n"
+    drawn = {name: make(found) for name, make in FIGURES.items()}
+    shown = {name: figure.get_suptitle() for name, figure in drawn.items() if figure}
+    for name, title in shown.items():
+        text += f"\n![{' '.join(title.split())}]({folder.name}/{name}.png)\n"
+    return text
+
+
+def short(found: dict[str, Any]) -> str:
+    """Writes a study's contrasts and verdicts."""
+    made = [contrasts(found), overall(found, {})]
+    return "\n\n".join(tables.markdown_table(table) for table in made if table.rows)
+
+
+def rebuilt() -> dict[pathlib.Path, str]:
+    """Writes the pages anew: file -> text."""
+    text, pages = PAGE.read_text(encoding="utf-8"), {}
     for folder in sorted(path.parent for path in KEPT.glob("*/results.csv")):
         start, end = BLOCK.format(folder.name, "\0").split("\0")
         marks = re.escape(start.strip()), re.escape(end.strip())
         block = re.compile(".*?".join(marks), re.DOTALL)
-        if not block.search(text):
+        if not (place := block.search(text)):
             raise SystemExit(f"error: {PAGE.name} has no place for {folder.name}: {start.strip()}")
         found = findings(folder)
-        tabled = tables.markdown(found).partition("\n\n")[2]  # without its heading
-        tabled += "\n" + tables.markdown_table(given(found, footnotes(found))) + "\n"
-        text = block.sub(lambda _, new=start + tabled + end: new, text)
-    return text
+        before, after = text[: place.start()], text[place.end() :]
+        text = f"{before}{start}{short(found)}\n{end}{after}"
+        pages[KEPT / f"{folder.name}.md"] = whole(found, folder)
+    return {PAGE: text, **pages}
 
 
 def draw(folder: pathlib.Path) -> None:
@@ -106,16 +146,21 @@ def main() -> int:
     options = parser.parse_args()
     if options.take:
         take(pathlib.Path(options.take[0]), options.take[1])
-    before = PAGE.read_text(encoding="utf-8")
-    after = rebuilt(before)
+    pages = rebuilt()
     if options.check:
-        changes = difflib.unified_diff(before.splitlines(), after.splitlines(), "page", "rebuilt")
-        print("\n".join(changes) or "the page is what its results give")
-        return int(before != after)
-    PAGE.write_text(after, encoding="utf-8")
+        changed = [change for page, text in pages.items() for change in _changes(page, text)]
+        print("\n".join(changed) or "the pages are what their results give")
+        return int(bool(changed))
+    for page, text in pages.items():
+        page.write_text(text, encoding="utf-8")
     for folder in (path.parent for path in KEPT.glob("*/results.csv")):
         draw(folder)
     return 0
+
+
+def _changes(page: pathlib.Path, text: str) -> list[str]:
+    before = page.read_text(encoding="utf-8") if page.exists() else ""
+    return list(difflib.unified_diff(before.splitlines(), text.splitlines(), page.name, "rebuilt"))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The results page says what the results that are kept beside it give, to the last digit."""
+"""The pages of results say what the results that are kept beside them give, to the last digit."""
 
 import importlib.util
 import json
@@ -42,10 +42,13 @@ def test_a_study_is_kept_and_one_digit_that_differs_is_told(page, tmp_path, monk
     text = page.PAGE.read_text()
     assert text.startswith("Above.")
     assert text.endswith("Below.\n")
-    assert "Depth" in text or "Classification" in text
+    assert "| Classification" in text
     assert sorted(path.name for path in (tmp_path / "results" / "street").iterdir()) == [
-        *("about.json", "cka.png", "differences.png", "labels.png", "results.csv")
+        *("about.json", "cka.png", "curves.png", "differences.png", "labels.png", "results.csv")
     ]
+    whole = (tmp_path / "results" / "street.md").read_text()
+    assert "Random (reference)" in whole
+    assert "](street/curves.png)" in whole
     assert run(page, monkeypatch, "--check") == 0
     kept = tmp_path / "results" / "street" / "results.csv"
     first = study["rows"][0]["miou"]
