@@ -125,12 +125,23 @@ def own_tasks(study: Study) -> Table:
                 task["beaten"], f"in {task['beaten']} of {task['runs']} runs"
             )
             name = label(study, arm["name"]) + _encoder(study, task)
-            numbers = [Cell(number(task[key])) for key in ("score", "constant")]
+            texts = [task["number"], *(number(task[key]) for key in ("score", "constant"))]
             beaten = Cell(beaten, bold=task["beaten"] < task["runs"])
-            rows.append([Cell(name), Cell(task["number"]), *numbers, beaten])
+            rows.append([Cell(name), *map(Cell, texts), Cell(_margin(task)), beaten])
             arms.append((arm["name"],))
     caption = "Each arm's own task: its score beside the best constant prediction"
-    return Table(caption, ["arm", "number", "score", "constant", "beaten"], rows, arms)
+    heads = ["arm", "number", "score", "constant", "difference (95 % CI)", "beaten"]
+    return Table(caption, heads, rows, arms)
+
+
+def _margin(task: Mapping[str, Any]) -> str:
+    """Formats by how much a score differs from the constant's: '−0.107 (−0.112 to −0.103)'."""
+    if task["score"] is None:
+        return NONE
+    ends = [task.get("low"), task.get("high")]
+    known = [task["score"] - task["constant"], *(end for end in ends if end is not None)]
+    texts = [f"{value:+.3g}".replace("-", "−") for value in known]
+    return f"{texts[0]} ({texts[1]} to {texts[2]})" if len(texts) == 3 else texts[0]
 
 
 def given(study: Study, notes: Notes) -> Table:

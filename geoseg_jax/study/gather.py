@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from geoseg_jax.analysis import metrics, units
+from geoseg_jax.analysis import metrics, statistics, units
 from geoseg_jax.analysis.units import FACTORS
 from geoseg_jax.core.formats import count
 from geoseg_jax.data.provenance import leakage, reads
@@ -177,7 +177,8 @@ def own_tasks(jobs: Iterable[Pretraining]) -> list[dict[str, Any]]:
 
     Returns:
       dicts with 'encoder', 'number' (for people), 'score' and 'constant' (of the best constant
-      prediction), means over the runs; 'runs', and 'beaten', how many of them beat it.
+      prediction), means over the runs; 'low' and 'high', the 95 % interval of score less constant
+      over runs, nan for one; 'runs', and 'beaten', how many of them beat it.
       Pre-trainings that aren't done, or have no such number, are left out.
     """
     by_encoder: dict[str, list[tuple[str, float, float, bool]]] = {}
@@ -191,11 +192,17 @@ def own_tasks(jobs: Iterable[Pretraining]) -> list[dict[str, Any]]:
             "number": _OWN_TASKS[scored[0][0]].label,
             "score": units.mean(score for _, score, _, _ in scored),
             "constant": units.mean(constant for _, _, constant, _ in scored),
+            **dict(zip(("low", "high"), _margin(scored), strict=True)),
             "runs": len(scored),
             "beaten": sum(beaten for _, _, _, beaten in scored),
         }
         for encoder, scored in by_encoder.items()
     ]
+
+
+def _margin(scored: list[tuple[str, float, float, bool]]) -> tuple[float, float]:
+    margins = [score - constant for _, score, constant, _ in scored]
+    return statistics.interval(margins) if all(map(math.isfinite, margins)) else (math.nan,) * 2
 
 
 def own_task(numbers: Mapping[str, Any]) -> tuple[str, float, float, bool] | None:

@@ -215,7 +215,7 @@ def test_verdicts_and_contrasts():
 
 def test_own_tasks():
     own = {"encoder": "resnet18", "number": "AbsRel", "score": 0.39, "constant": 0.30712}
-    own |= {"runs": 3, "beaten": 1}
+    own |= {"runs": 3, "beaten": 1, "low": 0.07, "high": 0.095}
     arms = [{"name": "depth", "label": "Depth", "own_task": [own]}, {"name": "random"}]
     rows = made_up.study({"random": 0.0, "depth": 0.1})
     text = tables.markdown(results.assemble(rows, "random", arms=arms))
@@ -225,6 +225,7 @@ def test_own_tasks():
             "number": "AbsRel",
             "score": "0.39",
             "constant": "0.3071",
+            "difference (95 % CI)": "+0.0829 (+0.07 to +0.095)",
             "beaten": "**in 1 of 3 runs**",
         }
     }

@@ -52,4 +52,8 @@ def test_of_several_seeds(tmp_path):
     assert found == {
         **{"encoder": "tiny", "number": "AbsRel", "score": pytest.approx(0.3)},
         **{"constant": 0.3, "runs": 2, "beaten": 1},
+        # 0.1 to both sides: t(1) = 12.706 times a standard error of 0.1.
+        **{"low": pytest.approx(-1.2706, abs=1e-4), "high": pytest.approx(1.2706, abs=1e-4)},
     }
+    (one,) = gather.own_tasks(jobs[:1])
+    assert math.isnan(one["low"])
