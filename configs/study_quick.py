@@ -12,7 +12,7 @@ sweep of geoseg_jax/presets/studies.py, and
   full          the study of docs/preregistration.md: inpainting, stereo depth, and classification
                 followed by stereo depth too, and pre-trainings that are nearly four times as long
   crossed       where the scatter of runs comes from: classification and mono depth, 8 labels, four
-                subsets of labels x four seeds x four pre-trainings; with `full` those of that study
+                subsets of labels x four seeds x four pre-trainings; with `full` these are as long
 Mono depth is given the camera's motion (poses=given): with so few steps of pictures so small a pose
 network gives all streets one speed, and depth does not beat its constant prediction (docs/arms.md).
 Every pre-training has the same number of floating-point operations, and so about the same time.
@@ -51,6 +51,8 @@ def get_config(arg: str = "") -> ConfigDict:
         "sweep": SWEEP,
     }
     options = argument.parse(arg, known, "study_quick.py")
+    if options["crossed"] and options["more"]:
+        raise ValueError("study_quick.py: crossed has two arms and no more; drop one of the two")
     config = study(
         (*_ARMS, *_MORE) if options["more"] else _ARMS,
         {
@@ -106,6 +108,8 @@ def _cross(config: ConfigDict) -> None:
 
     Without random weights, which have no pre-training that could vary.
     """
+    config.title = "Crossed study on synthetic streets"
+    config.question = "Where does the scatter of runs come from: labels, seed or pre-training?"
     config.arms, config.reference, config.contrasts = (_ARMS[1], DEPTH_MONO), "classification", ()
     del config.factors.replicate
     config.factors.labels = (8,)

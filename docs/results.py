@@ -1,13 +1,13 @@
 """Rebuilds the tables and figures of docs/results.md from the results that are kept beside it.
 
     python docs/results.py               # writes them anew
-    python docs/results.py --check       # says what differs from the page, and exits with 1
+    python docs/results.py --check       # says which tables differ, and exits with 1
     python docs/results.py --take W one_world   # keeps the study of workdir W as results/one_world
 
 Kept of a study are results.csv, a row for each cell, and about.json: what its arms are, their own
 tasks and budgets, learning curves, and what is said of other judged pictures, which takes each
 picture's matrix. From these results/NAME.md has every table and figure, and results.md, between the
-lines that name the study, its contrasts and verdicts.
+lines that name the study, its contrasts and verdicts. What people wrote around them isn't checked.
 """
 
 import argparse
@@ -15,11 +15,14 @@ import difflib
 import pathlib
 import re
 import sys
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import PIL.Image
+from matplotlib.figure import Figure
 
 from geoseg_jax.analysis import results
+from geoseg_jax.analysis.answer import answer
 from geoseg_jax.analysis.components import PICTURES
 from geoseg_jax.core import json_files
 from geoseg_jax.report import figures, tables
@@ -36,7 +39,7 @@ FIGURES = {
     "cka": figures.cka,
 }
 BLOCK = "<!-- {0}: written by docs/results.py -->\n\n{1}\n<!-- end of {0} -->"
-WHOLE = """# {title}: all tables and figures
+WHOLE = """# {title}: every table and figure
 
 Written by `python docs/results.py` from [results.csv]({name}/results.csv), a row for each cell, and
 [about.json]({name}/about.json); what they say is on [the page of results](../results.md).
@@ -89,18 +92,16 @@ def findings(folder: pathlib.Path) -> dict[str, Any]:
     for kind, of_pictures in about["pictures"].items():
         for result, known in zip(found[kind], of_pictures, strict=True):
             result |= known
-    return found
+    return found | {"answer": answer(found)}  # which speaks of the pictures too
 
 
-def whole(found: dict[str, Any], folder: pathlib.Path) -> str:
+def whole(found: dict[str, Any], name: str, drawn: Mapping[str, Figure]) -> str:
     """Writes the page of every table and figure of a study."""
-    text = WHOLE.format(title=found["title"], name=folder.name)
+    text = WHOLE.format(title=name.replace("_", " ").capitalize(), name=name)
     text += tables.markdown(found).partition("\n\n")[2]  # without its heading
     text += "\n" + tables.markdown_table(given(found, footnotes(found))) + "\n"
-    drawn = {name: make(found) for name, make in FIGURES.items()}
-    shown = {name: figure.get_suptitle() for name, figure in drawn.items() if figure}
-    for name, title in shown.items():
-        text += f"\n![{' '.join(title.split())}]({folder.name}/{name}.png)\n"
+    for kind, figure in drawn.items():
+        text += f"\n![{' '.join(figure.get_suptitle().split())}]({name}/{kind}.png)\n"
     return text
 
 
@@ -110,33 +111,47 @@ def short(found: dict[str, Any]) -> str:
     return "\n\n".join(tables.markdown_table(table) for table in made if table.rows)
 
 
-def rebuilt() -> dict[pathlib.Path, str]:
-    """Writes the pages anew: file -> text."""
-    text, pages = PAGE.read_text(encoding="utf-8"), {}
-    for folder in sorted(path.parent for path in KEPT.glob("*/results.csv")):
-        start, end = BLOCK.format(folder.name, "\0").split("\0")
+class Rebuilt(NamedTuple):
+    """Texts by the file of their page, figures by their path without a suffix."""
+
+    pages: dict[pathlib.Path, str]
+    figures: dict[pathlib.Path, Figure]
+
+
+def rebuilt() -> Rebuilt:
+    """Writes the pages anew, and draws their figures.
+
+    Raises:
+      SystemExit: a study has no place on the page, or a place no study.
+    """
+    text, made = PAGE.read_text(encoding="utf-8"), Rebuilt({}, {})
+    folders = {path.parent.name: path.parent for path in sorted(KEPT.glob("*/results.csv"))}
+    named = set(re.findall(r"<!-- (\w+): written by", text)) | {p.stem for p in KEPT.glob("*.md")}
+    if left := sorted(named - {*folders}):
+        raise SystemExit(f"error: {left[0]} is on a page, but {KEPT / left[0]} has no results.csv")
+    for name, folder in folders.items():
+        start, end = BLOCK.format(name, "\0").split("\0")
         marks = re.escape(start.strip()), re.escape(end.strip())
-        block = re.compile(".*?".join(marks), re.DOTALL)
-        if not (place := block.search(text)):
-            raise SystemExit(f"error: {PAGE.name} has no place for {folder.name}: {start.strip()}")
+        if not (place := re.search(".*?".join(marks), text, re.DOTALL)):
+            raise SystemExit(f"error: {PAGE.name} has no place for {name}: {start.strip()}")
         found = findings(folder)
         before, after = text[: place.start()], text[place.end() :]
         text = f"{before}{start}{short(found)}\n{end}{after}"
-        pages[KEPT / f"{folder.name}.md"] = whole(found, folder)
-    return {PAGE: text, **pages}
+        drawn = {kind: figure for kind, make in FIGURES.items() if (figure := make(found))}
+        made.figures.update({folder / kind: figure for kind, figure in drawn.items()})
+        made.pages[KEPT / f"{name}.md"] = whole(found, name, drawn)
+    made.pages[PAGE] = text
+    return made
 
 
-def draw(folder: pathlib.Path) -> None:
-    """Draws the page's figures beside the results."""
-    found = findings(folder)
-    for name, make in FIGURES.items():
-        figure = make(found)
-        for file in figures.save(figure, folder / name) if figure else ():
-            if file.suffix == ".svg":
-                file.unlink()
-                continue
-            picture = PIL.Image.open(file).convert("P", palette=PIL.Image.Palette.ADAPTIVE)
-            picture.save(file, optimize=True)  # a fifth of the size, for the repository
+def save(figure: Figure, path: pathlib.Path) -> None:
+    """Writes path.png, of few colours: a fifth of the size, for the repository."""
+    for file in figures.save(figure, path):
+        if file.suffix == ".svg":
+            file.unlink()
+            continue
+        picture = PIL.Image.open(file).convert("P", palette=PIL.Image.Palette.ADAPTIVE)
+        picture.save(file, optimize=True)
 
 
 def main() -> int:
@@ -146,15 +161,15 @@ def main() -> int:
     options = parser.parse_args()
     if options.take:
         take(pathlib.Path(options.take[0]), options.take[1])
-    pages = rebuilt()
+    made = rebuilt()
     if options.check:
-        changed = [change for page, text in pages.items() for change in _changes(page, text)]
-        print("\n".join(changed) or "the pages are what their results give")
+        changed = [change for page, text in made.pages.items() for change in _changes(page, text)]
+        print("\n".join(changed) or "the tables are what their results give")
         return int(bool(changed))
-    for page, text in pages.items():
+    for page, text in made.pages.items():
         page.write_text(text, encoding="utf-8")
-    for folder in (path.parent for path in KEPT.glob("*/results.csv")):
-        draw(folder)
+    for path, figure in made.figures.items():
+        save(figure, path)
     return 0
 
 

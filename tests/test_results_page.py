@@ -3,11 +3,15 @@
 import importlib.util
 import json
 import pathlib
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from geoseg_jax.analysis import results
+from geoseg_jax.report import tables
 from tests.report import made_up
+from tests.study import made_up as runs
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -29,33 +33,73 @@ def test_the_page_is_what_its_results_give(page, monkeypatch):
     assert run(page, monkeypatch, "--check") == 0, "run `python docs/results.py`"
 
 
-def test_a_study_is_kept_and_one_digit_that_differs_is_told(page, tmp_path, monkeypatch, capsys):
-    study = made_up.study(arms=3)
-    workdir = tmp_path / "w"
-    workdir.mkdir()
-    (workdir / "results.json").write_text(json.dumps(study))
-    results.write_csv(workdir / "results.csv", study["rows"])
+@pytest.fixture
+def kept(page, tmp_path, monkeypatch):
+    """A function that keeps a study as results/street, of a page with a place for it."""
     monkeypatch.setattr(page, "PAGE", tmp_path / "results.md")
     monkeypatch.setattr(page, "KEPT", tmp_path / "results")
     page.PAGE.write_text("Above.\n\n" + page.BLOCK.format("street", "") + "\n\nBelow.\n")
-    assert run(page, monkeypatch, "--take", workdir, "street") == 0
+
+    def keep(study):
+        (tmp_path / "results.json").write_text(json.dumps(study))
+        results.write_csv(tmp_path / "results.csv", study["rows"])
+        assert run(page, monkeypatch, "--take", tmp_path, "street") == 0
+        assert run(page, monkeypatch, "--check") == 0
+        return tmp_path / "results"
+
+    return keep
+
+
+def test_a_study_is_kept_and_one_digit_that_differs_is_told(page, kept, monkeypatch, capsys):
+    study = made_up.study(arms=3)
+    folder = kept(study)
     text = page.PAGE.read_text()
     assert text.startswith("Above.")
     assert text.endswith("Below.\n")
     assert "| Classification" in text
-    assert sorted(path.name for path in (tmp_path / "results" / "street").iterdir()) == [
+    assert sorted(path.name for path in (folder / "street").iterdir()) == [
         *("about.json", "cka.png", "curves.png", "differences.png", "labels.png", "results.csv")
     ]
-    whole = (tmp_path / "results" / "street.md").read_text()
+    whole = (folder / "street.md").read_text()
     assert "Random (reference)" in whole
     assert "](street/curves.png)" in whole
-    assert run(page, monkeypatch, "--check") == 0
-    kept = tmp_path / "results" / "street" / "results.csv"
+    rows = folder / "street" / "results.csv"
     first = study["rows"][0]["miou"]
-    kept.write_text(kept.read_text().replace(repr(first), repr(first + 0.004)))
+    rows.write_text(rows.read_text().replace(repr(first), repr(first + 0.004)))
     capsys.readouterr()
     assert run(page, monkeypatch, "--check") == 1
     assert "-| Random (reference)" in capsys.readouterr().out
+
+
+def test_all_that_a_study_has_comes_through(kept):
+    """The page's tables are those of the study's own report: of scatter and pictures too."""
+    rows = runs.study({"random": 0.0, "depth": 0.1}, subsets=2, seeds=2)
+    drawn = {r["cell"]: r["miou"] + np.array([-0.02, 0.0, 0.02]) for r in rows}
+    resampled = SimpleNamespace(scores=drawn, count=21, what="pictures", pictures=21, pooled=False)
+    rates = {"arm": "depth", "kind": "pre-training", "encoder": "resnet18", "metric": "abs_rel"}
+    rates |= {"less": True, "tried": [[1e-4, 0.2], [3e-4, 0.3]], "chosen": 1e-4}
+    own = {"encoder": "resnet18", "number": "AbsRel", "score": 0.2, "constant": 0.3}
+    own |= {"low": -0.12, "high": -0.08, "runs": 2, "beaten": 2}
+    arms = [{"name": "random"}, {"name": "depth", "label": "Depth", "own_task": [own]}]
+    study = results.assemble(
+        rows, "random", resampled=resampled, rates=[rates], arms=arms, bound=0.01
+    )
+    folder = kept(study)
+    report = tables.markdown(study).partition("\n\n")[2]
+    assert "other test pictures" in report
+    assert report in (folder / "street.md").read_text()
+    assert (folder / "street" / "rates.png").exists()
+
+
+def test_a_page_of_a_study_that_is_gone(page, kept, monkeypatch):
+    folder = kept(made_up.study(arms=3))
+    (folder / "street").rename(folder / "road")
+    with pytest.raises(SystemExit, match="street is on a page, but"):
+        run(page, monkeypatch, "--check")
+    (folder / "street.md").unlink()
+    page.PAGE.write_text("nothing")
+    with pytest.raises(SystemExit, match="has no place for road: <!-- road"):
+        run(page, monkeypatch, "--check")
 
 
 def test_a_folder_that_is_no_study_is_refused(page, tmp_path, monkeypatch):

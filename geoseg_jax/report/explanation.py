@@ -2,6 +2,8 @@
 
 from geoseg_jax.analysis import statistics
 from geoseg_jax.analysis.answer import label, of_encoders
+from geoseg_jax.analysis.components import PICTURES
+from geoseg_jax.analysis.units import REPLICATE
 from geoseg_jax.core.formats import NONE, count, listed, p_value, points, ratio
 from geoseg_jax.report.naming import Study
 from geoseg_jax.report.notes import Group
@@ -19,6 +21,7 @@ def explanation(study: Study) -> str:
         f"{_unit(study)}, and assume normal noise{_bootstrap(most)}.",
         f"They hold for {listed(_scope(study))}{_pictures(study)}.",
         _spread(study),
+        of_sources(study),
         "1 in 20 misses the true value by chance"
         + (f" (about {single / 20:.0f} of the {single} here)" if single >= 10 else "")
         + "; that of the best arm does so more often, since it is picked afterwards.",
@@ -43,6 +46,24 @@ def rule(study: Study) -> str:
             f"within ±{points(study['bound'])} points, the bound set beforehand, whatever p is"
         )
     return f"{text}; otherwise “not shown”."
+
+
+def of_sources(study: Study) -> str:
+    """Explains the table of where runs scatter from; '' without it."""
+    if not study["components"]:
+        return ""
+    varied = [s for s in REPLICATE if any(part[s] for part in study["components"])]
+    names = {"subset": "subset of labels", "seed": "seed", "pretraining_seed": "pre-training"}
+    met = " and every ".join(names[s] for s in varied[1:])
+    text = (
+        f"Every {names[varied[0]]} met every {met}, so that the scatter of runs can be parted into "
+        "what each does and what they do together (balanced analysis of variance; few values of "
+        "each, so wide intervals; 0.0 without one is less than the rest lets be seen)."
+    )
+    if any(part[PICTURES] for part in study["components"]):
+        drawn = study["resampled"]["what"]
+        text += f" Other test {drawn} are no part of it: all runs are judged on the same."
+    return text
 
 
 def steps_needed(study: Study) -> str:
@@ -84,7 +105,7 @@ def _bootstrap(pairs: int) -> str:
 def _spread(study: Study) -> str:
     """Says by how much runs differ that should not, in all arms alike and in each alone."""
     shared, own = (study["spread"][part] for part in ("shared", "own"))
-    if shared is None or own is None:
+    if shared is None or own is None or study["components"]:  # which say more
         return ""
     return (
         f"Runs of one condition scatter by {points(shared)} points (standard deviation) in all "
@@ -99,7 +120,7 @@ def _scope(study: Study) -> list[str]:
     folds = study["resampled"] and study["resampled"]["pooled"]
     parts = ["this one subset of labels"]
     if study["crossed"]:
-        parts = ["these subsets of labels, which all pre-trainings share"]
+        parts = ["these subsets of labels and these seeds, which all pre-trainings share"]
     elif len(subsets) > 1:
         parts = ["subsets of labels drawn like these"]
         if 0 in study["factors"]["labels"] and not folds:

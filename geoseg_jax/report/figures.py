@@ -220,18 +220,18 @@ def rates(study: Study) -> Figure | None:
                 scale = 100 if tried["kind"] == "segmentation" else 1
                 points = {r: scale * s for r, s in tried["tried"] if s is not None}
                 style = _style(study, tried["arm"])
-                axes.plot(*zip(*points.items(), strict=True), label=label(study, tried["arm"]))
-                axes.lines[-1].set(**style, markersize=4, linewidth=1.2)
-                chosen = tried["chosen"]
-                axes.plot(chosen, points[chosen], color=style["color"], marker=style["marker"])
-                axes.lines[-1].set(markersize=9)
+                line = style | {"label": label(study, tried["arm"]), "linewidth": 1.2}
+                axes.plot(*zip(*points.items(), strict=True), **line, markersize=4)
+                big = style | {"linestyle": "none", "markersize": 9}
+                axes.plot(tried["chosen"], points[tried["chosen"]], **big)
             axes.set_xscale("log")
             ticks = sorted({rate for tried in of_arms for rate, _ in tried["tried"]})
-            axes.set_xticks(ticks, [f"{rate:g}" for rate in ticks], minor=False)
+            axes.set_xticks(ticks, [f"{rate:g}" for rate in ticks])
             axes.minorticks_off()
             axes.set_title(name)
             axes.set_xlabel("learning rate")
-        _finish(figure, panels, study, "By learning rate, on labels that judge nothing else")
+        _legend(figure, panels, [label(study, arm) for arm in naming.arms(study)])
+        _title(figure, "Scores by learning rate (big: chosen), by no label that judges the result")
     return figure
 
 
@@ -242,7 +242,8 @@ def _tried_for(study: Study, tried: Mapping[str, Any]) -> str:
         return ", ".join(filter(None, (what, f"{study['metric']} in %")))
     several = len(study["factors"]["encoder"]) > 1
     whose = f"{label(study, tried['arm'])}{', ' + tried['encoder'] if several else ''}"
-    return f"{whose}: own {tried['metric']}"
+    better = "less" if tried["less"] else "more"
+    return f"{whose}: {tried['metric']}, {better} is better"
 
 
 def _panels(

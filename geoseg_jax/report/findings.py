@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from geoseg_jax.analysis.answer import in_points, label, verdict_name
 from geoseg_jax.analysis.comparisons import NOT_SHOWN
-from geoseg_jax.analysis.components import PICTURES, REST, SOURCES
+from geoseg_jax.analysis.components import PICTURES, SOURCES, TOGETHER
 from geoseg_jax.analysis.statistics import significant
 from geoseg_jax.core import formats
 from geoseg_jax.core.formats import NONE, count, interval, number, p_value, points
@@ -109,18 +109,23 @@ def sources(study: Study) -> Table:
         place = naming.condition_name(study, naming.place_of(part))
         name = ", ".join(filter(None, (label(study, part["arm"]), place)))
         rows.append([Cell(name), *(Cell(_spread(part[source])) for source in shown)])
+    drawn = (study["resampled"] or {}).get("what", "")
+    names = _SOURCES | {PICTURES: f"other test {drawn}"}
     caption = (
         f"Where the scatter of runs comes from: standard deviation in {in_points(study)} (95 % CI)"
     )
-    heads = ["arm", *(_SOURCES[source] for source in shown)]
+    heads = ["arm", *(names[source] for source in shown)]
     return Table(caption, heads, rows, [(part["arm"],) for part in study["components"]])
 
 
 def own_tasks(study: Study) -> Table:
     """Shows each arm's score at its own task beside that of the best constant prediction."""
     rows, arms = [], []
+    with_interval = ""
     for arm in study["arms"]:
         for task in arm.get("own_task") or ():
+            if task.get("low") is not None:
+                with_interval = " (95 % CI)"
             beaten = {0: "no", task["runs"]: "yes"}.get(
                 task["beaten"], f"in {task['beaten']} of {task['runs']} runs"
             )
@@ -130,7 +135,7 @@ def own_tasks(study: Study) -> Table:
             rows.append([Cell(name), *map(Cell, texts), Cell(_margin(task)), beaten])
             arms.append((arm["name"],))
     caption = "Each arm's own task: its score beside the best constant prediction"
-    heads = ["arm", "number", "score", "constant", "difference (95 % CI)", "beaten"]
+    heads = ["arm", "number", "score", "constant", f"difference{with_interval}", "beaten"]
     return Table(caption, heads, rows, arms)
 
 
@@ -183,7 +188,7 @@ def goal(group: Group) -> str:
 
 _SOURCES = {
     **{"subset": "which labels", "seed": "seed", "pretraining_seed": "pre-training"},
-    **{REST: "the rest", PICTURES: "which test pictures"},
+    TOGETHER: "together",
 }
 
 

@@ -23,7 +23,7 @@ from geoseg_jax.core import formats
 from geoseg_jax.core.formats import interval, points
 from geoseg_jax.core.json_files import plain
 from geoseg_jax.report import findings, naming
-from geoseg_jax.report.explanation import explanation, multiple, rule, steps_needed
+from geoseg_jax.report.explanation import explanation, multiple, of_sources, rule, steps_needed
 from geoseg_jax.report.findings import Table
 from geoseg_jax.report.notes import Notes, footnotes, marks, of_difference, of_score
 
@@ -117,6 +117,7 @@ def _shown(study: Mapping[str, Any]) -> dict[str, Any]:
             "explanation": explanation(study),
             "rule": rule(study),
             "steps": steps_needed(study),
+            "sources": of_sources(study),
             "points": in_points(study),
             "goal": f"{points(study['goal'])} %" if study.get("goal") else "",
             "shared": naming.shared_conditions(study),

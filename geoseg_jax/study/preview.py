@@ -83,7 +83,10 @@ def _summary(made: Plan, study: Mapping[str, Any]) -> list[str]:
     each = [*(["subset of labels"] if any(study["factors"]["labels"]) else []), *each]
     own = f"a replicate has a {listed(each)} of its own, the same for all arms"
     if "replicate" not in study["factors"]:
-        own = f"replicates are all combinations of {listed(each)}, the same for all arms"
+        kinds = ["label subset", "seed", "pre-training seed"]
+        of = [len(set(values)) for values in zip(*replicates(study), strict=True)]
+        met = [count(n, kind) for n, kind in zip(of, kinds, strict=True) if n > 1]
+        own = f"replicates are all combinations of {' x '.join(met) or 'one of each'}"
     lines = [
         f"{' x '.join(factors)} x {count(runs, 'replicate')}",
         f"= {count(len(made.cells), 'cell')}: each trains and judges a segmentation once",
@@ -141,11 +144,11 @@ def _encoders(made: Plan, costs: Mapping[str, Cost]) -> list[str]:
 
 def _power(made: Plan, study: Mapping[str, Any]) -> list[str]:
     """Says how many replicates it takes, and what difference the planned ones can show."""
-    pairs = units_of(made)
+    pairs, unit = units_of(made), units.units(cell.factors for cell in made.cells).name
     spread = study.get("spread")
     lines = [
-        f"power of {pairs} replicates (exact permutation test with Holm's correction; differences "
-        "in standard deviations of pairs"
+        f"power of {count(pairs, unit)} (exact permutation test with Holm's correction; "
+        "differences in standard deviations of pairs"
         + (f", {points(spread)} points each" if spread else "")
         + "):"
     ]
@@ -158,7 +161,7 @@ def _power(made: Plan, study: Mapping[str, Any]) -> list[str]:
         shown = shown if math.isfinite(smallest) else "none can be significant"
         needed = statistics.pairs_needed(comparisons)
         number = count(comparisons, "comparison")
-        lines.append(f"  {what}: {number}, needs {needed} replicates; {shown}")
+        lines.append(f"  {what}: {number}, needs {count(needed, unit)}; {shown}")
     return lines
 
 

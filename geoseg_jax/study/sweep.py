@@ -124,8 +124,9 @@ def curves(workdir: pathlib.Path, made: Plan, metric: str) -> list[dict[str, Any
 
     Returns:
       dicts with 'arm', 'kind' ('pre-training' or 'segmentation'), 'encoder', 'metric' (of
-      eval.json), 'tried' ([rate, score], the score None where a trial failed) and 'chosen'; of
-      segmentation 'training', 'decoder' and 'resolution' too.
+      eval.json), 'less' (whether less of it is better), 'tried' ([rate, score], the score None
+      where a trial failed) and 'chosen', one of these rates; of segmentation 'training', 'decoder'
+      and 'resolution' too.
 
     Raises:
       FileError: as `read_rates`.
@@ -138,12 +139,14 @@ def curves(workdir: pathlib.Path, made: Plan, metric: str) -> list[dict[str, Any
         if isinstance(job, Pretraining):
             told = {"arm": job.arm, "kind": "pre-training", "encoder": job.encoder}
             told["metric"] = job.recipe.get("train.best_metric", "")
+            told["less"] = job.recipe.get("train.best_mode", "min") == "min"
         else:
             kept = ("arm", "training", "decoder", "resolution", "encoder")
             told = {name: job.factors[name] for name in kept}
-            told |= {"kind": "segmentation", "metric": metric}
+            told |= {"kind": "segmentation", "metric": metric, "less": False}
         tried = [[float(rate), score] for rate, score in of["tried"].items()]
-        found.append(told | {"tried": tried, "chosen": of["chosen"]})
+        # What was tried is written with six digits: 4e-4 * 3 is not 0.0012 to the last.
+        found.append(told | {"tried": tried, "chosen": float(f"{of['chosen']:g}")})
     return found
 
 

@@ -160,7 +160,8 @@ def test_learning_rates():
     """A panel for each way to train, and for each own task; a rate that failed is left out."""
     place = {"decoder": "unet", "resolution": "96x32", "encoder": "resnet18"}
     of_cells = {"kind": "segmentation", "metric": "miou", "training": "frozen", **place}
-    own = {"kind": "pre-training", "metric": "abs_rel", "encoder": "resnet18"}
+    of_cells["less"] = False
+    own = {"kind": "pre-training", "metric": "abs_rel", "less": True, "encoder": "resnet18"}
     rates = [
         of_cells | {"arm": "random", "tried": [[1e-3, 0.2], [3e-3, 0.25]], "chosen": 3e-3},
         of_cells | {"arm": "depth", "tried": [[1e-3, 0.3], [3e-3, None]], "chosen": 1e-3},
@@ -168,7 +169,7 @@ def test_learning_rates():
     ]
     frozen, depth = visible(figures.rates(study(rates=rates)))
     assert frozen.get_title() == "frozen, mIoU in %"
-    assert depth.get_title() == "Depth $<3$: own abs_rel"
+    assert depth.get_title() == "Depth $<3$: abs_rel, less is better"
     drawn = [line.get_xydata().tolist() for line in frozen.lines]
     assert drawn[0] == [[1e-3, 20], [3e-3, 25]]
     assert drawn[1:3] == [[[3e-3, 25]], [[1e-3, 30]]]

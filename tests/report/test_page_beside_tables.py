@@ -9,6 +9,7 @@ from geoseg_jax.analysis import results
 from geoseg_jax.report import page, tables
 from tests.report import made_up, test_tables
 from tests.report.test_page_in_browser import rich, words
+from tests.study import made_up as runs
 
 EACH = {(arm, n): f"{n} of {made_up.ARMS[arm][0]}" for arm in made_up.ARMS for n in (8, 16, 64)}
 TEXTS = """((selector) => [...document.querySelectorAll(selector)].map((row) =>
@@ -133,3 +134,17 @@ def test_arms_by_encoder_and_all_time(chromium, tmp_path):
     assert told["Time of pre-trainings"] == "4 min 32 s"
     assert told["Time of all cells"] == f"{len(rows) // 6} min 00 s"
     assert "CSV" not in words(chromium, "#repeat")[0]
+
+
+def test_where_runs_scatter_from(chromium, tmp_path):
+    rows = runs.study({"random": 0.0, "depth": 0.1}, subsets=2, seeds=3)
+    study = results.assemble(rows, "random")
+    path = tmp_path / "report.html"
+    path.write_text(page.render(study), encoding="utf-8")
+    chromium.open(path)
+    assert chromium.errors == []
+    table = test_tables.parsed(tables.markdown(study))[-1]
+    shown_rows = {row[0]: row[1:] for row in chromium.run(f"({TEXTS})('#sources tbody tr')")}
+    assert shown_rows == {arm: list(cells.values()) for arm, cells in table.items()}
+    (told,) = words(chromium, "#sources")
+    assert "Every subset of labels met every seed, so" in told

@@ -1,5 +1,6 @@
 """What readers see of made-up studies, as text that a Markdown reader takes apart again."""
 
+import math
 import re
 from types import SimpleNamespace
 
@@ -138,7 +139,9 @@ def test_intervals_that_speak_of_pretraining():
     crossed = [r | {"subset": k} for r in rows for k in (0, 1)]
     text = tables.markdown(results.assemble(crossed, "random"))
     assert "one for each pre-training, and" in text
-    assert "hold for these subsets of labels, which all pre-trainings share, other" in text
+    told = "hold for these subsets of labels and these seeds, which all pre-trainings share, other"
+    assert told in text
+    assert "Every subset of labels met every seed and every pre-training" not in text
 
 
 def test_where_runs_scatter_from():
@@ -149,10 +152,26 @@ def test_where_runs_scatter_from():
     assert list(last) == [f"{a}, {n} labels" for n in (8, 16) for a in ("random", "depth")]
     part = study["components"][0]["subset"]
     shown = last["random, 8 labels"]
-    assert list(shown) == ["which labels", "seed", "the rest"]
+    assert list(shown) == ["which labels", "seed", "together"]
     numbers = [f"{100 * part[end]:.1f}" for end in ("std", "low", "high")]
     assert shown["which labels"] == "{} ({} to {})".format(*numbers)
-    assert "scatter of runs comes from" not in tables.markdown(results.assemble(rows[:3], "random"))
+    text = tables.markdown(study)
+    assert "Every subset of labels met every seed, so that the scatter of runs can be" in text
+    assert "in all arms alike" not in text
+    assert "met every" in tables.latex(study)
+    text = tables.markdown(results.assemble(rows[:3], "random"))
+    assert "scatter of runs comes from" not in text
+    assert "met every" not in text
+
+
+def test_how_far_other_pictures_would_move_a_run():
+    rows = made_up.study({"random": 0.0, "depth": 0.1}, subsets=2, seeds=2)
+    scores = {r["cell"]: r["miou"] + np.array([-0.02, 0.0, 0.02]) for r in rows}
+    drawn = {"scores": scores, "count": 21, "what": "recordings", "pictures": 64, "pooled": False}
+    study = results.assemble(rows, "random", resampled=SimpleNamespace(**drawn))
+    shown = parsed(tables.markdown(study))[-1]["depth, 8 labels"]
+    assert shown["other test recordings"] == f"{2 * math.sqrt(21 / 20):.1f}"
+    assert "Other test recordings are no part of it" in tables.markdown(study)
 
 
 def test_over_all_conditions():

@@ -105,8 +105,9 @@ def test_a_dry_run_trains_nothing_and_tells_all(conducted, tmp_path):
     assert "4 through the encoder" in text
     assert "one pre-training per arm: intervals hold for these encoders only" in text
     # Two seeds can show nothing: two arms need seven pairs, eight comparisons nine.
-    assert "conditions: 2 comparisons, needs 7 replicates; none can be significant" in text
-    assert "each condition: 8 comparisons, needs 9 replicates" in text
+    assert "conditions: 2 comparisons, needs 7 seeds; none can be significant" in text
+    assert "each condition: 8 comparisons, needs 9 seeds" in text
+    assert "replicates are all combinations of 2 seeds" in text
 
 
 def test_a_dry_run_tells_what_replicates_cost_and_show(conducted, tmp_path):
@@ -125,6 +126,18 @@ def test_a_dry_run_tells_what_replicates_cost_and_show(conducted, tmp_path):
     # All of seven pairs must be above 0: Phi(d)^7 = 0.8.
     assert "2 comparisons, needs 7 replicates; a difference of 1.9 (3.7 points) is found" in text
     assert "the contrasts: 1 comparison, needs 6 replicates" in text
+
+
+def test_a_dry_run_tells_of_all_that_is_crossed(tmp_path):
+    factors = FACTORS | {"subset": (0, 1), "pretraining_seed": (0, 1, 2)}
+    given = study(factors=factors, arms=ARMS[1:], reference="inpainting")
+    made = plan.make_plan(given, tmp_path)
+    costs = {job.id: budget.Cost(1, 1, 1e9) for job in (*made.pretrainings, *made.cells)}
+    text = preview.describe(made, given, costs)
+    told = "replicates are all combinations of 2 label subsets x 2 seeds x 3 pre-training seeds"
+    assert told in text
+    assert "3 pre-training seeds, each shared by several replicates: 6 GFLOP" in text
+    assert "power of 3 pre-trainings" in text
 
 
 def test_commands_do_one_job_each_and_then_the_report(conducted, tmp_path):

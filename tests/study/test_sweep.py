@@ -13,7 +13,7 @@ from geoseg_jax.training import loop
 from geoseg_jax.training.loop import Result
 from tests.study.tiny_study import FACTORS, study
 
-SPEC = {"learning_rate": (1e-3, 3e-3), "pretraining": (0.5, 1.0, 2.0), "labels": 8}
+SPEC = {"learning_rate": (1e-3, 3e-3), "pretraining": (0.5, 1.0, 3.0), "labels": 8}
 SPEC |= {"replicates": (100, 101), "folds": 4}
 FEW = FACTORS | {"labels": (8,), "seed": (0,)}
 # The best rate of segmentation: that of the chain is larger where it is fine-tuned.
@@ -58,7 +58,7 @@ def test_rates_are_tried_chosen_told_and_used(conducted, tmp_path):
     found = json.loads((tmp_path / "rates.json").read_text())
     assert {key: of["chosen"] for key, of in found.items()} == {
         "pretraining/inpainting/tiny": 2e-4,  # half of 4e-4
-        "pretraining/chain/tiny": 6e-4,  # twice 3e-4
+        "pretraining/chain/tiny": 3e-4 * 3,  # which is not 9e-4 to the last digit
         "random/fine_tuned/tiny/auto/96x32": 1e-3,
         "random/frozen/tiny/auto/96x32": 1e-3,
         "inpainting/fine_tuned/tiny/auto/96x32": 1e-3,
@@ -79,10 +79,15 @@ def test_rates_are_tried_chosen_told_and_used(conducted, tmp_path):
     first = found["pretraining/inpainting/tiny"]["tried"]
     assert told["inpainting", "pre-training"] == {
         **{"arm": "inpainting", "kind": "pre-training", "encoder": "tiny", "metric": "l1"},
+        "less": True,
         **{"tried": [[float(r), s] for r, s in first.items()], "chosen": 2e-4},
     }
+    assert told["chain", "pre-training"]["chosen"] == 9e-4
     assert (told["chain", "frozen"]["metric"], told["chain", "frozen"]["chosen"]) == ("miou", 1e-3)
     assert (tmp_path / "figures" / "rates.png").exists()
+    fewer = make_plan(check.expand(given | {"without": ("chain",)}), tmp_path)
+    arms = {of["arm"] for of in sweep.curves(tmp_path, fewer, "miou")}
+    assert arms == {"random", "inpainting"}  # not what was tried for an arm that is left out
     jobs = (tmp_path / "noted").read_text().split()
     trials = [name for name in jobs if name.startswith("sweep-")]
     assert len(trials) == len(set(trials)) == 2 * 3 + 2 * 2 * 3 * 2

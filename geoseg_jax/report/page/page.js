@@ -99,9 +99,7 @@ const SECTIONS = [
     id: "sources",
     heading: "Where the scatter of runs comes from",
     draw: () => madeTable("sources", shownRows("sources")),
-    about: () =>
-      `${study.tables.sources.caption}. Every subset of labels met every seed and every
-      pre-training; what two of them do together is part of the rest. ${ARMS_ONLY}`,
+    about: () => `${study.tables.sources.caption}. ${text.sources} ${ARMS_ONLY}`,
   },
   {
     id: "own",
