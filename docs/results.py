@@ -4,16 +4,18 @@
     python docs/results.py --check       # says which tables differ, and exits with 1
     python docs/results.py --take W one_world   # keeps the study of workdir W as results/one_world
 
-Kept of a study are results.csv, a row for each cell, and about.json: what its arms are, their own
-tasks and budgets, learning curves, and what is said of other judged pictures, which takes each
-picture's matrix. From these results/NAME.md has every table and figure, and results.md, between the
-lines that name the study, its contrasts and verdicts. What people wrote around them isn't checked.
+Kept of a study are results.csv, a row for each cell, pretrainings.csv, one for each encoder, and
+about.json: what its arms are and were given, learning curves, and what is said of other judged
+pictures, which takes each picture's matrix. From these results/NAME.md has every table and figure,
+and results.md, between the lines that name the study, its contrasts and verdicts. What people wrote
+around them isn't checked.
 """
 
 import argparse
 import difflib
 import pathlib
 import re
+import shutil
 import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -21,7 +23,7 @@ from typing import Any, NamedTuple
 import PIL.Image
 from matplotlib.figure import Figure
 
-from geoseg_jax.analysis import results
+from geoseg_jax.analysis import pretrainings, results
 from geoseg_jax.analysis.answer import answer
 from geoseg_jax.analysis.components import PICTURES
 from geoseg_jax.core import json_files
@@ -41,8 +43,9 @@ FIGURES = {
 BLOCK = "<!-- {0}: written by docs/results.py -->\n\n{1}\n<!-- end of {0} -->"
 WHOLE = """# {title}: every table and figure
 
-Written by `python docs/results.py` from [results.csv]({name}/results.csv), a row for each cell, and
-[about.json]({name}/about.json); what they say is on [the page of results](../results.md).
+Written by `python docs/results.py` from the files in {name}: [results.csv]({name}/results.csv), a
+row for each cell, about.json and, where they were kept, pretrainings.csv, a row for each encoder
+with the hash of its parameters. What they say is on [the page of results](../results.md).
 
 """
 _ABOUT = ("title", "question", "arms", "budget", "goal", "versions", "hardware", "date", "trial")
@@ -68,8 +71,8 @@ def take(workdir: pathlib.Path, name: str) -> None:
     about["pictures"]["components"] = [{PICTURES: of[PICTURES]} for of in found["components"]]
     (KEPT / name).mkdir(parents=True, exist_ok=True)
     json_files.write_json(KEPT / name / "about.json", about)
-    rows = results.read_csv(workdir / "results.csv")
-    results.write_csv(KEPT / name / "results.csv", rows)
+    for file in ("results.csv", "pretrainings.csv"):
+        shutil.copyfile(workdir / file, KEPT / name / file)
 
 
 def findings(folder: pathlib.Path) -> dict[str, Any]:
@@ -77,6 +80,11 @@ def findings(folder: pathlib.Path) -> dict[str, Any]:
     about = json_files.read_json(folder / "about.json", "what a study is", {}, "take it again")
     assert about is not None
     curves = about["curves"]
+    if (file := folder / "pretrainings.csv").exists():
+        pretrained = pretrainings.read_csv(file)
+        for arm in about["arms"]:
+            own = [row for row in pretrained if row["arm"] == arm["name"]]
+            arm["own_task"] = pretrainings.summary(own)
     found = results.assemble(
         [
             r | {"curve": curves.get(r["cell"], [])}

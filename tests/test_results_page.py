@@ -8,8 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from geoseg_jax.analysis import results
+from geoseg_jax.analysis import pretrainings, results
 from geoseg_jax.report import tables
+from tests.analysis.test_pretrainings import row as pretraining
 from tests.report import made_up
 from tests.study import made_up as runs
 
@@ -40,7 +41,8 @@ def kept(page, tmp_path, monkeypatch):
     monkeypatch.setattr(page, "KEPT", tmp_path / "results")
     page.PAGE.write_text("Above.\n\n" + page.BLOCK.format("street", "") + "\n\nBelow.\n")
 
-    def keep(study):
+    def keep(study, pretrained=()):
+        pretrainings.write_csv(tmp_path / "pretrainings.csv", pretrained)
         (tmp_path / "results.json").write_text(json.dumps(study))
         results.write_csv(tmp_path / "results.csv", study["rows"])
         assert run(page, monkeypatch, "--take", tmp_path, "street") == 0
@@ -58,7 +60,8 @@ def test_a_study_is_kept_and_one_digit_that_differs_is_told(page, kept, monkeypa
     assert text.endswith("Below.\n")
     assert "| Classification" in text
     assert sorted(path.name for path in (folder / "street").iterdir()) == [
-        *("about.json", "cka.png", "curves.png", "differences.png", "labels.png", "results.csv")
+        *("about.json", "cka.png", "curves.png", "differences.png", "labels.png"),
+        *("pretrainings.csv", "results.csv"),
     ]
     whole = (folder / "street.md").read_text()
     assert "Random (reference)" in whole
@@ -78,13 +81,13 @@ def test_all_that_a_study_has_comes_through(kept):
     resampled = SimpleNamespace(scores=drawn, count=21, what="pictures", pictures=21, pooled=False)
     rates = {"arm": "depth", "kind": "pre-training", "encoder": "resnet18", "metric": "abs_rel"}
     rates |= {"less": True, "tried": [[1e-4, 0.2], [3e-4, 0.3]], "chosen": 1e-4}
-    own = {"encoder": "resnet18", "number": "AbsRel", "score": 0.2, "constant": 0.3}
-    own |= {"low": -0.12, "high": -0.08, "runs": 2, "beaten": 2}
-    arms = [{"name": "random"}, {"name": "depth", "label": "Depth", "own_task": [own]}]
+    pretrained = [pretraining(seed, 0.2 + 0.01 * seed, encoder="resnet18") for seed in range(2)]
+    own = pretrainings.summary(pretrained)
+    arms = [{"name": "random", "own_task": []}, {"name": "depth", "own_task": own}]
     study = results.assemble(
         rows, "random", resampled=resampled, rates=[rates], arms=arms, bound=0.01
     )
-    folder = kept(study)
+    folder = kept(study, pretrained)
     report = tables.markdown(study).partition("\n\n")[2]
     assert "other test pictures" in report
     assert report in (folder / "street.md").read_text()

@@ -1,18 +1,19 @@
-"""Gathers what a plan's jobs left behind: a row for each cell, and how arms did their tasks."""
+"""Gathers what a plan's jobs left behind: a row for each cell, and one for each pre-training."""
 
 import collections
 import math
 import pathlib
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
-from geoseg_jax.analysis import metrics, statistics, units
+from geoseg_jax.analysis import metrics
+from geoseg_jax.analysis import pretrainings as of_arms
 from geoseg_jax.analysis.units import FACTORS
 from geoseg_jax.core.formats import count
 from geoseg_jax.data.provenance import leakage, reads
 from geoseg_jax.data.source import DataError
 from geoseg_jax.study import records
-from geoseg_jax.study.plan import Cell, Plan, Pretraining
+from geoseg_jax.study.plan import Cell, Plan
 from geoseg_jax.training import manifest
 from geoseg_jax.training import workdir as workdirs
 
@@ -67,21 +68,52 @@ def _row(cell: Cell, metric: str) -> dict[str, Any]:
     return row | {"curve": curve(cell.workdir, metric)}
 
 
+def pretrainings(plan: Plan) -> list[dict[str, Any]]:
+    """Makes a row of each pre-training, with the columns of analysis/pretrainings.py.
+
+    'number' is empty where it has no score of its own beside a constant prediction's, or not yet;
+    by parameters_sha256 one sees whether another run came to the same encoder.
+    """
+    made = []
+    for job in plan.pretrainings:
+        record = records.read(job.workdir)
+        found = of_arms.scored(workdirs.read_results(job.workdir) or {})
+        row = {"pretraining": job.id, "arm": job.arm, "encoder": job.encoder, "seed": job.seed}
+        row |= {"status": record.state if record else "missing"}
+        row |= found._asdict() if found else {"number": "", "score": math.nan, "constant": math.nan}
+        row["seconds"] = record.seconds if record else math.nan
+        made.append(row | _made_by(job.workdir))
+    return made
+
+
+def _made_by(workdir: pathlib.Path) -> dict[str, str]:
+    """Reads the hash of a pre-training's parameters, and the code that it was run by."""
+    known = workdirs.read_manifest(workdir, "git_revision", "versions") or {}
+    digest = (workdirs.read_manifest(workdir) or {}).get("parameters_sha256") or ""
+    return {"parameters_sha256": digest, "revision": _revision(known) if known else ""}
+
+
 def _provenance(workdir: pathlib.Path) -> dict[str, Any]:
     """Reads from a finished cell's manifest its data and code; {} without one."""
     keys = ("data.train.size", "data.eval.sha256", "git_revision", "versions.geoseg_jax")
     provenance = workdirs.read_manifest(workdir, *keys, "versions.jax")
     if not provenance:
         return {}
-    data, versions = provenance["data"], provenance["versions"]
-    own = (provenance["git_revision"] or versions["geoseg_jax"] or "").replace(
-        "-dirty", " and changes"
-    )
+    data = provenance["data"]
     return {
         "labelled": data["train"]["size"],
         "judged": data["eval"]["sha256"],
-        "revision": f"{own[:12]}{own[40:]}, jax {versions['jax']}",
+        "revision": _revision(provenance),
     }
+
+
+def _revision(provenance: Mapping[str, Any]) -> str:
+    """Names the code of a run by its manifest."""
+    versions = provenance["versions"]
+    own = (provenance["git_revision"] or versions["geoseg_jax"] or "").replace(
+        "-dirty", " and changes"
+    )
+    return f"{own[:12]}{own[40:]}, jax {versions['jax']}"
 
 
 def _number(value: Any) -> float:
@@ -167,73 +199,3 @@ def _together(values: Iterable[str]) -> str:
     if len(counts) == 1:
         return next(iter(counts))
     return "; ".join(f"{value} ({count} runs)" for value, count in counts.most_common())
-
-
-def own_tasks(jobs: Iterable[Pretraining]) -> list[dict[str, Any]]:
-    """Compares an arm's pre-trainings with predictions that ignore the picture, by architecture.
-
-    An encoder whose network is no better than a constant has learned nothing that its task asks
-    for; what its arm is better by must come from elsewhere, as from batch statistics.
-
-    Returns:
-      dicts with 'encoder', 'number' (for people), 'score' and 'constant' (of the best constant
-      prediction), means over the runs; 'low' and 'high', the 95 % interval of score less constant
-      over runs, nan for one; 'runs', and 'beaten', how many of them beat it.
-      Pre-trainings that aren't done, or have no such number, are left out.
-    """
-    by_encoder: dict[str, list[tuple[str, float, float, bool]]] = {}
-    for job in jobs:
-        scored = own_task(workdirs.read_results(job.workdir) or {})
-        if scored:
-            by_encoder.setdefault(job.encoder, []).append(scored)
-    return [
-        {
-            "encoder": encoder,
-            "number": _OWN_TASKS[scored[0][0]].label,
-            "score": units.mean(score for _, score, _, _ in scored),
-            "constant": units.mean(constant for _, _, constant, _ in scored),
-            **dict(zip(("low", "high"), _margin(scored), strict=True)),
-            "runs": len(scored),
-            "beaten": sum(beaten for _, _, _, beaten in scored),
-        }
-        for encoder, scored in by_encoder.items()
-    ]
-
-
-def _margin(scored: list[tuple[str, float, float, bool]]) -> tuple[float, float]:
-    margins = [score - constant for _, score, constant, _ in scored]
-    return statistics.interval(margins) if all(map(math.isfinite, margins)) else (math.nan,) * 2
-
-
-def own_task(numbers: Mapping[str, Any]) -> tuple[str, float, float, bool] | None:
-    """Gives (number, score, best constant prediction's, whether that is beaten) of an eval.json."""
-    for name, (_, constants, more_is_better) in _OWN_TASKS.items():
-        others = [numbers[c] for c in constants if numbers.get(c) is not None]
-        if name not in numbers or not others:
-            continue
-        score = math.nan if numbers[name] is None else float(numbers[name])
-        best = max(others) if more_is_better else min(others)
-        return name, score, float(best), score > best if more_is_better else score < best
-    return None
-
-
-class _OwnTask(NamedTuple):
-    """A number of eval.json: its name, constant predictions, and which way is better."""
-
-    label: str
-    constants: tuple[str, ...]
-    more_is_better: bool = False
-
-
-# A run has one of these numbers.
-_OWN_TASKS = {
-    "abs_rel": _OwnTask("AbsRel", ("abs_rel_constant",)),
-    "photometric": _OwnTask("photometric error", ("photometric_flat", "photometric_identity")),
-    "epe": _OwnTask("end-point error in pixels", ("epe_constant", "epe_zero")),
-    "top1": _OwnTask("top-1 accuracy", ("top1_constant",), True),
-    "contrastive_accuracy": _OwnTask(
-        "accuracy among the queue", ("contrastive_accuracy_constant",), True
-    ),
-    "l1": _OwnTask("L1 error in the holes", ("l1_constant",)),
-    "mse": _OwnTask("squared error of the hidden patches", ("mse_constant",)),
-}

@@ -1,4 +1,4 @@
-"""Writes a study's results.csv, results.json, table.md, table.tex, figures and report.html."""
+"""Writes what a study found: rows (CSV), results.json, tables, figures and report.html."""
 
 import math
 import pathlib
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from geoseg_jax import interop
-from geoseg_jax.analysis import results, units
+from geoseg_jax.analysis import pretrainings, results, units
 from geoseg_jax.analysis.units import Row
 from geoseg_jax.core import atomic, json_files
 from geoseg_jax.report import figures, page, tables
@@ -39,6 +39,8 @@ def report(
     # First what can't fail: the numbers.
     workdir.mkdir(parents=True, exist_ok=True)
     results.write_csv(workdir / "results.csv", rows)
+    pretrained = gather.pretrainings(made)
+    pretrainings.write_csv(workdir / "pretrainings.csv", pretrained)
     findings = results.assemble(
         rows,
         study["reference"],
@@ -49,7 +51,7 @@ def report(
         trial=study.get("trial", False),
         title=study["title"],
         question=study["question"],
-        arms=[_arm(arm, made, costs) for arm in plan.arms_of(study).values()],
+        arms=[_arm(arm, made, costs, pretrained) for arm in plan.arms_of(study).values()],
         panels=panels.collect(study, made),
         features=_features(study, made, lines),
         budget=_budget(study, made, costs),
@@ -125,7 +127,7 @@ def _rates(study: Mapping[str, Any], made: Plan) -> str:
     return f"; learning rates, chosen without test labels: {listed}" if listed else ""
 
 
-def _arm(arm, made: Plan, costs) -> dict[str, Any]:
+def _arm(arm, made: Plan, costs, pretrained) -> dict[str, Any]:
     """Describes an arm for the report: what it was trained on, at what cost, and from what.
 
     The command is that of the first pre-training seed; others differ in config.seed.
@@ -145,7 +147,7 @@ def _arm(arm, made: Plan, costs) -> dict[str, Any]:
             plan.command("geoseg_jax.main", job.argument, job.config, job.workdir) for job in jobs
         ),
         "spent": [{"encoder": e} | _spent(chains.get(e, ()), costs, known) for e in encoders],
-        "own_task": gather.own_tasks(own),
+        "own_task": pretrainings.summary(row for row in pretrained if row["arm"] == arm["name"]),
         "ancestors": _ancestors(arm, own, made),
     }
 

@@ -3,6 +3,7 @@
 import json
 import re
 
+from geoseg_jax.analysis import pretrainings
 from geoseg_jax.study import plan, records, write
 from geoseg_jax.study.budget import Cost
 from tests.study import tiny_study
@@ -86,5 +87,11 @@ def test_contrasts_own_tasks_and_the_metric(tmp_path):
     assert (own["random"], own["chain"]) == ([], [])
     (told,) = own["inpainting"]
     assert (told["score"], told["constant"], told["beaten"], told["runs"]) == (0.2, 0.1, 0, 1)
+    listed = pretrainings.read_csv(tmp_path / "pretrainings.csv")
+    assert [row["pretraining"] for row in listed] == [job.id for job in made.pretrainings]
+    assert [(row["number"], row["status"]) for row in listed] == [
+        ("l1", "missing"),
+        ("", "missing"),
+    ]
     found = reported(tmp_path / "less", {}, contrasts=pairs, without=("chain",))
     assert found["contrasts"] == []
