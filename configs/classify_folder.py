@@ -8,9 +8,8 @@ takes a share (config.data.held_out) of the training pictures; see data/classes/
 behind the colon: geoseg_jax/presets/classification.py. Any set of tensorflow-datasets:
 --config.data.name=tfds --config.data.dataset=NAME.
 The ResNet recipe (He et al., CVPR 2016, and "Bag of Tricks", CVPR 2019), for a batch of 64 and
-3,000 steps, windows no smaller than a quarter of the picture. On two CPU cores about three
-quarters of an hour for ResNet-18 at 64x64, reckoned from 57 GFLOP a step and benchmarks/README.md's
-63 GFLOP/s, and not run at length here.
+3,000 steps, windows no smaller than a quarter of the picture. 700 steps of ResNet-18 at 64x64 took
+35 minutes of one busy CPU core (docs/arms.md), so 3,000 would take two and a half hours of it.
 What score to expect depends on your pictures; none is claimed.
 """
 

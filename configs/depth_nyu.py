@@ -2,8 +2,9 @@
 
     python -m geoseg_jax.main --config=configs/depth_nyu.py --workdir=W --config.data.root=ROOT
 
-ROOT is nyu_depth_v2_labeled.mat or its folder, or a folder of pictures (geoseg_jax/data/
-nyu_depth.py). Options behind the colon: geoseg_jax/presets/supervised_depth.py, and
+ROOT is nyu_depth_v2_labeled.mat or its folder, or a folder of pictures
+(geoseg_jax/data/nyu/depth.py). Options behind the colon: geoseg_jax/presets/supervised_depth.py,
+and
   official     trains on the official 795 frames, evaluates on the 654 (the default)
   held_out     for a part of the data set: holds out a fifth of what is there, in blocks of 20
                frames, for evaluation

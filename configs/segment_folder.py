@@ -6,8 +6,8 @@
 docs/segmentation.md describes the folder. Options behind the colon:
 geoseg_jax/presets/segmentation.py; choose a resolution with the proportions of your pictures.
 
-2,000 steps of 8 pictures at 320x240 take about two hours on two CPU cores, evaluation apart; that
-is reckoned from 210 GFLOP a step and benchmarks/README.md's 63 GFLOP/s, and was not run at length.
+2,000 steps of 8 pictures at 320x240 take about an hour and a half on two idle CPU cores, evaluation
+apart; that is reckoned from the 1.6 s of a step at 240x180 in benchmarks/README.md, and not run.
 What score to expect depends on your labels; none is claimed.
 """
 

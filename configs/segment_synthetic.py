@@ -1,4 +1,4 @@
-"""Segmentation on the embedded synthetic world: no data needed, a minute on a laptop's CPU.
+"""Segmentation on the embedded synthetic world: no data needed, minutes on a laptop's CPU.
 
     python -m geoseg_jax.main --config=configs/segment_synthetic.py:init=runs/quickstart --workdir=S
 

@@ -22,6 +22,7 @@ from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument
 from geoseg_jax.presets.studies import (
+    CALIBRATED,
     IMAGENET,
     RANDOM,
     SMALL,
@@ -106,8 +107,8 @@ def _small(arms: tuple, start: tuple[str, ...], weights: dict, tried: dict) -> C
                 "model": DECODER,
                 "train": short_cells(1_200, 400),
                 "optimizer": {"layer_decay": 1.0, "learning_rate": 2e-3},
-                "transfer": {"statistics": "calibrated"},
-            },
+            }
+            | CALIBRATED,
         },
         panels=3,
     )

@@ -21,7 +21,16 @@ from ml_collections import ConfigDict
 
 from geoseg_jax.presets import argument
 from geoseg_jax.presets.argument import Option
-from geoseg_jax.presets.studies import RANDOM, START, SWEEP, short_cells, starts, study, sweep
+from geoseg_jax.presets.studies import (
+    CALIBRATED,
+    RANDOM,
+    START,
+    SWEEP,
+    short_cells,
+    starts,
+    study,
+    sweep,
+)
 
 _OPTIONS = {
     "resolution": Option("320x256", "width x height of pictures, in the proportions of yours"),
@@ -45,7 +54,7 @@ def get_config(arg: str = "") -> ConfigDict:
     weights = bool(options["weights"]) or options["start"] != "random"
     # The recipe of all arms alike: else a transformer's layers learn at decaying rates where they
     # come from elsewhere.
-    target: dict[str, Any] = {"optimizer": {"layer_decay": 1.0}}
+    target: dict[str, Any] = {"optimizer": {"layer_decay": 1.0}} | CALIBRATED
     pretraining: dict[str, Any] = {}
     if options["smoke"]:
         target["train"] = short_cells(options["steps"], options["steps"])

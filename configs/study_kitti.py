@@ -24,6 +24,7 @@ not yet run.
 from ml_collections import ConfigDict
 
 from geoseg_jax.presets.studies import (
+    CALIBRATED,
     IMAGENET,
     PAPER_PRETRAINING,
     RANDOM,
@@ -61,7 +62,7 @@ def get_config(arg: str = "") -> ConfigDict:
         target={
             "config": f"configs/segment_kitti.py:preset={preset}",
             "root": "kitti_semantics",
-            "set": {"optimizer": {"layer_decay": 1.0}},
+            "set": {"optimizer": {"layer_decay": 1.0}} | ({} if faulty else CALIBRATED),
         },
         declared=("task.normalise_twice",) if faulty else (),
     )

@@ -27,7 +27,7 @@ from ml_collections import ConfigDict
 from geoseg_jax.analysis.units import REPLICATE
 from geoseg_jax.presets import argument
 from geoseg_jax.presets.argument import Option
-from geoseg_jax.presets.studies import RANDOM, SWEEP, short_cells, study, sweep
+from geoseg_jax.presets.studies import CALIBRATED, RANDOM, SWEEP, short_cells, study, sweep
 from geoseg_jax.presets.two_cores import (
     DECODER,
     DEPTH,
@@ -79,8 +79,8 @@ def get_config(arg: str = "") -> ConfigDict:
                 # rates where they come from elsewhere. The rate is the best of 2, 4 and 8e-3 for
                 # random weights on other streets (data.seed=77); `sweep` tries rates for each arm.
                 "optimizer": {"layer_decay": 1.0, "learning_rate": 4e-3},
-                "transfer": {"statistics": "calibrated"},
-            },
+            }
+            | CALIBRATED,
         },
         panels=3,
     )

@@ -24,6 +24,9 @@ each comes from; `--config.KEY=VALUE` changes one. R: a run may continue with an
 """
 
 
+_NOTHING = object()  # which no rule takes: it says what it would
+
+
 def settings_page() -> str:
     """Lists every setting once for each that uses it: all runs, readers, tasks."""
     sections = [("Training", of_training.SETTINGS), ("Data", of_data.SETTINGS)]
@@ -43,11 +46,14 @@ def settings_page() -> str:
 
 
 def _rows(settings: dict[str, Setting], users: dict[str, list[str]]) -> str:
-    head = ["setting", "", "meaning"] + (["of"] if users else [])
+    head = ["setting", "", "meaning", "values"] + (["of"] if users else [])
     lines = [head, ["---"] * len(head)]
     for key, setting in settings.items():
         mark = "R" if setting.on_resume else ""
-        lines.append([f"`{key}`", mark, setting.meaning.replace("|", "\\|")])
+        values = (setting.rule(_NOTHING) or "").removeprefix("must be ")
+        lines.append(
+            [f"`{key}`", mark, *(t.replace("|", "\\|") for t in (setting.meaning, values))]
+        )
         if users:
             lines[-1].append(", ".join(users[key]))
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)

@@ -91,6 +91,17 @@ def test_bad_values_in_a_process_of_its_own(flag, said, tmp_path):
     assert not (tmp_path / "w").exists()
 
 
+@pytest.mark.parametrize("flag", ["--debug", "--debug=true", "-debug"])
+def test_with_debug_the_error_itself_is_raised(flag, monkeypatch):
+    monkeypatch.setattr(flags.FLAGS["debug"], "value", False)
+    try:
+        flags.FLAGS(["main", flag])
+        with pytest.raises(ValueError, match="seen"):
+            command_line.fail(ValueError("seen"))
+    finally:
+        flags.FLAGS.unparse_flags()
+
+
 def test_print_config_tells_each_value_and_where_it_came_from(tmp_path):
     command = [sys.executable, "-m", "geoseg_jax.main", "--print_config"]
     command += ["--config=configs/depth_kitti.py:mono,seed=3", "--config.train.steps=500"]

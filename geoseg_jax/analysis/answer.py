@@ -169,7 +169,9 @@ def _basis(study: Result, best: Result) -> list[str]:
     parts = best["by_training"]
     each = (f"{name.replace('_', '-')} {points(parts[name], True)}" for name in parts)
     over += f" ({', '.join(each)})" if len(parts) > 1 else ""
-    texts = [f"The average is over {over}."]
+    texts = [
+        f"{label(study, best['arm'])} − {label(study, study['reference'])} is averaged over {over}."
+    ]
     if best["pictures_low"] is not None:
         drawn = f"{count(study['resampled']['count'])} test {study['resampled']['what']}"
         span = interval(best["pictures_low"], best["pictures_high"])
@@ -226,9 +228,9 @@ def _certainty(study: Result, best: Result) -> list[str]:
             f"{units}, corrected for {count(arms, 'arm')}; they assume normal noise)."
         ]
     elif statistics.significant(best["p_corrected"]):
-        texts = [f"The difference is significant: p {equals(best['p_corrected'])} {test}."]
+        texts = [f"That difference is significant: p {equals(best['p_corrected'])} {test}."]
     elif statistics.significant(arms * best["p_smallest"]):
-        texts = [f"The difference may be chance: p {equals(best['p_corrected'])} {test}."]
+        texts = [f"That difference may be chance: p {equals(best['p_corrected'])} {test}."]
     else:
         family = f" to compare {arms} arms" if arms > 1 else ""
         texts = [

@@ -9,7 +9,7 @@ CONDITION holds; runs that share it and differ in REPLICATE are replicates.
 What is independent? Runs that share a subset of labels, or an encoder, are alike beyond the arm,
 and counting each would make intervals too narrow: with a spread of one point between pre-trainings
 and 0.75 between runs, 95 % intervals over 3, 5 and 10 replicates of one pre-training hold the truth
-in 85, 70 and 51 % of studies. So a unit is all replicates that are linked by a shared subset or
+in 84, 70 and 51 % of studies. So a unit is all replicates that are linked by a shared subset or
 pre-training seed, averaged first; with replicate k = (subset k, seed k, pre-training seed k) each
 is a unit. What doesn't vary in a study links nothing, and its intervals speak of that one subset,
 or of these very encoders, alone. Where every subset meets every pre-training, nothing would be

@@ -197,7 +197,7 @@ def fail(error: Exception, table: str = "") -> None:
 
     table: lines that follow.
     """
-    if "--debug" in sys.argv:
+    if DEBUG.value if flags.FLAGS.is_parsed() else "--debug" in sys.argv:
         raise error
     text = str(error)
     if "Traceback" in text:  # of the config file

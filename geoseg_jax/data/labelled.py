@@ -7,7 +7,7 @@ from geoseg_jax.data.labels.check import check_labels
 from geoseg_jax.data.labels.subsets import FIRST, Subset, choose
 from geoseg_jax.data.name_splits import REST, TRAIN
 from geoseg_jax.data.reader import Reader
-from geoseg_jax.data.source import DataError, Source
+from geoseg_jax.data.source import DataError, Source, left_out
 
 
 def make(reader: Reader, data: ConfigDict, *, check: bool = True) -> tuple[Source, Source]:
@@ -62,9 +62,8 @@ def _inner(train: Source, fold: int, folds: int) -> tuple[Source, Source]:
 
 def _need(source: Source, data: ConfigDict, key: str) -> None:
     if len(source) == 0:
-        counts = ", ".join(f"{count} x {why}" for why, count in source.left_out.items())
         raise DataError(
             f"config.data.{key}={data.get(key, '')!r}: no labelled picture under "
-            f"{data.get('root', '')!r} (left out: {counts or 'none'}); choose another split, or "
+            f"{data.get('root', '')!r} (left out: {left_out(source)}); choose another split, or "
             "train on fewer by config.data.labels where the rest evaluates"
         )

@@ -21,7 +21,7 @@ from absl import flags
 from geoseg_jax.core.batch import check_record
 from geoseg_jax.data.reading import read_record
 from geoseg_jax.data.remembered import Remembered
-from geoseg_jax.data.source import BadRecord, DataError, Record, Source, Wrapper
+from geoseg_jax.data.source import BadRecord, DataError, Record, Source, Wrapper, left_out
 
 Batch = dict[str, np.ndarray]
 
@@ -193,8 +193,7 @@ def _check(
 ) -> int:
     """Returns the size of one process's part of a batch."""
     if len(source) == 0:
-        reasons = ", ".join(f"{count} x {why}" for why, count in source.left_out.items())
-        raise DataError(f"the source has no record; left out: {reasons or 'none'}")
+        raise DataError(f"the source has no record; left out: {left_out(source)}")
     if batch_size < 1 or batch_size % process_count:
         raise ValueError(
             f"batch size {batch_size} must be a positive multiple of the {process_count} processes"

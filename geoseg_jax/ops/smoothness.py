@@ -41,13 +41,7 @@ def edge_aware_smoothness(
     Raises:
       ValueError: on another order.
     """
-    return weighted_differences(disparity, *edge_weights(image, order), order)
-
-
-def weighted_differences(
-    disparity: jax.Array, weights_x: jax.Array, weights_y: jax.Array, order: int
-) -> tuple[jax.Array, jax.Array]:
-    """Computes edge_aware_smoothness with given weights (see edge_weights)."""
+    weights_x, weights_y = edge_weights(image, order)
     along_x = jnp.abs(jnp.diff(disparity, n=order, axis=-1))
     along_y = jnp.abs(jnp.diff(disparity, n=order, axis=-2))
     return along_x * weights_x, along_y * weights_y

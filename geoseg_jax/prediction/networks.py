@@ -112,7 +112,7 @@ class Segmenter(_Network):
     """A segmentation network.
 
     Attributes:
-      table: of its classes; `table.classes` are their names, `table.colours` their colours.
+      table: of its classes; `table.classes` are their names, `table.palette` their colours.
     """
 
     table: LabelTable

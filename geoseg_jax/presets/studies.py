@@ -40,6 +40,9 @@ DEFAULTS = {
     "keep_checkpoints": False,
 }
 FACTORS = {"training": ("fine_tuned",), "decoder": ("auto",), "encoder": ("resnet18",)}
+# Of a study with frozen cells: random weights have the batch statistics of no data, and would lose
+# by these alone.
+CALIBRATED = {"transfer": {"statistics": "calibrated"}}
 # The public code's (x - .45) / .225, with ImageNet's weights too, which were trained otherwise.
 PAPER_PRETRAINING = {
     "model": {"normalisation": "monodepth2"},

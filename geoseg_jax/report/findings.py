@@ -210,7 +210,7 @@ def _compared(study: Study, results: list[Group], result: Group) -> dict[str, Ce
     texts |= {"level p": p_value(result["level_p_corrected"])} if study["bound"] else {}
     for head, name in (("bootstrap", "bootstrap"), ("over test pictures", "pictures")):
         if any(r[f"{name}_low"] is not None for r in results):
-            texts[head] = estimate({k: v for k, v in result.items() if k != name}, name)
+            texts[head] = estimate(result, name)
     for training in trainings if len(trainings) > 1 else ():
         value = result["by_training"].get(training)
         texts[naming.value_name("training", training)] = points(value, sign=True)
@@ -230,8 +230,8 @@ def _scores(study: Study, places: list[Condition], notes: Notes) -> Table:
 
     runs = max(group["n_planned"] for group in study["groups"])
     over = f" over {runs} runs" if runs > 1 else " of one run"
-    less = ", less what all arms share by subset and seed" if runs > 1 and study["overall"] else ""
-    caption = f"{study['metric']} in %: mean ± standard deviation{over}{less}, best in bold"
+    less = " without what all arms share (labels, seed)" if runs > 1 and study["overall"] else ""
+    caption = f"{study['metric']} in %: mean{over} ± standard deviation{less}, best in bold"
     return _by_condition(study, caption, places, cell, naming.arms(study))
 
 

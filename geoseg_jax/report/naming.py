@@ -4,7 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from geoseg_jax.analysis import units
 from geoseg_jax.analysis.units import CONDITION
+from geoseg_jax.analysis.units import condition as place_of
 from geoseg_jax.core.formats import count
 
 Study = Mapping[str, Any]
@@ -46,11 +48,6 @@ def shared_conditions(study: Study) -> str:
     return ", ".join(filter(None, fixed))
 
 
-def place_of(item: Mapping[str, Any]) -> Condition:
-    """Gives the condition of a group, or of anything else that has its factors."""
-    return tuple(item[name] for name in CONDITION)
-
-
 def conditions(study: Study) -> list[Condition]:
     """Lists conditions as the groups do, but by rising labels where they differ in labels alone."""
     places = list(dict.fromkeys(place_of(group) for group in study["groups"]))
@@ -60,4 +57,4 @@ def conditions(study: Study) -> list[Condition]:
 
 def arms(study: Study) -> list[str]:
     """Lists arms in the order of the groups."""
-    return list(dict.fromkeys(group["arm"] for group in study["groups"]))
+    return units.arms(study["groups"])

@@ -4,6 +4,7 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from geoseg_jax.analysis.statistics import FEW_PICTURES
 from geoseg_jax.core.formats import NONE, count, equals, interval, known, listed, p_value, points
 from geoseg_jax.report import page
 
@@ -40,7 +41,7 @@ Content = Mapping[str, Any]
 Rows = list[list[str]]
 
 
-def condition(content: Content, probe: str, labels: int) -> str:
+def condition(probe: str, labels: int) -> str:
     """Names a column: 'linear, 8 labels'."""
     return f"{_PROBES[probe]}, {count(labels, 'label') if labels else 'all labels'}"
 
@@ -71,7 +72,7 @@ def answer(content: Content) -> list[str]:
         if verdict in verdicts
     ]
     scores = ", ".join(f"{r['encoder']} {points(r['miou'])}" for r in ranked)
-    where = condition(content, probe, labels)
+    where = condition(probe, labels)
     said.append(f"mIoU in percent ({where}): {scores}.")
     said.append(
         f"Beside that: the most common class everywhere has {points(content['constant'])}, and the "
@@ -90,7 +91,7 @@ def _few(content: Content) -> list[str]:
     """Says how little the judged pictures are, and whether they are independent."""
     units, unit = content["units"], content["unit"]
     said = []
-    if content["pictures"] < 50:
+    if content["pictures"] < FEW_PICTURES:
         said.append(
             f"Only {content['pictures']} pictures judge: the intervals say how far another set "
             "like this might move the numbers, and rare classes may hang on one picture."
@@ -121,7 +122,7 @@ def result_table(content: Content) -> tuple[list[str], Rows]:
         texts = [_with_interval(c["miou"], c["pictures_low"], c["pictures_high"]) for c in cells]
         mark = " (reference)" if name == content["reference"] else ""
         rows.append([name + mark, *texts])
-    return ["encoder", *(condition(content, *column) for column in columns)], rows
+    return ["encoder", *(condition(*column) for column in columns)], rows
 
 
 def _with_interval(value: float, low: float, high: float, sign: bool = False) -> str:
@@ -137,7 +138,7 @@ def difference_table(content: Content) -> tuple[list[str], Rows]:
     rows = [
         [
             d["encoder"],
-            condition(content, d["probe"], d["labels"]),
+            condition(d["probe"], d["labels"]),
             _with_interval(d["difference"], d["pictures_low"], d["pictures_high"], sign=True),
             interval(d["choices_low"], d["choices_high"]) or NONE,
             p_value(d["p_corrected"]),
@@ -184,7 +185,7 @@ def render(content: Content, panels: Sequence[Panel]) -> str:
     probe, labels = main_condition(content)
     trained = content["trained_on"]
     parts = [
-        _section(condition(content, probe, labels).capitalize(), _figure(content), _FIGURE),
+        _section(condition(probe, labels).capitalize(), _figure(content), _FIGURE),
         _section("Scores", _table(result_table(content)), _scores_about(content, trained)),
         _section(
             f"Differences to {content['reference']}",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from geoseg_jax.core import disk
+from geoseg_jax.core.one_line import named
 from geoseg_jax.study import deaths, records
 from geoseg_jax.study.plan import Cell, Plan, Pretraining
 from geoseg_jax.study.records import DONE, FAILED, Record
@@ -147,7 +148,7 @@ def _together(jobs: Sequence[Job], context: Context) -> list[_Outcome]:
         return list(context.together(jobs))
     except stacked.StackError as error:
         if context.received:  # a stop that went wrong says nothing of the jobs
-            context.say(f"while stopping, {_line(error)}")
+            context.say(f"while stopping, {named(error)}")
             return [None] * len(jobs)
         if len(jobs) == 1:
             return [error]
@@ -158,11 +159,7 @@ def _together(jobs: Sequence[Job], context: Context) -> list[_Outcome]:
 
 def _while_stopping(job: Job, error: Exception) -> str:
     """Tells of a stop that went wrong, which says nothing of the job."""
-    return f"{job.id}: while stopping, {_line(error)}"
-
-
-def _line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    return f"{job.id}: while stopping, {named(error)}"
 
 
 def _after(job: Job, outcome: _Outcome, context: Context) -> Exception | str | None:
@@ -194,7 +191,7 @@ def _written(job: Job, problem: Exception | str | None, seconds: float, context:
         job.workdir.mkdir(parents=True, exist_ok=True)
         text = "".join(traceback.format_exception(problem))
         (job.workdir / "error.txt").write_text(text, encoding="utf-8")
-        record = Record(FAILED, seconds, _line(problem))
+        record = Record(FAILED, seconds, named(problem))
     else:
         record = Record(DONE, seconds, "")
     # The record first: killed between the two, checkpoints are left over and nothing is lost.

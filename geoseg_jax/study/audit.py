@@ -100,7 +100,7 @@ def check_fair(plan: Plan, declared: Sequence[str] = (), read: Plan | None = Non
         else:
             flat = guard.with_own(relevant(cell.recipe.shared), cell.recipe.own)
         cells.append((cell.id, cell.factors, flat))
-    if unexplained := guard.differences_of(cells, declared):
+    if unexplained := guard.differences(cells, declared):
         raise guard.UnfairError(unexplained)
 
 

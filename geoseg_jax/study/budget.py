@@ -167,9 +167,10 @@ def _within(
     """
     flops = _flops(config, known, say)
     config.train.steps = steps_for(settings.plain(config), budget, flops)
-    warm_up = min(config.optimizer.warmup_steps, config.train.steps // 10)
-    config.optimizer.warmup_steps = warm_up
-    changes = {"train.steps": config.train.steps, "optimizer.warmup_steps": warm_up}
+    changes = {"train.steps": config.train.steps}
+    if "warmup_steps" in config.optimizer:
+        warm_up = min(config.optimizer.warmup_steps, config.train.steps // 10)
+        config.optimizer.warmup_steps = changes["optimizer.warmup_steps"] = warm_up
     return changes, _cost(config, flops, _pictures(config, known, say))
 
 

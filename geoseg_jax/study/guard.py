@@ -8,7 +8,7 @@ through is the same in all cells in which these factors are; every other is the 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from geoseg_jax.config import settings, table
+from geoseg_jax.config import table
 from geoseg_jax.config.settings import ConfigError
 from geoseg_jax.core.formats import count
 from geoseg_jax.core.nested import is_off
@@ -66,22 +66,13 @@ def differences(
     """Finds what sets cells apart beside the factors.
 
     Args:
-      cells: (id, factors, config) of each.
+      cells: (id, factors, settings by keys with dots, those alone that are `relevant`) of each.
       declared: further settings that arms may differ in, which the report then tells.
 
     Returns:
       Nothing where the comparison is fair; else the differences, each cell against the first of
       those that should be alike.
     """
-    flats = [(name, factors, relevant(settings.flatten(of))) for name, factors, of in cells]
-    return differences_of(flats, declared)
-
-
-def differences_of(
-    cells: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any]]],
-    declared: Sequence[str] = (),
-) -> list[Difference]:
-    """Does the same with settings by keys with dots, those alone that are `relevant`."""
     groups = _groups({key for _, _, flat in cells for key in flat}, declared)
     unexplained = []
     firsts: dict[Any, tuple[str, Any]] = {}

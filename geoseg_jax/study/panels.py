@@ -27,7 +27,7 @@ def keep(cell: Cell, count: int, programs: Programs | None = None) -> None:
     """Writes WORKDIR/panels/NUMBER-NAME.png: `count` evaluation examples as the task shows them.
 
     The examples are spread over the split, and so the same for all cells that are judged on it.
-    programs: see train.run.
+    programs: see loop.run.
     """
     data = make_data(cell.config)
     count = min(count, len(data.eval))

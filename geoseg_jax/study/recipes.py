@@ -68,11 +68,6 @@ class Recipe(NamedTuple):
         return self.shared, tuple(sorted(own))
 
 
-def recipe_of(config: ConfigDict) -> Recipe:
-    """Makes the recipe of one config that is like no other."""
-    return Recipe(Shared(config), {})
-
-
 def share(
     make: Callable[[T], ConfigDict],
     replicates: Sequence[T],

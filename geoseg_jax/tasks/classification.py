@@ -16,7 +16,13 @@ from geoseg_jax.tasks.base import Aux, Batch, Sums, Task, TaskSpec, Variables
 from geoseg_jax.tasks.examples import to_unit_range
 from geoseg_jax.tasks.jitter import jitter_views
 from geoseg_jax.tasks.precision import activations
-from geoseg_jax.tasks.settings import ENCODER, JITTER, check_jitter, check_trains_encoder
+from geoseg_jax.tasks.settings import (
+    ENCODER,
+    JITTER,
+    check_jitter,
+    check_trains_encoder,
+    frozen_kwargs,
+)
 
 SETTINGS = {
     **ENCODER,
@@ -51,9 +57,7 @@ class _Classification(Task):
             normalisation=config.model.normalisation,
             dtype=activations(config.model),
         )
-        # Frozen parts run on their running statistics, in training as in evaluation.
-        parts, freeze = (config.transfer[key] for key in ("frozen", "freeze"))
-        self.frozen_kwargs = {"frozen" if freeze == "all" else "fixed_statistics": tuple(parts)}
+        self.frozen_kwargs = frozen_kwargs(config)
 
     def init(self, key: jax.Array, batch: Batch) -> Variables:
         return self.net.init(key, to_unit_range(batch["image"]), train=False)

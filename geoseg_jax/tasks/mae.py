@@ -32,11 +32,7 @@ _EVAL_KEY = 0  # evaluation hides the same patches of the same picture, every ti
 
 
 def make(config: Any, data: Any = None) -> Task:
-    """Makes the task for one configuration; reads config.task and config.model.
-
-    Raises:
-      ValueError: for an encoder that is no ViT.
-    """
+    """Makes the task for one configuration; reads config.task and config.model."""
     del data  # every batch carries all that this task needs
     return _Mae(config)
 

@@ -26,6 +26,7 @@ from geoseg_jax.tasks.settings import (
     JITTER,
     check_decoder,
     check_jitter,
+    frozen_kwargs,
     optional,
 )
 
@@ -77,9 +78,7 @@ class _Segmentation(Task):
         self.task, self.table = config.task, source.table
         classes = source.table.classes
         self.net = _network(config.model, len(classes))
-        # Frozen parts run on their running statistics, in training as in evaluation.
-        parts, freeze = (config.transfer[key] for key in ("frozen", "freeze"))
-        self.frozen_kwargs = {"frozen" if freeze == "all" else "fixed_statistics": tuple(parts)}
+        self.frozen_kwargs = frozen_kwargs(config)
         # An output for pixels of no class, which the loss never asks for: the paper's 34 have one.
         self.unlabelled = classes.index("unlabeled") if "unlabeled" in classes else None
         weights = class_weights(self.task.class_weights, classes, source)

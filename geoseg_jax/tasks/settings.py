@@ -4,6 +4,7 @@ A setting that is on and would do nothing is refused. The parameters of somethin
 jitter's strengths where its probability is 0) stay, so that it can be switched on by itself.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from geoseg_jax.core.rules import SHARE, choice, each, number, text, whole
@@ -11,6 +12,16 @@ from geoseg_jax.core.setting import Flat, Setting, refuse
 from geoseg_jax.models import DECODERS, ENCODERS, is_vit
 from geoseg_jax.models.resnet import NORMALISATIONS
 from geoseg_jax.tasks.precision import AUTO
+
+
+def frozen_kwargs(config: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Gives a network what it must know of frozen parts.
+
+    They run on their running statistics, in training as in evaluation.
+    """
+    transfer = config.get("transfer") or {}
+    name = "frozen" if transfer.get("freeze", "all") == "all" else "fixed_statistics"
+    return {name: tuple(transfer.get("frozen", ()))}
 
 
 def _channels(value: Any) -> str | None:

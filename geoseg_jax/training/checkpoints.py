@@ -105,10 +105,6 @@ class Checkpoints:
         """Returns the newest step that is there, or None."""
         return self._manager.latest_step()
 
-    def all(self) -> list[int]:
-        """Returns the steps that are there, oldest first."""
-        return steps_in(self.folder)
-
     def read_meta(self, step: int) -> dict[str, Any]:
         """Reads what was saved beside the state, as plain JSON; see read_meta below."""
         return read_meta(self.folder / str(step))

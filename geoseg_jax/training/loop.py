@@ -166,6 +166,7 @@ class Loop:
         try:
             return self._train()
         except Exception:
+            self._end_profile()
             self.writer.fail()
             raise
 
@@ -214,6 +215,7 @@ class Loop:
     def leave(self) -> bool:
         """Looks at all steps under way; starts to save; tells if what is frozen is unchanged."""
         self.monitor.drain()
+        self._end_profile()
         status, optimizer = self.status, self.compiled.optimizer
         unchanged = finish.check_frozen(self.given, self.origin, optimizer, status)
         self.writer.close()
@@ -304,14 +306,21 @@ class Loop:
     def _profile(self) -> None:
         """Traces three steps from config.train.profile_at on, into WORKDIR/profile."""
         at, step = self.given.config.train.get("profile_at", 0), self.status.step
-        if not at or step not in (at, at + 3):
-            return
-        self.monitor.drain()
-        if step == at:
-            profiler.start(str(self.given.workdir / "profile"))
-        else:
+        folder = self.given.workdir / "profile"
+        if at and step == at:
+            self.monitor.drain()
+            profiler.start(str(folder))
+            self.status.profiling = True
+        elif self.status.profiling and step == at + 3:
+            self.monitor.drain()
+            self._end_profile()
+            say(f"a profile of three steps is in {folder}")
+
+    def _end_profile(self) -> None:
+        """Ends the trace that is being recorded, if any: a process can have one only."""
+        if self.status.profiling:
+            self.status.profiling = False
             profiler.stop()
-            say(f"a profile of three steps is in {self.given.workdir / 'profile'}")
 
     def _save(self) -> None:
         """Starts to write a checkpoint of the present step, all of whose numbers were looked at."""

@@ -22,7 +22,10 @@ _TRANSFER = {
     ),
     "frozen": Setting(each(choice("encoder", "decoder")), "parts that are not trained"),
     "freeze": Setting(choice("all", "statistics"), "what of these stays fixed"),
-    "normalisation": Setting(choice("matching", "any"), "may weights expect another one"),
+    "normalisation": Setting(
+        choice("matching", "any"),
+        "'matching': refuse weights that were trained with another one; 'any': take them",
+    ),
     "checkpoint": Setting(choice("latest", "best"), "which checkpoint of a run"),
     "prefix": Setting(text, "prefix of the encoder's names in a file of several encoders"),
     "pose_encoder": Setting(choice("", "repeated"), "'repeated': starts as the encoder does"),

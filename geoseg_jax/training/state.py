@@ -34,6 +34,7 @@ class Status:
     evaluation: dict[str, float] | None  # of the state after this very step
     best: Mapping[str, Any] | None  # the best evaluation so far, see evaluation.better
     signal: int = 0  # of a request to stop, once all processes know of it
+    profiling: bool = False  # whether a trace is being recorded
 
 
 def flat_arrays(tree: Any) -> dict[str, np.ndarray]:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from geoseg_jax.config.settings import ConfigError
 from geoseg_jax.core import disk, json_files
+from geoseg_jax.core.one_line import named
 from geoseg_jax.training import writers
 from geoseg_jax.training.writers import Images, Scalars, SilentWriter, Writer
 
@@ -79,12 +80,8 @@ class TrackerWriter(SilentWriter):
             self._writer = None
             self._say(
                 f"{self._name} is written to no more, the training goes on; metrics.jsonl has all "
-                f"numbers: {_in_a_line(error)}"
+                f"numbers: {named(error)}"
             )
-
-
-def _in_a_line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 class WandbWriter(SilentWriter):
@@ -242,7 +239,7 @@ def open_all(
         except Exception as error:
             if disk.is_full(error):
                 raise
-            line = f"{name} can't be opened ({_in_a_line(error)})"
+            line = f"{name} can't be opened ({named(error)})"
             if step:  # a scheduler has started it again, and nobody may be there to repair it
                 say(f"{line}: it is not written to, the training goes on; metrics.jsonl has all")
                 continue

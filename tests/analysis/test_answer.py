@@ -24,8 +24,8 @@ def test_three_seeds_never_prove_anything():
         "+18.5 to +23.5)."
     )
     assert what == (
-        "The average is over 3 seeds. This holds for these encoders; another pre-training may come "
-        "out differently."
+        "Depth − Random weights is averaged over 3 seeds. This holds for these encoders; another "
+        "pre-training may come out differently."
     )
     assert how_sure == (
         "With 3 seeds the exact permutation test cannot go below p = 0.25; 6 would be needed. The "
@@ -42,7 +42,7 @@ def test_a_sure_answer():
     assert what.endswith(" Depth has the highest mean in 3 of 3 conditions.")
     assert "includes 0" not in what
     assert how_sure == (
-        "The difference is significant: p = 0.016 (permutation test over 8 seeds, corrected for 2 "
+        "That difference is significant: p = 0.016 (permutation test over 8 seeds, corrected for 2 "
         "arms)."
     )
 
@@ -62,8 +62,8 @@ def paired(rows: list[dict]) -> list[dict]:
 def test_pretraining_anew_is_part_of_the_answer():
     rows = paired(made_up.study({"random": 0.0, "depth": 0.1}, seeds=8))
     verdict, what, how_sure = answer(rows)
-    assert what.startswith("The average is over 8 replicates and 2 conditions.")
-    assert how_sure.startswith("The difference is significant: p = 0.0")
+    assert "is averaged over 8 replicates and 2 conditions." in what
+    assert how_sure.startswith("That difference is significant: p = 0.0")
     assert "encoder" not in " ".join((verdict, what, how_sure))
 
 
@@ -133,7 +133,7 @@ def test_frozen_and_fine_tuned_are_told_apart():
 def test_an_effect_that_is_not_there():
     verdict, _, how_sure = answer(made_up.study({"random": 0.0, "depth": 0.001}, seed=3, seeds=8))
     assert verdict.startswith("Depth is not shown to differ from Random weights: ")
-    assert how_sure.startswith("The difference may be chance: p = 0.")
+    assert how_sure.startswith("That difference may be chance: p = 0.")
 
 
 def test_no_arm_is_better():
@@ -191,7 +191,7 @@ def test_nothing_to_compare():
 
 def test_one_replicate():
     _, what, how_sure = answer([row("random", 0.4), row("depth", 0.5)])
-    assert what.startswith("The average is over 1 seed. ")
+    assert "is averaged over 1 seed. " in what
     assert how_sure == (
         "With 1 seed the exact permutation test cannot go below p = 1; 6 would be needed."
     )
@@ -223,7 +223,7 @@ def test_an_arm_that_is_shown_to_be_better_goes_before_one_that_is_further_ahead
         " Depth ranks first at +27.1 (95 % CI +6.8 to +47.5), but is not shown to differ from "
         "Random weights."
     )
-    assert how_sure.startswith("The difference is significant: p = 0.031 ")
+    assert how_sure.startswith("That difference is significant: p = 0.031 ")
 
 
 def test_the_number_is_that_of_the_table_and_the_order_of_what_all_have():

@@ -213,7 +213,7 @@ def test_scaling_takes_the_label_with_its_picture_and_invents_none(axis, factor)
 @pytest.mark.parametrize(("side", "scaled"), [(8, 5), (8, 16), (7, 20), (31, 31), (100, 33)])
 def test_the_nearest_label_is_that_of_the_nearest_pixel_centre(side, scaled):
     label = np.arange(side, dtype=np.uint8)[None].repeat(side, 0)
-    cut = transforms._cut_label(label, label.shape, (scaled, scaled), (0, 0), (scaled, scaled))
+    cut = transforms._cut_map(label, label.shape, (scaled, scaled), (0, 0), (scaled, scaled), 255)
     centres = (np.arange(scaled) + 0.5) * side / scaled - 0.5
     assert (np.abs(centres - cut[0]) <= 0.5 + 1e-9).all()
     np.testing.assert_array_equal(cut, cut[:1].repeat(scaled, 0))

@@ -155,5 +155,13 @@ def test_pretrainings_get_the_budget_and_cells_keep_their_steps(tmp_path, monkey
     assert len(counted) == 4
 
 
+def test_a_pretraining_may_have_no_warm_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(budget, "_counted", lambda config: 7.0)
+    config = plan(tmp_path).pretrainings[0].config
+    del config.optimizer.warmup_steps
+    changes, _ = budget._within(study()["budget"], config, {}, lambda text: None)
+    assert changes == {"train.steps": 6}
+
+
 def test_the_rate_is_measured():
     assert 1e8 < budget.measured_rate() < 1e15

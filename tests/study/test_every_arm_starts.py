@@ -21,7 +21,7 @@ from geoseg_jax.data.factory import make_data
 from geoseg_jax.data.transforms import augmentation
 from geoseg_jax.study import check as study_check
 from geoseg_jax.study.plan import make_plan
-from geoseg_jax.study.recipes import recipe_of
+from geoseg_jax.study.recipes import Recipe, Shared
 from geoseg_jax.tasks import make_task
 from geoseg_jax.training import loop
 from tests.study.layouts import LAYOUTS, video_alone
@@ -126,7 +126,7 @@ def _jobs(case, data, tmp_path, with_starts=False):
     def shrunk(job):
         config = job.config
         _shrink(config, data_cache(tmp_path))
-        return job._replace(recipe=recipe_of(config))
+        return job._replace(recipe=Recipe(Shared(config), {}))
 
     made = dataclasses.replace(made, pretrainings=[shrunk(job) for job in made.pretrainings])
     first = {job.arm: job for job in reversed(made.pretrainings)}

@@ -46,6 +46,13 @@ def make(**changes):
     return segmentation.make(make_config(**changes), data)
 
 
+def test_a_config_may_lack_what_is_optional():
+    config = make_config()
+    del config.transfer
+    task = segmentation.make(config, SimpleNamespace(train=Labels()))
+    assert task.frozen_kwargs == {"frozen": ()}
+
+
 def batch(full=True, seed=0):
     generator = np.random.default_rng(seed)
     height, width = (L_H, L_W) if full else (H, W)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
+from geoseg_jax.config import settings
 from geoseg_jax.config.check import check
 from geoseg_jax.core.setting import ConfigError
 from geoseg_jax.data.source import BadRecord
@@ -174,7 +175,7 @@ def test_cells_that_differ_in_it_may_not_be_compared():
         config = get_config("segment_synthetic", "labels=4,frozen=True")
         config.transfer.statistics = statistics
         factors = {name: "x" for name in guard.SETTINGS} | {"arm": arm}
-        cells.append((arm, factors, config))
+        cells.append((arm, factors, guard.relevant(settings.flatten(config))))
     assert [d.key for d in guard.differences(cells)] == ["transfer.statistics"]
 
 

@@ -427,3 +427,16 @@ def test_a_second_run_in_the_same_workdir_is_refused(tmp_path):
     ):
         run(tmp_path)
     assert not (tmp_path / "config.json").exists()
+
+
+def test_a_trace_ends_with_its_run_at_the_latest(tmp_path):
+    """A process can record one only, and a run that goes on has none that it could end."""
+    short = {"train__profile_at": 1, "train__eval_every": 0}
+    run(tmp_path / "short", train__steps=3, **short)  # which ends before the trace would
+    run(tmp_path / "short", train__steps=5, **short)
+    run(tmp_path / "whole", train__steps=5, **short)
+    for name in ("short", "whole"):
+        assert list((tmp_path / name / "profile").rglob("*.xplane.pb"))
+    with pytest.raises(TrainingError):
+        run(tmp_path / "failing", task=tiny.TinyTask(poison=3), **short)
+    run(tmp_path / "after", train__steps=5, **short)

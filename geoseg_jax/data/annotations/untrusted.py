@@ -1,7 +1,6 @@
 """JSON of strangers: read whole, and asked for values of the right kind, or told in one line."""
 
 import json
-import math
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -71,13 +70,6 @@ def side(record: Any, key: str, where: str) -> int | None:
     if value < 0:
         raise BadRecord(f"{where}: {key!r} must be a picture's side, it is {value}")
     return value or None
-
-
-def number(value: Any, where: str) -> float:
-    """Returns a finite number. Raises BadRecord."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise BadRecord(f"{where}: {_short(value)} is no number")
-    return float(value)
 
 
 def _short(value: Any) -> str:

@@ -23,7 +23,7 @@ _SPLITS = {"1": "train", "2": "val"}
 
 
 def make(data: ConfigDict) -> tuple[FlowPairs, FlowPairs]:
-    """Makes the sources to train and to evaluate on, see flow_pairs.make_pairs.
+    """Makes the sources to train and to evaluate on, see flow.pairs.make_pairs.
 
     Splits: 'train' (22,232) and 'val' (640), as the official file has them; train_split='pool' is
     what eval_split='val' leaves.

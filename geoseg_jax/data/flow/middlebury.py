@@ -23,7 +23,7 @@ NO_PAIR = "folder with flow and not with two pictures"
 
 
 def make(data: ConfigDict) -> tuple[FlowPairs, FlowPairs]:
-    """Makes the sources to train and to evaluate on, see flow_pairs.make_pairs; splits by names.
+    """Makes the sources to train and to evaluate on, see flow.pairs.make_pairs; splits by names.
 
     Raises DataError where nothing is there.
     """

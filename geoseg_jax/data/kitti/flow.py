@@ -27,7 +27,7 @@ NO_SECOND, NO_FLOW = "pair without its second frame", "pair without flow_occ"
 
 
 def make(data: ConfigDict) -> tuple[FlowPairs, FlowPairs]:
-    """Makes the sources to train and to evaluate on, see flow_pairs.make_pairs.
+    """Makes the sources to train and to evaluate on, see flow.pairs.make_pairs.
 
     Splits: 'fold0' to 'fold3' beside the usual ones, blocks of 50 by number as in kitti_semantics:
     the pictures of 2015 are the same.

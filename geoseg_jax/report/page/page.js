@@ -21,8 +21,8 @@ const SECTIONS = [
     heading: "Scores by condition",
     draw: () => (groups.length ? glance() : null),
     about: () =>
-      `${metric} in %: mean ± standard deviation of the runs, less what all arms share by subset
-      and seed; the best of each column is bold. Below it the paired difference to
+      `${metric} in %: mean of the runs ± standard deviation without what all arms share (labels,
+      seed); the best of each column is bold. Below it the paired difference to
       ${referenceLabel} in points with its 95 % CI: blue is more, orange less, ● marks a corrected
       p of at most 0.05.`,
   },
