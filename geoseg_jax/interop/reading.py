@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import safetensors
 from flax import traverse_util
 
+from geoseg_jax.core.digest import sha256_of_file
 from geoseg_jax.core.places import runs_inside
 from geoseg_jax.interop import described, layouts, named, names, torch_files, vits
 from geoseg_jax.interop.errors import WeightsError
@@ -113,12 +114,6 @@ def _read_named(name: str, normalisation: str, prefix: str) -> Weights:
     named.check_hash(file, weights.sha256)
     origin = {"name": name, "sha256": weights.sha256, "revision": file.revision}
     return weights if weights.source else weights._replace(source=origin)
-
-
-def sha256_of_file(path: pathlib.Path) -> str:
-    """Returns hex SHA-256 of a file's bytes."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read_file(path: pathlib.Path, normalisation: str, prefix: str) -> Weights:

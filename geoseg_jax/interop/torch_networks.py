@@ -10,7 +10,7 @@ from flax import traverse_util
 
 from geoseg_jax.interop import names
 from geoseg_jax.interop.errors import WeightsError
-from geoseg_jax.interop.writing import save
+from geoseg_jax.interop.writing import counters, save
 
 # Ours -> torchvision's: DeepLabHead of torchvision.models.segmentation.deeplabv3.
 _DEEPLAB = (
@@ -43,12 +43,10 @@ def write_deeplab(
     tensors = {}
     for place, array in _flat(variables):
         part, *_ = place[1:]
-        name = _in_backbone(place) if part == "encoder" else _in_classifier(place)
+        inside = part == "encoder"
+        name = f"backbone.{names.encoder_name(place)}" if inside else _in_classifier(place)
         tensors[name] = names.to_torch(array)
-    for name in [name for name in tensors if name.endswith(".running_mean")]:
-        counter = name.replace("running_mean", "num_batches_tracked")
-        tensors[counter] = np.zeros((), np.int64)
-    save(tensors, pathlib.Path(path), {"format": "pt", **metadata})
+    save(tensors | counters(tensors), pathlib.Path(path), {"format": "pt", **metadata})
 
 
 def write_monodepth2(
@@ -68,20 +66,13 @@ def write_monodepth2(
             tensors[f"encoder.{names.encoder_name(place)}"] = names.to_torch(array)
         elif place[1] in ("decoder", "head"):
             tensors[names.monodepth2_name(place)] = names.to_torch(array)
-    for name in [name for name in tensors if name.endswith(".running_mean")]:
-        counter = name.replace("running_mean", "num_batches_tracked")
-        tensors[counter] = np.zeros((), np.int64)
-    save(tensors, pathlib.Path(path), {"format": "pt", **metadata})
+    save(tensors | counters(tensors), pathlib.Path(path), {"format": "pt", **metadata})
 
 
 def _flat(variables: Mapping[str, Any]) -> list[tuple[names.Path, np.ndarray]]:
     kept = {kind: dict(variables.get(kind, {})) for kind in ("params", "batch_stats")}
     flat = traverse_util.flatten_dict(kept)
     return [(place, np.asarray(leaf, np.float32)) for place, leaf in flat.items()]
-
-
-def _in_backbone(place: names.Path) -> str:
-    return f"backbone.{names.encoder_name(place)}"
 
 
 def _in_classifier(place: names.Path) -> str:

@@ -10,13 +10,13 @@ import safetensors.numpy
 from flax import traverse_util
 
 from geoseg_jax.core import atomic, json_files
+from geoseg_jax.core.digest import sha256_of_file
 from geoseg_jax.interop import names, vits
 from geoseg_jax.interop.errors import WeightsError
 from geoseg_jax.interop.reading import (
     DESCRIPTION_FILE,
     WEIGHTS_FILE,
     Weights,
-    sha256_of_file,
     source_metadata,
 )
 
@@ -102,9 +102,7 @@ def write_torchvision(
     shapes = {name: array.shape for name, array in tensors.items()}
     encoder = names.recognise(shapes)
     names.check(names.encoder_slots(encoder), shapes, f"a {encoder}")
-    for name in [n for n in tensors if n.endswith(".running_mean")]:
-        counter = name.replace("running_mean", "num_batches_tracked")
-        tensors[counter] = np.zeros((), np.int64)
+    tensors |= counters(tensors)
     if classes:
         width = names.stage_channels(encoder)[32]
         tensors["fc.weight"] = np.zeros((classes, width), np.float32)
@@ -164,6 +162,13 @@ def write_timm(
     metadata = {"format": "pt", "encoder": encoder, "normalisation": normalisation}
     metadata |= source_metadata(source) if source else {}
     save(tensors, pathlib.Path(path), metadata)
+
+
+def counters(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns the counter of batches that PyTorch has beside the statistics of each batch norm."""
+    means = (name for name in tensors if name.endswith(".running_mean"))
+    zero = np.zeros((), np.int64)
+    return {name.replace("running_mean", "num_batches_tracked"): zero for name in means}
 
 
 def save(arrays: Mapping[str, np.ndarray], path: pathlib.Path, metadata: Mapping[str, str]) -> None:

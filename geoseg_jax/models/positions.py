@@ -53,7 +53,12 @@ def resample(grid: jax.Array, height: int, width: int, way: str = "timm") -> jax
 
     Returns:
       [height, width, C] float32; the grid itself where it has that size.
+
+    Raises:
+      ValueError: for another way.
     """
+    if way not in WAYS:
+        raise ValueError(f"way={way!r} must be one of {WAYS}")
     grid = grid.astype(jnp.float32)
     if grid.shape[:2] == (height, width):
         return grid

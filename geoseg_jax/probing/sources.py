@@ -1,7 +1,7 @@
 """Encoders to probe, by run, file, name or word, and their features on one grid."""
 
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -149,12 +149,16 @@ def features(
 
 def _in_batches(call: Callable, variables: Any, images: np.ndarray) -> list[np.ndarray]:
     """Calls with batches of one size, so that one program is compiled."""
-    parts = []
+    filled = _filled(images)
+    return [np.asarray(call(variables, batch))[:count] for batch, count in filled]
+
+
+def _filled(images: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
+    """Parts pictures in batches of one size, the last filled up, each with its own count."""
     for start in range(0, len(images), _BATCH):
         batch = images[start : start + _BATCH]
-        filled = np.concatenate([batch, np.repeat(batch[-1:], _BATCH - len(batch), 0)])
-        parts.append(np.asarray(call(variables, filled))[: len(batch)])
-    return parts
+        fill = np.repeat(batch[-1:], _BATCH - len(batch), 0)
+        yield np.concatenate([batch, fill]), len(batch)
 
 
 def _resized(maps: jax.Array, size: tuple[int, int]) -> jax.Array:
@@ -192,11 +196,7 @@ def _calibrated(encoder: Encoder, images: np.ndarray) -> Any:
         lambda variables, batch: net.apply(variables, to_unit_batch(batch["image"])), mesh
     )
     variables = {kind: {"encoder": tree} for kind, tree in encoder.variables.items()}
-    batches = []
-    for start in range(0, len(images), _BATCH):
-        batch = images[start : start + _BATCH]
-        fill = _BATCH - len(batch)
-        filled = np.concatenate([batch, np.repeat(batch[-1:], fill, 0)])
-        mask = np.array([True] * len(batch) + [False] * fill)
-        batches.append({"image": filled, "mask": mask})
+    batches = [
+        {"image": batch, "mask": np.arange(_BATCH) < count} for batch, count in _filled(images)
+    ]
     return calibration.calibrate(measure, variables, batches, mesh)[0]

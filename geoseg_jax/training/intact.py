@@ -1,13 +1,13 @@
 """Tells whether a checkpoint is as it was written: the hash of every file lies beside them."""
 
 import asyncio
-import hashlib
 import pathlib
 from typing import Any
 
 import orbax.checkpoint as ocp
 
 from geoseg_jax.core import json_files
+from geoseg_jax.core.digest import sha256_of_file
 
 FILE = "sha256.json"
 # The parts of a checkpoint, by the folder that each is in.
@@ -32,7 +32,7 @@ class HashedPath(ocp.path.atomicity.AtomicRenameTemporaryPath):
 def write_hashes(folder: pathlib.Path) -> None:
     """Hashes every file of the parts; what orbax keeps beside them is of no use to a restore."""
     files = sorted(p for part in (STATE, META) for p in (folder / part).rglob("*") if p.is_file())
-    hashes = {path.relative_to(folder).as_posix(): _sha256(path) for path in files}
+    hashes = {path.relative_to(folder).as_posix(): sha256_of_file(path) for path in files}
     json_files.write_json(folder / FILE, {"files": hashes})
 
 
@@ -62,7 +62,7 @@ def damage(folder: pathlib.Path, part: str = "") -> str:
         try:
             if not path.is_file():
                 return f"{name} is {'no file' if path.exists() else 'missing'}"
-            if _sha256(path) != expected:
+            if sha256_of_file(path) != expected:
                 return f"{name} is not as it was written"
         except OSError as error:
             return f"{name} can't be read ({error.strerror})"
@@ -80,8 +80,3 @@ def read_meta_file(folder: pathlib.Path) -> dict[str, Any]:
     if content is None:
         raise json_files.FileError(f"{path} is missing; put the original back")
     return content
-
-
-def _sha256(path: pathlib.Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from absl import logging
 
 from geoseg_jax.core import atomic
+from geoseg_jax.core.digest import sha256_of_file
 from geoseg_jax.data.reading import reading
 from geoseg_jax.data.source import DataError, Source, drive_of, files_of
 
@@ -174,7 +175,7 @@ class Recorder:
 
     def entry(self) -> dict[str, str]:
         """Returns what the manifest says of the file."""
-        return {"name": self._path.name, "sha256": _sha256(self._path)}
+        return {"name": self._path.name, "sha256": sha256_of_file(self._path)}
 
     def _work(self) -> None:
         try:
@@ -259,7 +260,7 @@ def read_run(path: str | pathlib.Path) -> RunReads:
             "would have to be read again"
         )
     file = manifest.parent / name
-    if not file.is_file() or _sha256(file) != sha256:
+    if not file.is_file() or sha256_of_file(file) != sha256:
         state = "has changed since" if file.is_file() else "is not there"
         raise DataError(f"{file} {state}, which {manifest} names; put it back")
     return read_file(file)
@@ -289,7 +290,3 @@ def _run_reads(content: Mapping[str, Any]) -> RunReads:
 
     ancestors = tuple((entry["name"], reads(entry["train"])) for entry in content["ancestors"])
     return RunReads(reads(content["train"]), reads(content["eval"]), ancestors)
-
-
-def _sha256(path: pathlib.Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
