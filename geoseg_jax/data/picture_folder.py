@@ -11,6 +11,7 @@ import os
 import pathlib
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -89,7 +90,7 @@ class PictureFolder:
     def describe(self, index: int) -> str:
         return os.fsdecode(self._names[index])
 
-    def drive(self, index: int) -> str:
+    def drive(self, index: int) -> str | None:
         """Returns KITTI's name of the recording where the path has one, else ''."""
         found = _DRIVE.search(self.describe(index))
         return found[0] if found else ""
@@ -100,8 +101,11 @@ class PictureFolder:
 
     def fingerprint(self) -> str:
         """Hashes the names, the fit and a sample of the pictures' sizes on disk."""
-        digest = hashlib.sha256(repr(tuple(self._fit)).encode())
-        digest.update(b"\n".join(self._names.tolist()))
+        return self._hash(tuple(self._fit))
+
+    def _hash(self, what: Any, numbers: bytes = b"") -> str:
+        digest = hashlib.sha256(repr(what).encode())
+        digest.update(b"\n".join(self._names.tolist()) + numbers)
         # All sizes would take minutes on a network file system.
         for index in range(0, len(self), max(1, len(self) // _SIZES_IN_FINGERPRINT)):
             digest.update(str(self._path(index).stat().st_size).encode())

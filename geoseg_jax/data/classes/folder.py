@@ -7,7 +7,6 @@
 Classes are numbered in the order of their names, as torchvision and Caffe number ImageNet's.
 """
 
-import hashlib
 import os
 import pathlib
 from collections import Counter
@@ -19,9 +18,10 @@ from ml_collections import ConfigDict
 from geoseg_jax.core.near_miss import did_you_mean
 from geoseg_jax.core.rules import text
 from geoseg_jax.core.setting import Setting
-from geoseg_jax.data import pictures, walk
+from geoseg_jax.data import walk
 from geoseg_jax.data.fit import Fit, fits
 from geoseg_jax.data.name_splits import held_out
+from geoseg_jax.data.picture_folder import PictureFolder
 from geoseg_jax.data.reader import ANY_SIZE, SHARE_HELD_OUT, Reader
 from geoseg_jax.data.source import DataError, Record
 from geoseg_jax.data.text_files import plain_path, read_lines
@@ -32,7 +32,6 @@ HELD_OUT = "held_out"
 LISTS = ("val.txt", "val/val_annotations.txt", "LOC_val_solution.csv")
 WORDS = ("words.txt", "LOC_synset_mapping.txt")
 NO_CLASS, NO_PICTURE = "picture in no folder of a class", "folder of a class without a picture"
-_SIZES_IN_FINGERPRINT = 1000
 
 
 def make(data: ConfigDict) -> tuple["ClassFolder", "ClassFolder"]:
@@ -70,13 +69,12 @@ def make(data: ConfigDict) -> tuple["ClassFolder", "ClassFolder"]:
     )
 
 
-class ClassFolder:
+class ClassFolder(PictureFolder):
     """Picture files with a category each, as a Source of {image, category}.
 
-    root: where names begin. classes: published name (a path within root, with its ending) -> name
-    of its class, in the order to serve. categories: the classes' names, in the order of their
-    numbers. fit: what is kept of a picture. words: category -> what people call it. left_out:
-    reason -> number of files or folders.
+    classes: published name (a path within root, with its ending) -> name of its class, in the order
+    to serve. categories: the classes' names, in the order of their numbers. words: category -> what
+    people call it. root, fit, left_out: as PictureFolder's, of folders too.
     """
 
     def __init__(
@@ -88,48 +86,27 @@ class ClassFolder:
         words: Mapping[str, str] | None = None,
         left_out: Mapping[str, int] | None = None,
     ):
+        super().__init__(root, list(classes), fit, left_out)
         self.categories = tuple(categories)
         self.words = tuple((words or {}).get(name, name) for name in self.categories)
-        self.left_out = dict(left_out or {})
-        self._root, self._fit = root, fit
         number = {name: i for i, name in enumerate(self.categories)}
-        # Of a million pictures a list of names would take 100 MB in each worker.
-        self._names = np.array([os.fsencode(name) for name in classes], np.bytes_)
         self._numbers = np.array([number[name] for name in classes.values()], np.int32)
-
-    def __len__(self) -> int:
-        return len(self._names)
 
     def __getitem__(self, index: int) -> Record:
         """Raises BadRecord where the picture can't be read."""
-        picture = self._fit(pictures.read_picture(self._path(index)))
-        return {"image": pictures.to_rgb(picture), "category": self._numbers[index]}
+        return {**super().__getitem__(index), "category": self._numbers[index]}
 
     def category(self, index: int) -> int:
         """Returns the number of the record's class, without reading its picture."""
         return int(self._numbers[index])
 
-    def describe(self, index: int) -> str:
-        return os.fsdecode(self._names[index])
-
     def drive(self, index: int) -> None:
         """Returns None: each picture is taken somewhere else."""
 
-    def files(self, index: int) -> tuple[tuple[str, pathlib.Path], ...]:
-        """Returns (name, path) of the picture."""
-        return ((self.describe(index), self._path(index)),)
-
     def fingerprint(self) -> str:
         """Hashes the names, the classes, the fit and a sample of the pictures' sizes on disk."""
-        digest = hashlib.sha256(repr((self.categories, tuple(self._fit))).encode())
-        digest.update(b"\n".join(self._names.tolist()) + self._numbers.astype("<i4").tobytes())
-        # All sizes would take minutes on a network file system.
-        for index in range(0, len(self), max(1, len(self) // _SIZES_IN_FINGERPRINT)):
-            digest.update(str(self._path(index).stat().st_size).encode())
-        return digest.hexdigest()
-
-    def _path(self, index: int) -> pathlib.Path:
-        return self._root / self.describe(index)
+        what = (self.categories, tuple(self._fit))
+        return self._hash(what, self._numbers.astype("<i4").tobytes())
 
 
 def read_words(root: pathlib.Path) -> dict[str, str]:
