@@ -24,7 +24,6 @@ best on real pictures. The classification arm's pictures are objects of the same
 
 from ml_collections import ConfigDict
 
-from geoseg_jax.analysis.units import REPLICATE
 from geoseg_jax.presets import argument
 from geoseg_jax.presets.argument import Option
 from geoseg_jax.presets.studies import CALIBRATED, RANDOM, SWEEP, short_cells, study, sweep
@@ -113,7 +112,7 @@ def _cross(config: ConfigDict) -> None:
     config.arms, config.reference, config.contrasts = (_ARMS[1], DEPTH_MONO), "classification", ()
     del config.factors.replicate
     config.factors.labels = (8,)
-    for factor in REPLICATE:
+    for factor in ("subset", "seed", "pretraining_seed"):
         config.factors[factor] = tuple(range(4))
 
 
@@ -127,7 +126,7 @@ def _shrink(config: ConfigDict) -> None:
     config.target.set.data.update({"train_size": 8, "eval_size": 8})
     config.pretraining.data.update({"train_size": 16, "eval_size": 8})
     config.factors.update({"labels": (8,), "training": ("fine_tuned",)})
-    for factor in ("replicate", *REPLICATE):
+    for factor in ("replicate", "subset", "seed", "pretraining_seed"):
         if factor in config.factors:
             config.factors[factor] = (0, 1)
     config.factors.encoder = ("tiny",)
