@@ -95,7 +95,8 @@ def test_all_that_a_study_has_comes_through(kept):
 
 
 def test_a_page_of_a_study_that_is_gone(page, kept, monkeypatch):
-    folder = kept(made_up.study(arms=3))
+    rows = runs.study({"random": 0.0, "depth": 0.1}, labels=(8,), seeds=1)
+    folder = kept(results.assemble(rows, "random"))
     (folder / "street").rename(folder / "road")
     with pytest.raises(SystemExit, match="street is on a page, but"):
         run(page, monkeypatch, "--check")
