@@ -88,9 +88,10 @@ def pretrainings(plan: Plan) -> list[dict[str, Any]]:
 
 def _made_by(workdir: pathlib.Path) -> dict[str, str]:
     """Reads the hash of a pre-training's parameters, and the code that it was run by."""
-    known = workdirs.read_manifest(workdir, "git_revision", "versions") or {}
-    digest = (workdirs.read_manifest(workdir) or {}).get("parameters_sha256") or ""
-    return {"parameters_sha256": digest, "revision": _revision(known) if known else ""}
+    known = workdirs.read_manifest(workdir, "git_revision", "versions")
+    if not known:
+        return {"parameters_sha256": "", "revision": ""}
+    return {"parameters_sha256": known.get("parameters_sha256", ""), "revision": _revision(known)}
 
 
 def _provenance(workdir: pathlib.Path) -> dict[str, Any]:

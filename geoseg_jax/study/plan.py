@@ -214,9 +214,11 @@ def replicates(study: Mapping[str, Any]) -> list[tuple[int, int, int]]:
     With config.factors.replicate=(0, 1, ...) subset 0, seed 0 and pre-training seed 0, then 1, 1
     and 1, and so on, which varies all three for the cost of varying one. Beside it
     config.factors.pretraining_seed may hold one seed, of the one encoder that all replicates of an
-    arm then share, or a seed for each replicate. Without it every combination of
-    config.factors.subset, seed and pretraining_seed ((0,) if not given), which tells apart what
-    each of the three does (see analysis/components.py).
+    arm then share, or a seed for each replicate.
+
+    Without config.factors.replicate: every combination of config.factors.subset, seed and
+    pretraining_seed ((0,) if not given). Several of each tell apart what each of the three does
+    (see analysis/components.py).
     """
     factors = study["factors"]
     if "replicate" in factors:

@@ -79,22 +79,26 @@ def _summary(made: Plan, study: Mapping[str, Any]) -> list[str]:
         values = [_named(name, value) for value in study["factors"][name]]
         number = count(len(values), {"labels": "label number"}.get(name, name))
         factors.append(f"{number} ({', '.join(values)})")
-    each = ["seed", *(["encoders"] if seeds > 1 else [])]
-    each = [*(["subset of labels"] if any(study["factors"]["labels"]) else []), *each]
-    own = f"a replicate has a {listed(each)} of its own, the same for all arms"
-    if "replicate" not in study["factors"]:
-        kinds = ["label subset", "seed", "pre-training seed"]
-        of = [len(set(values)) for values in zip(*replicates(study), strict=True)]
-        met = [count(n, kind) for n, kind in zip(of, kinds, strict=True) if n > 1]
-        own = f"replicates are all combinations of {' x '.join(met) or 'one of each'}"
     lines = [
         f"{' x '.join(factors)} x {count(runs, 'replicate')}",
         f"= {count(len(made.cells), 'cell')}: each trains and judges a segmentation once",
         f"{count(trained, 'pre-trained arm')} x {count(len(encoders), 'encoder')} x "
         f"{count(seeds, 'seed')} = {count(len(made.pretrainings), 'pre-training')}",
-        own,
+        _apart(study, seeds),
     ]
     return lines + _judges(made)
+
+
+def _apart(study: Mapping[str, Any], seeds: int) -> str:
+    """Says what sets replicates apart; seeds: of pre-trainings."""
+    if "replicate" in study["factors"]:
+        each = ["subset of labels"] if any(study["factors"]["labels"]) else []
+        each += ["seed", *(["encoders"] if seeds > 1 else [])]
+        return f"a replicate has a {listed(each)} of its own, the same for all arms"
+    kinds = ("label subset", "seed", "pre-training seed")
+    values = zip(kinds, zip(*replicates(study), strict=True), strict=True)
+    varied = [count(len(set(of)), kind) for kind, of in values if len(set(of)) > 1]
+    return f"replicates: {' x '.join(varied) or 'one'}, the same for all arms"
 
 
 def _named(factor: str, value: Any) -> str:

@@ -107,7 +107,7 @@ def test_a_dry_run_trains_nothing_and_tells_all(conducted, tmp_path):
     # Two seeds can show nothing: two arms need seven pairs, eight comparisons nine.
     assert "conditions: 2 comparisons, needs 7 seeds; none can be significant" in text
     assert "each condition: 8 comparisons, needs 9 seeds" in text
-    assert "replicates are all combinations of 2 seeds" in text
+    assert "replicates: 2 seeds, the same for all arms" in text
 
 
 def test_a_dry_run_tells_what_replicates_cost_and_show(conducted, tmp_path):
@@ -134,7 +134,7 @@ def test_a_dry_run_tells_of_all_that_is_crossed(tmp_path):
     made = plan.make_plan(given, tmp_path)
     costs = {job.id: budget.Cost(1, 1, 1e9) for job in (*made.pretrainings, *made.cells)}
     text = preview.describe(made, given, costs)
-    told = "replicates are all combinations of 2 label subsets x 2 seeds x 3 pre-training seeds"
+    told = "replicates: 2 label subsets x 2 seeds x 3 pre-training seeds, the same for all arms"
     assert told in text
     assert "3 pre-training seeds, each shared by several replicates: 6 GFLOP" in text
     assert "power of 3 pre-trainings" in text

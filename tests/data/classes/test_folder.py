@@ -8,6 +8,7 @@ from geoseg_jax.core.batch import check_record
 from geoseg_jax.data import crops
 from geoseg_jax.data.classes import folder as class_folder
 from geoseg_jax.data.factory import make_data
+from geoseg_jax.data.fit import Fit
 from geoseg_jax.data.pipeline import eval_batches, train_batches
 from geoseg_jax.data.provenance.leakage import between
 from geoseg_jax.data.provenance.reads import reads_of
@@ -113,6 +114,17 @@ def test_the_fingerprint_follows_names_classes_and_sizes(root, tmp_path):
     assert first == make_data(config(root)).train.fingerprint() != judged
     (root / "train/n10/n10_1.JPEG").write_bytes(fabricate_classes.jpeg(3, 9, 9))
     assert make_data(config(root)).train.fingerprint() != first
+
+
+def test_the_fingerprint_follows_each_pictures_class(root):
+    names = sorted(path.relative_to(root).as_posix() for path in (root / "train").rglob("*.JPEG"))
+    prints = set()
+    for classes in (("a", "b"), ("b", "a")):
+        listed = {name: classes[i % 2] for i, name in enumerate(names)}
+        prints.add(
+            class_folder.ClassFolder(root, listed, ("a", "b"), Fit("cover", 8, 8)).fingerprint()
+        )
+    assert len(prints) == 2
 
 
 @pytest.mark.parametrize(
