@@ -57,8 +57,8 @@ def of_sources(study: Study) -> str:
     met = " and every ".join(names[s] for s in varied[1:])
     text = (
         f"Every {names[varied[0]]} met every {met}, so that the scatter of runs can be parted into "
-        "what each does and what they do together (balanced analysis of variance; few values of "
-        "each, so wide intervals; 0.0 without one is less than the rest lets be seen)."
+        "what each does and what they do together (balanced analysis of variance). With few values "
+        "of each the intervals are wide; a 0.0 without one is too small to tell."
     )
     if any(part[PICTURES] for part in study["components"]):
         drawn = study["resampled"]["what"]
