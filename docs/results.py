@@ -105,7 +105,7 @@ def findings(folder: pathlib.Path) -> dict[str, Any]:
 
 def whole(found: dict[str, Any], name: str, drawn: Mapping[str, Figure]) -> str:
     """Writes the page of every table and figure of a study."""
-    text = WHOLE.format(title=name.replace("_", " ").capitalize(), name=name)
+    text = WHOLE.format(title=found["title"], name=name)
     text += tables.markdown(found).partition("\n\n")[2]  # without its heading
     text += "\n" + tables.markdown_table(given(found, footnotes(found))) + "\n"
     for kind, figure in drawn.items():

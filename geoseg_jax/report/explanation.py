@@ -136,8 +136,10 @@ def _pictures(study: Study) -> str:
     """Mentions the interval over pictures that stands beside those over runs."""
     if not study["resampled"]:
         return ""
-    drawn = f"{count(study['resampled']['count'])} {study['resampled']['what']}"
+    drawn = count(study["resampled"]["count"], study["resampled"]["what"].removesuffix("s"))
     text = f"; the interval over {drawn} beside them covers other test pictures, for these runs"
+    if study["resampled"]["count"] < statistics.DRAWN_LEAST:
+        text = f"; the test pictures are of {drawn}, too few for an interval over others"
     if study["resampled"]["pooled"]:
         text += (
             ". Each replicate is judged on a fold of the labelled pictures, and may train on those "

@@ -200,6 +200,11 @@ def test_few_pictures_that_judge_in_folds_are_told():
     text = tables.markdown(results.assemble(rows, "random", resampled=drawn))
     assert "Only" not in text
     assert "on a fold" not in text
+    assert "the interval over 30 pictures beside them" in text
+    drawn.count, drawn.what = 1, "recordings"  # its pictures are no sample of others
+    text = tables.markdown(results.assemble(rows, "random", resampled=drawn))
+    assert "these test pictures; the test pictures are of 1 recording, too few for an" in text
+    assert "beside them covers" not in text
 
 
 def test_verdicts_and_contrasts():
