@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 from ml_collections import ConfigDict
 
+from geoseg_jax.core import json_files
 from geoseg_jax.data import pictures
 from geoseg_jax.data.fit import Fit, fits
 from geoseg_jax.data.packs import tfds_folder
@@ -33,17 +34,19 @@ VERSION = "1.0.0"  # of its parts as data sets of tensorflow-datasets
 SPLIT = "records"
 STEREO = "stereo"
 _MOST = 1 << 40  # records of a pack, pixels of a side
-# What read_pack expects of pack.json, see `_differs`.
-_CONTENT: dict[str, Any] = {
-    **{"height": int, "width": int, "fit": str, "views": [], "source": {}, "digests": {"*": str}},
-    "splits": {
-        split: {
-            **{"records": int, "sources": bool, "fields": [str], "left_out": {"*": int}},
-            **{"names": {"*": [str]}, "fingerprint": str},
-        }
+_KEYS: json_files.Keys = {
+    **{"height": int, "width": int, "fit": str, "views": list, "source": dict},
+    **{f"digests.{part}": str for part in ("frames", "arrays", *SPLITS)},
+    **{
+        f"splits.{split}.{key}": wanted
         for split in SPLITS
+        for key, wanted in {
+            **{"records": int, "sources": bool, "fields": list[str], "fingerprint": str},
+            **{"left_out": dict[str, int], "names": dict[str, list[str]]},
+        }.items()
     },
 }
+_ORIGIN: json_files.Keys = {"name": str, "drive": str | None, "files": dict[str, str]}
 LAYOUT = f"ROOT/{FILE}"
 _REMEDY = "prepare the pack anew"
 HOW_TO_GET = "make one by python -m geoseg_jax.prepare CONFIG --out=DIR"
@@ -80,40 +83,22 @@ def read_pack(root: pathlib.Path) -> dict[str, Any]:
     """Reads what pack.json holds. Raises DataError where it isn't there or of another format."""
     path = root / FILE
     try:
-        pack = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"config.data.root={str(root)!r} is no pack; {HOW_TO_GET}") from error
-    found = pack.get("format") if isinstance(pack, dict) else None
-    if found != FORMAT:
-        raise DataError(f"{path}: format {found} is not {FORMAT}; prepare it anew")
-    wrong = _differs(pack, _CONTENT)
-    if wrong:
-        raise DataError(f"{path}: {wrong}; prepare it anew")
+        pack = json_files.read_json(path, "what a pack holds", {}, _REMEDY)
+        if pack is None:
+            raise DataError(f"config.data.root={str(root)!r} is no pack; {HOW_TO_GET}")
+        if (found := pack.get("format")) != FORMAT:
+            raise DataError(f"{path}: format {found} is not {FORMAT}; {_REMEDY}")
+        json_files.check_keys(pack, _KEYS)
+    except json_files.FileError as error:
+        raise DataError(str(error)) from error
+    except ValueError as error:
+        raise DataError(f"{path} {error}; {_REMEDY}") from error
+    numbers = {key: pack[key] for key in ("height", "width")}
+    numbers |= {f"{split}'s records": pack["splits"][split]["records"] for split in SPLITS}
+    for name, number in numbers.items():
+        if not 0 <= number < _MOST:
+            raise DataError(f"{path}: {name} = {number}; {_REMEDY}")
     return pack
-
-
-def _differs(value: Any, wanted: Any, name: str = "") -> str:
-    """Tells where a value is not of the form of _CONTENT; '' where it is.
-
-    wanted: a type; a list of the one form of all entries; a dict of the forms of keys, '*' for all
-    others.
-    """
-    if isinstance(wanted, type):
-        # JSON's true is an int to Python.
-        good = isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
-        good = good and not (wanted is int and not 0 <= value < _MOST)
-        return "" if good else f"`{name}` is no {wanted.__name__}"
-    if not isinstance(value, type(wanted)):
-        return f"`{name}` is no {type(wanted).__name__}"
-    if isinstance(value, list):
-        entries = [(entry, wanted[0], name) for entry in value] if wanted else []
-    else:
-        missing = [key for key in wanted if key != "*" and key not in value]
-        if missing:
-            return f"`{missing[0]}` is missing in `{name}`" if name else f"no `{missing[0]}`"
-        forms = {key: wanted.get(key, wanted.get("*")) for key in value}
-        entries = [(value[k], form, f"{name}.{k}".strip(".")) for k, form in forms.items() if form]
-    return next(filter(None, (_differs(*entry) for entry in entries)), "")
 
 
 class PackedSource:
@@ -197,10 +182,9 @@ class PackedSource:
         """Reads a record's origin: name, drive, files. Raises BadRecord where it can't be read."""
         with reading(self._place(index), _REMEDY):
             origin = json.loads(self._example(index)["origin"])
-            good = isinstance(origin, dict) and isinstance(origin.get("name"), str)
-            good = good and isinstance(origin.get("drive", 0), str | None)
-            if not good or _differs(origin.get("files"), {"*": str}):
+            if not isinstance(origin, dict) or "drive" not in origin:
                 raise ValueError("its origin is none")
+            json_files.check_keys(origin, _ORIGIN)
             return origin
 
     def _place(self, index: int) -> str:
