@@ -39,60 +39,101 @@ from geoseg_jax.presets.studies import (
     study,
     sweep,
 )
+from geoseg_jax.presets.two_cores import DECODER, LONG, NETWORK, REAL
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    file = "study_nyu.py"
     known = {
         "split": NYU_SPLIT,
-        "resolution": Option("", "width x height of pictures; nothing: 448x384, or 96x64 if small"),
+        "resolution": Option("", "width x height of the pictures; nothing: 448x384, small 160x120"),
         "small": SMALL,
         "start": START,
         "sweep": SWEEP,
     }
-    options = argument.parse(arg, known, file)
-    small = options["small"]
-    resolution = options["resolution"] or ("96x64" if small else "448x384")
-    height, width = argument.size(resolution, f"{file}:resolution")
+    options = argument.parse(arg, known, "study_nyu.py")
+    size = options["resolution"] or ("160x120" if options["small"] else "448x384")
+    height, width = argument.size(size, "study_nyu.py:resolution")
     trained, judged = NYU_SPLITS[options["split"]]
     splits = {"train_split": trained, "eval_split": judged}
     start = starts(options["start"])
-    kept = {"eval_every": 0, "pictures_every": 0, "checkpoint_every": 100}
-    flops = {"measure": "flops", "amount": 1.5e13}
-    return study(
-        _arms({"height": height, "width": width} | splits, small, start),
-        {
-            "labels": (16, 64, 0),
-            "training": ("fine_tuned",) if small else ("fine_tuned", "frozen"),
-            "resolution": (resolution,),
-        },
-        sweep(options["sweep"]),
-        title="NYUv2",
-        question="What helps segmentation indoors more, depth or classification?",
-        contrasts=(
+    given = {
+        "title": "NYUv2",
+        "question": "What helps segmentation indoors more, depth or classification?",
+        "contrasts": (
             (started("depth_supervised", start), "classification"),
             ("classification_depth", "classification"),
         ),
-        without=("reconstruction",) if small else (),
-        roots={"nyu": "", "classes": ""} | ({"imagenet": ""} if "imagenet" in start else {}),
-        pretraining={"train": kept if small else {}},
-        budget=flops if small else {"measure": "images", "amount": 80_000},
+        "roots": {"nyu": "", "classes": ""} | ({"imagenet": ""} if "imagenet" in start else {}),
+    }
+    tried = sweep(options["sweep"])
+    if options["small"]:
+        return _small(splits, size, start, tried, given)
+    return _whole({"height": height, "width": width} | splits, size, start, tried, given)
+
+
+def _whole(data: dict, size: str, start: tuple[str, ...], tried: dict, given: dict) -> ConfigDict:
+    reconstruction = {
+        "name": "reconstruction",
+        "label": "Inpainting",
+        "config": "configs/reconstruct_kitti.py",
+        "set": {"data": data | {"name": "nyu_depth", "ground_truth": "filled"}},
+        "root": "nyu",
+    }
+    return study(
+        (*_arms({}, {"data": data | _WHOLE_PICTURES}, start), reconstruction),
+        {"labels": (16, 64, 0), "training": ("fine_tuned", "frozen"), "resolution": (size,)},
+        tried,
+        budget={"measure": "images", "amount": 80_000},
         target={
-            "config": "configs/segment_nyu.py" + (":classes=nyu13" if small else ""),
+            "config": "configs/segment_nyu.py",
             "root": "nyu",
             "set": {
-                "data": splits,
+                "data": {key: data[key] for key in ("train_split", "eval_split")},
                 "optimizer": {"layer_decay": 1.0},
-                "train": short_cells(480, 160) if small else {},
             }
             | CALIBRATED,
         },
+        **given,
     )
 
 
-def _arms(data: dict, small: bool, start: tuple[str, ...]) -> tuple[dict, ...]:
-    depth = {"config": "configs/depth_nyu.py", "root": "nyu"}
-    depth["set"] = {"data": data | {"scale": (), "crop": ()}} | (pace(8, 4e-4) if small else {})
+def _small(splits: dict, size: str, start: tuple[str, ...], tried: dict, given: dict) -> ConfigDict:
+    depth = {"data": {"height": 64, "width": 96} | splits | _WHOLE_PICTURES} | pace(8, 4e-4)
+    return study(
+        _arms(pace(32, 0.02), depth, start),
+        {
+            "labels": (16, 64, 0),  # all: 648 of 795
+            "training": ("fine_tuned", "frozen"),
+            "replicate": tuple(range(8)),
+            "resolution": (size,),
+            "encoder": NETWORK,
+        },
+        tried,
+        pretraining=REAL,
+        budget=LONG,
+        target={
+            "config": "configs/segment_nyu.py:classes=nyu13",
+            "root": "nyu",
+            "set": {
+                "data": splits | {"crop": (96, 128), "scale": (0.8, 1.5)},
+                "model": DECODER,
+                "train": short_cells(1_200, 400),
+                "optimizer": {"layer_decay": 1.0, "learning_rate": 2e-3},
+                "task": {"class_weights": ("root_median_frequency",)},
+            }
+            | CALIBRATED,
+        },
+        panels=3,
+        **given,
+    )
+
+
+_WHOLE_PICTURES = {"scale": (), "crop": ()}
+
+
+def _arms(classification: dict, depth: dict, start: tuple[str, ...]) -> tuple[dict, ...]:
+    """Arms of both studies; classification, depth: what they set."""
+    supervised = {"config": "configs/depth_nyu.py", "root": "nyu", "set": depth}
     return (
         RANDOM,
         *((IMAGENET,) if "imagenet" in start else ()),
@@ -100,21 +141,14 @@ def _arms(data: dict, small: bool, start: tuple[str, ...]) -> tuple[dict, ...]:
             "name": "classification",
             "label": "Classification",
             "config": "configs/classify_folder.py:resolution=64x64",
-            "set": pace(32, 0.02) if small else {},
+            "set": classification,
             "root": "classes",
         },
-        {
-            "name": "reconstruction",
-            "label": "Inpainting",
-            "config": "configs/reconstruct_kitti.py",
-            "set": {"data": data | {"name": "nyu_depth", "ground_truth": "filled"}},
-            "root": "nyu",
-        },
-        {"name": "depth_supervised", "label": "Depth, Kinect", "start": start} | depth,
+        {"name": "depth_supervised", "label": "Depth, Kinect", "start": start} | supervised,
         {
             "name": "classification_depth",
             "label": "Classification, then depth",
             "start": "classification",
         }
-        | depth,
+        | supervised,
     )
