@@ -14,8 +14,8 @@ geoseg_jax/presets/studies.py, and
                 depth and flow learn from the same rendered streets, inpainting from CamVid's
                 training pictures, and no arm needs a video
 Budget in pictures, with `small` in floating-point operations. Hardware: a GPU, on which the whole
-was not run. `small` took 16 core hours on two CPU cores (docs/results.md); its cells of 1,200 steps
-are too short for 367 labels to be worth more than 16.
+was not run. `small` took 15 hours of a core (docs/results.md); its cells of 1,200 steps are too
+short for 367 labels to be worth more than 16.
 """
 
 from ml_collections import ConfigDict
@@ -51,6 +51,11 @@ def get_config(arg: str = "") -> ConfigDict:
     start = starts(options["start"])
     weights = {"imagenet": ""} if "imagenet" in start else {}
     arms = (RANDOM, *((IMAGENET,) if weights else ()), _CLASSIFICATION)
+    if options["small"] and weights:
+        raise ValueError(
+            "study_camvid.py: small trains half a ResNet-18, of which there are no weights of "
+            "ImageNet; leave out small or start"
+        )
     return (_small if options["small"] else _whole)(arms, start, weights, sweep(options["sweep"]))
 
 

@@ -12,13 +12,13 @@ NETWORK = ("resnet18_half",)
 DECODER = {"decoder_channels": (8, 16, 32, 64, 128)}
 SIZE = {"height": 32, "width": 96}
 # Of every pre-training that has such a setting.
-REAL: dict[str, Any] = {
+SHARED: dict[str, Any] = {
     "model": DECODER,
     "train": {"eval_every": 0, "pictures_every": 0, "checkpoint_every": 0},
 }
 # The world's frames: 500 for all arms alike.
-PRETRAINING = {"data": {"cache_dir": "", "train_size": 500, "eval_size": 32}} | REAL
-LONG = {"measure": "flops", "amount": 4.5e12}  # three to five minutes of one core
+PRETRAINING = {"data": {"cache_dir": "", "train_size": 500, "eval_size": 32}} | SHARED
+LONG = {"measure": "flops", "amount": 4.5e12}  # two to five minutes of one core
 # The world's frames are lit alike: no jitter, as flow's config has none.
 DEPTH = {"data": SIZE, "task": {"jitter": {"probability": 0.0}}} | pace(4, 4e-4, 20)
 DEPTH_MONO = {

@@ -22,11 +22,11 @@ def explanation(study: Study) -> str:
         f"They hold for {listed(_scope(study))}{_pictures(study)}.",
         _spread(study),
         of_sources(study),
-        "1 in 20 misses the true value by chance"
+        "1 in 20 such intervals misses the true value by chance"
         + (f" (about {single / 20:.0f} of the {single} here)" if single >= 10 else "")
         + "; that of the best arm does so more often, since it is picked afterwards.",
-        "p is from the exact permutation test on the signs of paired differences, with Holm's "
-        f"correction for the {count(single, 'single comparison')}.",
+        f"p is from the {_test(most)} of paired differences, with Holm's correction for the "
+        f"{count(single, 'single comparison')}.",
         rule(study),
         _smallest(single, most),
         _ratios(study),
@@ -39,7 +39,8 @@ def explanation(study: Study) -> str:
 
 def rule(study: Study) -> str:
     """Says by what rule each verdict is found."""
-    text = "A verdict is better or worse where p, corrected for all arms, is at most 0.05"
+    family = "all arms (of a contrast, for all contrasts)" if study["contrasts"] else "all arms"
+    text = f"A verdict is better or worse where p, corrected for {family}, is at most 0.05"
     if study["bound"]:
         text += (
             f"; level where two one-sided t tests, with Holm's correction, show a difference "
@@ -108,9 +109,9 @@ def _spread(study: Study) -> str:
     if shared is None or own is None or study["components"]:  # which say more
         return ""
     return (
-        f"Runs of one condition scatter by {points(shared)} points (standard deviation) in all "
-        f"arms alike, by subset and seed, which pairs remove, and by {points(own)} in each arm "
-        "alone, by its encoders and by chance."
+        f"Runs of one condition scatter by {points(shared)} points (standard deviation, all "
+        "conditions together) in all arms alike, by subset and seed, which pairs remove, and by "
+        f"{points(own)} in each arm alone, by its encoders and by chance."
     )
 
 
@@ -150,6 +151,13 @@ def _pictures(study: Study) -> str:
     return text
 
 
+def _test(pairs: int) -> str:
+    """Says how many patterns of signs are tried."""
+    if pairs <= statistics.EXACT_PAIRS:
+        return "exact permutation test on the signs"
+    return f"permutation test on {count(statistics.RESAMPLES)} random patterns of the signs"
+
+
 def _smallest(comparisons: int, pairs: int) -> str:
     """Says where the test cannot be significant, and how many pairs it would take."""
     smallest = statistics.smallest_p(pairs)
@@ -169,12 +177,14 @@ def _ratios(study: Study) -> str:
     kinds["steps in each condition"] = single
     if not any(kinds.values()):
         return ""
+    steps = bool(study["steps"] or single)
+    told = " or ".join(["labels"] * bool(study["efficiency"]) + ["steps"] * steps)
     text = (
-        "Multiples of labels or steps are shown where p, corrected for all of their kind, is at "
-        "most 0.05 and the interval excludes 1."
+        f"Multiples of {told} are shown where p, corrected for all of their kind, is at most 0.05 "
+        "and the interval excludes 1."
     )
     few = [what for what, needs in kinds.items() if needs and not _can_be_shown(needs)]
-    return text + (f" There are too few pairs to show any for {listed(few)}." if few else "")
+    return text + (f" With so few pairs none can be shown for {listed(few)}." if few else "")
 
 
 def _can_be_shown(needs: list[Group]) -> bool:

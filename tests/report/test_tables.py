@@ -113,6 +113,20 @@ def test_what_intervals_speak_of():
     assert told(budget="12 pictures").endswith("Budget: 12 pictures.\n")
 
 
+def test_which_test_was_made_and_for_how_many():
+    effects = {"random": 0.0, "depth": 0.1}
+    few, many = (
+        tables.markdown(results.assemble(made_up.study(effects, seeds=n), "random"))
+        for n in (14, 15)
+    )
+    assert "p is from the exact permutation test on the signs of paired differences" in few
+    assert "from the permutation test on 9,999 random patterns of the signs of paired" in many
+    assert "p, corrected for all arms, is at most 0.05" in few
+    rows = made_up.study({"random": 0.0, "depth": 0.1}, seeds=8)
+    text = tables.markdown(results.assemble(rows, "random", contrasts=[("depth", "random")]))
+    assert "corrected for all arms (of a contrast, for all contrasts), is at most" in text
+
+
 def test_which_multiples_can_not_be_shown():
     effects = {"random": 0.0, "depth": 0.1, "flow": 0.05}
     told = [
@@ -121,8 +135,8 @@ def test_which_multiples_can_not_be_shown():
     ]
     assert all("p, corrected for all of their kind, is at most 0.05 and the" in t for t in told)
     assert "labels, steps over all conditions and steps in each condition." in told[0]
-    assert "There are too few pairs to show any for steps in each condition." in told[1]
-    assert "too few pairs to show" not in told[2]
+    assert "With so few pairs none can be shown for steps in each condition." in told[1]
+    assert "so few pairs" not in told[2]
 
 
 def paired(rows):

@@ -36,15 +36,12 @@ STEREO = "stereo"
 _MOST = 1 << 40  # records of a pack, pixels of a side
 _KEYS: json_files.Keys = {
     **{"height": int, "width": int, "fit": str, "views": list, "source": dict},
-    **{f"digests.{part}": str for part in ("frames", "arrays", *SPLITS)},
-    **{
-        f"splits.{split}.{key}": wanted
-        for split in SPLITS
-        for key, wanted in {
-            **{"records": int, "sources": bool, "fields": list[str], "fingerprint": str},
-            **{"left_out": dict[str, int], "names": dict[str, list[str]]},
-        }.items()
-    },
+    **{"digests": dict, "splits": dict[str, dict]},
+}
+_DIGESTS = dict.fromkeys(("frames", "arrays", *SPLITS), str)
+_SPLIT: json_files.Keys = {
+    **{"records": int, "sources": bool, "fields": list[str], "fingerprint": str},
+    **{"left_out": dict[str, int], "names": dict[str, list[str]]},
 }
 _ORIGIN: json_files.Keys = {"name": str, "drive": str | None, "files": dict[str, str]}
 LAYOUT = f"ROOT/{FILE}"
@@ -80,15 +77,18 @@ def make(data: ConfigDict) -> tuple["PackedSource", "PackedSource"]:
 
 
 def read_pack(root: pathlib.Path) -> dict[str, Any]:
-    """Reads what pack.json holds. Raises DataError where it isn't there or of another format."""
+    """Reads pack.json. Raises DataError where it is missing, damaged or of another format."""
     path = root / FILE
+    if not path.is_file():
+        raise DataError(f"config.data.root={str(root)!r} is no pack; {HOW_TO_GET}")
     try:
-        pack = json_files.read_json(path, "what a pack holds", {}, _REMEDY)
-        if pack is None:
-            raise DataError(f"config.data.root={str(root)!r} is no pack; {HOW_TO_GET}")
+        pack = json_files.read_json(path, "the description of a pack", {}, _REMEDY) or {}
         if (found := pack.get("format")) != FORMAT:
             raise DataError(f"{path}: format {found} is not {FORMAT}; {_REMEDY}")
         json_files.check_keys(pack, _KEYS)
+        json_files.check_keys(pack["digests"], _DIGESTS)
+        for split in SPLITS:
+            json_files.check_keys(pack["splits"].get(split, {}), _SPLIT)
     except json_files.FileError as error:
         raise DataError(str(error)) from error
     except ValueError as error:
@@ -183,7 +183,7 @@ class PackedSource:
         with reading(self._place(index), _REMEDY):
             origin = json.loads(self._example(index)["origin"])
             if not isinstance(origin, dict) or "drive" not in origin:
-                raise ValueError("its origin is none")
+                raise ValueError("it has no origin")
             json_files.check_keys(origin, _ORIGIN)
             return origin
 
@@ -269,12 +269,12 @@ def verify(root: pathlib.Path) -> dict[str, int]:
         except Exception as error:  # whatever array_record finds wrong with the files
             raise DataError(
                 f"{root / name}: entry {counts[name]} can't be read ({type(error).__name__}); "
-                "prepare the pack anew"
+                f"{_REMEDY}"
             ) from error
         if digest.hexdigest() != pack["digests"][name]:
             raise DataError(
                 f"{root / name} does not hold what pack.json says ({counts[name]} entries of "
-                f"another hash); prepare the pack anew"
+                f"another hash); {_REMEDY}"
             )
     return counts
 
