@@ -182,10 +182,7 @@ def test_poses_follow_the_views_of_a_pack(folders, tmp_path):
     ("changes", "message"),
     [
         ({"root": "."}, r"config.data.root='/.*' is no pack; make one by python -m"),
-        (
-            {"root": "pack.json"},
-            r"config.data.root='.*pack.json' is no pack; make one by python -m",
-        ),
+        ({"root": "pyproject.toml"}, r"root='.*pyproject.toml' is no pack; make one by python -m"),
         ({"height": 96}, r"height=96 and width=64: .* is a pack of 32x64"),
         ({"frames": (-2, 2)}, r"frames=\(-2, 2\), stereo=True: .* \[-1, 1, 'stereo'\] alone"),
         ({"truth": "flow"}, r"truth='flow': the eval records of .* were packed without it"),
