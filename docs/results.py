@@ -7,8 +7,8 @@
 Kept of a study are results.csv, a row for each cell, pretrainings.csv, one for each encoder, and
 about.json: what its arms are and were given, learning curves, and what is said of other judged
 pictures, which takes each picture's matrix. From these results/NAME.md has every table and figure,
-and results.md, between the lines that name the study, its contrasts and verdicts. What people wrote
-around them isn't checked.
+and results.md, between the lines that name the study, its contrasts and verdicts, or where the
+scatter of a crossed study comes from. What people wrote around them isn't checked.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from geoseg_jax.analysis.answer import answer
 from geoseg_jax.analysis.components import PICTURES
 from geoseg_jax.core import json_files
 from geoseg_jax.report import figures, tables
-from geoseg_jax.report.findings import contrasts, given, overall
+from geoseg_jax.report.findings import contrasts, given, overall, sources
 from geoseg_jax.report.notes import footnotes
 
 DOCS = pathlib.Path(__file__).resolve().parent
@@ -114,8 +114,8 @@ def whole(found: dict[str, Any], name: str, drawn: Mapping[str, Figure]) -> str:
 
 
 def short(found: dict[str, Any]) -> str:
-    """Writes a study's contrasts and verdicts."""
-    made = [contrasts(found), overall(found, {})]
+    """Writes a study's contrasts and verdicts, or where a crossed study's scatter comes from."""
+    made = [sources(found)] if found["components"] else [contrasts(found), overall(found, {})]
     return "\n\n".join(tables.markdown_table(table) for table in made if table.rows)
 
 

@@ -74,7 +74,7 @@ def test_a_study_is_kept_and_one_digit_that_differs_is_told(page, kept, monkeypa
     assert "-| Random (reference)" in capsys.readouterr().out
 
 
-def test_all_that_a_study_has_comes_through(kept):
+def test_all_that_a_study_has_comes_through(page, kept):
     """The page's tables are those of the study's own report: of scatter and pictures too."""
     rows = runs.study({"random": 0.0, "depth": 0.1}, subsets=2, seeds=2)
     drawn = {r["cell"]: r["miou"] + np.array([-0.02, 0.0, 0.02]) for r in rows}
@@ -91,6 +91,8 @@ def test_all_that_a_study_has_comes_through(kept):
     report = tables.markdown(study).partition("\n\n")[2]
     assert "other test pictures" in report
     assert report in (folder / "street.md").read_text()
+    assert "| other test pictures |" in page.PAGE.read_text()
+    assert "verdict" not in page.PAGE.read_text()
     assert (folder / "street" / "rates.png").exists()
 
 
