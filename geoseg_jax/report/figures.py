@@ -92,6 +92,8 @@ def by_labels(study: Study) -> Figure | None:
             axes.set_title(naming.condition_name(study, (0, *kind), ["labels"]))
             axes.set_xticks(list(places.values()), [str(n) if n else "all" for n in counts])
             axes.set_xlabel("labelled pictures")
+            if len(counts) == 1:  # the arms alone would fill the panel's width
+                axes.margins(x=1.0)
         single = [row.get(study["metric_key"]) for row in study["rows"]]
         _limits(panels[0], single + [v for g in groups for v in (g["mean"], g["low"], g["high"])])
         _finish(figure, panels, study, f"{study['metric']} in %, 95 % CIs; dots: single runs")
