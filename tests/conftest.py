@@ -48,6 +48,11 @@ QUICK = [ROOT / "tests" / name for name in ("core", "config", "scoring", "analys
 NOT_QUICK = ROOT / "tests" / "data" / "synthetic"  # renders
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than the cores: tests that wait for processes of their own leave theirs idle."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks the fast tests, by their folder, and puts them last.
 

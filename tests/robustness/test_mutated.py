@@ -13,7 +13,7 @@ import pytest
 from tests.robustness import formats, harness, hostile
 from tests.robustness.mutate import mutate
 
-MUTATIONS = 100
+MUTATIONS = 60
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="how much memory a file takes is asked of /proc"
 )
