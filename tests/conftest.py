@@ -50,7 +50,8 @@ NOT_QUICK = ROOT / "tests" / "data" / "synthetic"  # renders
 
 def pytest_xdist_auto_num_workers() -> int:
     """One more than the cores: tests that wait for processes of their own leave theirs idle."""
-    return (os.cpu_count() or 1) + 1
+    given = getattr(os, "sched_getaffinity", None)  # not on macOS
+    return (len(given(0)) if given else os.cpu_count() or 1) + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -11,6 +11,7 @@ from geoseg_jax.data.transforms import flip
 from geoseg_jax.ops import camera, photometric
 from geoseg_jax.tasks import make_task, pictures, selfsup_depth
 from tests.models.weights import randomise
+from tests.one_step import assert_equal_on_eight_devices
 from tests.test_configs import get_config
 
 
@@ -119,6 +120,17 @@ def test_flip_in_evaluation_makes_a_picture_and_its_mirror_image_mirror_images(s
     assert difference() > 1e-3
     config.task.eval.flip = True
     assert difference() < 1e-4
+
+
+def test_eight_devices_equal_one(street):
+    config = get_config("depth_synthetic", "mono,tiny,smoke")
+    config.task.scales = 1  # the others are compiled like it, for as long
+    record = {key: np.asarray(value) for key, value in street[0].items()}
+    batch = {key: np.stack([value] * 8) for key, value in record.items()}
+    batch["id"] = np.arange(8, dtype=record["id"].dtype)
+    for key in ("image", "sources"):  # different pictures
+        batch[key] = np.stack([np.roll(record[key], 3 * n, axis=-2) for n in range(8)])
+    assert_equal_on_eight_devices(make_task(config), batch)
 
 
 def test_near_is_bright_and_unknown_is_black():
