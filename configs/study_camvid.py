@@ -29,6 +29,7 @@ from geoseg_jax.presets.studies import (
     START,
     SWEEP,
     pace,
+    refuse_imagenet,
     short_cells,
     started,
     starts,
@@ -36,9 +37,11 @@ from geoseg_jax.presets.studies import (
     sweep,
 )
 from geoseg_jax.presets.two_cores import (
+    CLASSIFICATION,
     DECODER,
     DEPTH_MONO,
     FLOW_STRONG,
+    KINECT,
     LONG,
     NETWORK,
     PRETRAINING,
@@ -48,20 +51,17 @@ from geoseg_jax.presets.two_cores import (
 def get_config(arg: str = "") -> ConfigDict:
     known = {"small": SMALL, "sweep": SWEEP, "start": START}
     options = argument.parse(arg, known, "study_camvid.py")
-    start = starts(options["start"])
+    start, tried = starts(options["start"]), sweep(options["sweep"])
+    if options["small"]:
+        refuse_imagenet("study_camvid.py", start)
+        return _small(start, tried)
+    return _whole(start, tried)
+
+
+def _whole(start: tuple[str, ...], tried: dict) -> ConfigDict:
     weights = {"imagenet": ""} if "imagenet" in start else {}
-    arms = (RANDOM, *((IMAGENET,) if weights else ()), _CLASSIFICATION)
-    if options["small"] and weights:
-        raise ValueError(
-            "study_camvid.py: small trains half a ResNet-18, of which there are no weights of "
-            "ImageNet; leave out small or start"
-        )
-    return (_small if options["small"] else _whole)(arms, start, weights, sweep(options["sweep"]))
-
-
-def _whole(arms: tuple, start: tuple[str, ...], weights: dict, tried: dict) -> ConfigDict:
     return study(
-        arms + _arms(start),
+        (RANDOM, *((IMAGENET,) if weights else ()), _CLASSIFICATION, *_arms(start)),
         {"labels": (16, 64, 0), "resolution": ("240x180",)},
         tried,
         title="CamVid",
@@ -81,11 +81,10 @@ def _whole(arms: tuple, start: tuple[str, ...], weights: dict, tried: dict) -> C
     )
 
 
-def _small(arms: tuple, start: tuple[str, ...], weights: dict, tried: dict) -> ConfigDict:
-    arms = (*arms[:-1], _CLASSIFICATION | {"set": pace(32, 0.02)})
+def _small(start: tuple[str, ...], tried: dict) -> ConfigDict:
     depth, flow = started("depth_mono", start), started("flow_strong", start)
     return study(
-        arms + _small_arms(start),
+        (RANDOM, _CLASSIFICATION | {"set": CLASSIFICATION}, *_small_arms(start)),
         {
             "labels": (16, 0),
             "training": ("fine_tuned", "frozen"),
@@ -101,7 +100,7 @@ def _small(arms: tuple, start: tuple[str, ...], weights: dict, tried: dict) -> C
             (depth, "classification"),
             ("reconstruction", "classification"),
         ),
-        roots={"camvid": "", "nyu": "", "classes": ""} | weights,
+        roots={"camvid": "", "nyu": "", "classes": ""},
         pretraining=PRETRAINING,
         budget=LONG,
         target={
@@ -129,7 +128,7 @@ def _arms(start: tuple[str, ...]) -> tuple[dict, ...]:
             "root": "video",
             "start": start,
         },
-        _nyu_depth(size, start),
+        _nyu_depth({"data": size | {"scale": (), "crop": ()}}, start),
         {
             "name": "street_depth",
             "label": "Depth of rendered streets, stereo",
@@ -148,10 +147,8 @@ def _arms(start: tuple[str, ...]) -> tuple[dict, ...]:
 
 
 def _small_arms(start: tuple[str, ...]) -> tuple[dict, ...]:
-    depth = _nyu_depth({"height": 64, "width": 96}, start)
-    depth["set"] |= pace(8, 4e-4)
     return (
-        depth,
+        _nyu_depth(KINECT, start),
         {
             "name": "reconstruction",
             "label": "Inpainting of CamVid",
@@ -168,12 +165,12 @@ def _small_arms(start: tuple[str, ...]) -> tuple[dict, ...]:
     )
 
 
-def _nyu_depth(size: dict, start: tuple[str, ...]) -> dict:
+def _nyu_depth(changes: dict, start: tuple[str, ...]) -> dict:
     return {
         "name": "nyu_depth",
         "label": "Depth indoors, Kinect",
         "config": "configs/depth_nyu.py:held_out",
-        "set": {"data": size | {"scale": (), "crop": ()}},
+        "set": changes,
         "root": "nyu",
         "start": start,
     }

@@ -33,14 +33,14 @@ from geoseg_jax.presets.studies import (
     SMALL,
     START,
     SWEEP,
-    pace,
+    refuse_imagenet,
     short_cells,
     started,
     starts,
     study,
     sweep,
 )
-from geoseg_jax.presets.two_cores import DECODER, LONG, NETWORK, SHARED
+from geoseg_jax.presets.two_cores import CLASSIFICATION, DECODER, KINECT, LONG, NETWORK, SHARED
 
 
 def get_config(arg: str = "") -> ConfigDict:
@@ -68,11 +68,7 @@ def get_config(arg: str = "") -> ConfigDict:
     }
     tried = sweep(options["sweep"])
     if options["small"]:
-        if "imagenet" in start:
-            raise ValueError(
-                "study_nyu.py: small trains half a ResNet-18, of which there are no "
-                "weights of ImageNet; leave out small or start"
-            )
+        refuse_imagenet("study_nyu.py", start)
         return _small(splits, (height, width), start, tried, given)
     return _whole({"height": height, "width": width} | splits, size, start, tried, given)
 
@@ -86,7 +82,7 @@ def _whole(data: dict, size: str, start: tuple[str, ...], tried: dict, given: di
         "root": "nyu",
     }
     return study(
-        (*_arms({}, {"data": data | _WHOLE_PICTURES}, start), reconstruction),
+        (*_arms({}, {"data": data | {"scale": (), "crop": ()}}, start), reconstruction),
         {"labels": (16, 64, 0), "training": ("fine_tuned", "frozen"), "resolution": (size,)},
         tried,
         budget={"measure": "images", "amount": 80_000},
@@ -108,9 +104,8 @@ def _small(
 ) -> ConfigDict:
     height, width = size
     crop = (min(96, height), min(128, width))
-    depth = {"data": {"height": 64, "width": 96} | splits | _WHOLE_PICTURES} | pace(8, 4e-4)
     return study(
-        _arms(pace(32, 0.02), depth, start),
+        _arms(CLASSIFICATION, KINECT | {"data": KINECT["data"] | splits}, start),
         {
             "labels": (16, 64, 0),
             "training": ("fine_tuned", "frozen"),
@@ -136,9 +131,6 @@ def _small(
         panels=3,
         **given,
     )
-
-
-_WHOLE_PICTURES = {"scale": (), "crop": ()}
 
 
 def _arms(classification: dict, depth: dict, start: tuple[str, ...]) -> tuple[dict, ...]:

@@ -48,6 +48,7 @@ QUICK = [ROOT / "tests" / name for name in ("core", "config", "scoring", "analys
 NOT_QUICK = ROOT / "tests" / "data" / "synthetic"  # renders
 
 
+@pytest.hookimpl(optionalhook=True)  # so that the tests run without pytest-xdist too
 def pytest_xdist_auto_num_workers() -> int:
     """One more than the cores: tests that wait for processes of their own leave theirs idle."""
     given = getattr(os, "sched_getaffinity", None)  # not on macOS

@@ -55,7 +55,7 @@ def read_json(
     path = pathlib.Path(path)
     try:
         text = path.read_bytes().decode("utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise FileError(f"{path}: {kind} can't be read ({error.strerror})") from error

@@ -116,6 +116,15 @@ def starts(option: str, weights: str = "imagenet") -> tuple[str, ...]:
     return ("random", weights) if option == "both" else (option,)
 
 
+def refuse_imagenet(file: str, start: tuple[str, ...]) -> None:
+    """Refuses to start a small study from ImageNet. Raises ValueError naming the config's file."""
+    if "imagenet" in start:
+        raise ValueError(
+            f"{file}: small trains half a ResNet-18, of which there are no weights of ImageNet; "
+            "leave out small or start"
+        )
+
+
 def started(name: str, start: tuple[str, ...]) -> str:
     """Names an arm after the first of the starts that it was given."""
     return name if start[0] == "random" else f"{name}_from_{start[0]}"

@@ -19,6 +19,9 @@ SHARED: dict[str, Any] = {
 # The world's frames: 500 for all arms alike.
 PRETRAINING = {"data": {"cache_dir": "", "train_size": 500, "eval_size": 32}} | SHARED
 LONG = {"measure": "flops", "amount": 4.5e12}  # two to five minutes of one core
+# Of real pictures: a folder per class at 64x64, and NYUv2's depth.
+CLASSIFICATION = pace(32, 0.02)
+KINECT = {"data": {"height": 64, "width": 96, "scale": (), "crop": ()}} | pace(8, 4e-4)
 # The world's frames are lit alike: no jitter, as flow's config has none.
 DEPTH = {"data": SIZE, "task": {"jitter": {"probability": 0.0}}} | pace(4, 4e-4, 20)
 DEPTH_MONO = {

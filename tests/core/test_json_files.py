@@ -12,6 +12,7 @@ GOOD = '{"step": 1, "data": {"size": 2}, "rates": {"a": 1, "b": 0.5}}'
 def test_what_was_written_is_read(tmp_path):
     path = tmp_path / "a.json"
     assert read_json(path, "the state", KEYS) is None
+    assert read_json(__file__ + "/state.json", "the state", KEYS) is None  # below a file
     path.write_text(GOOD)
     assert read_json(path, "the state", KEYS)["data"] == {"size": 2}
     json_files.write_json(path, {"step": 3, "data.size": 4, "rates": {}, "note": "n"})

@@ -79,10 +79,10 @@ def make(data: ConfigDict) -> tuple["PackedSource", "PackedSource"]:
 def read_pack(root: pathlib.Path) -> dict[str, Any]:
     """Reads pack.json. Raises DataError where it is missing, damaged or of another format."""
     path = root / FILE
-    if not path.is_file():
-        raise DataError(f"config.data.root={str(root)!r} is no pack; {HOW_TO_GET}")
     try:
-        pack = json_files.read_json(path, "the description of a pack", {}, _REMEDY) or {}
+        pack = json_files.read_json(path, "the description of a pack", {}, _REMEDY)
+        if pack is None:
+            raise DataError(f"config.data.root={str(root)!r} is no pack; {HOW_TO_GET}")
         if (found := pack.get("format")) != FORMAT:
             raise DataError(f"{path}: format {found} is not {FORMAT}; {_REMEDY}")
         json_files.check_keys(pack, _KEYS)
