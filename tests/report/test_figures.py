@@ -75,6 +75,14 @@ def test_all_labels_stand_beyond_the_rest():
     assert axes.get_xticks().tolist() == [3, 6, 7]
 
 
+def test_arms_of_one_number_of_labels_stand_in_the_middle():
+    rows = [row(arm, v, 8) for arm, v in (("random", 0.4), ("depth", 0.5))]
+    (axes,) = visible(figures.by_labels(results.assemble(rows, "random")))
+    drawn = np.concatenate([line.get_xdata() for line in axes.lines])
+    low, high = axes.get_xlim()
+    assert low + (high - low) / 4 < drawn.min() < drawn.max() < high - (high - low) / 4
+
+
 @pytest.mark.parametrize("make", [figures.by_labels, figures.differences, figures.curves])
 def test_long_names_stay_within_a_narrow_figure(make):
     rows = made_up.study(EFFECTS | {"far": 0.1, "farther": 0.2})

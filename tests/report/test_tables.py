@@ -137,6 +137,9 @@ def test_which_multiples_can_not_be_shown():
     assert "labels, steps over all conditions and steps in each condition." in told[0]
     assert "With so few pairs none can be shown for steps in each condition." in told[1]
     assert "so few pairs" not in told[2]
+    assert all("Multiples of labels or steps are shown" in text for text in told)
+    rows = made_up.study(effects, labels=(8,), seeds=8)
+    assert "Multiples of steps are shown" in tables.markdown(results.assemble(rows, "random"))
 
 
 def paired(rows):

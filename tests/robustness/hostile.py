@@ -402,6 +402,8 @@ FILES: dict[str, dict[str, Make]] = {
         "more records": lambda good: good.replace(b'"records": 2', b'"records": 2000000', 2),
         "records without end": lambda good: good.replace(b'"records": 2', b'"records": 1e999', 2),
         "negative records": lambda good: good.replace(b'"records": 2', b'"records": -2', 2),
+        "no hash of the arrays": lambda good: good.replace(b'"arrays": "', b'"array": "'),
+        "no training split": lambda good: good.replace(b'"train": {', b'"trained": {'),
         "nested": lambda _: b"[" * 100_000,
         "a list": lambda _: b"[]",
     },
