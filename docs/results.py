@@ -1,4 +1,4 @@
-"""Rebuilds the tables and figures of docs/results.md from the results that are kept beside it.
+"""Rebuilds the tables and figures of studies on these pages from the results that are kept here.
 
     python docs/results.py               # writes them anew
     python docs/results.py --check       # says which tables differ, and exits with 1
@@ -6,9 +6,9 @@
 
 Kept of a study are results.csv, a row for each cell, pretrainings.csv, one for each encoder, and
 about.json: what its arms are and were given, learning curves, and what is said of other judged
-pictures, which takes each picture's matrix. From these results/NAME.md has every table and figure,
-and results.md, between the lines that name the study, its contrasts and verdicts, or where the
-scatter of a crossed study comes from. What people wrote around them isn't checked.
+pictures, which takes each picture's matrix. From these results/NAME.md has every table and figure.
+Contrasts and verdicts, or where the scatter of a crossed study comes from, stand on the page that
+names the study in two comments, between them. What people wrote around them isn't checked.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from geoseg_jax.report.findings import contrasts, given, overall, sources
 from geoseg_jax.report.notes import footnotes
 
 DOCS = pathlib.Path(__file__).resolve().parent
-PAGE, KEPT = DOCS / "results.md", DOCS / "results"
+KEPT = DOCS / "results"
 FIGURES = {
     "labels": figures.by_labels,
     "differences": figures.differences,
@@ -40,12 +40,13 @@ FIGURES = {
     "rates": figures.rates,
     "cka": figures.cka,
 }
+NAMED = r"<!-- (\w+): written by"
 BLOCK = "<!-- {0}: written by docs/results.py -->\n\n{1}\n<!-- end of {0} -->"
 WHOLE = """# {title}: every table and figure
 
 Written by `python docs/results.py` from the files in {name}: [results.csv]({name}/results.csv), a
 row for each cell, about.json and, where they were kept, pretrainings.csv, a row for each encoder
-with the hash of its parameters. What they say is on [the page of results](../results.md).
+with the hash of its parameters. What they say: [{page}](../{page}).
 
 """
 _ABOUT = ("title", "question", "arms", "budget", "goal", "versions", "hardware", "date", "trial")
@@ -103,9 +104,9 @@ def findings(folder: pathlib.Path) -> dict[str, Any]:
     return found | {"answer": answer(found)}  # which speaks of the pictures too
 
 
-def whole(found: dict[str, Any], name: str, drawn: Mapping[str, Figure]) -> str:
-    """Writes the page of every table and figure of a study."""
-    text = WHOLE.format(title=found["title"], name=name)
+def whole(found: dict[str, Any], name: str, page: str, drawn: Mapping[str, Figure]) -> str:
+    """Writes every table and figure of a study, of which `page` tells in short."""
+    text = WHOLE.format(title=found["title"], name=name, page=page)
     text += tables.markdown(found).partition("\n\n")[2]  # without its heading
     text += "\n" + tables.markdown_table(given(found, footnotes(found))) + "\n"
     for kind, figure in drawn.items():
@@ -132,24 +133,31 @@ def rebuilt() -> Rebuilt:
     Raises:
       SystemExit: a study has no place on the page, or a place no study.
     """
-    text, made = PAGE.read_text(encoding="utf-8"), Rebuilt({}, {})
+    texts = {path: path.read_text(encoding="utf-8") for path in sorted(DOCS.glob("*.md"))}
+    made = Rebuilt({}, {})
     folders = {path.parent.name: path.parent for path in sorted(KEPT.glob("*/results.csv"))}
-    named = set(re.findall(r"<!-- (\w+): written by", text)) | {p.stem for p in KEPT.glob("*.md")}
-    if left := sorted(named - {*folders}):
+    named = {name for text in texts.values() for name in re.findall(NAMED, text)}
+    if left := sorted((named | {path.stem for path in KEPT.glob("*.md")}) - {*folders}):
         raise SystemExit(f"error: {left[0]} is on a page, but {KEPT / left[0]} has no results.csv")
     for name, folder in folders.items():
-        start, end = BLOCK.format(name, "\0").split("\0")
-        marks = re.escape(start.strip()), re.escape(end.strip())
-        if not (place := re.search(".*?".join(marks), text, re.DOTALL)):
-            raise SystemExit(f"error: {PAGE.name} has no place for {name}: {start.strip()}")
         found = findings(folder)
-        before, after = text[: place.start()], text[place.end() :]
-        text = f"{before}{start}{short(found)}\n{end}{after}"
+        page = _put(texts, name, short(found))
         drawn = {kind: figure for kind, make in FIGURES.items() if (figure := make(found))}
         made.figures.update({folder / kind: figure for kind, figure in drawn.items()})
-        made.pages[KEPT / f"{name}.md"] = whole(found, name, drawn)
-    made.pages[PAGE] = text
+        made.pages[KEPT / f"{name}.md"] = whole(found, name, page.name, drawn)
+        made.pages[page] = texts[page]
     return made
+
+
+def _put(texts: dict[pathlib.Path, str], name: str, tables: str) -> pathlib.Path:
+    """Puts the tables of a study where a page has a place for them, and gives that page."""
+    start, end = BLOCK.format(name, "\0").split("\0")
+    place = re.compile(f"{re.escape(start.strip())}.*?{re.escape(end.strip())}", re.DOTALL)
+    for page, text in texts.items():
+        if place.search(text):
+            texts[page] = place.sub(lambda _: f"{start}{tables}\n{end}", text)
+            return page
+    raise SystemExit(f"error: no page of {DOCS} has a place for {name}: {start.strip()}")
 
 
 def save(figure: Figure, path: pathlib.Path) -> None:

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import pathlib
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,6 +16,7 @@ from tests.report import made_up
 from tests.study import made_up as runs
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
 
 
 @pytest.fixture
@@ -34,12 +36,27 @@ def test_the_page_is_what_its_results_give(page, monkeypatch):
     assert run(page, monkeypatch, "--check") == 0, "run `python docs/results.py`"
 
 
+def test_the_readme_says_what_the_quick_study_gives():
+    rows = re.findall(
+        r"^\| (.+ − .+) \| (.+) \| (.+) \| (\w+) \|$", README.read_text(), re.MULTILINE
+    )
+    text = (ROOT / "docs" / "study.md").read_text()
+    given = [[cell.strip(" *") for cell in line.split("|")[1:-1]] for line in text.splitlines()]
+    for name, difference, p, verdict in rows:
+        arm = name.removesuffix(" − Random weights")
+        assert [arm, verdict, difference, p] in [[*row[:3], *row[4:5]] for row in given], name
+    assert len(rows) == 3
+
+
 @pytest.fixture
 def kept(page, tmp_path, monkeypatch):
     """A function that keeps a study as results/street, of a page with a place for it."""
-    monkeypatch.setattr(page, "PAGE", tmp_path / "results.md")
+    monkeypatch.setattr(page, "DOCS", tmp_path)
     monkeypatch.setattr(page, "KEPT", tmp_path / "results")
-    page.PAGE.write_text("Above.\n\n" + page.BLOCK.format("street", "") + "\n\nBelow.\n")
+    (tmp_path / "another.md").write_text("Of something else.")
+    (tmp_path / "page.md").write_text(
+        "Above.\n\n" + page.BLOCK.format("street", "") + "\n\nBelow.\n"
+    )
 
     def keep(study, pretrained=()):
         pretrainings.write_csv(tmp_path / "pretrainings.csv", pretrained)
@@ -55,7 +72,7 @@ def kept(page, tmp_path, monkeypatch):
 def test_a_study_is_kept_and_one_digit_that_differs_is_told(page, kept, monkeypatch, capsys):
     study = made_up.study(arms=3)
     folder = kept(study)
-    text = page.PAGE.read_text()
+    text = (page.DOCS / "page.md").read_text()
     assert text.startswith("Above.")
     assert text.endswith("Below.\n")
     assert "| Classification" in text
@@ -91,8 +108,8 @@ def test_all_that_a_study_has_comes_through(page, kept):
     report = tables.markdown(study).partition("\n\n")[2]
     assert "other test pictures" in report
     assert report in (folder / "street.md").read_text()
-    assert "| other test pictures |" in page.PAGE.read_text()
-    assert "verdict" not in page.PAGE.read_text()
+    assert "| other test pictures |" in (page.DOCS / "page.md").read_text()
+    assert "verdict" not in (page.DOCS / "page.md").read_text()
     assert (folder / "street" / "rates.png").exists()
 
 
@@ -103,8 +120,8 @@ def test_a_page_of_a_study_that_is_gone(page, kept, monkeypatch):
     with pytest.raises(SystemExit, match="street is on a page, but"):
         run(page, monkeypatch, "--check")
     (folder / "street.md").unlink()
-    page.PAGE.write_text("nothing")
-    with pytest.raises(SystemExit, match="has no place for road: <!-- road"):
+    (page.DOCS / "page.md").write_text("nothing")
+    with pytest.raises(SystemExit, match="has a place for road: <!-- road"):
         run(page, monkeypatch, "--check")
 
 
