@@ -197,6 +197,19 @@ def test_a_setting_that_the_file_leaves_out_can_be_given(words, monkeypatch):
         flags.FLAGS.unparse_flags()
 
 
+def test_of_a_setting_given_twice_the_last_counts(monkeypatch):
+    first = ["--config.data.crop=(3, 4)", "--config.data.scale", "(1, 2)", "--config.data.flip"]
+    last = ["--config.data.crop", "(5, 6)", "--workdir=w", "--config.data.scale=()"]
+    words = ["main", *first, *last, f"--config={ROOT}/configs/segment_camvid.py"]
+    monkeypatch.setattr(sys, "argv", words)
+    try:
+        command_line.parse(sys.argv)
+        data = command_line.CONFIG.value.data
+        assert (data.crop, data.scale, data.flip) == ((5, 6), (), True)
+    finally:
+        flags.FLAGS.unparse_flags()
+
+
 def overridden(monkeypatch, *arguments):
     """The settings of a study by these words, by keys with dots."""
     words = ["study", f"--config={ROOT}/configs/study_folder.py", "--workdir=w", *arguments]

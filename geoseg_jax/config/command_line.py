@@ -58,7 +58,7 @@ def parse(
             sys.exit(0)
         # config_flags reads sys.argv again to learn which settings are overridden.
         sys.argv = argv = _config_first(argv)
-        words = list(_by_key(argv))
+        words = _last_of_each(_by_key(argv))
         config = _config_of(words, study)
         words, added = _set_apart(words, config, open_sections)
         _check_keys(words, config)
@@ -97,6 +97,22 @@ def _by_key(argv: Iterable[str]) -> Iterable[str]:
         name, _, text = word.partition("=")
         inside = literal(text) if re.match("--?config[.]", name) else None
         yield from _leaves(name, inside) if isinstance(inside, dict) and inside else (word,)
+
+
+def _last_of_each(words: Iterable[str]) -> list[str]:
+    """Keeps the last value of a setting: absl would join the tuples of several."""
+    kept: dict[str, list[str]] = {}
+    name = ""  # of a setting whose value is the next word
+    for place, word in enumerate(words):
+        if name and not word.startswith("-"):
+            kept[name].append(word)
+            name = ""
+            continue
+        is_setting = re.match("--?config[.]", word)
+        key = word.partition("=")[0].lstrip("-") if is_setting else str(place)
+        kept[key] = [word]
+        name = key if is_setting and "=" not in word else ""
+    return [word for given in kept.values() for word in given]
 
 
 def _leaves(name: str, value: Any) -> Iterable[str]:
