@@ -60,7 +60,7 @@ def conv2d(
     n, height, width, _ = x.shape
     if padding == "zero":
         places = -(-height // stride) * -(-width // stride)
-        if size > 1 and places <= FEW and not fast_conv.is_small(kernel, n * places):
+        if size > 1 and places <= FEW and not fast_conv.is_tiny(kernel, n * places):
             return _as_product(x, kernel, stride)
         return fast_conv.correlate(x, kernel, stride, size // 2)
     if features == 1 and stride == 1:

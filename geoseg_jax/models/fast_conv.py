@@ -18,6 +18,8 @@ from jax import lax
 
 # Below this many products the rearrangement isn't worth compiling: tests run on small pictures.
 SMALL = 20_000_000
+# As one matrix product (conv.FEW) a convolution compiles no slower, and pays off from here on.
+TINY = 1_000_000
 # Positions summed over at a time: above this the rearranged arrays fall out of the cache.
 BLOCK = 32768
 
@@ -27,6 +29,11 @@ _PLAIN = contextvars.ContextVar("plain", default=False)
 def is_small(kernel: jax.Array, positions: int) -> bool:
     """Tells whether a convolution at so many positions is cheap whichever way it is done."""
     return _PLAIN.get() or positions * kernel.size < SMALL
+
+
+def is_tiny(kernel: jax.Array, positions: int) -> bool:
+    """Tells whether it is cheap even where XLA's own is at its worst: at a few places."""
+    return _PLAIN.get() or positions * kernel.size < TINY
 
 
 @contextlib.contextmanager

@@ -8,7 +8,8 @@ import jax
 from jax.extend import core
 from jax.interpreters import partial_eval
 
-# To be raised with whatever changes a count: counts are kept, see budget.apply.
+# To be raised with whatever changes a count by half a percent: counts are kept (budget.apply), and
+# a study goes on with those that it began with.
 VERSION = 2
 
 # Primitives that move, name or draw numbers and compute none.
