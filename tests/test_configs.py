@@ -343,6 +343,7 @@ def test_a_linear_probe_is_frozen_unless_told_otherwise():
         ("segment_cityscapes", "preset=paper_code,frozen=True"),
         ("segment_camvid", "subset=3"),
         ("study_camvid", "small,start=imagenet"),  # there are no weights of half a ResNet-18
+        ("study_camvid", "windows"),
         ("study_nyu", "small,start=both"),
     ],
 )

@@ -264,7 +264,7 @@ def test_what_cannot_be_planned_is_refused(changes, message, tmp_path):
 
 # A study's config -> the arguments to try beside none.
 STUDIES = {
-    "study_camvid": ["imagenet", "both", "small"],
+    "study_camvid": ["imagenet", "both", "small", "small,windows"],
     "study_cityscapes": ["preset=paper_code,sweep"],
     "study_folder": ["resolution=64x32,both", "smoke"],
     "study_kitti": ["preset=paper_code,sweep"],
