@@ -200,12 +200,13 @@ def test_a_setting_that_the_file_leaves_out_can_be_given(words, monkeypatch):
 def test_of_a_setting_given_twice_the_last_counts(monkeypatch):
     first = ["--config.data.crop=(3, 4)", "--config.data.scale", "(1, 2)", "--config.data.flip"]
     last = ["--config.data.crop", "(5, 6)", "--workdir=w", "--config.data.scale=()"]
+    last += ["--config.data.subset", "2", "--config.data.subset", "-1"]
     words = ["main", *first, *last, f"--config={ROOT}/configs/segment_camvid.py"]
     monkeypatch.setattr(sys, "argv", words)
     try:
         command_line.parse(sys.argv)
         data = command_line.CONFIG.value.data
-        assert (data.crop, data.scale, data.flip) == ((5, 6), (), True)
+        assert (data.crop, data.scale, data.flip, data.subset) == ((5, 6), (), True, -1)
     finally:
         flags.FLAGS.unparse_flags()
 

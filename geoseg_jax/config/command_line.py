@@ -104,12 +104,13 @@ def _last_of_each(words: Iterable[str]) -> list[str]:
     kept: dict[str, list[str]] = {}
     name = ""  # of a setting whose value is the next word
     for place, word in enumerate(words):
-        if name and not word.startswith("-"):
+        if name and not re.match("--?[a-zA-Z]", word):  # -1 is a value
             kept[name].append(word)
             name = ""
             continue
         is_setting = re.match("--?config[.]", word)
         key = word.partition("=")[0].lstrip("-") if is_setting else str(place)
+        kept.pop(key, None)
         kept[key] = [word]
         name = key if is_setting and "=" not in word else ""
     return [word for given in kept.values() for word in given]
