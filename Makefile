@@ -20,7 +20,7 @@ slow:  ## that as well
 docs:  ## writes the pages that are made from the code, and checks every link
 	python docs/make.py
 
-results:  ## rebuilds the tables and figures of docs/results.md from docs/results
+results:  ## rebuilds the studies' tables and figures in docs from docs/results
 	python docs/results.py
 
 site:  ## docs/_build/index.html; needs `pip install -e '.[docs]'`

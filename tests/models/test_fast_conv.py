@@ -113,7 +113,7 @@ def test_few_places_are_one_product(size, stride, size_of_picture, monkeypatch):
 
 
 def test_the_last_layers_of_small_pictures_are_products(monkeypatch):
-    """A batch of 4 of 96x32, half a ResNet-18: XLA's own took three fifths of depth's step."""
+    """A batch of 4 of 96x32, half a ResNet-18: XLA's own took two fifths of depth's step."""
     monkeypatch.undo()
     monkeypatch.setattr(fast_conv, "correlate", None)  # is not asked
     for height, width, channels in ((2, 6, 128), (1, 3, 256)):

@@ -419,3 +419,15 @@ def test_every_job_has_one_type_whatever_the_machine_would_choose(said, tmp_path
     expected = "bfloat16" if said == "bfloat16" else "float32"
     types = {job.config.model.compute_dtype for job in (*made.pretrainings, *made.cells)}
     assert types == {expected}
+
+
+@pytest.mark.parametrize(
+    ("argument", "size", "crop", "scale"),
+    [("small", (96, 128), (), ()), ("small,windows", (120, 160), (96, 128), (0.8, 1.5))],
+)
+def test_cells_of_camvid_are_those_of_the_registered_studies(argument, size, crop, scale, tmp_path):
+    study = settings.plain(get_config("study_camvid", argument))
+    study["roots"] = dict.fromkeys(study["roots"], "/data")
+    for cell in make_plan(study, tmp_path).cells:
+        data = cell.config.data
+        assert (data.height, data.width, data.crop, data.scale) == (*size, crop, scale)
