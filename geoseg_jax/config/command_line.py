@@ -110,7 +110,6 @@ def _last_of_each(words: Iterable[str]) -> list[str]:
             continue
         is_setting = re.match("--?config[.]", word)
         key = word.partition("=")[0].lstrip("-") if is_setting else str(place)
-        kept.pop(key, None)
         kept[key] = [word]
         name = key if is_setting and "=" not in word else ""
     return [word for given in kept.values() for word in given]

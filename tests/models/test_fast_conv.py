@@ -121,6 +121,17 @@ def test_the_last_layers_of_small_pictures_are_products(monkeypatch):
         assert conv.conv2d(x, jnp.zeros((3, 3, channels, channels))).shape == x.shape
 
 
+def test_other_runtimes_are_given_convolutions_as_published():
+    x, kernel = pair((2, 2, 3, 3), (3, 3, 3, 4))
+
+    def primitives():
+        return str(jax.make_jaxpr(lambda x, k: conv.conv2d(x, k))(x, kernel))
+
+    assert "conv_general_dilated" not in primitives()
+    with fast_conv.plain():
+        assert "conv_general_dilated" in primitives()
+
+
 @pytest.mark.parametrize("size", [(2, 2), (2, 5), (6, 7)])
 @pytest.mark.parametrize("features", [1, 3])
 def test_reflected_without_padding_the_picture(size, features):
