@@ -199,8 +199,9 @@ def test_a_setting_that_the_file_leaves_out_can_be_given(words, monkeypatch):
 
 def test_of_a_setting_given_twice_the_last_counts(monkeypatch):
     first = ["--config.data.crop=(3, 4)", "--config.data.scale", "(1, 2)", "--config.data.flip"]
+    first += ["--config.data.subset", "2"]
     last = ["--config.data.crop", "(5, 6)", "--workdir=w", "--config.data.scale=()"]
-    last += ["--config.data.subset", "2", "--config.data.subset", "-1"]
+    last += ["--config.data.subset", "-1"]
     words = ["main", *first, *last, f"--config={ROOT}/configs/segment_camvid.py"]
     monkeypatch.setattr(sys, "argv", words)
     try:
