@@ -49,6 +49,10 @@ row for each cell, about.json and, where they were kept, pretrainings.csv, a row
 with the hash of its parameters. What they say: [{page}](../{page}).
 
 """
+CROSSED = """This study tells where scatter comes from. It has too few pre-trainings to show a
+difference between arms: what is said of differences below is for completeness.
+
+"""
 _ABOUT = ("title", "question", "arms", "budget", "goal", "versions", "hardware", "date", "trial")
 _ABOUT += ("calibrated", "rates")
 _OF_PICTURES = ("pictures_low", "pictures_high")
@@ -104,9 +108,12 @@ def findings(folder: pathlib.Path) -> dict[str, Any]:
     return found | {"answer": answer(found)}  # which speaks of the pictures too
 
 
-def whole(found: dict[str, Any], name: str, page: str, drawn: Mapping[str, Figure]) -> str:
+def whole(
+    found: dict[str, Any], name: str, page: str, title: str, drawn: Mapping[str, Figure]
+) -> str:
     """Writes every table and figure of a study, of which `page` tells in short."""
-    text = WHOLE.format(title=found["title"], name=name, page=page)
+    text = WHOLE.format(title=title, name=name, page=page)
+    text += CROSSED if found["components"] else ""
     text += tables.markdown(found).partition("\n\n")[2]  # without its heading
     text += "\n" + tables.markdown_table(given(found, footnotes(found))) + "\n"
     for kind, figure in drawn.items():
@@ -141,22 +148,26 @@ def rebuilt() -> Rebuilt:
         raise SystemExit(f"error: {left[0]} is on a page, but {KEPT / left[0]} has no results.csv")
     for name, folder in folders.items():
         found = findings(folder)
-        page = _put(texts, name, short(found))
+        page, title = _put(texts, name, short(found))
         drawn = {kind: figure for kind, make in FIGURES.items() if (figure := make(found))}
         made.figures.update({folder / kind: figure for kind, figure in drawn.items()})
-        made.pages[KEPT / f"{name}.md"] = whole(found, name, page.name, drawn)
+        made.pages[KEPT / f"{name}.md"] = whole(found, name, page.name, title, drawn)
         made.pages[page] = texts[page]
     return made
 
 
-def _put(texts: dict[pathlib.Path, str], name: str, tables: str) -> pathlib.Path:
-    """Puts the tables of a study where a page has a place for them, and gives that page."""
+def _put(texts: dict[pathlib.Path, str], name: str, tables: str) -> tuple[pathlib.Path, str]:
+    """Puts the tables of a study where a page has a place for them.
+
+    Returns:
+      That page, and the study's name in the heading above the place.
+    """
     start, end = BLOCK.format(name, "\0").split("\0")
     place = re.compile(f"{re.escape(start.strip())}.*?{re.escape(end.strip())}", re.DOTALL)
     for page, text in texts.items():
-        if place.search(text):
+        if found := place.search(text):
             texts[page] = place.sub(lambda _: f"{start}{tables}\n{end}", text)
-            return page
+            return page, re.findall(r"^#+ ([^:\n]+)", text[: found.start()], re.MULTILINE)[-1]
     raise SystemExit(f"error: no page of {DOCS} has a place for {name}: {start.strip()}")
 
 

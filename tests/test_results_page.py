@@ -55,7 +55,7 @@ def kept(page, tmp_path, monkeypatch):
     monkeypatch.setattr(page, "KEPT", tmp_path / "results")
     (tmp_path / "another.md").write_text("Of something else.")
     (tmp_path / "page.md").write_text(
-        "Above.\n\n" + page.BLOCK.format("street", "") + "\n\nBelow.\n"
+        "# Above\n\n## Street: where it went\n\n" + page.BLOCK.format("street", "") + "\n\nBelow.\n"
     )
 
     def keep(study, pretrained=()):
@@ -73,9 +73,10 @@ def test_a_study_is_kept_and_one_digit_that_differs_is_told(page, kept, monkeypa
     study = made_up.study(arms=3)
     folder = kept(study)
     text = (page.DOCS / "page.md").read_text()
-    assert text.startswith("Above.")
+    assert text.startswith("# Above")
     assert text.endswith("Below.\n")
     assert "| Classification" in text
+    assert (folder / "street.md").read_text().startswith("# Street: every table and figure")
     assert sorted(path.name for path in (folder / "street").iterdir()) == [
         *("about.json", "cka.png", "curves.png", "differences.png", "labels.png"),
         *("pretrainings.csv", "results.csv"),

@@ -4,6 +4,7 @@ What a row, a condition, a replicate and a unit are is said in analysis/units.py
 and the run of another arm with the same condition and replicate are a pair.
 """
 
+import collections
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -41,7 +42,8 @@ def groups(rows: Sequence[Row], reference: str, metric: str = "miou") -> list[di
       p, p_corrected: the exact permutation test, and Holm's correction over all comparisons.
       p_smallest: the smallest p that the number of units allows.
       n_pairs, n_missing: pairs with both scores, and without. pair_units: what the interval counts.
-      warning: what rows say of test data seen in training.
+      warning: what rows say of test data seen in training, and of how many runs it is true where
+        it isn't of all.
       The reference's own comparisons are nan and its n_pairs 0.
 
     Raises:
@@ -67,8 +69,7 @@ def groups(rows: Sequence[Row], reference: str, metric: str = "miou") -> list[di
         group["same"] = len(own) > 1 and np.ptp(list(own.values())) < 1e-9  # but for rounding
         group |= {"n_pairs": len(pairs), "pair_units": len(by_unit)} | _compared(by_unit.values())
         group["n_missing"] = len(cells.keys() | against.keys()) - len(pairs) if against else 0
-        warnings = dict.fromkeys(row.get("warning") or "" for row in cells.values())
-        groups.append(group | {"warning": "; ".join(filter(None, warnings))})
+        groups.append(group | {"warning": _warnings(cells.values(), len(own))})
     return _corrected(groups)
 
 
@@ -382,6 +383,16 @@ def _standing(arm: str, parts, scores) -> dict[str, Any]:
         "best": sum(_is_best(scores, place, arm) for place in parts),
         "ahead": sum(mean(part.values()) > 0 for part in parts.values()),
     }
+
+
+def _warnings(rows: Iterable[Row], done: int) -> str:
+    """Joins what rows say; of how many runs, where it isn't all that are done."""
+    texts = [dict.fromkeys((row.get("warning") or "").split("; ")) for row in rows]
+    counts = collections.Counter(text for own in texts for text in own if text)
+    return "; ".join(
+        text if count >= done else f"{text} in {count} of {done} runs"
+        for text, count in counts.items()
+    )
 
 
 def _paired(arm: Mapping, other: Mapping) -> dict[Replicate, Any]:
