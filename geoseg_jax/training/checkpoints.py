@@ -55,7 +55,7 @@ class Checkpoints:
         self.folder = pathlib.Path(folder).absolute()
         self.notes: list[str] = []  # lines for the user
         self._kept, self._on_whole = kept, on_whole
-        self._best: int | None = None
+        self._saved, self._best = False, None  # known from the first `save` on
         if jax.process_index() == 0:
             self._clear()
         if jax.process_count() > 1:
@@ -126,7 +126,7 @@ class Checkpoints:
             ),
             force=True,
         )
-        self._best = best
+        self._saved, self._best = True, best
         if self._on_whole:
             self._manager.wait_until_finished()
         self._remove_old()  # the one before is whole now
@@ -180,7 +180,8 @@ class Checkpoints:
     def close(self) -> None:
         """Waits until all is on disk."""
         self._manager.close()
-        self._remove_old()
+        if self._saved:
+            self._remove_old()
 
 
 def _numbered(folder: pathlib.Path) -> list[int]:
@@ -229,7 +230,7 @@ def choose(workdir: str | pathlib.Path, which: str, what: str) -> pathlib.Path:
         raise CheckpointError(f"{workdir}: the run has no checkpoint yet")
     chosen: Any = steps[-1]
     if which == "best":
-        chosen = (read_meta(folder / str(steps[-1])).get("best") or {}).get("step")
+        chosen = _best(pathlib.Path(workdir), steps[-1])
     elif which != "latest":
         chosen = int(which) if which.isdecimal() else None
     if chosen not in steps:
@@ -237,6 +238,18 @@ def choose(workdir: str | pathlib.Path, which: str, what: str) -> pathlib.Path:
             f"{what}: {workdir} has no such checkpoint; choose latest, {', '.join(map(str, steps))}"
         )
     return folder / str(chosen)
+
+
+def _best(workdir: pathlib.Path, newest: int) -> int | None:
+    """Tells which step is the best so far, if any.
+
+    What was stopped amid its last evaluation has a last checkpoint that knows nothing of it.
+    """
+    manifest = json_files.read_json(workdir / "manifest.json", "the manifest of a run", {}) or {}
+    if manifest.get("finished") and manifest.get("step") == newest:
+        results = json_files.read_json(workdir / "eval.json", "the results of a run", {}) or {}
+        return results.get("best_step")
+    return (read_meta(workdir / "checkpoints" / str(newest)).get("best") or {}).get("step")
 
 
 def read_meta(folder: str | pathlib.Path) -> dict[str, Any]:

@@ -80,6 +80,15 @@ def test_the_newest_two_and_the_best_are_kept(tmp_path):
     again.close()
 
 
+def test_one_who_saves_nothing_removes_nothing(tmp_path):
+    checkpoints = Checkpoints(tmp_path)
+    for step in range(1, 5):
+        checkpoints.save(step, make_state(step), {}, best=1)
+    checkpoints.close()
+    Checkpoints(tmp_path).close()
+    assert steps_in(tmp_path) == [1, 3, 4]
+
+
 @pytest.mark.parametrize(("kept", "left"), [(1, [1, 4]), (3, [1, 2, 3, 4])])
 def test_as_many_of_the_newest_are_kept_as_are_asked_for(tmp_path, kept, left):
     checkpoints = Checkpoints(tmp_path, kept)

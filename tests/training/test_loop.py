@@ -21,7 +21,7 @@ from geoseg_jax.core import locks
 from geoseg_jax.data.provenance import leakage
 from geoseg_jax.data.source import BadRecord, DataError
 from geoseg_jax.training import loop
-from geoseg_jax.training.checkpoints import steps_in
+from geoseg_jax.training.checkpoints import choose, steps_in
 from geoseg_jax.training.evaluation import better
 from geoseg_jax.training.monitor import TrainingError
 from geoseg_jax.training.programs import Programs
@@ -233,16 +233,21 @@ def test_an_evaluation_that_was_cut_short_is_done_after_the_restart(
     evaluate = loop.evaluate
 
     def interrupted(*args):
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(0.01)
+        if not next(left):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.01)
         return evaluate(*args)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "evaluate", interrupted)
-        assert run(tmp_path).step == 5
+    for before, step in ((0, 5), (1, 10)):  # the last one too
+        left = iter(range(before, -1, -1))
+        with monkeypatch.context() as patch:
+            patch.setattr(loop, "evaluate", interrupted)
+            assert run(tmp_path).step == step
     assert run(tmp_path).step == 10
     assert numbers(tmp_path) == numbers(straight)
     assert read(tmp_path / "eval.json") == read(straight / "eval.json")
+    chosen, expected = (choose(w, "best", "w") for w in (tmp_path, straight))
+    assert chosen.name == expected.name
 
 
 def test_a_finished_run_is_left_as_it_is(straight, capsys):
