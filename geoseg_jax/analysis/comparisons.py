@@ -93,11 +93,12 @@ def overall(
     check(rows, [reference], metric)
     units, tables = units_of(rows), tables_of(rows)
     others = dict.fromkeys(a for p, a in tables if a != reference and (p, reference) in tables)
+    scores = _scores(tables, metric, units)
     results = []
     for arm in others:
         parts = _parts(tables, arm, reference, metric, units)
         result = _compare(tables, arm, reference, parts, units, bound, resampled)
-        results.append(result | _standing(arm, parts, _scores(tables, metric, units)))
+        results.append(result | _standing(arm, parts, scores))
     return _judged(results, bound)
 
 
@@ -287,8 +288,14 @@ def _parts(
     for place, name in tables:
         if name == arm and (place, other) in tables:
             own, beside = (scores_of(tables[place, a], metric) for a in (arm, other))
-            parts[place] = units.average(_paired(own, beside))
+            parts[place] = _of_whole(_paired(own, beside), tables[place, arm], units)
     return parts
+
+
+def _of_whole(pairs: Mapping, planned: Iterable[Replicate], units: Units) -> dict[Any, Any]:
+    """Averages over each unit whose pairs are all there."""
+    lacking = {units.of[replicate] for replicate in planned if replicate not in pairs}
+    return {unit: v for unit, v in units.average(pairs).items() if unit not in lacking}
 
 
 def _compare(
@@ -329,7 +336,7 @@ def _over_pictures(
             }
             for arm in (result["arm"], result["other"])
         )
-        drawn[place] = units.average(_paired(own, beside))
+        drawn[place] = _of_whole(_paired(own, beside), tables[place, result["arm"]], units)
     # Of the same units as the difference itself, or of none.
     if not result["units"] or _whole(drawn) != _whole(parts):
         return math.nan, math.nan

@@ -53,13 +53,13 @@ def labels(rows: Sequence[Row], reference: str, metric: str = "miou") -> list[di
     independent = units(rows)
     curves: dict[tuple, dict[str, dict[int, dict]]] = {}
     judged: dict[tuple, dict[Replicate, set]] = {}  # replicates may be judged on folds
-    for (place, arm), cells in tables(rows).items():
+    # Those of all labels last: where a subset has as many, the subsets count.
+    for (place, arm), cells in sorted(tables(rows).items(), key=lambda item: item[0][0][0] == 0):
         count, rest = place[0] or _all_labels(cells), place[1:]
         for replicate, row in cells.items():
             on = judged.setdefault(rest, {}).setdefault(replicate, set())
             on.update([row["judged"]] if "judged" in row else [])
         if count > 0:
-            # Where all labels are as many as a subset, the subsets count.
             by_unit = independent.average(scores(cells, metric))
             curves.setdefault(rest, {}).setdefault(arm, {}).setdefault(count, by_unit)
     needs = []

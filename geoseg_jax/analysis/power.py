@@ -33,10 +33,11 @@ def power(effect: float, pairs: int, comparisons: int) -> float:
       comparisons: that Holm corrects for, this one among them.
 
     Returns:
-      A probability; 0 where so few pairs can't be significant whatever comes out.
+      A probability; 0 where nothing can be significant: with so few pairs, or, of more than 14,
+      with so many comparisons.
     """
     share = (1 - statistics.LEVEL) / max(comparisons, 1)
-    if pairs < statistics.pairs_needed(comparisons):
+    if not statistics.significant(comparisons * statistics.smallest_p(pairs)):
         return 0.0
     if 2 ** (pairs - 1) > _PATTERNS:
         return _power_of_t(effect, pairs, share)

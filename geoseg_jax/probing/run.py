@@ -1,6 +1,7 @@
 """Probes encoders on labelled pictures: from arguments to a table, a record and a page."""
 
 import functools
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -85,10 +86,14 @@ def _reference(asked: Asked, probed: Sequence[sources.Probed]) -> str:
 
 
 def _cells(asked: Asked, found: pictures.Labelled) -> list[splits.Cell]:
-    """Lists the fits; where no number of labels is asked for, FEW and all, if there are enough."""
+    """Lists the fits, those on most labels last.
+
+    Where no number of labels is asked for: FEW and all, if there are enough.
+    """
     ask = (found.names, found.recordings)
     if asked.labels is not None:
-        return list(splits.cells(*ask, asked.labels, asked.folds, asked.repeats))
+        counts = sorted(asked.labels, key=lambda number: number or math.inf)
+        return list(splits.cells(*ask, counts, asked.folds, asked.repeats))
     every = list(splits.cells(*ask, (0,), asked.folds, asked.repeats))
     if min(len(cell.train) for cell in every) <= FEW:
         return every
@@ -133,7 +138,7 @@ def _fit_all(
     """
     fits = Found([], [], {}, [])
     shown = _shown(asked, found)
-    most = cells[-1].labels  # all, or what was asked for last
+    most = cells[-1].labels
     workers = min(os.cpu_count() or 1, _WORKERS)
     for number, one in enumerate(probed, start=1):
         begun = time.time()

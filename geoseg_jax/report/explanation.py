@@ -133,11 +133,18 @@ def _scope(study: Study) -> list[str]:
     return [*parts, of_encoders(study) or "other pre-trainings like these", judged]
 
 
+def _drawn(study: Study) -> str:
+    """Counts what was resampled: '12 recordings (pictures where unknown)'."""
+    what, _, more = study["resampled"]["what"].partition(" ")
+    counted = count(study["resampled"]["count"], what.removesuffix("s"))
+    return f"{counted} {more}".strip()
+
+
 def _pictures(study: Study) -> str:
     """Mentions the interval over pictures that stands beside those over runs."""
     if not study["resampled"]:
         return ""
-    drawn = count(study["resampled"]["count"], study["resampled"]["what"].removesuffix("s"))
+    drawn = _drawn(study)
     text = f"; the interval over {drawn} beside them covers other test pictures, for these runs"
     if study["resampled"]["count"] < statistics.DRAWN_LEAST:
         text = f"; the test pictures are of {drawn}, too few for an interval over others"

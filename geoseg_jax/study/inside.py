@@ -93,7 +93,7 @@ def _images(cell: Cell) -> np.ndarray:
 
 
 def _variables(encoder: Any, cell: Cell, pictures: jax.Array) -> dict[str, Any]:
-    """Reads those of the encoder that a cell starts from; draws random weights as a cell does."""
+    """Reads those of the encoder that a cell starts from; draws random weights like a cell's."""
     if not cell.config.get("init_from"):
         key = jax.random.key(cell.config.seed)
         return jax.jit(lambda key: encoder.init(key, pictures[:1], False))(key)

@@ -6,7 +6,7 @@ from: the matrices of an arm's replicates are added up first, as if one run had 
 """
 
 import pathlib
-from collections.abc import Hashable, Mapping
+from collections.abc import Container, Hashable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -42,6 +42,7 @@ def resample(
     folders: Mapping[str, pathlib.Path],
     metric: str,
     pools: Mapping[str, Hashable] | None = None,
+    alone: Container[str] = (),
     draws: int = RESAMPLES,
     seed: int = 0,
 ) -> Resampled | None:
@@ -52,23 +53,23 @@ def resample(
       metric: one of METRICS, from added-up matrices.
       pools: cell -> what it has in common with its other replicates, with which it is pooled where
         they were judged on other pictures; none are without it.
+      alone: cells that can't be pooled, and are not scored where they would have to be.
       draws: R, how many.
 
     Returns:
       None where no cell has matrices, or the metric is none of METRICS.
     """
-    judgements = {cell: kept for cell, folder in folders.items() if (kept := judged.read(folder))}
-    if not judgements or metric not in METRICS:
+    # Without the matrices, which are large: those of one pool at a time are read again below.
+    names = {cell: kept[:2] for cell, folder in folders.items() if (kept := judged.read(folder))}
+    if not names or metric not in METRICS:
         return None
-    named = [
-        np.concatenate(names) for names in zip(*(k[:2] for k in judgements.values()), strict=True)
-    ]
+    named = [np.concatenate(of) for of in zip(*names.values(), strict=True)]
     place = {name: i for i, name in enumerate(sorted(set(drawn_with(*named))))}
     times = draw_times(len(place), draws, seed)
-    parts = _pools(judgements, pools or {})
+    parts = _pools({cell: pictures for cell, (pictures, _) in names.items()}, pools or {}, alone)
     scores = {}
     for cells in parts:
-        kept = _together([judgements[cell] for cell in cells])
+        kept = _together([kept for cell in cells if (kept := judged.read(folders[cell]))])
         columns = [place[name] for name in drawn_with(kept.pictures, kept.recordings)]
         scored = rescored(times[:, columns], kept.matrices, kept.classes)[metric]
         scores |= dict.fromkeys(cells, scored)
@@ -77,17 +78,18 @@ def resample(
 
 
 def _pools(
-    judgements: Mapping[str, Judged], pools: Mapping[str, Hashable]
+    pictures: Mapping[str, np.ndarray], pools: Mapping[str, Hashable], alone: Container[str]
 ) -> list[tuple[str, ...]]:
     """Lists cells that are scored together; alone those that were judged on the same pictures."""
     members: dict[Hashable, list[str]] = {}
-    for cell in judgements:
+    for cell in pictures:
         members.setdefault(pools.get(cell, cell), []).append(cell)
     parts = []
     for cells in members.values():
-        apart = len({tuple(judgements[cell].pictures) for cell in cells}) > 1
-        parts += [tuple(cells)] if apart else [(cell,) for cell in cells]
-    return parts
+        apart = len({tuple(pictures[cell]) for cell in cells}) > 1
+        joined = [tuple(cell for cell in cells if cell not in alone)]
+        parts += joined if apart else [(cell,) for cell in cells]
+    return [cells for cells in parts if cells]
 
 
 def _together(kept: list[Judged]) -> Judged:

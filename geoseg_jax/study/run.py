@@ -105,10 +105,13 @@ def work(
                     done = len(jobs) - len(unfinished)
                     say(f"{job.id}: {state}. {done} of {len(jobs)} jobs, about {remaining} left")
                 waiting = [job for job in waiting if job.id not in over]
+            # A --retry elsewhere may have taken records away meanwhile.
+            waiting = waiting or [job for job in jobs if not records.read(job.workdir)]
             if waiting and idle:
                 said = _say_wait(_held(waiting, plan), said, say)
                 time.sleep(PATIENCE)
-    return Ended(0, [job.id for job in jobs if records.read(job.workdir).state == FAILED])
+    ends = {job.id: records.read(job.workdir) for job in jobs}
+    return Ended(0, [name for name, record in ends.items() if record and record.state == FAILED])
 
 
 def _held(jobs: Sequence[Job], plan: Plan) -> str:

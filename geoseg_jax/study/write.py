@@ -85,14 +85,12 @@ def _resampled(rows: Sequence[Row], made: Plan, metric: str) -> resampling.Resam
     different pictures.
     """
     folders = {cell.id: cell.workdir for cell in made.cells}
-    if not made.cells[0].recipe.get("data.folds"):
-        return resampling.resample(folders, metric)
     lacking = {
         (units.condition(r), units.replicate(r)) for r in rows if r["status"] != records.DONE
     }
-    whole = [r for r in rows if (units.condition(r), units.replicate(r)) not in lacking]
-    pools = {r["cell"]: (r["arm"], units.condition(r)) for r in whole}
-    return resampling.resample({cell: folders[cell] for cell in pools}, metric, pools)
+    pools = {r["cell"]: (r["arm"], units.condition(r)) for r in rows}
+    alone = {r["cell"] for r in rows if (units.condition(r), units.replicate(r)) in lacking}
+    return resampling.resample(folders, metric, pools, alone)
 
 
 def _features(study, made: Plan, lines: list[str]) -> dict[str, Any]:

@@ -261,6 +261,22 @@ def test_class_gains():
     assert math.isnan(found["gains"]["pole"])
 
 
+def test_a_unit_that_lacks_a_run_is_left_out_of_the_mean_over_conditions():
+    """Three subsets with two seeds each: the unit is the subset."""
+    rows = [
+        row(arm, value + 0.1 * subset, subset=subset, seed=seed)
+        for arm, value in (("random", 0.3), ("depth", 0.35))
+        for subset in (0, 1, 2)
+        for seed in (0, 1)
+    ]
+    (found,) = comparisons.overall(rows, "random")
+    assert (found["units"], found["units_missing"]) == (3, 0)
+    rows[-1] = rows[-1] | {"status": "failed", "miou": None}
+    (found,) = comparisons.overall(rows, "random")
+    assert (found["units"], found["units_missing"]) == (2, 1)
+    assert found["difference"] == pytest.approx(0.05)
+
+
 def test_warnings_are_kept_once():
     rows = [r | {"warning": "3 test drives seen"} for r in by_hand()[:3]] + by_hand()[3:]
     rows[3]["warning"] = "1 test drive seen"

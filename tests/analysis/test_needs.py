@@ -87,6 +87,13 @@ def test_all_labels_count_as_many_as_they_are():
     assert depth["ratio"] == pytest.approx(0.5)
 
 
+def test_of_as_many_labels_as_there_are_the_subsets_count():
+    rows = made_up.study({"random": 0.0, "depth": 0.05}, labels=(8, 64, 0))
+    rows = [r | {"labelled": r["labels"] or 64} for r in rows]
+    turned = sorted(rows, key=lambda r: r["labels"])
+    assert needs.labels(turned, "random") == needs.labels(rows, "random")
+
+
 def null(seed, **changes):
     """Three arms that are no better than the reference, with curves of noisy evaluations."""
     rows = made_up.study(dict.fromkeys(("random", "a", "b", "c"), 0.0), seed, seeds=7, **changes)

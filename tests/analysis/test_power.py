@@ -26,6 +26,9 @@ def test_fewer_pairs_can_show_nothing():
     assert power.detectable(8, 8) == math.inf
     assert power.detectable(4, 1) == math.inf
     assert power.power(50.0, 9, 8) == 1
+    # Of more than 14 pairs p is from 9,999 patterns, however many there are.
+    assert power.power(50.0, 16, 250) == 1
+    assert power.power(50.0, 16, 300) == 0
 
 
 def test_p_values_are_those_of_the_studys_test():

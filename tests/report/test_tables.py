@@ -250,6 +250,8 @@ def test_verdicts_and_contrasts():
         ends = [100 * found[f"pictures_{end}"] for end in ("low", "high")]
         assert [float(n) for n in numbers] == pytest.approx(ends, abs=0.051)
     assert "the interval over 64 pictures beside them covers other test pictures" in text
+    study["resampled"]["what"] = "recordings (pictures where unknown)"
+    assert "interval over 64 recordings (pictures where unknown) beside" in tables.markdown(study)
     assert "level where two one-sided t tests, with Holm's correction, show a difference" in text
     assert r"level within $\pm$2.0" in tables.latex(study)
 

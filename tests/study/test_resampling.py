@@ -107,6 +107,19 @@ def test_replicates_that_are_judged_on_folds_are_pooled(tmp_path):
     assert not np.allclose(alone.scores["a0"], found.scores["a0"], equal_nan=True)
 
 
+def test_who_lacks_a_counterpart_is_not_pooled(tmp_path):
+    """Nor scored on a fold; where all are judged on the same pictures nobody is left out."""
+    made = matrices(5)
+    parts = {"a0": (made[:3], 0), "a1": (made[3:5], 3), "a2": (made[5:], 5), "b": (made, 0)}
+    folders = {n: keep(tmp_path / n, own, first=first) for n, (own, first) in parts.items()}
+    pools = {n: n[0] for n in folders}
+    found = resampling.resample(folders, "miou", pools, {"a2", "b"}, draws=50)
+    assert set(found.scores) == {"a0", "a1", "b"}
+    np.testing.assert_array_equal(found.scores["a0"], found.scores["a1"])
+    every = resampling.resample(folders, "miou", pools, draws=50)
+    assert not np.allclose(found.scores["a0"], every.scores["a0"], equal_nan=True)
+
+
 def _two_arms(generator, count):
     """Matrices of an arm and of a slightly better one; rare classes are in some pictures alone."""
     often = np.array([1, 0.95, 0.9, 0.7, 0.6, 0.4])

@@ -50,6 +50,24 @@ def test_every_job_is_done_once_pretrainings_first(tmp_path, monkeypatch):
     assert (made.pretrainings[0].workdir / "checkpoints").exists()
 
 
+def test_a_record_that_is_taken_away_meanwhile_is_made_again(tmp_path):
+    """As by --retry on another machine, when its job has failed here."""
+    made, tried = plan(tmp_path), []
+    jobs = run.jobs_of(made)
+
+    def at_last(config, workdir):
+        tried.append(workdir.name)
+        if workdir == jobs[0].workdir and tried.count(workdir.name) == 1:
+            raise ValueError("once")
+        if workdir == jobs[-1].workdir:
+            records.forget_failures([jobs[0].workdir])
+        return fake(config, workdir)
+
+    ended = run.work(made, jobs, run=at_last, **QUIET)
+    assert tried.count(jobs[0].id) == 2
+    assert jobs[0].id not in ended.failed
+
+
 def test_parts_share_the_work_and_need_only_their_pretrainings(tmp_path):
     made = plan(tmp_path)
     parts = [run.jobs_of(made, (i, 3)) for i in range(3)]
