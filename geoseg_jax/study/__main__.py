@@ -75,15 +75,14 @@ def _to_repeat(arguments: list[str]) -> str:
 def main(_: list[str]) -> None:
     """Runs, and ends the process with the exit code."""
     workdir = pathlib.Path(WORKDIR.value).expanduser().absolute()
-    # Most cells run the same program: compiled once for all of them, unless told otherwise.
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(workdir / "compiled"))
     environments = gpus.share(1 if DRY_RUN.value or COMMANDS.value else PROCESSES.value)
     quieten(once=True)
     # Here, since jax reads these when it is imported.
     from geoseg_jax import data
     from geoseg_jax.study import conduct, guard
-    from geoseg_jax.training import checkpoints, monitor
+    from geoseg_jax.training import checkpoints, compile_cache, monitor
 
+    compile_cache.keep_compiled()
     expected = (data.source.DataError, checkpoints.CheckpointError, monitor.TrainingError)
     try:
         code = conduct.conduct(

@@ -33,7 +33,7 @@ from geoseg_jax.study import (
 from geoseg_jax.study.budget import Cost
 from geoseg_jax.study.plan import Cell, Plan
 from geoseg_jax.study.run import Job
-from geoseg_jax.training import loop, stacked
+from geoseg_jax.training import compile_cache, loop, stacked
 from geoseg_jax.training.loop import Result
 from geoseg_jax.training.programs import Programs
 
@@ -85,6 +85,9 @@ def conduct(
         *(study, workdir, part, count, stack, environments),
         *(dry_run, commands, only, retry, report_only, command, say),
     )
+    if order.trains and study.get("sweep") and not only:  # before it has trained anything
+        unswept = plan.make_plan(study, workdir)
+        ready.check(order.jobs(unswept), unswept, study)
     swept = _sweep(order)
     if swept.code is not None:
         return swept.code
@@ -310,6 +313,7 @@ def _train_in_child(train: Callable[[Callable[[str], None]], run.Ended]) -> int:
     flags.FLAGS.mark_as_parsed()  # what app.run does, but not here
     logging.set_verbosity(logging.INFO)
     quieten(once=True)
+    compile_cache.keep_compiled()
     try:
         ended = train(tell)
     except (OSError, ValueError) as error:

@@ -281,5 +281,11 @@ def test_a_dry_run_says_who_judges_and_labels_that_judge_choose_no_rates(conduct
     assert "2 pictures judge every cell, 10 may train" in text
     (root / "val.txt").unlink()
     spec = {"labels": 4, "replicates": (7,), "learning_rate": (0.1, 0.2), "folds": 2}
-    with pytest.raises(ConfigError, match=r"would be chosen on labels that score .* in val\.txt"):
+    refused = pytest.raises(ConfigError, match=r"would be chosen on labels that score .* val\.txt")
+    with refused:
         conducted(tmp_path / "w", given | {"sweep": spec}, dry_run=True)
+    # Nor is anything trained before that is said.
+    given |= {"arms": ARMS[:2], "sweep": spec | {"pretraining": (0.5, 1.0)}}
+    with refused:
+        conducted(tmp_path / "w", given)
+    assert not (tmp_path / "w" / "sweep").exists()
