@@ -193,12 +193,17 @@ def _written(job: Job, problem: Exception | str | None, seconds: float, context:
         (job.workdir / "error.txt").write_text(text, encoding="utf-8")
         record = Record(FAILED, seconds, named(problem))
     else:
-        record = Record(DONE, seconds, "")
+        record = Record(DONE, seconds if context.together else _of_all_starts(job, seconds), "")
     # The record first: killed between the two, checkpoints are left over and nothing is lost.
     records.write(job.workdir, record)
     if record.state == DONE and isinstance(job, Cell) and not context.keep_checkpoints:
         shutil.rmtree(job.workdir / "checkpoints", ignore_errors=True)
-    return End(record.state, record.seconds)
+    return End(record.state, seconds)
+
+
+def _of_all_starts(job: Job, seconds: float) -> float:
+    """Gives the run's own sum, where it has one, in place of the seconds of the last start."""
+    return max(seconds, (workdirs.read_manifest(job.workdir, "step") or {}).get("seconds", 0.0))
 
 
 def _finished(job: Job) -> bool:

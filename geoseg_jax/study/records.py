@@ -22,7 +22,7 @@ class Record(NamedTuple):
     """The end of a job."""
 
     state: str  # DONE or FAILED
-    seconds: float  # of the last start alone
+    seconds: float  # of all starts; of a run of a stack its share of the last one
     error: str  # one line; '' where it is done
 
 

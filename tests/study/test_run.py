@@ -40,12 +40,16 @@ def test_every_job_is_done_once_pretrainings_first(tmp_path, monkeypatch):
 
     def noting(config, workdir):
         order.append(workdir.name)
-        return fake(config, workdir)
+        result = fake(config, workdir)
+        # Its own sum of all starts.
+        (workdir / "manifest.json").write_text(json.dumps({"step": 3, "seconds": 3600.5}))
+        return result
 
     assert run.work(made, run.jobs_of(made), run=noting, **QUIET) == run.Ended(0, [])
     assert sorted(order) == sorted(j.id for j in (*made.pretrainings, *made.cells))
     assert run.work(made, run.jobs_of(made), run=noting, **QUIET) == run.Ended(0, [])
     assert len(order) == len(set(order))
+    assert records.read(made.cells[0].workdir).seconds == 3600.5
     assert not (made.cells[0].workdir / "checkpoints").exists()
     assert (made.pretrainings[0].workdir / "checkpoints").exists()
 
