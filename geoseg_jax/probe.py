@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         add(f"--{name}", type=int, default=usual[name], metavar="N", help=meaning)
     meaning = f"strides of the features (default: {','.join(map(str, usual['stages']))})"
     add("--stages", type=_whole, default=usual["stages"], metavar="N,...", help=meaning)
-    meaning = "that pictures are resized to (default: a long side of 320)"
+    meaning = "that pictures are resized to (default: a long side of 320, or near the config's)"
     add("--resolution", default="", metavar="WxH", help=meaning)
     add(
         "--statistics",

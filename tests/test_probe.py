@@ -147,6 +147,14 @@ def test_absl_logs_nothing_of_itself(tmp_path, monkeypatch):
         flags.FLAGS.unparse_flags()
 
 
+def test_the_resolution_of_a_config_is_brought_to_what_a_probe_takes(root):
+    found = pictures.read(str(root), "configs/segment_folder.py:resolution=50x40", "", 0)
+    assert found.images.shape[1:3] == (32, 64)
+    assert found.notes[0] == "pictures are 64x32: a probe takes multiples of 32, not 50x40"
+    found = pictures.read(str(root), "configs/segment_folder.py:resolution=64x32", "", 0)
+    assert not found.notes
+
+
 def test_resolution_follows_the_pictures(root):
     found = pictures.read(str(root), "", "", 0)
     assert found.images.shape == (COUNT, 160, 320, 3)

@@ -44,28 +44,25 @@ def read(data: str, config: str, resolution: str, most: int) -> Labelled:
       data: ROOT; of configs/segment_folder.py, or of `config`.
       config: FILE.py[:OPTIONS] of a segmentation config, whose training split is read; '' for
         configs/segment_folder.py and all pictures in ROOT.
-      resolution: WIDTHxHEIGHT; '' for the config's, or of a folder the pictures' proportions with
-        a long side of LONG_SIDE.
+      resolution: WIDTHxHEIGHT, multiples of MULTIPLE; '' for those nearest to the config's, or of
+        a folder to the pictures' proportions with a long side of LONG_SIDE.
       most: pictures at most, spread over all; 0 for all.
 
     Raises:
       ConfigError, DataError: one line, for what can't be used.
     """
-    settings = _settings(data, config)
+    settings, notes = _settings(data, config), []
     if resolution:
-        settings.height, settings.width = argument.size(resolution, "--resolution")
+        settings.height, settings.width = _asked(resolution)
+    elif config:
+        given = f"{settings.width}x{settings.height}"
+        settings.height, settings.width = map(_near, (settings.height, settings.width))
+        if (size := f"{settings.width}x{settings.height}") != given:
+            notes.append(f"pictures are {size}: a probe takes multiples of 32, not {given}")
     source = _source(settings)
     if not (resolution or config):
         settings.height, settings.width = _fitting(source)
         source = _source(settings)
-    for key, value in (("height", settings.height), ("width", settings.width)):
-        if value % MULTIPLE:
-            near = max(MULTIPLE, round(value / MULTIPLE) * MULTIPLE)
-            raise ConfigError(
-                f"--resolution={settings.width}x{settings.height}: the {key} must be a multiple of "
-                f"{MULTIPLE}, such as {near}"
-            )
-    notes = []
     if source.left_out:
         notes.append(f"left out: {left_out(source)}")
     if most and len(source) > most:
@@ -73,6 +70,26 @@ def read(data: str, config: str, resolution: str, most: int) -> Labelled:
         source = Subset(source, [i * len(source) // most for i in range(most)])
     check_labels(source, "labels to probe")
     return _read(source, notes)
+
+
+def _asked(resolution: str) -> tuple[int, int]:
+    """Reads WIDTHxHEIGHT: height and width.
+
+    Raises:
+      ConfigError: for one that is no multiple of MULTIPLE.
+    """
+    height, width = argument.size(resolution, "--resolution")
+    for key, value in (("height", height), ("width", width)):
+        if value % MULTIPLE:
+            raise ConfigError(
+                f"--resolution={resolution}: the {key} must be a multiple of {MULTIPLE}, such as "
+                f"{_near(value)}"
+            )
+    return height, width
+
+
+def _near(side: float) -> int:
+    return max(1, round(side / MULTIPLE)) * MULTIPLE
 
 
 def _settings(data: str, config: str) -> ConfigDict:
@@ -103,8 +120,8 @@ def _source(settings: ConfigDict) -> Source:
 def _fitting(source: Source) -> tuple[int, int]:
     """Returns height and width near the first picture's proportions."""
     height, width = source.original(0)
-    scale = LONG_SIDE / max(height, width) / MULTIPLE
-    return tuple(max(1, round(side * scale)) * MULTIPLE for side in (height, width))
+    scale = LONG_SIDE / max(height, width)
+    return _near(height * scale), _near(width * scale)
 
 
 def _read(source: Source, notes: list[str]) -> Labelled:
