@@ -18,6 +18,7 @@ from geoseg_jax.core import places
 from geoseg_jax.core.formats import points
 from geoseg_jax.core.json_files import write_json
 from geoseg_jax.data.labels.class_list import read_class_list
+from geoseg_jax.data.labels.folder import CLASS_LISTS
 from geoseg_jax.data.labels.table import TABLES, USUAL, LabelTable, label_table
 from geoseg_jax.data.source import DataError
 from geoseg_jax.scoring.folders import Scored, hints, result, score_folders
@@ -57,6 +58,12 @@ def show(scored: Scored, table: LabelTable, console: Console) -> None:
     console.print(page)
 
 
+def _beside(folder: pathlib.Path) -> str:
+    """Finds the class list beside a folder of labels, as one's own data have it."""
+    lists = (folder.absolute().parent / name for name in CLASS_LISTS)
+    return next((str(path) for path in lists if path.is_file()), "cityscapes")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns the exit code."""
     parser = argparse.ArgumentParser(
@@ -66,9 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("labels_folder", metavar="labels", type=pathlib.Path, help="of true ones")
     parser.add_argument(
         "--labels",
-        default="cityscapes",
         metavar="TABLE",
-        help=f"{', '.join(USUAL)}; or {', '.join(TABLES)}; or a class list (classes.txt)",
+        help=f"{', '.join(USUAL)}; or {', '.join(TABLES)}; or a class list (default: the "
+        f"{CLASS_LISTS[0]} beside the folder of labels, else cityscapes)",
     )
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the numbers here")
     parser.add_argument(
@@ -78,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         places.check_local(given.predictions, "PREDICTIONS")
         places.check_local(given.labels_folder, "LABELS")
-        table = find_table(given.labels)
+        table = find_table(given.labels or _beside(given.labels_folder))
         if given.json and not given.json.absolute().parent.is_dir():
             raise DataError(f"--json={given.json}: its folder does not exist; make it first")
         scored = score_folders(given.predictions, given.labels_folder, table, given.partial)

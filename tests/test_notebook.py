@@ -2,7 +2,6 @@
 
 import os
 import pathlib
-import sys
 
 import pytest
 
@@ -49,7 +48,6 @@ def test_every_cell_compiles(notebook):
 def test_all_of_it_runs(notebook, tmp_path, monkeypatch):
     client = pytest.importorskip("nbclient")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setenv("PATH", f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}")
     monkeypatch.delenv("JAX_NUM_CPU_DEVICES", raising=False)
     for cell in notebook.cells:
         if "parameters" in cell.metadata.get("tags", ()):

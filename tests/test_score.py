@@ -330,6 +330,19 @@ def test_bad_input(tmp_path, capsys, spoil):
     assert not file.exists()
 
 
+def test_ones_own_labels_are_read_by_the_list_beside_them(tmp_path):
+    truth = ids(0, among=[0, 1, 7])
+    write(tmp_path / "mine" / "labels" / "a.png", truth)
+    write(tmp_path / "p" / "a.png", truth)
+    names = [f"kind{i} {i} 0 0" for i in range(8)]
+    (tmp_path / "mine" / "classes.txt").write_text("\n".join(names) + "\n")
+    file = tmp_path / "scores.json"
+    assert run(tmp_path / "p", tmp_path / "mine" / "labels", "--json", file) == 0
+    assert json.loads(file.read_text())["iou/kind7"] == 1
+    assert run(tmp_path / "p", tmp_path / "mine" / "labels", "--labels=kitti", "--json", file) == 0
+    assert "iou/kind7" not in json.loads(file.read_text())
+
+
 def test_bad_arguments(tmp_path, capsys):
     folders = make_folders(tmp_path)
     assert run(*folders, "--labels=cityscape") == 1
