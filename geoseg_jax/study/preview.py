@@ -114,14 +114,15 @@ def _judges(made: Plan) -> list[str]:
     config.data.update({"labels": 0, "subset": -1})
     data = make_data(config, check_labels=False)
     judged, folds = len(data.eval), getattr(data.eval, "folds", 0)
+    total = judged + len(data.train) if folds else judged
+    few = "; that is few, see the interval over pictures" if total < statistics.FEW_PICTURES else ""
     if not folds:
-        return [f"{count(judged, 'picture')} judge every cell, {len(data.train):,} may train"]
-    total, used = judged + len(data.train), len({c.recipe.get("data.fold") for c in made.cells})
+        return [f"{count(judged, 'picture')} judge every cell, {len(data.train):,} may train{few}"]
+    used = len({c.recipe.get("data.fold") for c in made.cells})
     if used == folds:
         text = f"each of {count(total, 'labelled picture')} judges once over {folds} replicates"
     else:
         text = f"{used} of {folds} folds of {count(total, 'labelled picture')} judge"
-    few = "; that is few, see the interval over pictures" if total < statistics.FEW_PICTURES else ""
     return [f"{text}: about {total / folds:.0f} judge a cell, the others may train{few}"]
 
 

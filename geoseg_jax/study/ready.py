@@ -33,11 +33,25 @@ def check(jobs: Sequence[Job], made: Plan, study: Mapping[str, Any]) -> None:
                 _check_sweep(found.eval, study)
                 data.add(key)
             if start and start not in weights:
-                transfer.read(start, job.config)
+                _check_encoder(transfer.read(start, job.config).encoder, start, job)
                 weights.add(start)
         except (DataError, ValueError, OSError) as error:
             said = _in_words_of_the_study(str(error), job, study)
             raise ConfigError(f"{job.id} can't start: {said}{_remedy(job, study)}") from error
+
+
+def _check_encoder(there: str, start: str, job: Job) -> None:
+    """Refuses weights of another encoder than the job's.
+
+    Raises:
+      ConfigError: naming both.
+    """
+    own = job.recipe.get("model.encoder")
+    if there and own and there != own:
+        raise ConfigError(
+            f"{start} has weights of {there}, and here the encoder is {own}; take weights of that, "
+            f"or --config.factors.encoder=\"('{there}',)\""
+        )
 
 
 def _check_sweep(judged: Source, study: Mapping[str, Any]) -> None:

@@ -26,6 +26,7 @@ from geoseg_jax.study import (
 from geoseg_jax.training import loop
 from geoseg_jax.training.loop import Result
 from tests.data import fabricate_labels
+from tests.study import layouts
 from tests.study.tiny_study import ARMS, FACTORS, study
 
 
@@ -164,6 +165,13 @@ def test_what_a_job_wants_and_is_not_there_is_told_before_any_is_trained(conduct
     arms = ({"name": "random"}, {"name": "imagenet", "weights": str(tmp_path / "r18.pth")})
     with pytest.raises(ConfigError, match=r"can't start: .*r18\.pth.*without=\"\('imagenet',\)"):
         conducted(tmp_path, study(arms=arms))
+    (tmp_path / "given").mkdir()
+    layouts.weights(tmp_path / "given")
+    arms = ({"name": "random"}, {"name": "given", "weights": str(tmp_path / "given")})
+    half = FACTORS | {"encoder": ("resnet18_half",)}
+    refused = r"has weights of tiny, and here the encoder is resnet18_half.*without=\"\('given',\)"
+    with pytest.raises(ConfigError, match=refused):
+        conducted(tmp_path, study(arms=arms, factors=half))
     assert not (tmp_path / "cells").exists()
 
 
@@ -278,7 +286,7 @@ def test_a_dry_run_says_who_judges_and_labels_that_judge_choose_no_rates(conduct
     assert "that is few" in text
     (root / "val.txt").write_text("p00\np01\n")
     _, text = conducted(tmp_path / "w", given, dry_run=True)
-    assert "2 pictures judge every cell, 10 may train" in text
+    assert "2 pictures judge every cell, 10 may train; that is few" in text
     (root / "val.txt").unlink()
     spec = {"labels": 4, "replicates": (7,), "learning_rate": (0.1, 0.2), "folds": 2}
     refused = pytest.raises(ConfigError, match=r"would be chosen on labels that score .* val\.txt")

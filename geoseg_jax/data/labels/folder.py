@@ -105,7 +105,8 @@ def _fold(items: Sequence[Item], fold: int, folds: int) -> list[str]:
         logging.warning(
             "config.data.folds=%d: the labelled pictures are of %d recordings (folders below "
             "images/), too few: frames of one recording train and judge, so scores are higher "
-            "than on a new one; set folds to %d or fewer, or label more recordings",
+            "than on a new one; set that to %d or fewer (in a study config.target.set.data.folds), "
+            "or label more recordings",
             folds, several, several,
         )  # fmt: skip
         groups = [""] * len(items)
