@@ -1,10 +1,11 @@
 """Segmentation on a folder of one's own: images/, labels/ and a list of the classes.
 
-    python -m geoseg_jax.main --config=configs/segment_folder.py:init=W,labels=16 \
+    python -m geoseg_jax.main --config=configs/segment_folder.py:init=W,labels=16,subset=0 \
         --workdir=S --config.data.root=/data/mine
 
 docs/segmentation.md describes the folder. Options behind the colon:
-geoseg_jax/presets/segmentation.py; choose a resolution with the proportions of your pictures.
+geoseg_jax/presets/segmentation.py; choose a resolution with the proportions of your pictures, and
+with labels= a subset: without one they are the first by name, the beginning of one recording.
 
 2,000 steps of 8 pictures at 320x240 take about an hour and a half on two idle CPU cores, evaluation
 apart; that is reckoned from the 1.6 s of a step at 240x180 in benchmarks/README.md, and not run.
