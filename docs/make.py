@@ -11,6 +11,7 @@ from geoseg_jax.config import table
 from geoseg_jax.core.setting import Setting
 from geoseg_jax.data import settings as of_data
 from geoseg_jax.data.readers import READERS
+from geoseg_jax.study import check
 from geoseg_jax.tasks import TASKS
 from geoseg_jax.training import settings as of_training
 
@@ -24,6 +25,19 @@ each comes from; `--config.KEY=VALUE` changes one. R: a run may continue with an
 """
 
 
+STUDIES = """
+## Of studies
+
+`python -m geoseg_jax.study --config=FILE --config.KEY=VALUE`, as in
+`--config.factors.training="('frozen',)"`. Settings of the target's config are changed by
+`--config.target.set.KEY=VALUE`, those of all pre-trainings by `--config.pretraining.KEY=VALUE`.
+"""
+OF_STUDIES = {
+    "A study needs": check.NEEDED,
+    "It may have": check.OPTIONAL,
+    "Each of `arms` has a name, and": check.ARM_KEYS,
+    "`sweep` has": check.SWEEP_KEYS,
+}
 _NOTHING = object()  # which no rule takes: it says what it would
 
 
@@ -42,7 +56,9 @@ def settings_page() -> str:
     for title, start in (("Of some data", "data."), ("Of some tasks", ("task.", "model."))):
         some = {k: declared[k] for k in sorted(users) if k.startswith(start) and k not in shown}
         text += f"\n## {title}\n\n{_rows(some, users)}"
-    return text
+    return (
+        text + STUDIES + "".join(f"\n{head}:\n\n{_meanings(k)}" for head, k in OF_STUDIES.items())
+    )
 
 
 def _rows(settings: dict[str, Setting], users: dict[str, list[str]]) -> str:
@@ -57,6 +73,11 @@ def _rows(settings: dict[str, Setting], users: dict[str, list[str]]) -> str:
         if users:
             lines[-1].append(", ".join(users[key]))
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _meanings(keys: dict[str, str]) -> str:
+    rows = "".join(f"| `{key}` | {meaning} |\n" for key, meaning in keys.items())
+    return f"| setting | meaning |\n| --- | --- |\n{rows}"
 
 
 def anchors(page: pathlib.Path) -> set[str]:

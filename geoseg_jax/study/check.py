@@ -18,15 +18,52 @@ from geoseg_jax.core.near_miss import did_you_mean
 RANDOM = "random"  # no start at all, as is an arm that has neither a pre-training nor weights
 TRAININGS = ("fine_tuned", "frozen")
 MEASURES = ("images", "encoder_images", "flops", "steps")
-NEEDED = ("title", "question", "arms", "reference", "budget", "target", "factors")
-OPTIONAL = (
-    *("pretraining", "panels", "keep_checkpoints", "roots", "without", "declared", "goal"),
-    *("metric", "contrasts", "equivalence"),
-    *("spread", "sweep", "trial"),
-)
-SWEEP_KEYS = ("learning_rate", "labels", "replicates", "folds", "pretraining")
-KEYS = NEEDED + OPTIONAL
-ARM_KEYS = ("name", "label", "config", "set", "root", "eval_root", "weights", "start", "target")
+# What each means, for docs/settings.md.
+NEEDED = {
+    "title": "name of the study, on its page",
+    "question": "what it asks, on its page",
+    "arms": "ways to get an encoder, see below",
+    "reference": "the arm that all others are compared with",
+    "budget": f"of each pre-training: measure, one of {', '.join(MEASURES)}; and amount",
+    "target": "the segmentation of all cells: config, root, and what is set in it (set)",
+    "factors": "what cells differ in: labels (0: all), training (fine_tuned, frozen), decoder, "
+    "resolution, encoder, each a tuple of values; and replicate, or subset, seed and "
+    "pretraining_seed",
+}
+OPTIONAL = {
+    "pretraining": "settings of all pre-trainings that have them",
+    "panels": "judged pictures that the page shows of every arm",
+    "keep_checkpoints": "whether cells keep theirs; pre-trainings do",
+    "roots": "where data and weights lie, by the names that arms and target give them",
+    "without": "arms to leave out",
+    "declared": "settings of the target in which arms may differ",
+    "goal": "a score, such as 0.3: in how many steps do arms reach it? 0.0: not asked",
+    "metric": "the score that is compared; miou unless told",
+    "contrasts": "pairs of arms that are compared beside the reference, named beforehand",
+    "equivalence": "arms are level where they differ by less, such as 0.01; 0.0: not asked",
+    "spread": "standard deviation of paired differences, if known: the dry run then tells points",
+    "sweep": "learning rates to be tried first, see below",
+    "trial": "whether runs are too short to learn anything, which the page then says first",
+}
+SWEEP_KEYS = {
+    "learning_rate": "of the target; (): none is tried",
+    "pretraining": "multiples of each pre-training's own; (): none is tried",
+    "labels": "labelled pictures to try with",
+    "replicates": "subsets to try with, none of the study's",
+    "folds": "parts of these labels, one of which judges",
+}
+KEYS = NEEDED | OPTIONAL
+ARM_KEYS = {
+    "name": "of a-z, 0-9 and _",
+    "label": "its name on the page",
+    "config": "of its pre-training, FILE.py:OPTIONS; without one, or weights: random weights",
+    "set": "settings of that config",
+    "root": "name of its data's place in roots",
+    "eval_root": "likewise of the data that judge its pre-training",
+    "weights": "in place of config: name of a place in roots, or a path",
+    "start": "the arm whose encoder its pre-training starts from, or several, an arm each",
+    "target": "settings of its cells alone, each declared",
+}
 
 
 def expand(study: Mapping[str, Any]) -> dict[str, Any]:
