@@ -7,8 +7,8 @@ docs/segmentation.md describes the folder. Options behind the colon:
 geoseg_jax/presets/segmentation.py; choose a resolution with the proportions of your pictures, and
 with labels= a subset: without one they are the first by name, the beginning of one recording.
 
-2,000 steps of 8 pictures at 320x240 take about an hour and a half on two idle CPU cores, evaluation
-apart; that is reckoned from the 1.6 s of a step at 240x180 in benchmarks/README.md, and not run.
+2,000 steps of 8 pictures at 320x240 take an hour or more on two idle CPU cores, evaluation apart;
+that is reckoned from the 0.8 to 1.6 s of a step at 240x180 in benchmarks/README.md, and not run.
 What score to expect depends on your labels; none is claimed.
 """
 

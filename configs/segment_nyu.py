@@ -7,7 +7,7 @@ ROOT holds nyu_depth_v2_labeled.mat, or images/ and labels40/. Options behind th
 geoseg_jax/presets/segmentation.py, and classes: nyu40 (the default) or nyu13. Pictures are 320x240.
 
 8,000 steps of 16 pictures want a GPU or TPU, on which they were not timed. On two idle CPU cores
-they would take 12 hours, evaluation apart, reckoned from the 1.6 s of a step of 8 at 240x180 in
+they would take 6 to 12 hours, reckoned from the 0.8 to 1.6 s of a step of 8 at 240x180 in
 benchmarks/README.md. No score of our own is known yet, and no published one is claimed.
 """
 

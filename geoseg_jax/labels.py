@@ -17,6 +17,7 @@ from geoseg_jax.core import places
 from geoseg_jax.data.annotations import recognise
 from geoseg_jax.data.annotations.found import BACKGROUND, Asked
 from geoseg_jax.data.annotations.write import Counts, write
+from geoseg_jax.data.pictures import fitting, picture_size
 from geoseg_jax.data.source import DataError
 
 
@@ -38,10 +39,14 @@ def report(format: str, counts: Counts, out: pathlib.Path) -> str:
         lines.append(f"note: no pixel is {', '.join(absent)}")
     lines += map("note: {}".format, _to_decide(counts))
     lines += map("note: {}".format, counts.notes.lines())
+    height, width = fitting(*picture_size(min((out / "images").rglob("*.*"))))
     lines.append(f"wrote {out}; look at {out / 'overlays'} before you train, then:")
     lines.append(
-        "python -m geoseg_jax.main --config=configs/segment_folder.py --workdir=W "
-        f"--config.data.root={out}"
+        f"python -m geoseg_jax.main --config=configs/segment_folder.py:resolution={width}x{height} "
+        f"--workdir=W --config.data.root={out}"
+    )
+    lines.append(
+        "which is 2,000 steps, over an hour on two CPU cores; --config.train.steps=200 for a try"
     )
     return "\n".join(lines)
 

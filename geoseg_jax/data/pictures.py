@@ -194,6 +194,13 @@ def scale_intrinsics(
     return to_new @ intrinsics
 
 
+def fitting(height: int, width: int, long_side: int = 320, multiple: int = 32) -> tuple[int, int]:
+    """Finds a height and width near these proportions: multiples, the longer near long_side."""
+    scale = long_side / max(height, width) / multiple
+    high, wide = (max(1, round(side * scale)) * multiple for side in (height, width))
+    return high, wide
+
+
 def picture_size(path: str | pathlib.Path) -> tuple[int, int]:
     """Returns height and width that `read_picture` gives a PNG or JPEG file, by its header alone.
 

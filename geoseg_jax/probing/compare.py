@@ -9,7 +9,6 @@ from geoseg_jax.analysis import statistics
 from geoseg_jax.scoring import resampling
 from geoseg_jax.scoring.resampling import averages
 
-DRAWS = 999
 METRIC = "miou"
 
 
@@ -143,7 +142,7 @@ def _by_unit(matrices: np.ndarray, drawn: Units) -> np.ndarray:
 def _resampled(matrices: np.ndarray, judged: np.ndarray) -> np.ndarray:
     """Scores bootstrap resamples of the units of [R, U, K, K], the same for every encoder."""
     count = matrices.shape[1]
-    times = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), DRAWS)
+    times = resampling.draw_times(count)
     parts = [
         mean_score(np.einsum("bu,ruij->brij", part.astype(float), matrices.astype(float)), judged)
         for part in np.array_split(times, 10)

@@ -11,6 +11,7 @@ from geoseg_jax.data.labels.check import check_labels
 from geoseg_jax.data.labels.subsets import FIRST, Subset, choose
 from geoseg_jax.data.labels.table import LabelTable
 from geoseg_jax.data.name_splits import POOL, TRAIN
+from geoseg_jax.data.pictures import fitting
 from geoseg_jax.data.readers import find_reader
 from geoseg_jax.data.source import DataError, Source, drive_of, left_out
 from geoseg_jax.presets import argument
@@ -61,7 +62,7 @@ def read(data: str, config: str, resolution: str, most: int) -> Labelled:
             notes.append(f"pictures are {size}: a probe takes multiples of 32, not {given}")
     source = _source(settings)
     if not (resolution or config):
-        settings.height, settings.width = _fitting(source)
+        settings.height, settings.width = fitting(*source.original(0), LONG_SIDE, MULTIPLE)
         source = _source(settings)
     if source.left_out:
         notes.append(f"left out: {left_out(source)}")
@@ -88,7 +89,7 @@ def _asked(resolution: str) -> tuple[int, int]:
     return height, width
 
 
-def _near(side: float) -> int:
+def _near(side: int) -> int:
     return max(1, round(side / MULTIPLE)) * MULTIPLE
 
 
@@ -115,13 +116,6 @@ def _source(settings: ConfigDict) -> Source:
     count, subset = settings.get("labels", 0), settings.get("subset", FIRST)
     chosen = choose(train.names, count, subset, settings.get("subset_seed", 0))
     return Subset(judged, sorted(place[train.names[i]] for i in chosen))
-
-
-def _fitting(source: Source) -> tuple[int, int]:
-    """Returns height and width near the first picture's proportions."""
-    height, width = source.original(0)
-    scale = LONG_SIDE / max(height, width)
-    return _near(height * scale), _near(width * scale)
 
 
 def _read(source: Source, notes: list[str]) -> Labelled:

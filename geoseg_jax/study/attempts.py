@@ -51,14 +51,20 @@ def attempt(jobs: Sequence[Job], context: Context) -> list[End]:
         for job in jobs:
             # Whoever has the first has come for all of them.
             elsewhere = bool(ends) and all(end is _ELSEWHERE for end in ends)
-            ends.append(_ELSEWHERE if elsewhere else _take(job, context, stack))
+            first = next((j for j, end in zip(jobs, ends, strict=False) if end is None), None)
+            ends.append(_ELSEWHERE if elsewhere else _take(job, first, context, stack))
         ours = [job for job, end in zip(jobs, ends, strict=True) if end is None]
         trained = iter(_train(ours, context) if ours else ())
         return [end or next(trained) for end in ends]
 
 
-def _take(job: Job, context: Context, stack: contextlib.ExitStack) -> End | None:
-    """Returns None where the job is ours to train while the stack lasts, else what it is."""
+def _take(
+    job: Job, first: Job | None, context: Context, stack: contextlib.ExitStack
+) -> End | None:
+    """Returns None where the job is ours to train while the stack lasts, else what it is.
+
+    first: of those that are trained at once, where that is another.
+    """
     record = records.read(job.workdir)
     if record:
         return End(record.state)
@@ -71,7 +77,8 @@ def _take(job: Job, context: Context, stack: contextlib.ExitStack) -> End | None
         record = records.read(job.workdir)  # by somebody else, just before
         if record:
             return End(record.state)
-        died = own.enter_context(records.started(job.workdir))
+        started = records.started(job.workdir, first.workdir if first else None)
+        died = own.enter_context(started)
         if not problem and died >= deaths.MOST:
             problem = (
                 f"it crashed or ran out of memory {died} times at the same step, and ended its "

@@ -8,6 +8,7 @@ memory, and a file that the interpreter writes to when the process crashes.
 
 import contextlib
 import faulthandler
+import os
 import pathlib
 import platform
 import re
@@ -25,7 +26,9 @@ _COUNTERS = ("memory.events", "memory.oom_control")
 
 
 @contextlib.contextmanager
-def watched(path: pathlib.Path, crash: pathlib.Path, step: int) -> Iterator[int]:
+def watched(
+    path: pathlib.Path, crash: pathlib.Path, step: int, beside: pathlib.Path | None = None
+) -> Iterator[int]:
     """Notes that a job is started; yields how often it has ended its process at this checkpoint.
 
     Args:
@@ -33,6 +36,8 @@ def watched(path: pathlib.Path, crash: pathlib.Path, step: int) -> Iterator[int]
         has lived on.
       crash: where the interpreter writes if the process crashes.
       step: of the newest checkpoint; a new one is progress, by which the count begins anew.
+      beside: that file of another job which this process trains at once, and which is watched
+        already: the interpreter writes to one file alone, and a crash is that of all of them.
 
     Raises:
       FileError: path is damaged.
@@ -40,18 +45,28 @@ def watched(path: pathlib.Path, crash: pathlib.Path, step: int) -> Iterator[int]
     deaths = count(path, crash, step)
     note = {"step": step, "deaths": deaths, "machine": machine(), "killed": killed_for_memory()}
     json_files.write_json(path, note)
-    before = faulthandler.is_enabled()
+    crash.unlink(missing_ok=True)
+    if beside:
+        with contextlib.suppress(OSError):  # a file system without links
+            os.link(beside, crash)
     try:
-        with open(crash, "w", encoding="utf-8") as file:
-            faulthandler.enable(file)
-            try:
-                yield deaths
-            finally:
-                faulthandler.disable()
-                if before and sys.__stderr__:
-                    faulthandler.enable(sys.__stderr__)
+        with contextlib.nullcontext() if beside else _crash_is_written_to(crash):
+            yield deaths
     finally:
         forget(path, crash)
+
+
+@contextlib.contextmanager
+def _crash_is_written_to(path: pathlib.Path) -> Iterator[None]:
+    before = faulthandler.is_enabled()
+    with open(path, "w", encoding="utf-8") as file:
+        faulthandler.enable(file)
+        try:
+            yield
+        finally:
+            faulthandler.disable()
+            if before and sys.__stderr__:
+                faulthandler.enable(sys.__stderr__)
 
 
 def forget(path: pathlib.Path, crash: pathlib.Path) -> None:

@@ -85,12 +85,15 @@ def holder(workdir: pathlib.Path) -> str:
 
 
 @contextlib.contextmanager
-def started(workdir: pathlib.Path) -> Iterator[int]:
+def started(workdir: pathlib.Path, beside: pathlib.Path | None = None) -> Iterator[int]:
     """Notes that the job is started, while the block lasts; yields how often that has ended its
     process at the same checkpoint before. See deaths.watched.
+
+    beside: the workdir of the first of the jobs that this process trains at once, if it is another.
     """
     newest = max(steps_in(workdir / "checkpoints"), default=0)
-    with deaths.watched(_path(workdir, "deaths"), _path(workdir, "crash"), newest) as before:
+    first = _path(beside, "crash") if beside else None
+    with deaths.watched(_path(workdir, "deaths"), _path(workdir, "crash"), newest, first) as before:
         yield before
 
 

@@ -39,6 +39,24 @@ def test_a_crash_counts_and_a_kill_does_not(number, counts, tmp_path):
     assert start(tmp_path)[0] == 0  # the process has lived on
 
 
+def test_a_crash_is_that_of_all_who_are_trained_at_once(tmp_path):
+    program = (
+        "import os, pathlib; from geoseg_jax.study import deaths\n"
+        "files = [(pathlib.Path(f'{n}.json'), pathlib.Path(f'{n}.txt'), 0) for n in range(3)]\n"
+        "with deaths.watched(*files[0]), deaths.watched(*files[1], files[0][1]):\n"
+        "    with deaths.watched(*files[2], files[0][1]):\n"
+        "        pass\n"
+        f"    os.kill(os.getpid(), {int(signal.SIGABRT)})\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, check=False)
+    files = [(tmp_path / f"{n}.json", tmp_path / f"{n}.txt", 0) for n in range(3)]
+    assert [deaths.count(*of) for of in files] == [1, 1, 0]
+    with deaths.watched(*files[0]) as before:  # alone: the other keeps what it knows
+        assert before == 1
+        assert deaths.count(*files[1]) == 1
+
+
 def test_want_of_memory_counts_where_it_was_this_machine(tmp_path, monkeypatch):
     killed = {"": 3}
     monkeypatch.setattr(deaths, "killed_for_memory", lambda: killed[""])
