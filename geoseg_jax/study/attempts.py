@@ -58,9 +58,7 @@ def attempt(jobs: Sequence[Job], context: Context) -> list[End]:
         return [end or next(trained) for end in ends]
 
 
-def _take(
-    job: Job, first: Job | None, context: Context, stack: contextlib.ExitStack
-) -> End | None:
+def _take(job: Job, first: Job | None, context: Context, stack: contextlib.ExitStack) -> End | None:
     """Returns None where the job is ours to train while the stack lasts, else what it is.
 
     first: of those that are trained at once, where that is another.
