@@ -35,7 +35,7 @@ STUDIES = """
 OF_STUDIES = {
     "A study needs": check.NEEDED,
     "It may have": check.OPTIONAL,
-    "Each of `arms` has a name, and": check.ARM_KEYS,
+    "Each of `arms` may have (`name` it must)": check.ARM_KEYS,
     "`sweep` has": check.SWEEP_KEYS,
 }
 _NOTHING = object()  # which no rule takes: it says what it would

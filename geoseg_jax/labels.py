@@ -39,7 +39,8 @@ def report(format: str, counts: Counts, out: pathlib.Path) -> str:
         lines.append(f"note: no pixel is {', '.join(absent)}")
     lines += map("note: {}".format, _to_decide(counts))
     lines += map("note: {}".format, counts.notes.lines())
-    height, width = fitting(*picture_size(min((out / "images").rglob("*.*"))))
+    pictures = (path for path in (out / "images").rglob("*") if path.is_file())
+    height, width = fitting(*picture_size(min(pictures)))
     lines.append(f"wrote {out}; look at {out / 'overlays'} before you train, then:")
     lines.append(
         f"python -m geoseg_jax.main --config=configs/segment_folder.py:resolution={width}x{height} "

@@ -59,8 +59,10 @@ def show(scored: Scored, table: LabelTable, console: Console) -> None:
 
 
 def _beside(folder: pathlib.Path) -> str:
-    """Finds the class list beside a folder of labels, as one's own data have it."""
-    lists = (folder.absolute().parent / name for name in CLASS_LISTS)
+    """Finds the class list beside a folder of labels, or beside the `labels` that it is in."""
+    whole = folder.absolute()
+    above = (path for path in whole.parents if path.name == "labels")
+    lists = (path.parent / name for path in (whole, *above) for name in CLASS_LISTS)
     return next((str(path) for path in lists if path.is_file()), "cityscapes")
 
 

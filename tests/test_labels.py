@@ -68,7 +68,7 @@ def test_three_pictures_of_each_format(format, tmp_path, capsys):
     assert printed.startswith(f"recognised {format.partition(',')[0]}: 3 labelled pictures")
     assert counts(out) == expected(format)
     assert re.search(r"^cat +48 +8\.33 %  2$", printed, re.MULTILINE)
-    assert "segment_folder.py:resolution=320x256 --workdir=W" in printed  # of 16x12
+    assert "segment_folder.py:resolution=320x240 --workdir=W" in printed  # of 16x12
     names = sorted(
         p.relative_to(out / "overlays").as_posix() for p in out.rglob("overlays/**/*.jpg")
     )

@@ -210,8 +210,8 @@ def _ranking(study: Result, best: Result) -> list[str]:
     if any(o["units"] != ranked["units"] for o in study["overall"]):
         texts += [
             f"Arms are ranked on the {_units(study, ranked['units'])} that all of them have, where "
-            f"{name} is at {points(ranked['difference'], True)}; all other numbers use every run "
-            "of an arm."
+            f"{name} is at {points(ranked['difference'], True)}; all other numbers use all that "
+            "an arm has."
         ]
     left_out = [label(study, other) for other in study["standing"]["left_out"]]
     return texts + ([f"Not ranked, as runs are missing: {', '.join(left_out)}."] * bool(left_out))

@@ -397,7 +397,7 @@ def _warnings(rows: Iterable[Row], done: int) -> str:
     texts = [dict.fromkeys((row.get("warning") or "").split("; ")) for row in rows]
     counts = collections.Counter(text for own in texts for text in own if text)
     return "; ".join(
-        text if count >= done else f"{text} in {count} of {done} runs"
+        text if count >= done else f"{text} ({count} of {done} runs)"
         for text, count in counts.items()
     )
 

@@ -33,8 +33,8 @@ def power(effect: float, pairs: int, comparisons: int) -> float:
       comparisons: that Holm corrects for, this one among them.
 
     Returns:
-      A probability; 0 where nothing can be significant: with so few pairs, or, of more than 14,
-      with so many comparisons.
+      A probability; 0 where nothing can be significant: too few pairs, or, beyond 14 pairs, too
+      many comparisons.
     """
     share = (1 - statistics.LEVEL) / max(comparisons, 1)
     if not statistics.significant(comparisons * statistics.smallest_p(pairs)):

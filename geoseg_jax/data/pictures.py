@@ -194,7 +194,7 @@ def scale_intrinsics(
     return to_new @ intrinsics
 
 
-def fitting(height: int, width: int, long_side: int = 320, multiple: int = 32) -> tuple[int, int]:
+def fitting(height: int, width: int, long_side: int = 320, multiple: int = 16) -> tuple[int, int]:
     """Finds a height and width near these proportions: multiples, the longer near long_side."""
     scale = long_side / max(height, width) / multiple
     high, wide = (max(1, round(side * scale)) * multiple for side in (height, width))

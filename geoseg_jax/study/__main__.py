@@ -82,7 +82,8 @@ def main(_: list[str]) -> None:
     from geoseg_jax.study import conduct, guard
     from geoseg_jax.training import checkpoints, compile_cache, monitor
 
-    compile_cache.keep_compiled()
+    if (line := compile_cache.keep_compiled()).startswith(compile_cache.NOT_KEPT):
+        print(line)
     expected = (data.source.DataError, checkpoints.CheckpointError, monitor.TrainingError)
     try:
         code = conduct.conduct(

@@ -117,7 +117,8 @@ def _judges(made: Plan) -> list[str]:
     total = judged + len(data.train) if folds else judged
     few = "; that is few, see the interval over pictures" if total < statistics.FEW_PICTURES else ""
     if not folds:
-        return [f"{count(judged, 'picture')} judge every cell, {len(data.train):,} may train{few}"]
+        text = f"{len(data.train):,} pictures may train, every cell is judged on {judged:,} others"
+        return [text + few]
     used = len({c.recipe.get("data.fold") for c in made.cells})
     if used == folds:
         text = f"each of {count(total, 'labelled picture')} judges once over {folds} replicates"

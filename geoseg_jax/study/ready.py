@@ -22,7 +22,7 @@ def check(jobs: Sequence[Job], made: Plan, study: Mapping[str, Any]) -> None:
       ConfigError: for the first job that would fail for want of them.
     """
     own = {str(job.workdir) for job in made.pretrainings}
-    data, weights = set(), set(own)
+    data, weights = set(), dict.fromkeys(own, "")
     for job in jobs:
         if records.read(job.workdir):
             continue
@@ -33,8 +33,9 @@ def check(jobs: Sequence[Job], made: Plan, study: Mapping[str, Any]) -> None:
                 _check_sweep(found.eval, study)
                 data.add(key)
             if start and start not in weights:
-                _check_encoder(transfer.read(start, job.config).encoder, start, job)
-                weights.add(start)
+                weights[start] = transfer.read(start, job.config).encoder
+            if start:
+                _check_encoder(weights[start], start, job)
         except (DataError, ValueError, OSError) as error:
             said = _in_words_of_the_study(str(error), job, study)
             raise ConfigError(f"{job.id} can't start: {said}{_remedy(job, study)}") from error
@@ -46,11 +47,11 @@ def _check_encoder(there: str, start: str, job: Job) -> None:
     Raises:
       ConfigError: naming both.
     """
-    own = job.recipe.get("model.encoder")
-    if there and own and there != own:
+    own, parts = job.recipe.get("model.encoder"), job.recipe.get("transfer.parts", ("encoder",))
+    if there and own and there != own and "encoder" in parts:
         raise ConfigError(
-            f"{start} has weights of {there}, and here the encoder is {own}; take weights of that, "
-            f"or --config.factors.encoder=\"('{there}',)\""
+            f"{start} has weights of {there}, and here the encoder is {own}; take weights of "
+            f"{own}, or --config.factors.encoder=\"('{there}',)\""
         )
 
 

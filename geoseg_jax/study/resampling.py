@@ -52,7 +52,7 @@ def resample(
       folders: cell -> its workdir; those without matrices of their pictures are passed over.
       metric: one of METRICS, from added-up matrices.
       pools: cell -> what it has in common with its other replicates, with which it is pooled where
-        they were judged on other pictures; none are without it.
+        they were judged on folds; none are without it.
       alone: cells that can't be pooled, and are not scored where they would have to be.
       draws: R, how many.
 
@@ -61,12 +61,13 @@ def resample(
     """
     # Without the matrices, which are large: those of one pool at a time are read again below.
     names = {cell: kept[:2] for cell, folder in folders.items() if (kept := judged.read(folder))}
-    if not names or metric not in METRICS:
+    parts = _pools({cell: pictures for cell, (pictures, _) in names.items()}, pools or {}, alone)
+    if not parts or metric not in METRICS:
         return None
-    named = [np.concatenate(of) for of in zip(*names.values(), strict=True)]
+    scored_at_all = [names[cell] for cells in parts for cell in cells]
+    named = [np.concatenate(of) for of in zip(*scored_at_all, strict=True)]
     place = {name: i for i, name in enumerate(sorted(set(drawn_with(*named))))}
     times = draw_times(len(place), draws, seed)
-    parts = _pools({cell: pictures for cell, (pictures, _) in names.items()}, pools or {}, alone)
     scores = {}
     for cells in parts:
         kept = _together([kept for cell in cells if (kept := judged.read(folders[cell]))])
@@ -80,13 +81,14 @@ def resample(
 def _pools(
     pictures: Mapping[str, np.ndarray], pools: Mapping[str, Hashable], alone: Container[str]
 ) -> list[tuple[str, ...]]:
-    """Lists cells that are scored together; alone those that were judged on the same pictures."""
+    """Lists cells that are scored together: those that were judged on folds, no picture twice."""
     members: dict[Hashable, list[str]] = {}
     for cell in pictures:
         members.setdefault(pools.get(cell, cell), []).append(cell)
     parts = []
     for cells in members.values():
-        apart = len({tuple(pictures[cell]) for cell in cells}) > 1
+        kinds = {tuple(pictures[cell]) for cell in cells}
+        apart = len(kinds) > 1 and sum(map(len, kinds)) == len(set().union(*kinds))
         joined = [tuple(cell for cell in cells if cell not in alone)]
         parts += joined if apart else [(cell,) for cell in cells]
     return [cells for cells in parts if cells]

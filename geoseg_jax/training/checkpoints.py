@@ -248,7 +248,8 @@ def _best(workdir: pathlib.Path, newest: int) -> int | None:
     manifest = json_files.read_json(workdir / "manifest.json", "the manifest of a run", {}) or {}
     if manifest.get("finished") and manifest.get("step") == newest:
         results = json_files.read_json(workdir / "eval.json", "the results of a run", {}) or {}
-        return results.get("best_step")
+        if "best_step" in results:
+            return results["best_step"]
     return (read_meta(workdir / "checkpoints" / str(newest)).get("best") or {}).get("step")
 
 

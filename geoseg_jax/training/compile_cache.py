@@ -9,6 +9,7 @@ from geoseg_jax.data.made_once import default_cache_dir
 
 # jax's own setting: another folder, or '' to keep nothing.
 SETTING = "JAX_COMPILATION_CACHE_DIR"
+NOT_KEPT = "compiled programs are not kept"  # how the line begins that says so
 # Set where the user hasn't: the oldest programs make room, and those of a few lines are kept too,
 # of which a start compiles dozens.
 _LIMITS = {
@@ -28,14 +29,12 @@ def keep_compiled() -> str:
     """
     given = os.environ.get(SETTING)
     if given == "":
-        return f"compiled programs are not kept ({SETTING} is empty)"
+        return f"{NOT_KEPT} ({SETTING} is empty)"
     if given:
         return f"compiled programs are kept in {given} ({SETTING})"
     folder = default_cache_dir() / "compiled"
     if not _can_write(folder):
-        return (
-            f"compiled programs are not kept: {folder} can't be written; set {SETTING} to a folder"
-        )
+        return f"{NOT_KEPT}: {folder} can't be written; set {SETTING} to a folder"
     jax.config.update("jax_compilation_cache_dir", str(folder))
     for name, value in _LIMITS.items():
         if name.upper() not in os.environ:

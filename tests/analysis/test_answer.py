@@ -243,8 +243,8 @@ def test_the_number_is_that_of_the_table_and_the_order_of_what_all_have():
     assert points(depth["difference"], sign=True) == "+40.0"
     assert what.endswith(
         " flow is next, 10.0 points behind (95 % CI +10.0 to +10.0). Arms are ranked on the 2 "
-        "subsets that all of them have, where Depth is at +20.0; all other numbers use every run "
-        "of an arm."
+        "subsets that all of them have, where Depth is at +20.0; all other numbers use all "
+        "that an arm has."
     )
     assert how_sure.startswith("With 3 subsets ")
 

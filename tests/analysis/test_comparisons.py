@@ -282,7 +282,7 @@ def test_warnings_are_kept_once():
     rows[3]["warning"] = "1 test drive seen"
     random, depth = comparisons.groups(rows, "random")
     assert random["warning"] == "3 test drives seen"
-    assert depth["warning"] == "1 test drive seen in 1 of 3 runs"
+    assert depth["warning"] == "1 test drive seen (1 of 3 runs)"
 
 
 def test_what_is_refused():

@@ -115,7 +115,7 @@ def test_what_several_rows_say_is_said_once_and_of_how_many():
     rows = [row("random", 0.4, seed=s) for s in (0, 1)]
     rows += [row("depth", 0.5, seed=s, warning=w) for s, w in enumerate(("one; two", "two; odd"))]
     _, depth = results.assemble(rows, "random")["groups"]
-    assert depth["warning"] == "one in 1 of 2 runs; two; odd in 1 of 2 runs"
+    assert depth["warning"] == "one (1 of 2 runs); two; odd (1 of 2 runs)"
 
 
 def test_what_is_true_of_some_labels_is_not_said_of_others():

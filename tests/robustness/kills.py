@@ -107,7 +107,6 @@ def kill_study(count: int, folder: pathlib.Path, chance: random.Random) -> str:
     """Kills a study and all its processes `count` times; returns a line of the table."""
     whole, killed = folder / "whole", folder / "killed"
     assert study.start(whole).wait() == 0
-    shutil.copytree(whole / "compiled", killed / "compiled")
     sent = differing = rounds = 0
     while sent < count:
         process = study.start(killed)

@@ -286,7 +286,7 @@ def test_a_dry_run_says_who_judges_and_labels_that_judge_choose_no_rates(conduct
     assert "that is few" in text
     (root / "val.txt").write_text("p00\np01\n")
     _, text = conducted(tmp_path / "w", given, dry_run=True)
-    assert "2 pictures judge every cell, 10 may train; that is few" in text
+    assert "10 pictures may train, every cell is judged on 2 others; that is few" in text
     (root / "val.txt").unlink()
     spec = {"labels": 4, "replicates": (7,), "learning_rate": (0.1, 0.2), "folds": 2}
     refused = pytest.raises(ConfigError, match=r"would be chosen on labels that score .* val\.txt")

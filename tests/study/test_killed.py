@@ -4,7 +4,6 @@ import csv
 import os
 import pathlib
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -32,8 +31,9 @@ SETTINGS = (
 def start(workdir: pathlib.Path) -> subprocess.Popen:
     """The study in a session of its own, so that nothing of it outlives being killed."""
     command = [sys.executable, "-m", "geoseg_jax.study", *SETTINGS, f"--workdir={workdir}"]
-    # With its own cache of programs: the parent's would make unlike starts.
-    environment = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
+    # With its own cache of programs: the parent's would make unlike starts. One for all starts, so
+    # that they die while training rather than while compiling.
+    environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(workdir.parent / "programs")}
     with open(workdir.with_suffix(".log"), "a") as log:
         return subprocess.Popen(
             command,
@@ -70,8 +70,6 @@ def kill_later(process: subprocess.Popen, workdir: pathlib.Path, chance: random.
 def test_a_study_killed_three_times_gives_the_same_table(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert start(whole).wait() == 0
-    # So that it dies while training rather than while compiling.
-    shutil.copytree(whole / "compiled", killed / "compiled")
     chance = random.Random(1)
     for _ in range(3):
         kill_later(start(killed), killed, chance)

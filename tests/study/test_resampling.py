@@ -116,8 +116,22 @@ def test_who_lacks_a_counterpart_is_not_pooled(tmp_path):
     found = resampling.resample(folders, "miou", pools, {"a2", "b"}, draws=50)
     assert set(found.scores) == {"a0", "a1", "b"}
     np.testing.assert_array_equal(found.scores["a0"], found.scores["a1"])
+    assert found.pictures == 6
+    only = {n: folders[n] for n in ("a0", "a1", "a2")}
+    assert resampling.resample(only, "miou", pools, {*only}) is None
     every = resampling.resample(folders, "miou", pools, draws=50)
     assert not np.allclose(found.scores["a0"], every.scores["a0"], equal_nan=True)
+
+
+def test_what_overlaps_is_no_fold(tmp_path):
+    """As where those judge that a subset leaves: each run is scored on its own."""
+    made = matrices(5)
+    folders = {
+        "a0": keep(tmp_path / "a0", made[:5]),
+        "a1": keep(tmp_path / "a1", made[1:], first=1),
+    }
+    found = resampling.resample(folders, "miou", {n: "a" for n in folders}, {"a1"}, draws=50)
+    assert (set(found.scores), found.pooled) == ({"a0", "a1"}, False)
 
 
 def _two_arms(generator, count):
