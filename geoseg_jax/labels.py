@@ -47,7 +47,7 @@ def report(format: str, counts: Counts, out: pathlib.Path) -> str:
         f"--workdir=W --config.data.root={out}"
     )
     lines.append(
-        "which is 2,000 steps, over an hour on two CPU cores; --config.train.steps=200 for a try"
+        "which is 2,000 steps, about an hour on two CPU cores; --config.train.steps=200 for a try"
     )
     return "\n".join(lines)
 

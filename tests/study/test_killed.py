@@ -14,7 +14,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 SLOW = "GEOSEG_JAX_SLOW_TESTS"
 pytestmark = pytest.mark.skipif(
-    not os.environ.get(SLOW), reason=f"minutes of training; set {SLOW}=1 to run it"
+    os.environ.get(SLOW) != "1", reason=f"minutes of training; set {SLOW}=1 to run it"
 )
 SETTINGS = (
     "--config=configs/study_quick.py:smoke",
