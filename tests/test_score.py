@@ -339,6 +339,10 @@ def test_ones_own_labels_are_read_by_the_list_beside_them(tmp_path):
     file = tmp_path / "scores.json"
     assert run(tmp_path / "p", tmp_path / "mine" / "labels", "--json", file) == 0
     assert json.loads(file.read_text())["iou/kind7"] == 1
+    write(tmp_path / "mine" / "labels" / "trip" / "a.png", truth)
+    assert run(tmp_path / "p", tmp_path / "mine" / "labels" / "trip", "--json", file) == 0
+    assert json.loads(file.read_text())["iou/kind7"] == 1
+    (tmp_path / "mine" / "labels" / "trip" / "a.png").unlink()
     assert run(tmp_path / "p", tmp_path / "mine" / "labels", "--labels=kitti", "--json", file) == 0
     assert "iou/kind7" not in json.loads(file.read_text())
 

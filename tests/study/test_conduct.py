@@ -168,10 +168,10 @@ def test_what_a_job_wants_and_is_not_there_is_told_before_any_is_trained(conduct
     (tmp_path / "given").mkdir()
     layouts.weights(tmp_path / "given")
     arms = ({"name": "random"}, {"name": "given", "weights": str(tmp_path / "given")})
-    half = FACTORS | {"encoder": ("resnet18_half",)}
     refused = r"has weights of tiny, and here the encoder is resnet18_half.*without=\"\('given',\)"
-    with pytest.raises(ConfigError, match=refused):
-        conducted(tmp_path, study(arms=arms, factors=half))
+    for encoders in (("resnet18_half",), ("tiny", "resnet18_half")):
+        with pytest.raises(ConfigError, match=refused):
+            conducted(tmp_path, study(arms=arms, factors=FACTORS | {"encoder": encoders}))
     assert not (tmp_path / "cells").exists()
 
 
@@ -263,6 +263,13 @@ def test_processes_share_the_jobs_and_do_none_twice(tmp_path):
     assert ended == run.Ended(0, [])
     noted = (tmp_path / "noted").read_text().split()
     assert sorted(noted) == sorted(job.id for job in jobs)
+
+
+def test_every_process_keeps_what_it_compiles(monkeypatch):
+    kept = []
+    monkeypatch.setattr(conduct.compile_cache, "keep_compiled", lambda: kept.append(1))
+    assert conduct._train_in_child(lambda say: run.Ended(0, [])) == 0
+    assert kept
 
 
 def test_processes_that_end_without_a_word_are_told_of(tmp_path):
