@@ -45,7 +45,8 @@ def conv2d(
       dilation: distance between neighbouring taps, in pixels; above 1 with padding 'zero' only.
 
     Returns:
-      [N, ceil(H / stride), ceil(W / stride), C_out].
+      [N, ceil(H / stride), ceil(W / stride), C_out] of x's dtype, but float32 of one feature with
+      padding 'reflect' and stride 1.
 
     Raises:
       ValueError: for another padding, or for a dilation with padding 'reflect'.
@@ -165,7 +166,10 @@ def _along(lines, kernel):
 
 
 def _one_feature(x, kernel):
-    """Convolves to one feature with reflection: every tap's product, then shifts of planes."""
+    """Convolves to one feature with reflection: every tap's product, then shifts of planes.
+
+    Float32: it is what a depth head ends in, where bfloat16 has steps of 1.5 to 3 % of a depth.
+    """
     size = kernel.shape[0]
     _, height, width, _ = x.shape
     planes = jnp.einsum("nhwi,abi->abnhw", x, kernel[..., 0], preferred_element_type=jnp.float32)
@@ -173,7 +177,7 @@ def _one_feature(x, kernel):
     y = sum(
         planes[a, b, :, a : a + height, b : b + width] for a in range(size) for b in range(size)
     )
-    return y[..., None].astype(x.dtype)
+    return y[..., None]
 
 
 class Conv(nn.Module):

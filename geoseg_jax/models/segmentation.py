@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from geoseg_jax.models import conv, decoders, deeplab, encoders
+from geoseg_jax.models import conv, decoders, deeplab, encoders, vit
 from geoseg_jax.ops.sampling import resize_bilinear
 
 DECODERS = (*decoders.DECODERS, "deeplabv3", "linear")
@@ -67,8 +67,8 @@ class SegmentationNet(nn.Module):
           fixed_statistics: parts that run on their running statistics and get their gradient.
 
         Returns:
-          [N, h, w, classes] float32: h, w are H, W divided by the decoder's stride, rounded up,
-          or H, W themselves with variant.align_corners.
+          [N, h, w, classes] float32: h, w are H, W divided by the decoder's stride, or H, W
+          themselves where it doesn't divide them, or with variant.align_corners.
           Pictures are padded where the encoder or the decoder needs a multiple.
 
         Raises:
@@ -92,8 +92,11 @@ class SegmentationNet(nn.Module):
         if "encoder" in frozen:
             features = jax.lax.stop_gradient(features)
         if self.decoder_name == "linear":
-            chosen = [features[stride] for stride in sorted(self.probe_stages)]
-            return ProbeHead(self.classes, self.dtype, name="head")(chosen)
+            stages = sorted(self.probe_stages)
+            strides = [self._true(stride) for stride in stages]
+            probe = ProbeHead(self.classes, strides, self.dtype, name="head")
+            logits = probe([features[s] for s in stages])
+            return self._of_picture(logits, strides[0], height, width)
         decoded = self._decode(features, train and "decoder" not in fixed)
         if {"encoder", "decoder"} <= set(frozen):
             decoded = jax.lax.stop_gradient(decoded)
@@ -104,7 +107,17 @@ class SegmentationNet(nn.Module):
         logits = ClassHead(self.classes, 1, "zero", start, self.dtype, name="head")(decoded)
         if self.variant.align_corners:
             return resize_bilinear(logits, height, width, align_corners=True)
+        return self._of_picture(logits, self._true(self.output_stride), height, width)
+
+    def _of_picture(self, logits: jax.Array, stride: int, height: int, width: int) -> jax.Array:
+        """Returns logits as they are where they tile the picture, else resized to it."""
+        if height % stride or width % stride:
+            return _enlarged(logits, stride, height, width)
         return logits
+
+    def _true(self, stride: int) -> int:
+        """Returns a stage's own stride: a ViT's stages all have that of its patches."""
+        return vit.PATCH if encoders.is_vit(self.encoder_name) else stride
 
     def _decode(self, features: dict[int, jax.Array], train: bool) -> jax.Array:
         if self.decoder_name == "deeplabv3":
@@ -173,27 +186,41 @@ class ProbeHead(nn.Module):
     """
 
     classes: int
+    strides: Sequence[int]
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, stages: Sequence[jax.Array]) -> jax.Array:
-        """Maps [N, h, w, C] of each stage, the finest first, to [N, h, w, classes] float32."""
+        """Maps [N, h, w, C] of each stage, the finest first, to [N, h, w, classes] float32.
+
+        The stages' pixels are `strides` wide; coarse ones may reach beyond the finest.
+        """
         channels = [x.shape[-1] for x in stages]
         shape = (1, 1, sum(channels), self.classes)
         kernel = self.param("kernel", conv.torch_uniform, shape, jnp.float32)
         logits = self.param("bias", nn.initializers.zeros, (self.classes,), jnp.float32)
         height, width = stages[0].shape[1:3]
         first = 0
-        for x, count in zip(stages, channels, strict=True):
+        for x, count, stride in zip(stages, channels, self.strides, strict=True):
             product = jnp.einsum(
                 "nhwi,io->nhwo",
                 x.astype(self.dtype),
                 kernel[0, 0, first : first + count].astype(self.dtype),
                 preferred_element_type=jnp.float32,
             )
-            logits = logits + resize_bilinear(product, height, width)
+            logits = logits + _enlarged(product, stride // self.strides[0], height, width)
             first += count
         return logits
+
+
+def _enlarged(maps: jax.Array, stride: int, height: int, width: int) -> jax.Array:
+    """Resizes maps, whose pixels are `stride` wide, to what they show, and crops that.
+
+    Of ceil(height / stride) rows the last may reach beyond the picture: resized to its height, all
+    of them would move up.
+    """
+    _, rows, columns, _ = maps.shape
+    return resize_bilinear(maps, rows * stride, columns * stride)[:, :height, :width]
 
 
 def pad_to_multiple(images: jax.Array, multiple: int) -> jax.Array:

@@ -37,6 +37,17 @@ def test_conv_is_scipys(padding, size, stride):
     np.testing.assert_allclose(ours, by_scipy(x, kernel, stride, padding), rtol=1e-5, atol=1e-5)
 
 
+def test_a_depth_head_of_bfloat16_ends_in_float32():
+    """Around a logit of -4.7 bfloat16 has steps of 1/32, which are 3 % of a depth."""
+    x = jnp.asarray(weights.images((1, 8, 8, 5)), jnp.bfloat16)
+    layer = conv.Conv(1, padding="reflect", dtype=jnp.bfloat16)
+    variables = layer.init(jax.random.key(0), x)
+    variables["params"]["bias"] = jnp.full(1, -4.7)
+    kernel = variables["params"]["kernel"].astype(jnp.bfloat16).astype(jnp.float32)
+    expected = conv.conv2d(x.astype(jnp.float32), kernel, padding="reflect") - 4.7
+    np.testing.assert_allclose(layer.apply(variables, x), expected, rtol=1e-5)
+
+
 def test_unknown_padding_names_the_choices():
     with pytest.raises(ValueError, match=r"'same'.*reflect"):
         conv.conv2d(jnp.zeros((1, 4, 4, 1)), jnp.zeros((3, 3, 1, 1)), padding="same")

@@ -86,8 +86,16 @@ def test_dilated_convolution_is_one_with_zeros_between_its_taps():
 @pytest.mark.parametrize("output_stride", [16, 8])
 def test_deeplab_gives_what_pytorch_gave(mini, output_stride):
     net, variables, images = case(output_stride)
-    logits = jax.jit(lambda v, x: net.apply(v, x, False))(variables, images)
+    keep = {
+        "capture_intermediates": lambda module, _: module.name == "head",
+        "mutable": ["intermediates"],
+    }
+    whole, kept = jax.jit(lambda v, x: net.apply(v, x, False, **keep))(variables, images)
+    logits = kept["intermediates"]["head"]["__call__"][0]
     assert logits.shape == (2, -(-58 // output_stride), -(-74 // output_stride), CLASSES)
+    shown = (2, *(side * output_stride for side in logits.shape[1:3]), CLASSES)
+    large = jax.image.resize(logits, shown, "bilinear")
+    np.testing.assert_allclose(whole, large[:, :58, :74], rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(digest(logits), RECORDED[output_stride], rtol=1e-4, atol=1e-5)
     try:
         expected = run_torch(variables, images, output_stride)

@@ -37,7 +37,8 @@ def test_any_size_gives_logits_at_the_decoders_stride(decoder, settings, stride,
     variables = shapes_of(net, images)
     assert set(variables["params"]) == parts
     logits = jax.eval_shape(lambda v: net.apply(v, images, False), variables)
-    assert logits.shape == (2, -(-size[0] // stride), -(-size[1] // stride), 3)
+    whole = all(side % stride == 0 for side in size)
+    assert logits.shape == (2, *(side // stride if whole else side for side in size), 3)
     assert logits.dtype == jnp.float32
 
 
@@ -120,9 +121,38 @@ def test_a_frozen_decoder_passes_the_gradient_on():
     assert jnp.abs(jax.jit(jax.grad(loss))(kernel)).max() > 0
 
 
+@pytest.mark.parametrize("decoder", ["linear", "deeplabv3"])
+def test_sizes_that_are_no_multiples_move_nothing(decoder):
+    """A ViT pads what it sees: the same answer as of the padded picture, cropped."""
+    images = weights.images((1, 40, 50, 3))
+    large = np.pad(images, ((0, 0), (0, 8), (0, 14), (0, 0)), mode="edge")
+    settings = {"output_stride": 16} if decoder == "deeplabv3" else {"probe_stages": (4, 8, 32)}
+    net = models.SegmentationNet("vit_tiny", 3, decoder, CHANNELS, **settings)
+    variables = weights.randomise(shapes_of(net, images))
+    run = jax.jit(lambda v, x: net.apply(v, x, False))
+    logits = run(variables, large)
+    assert logits.shape == (1, 3, 4, 3)
+    expected = jax.image.resize(logits, (1, 48, 64, 3), "bilinear")[:, :40, :50]
+    np.testing.assert_allclose(run(variables, images), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_probe_s_stages_stay_in_register_at_any_size():
+    """Of 36 rows stage 32 has two, which show 64, and stage 8 five, which show 40."""
+    images = weights.images((1, 36, 32, 3))
+    net, encoder = make("linear", probe_stages=(8, 32)), models.make_encoder("tiny")
+    variables = weights.randomise(shapes_of(net, images))
+    part = {collection: parts["encoder"] for collection, parts in variables.items()}
+    features, head = encoder.apply(part, images, False), variables["params"]["head"]
+    coarse = jax.image.resize(features[32], (1, 8, 4, features[32].shape[-1]), "bilinear")[:, :5]
+    joined = np.concatenate([features[8], coarse], axis=-1) @ head["kernel"][0, 0] + head["bias"]
+    expected = jax.image.resize(joined, (1, 40, 32, 3), "bilinear")[:, :36]
+    logits = net.apply(variables, images, False)
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("stages", [(32,), (32, 8)])
 def test_linear_probe_is_a_product_by_hand(stages):
-    images = weights.images((2, 40, 50, 3))
+    images = weights.images((2, 32, 64, 3))
     net, encoder = make("linear", probe_stages=stages), models.make_encoder("tiny")
     variables = weights.randomise(shapes_of(net, images))
 
