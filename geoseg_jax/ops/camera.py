@@ -57,8 +57,9 @@ def project(points: jax.Array, intrinsics: jax.Array) -> tuple[jax.Array, jax.Ar
       intrinsics: [..., 3, 3] in pixels.
 
     Returns:
-      xy [..., H, W, 2] in pixels, always finite: points that are not at least NEAREST in front
-      of the camera (or not finite) get NOWHERE, outside of every picture, with zero derivative.
+      xy [..., H, W, 2] in pixels, finite for points within 1e30 m: those that are not at least
+      NEAREST in front of the camera (or not finite) get NOWHERE, outside of every picture, with
+      zero derivative.
       z [..., H, W], the points' depth in metres, as given.
     """
     matrix = intrinsics[..., None, None, :, :]

@@ -49,7 +49,8 @@ def _count(predicted: jax.Array, label: jax.Array, classes: int) -> jax.Array:
     bins = (classes + 1) * classes
 
     def one(predicted: jax.Array, label: jax.Array) -> jax.Array:
-        row = jnp.minimum(label.astype(jnp.int32), classes)
+        label = label.astype(jnp.int32)
+        row = jnp.where(label < 0, classes, jnp.minimum(label, classes))
         column = predicted.astype(jnp.int32)
         known = (column >= 0) & (column < classes)
         place = jnp.where(known, row * classes + column, bins)

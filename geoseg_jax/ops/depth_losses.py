@@ -78,8 +78,8 @@ def scale_invariant_log_root(
     """
     square = scale_invariant_log(predicted, truth, valid, variance_focus)
     # The slope of a root at 0 is infinite: an image without a valid pixel, or a perfect one.
-    positive = square > 0
-    return 10 * jnp.where(positive, jnp.sqrt(jnp.where(positive, square, 1)), 0)
+    zero = square <= 0  # and no more than that: NaN stays NaN
+    return 10 * jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, square)))
 
 
 def gradient_matching(

@@ -12,20 +12,20 @@ OUTLIER_SHARE = 0.05
 def end_point_error(predicted: jax.Array, truth: jax.Array) -> jax.Array:
     """Returns the length of the difference, [..., H, W, 2] twice -> [..., H, W], in their unit.
 
-    Its derivative is finite where the two are equal: 0.
+    Its derivative is finite where the two are equal: 0. NaN stays NaN.
     """
     squared = jnp.sum((predicted - truth) ** 2, axis=-1)
-    away = squared > 0
-    return jnp.where(away, jnp.sqrt(jnp.where(away, squared, 1)), 0)
+    same = squared == 0
+    return jnp.where(same, 0, jnp.sqrt(jnp.where(same, 1, squared)))
 
 
 def outliers(error: jax.Array, truth: jax.Array) -> jax.Array:
-    """Finds errors above 3 pixels and above 5 % of the true length, bool [..., H, W].
+    """Finds errors above 3 pixels and above 5 % of the true length, bool [..., H, W]; NaN is one.
 
     error: [..., H, W] pixels at the ground truth's own size; truth: [..., H, W, 2].
     """
     length = jnp.sqrt(jnp.sum(truth**2, axis=-1))
-    return (error > OUTLIER_PIXELS) & (error > OUTLIER_SHARE * length)
+    return ~(error <= OUTLIER_PIXELS) & ~(error <= OUTLIER_SHARE * length)
 
 
 def flow_error_sums(

@@ -342,7 +342,7 @@ def _smoothness(
     for scale, level in enumerate(disparities):
         picture = sampling.resize_bilinear(target, *level.shape[1:])
         maps = smooth.edge_aware_smoothness(smooth.mean_normalised(level), picture, order)
-        total += weight / 2**scale * sum(m.mean() for m in maps)
+        total += weight / 2**scale * sum(m.mean() for m in maps if m.size)
     return total
 
 

@@ -173,8 +173,10 @@ def resize_bilinear(
       align_corners: the centres of the corner pixels keep their place, not the picture's borders.
 
     Returns:
-      [..., height, width, C] of the same dtype.
+      [..., height, width, C] of the same dtype; of whole numbers float32.
     """
+    if not jnp.issubdtype(maps.dtype, jnp.floating):
+        maps = maps.astype(jnp.float32)
     rows, columns = maps.shape[-3:-1]
     high = lax.Precision.HIGHEST
     if rows != height:

@@ -48,7 +48,9 @@ def judge(
     def error(inverse: jax.Array) -> jax.Array:
         warped, valid = camera.warp_with_depth(sources, 1 / inverse[:, None], matrix, matrix, poses)
         errors = photometric.photometric_error(warped, views, ssim_weight)
-        return photometric.minimum_reprojection(errors, valid)[0]
+        error = photometric.minimum_reprojection(errors, valid)[0]
+        # A warp takes NaN as some depth, and would give the picture a score.
+        return jnp.where(jnp.isnan(inverse).any((1, 2), keepdims=True), jnp.nan, error)
 
     unmoved = photometric.photometric_error(sources, views, ssim_weight).min(axis=1)
     maps = {PREDICTED: error(inverse_depth), IDENTITY: unmoved, FLAT: error(flat)}

@@ -66,6 +66,11 @@ def test_predictions_without_a_class_are_not_counted():
     np.testing.assert_array_equal(matrices(predicted, label, 3).sum(), 1)
 
 
+def test_labels_below_zero_are_ignored():
+    label = jnp.asarray([[-1, -2], [-128, 1]], jnp.int8)
+    np.testing.assert_array_equal(matrices(jnp.ones((2, 2), jnp.uint8), label, 2), [[0, 0], [0, 1]])
+
+
 def test_padding_is_not_counted():
     predicted, label = maps((2, 6, 7), 4)
     size = np.array([[6, 7], [4, 5]], np.int32)

@@ -164,3 +164,8 @@ def test_what_is_not_measured_gives_neither_value_nor_gradient():
         assert not np.asarray(no_slope).any()
         assert perfect == pytest.approx(0, abs=1e-4)
         assert np.isfinite(flat).all()
+
+
+def test_a_depth_that_is_no_number_has_no_loss():
+    for value, _ in all_totals(np.full(SHAPE, np.nan, np.float32), TRUTH, VALID):
+        assert np.isnan(value)

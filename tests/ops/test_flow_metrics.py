@@ -31,6 +31,17 @@ def test_the_slope_is_finite_where_nothing_is_wrong():
     np.testing.assert_array_equal(slope, 0)
 
 
+def test_a_flow_that_is_no_number_is_wrong():
+    truth = jnp.zeros((1, 2, 2))
+    predicted = jnp.asarray([[[3.0, 4.0], [jnp.nan, 0.0]]])
+    np.testing.assert_array_equal(flow_metrics.end_point_error(predicted, truth), [[5, np.nan]])
+    sums = flow_metrics.flow_error_sums(predicted, truth, jnp.ones((1, 2), bool))
+    assert np.isnan(sums["epe"])
+    assert sums["outliers"] == 2
+    known = flow_metrics.flow_error_sums(predicted, truth, jnp.asarray([[True, False]]))
+    assert known["epe"] == 5
+
+
 def test_same_under_transformations():
     rng = np.random.default_rng(0)
     a, b = rng.uniform(-9, 9, (2, 8, 3, 4, 2)).astype(np.float32)

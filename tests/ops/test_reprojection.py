@@ -270,3 +270,17 @@ def test_a_tpu_reads_rows_of_a_table(platform, sizes):
     lowered = jax.jit(fused_loss).trace(*arrays).lower(lowering_platforms=(platform,))
     found = re.findall(r"slice_sizes = array<i64: ([\d, ]+)>", lowered.as_text())
     assert set(found) == {sizes}
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_a_level_too_small_to_have_a_slope_adds_nothing(order):
+    _, poses, target, sources, intrinsics = make()
+    levels = [jnp.full((2, rows, columns), 0.3) for rows, columns in ((4, 8), (1, 2))]
+    losses = [
+        fused_loss(
+            levels[:n], poses, target, sources, intrinsics, **RANGE, smoothness=1.0,
+            smoothness_order=order,
+        )[1]["smoothness"]
+        for n in (1, 2)
+    ]  # fmt: skip
+    assert np.isfinite(losses).all()

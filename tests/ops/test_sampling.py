@@ -137,6 +137,13 @@ def test_resize_by_hand_and_against_opencv():
         np.testing.assert_allclose(got, wanted, atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [jnp.uint8, jnp.int32, bool])
+def test_whole_numbers_are_resized_as_float32(dtype):
+    doubled = sampling.resize_bilinear(jnp.array([0, 1], dtype)[None, :, None], 1, 4)
+    np.testing.assert_array_equal(doubled[0, :, 0], [0, 0.25, 0.75, 1])
+    assert doubled.dtype == jnp.float32
+
+
 def test_aligned_corners():
     """Halfway between corners that stay; and torch.nn.functional.interpolate's values, recorded."""
     doubled = sampling.resize_bilinear(

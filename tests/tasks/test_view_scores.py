@@ -11,16 +11,20 @@ from geoseg_jax.tasks import view_scores
 
 @pytest.fixture(scope="module")
 def room():
-    """mask -> sums for two records of the embedded room, whose depth and poses are known."""
+    """mask, inverse depth -> sums for two records of the embedded room, whose truth is known."""
     source = SyntheticSource("room", 2, 3, 48, 64, frames=(-4, 4), stereo=False)
     records = [source[i] for i in range(2)]
     batch = {key: np.stack([r[key] for r in records]) for key in records[0]}
     depth = np.where(batch["depth"] > 0, batch["depth"], 50.0).astype(np.float32)
     poses = np.stack([source.poses(i) for i in range(2)]).astype(np.float32)
     views = (batch[key].astype(np.float32) / 255 for key in ("image", "sources"))
-    arguments = 1 / depth, poses, *views, batch["intrinsics"]
+    arguments = poses, *views, batch["intrinsics"]
     judge = jax.jit(lambda mask, *rest: view_scores.judge(*rest, mask, 0.85))
-    return lambda *mask: {k: float(v) for k, v in judge(jnp.asarray(mask), *arguments).items()}
+
+    def sums(*mask, inverse=1 / depth):
+        return {k: float(v) for k, v in judge(jnp.asarray(mask), inverse, *arguments).items()}
+
+    return sums
 
 
 def test_true_depth_explains_the_views_better_than_none(room):
@@ -28,6 +32,13 @@ def test_true_depth_explains_the_views_better_than_none(room):
     assert found["eval_images"] == 1
     assert found["photometric"] < 0.5 * found["photometric_identity"]
     assert found["photometric"] < 0.9 * found["photometric_flat"]
+
+
+def test_a_depth_that_is_no_number_has_no_score(room):
+    inverse = np.full((2, 48, 64), 0.1, np.float32)
+    inverse[1, 5, 7] = np.nan
+    assert np.isfinite(room(True, False, inverse=inverse)["photometric"])
+    assert np.isnan(room(True, True, inverse=inverse)["photometric"])
 
 
 def test_padding_does_not_count_and_sums_add_up(room):
