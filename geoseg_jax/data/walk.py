@@ -18,11 +18,12 @@ CLOSED, DEVICE = "folder that can't be opened", "pipe or device"
 SAME_NAME = "file whose name another one has with another ending"
 PICTURES = (".jpg", ".jpeg", ".png")
 # Where others are asked for, whoever has these wants to know that they are not seen.
-_OTHER_PICTURES = frozenset(
+_OTHERS = frozenset(
     (
         *PICTURES,
         *(".avif", ".bmp", ".dng", ".exr", ".gif", ".heic", ".jp2", ".jxl", ".pgm", ".ppm"),
         *(".raw", ".tga", ".tif", ".tiff", ".webp"),
+        *(".asf", ".divx", ".flv", ".insv", ".ogv", ".vob", ".wmv"),
     )
 )
 
@@ -149,6 +150,6 @@ def _sorted_out(entries: "os._ScandirIterator[str]", endings: Collection[str] | 
             passed_over[DANGLING if entry.is_symlink() else DEVICE] += 1
         elif wanted:
             files.append(entry.name)
-        elif ending in _OTHER_PICTURES:
+        elif ending in _OTHERS:
             passed_over[f"{ending} file, a kind that is not read"] += 1
     return Listing(sorted(files), sorted(folders), passed_over)

@@ -64,7 +64,8 @@ def film(path: str | pathlib.Path, rate: float) -> Iterator[Film]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
         atomic.replacing(path) as partial,
-        av.open(str(partial), "w", format="mp4") as container,
+        # `file:`, so that a name is no address.
+        av.open(f"file:{partial}", "w", format="mp4") as container,
     ):
         made = Film(container, rate)
         yield made

@@ -25,15 +25,31 @@ def write_folder(folder: pathlib.Path, shifts: Sequence[float], seed: int = 0, *
         assert cv2.imwrite(str(folder / f"{number}.png"), frame(shift, seed, **size))
 
 
-def write_file(path: pathlib.Path, count: int, height: int = HEIGHT, width: int = WIDTH) -> None:
-    """A video file whose frames are grey, frame i of brightness 20 i."""
+def write_file(
+    path: pathlib.Path,
+    count: int,
+    height: int = HEIGHT,
+    width: int = WIDTH,
+    *,
+    before: int = 0,
+    codec: str = "mpeg4",
+) -> None:
+    """A video file whose frames are grey, frame i of brightness 20 i.
+
+    before: frames of another video in the file, all white, that stands first.
+    """
     import av
 
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=10)
-        stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
-        stream.bit_rate = 4_000_000
-        for number in range(count):
-            picture = np.full((height, width, 3), 20 * number, np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode(None))
+    with av.open(f"file:{path}", "w") as container:
+        counts = (before, count) if before else (count,)
+        streams = [container.add_stream(codec, rate=10) for _ in counts]
+        for stream in streams:
+            stream.height, stream.width = height, width
+            stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+            stream.bit_rate = 4_000_000
+        for stream, frames in zip(streams, counts, strict=True):
+            for number in range(frames):
+                value = 20 * number if stream is streams[-1] else 255
+                picture = np.full((height, width, 3), value, np.uint8)
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            container.mux(stream.encode(None))

@@ -26,15 +26,21 @@ from geoseg_jax.data.source import DataError
 from geoseg_jax.data.video import gaps
 from geoseg_jax.data.video.decoder import Decoder
 
-VIDEOS = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg")
+VIDEOS = (
+    *(".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg"),
+    *(".3gp", ".m2ts", ".mts", ".ts"),
+)
 LAYOUT = (
     "a folder of frames (any names that sort, as 000000.jpg), a video file "
     f"({', '.join(VIDEOS)}), or a folder of such folders and files"
 )
 USUAL_RATE = 25.0  # frames a second, of a video that tells no times
+NO_FRAMES = "folder without frames (videos in it are not looked for)"
+BESIDE_FRAMES = "folder beside the frames"
 _NAME = 60  # characters of a video's name in that of the folder of its frames
-_VERSION = 2  # of what is written out
+_VERSION = 3  # of what is written out
 _SQUARE = 0.02  # by which pixels' sides may differ
+_CUT = 0.95  # share of the frames told below which a file counts as cut short
 _QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 95]
 
 
@@ -43,7 +49,8 @@ class Clip(NamedTuple):
 
     place: the folder of its frames, or the video file. folder: of the pictures; a cache for files.
     shots: of each frame the number of its piece without gaps. passed_over: files beside the frames,
-    by reason. rate: frames a second, on average, of those here; None where no file tells.
+    by reason, of the first clip also what lies beside the clips. rate: frames a second, on average,
+    of those here; None where no file tells.
     """
 
     name: str
@@ -78,12 +85,13 @@ def find_clips(
       key: the setting to name in errors.
 
     Raises:
-      DataError: where nothing is there, or a file that is no video.
+      DataError: where nothing is there, a file that is no video, or videos beside pictures.
     """
     root = pathlib.Path(root).expanduser()
     clips = []
+    places, passed_over = _places(root, key)
     with Decoder() as decoder:
-        for place in _places(root):
+        for place in places:
             if place.is_dir():
                 clips.append(_folder(place, stride))
                 continue
@@ -95,22 +103,35 @@ def find_clips(
             clips.append(shown)
     if not clips:
         state = "holds no video" if root.exists() else "is not there"
-        raise DataError(f"{key}={str(root)!r} {state}; looked for {LAYOUT}")
+        passed = f" ({walk.told(passed_over)})" if passed_over else ""
+        raise DataError(f"{key}={str(root)!r} {state}{passed}; looked for {LAYOUT}")
     names = [clip.name for clip in clips]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
         raise DataError(f"{key}={str(root)!r} holds two videos of the name {twice!r}; rename one")
+    clips[0] = clips[0]._replace(passed_over=Counter(clips[0].passed_over) + passed_over)
     return clips
 
 
-def _places(root: pathlib.Path) -> list[pathlib.Path]:
+def _places(root: pathlib.Path, key: str) -> tuple[list[pathlib.Path], Counter[str]]:
+    """Returns where the videos at a root lie, and what else is there, by reason.
+
+    Raises DataError for video files beside pictures, of which nobody knows whether they are frames.
+    """
     if root.is_file():
-        return [root]
-    if _pictures(root)[0]:
-        return [root]
-    inside = walk.list_folder(root, VIDEOS)
-    folders = (name for name in inside.folders if _pictures(root / name)[0])
-    return [root / name for name in sorted([*folders, *inside.files])]
+        return [root], Counter()
+    frames, inside = _pictures(root)[0], walk.list_folder(root, VIDEOS)
+    if frames and inside.files:
+        raise DataError(
+            f"{key}={str(root)!r} holds pictures ({frames[0]}, ...) beside videos "
+            f"({inside.files[0]}, ...); name the video, or put the pictures into a folder"
+        )
+    filled = [name for name in inside.folders if _pictures(root / name)[0]]
+    if frames:
+        return [root], Counter({BESIDE_FRAMES: len(filled)} if filled else {})
+    empty = len(inside.folders) - len(filled)
+    passed_over = inside.passed_over + Counter({NO_FRAMES: empty})
+    return [root / name for name in sorted([*filled, *inside.files])], passed_over
 
 
 def _folder(place: pathlib.Path, stride: int) -> Clip:
@@ -176,7 +197,14 @@ def _written_out(
     with reading(folder, "delete it to have it made anew", DataError, "it is damaged"):
         told = json.loads((folder / "video.json").read_text())
         height, width = map(int, told["size"])
-        return folder, (height, width), tuple(map(float, told["times"]))
+        said, decoded = map(int, (told["said"], told["decoded"]))
+        times = tuple(map(float, told["times"]))
+    if decoded < _CUT * said:
+        logging.warning(
+            "%s: says that it has %d frames, and %d of them are there; if it was cut short, get it "
+            "again", path, said, decoded,
+        )  # fmt: skip
+    return folder, (height, width), times
 
 
 def _write_out(
@@ -199,8 +227,9 @@ def _write_out(
             raise OSError(f"{target}: can't be written; is the disk full?")
     if seen is None:
         raise DataError(f"{path}: no frame in it; take the file out or get it again")
-    film = gaps.read_film(path, i + 1)
+    film = decoder.film(path, i + 1)
     told = {"file": path.name, "size": film.square(seen), "times": film.times}
+    told |= {"said": count, "decoded": i + 1}
     (folder / "video.json").write_text(json.dumps(told))
 
 

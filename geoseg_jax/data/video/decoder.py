@@ -15,8 +15,10 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
+from absl import logging
 
 from geoseg_jax.data.source import DataError
+from geoseg_jax.data.video.gaps import Film
 
 # Of a frame; 8192 x 4320 has half of it. And of a file's frames for each byte of it, since black
 # ones cost next to nothing: none smaller than _FREE is refused for that.
@@ -67,6 +69,24 @@ class Decoder:
           DataError: for a file that is missing, no video, of a codec that is not known here or of
             frames that are too large, also amid the frames.
         """
+        told = self._ask("frames", path)
+        if told["tracks"] > 1:
+            logging.warning(
+                "%s: has %d videos in it, of which the longest is read (the first, of equal ones); "
+                "write the others into files of their own",
+                path, told["tracks"],
+            )  # fmt: skip
+        return told["frames"], self._frames(pathlib.Path(path))
+
+    def film(self, path: str | pathlib.Path, count: int) -> Film:
+        """Returns what a file of `count` frames says of them; decodes nothing. Raises DataError."""
+        told = self._ask("film", path)
+        times = tuple(told["times"]) if len(told["times"]) == count else ()
+        height, width = told["stored"]
+        return Film(times, (height, width), told["aspect"])
+
+    def _ask(self, what: str, path: str | pathlib.Path) -> dict[str, Any]:
+        """Returns the process's first answer. Raises DataError."""
         path = pathlib.Path(path)
         if not path.is_file():
             raise DataError(f"{path}: there is no such file")
@@ -75,10 +95,10 @@ class Decoder:
             self._start()
         self._busy = True
         with contextlib.suppress(BrokenPipeError):  # it is dead, which is told by what follows
-            self._process.stdin.write(json.dumps(str(path.resolve())).encode() + b"\n")
+            asked = {"what": what, "path": str(path.resolve())}
+            self._process.stdin.write(json.dumps(asked).encode() + b"\n")
             self._process.stdin.flush()
-        count = self._receive(path)["frames"]
-        return count, self._frames(path)
+        return self._receive(path)
 
     def _start(self) -> None:
         # Run from the package's root, so that a checkout need not be installed.
@@ -149,8 +169,8 @@ def main() -> None:
     try:
         for line in sys.stdin:
             try:
-                _send_all(out, json.loads(line))
-                _tell(out, end=True)
+                asked = json.loads(line)
+                {"frames": _send_all, "film": _send_film}[asked["what"]](out, asked["path"])
             except _Unfit as error:
                 _tell(out, error=str(error))
     except BrokenPipeError:  # nobody wants more
@@ -167,6 +187,39 @@ def _tell(out: BinaryIO, **words: Any) -> None:
 
 
 def _send_all(out: BinaryIO, path: str) -> None:
+    import av
+
+    with _opened(path) as (container, stream, tracks):
+        _check_size(stream.codec_context.width, stream.codec_context.height, path)
+        stream.thread_type = "AUTO"
+        _tell(out, frames=min(max(0, stream.frames), _MOST), tracks=tracks)
+        try:
+            for frame in container.decode(stream):
+                _check_size(frame.width, frame.height, path)
+                picture = upright(frame.to_ndarray(format="rgb24"), frame.rotation)
+                _tell(out, shape=picture.shape)
+                out.write(picture.data)
+        except (av.error.FFmpegError, ValueError, MemoryError) as error:
+            raise _Unfit(f"a frame can't be decoded ({error})") from error
+    _tell(out, end=True)
+
+
+def _send_film(out: BinaryIO, path: str) -> None:
+    import av
+
+    with _opened(path) as (container, stream, _):
+        try:
+            packets = [packet for packet in container.demux(stream) if packet.pts is not None]
+        except (av.error.FFmpegError, ValueError, MemoryError) as error:
+            raise _Unfit(f"its time stamps can't be read ({error})") from error
+        times = sorted(float(packet.pts * packet.time_base) for packet in packets)
+        aspect = float(stream.sample_aspect_ratio or 1) or 1.0
+        _tell(out, end=True, times=times, stored=(stream.height, stream.width), aspect=aspect)
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[tuple[Any, Any, int]]:
+    """Yields a container, the video in it that has most frames, and how many there are."""
     import av  # takes time to import, and only those with video files need it
 
     try:
@@ -179,22 +232,14 @@ def _send_all(out: BinaryIO, path: str) -> None:
     except (av.error.FFmpegError, OSError, ValueError, MemoryError) as error:
         raise _Unfit(f"not a video that can be read ({error})") from error
     with container:
-        if not container.streams.video:
+        covers = av.stream.Disposition.attached_pic  # a still picture, as of an album
+        streams = [s for s in container.streams.video if not s.disposition & covers]
+        if not streams:
             raise _Unfit("there is no video in it")
-        stream = container.streams.video[0]
+        stream = max(streams, key=lambda stream: stream.frames)
         if stream.codec_context is None:
             raise _Unfit("its codec is not known here")
-        _check_size(stream.codec_context.width, stream.codec_context.height, path)
-        stream.thread_type = "AUTO"
-        _tell(out, frames=min(max(0, stream.frames), _MOST))
-        try:
-            for frame in container.decode(stream):
-                _check_size(frame.width, frame.height, path)
-                picture = upright(frame.to_ndarray(format="rgb24"), frame.rotation)
-                _tell(out, shape=picture.shape)
-                out.write(picture.data)
-        except (av.error.FFmpegError, ValueError, MemoryError) as error:
-            raise _Unfit(f"a frame can't be decoded ({error})") from error
+        yield container, stream, len(streams)
 
 
 def _limit_memory() -> None:

@@ -4,7 +4,6 @@ Folders tell by the numbers or times that their frames are named by, films by th
 """
 
 import os
-import pathlib
 import re
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -17,7 +16,7 @@ _UNEVEN = 0.1  # share of gaps above which the steps have no usual length
 
 
 class Film(NamedTuple):
-    """What a video file says of its frames.
+    """What a video file says of its frames, as Decoder.film reads it.
 
     times: seconds, in order, one for each frame; () where they are not all known. stored: height
     and width as stored, which lie where a display matrix turns them. aspect: width of a pixel over
@@ -59,16 +58,3 @@ def shots(times: Sequence[float]) -> tuple[int, ...] | None:
     if gaps.mean() > _UNEVEN:
         return None
     return (0, *np.cumsum(gaps).tolist())
-
-
-def read_film(path: str | pathlib.Path, count: int) -> Film:
-    """Reads times and the shape of pixels of a video file of `count` frames; decodes nothing."""
-    import av  # takes time to import, and only those with video files need it
-
-    with av.open(str(path), metadata_errors="replace") as container:
-        stream = container.streams.video[0]
-        packets = (packet for packet in container.demux(stream) if packet.pts is not None)
-        times = sorted(float(packet.pts * packet.time_base) for packet in packets)
-        aspect = float(stream.sample_aspect_ratio or 1) or 1.0
-        stored = stream.height, stream.width
-    return Film(tuple(times) if len(times) == count else (), stored, aspect)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from geoseg_jax.data.source import DataError
-from geoseg_jax.data.video.clips import find_clips
+from geoseg_jax.data.video.clips import BESIDE_FRAMES, NO_FRAMES, find_clips
 from geoseg_jax.data.video.decoder import Decoder, upright
 from tests.data.fabricate_video import HEIGHT, WIDTH, write_file, write_folder
 
@@ -42,6 +42,7 @@ def test_files_and_folders_side_by_side(videos):
     _, _, (folder, file) = videos
     assert (folder.name, folder.frames) == ("a", ("1.png", "3.png"))
     assert (file.name, file.frames) == ("b", ("000000.jpg", "000002.jpg", "000004.jpg"))
+    assert folder.passed_over == {NO_FRAMES: 1}
     assert file.size == (HEIGHT, WIDTH)  # the file's own, which its camera is calibrated for
 
 
@@ -85,6 +86,43 @@ def test_telephones_turn_by_quarters():
     np.testing.assert_array_equal(upright(upright(picture, -90), 90), picture)
 
 
+def test_the_longest_video_of_a_file_is_read(tmp_path, caplog):
+    write_file(tmp_path / "two.mp4", COUNT, before=1)  # as a picture of the film before it
+    (clip,) = find(tmp_path, size=None, cache_dir=str(tmp_path / "cache"))
+    assert len(clip.frames) == COUNT
+    assert cv2.imread(str(clip.path(0))).max() <= 4  # the dark one
+    assert clip.rate == pytest.approx(10)
+    assert "has 2 videos in it" in caplog.text
+
+
+def test_a_file_that_was_cut_short_is_told_each_time(tmp_path, caplog):
+    write_file(tmp_path / "whole.avi", 10, codec="mjpeg")
+    whole = (tmp_path / "whole.avi").read_bytes()
+    sixth = whole.split(b"00dc")[:7]  # AVI's mark of a frame, after the header
+    (tmp_path / "cut.avi").write_bytes(b"00dc".join(sixth))
+    for place, told in (("whole.avi", False), ("cut.avi", True), ("cut.avi", True)):
+        caplog.clear()
+        (clip,) = find(tmp_path / place, cache_dir=str(tmp_path / "cache"))
+        assert len(clip.frames) == 10 or told
+        assert ("says that it has 10 frames, and" in caplog.text) == told
+
+
+def test_files_of_cameras_with_any_ending_and_name(tmp_path, monkeypatch):
+    write_file(tmp_path / "http:127.0.0.1:9?a.mp4", 2)  # no address
+    write_file(tmp_path / "back.TS", 12)
+    (tmp_path / "old.wmv").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    clips = find(".", cache_dir=str(tmp_path / "cache"))
+    assert [clip.name for clip in clips] == ["back", "http:127.0.0.1:9?a"]
+    assert clips[0].passed_over == {".wmv file, a kind that is not read": 1}
+
+
+def test_folders_beside_frames_are_counted(tmp_path):
+    write_folder(tmp_path / "walk", range(3))
+    write_folder(tmp_path / "walk" / "masks", range(3))
+    assert find(tmp_path / "walk")[0].passed_over == {BESIDE_FRAMES: 1}
+
+
 def nothing(root):
     return root, "holds no video"
 
@@ -104,7 +142,14 @@ def of_one_name(root):
     return root, "two videos of the name 'a'"
 
 
-@pytest.mark.parametrize("make", [nothing, not_there, no_video, of_one_name])
+def beside_pictures(root):
+    for number in (1, 2):
+        cv2.imwrite(str(root / f"{number}.png"), np.zeros((8, 8, 3), np.uint8))
+    write_file(root / "drive.mp4", 2)
+    return root, r"pictures \(1\.png, \.\.\.\) beside videos \(drive\.mp4, \.\.\.\); name the video"
+
+
+@pytest.mark.parametrize("make", [beside_pictures, nothing, not_there, no_video, of_one_name])
 def test_errors_name_the_place(tmp_path, make):
     (tmp_path / "root").mkdir()
     root, part = make(tmp_path / "root")

@@ -5,6 +5,7 @@ import pytest
 
 from geoseg_jax.data.video import gaps
 from geoseg_jax.data.video.clips import find_clips
+from geoseg_jax.data.video.decoder import Decoder
 from geoseg_jax.data.video.gaps import Film
 from tests.data import fabricate_video
 
@@ -40,10 +41,12 @@ def test_a_folder_with_a_frame_missing(tmp_path):
 
 def test_a_film_tells_its_times_and_its_pixels_shape(tmp_path):
     fabricate_video.write_file(tmp_path / "w.mp4", 5)
-    film = gaps.read_film(tmp_path / "w.mp4", 5)
+    with Decoder() as decoder:
+        film = decoder.film(tmp_path / "w.mp4", 5)
+        other = decoder.film(tmp_path / "w.mp4", 6)
     assert film.times == pytest.approx((0, 0.1, 0.2, 0.3, 0.4))
     assert (film.stored, film.aspect) == ((48, 96), 1)
-    assert gaps.read_film(tmp_path / "w.mp4", 6).times == ()  # not one for each frame
+    assert other.times == ()  # not one for each frame
     wide = Film((), (48, 96), 4 / 3)
     assert wide.square((48, 96)) == (48, 128)
     assert wide.square((96, 48)) == (96, 36)  # turned by a quarter, and so are its pixels
