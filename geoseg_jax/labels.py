@@ -10,10 +10,12 @@ like. ROOT then is what `--config=configs/segment_folder.py --config.data.root=R
 import argparse
 import pathlib
 import re
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 
 from geoseg_jax.core import places
+from geoseg_jax.core.tell import tell
 from geoseg_jax.data.annotations import recognise
 from geoseg_jax.data.annotations.found import BACKGROUND, Asked
 from geoseg_jax.data.annotations.write import Counts, write
@@ -44,7 +46,7 @@ def report(format: str, counts: Counts, out: pathlib.Path) -> str:
     lines.append(f"wrote {out}; look at {out / 'overlays'} before you train, then:")
     lines.append(
         f"python -m geoseg_jax.main --config=configs/segment_folder.py:resolution={width}x{height} "
-        f"--workdir=W --config.data.root={out}"
+        f"--workdir=W --config.data.root={shlex.quote(str(out))}"
     )
     lines.append(
         "which is 2,000 steps, about an hour on two CPU cores; --config.train.steps=200 for a try"
@@ -113,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (DataError, places.ConfigError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
-    print(report(found.format, counts, out))
+    tell(report(found.format, counts, out))
     return 0
 
 

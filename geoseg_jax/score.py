@@ -96,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (DataError, places.ConfigError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
-    show(scored, table, Console())
+    show(scored, table, Console(markup=False, emoji=False))
     for remark in hints(scored):
         print(remark, file=sys.stderr)
     return 0

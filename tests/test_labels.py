@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 import re
+import shlex
 
 import numpy as np
 import pytest
@@ -165,6 +167,13 @@ def test_colours_without_names_are_told_as_a_list_to_fill_in(tmp_path, capsys):
         ({"x/p.json": '{"_via_img_metadata": {}}'}, "recognised VGG Image Annotator's project"),
         ({"x/p.json": '[{"id": 1, "annotation_id": 2}]'}, "recognised Label Studio's JSON-MIN"),
         ({"x/p.json": '{"annotations": [{"segments_info": []}]}'}, "recognised COCO panoptic"),
+        (
+            {
+                "x/p.json": '{"images": [], "categories": [], "annotations": [{"image_id": 1, '
+                '"segments_info": []}]}'
+            },
+            "recognised COCO panoptic JSON; export instances",
+        ),
         ({"x/a.jpg": ""}, "holds 1 pictures and no labels that are known: COCO JSON, LabelMe"),
         ({"x/notes.md": ""}, "holds no annotations that are known: COCO JSON"),
     ],
@@ -197,6 +206,22 @@ def test_a_folder_in_use_is_left_alone(tmp_path, capsys):
     assert "is there already" in capsys.readouterr().err
     (tmp_path / "empty").mkdir()
     assert convert(tmp_path / "source", tmp_path / "empty") == 0
+
+
+def test_what_is_printed_fits_any_name(tmp_path, capsys):
+    fabricate.masks(tmp_path / "source")
+    try:
+        name = os.fsencode(tmp_path / "source/images") + b"/stra\xdfe.jpg"
+        (tmp_path / "source/images/a.jpg").rename(os.fsdecode(name))
+    except OSError:
+        pytest.skip("the file system takes names in UTF-8 alone")
+    out = tmp_path / "my labels"
+    assert convert(tmp_path / "source", out) == 0
+    said = capsys.readouterr().out
+    assert "1 pictures without a mask (the first: " in said
+    assert "stra?e.jpg)" in said
+    command = next(line for line in said.splitlines() if line.startswith("python -m"))
+    assert f"--config.data.root={out}" in shlex.split(command)
 
 
 def test_faults_are_told_together_and_leave_nothing(tmp_path, capsys):

@@ -347,6 +347,17 @@ def test_ones_own_labels_are_read_by_the_list_beside_them(tmp_path):
     assert "iou/kind7" not in json.loads(file.read_text())
 
 
+def test_names_of_classes_are_no_markup(tmp_path, capsys):
+    (tmp_path / "classes.txt").write_text(
+        "0 [bold]car[/bold] 9 0 0\n1 a[/x] 0 9 0\n2 :car: 0 0 9\n"
+    )
+    write(tmp_path / "labels" / "a.png", np.array([[0, 1, 2, 2]], np.uint8))
+    assert run(tmp_path / "labels", tmp_path / "labels") == 0
+    printed = capsys.readouterr().out
+    for name in ("[bold]car[/bold]", "a[/x]", ":car:"):
+        assert name in printed
+
+
 def test_bad_arguments(tmp_path, capsys):
     folders = make_folders(tmp_path)
     assert run(*folders, "--labels=cityscape") == 1

@@ -57,7 +57,7 @@ def decode_picture(data: bytes, path: str | pathlib.Path) -> np.ndarray:
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION | deep
     picture = decode(data, flags, path)
     if picture.dtype == np.uint16:
-        picture = _eight_bits(picture, path)
+        picture = eight_bits(picture, path)
     return upright(picture, header.orientation)
 
 
@@ -260,8 +260,8 @@ def upright(stored: np.ndarray, orientation: int) -> np.ndarray:
     return np.ascontiguousarray(turned[::rows, ::columns])
 
 
-def _eight_bits(picture: np.ndarray, path: str | pathlib.Path) -> np.ndarray:
-    """Returns uint8 of uint16, white for white."""
+def eight_bits(picture: np.ndarray, path: str | pathlib.Path) -> np.ndarray:
+    """Returns uint8 of uint16, white for white. Raises BadRecord where upper bits are unused."""
     brightest = int(picture.max())
     if 0 < brightest < _DARK:
         raise BadRecord(

@@ -9,6 +9,7 @@ from geoseg_jax.data.annotations.found import BACKGROUND, Row
 from geoseg_jax.data.labels.class_list import VOID, read_class_list, table_of_rows
 from geoseg_jax.data.labels.table import IGNORE, Colour, LabelTable, voc_colours
 from geoseg_jax.data.source import DataError
+from geoseg_jax.data.text_files import read_lines, read_text
 
 BLACK = (0, 0, 0)
 LISTS = ("classes.txt", "classes.csv", "class_dict.csv", "labels.txt", "label_names.txt")
@@ -16,16 +17,22 @@ _BACKGROUNDS = (BACKGROUND, "_background_", "__background__")
 _IGNORED = (*VOID, "__ignore__", "_ignore_")
 _COLOUR = re.compile(r"\d+[,\s]+\d+[,\s]+\d+\s*,?\s*$")
 _PIXEL_VALUES = re.compile(r"pixel value\s*,\s*class", re.IGNORECASE)
+_HEADER = {"id", "index", "value", "class", "label", "name"}
+_ID_FIRST = re.compile(r'"?(\d{1,9})"?[.)]?[\s,:;=](.+)')
+_ID_LAST = re.compile(r'[\s,:;=]"?\d+"?$')
+_AROUND = " \"',:;="
 
 
 def read_classes(path: pathlib.Path) -> list[Row]:
     """Returns the classes of a list in any of these ways, told by its lines.
 
-    `name r g b` or `id name r g b`, see `labels/class_list.py`; names alone, whose ids are their
-    lines from 0 on (`__ignore__`, which LabelMe's lists start with, has none); CVAT's labelmap.txt,
-    `name:r,g,b:parts:actions`; Roboflow's _classes.csv, `id, name` below `Pixel Value, Class`.
+    `name r g b` or `id name r g b`, see `labels/class_list.py`; `id name`; names alone, whose ids
+    are their lines from 0 on (`__ignore__`, which LabelMe's lists start with, has none); CVAT's
+    labelmap.txt, `name:r,g,b:parts:actions`; Roboflow's _classes.csv, `id, name` below
+    `Pixel Value, Class`. A first line `id,name` is a header.
 
-    Raises DataError for a file that can't be read, is empty or malformed.
+    Raises DataError for a file that can't be read, is empty or malformed, and where numbers that
+    may be ids stand behind the names, or before all but the first.
     """
     if path.name == "labelmap.txt":
         return read_labelmap(path)
@@ -36,6 +43,16 @@ def read_classes(path: pathlib.Path) -> list[Row]:
         table = read_class_list(path)
         names = dict(zip(table.file_ids, table.classes, strict=True))
         return [Row(i, names.get(i, VOID[0]), c) for c, i in (table.colours or {}).items()]
+    words = re.findall("[a-z]+", lines[0].lower())
+    lines = lines[1:] if lines[1:] and words[1:] and _HEADER.issuperset(words) else lines
+    first = [_ID_FIRST.fullmatch(line) for line in lines]
+    if all(first):
+        return [Row(int(found[1]), found[2].strip(_AROUND)) for found in first if found]
+    if (len(lines) > 2 and all(first[1:])) or all(_ID_LAST.search(line) for line in lines):
+        raise DataError(
+            f"{path}: the lines hold numbers that may be ids, as {lines[-1]!r}; begin each with "
+            "its id (`0 background`), or write names alone, whose ids are their lines from 0 on"
+        )
     names = [line.strip(" \"',") for line in lines if line.lower() not in _IGNORED[-2:]]
     return [Row(i, name) for i, name in enumerate(names)]
 
@@ -101,8 +118,11 @@ def make_table(rows: Sequence[Row], ignore_background: bool, where: str) -> Labe
 
 
 def clean(name: str) -> str:
-    """Returns a class's name without what divides the columns of a list or starts a comment."""
-    return re.sub(r"[\s,#\"']+", " ", name).strip() or "unnamed"
+    """Returns a class's name without what a list can't hold.
+
+    That is what divides its columns or starts a comment, zero bytes, and halves of letters.
+    """
+    return re.sub(r"[\s,#\"'\x00\ud800-\udfff]+", " ", name).strip() or "unnamed"
 
 
 def is_background(name: str) -> bool:
@@ -116,13 +136,12 @@ def is_void(name: str) -> bool:
 
 
 def _lines(path: pathlib.Path) -> list[str]:
-    """Lines that say something; what follows a # is a comment."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: the class list can't be read ({error})") from error
-    lines = [line.partition("#")[0].strip() for line in text.splitlines()]
-    lines = [line for line in lines if line]
+    """Lines that say something, without comments."""
+    lines = [line for _, line in read_lines(path)]
+    if path.name == "labelmap.txt":  # a # further on is part of a name
+        lines = [
+            line for line in map(str.strip, read_text(path).split("\n")) if line[:1] not in "#"
+        ]
     if not lines:
         raise DataError(f"{path}: the class list is empty; write a name a line")
     return lines

@@ -14,16 +14,17 @@ import numpy as np
 
 from geoseg_jax.data.annotations import rle, untrusted
 from geoseg_jax.data.annotations.class_lists import id_of, rows_of_names
-from geoseg_jax.data.annotations.drawing import Mask, Shape, draw
+from geoseg_jax.data.annotations.drawing import Mask, Shape
 from geoseg_jax.data.annotations.found import (
+    NOT_ANNOTATED,
     Asked,
     Example,
     Found,
     Frame,
     Notes,
     Size,
+    draw_upright,
     size_to_draw,
-    upright,
 )
 from geoseg_jax.data.annotations.places import Pictures
 from geoseg_jax.data.annotations.splits import split_of
@@ -31,7 +32,6 @@ from geoseg_jax.data.source import BadRecord, DataError
 
 NAME = "COCO JSON"
 NO_PICTURE = "pictures that the JSON lists and that aren't there"
-NOT_ANNOTATED = "pictures without an annotation, left out (--keep-empty: all background)"
 NO_AREA = "annotations without a mask (boxes, key points), passed over"
 CONTESTED = "pixels claimed by two classes; the smaller object has them"
 
@@ -126,11 +126,11 @@ def _examples(
         if picture is None:
             notes.add(NO_PICTURE, said)
         elif not mine and not asked.keep_empty:
-            notes[NOT_ANNOTATED] += 1
+            notes.add(NOT_ANNOTATED, where)
         else:
             sides = [untrusted.side(image, key, where) for key in ("height", "width")]
             size = (sides[0], sides[1]) if sides[0] and sides[1] else None
-            drawing = functools.partial(_draw, where, size, mine, ids, notes)
+            drawing = functools.partial(_draw, where, size, mine, ids, notes, asked.keep_empty)
             examples.append(Example(picture, str(picture), drawing, where, split_of(picture, path)))
     if annotations:
         notes["annotations of pictures that the JSON doesn't list"] += sum(
@@ -145,8 +145,9 @@ def _draw(
     annotations: Sequence[tuple[str, Any]],
     ids: Mapping[int, int],
     notes: Notes,
+    keep_empty: bool,
     frame: Frame,
-) -> np.ndarray:
+) -> np.ndarray | None:
     """Draws the label of one picture, whose size the JSON says, or None."""
     size = size_to_draw(frame, said, where)
     shapes = []
@@ -156,22 +157,22 @@ def _draw(
             raise BadRecord(f"{place}: the category {category} is not among the categories")
         parts = _parts(annotation, size, place)
         if not parts:
-            notes[NO_AREA] += 1
+            notes.add(NO_AREA, place)
             continue
         shape = Shape(ids[category], parts)
         crowd = bool(annotation.get("iscrowd"))
-        shapes.append((not crowd, -shape.area(), len(shapes), shape))
-    shapes.sort(key=lambda entry: entry[:3])
-    label, contested = draw((entry[-1] for entry in shapes), size, 0)
-    notes[CONTESTED] += contested
-    return upright(label, frame, where)
+        shapes.append((not crowd, -shape.area(), len(shapes), place, shape))
+    ordered = {entry[-2]: entry[-1] for entry in sorted(shapes, key=lambda entry: entry[:3])}
+    return draw_upright(
+        ordered, size, frame, where, notes=notes, contested=CONTESTED, keep_empty=keep_empty
+    )
 
 
 def _parts(annotation: Any, size: tuple[int, int], where: str) -> list[np.ndarray | Mask]:
     """Polygons, whose union the object is, or one mask; nothing where there is none."""
     segmentation = annotation.get("segmentation") or []
     if isinstance(segmentation, list):
-        return [untrusted.points(polygon, where) for polygon in segmentation if polygon]
+        return [untrusted.polygon(polygon, where) for polygon in segmentation if polygon]
     said = untrusted.get(segmentation, "size", list, where)
     if said != list(size):
         raise BadRecord(f"{where}: its mask has another size than its picture, {list(size)}")

@@ -45,7 +45,9 @@ class Mask(NamedTuple):
     left: int = 0
 
 
-def draw(shapes: Iterable[Shape], size: tuple[int, int], fill: int) -> tuple[np.ndarray, int]:
+def draw(
+    shapes: Iterable[Shape], size: tuple[int, int], fill: int
+) -> tuple[np.ndarray, int, list[bool]]:
     """Draws shapes one over the other.
 
     Args:
@@ -54,12 +56,15 @@ def draw(shapes: Iterable[Shape], size: tuple[int, int], fill: int) -> tuple[np.
       fill: the id of pixels that no shape has.
 
     Returns:
-      Ids, uint8 [H, W], and how many pixels were claimed by shapes of two classes.
+      Ids, uint8 [H, W]; how many pixels were claimed by shapes of two classes; and of each shape
+      whether it covers a pixel.
     """
     label = np.full(size, fill, np.uint8)
     drawn = np.zeros(size, bool)
     contested = np.zeros(size, bool)
+    covers = []
     for shape in shapes:
+        covers.append(False)
         for part in shape.parts:
             inside, top, left = part if isinstance(part, Mask) else fill_polygon(part, *size)
             rows, columns = slice(max(top, 0), None), slice(max(left, 0), None)
@@ -73,7 +78,8 @@ def draw(shapes: Iterable[Shape], size: tuple[int, int], fill: int) -> tuple[np.
             contested[rows, columns] |= inside & drawn[rows, columns] & (window != shape.id)
             window[inside] = shape.id
             drawn[rows, columns] |= inside
-    return label, int(contested.sum())
+            covers[-1] |= bool(inside.any())
+    return label, int(contested.sum()), covers
 
 
 def fill_polygon(points: np.ndarray, height: int, width: int) -> Mask:

@@ -2,15 +2,20 @@
 
 import pathlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from geoseg_jax.data.annotations.drawing import Shape, draw
 from geoseg_jax.data.labels.table import Colour
 from geoseg_jax.data.source import BadRecord
 
 BACKGROUND = "background"
+NOT_ANNOTATED = (
+    "pictures without a shape that covers a pixel, left out (--keep-empty: all background)"
+)
+NO_PIXEL = "shapes that cover no pixel (outside of the picture, or too small), passed over"
 Size = tuple[int, int]  # height, width
 
 
@@ -58,13 +63,14 @@ class Example(NamedTuple):
     """A labelled picture.
 
     picture: its file, or the bytes of one. name: a path for it, which need not be safe. ids: draws
-    its label, uint8 [H, W] at the upright size, and raises BadRecord. label: the label's file, for
-    messages. split: 'train', 'val', 'test', or '' where the source has none.
+    its label, uint8 [H, W] at the upright size, None where it counts as not annotated, and raises
+    BadRecord. label: the label's file, for messages. split: 'train', 'val', 'test', or '' where the
+    source has none.
     """
 
     picture: pathlib.Path | bytes
     name: str
-    ids: Callable[[Frame], np.ndarray]
+    ids: Callable[[Frame], np.ndarray | None]
     label: str
     split: str = ""
 
@@ -76,9 +82,9 @@ class Notes(Counter[str]):
         super().__init__()
         self.first: dict[str, str] = {}
 
-    def add(self, text: str, of: object) -> None:
-        """Counts one more, and remembers the first one's name."""
-        self[text] += 1
+    def add(self, text: str, of: object, count: int = 1) -> None:
+        """Counts one more, or `count`, and remembers the first one's name."""
+        self[text] += count
         self.first.setdefault(text, str(of))
 
     def lines(self) -> list[str]:
@@ -118,6 +124,29 @@ def size_to_draw(frame: Frame, said: Size | None, where: str) -> Size:
         f"{where}: the label is of a picture of {said[1]}x{said[0]}, and the picture is "
         f"{frame.size[1]}x{frame.size[0]}; get the picture that was annotated"
     )
+
+
+def draw_upright(
+    shapes: Mapping[str, Shape],
+    size: Size,
+    frame: Frame,
+    where: str,
+    *,
+    notes: Notes,
+    contested: str,
+    keep_empty: bool,
+) -> np.ndarray | None:
+    """Draws shapes, by their places in the label file, on what `size_to_draw` gives; upright.
+
+    Returns None where none covers a pixel and such a picture isn't kept. contested: the note on
+    pixels that two classes claim.
+    """
+    label, count, covers = draw(shapes.values(), size, 0)
+    notes[contested] += count
+    for place, covered in zip(shapes, covers, strict=True):
+        if not covered:
+            notes.add(NO_PIXEL, place)
+    return upright(label, frame, where) if keep_empty or any(covers) else None
 
 
 def upright(label: np.ndarray, frame: Frame, where: str) -> np.ndarray:

@@ -16,16 +16,17 @@ import numpy as np
 
 from geoseg_jax.data.annotations import rle, untrusted
 from geoseg_jax.data.annotations.class_lists import id_of, rows_of_names
-from geoseg_jax.data.annotations.drawing import Mask, Shape, draw
+from geoseg_jax.data.annotations.drawing import Mask, Shape
 from geoseg_jax.data.annotations.found import (
+    NOT_ANNOTATED,
     Asked,
     Example,
     Found,
     Frame,
     Notes,
     Size,
+    draw_upright,
     size_to_draw,
-    upright,
 )
 from geoseg_jax.data.annotations.places import ENDINGS, Pictures
 from geoseg_jax.data.annotations.splits import split_of
@@ -34,9 +35,8 @@ from geoseg_jax.data.source import BadRecord, DataError
 NAME = "Label Studio JSON"
 CONTESTED = "pixels claimed by two classes; the later region has them"
 NO_PICTURE = "tasks whose picture isn't there"
-NOT_ANNOTATED = "tasks without an annotation, left out"
-EMPTY = "pictures without a region, left out (--keep-empty: all background)"
-NO_AREA = "regions that are neither brush nor polygon, passed over"
+NOT_DONE = "tasks without an annotation, left out"
+NO_AREA = "regions of other tags than BrushLabels and PolygonLabels, passed over"
 _KINDS = ("brushlabels", "polygonlabels")
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-")  # what an upload's name is given
 PNG = re.compile(r"task-\d+-annotation-\d+-by-.*\.png")
@@ -62,7 +62,7 @@ def read(asked: Asked, files: Sequence[pathlib.Path]) -> Found:
             where = f"{path}: [{i}]"
             regions = _annotation(task, where)
             if regions is None:
-                notes[NOT_ANNOTATED] += 1
+                notes[NOT_DONE] += 1
             else:
                 tasks.append((path, where, task, regions))
     names = [name for _, where, _, regions in tasks for name in _names(regions, where)]
@@ -72,7 +72,7 @@ def read(asked: Asked, files: Sequence[pathlib.Path]) -> Found:
     examples = []
     for path, where, task, regions in tasks:
         if not regions and not asked.keep_empty:
-            notes[EMPTY] += 1
+            notes.add(NOT_ANNOTATED, where)
             continue
         picture = _picture(task, path, where, pictures)
         if picture is None:
@@ -82,7 +82,7 @@ def read(asked: Asked, files: Sequence[pathlib.Path]) -> Found:
             raise DataError(
                 f"{where} and {claims[picture]} both lay claim to the picture {picture}"
             )
-        drawing = functools.partial(_draw, where, regions, find, notes)
+        drawing = functools.partial(_draw, where, regions, find, notes, asked.keep_empty)
         examples.append(Example(picture, str(picture), drawing, where, split_of(picture, path)))
     return Found(NAME, rows, examples, notes)
 
@@ -141,9 +141,10 @@ def _draw(
     regions: Sequence[Any],
     find: Callable[[str], int],
     notes: Notes,
+    keep_empty: bool,
     frame: Frame,
-) -> np.ndarray:
-    shapes, said = [], None
+) -> np.ndarray | None:
+    shapes, said = {}, None
     for kind, name, region, at in _regions(regions, where):
         height, width = (untrusted.side(region, f"original_{s}", at) for s in ("height", "width"))
         if not height or not width:
@@ -154,16 +155,18 @@ def _draw(
             )
         said = size_to_draw(frame, (height, width), at)
         value = untrusted.get(region, "value", dict, at)
-        shapes.append(Shape(find(name), [_part(kind, value, said, at)]))
-    notes[NO_AREA] += len(regions) - len(shapes)
-    label, contested = draw(shapes, said or frame.size, 0)
-    notes[CONTESTED] += contested
-    return upright(label, frame, where)
+        shapes[at] = Shape(find(name), [_part(kind, value, said, at)])
+    if len(regions) > len(shapes):
+        notes.add(NO_AREA, where, len(regions) - len(shapes))
+    size = said or frame.size
+    return draw_upright(
+        shapes, size, frame, where, notes=notes, contested=CONTESTED, keep_empty=keep_empty
+    )
 
 
 def _part(kind: str, value: Any, size: Size, where: str) -> np.ndarray | Mask:
     if kind == "polygonlabels":  # in per cent of the sides
-        points = untrusted.points(untrusted.get(value, "points", list, where), where)
+        points = untrusted.polygon(untrusted.get(value, "points", list, where), where)
         return points * np.array([size[1], size[0]]) / 100
     try:
         return Mask(rle.label_studio_mask(untrusted.get(value, "rle", list, where), *size))

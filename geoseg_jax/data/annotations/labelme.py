@@ -18,16 +18,17 @@ from PIL import Image
 
 from geoseg_jax.data.annotations import untrusted
 from geoseg_jax.data.annotations.class_lists import id_of, rows_of_names
-from geoseg_jax.data.annotations.drawing import Mask, Shape, circle, draw, rectangle
+from geoseg_jax.data.annotations.drawing import Mask, Shape, circle, rectangle
 from geoseg_jax.data.annotations.found import (
+    NOT_ANNOTATED,
     Asked,
     Example,
     Found,
     Frame,
     Notes,
     Size,
+    draw_upright,
     size_to_draw,
-    upright,
 )
 from geoseg_jax.data.annotations.places import Pictures
 from geoseg_jax.data.annotations.splits import split_of
@@ -37,7 +38,6 @@ NAME = "LabelMe JSON"
 CONTESTED = "pixels claimed by two classes; the later shape has them"
 EMBEDDED = "pictures taken from the JSON itself (imageData), as no file is there"
 NO_PICTURE = "JSON files whose picture isn't there and isn't embedded"
-NOT_ANNOTATED = "pictures without a shape, left out (--keep-empty: all background)"
 NO_AREA = "points and lines, which have no area, passed over"
 _NO_AREA = ("point", "points", "line", "linestrip")
 
@@ -84,9 +84,11 @@ def read(asked: Asked, files: Sequence[pathlib.Path]) -> Found:
             continue
         if isinstance(picture, pathlib.Path) and claims.setdefault(picture, path) != path:
             raise DataError(f"{path} and {claims[picture]} both lay claim to the picture {picture}")
-        drawing = functools.partial(_draw, path, _size(path, value), value["shapes"], find, notes)
+        drawing = functools.partial(
+            _draw, path, _size(path, value), value["shapes"], find, notes, asked.keep_empty
+        )
         at = picture if isinstance(picture, pathlib.Path) else path
-        examples.append(Example(picture, str(at), drawing, str(path), split_of(at, path)))
+        examples.append(Example(picture, str(at), drawing, str(path), split_of(at)))
     return Found(NAME, rows, examples, notes)
 
 
@@ -114,30 +116,30 @@ def _draw(
     shapes: Sequence[Any],
     find: Callable[[str], int],
     notes: Notes,
+    keep_empty: bool,
     frame: Frame,
-) -> np.ndarray:
+) -> np.ndarray | None:
     """Draws the label of one picture, whose size the JSON says, or None."""
     size = size_to_draw(frame, said, str(path))
-    drawn = []
+    drawn = {}
     for place, shape in enumerate(shapes):
         where = f"{path}: shapes[{place}]"
         kind = untrusted.get(shape, "shape_type", str, where, default="polygon")
         if kind in _NO_AREA:
-            notes.add(NO_AREA, path)
+            notes.add(NO_AREA, where)
             continue
         part = _part(kind, shape, size, where)
-        drawn.append(Shape(find(untrusted.get(shape, "label", str, where)), [part]))
-    label, contested = draw(drawn, size, 0)
-    notes[CONTESTED] += contested
-    return upright(label, frame, str(path))
+        drawn[where] = Shape(find(untrusted.get(shape, "label", str, where)), [part])
+    return draw_upright(
+        drawn, size, frame, str(path), notes=notes, contested=CONTESTED, keep_empty=keep_empty
+    )
 
 
 def _part(kind: str, shape: Any, size: Size, where: str) -> np.ndarray | Mask:
-    points = untrusted.points(untrusted.get(shape, "points", list, where), where)
+    given = untrusted.get(shape, "points", list, where)
     if kind == "polygon":
-        if len(points) < 3:
-            raise BadRecord(f"{where}: a polygon of {len(points)} points; correct it in LabelMe")
-        return points
+        return untrusted.polygon(given, where)
+    points = untrusted.points(given, where)
     if kind not in ("rectangle", "circle", "mask"):
         raise BadRecord(f"{where}: the shape_type {kind!r} is not known; draw it as a polygon")
     if len(points) != 2:

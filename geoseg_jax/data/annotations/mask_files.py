@@ -11,7 +11,7 @@ from PIL import Image
 from geoseg_jax.data.annotations.found import Frame, Row, upright
 from geoseg_jax.data.labels.pictures import ids_of_colours
 from geoseg_jax.data.labels.table import IGNORE
-from geoseg_jax.data.source import BadRecord
+from geoseg_jax.data.source import BadRecord, DataError
 
 ENDINGS = (".png", ".bmp", ".tif", ".tiff")  # JPEG changes values
 _FAULTS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
@@ -26,6 +26,14 @@ class MaskFile(NamedTuple):
 
     values: np.ndarray | None
     rgb: np.ndarray | None
+
+
+def check_ending(path: pathlib.Path) -> None:
+    """Refuses a mask of a kind that doesn't keep its values. Raises DataError."""
+    if path.suffix.lower() not in ENDINGS:
+        raise DataError(
+            f"{path}: only {', '.join(ENDINGS)} keep the values of masks; export them as PNG"
+        )
 
 
 def read(path: pathlib.Path) -> MaskFile:

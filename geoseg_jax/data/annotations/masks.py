@@ -26,7 +26,7 @@ from geoseg_jax.data.annotations.found import (
     Row,
     upright,
 )
-from geoseg_jax.data.annotations.places import ENDINGS, list_below
+from geoseg_jax.data.annotations.places import ENDINGS, list_below, nfc
 from geoseg_jax.data.annotations.splits import split_of
 from geoseg_jax.data.source import BadRecord, DataError
 
@@ -46,6 +46,7 @@ _PICTURE_FOLDERS = {
 }
 _SUFFIX = re.compile(r"([_-](mask|label|gt|seg|segmentation|annotation)s?|_L)$", re.IGNORECASE)
 _MOST_COLOURS = 255
+_MANY, _HIGH = 16, 200  # values, and one below 255: no ids without a list reach both
 
 
 class Pair(NamedTuple):
@@ -62,7 +63,7 @@ def find_pairs(asked: Asked) -> tuple[list[Pair], Notes]:
     """
     root = asked.source
     files = list_below(root, ENDINGS)
-    stems = {path.with_suffix("") for path in files}
+    stems = {nfc(path.with_suffix("")) for path in files}
     masks = [path for path in files if asked.images or _is_mask(path, root, stems)]
     inside = set(masks)
     base, candidates = root, [path for path in files if path not in inside]
@@ -100,25 +101,21 @@ def find_pairs(asked: Asked) -> tuple[list[Pair], Notes]:
 def read(asked: Asked, pairs: Sequence[Pair], notes: Notes) -> Found:
     """Reads what the masks' values mean.
 
-    Raises DataError for JPEG masks, for colours without a class list that has them, whose message
-    holds a list to fill in, and for masks of which some are in colour and some are not.
+    Raises DataError for JPEG masks and smoothed ones, for colours without a class list that has
+    them, whose message holds a list to fill in, and for masks of which some are in colour and some
+    are not.
     """
     for pair in pairs:
-        if pair.mask.suffix.lower() not in mask_files.ENDINGS:
-            raise DataError(
-                f"{pair.mask}: only {', '.join(mask_files.ENDINGS)} keep the values of "
-                "masks; export them as PNG"
-            )
+        mask_files.check_ending(pair.mask)
     rows, is_roboflow = _given(asked)
-    values, colours = _survey(pairs)
+    values, colours = _survey(pairs, bool(rows))
     binary = values == {0, 255} or values == {255}
     if colours and not any(row.colour for row in rows):
         raise DataError(_need_colours(asked.source, colours, bool(rows)))
     if colours:
         name = COLOURS
     elif binary and len(rows) <= 2:
-        if all(row.colour for row in rows):
-            rows = sorted(rows, key=lambda row: sum(row.colour or ()))
+        rows = sorted(rows, key=lambda row: (sum(row.colour or ()), row.id))
         name, names = BINARY, [row.name for row in rows]
         names = [BACKGROUND, *names] if len(names) == 1 else names or [BACKGROUND, "foreground"]
         rows = [Row(i, text) for i, text in enumerate(names)]
@@ -134,24 +131,24 @@ def read(asked: Asked, pairs: Sequence[Pair], notes: Notes) -> Found:
             str(pair.picture),
             functools.partial(_draw, pair.mask, rows, name == BINARY),
             str(pair.mask),
-            split_of(pair.picture, pair.mask),
+            split_of(pair.picture),
         )
         for pair in pairs
     ]
     return Found(ROBOFLOW if is_roboflow else name, rows, examples, notes)
 
 
-def _is_mask(path: pathlib.Path, root: pathlib.Path, stems: set[pathlib.Path]) -> bool:
+def _is_mask(path: pathlib.Path, root: pathlib.Path, stems: set[pathlib.PurePath]) -> bool:
     """Tells whether a file lies where masks do, or is called as one beside its picture."""
     if any(part.lower() in _LABEL_FOLDERS for part in path.relative_to(root).parts[:-1]):
         return True
     short = _SUFFIX.sub("", path.stem)
-    return short != path.stem and path.with_name(short) in stems
+    return short != path.stem and nfc(path.with_name(short)) in stems
 
 
 def _key(path: pathlib.Path, root: pathlib.Path, folders: Iterable[str]) -> tuple[str, ...]:
     """Returns the folders between, less those of that kind, and the name without ending."""
-    parts = path.relative_to(root).with_suffix("").parts
+    parts = nfc(path.relative_to(root).with_suffix("")).parts
     return (*(part for part in parts[:-1] if part.lower() not in folders), parts[-1])
 
 
@@ -159,7 +156,7 @@ def _given(asked: Asked) -> tuple[list[Row], bool]:
     """The classes that are given, or lie there; and whether they are Roboflow's."""
     if asked.classes:
         return read_classes(asked.classes), False
-    theirs = sorted(asked.source.rglob(ROBOFLOW_LIST))
+    theirs = [p for p in list_below(asked.source, (".csv",)) if p.name == ROBOFLOW_LIST]
     if theirs:
         lists = [read_classes(path) for path in theirs]
         for path, rows in zip(theirs, lists, strict=True):
@@ -172,7 +169,7 @@ def _given(asked: Asked) -> tuple[list[Row], bool]:
     return (read_classes(found[0]) if found else []), False
 
 
-def _survey(pairs: Sequence[Pair]) -> tuple[set[int], Counter[tuple[int, int, int]]]:
+def _survey(pairs: Sequence[Pair], listed: bool) -> tuple[set[int], Counter[tuple[int, int, int]]]:
     """The values of all grey masks, and the colours of all others with their pixels."""
     values: set[int] = set()
     colours: Counter[tuple[int, int, int]] = Counter()
@@ -193,6 +190,13 @@ def _survey(pairs: Sequence[Pair]) -> tuple[set[int], Counter[tuple[int, int, in
             if mask.rgb is None and seen != {0}:  # black alone may be of either kind
                 first.setdefault(False, pair.mask)
             values |= seen
+            between = values - {0, 255}
+            if not listed and {0, 255} <= values and len(between) > _MANY and max(between) > _HIGH:
+                raise DataError(
+                    f"{pair.mask}: masks up to this one have {len(between)} values between 0 and "
+                    "255; they may be smoothed masks of two values: export them as 0 and 255, or "
+                    "name the classes by --classes=FILE"
+                )
     if len(first) > 1:
         raise DataError(f"{first[True]} is in colour and {first[False]} is grey; export them alike")
     return values, colours

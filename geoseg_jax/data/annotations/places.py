@@ -2,15 +2,16 @@
 
 Only files below the folders that the user names are ever read: a name in a label file is compared
 with theirs and is never opened as a path, so neither an absolute path of another machine nor `..`
-leads anywhere else.
+leads anywhere else. Links that lie there are followed.
 """
 
-import os
 import pathlib
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 from geoseg_jax.data.source import BadRecord
+from geoseg_jax.data.walk import walk
 
 READ = (".jpg", ".jpeg", ".png")  # what the reader `folder` reads
 CONVERTED = (".bmp", ".tif", ".tiff", ".webp")  # written as PNG
@@ -20,15 +21,12 @@ _WORST = 180  # bytes of a part of a name; file systems allow 255, with endings
 
 def list_below(root: pathlib.Path, endings: Sequence[str]) -> list[pathlib.Path]:
     """The files below a folder with these endings, sorted; hidden ones are passed over."""
-    found = []
-    for place, folders, names in os.walk(root):
-        folders[:] = sorted(f for f in folders if f[0] != "." and f != "__MACOSX")
-        found += [
-            pathlib.Path(place, name)
-            for name in names
-            if name[0] != "." and os.path.splitext(name)[1].lower() in endings
-        ]
-    return sorted(found)
+    return sorted(root / name for name in walk(root, endings).files if "__MACOSX" not in name)
+
+
+def nfc(path: pathlib.PurePath) -> pathlib.PurePath:
+    """Returns a path with accented letters spelt in one, as most do; a Mac's are in two."""
+    return pathlib.PurePath(unicodedata.normalize("NFC", str(path)))
 
 
 class Pictures:
@@ -39,7 +37,7 @@ class Pictures:
         self.paths = list(paths)
         self._by_name: dict[str, list[pathlib.Path]] = {}
         for path in self.paths:
-            for key in {path.name.lower(), path.stem.lower()}:
+            for key in {_plain(path.name), _plain(path.stem)}:
                 self._by_name.setdefault(key, []).append(path)
 
     def find(
@@ -61,10 +59,10 @@ class Pictures:
         parts = [part for part in re.split(r"[\\/]+", said) if part not in ("", ".", "..")]
         if not parts:
             return None
-        wanted = parts[-1].lower()
+        wanted = _plain(parts[-1])
         fits = self._by_name.get(wanted, [])
         if not stem:
-            fits = [path for path in fits if path.name.lower() == wanted]
+            fits = [path for path in fits if _plain(path.name) == wanted]
         near = [path for path in fits if path.is_relative_to(beside)]
         fits = near or fits
 
@@ -72,7 +70,7 @@ class Pictures:
             pairs = zip(reversed(path.parts[:-1]), reversed(parts[:-1]), strict=False)
             count = 0
             for ours, theirs in pairs:
-                if ours.lower() != theirs.lower():
+                if _plain(ours) != _plain(theirs):
                     break
                 count += 1
             return count, path.parent == beside
@@ -87,11 +85,16 @@ class Pictures:
         return fits[0] if fits else None
 
 
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFC", name.lower())
+
+
 def safe_name(text: str) -> str:
     """Returns a path, with / between its parts and without ending, that stays where it is put.
 
     What isn't a letter, digit, space or one of ._-+@()= becomes _, in all alphabets.
     """
+    text = unicodedata.normalize("NFC", text)
     parts = [part for part in re.split(r"[\\/]+", text) if part.strip() not in ("", ".", "..")]
     done = []
     for part in parts:

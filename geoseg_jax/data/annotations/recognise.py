@@ -1,10 +1,11 @@
 """Which format of annotations a folder or file has."""
 
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from geoseg_jax.core.near_miss import did_you_mean
+from geoseg_jax.data import walk
 from geoseg_jax.data.annotations import coco, label_studio, labelme, masks, untrusted, voc
 from geoseg_jax.data.annotations.found import Asked, Found
 from geoseg_jax.data.annotations.places import ENDINGS, list_below
@@ -49,12 +50,24 @@ def read(asked: Asked, format: str = "") -> Found:
     if format:
         if format not in found:
             raise DataError(f"{asked.source}: nothing there is of --format={format}")
-        return found[format]()
+        return _noted(asked, found[format](), by_kind)
     if len(found) > 1:
         raise DataError(f"{asked.source} holds {' and '.join(found)}; choose one by --format")
     if not found:
         raise DataError(f"{asked.source}: {_why_not(asked.source, set(by_kind))}")
-    return next(iter(found.values()))()
+    return _noted(asked, next(iter(found.values()))(), by_kind)
+
+
+def _noted(asked: Asked, found: Found, by_kind: Mapping[str, Sequence[pathlib.Path]]) -> Found:
+    """Notes what lies there and is read by no reader."""
+    for kind in sorted(by_kind.keys() - _READ.keys()):
+        text = f"JSON files passed over: {kind or 'of no known kind'}"
+        found.notes.add(text, by_kind[kind][0], len(by_kind[kind]))
+    for folder in asked.folders:
+        passed_over = walk.walk(folder, ()).passed_over
+        for why in (walk.DANGLING, walk.LOOP, walk.CLOSED):
+            found.notes[f"x {why}, passed over"] += passed_over[why]
+    return found
 
 
 def _json_files(asked: Asked) -> dict[str, list[pathlib.Path]]:
@@ -71,11 +84,11 @@ def _json_files(asked: Asked) -> dict[str, list[pathlib.Path]]:
 
 
 def _kind(value: Any) -> str:
+    if coco.is_panoptic(value):  # which has the lists of the other, too
+        return "COCO panoptic JSON; export instances (polygons or RLE)"
     for key, (_, test) in _JSON.items():
         if test(value):
             return key
-    if coco.is_panoptic(value):
-        return "COCO panoptic JSON; export instances (polygons or RLE)"
     if isinstance(value, dict) and "_via_img_metadata" in value:
         return "VGG Image Annotator's project; export annotations as COCO"
     if isinstance(value, dict) and isinstance(value.get("objects"), list):

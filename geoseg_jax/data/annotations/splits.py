@@ -15,13 +15,17 @@ _SPLITS = {
 SPLITS = ("train", "val", "test")
 
 
-def split_of(picture: pathlib.Path, label: pathlib.Path) -> str:
-    """'train', 'val' or 'test' by the picture's folders, or by the label file's name; else ''.
+def split_of(picture: pathlib.Path, labels: pathlib.Path | None = None) -> str:
+    """'train', 'val' or 'test' by the picture's folders, or by the name of `labels`; else ''.
 
-    Of folders the nearest counts: val2017 and valid are 'val'.
+    Of folders the nearest counts: val2017 and valid are 'val'. labels: a file that holds those of
+    many pictures; what is called as one picture says nothing of splits.
     """
-    for part in (*reversed(picture.parent.parts), *reversed(re.split(r"[_.-]", label.stem))):
-        found = _SPLITS.get(re.sub(r"\d+$", "", part.lower()))
-        if found:
-            return found
-    return ""
+    words = re.split(r"[_.-]", labels.stem) if labels else []
+    parts = (*reversed(picture.parent.parts), *reversed(words))
+    return next(filter(None, map(split_named, parts)), "")
+
+
+def split_named(part: str) -> str:
+    """'train', 'val' or 'test' where a folder is called so, or nearly so; else ''."""
+    return _SPLITS.get(re.sub(r"\d+$", "", part.lower()), "")

@@ -64,6 +64,16 @@ def points(value: Any, where: str) -> np.ndarray:
     return array
 
 
+def polygon(value: Any, where: str) -> np.ndarray:
+    """Returns `points` of three corners or more. Raises BadRecord."""
+    corners = points(value, where)
+    if len(corners) < 3:
+        raise BadRecord(
+            f"{where}: a polygon of {len(corners)} points; correct it in the tool that drew it"
+        )
+    return corners
+
+
 def side(record: Any, key: str, where: str) -> int | None:
     """Returns a picture's height or width, None where it isn't given. Raises BadRecord."""
     value = get(record, key, int, where, default=0)

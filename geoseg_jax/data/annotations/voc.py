@@ -15,7 +15,8 @@ import numpy as np
 from geoseg_jax.data.annotations import mask_files
 from geoseg_jax.data.annotations.class_lists import read_classes
 from geoseg_jax.data.annotations.found import Asked, Example, Found, Frame, Notes, Row
-from geoseg_jax.data.annotations.places import Pictures, list_below
+from geoseg_jax.data.annotations.masks import NO_LABEL
+from geoseg_jax.data.annotations.places import ENDINGS, Pictures, list_below, nfc
 from geoseg_jax.data.annotations.splits import SPLITS, split_of
 from geoseg_jax.data.labels.table import IGNORE, label_table
 from geoseg_jax.data.labels.tables.voc import VOID_COLOUR
@@ -35,7 +36,10 @@ def folders_of(root: pathlib.Path) -> list[pathlib.Path]:
 
 
 def read(asked: Asked, folders: Sequence[pathlib.Path]) -> Found:
-    """Reads the folder; raises DataError where there are several, or for a bad class list."""
+    """Reads the folder.
+
+    Raises DataError where there are several, for a bad class list, and for JPEG masks.
+    """
     if len(folders) > 1:
         raise DataError(
             f"{asked.source} holds several VOC data sets, {folders[0]} and {folders[1]}; name one"
@@ -54,15 +58,20 @@ def read(asked: Asked, folders: Sequence[pathlib.Path]) -> Found:
         rows.append(Row(IGNORE, "void", VOID_COLOUR))
     splits = _splits(root)
     examples = []
-    for path in list_below(folders[0], mask_files.ENDINGS):
+    for path in list_below(folders[0], ENDINGS):
+        mask_files.check_ending(path)
         name = path.relative_to(folders[0]).with_suffix("").as_posix()
         picture = pictures.find(name, images, str(path), stem=True)
         if picture is None:
             notes.add(NO_PICTURE, path)
             continue
         drawing = functools.partial(_ids, path, rows)
-        split = splits.get(name) or split_of(picture, path)
+        split = splits.get(str(nfc(pathlib.PurePath(name)))) or split_of(picture)
         examples.append(Example(picture, str(picture), drawing, str(path), split))
+    labelled = {example.picture for example in examples}
+    for picture in pictures.paths:
+        if picture not in labelled:
+            notes.add(NO_LABEL, picture)
     return Found(CVAT if labelmap.is_file() else VOC, rows, examples, notes)
 
 

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from geoseg_jax.data import pictures
 from geoseg_jax.data.annotations.class_lists import make_table
-from geoseg_jax.data.annotations.found import Example, Found, Frame, Notes
+from geoseg_jax.data.annotations.found import NOT_ANNOTATED, Example, Found, Frame, Notes
 from geoseg_jax.data.annotations.overlays import overlay
 from geoseg_jax.data.annotations.places import READ, safe_name
 from geoseg_jax.data.annotations.splits import SPLITS
@@ -25,6 +25,8 @@ from geoseg_jax.data.source import BadRecord, DataError
 
 _SHOWN = 8
 _ORIENTATION = 0x0112
+_BITS = 258  # the tag of TIFF: bits of each channel
+NO_SPLIT = "pictures are of no split, and in none of the lists"
 
 
 class Counts(NamedTuple):
@@ -62,8 +64,7 @@ def write(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"--out={out} is there already; name a new folder, or remove it")
     if not found.examples:
-        passed = "; ".join(found.notes.lines())
-        raise DataError(f"{found.format}: no labelled picture is left ({passed or 'none there'})")
+        raise _none_left(found)
     table = make_table(found.rows, ignore_background, found.format)
     names = _names(found.examples)
     try:
@@ -77,6 +78,11 @@ def write(
     return counts
 
 
+def _none_left(found: Found) -> DataError:
+    passed = "; ".join(found.notes.lines())
+    return DataError(f"{found.format}: no labelled picture is left ({passed or 'none there'})")
+
+
 def _write(
     found: Found, table: LabelTable, names: Sequence[str], folder: pathlib.Path, overlays: int
 ) -> Counts:
@@ -84,36 +90,48 @@ def _write(
     faults: list[str] = []
     first: dict[str, str] = {}
     copies: list[tuple[str, str]] = []
-    drawn = set(np.linspace(0, len(names) - 1, min(overlays, len(names))).astype(int).tolist())
+    kept: list[tuple[str, str]] = []  # name and split
+    due = np.linspace(0, len(names) - 1, min(overlays, len(names))).astype(int).tolist()
     for i in track(range(len(names)), f"converting {found.format}"):
         example = found.examples[i]
         try:
-            picture, digest = _write_picture(example, folder / "images", names[i])
+            picture, data, ending = _read_picture(example)
             ids = example.ids(Frame((picture.shape[0], picture.shape[1]), _orientation(example)))
+            if ids is None:
+                found.notes.add(NOT_ANNOTATED, example.label)
+                continue
             train = to_train_ids(ids, table, example.label)
         except BadRecord as error:
             faults.append(str(error))
             continue
+        kept.append((names[i], example.split))
+        path = folder / "images" / (names[i] + ending)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        digest = hashlib.sha256(data).hexdigest()
         if first.setdefault(digest, names[i]) != names[i]:
             copies.append((names[i], first[digest]))
         _write_label(folder / "labels" / f"{names[i]}.png", train, table)
         here = np.bincount(train.ravel(), minlength=IGNORE + 1)
         here = np.append(here[: len(table.classes)], here[IGNORE])
         pixels, shown = pixels + here, shown + (here > 0)
-        if i in drawn:
+        if due and i >= due[0]:
+            del due[0]
             path = folder / "overlays" / f"{names[i]}.jpg"
             path.parent.mkdir(parents=True, exist_ok=True)
             cv2.imencode(".jpg", overlay(picture, train, table))[1].tofile(path)
     if faults:
         more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
         raise DataError("; ".join(faults[:_SHOWN]) + more)
+    if not kept:
+        raise _none_left(found)
     if copies:
         copy, of = copies[0]
         found.notes[f"pictures copy another, as {copy} does {of}: no split may part them"] = len(
             copies
         )
-    counts = Counts(table, pixels.tolist(), shown.tolist(), len(names), found.notes)
-    _write_lists(found, names, folder, counts)
+    counts = Counts(table, pixels.tolist(), shown.tolist(), len(kept), found.notes)
+    _write_lists(kept, folder, counts)
     return counts
 
 
@@ -133,8 +151,8 @@ def _names(examples: Sequence[Example]) -> list[str]:
     return names
 
 
-def _write_picture(example: Example, folder: pathlib.Path, name: str) -> tuple[np.ndarray, str]:
-    """Writes a picture as it is, or as PNG where its format isn't read; BGR, upright, and hash."""
+def _read_picture(example: Example) -> tuple[np.ndarray, bytes, str]:
+    """Returns a picture, BGR and upright, and what to write of it: as it is, or as PNG; ending."""
     data = example.picture
     where = example.label if isinstance(data, bytes) else data
     if isinstance(data, pathlib.Path):
@@ -145,13 +163,7 @@ def _write_picture(example: Example, folder: pathlib.Path, name: str) -> tuple[n
     ending = _ending(data)
     if ending not in READ:
         data, ending = _as_png(data, where), ".png"
-    path = folder / (name + ending)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-    try:
-        return pictures.read_picture(path), hashlib.sha256(data).hexdigest()
-    except BadRecord as error:
-        raise BadRecord(f"{where}: {str(error).partition(': ')[2]}") from error
+    return pictures.decode_picture(data, str(where)), data, ending
 
 
 def _ending(data: bytes) -> str:
@@ -162,13 +174,30 @@ def _ending(data: bytes) -> str:
 
 
 def _as_png(data: bytes, where: object) -> bytes:
+    """Converts a picture to PNG of 8 bits, upright; of 16 bits as `pictures.read_picture` does."""
+    buffer = io.BytesIO()
     try:
         with Image.open(io.BytesIO(data)) as picture:
-            whole, buffer = ImageOps.exif_transpose(picture).convert("RGB"), io.BytesIO()
-            whole.save(buffer, "PNG")
-            return buffer.getvalue()
+            deep = 16 in getattr(picture, "tag_v2", {}).get(_BITS, ())
+            whole = ImageOps.exif_transpose(picture)
+            if whole.mode.startswith(("I", "F")):
+                whole = Image.fromarray(_eight_bits(np.asarray(whole), where))
+            elif deep:  # colours, of which Pillow gives the upper 8 bits
+                values = np.asarray(whole.convert("RGB")) * np.uint16(257)
+                whole = Image.fromarray(_eight_bits(values, where))
+            whole.convert("RGB").save(buffer, "PNG")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise BadRecord(f"{where}: the picture can't be decoded; get the file again") from error
+    return buffer.getvalue()
+
+
+def _eight_bits(values: np.ndarray, where: object) -> np.ndarray:
+    if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
+        raise BadRecord(
+            f"{where}: it holds {values.dtype} from {values.min()} to {values.max()}; convert the "
+            "picture to 8 bits"
+        )
+    return pictures.eight_bits(values.astype(np.uint16), str(where))
 
 
 def _orientation(example: Example) -> int:
@@ -193,7 +222,7 @@ def _write_label(path: pathlib.Path, train: np.ndarray, table: LabelTable) -> No
     picture.save(path)
 
 
-def _write_lists(found: Found, names: Sequence[str], folder: pathlib.Path, counts: Counts) -> None:
+def _write_lists(kept: Sequence[tuple[str, str]], folder: pathlib.Path, counts: Counts) -> None:
     table = counts.table
     rows = enumerate(zip(table.classes, table.palette, strict=True))
     lines = [f"{i} {name} {r} {g} {b}" for i, (name, (r, g, b)) in rows]
@@ -205,10 +234,11 @@ def _write_lists(found: Found, names: Sequence[str], folder: pathlib.Path, count
         writer.writerows(
             zip(ids, (*table.classes, "ignored"), counts.pixels, counts.shown, strict=True)
         )
-    splits = {
-        s: [n for n, e in zip(names, found.examples, strict=True) if e.split == s] for s in SPLITS
-    }
+    splits = {split: [name for name, own in kept if own == split] for split in SPLITS}
     if splits["train"] and splits["val"]:
+        for name, own in kept:
+            if not own:
+                counts.notes.add(NO_SPLIT, name)
         for split, mine in splits.items():
             if mine:
                 (folder / f"{split}.txt").write_text("\n".join(mine) + "\n", encoding="utf-8")

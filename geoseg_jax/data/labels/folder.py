@@ -10,7 +10,6 @@ all folds each picture judges once. Folders below images/ count as recordings, w
 alike: none of them is on both sides, where there are enough.
 """
 
-import os
 import pathlib
 from collections.abc import Sequence
 
@@ -20,6 +19,7 @@ from ml_collections import ConfigDict
 from geoseg_jax.core.rules import whole
 from geoseg_jax.core.setting import Flat, Setting, refuse
 from geoseg_jax.data import walk
+from geoseg_jax.data.annotations.splits import split_named
 from geoseg_jax.data.labels.class_list import read_class_list
 from geoseg_jax.data.labels.segmentation import (
     Item,
@@ -81,8 +81,15 @@ def make(data: ConfigDict) -> tuple[LabelledPictures, LabelledPictures]:
 
 
 def _recordings(names: Sequence[str]) -> dict[str, str]:
-    """Finds the recording of each name: its folder, '' where it is in none or all are in one."""
-    folders = {name: os.path.dirname(name) for name in names}
+    """Finds the recording of each name: its folder, '' where it is in none or all are in one.
+
+    Folders called as a split (train/, valid/) are an export's, and no recordings.
+    """
+    parts = {name: pathlib.PurePosixPath(name).parent.parts for name in names}
+    folders = {
+        name: "/".join(part for part in above if not split_named(part))
+        for name, above in parts.items()
+    }
     return folders if len(set(folders.values())) > 1 else {}
 
 
@@ -111,9 +118,14 @@ def _fold(items: Sequence[Item], fold: int, folds: int) -> list[str]:
         )  # fmt: skip
         groups = [""] * len(items)
     dealt = deal(names, groups, folds)
+    unknown = (
+        "; nothing says of which recordings they are (images/RECORDING/NAME would): frames of one "
+        "that train and judge make scores higher than on a new one"
+    )
     logging.info(
         "no list says which of %d labelled pictures judge: they are dealt into %d folds, of which "
-        "config.data.fold judges and the others train", len(names), folds,
+        "config.data.fold judges and the others train%s", len(names), folds,
+        "" if any(item.drive for item in items) else unknown,
     )  # fmt: skip
     return [name for name, own in zip(names, dealt, strict=True) if own == fold]
 

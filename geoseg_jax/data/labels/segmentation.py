@@ -2,6 +2,7 @@
 
 import hashlib
 import pathlib
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -150,12 +151,23 @@ class LabelledPictures:
 def find_items(
     images: Named, labels: Named, drives: Mapping[str, str] | None = None
 ) -> tuple[list[Item], dict[str, int]]:
-    """Pairs files by name, sorted, and counts what was left out: reason -> files."""
-    both = sorted(images.paths.keys() & labels.paths.keys())
-    items = [Item(n, images.paths[n], labels.paths[n], (drives or {}).get(n, "")) for n in both]
+    """Pairs files by name, sorted, and counts what was left out: reason -> files.
+
+    Accented letters may be spelt in two ways. The name is the picture's.
+    """
+    plain = {unicodedata.normalize("NFC", name): name for name in labels.paths}
+    fits = {
+        name: name if name in labels.paths else plain.get(unicodedata.normalize("NFC", name), "")
+        for name in sorted(images.paths)
+    }
+    items = [
+        Item(name, images.paths[name], labels.paths[own], (drives or {}).get(name, ""))
+        for name, own in fits.items()
+        if own
+    ]
     left_out = images.passed_over + labels.passed_over
-    left_out[NO_LABEL] = len(images.paths.keys() - both)
-    left_out[NO_PICTURE] = len(labels.paths.keys() - both)
+    left_out[NO_LABEL] = len(fits) - len(items)
+    left_out[NO_PICTURE] = len(labels.paths.keys() - set(fits.values()))
     return items, {reason: count for reason, count in left_out.items() if count}
 
 

@@ -129,17 +129,24 @@ def test_circles_and_rectangles_have_their_area():
 
 def test_later_shapes_lie_on_earlier_ones_and_parts_are_a_union():
     big, small = rectangle(0, 0, 10, 10), rectangle(4, 4, 8, 8)
-    label, contested = draw([Shape(1, [big]), Shape(2, [small])], (12, 12), 0)
+    label, contested, _ = draw([Shape(1, [big]), Shape(2, [small])], (12, 12), 0)
     assert [(label == i).sum() for i in range(3)] == [44, 84, 16]
     assert contested == 16
-    label, contested = draw([Shape(1, [big, small])], (12, 12), 255)
+    label, contested, _ = draw([Shape(1, [big, small])], (12, 12), 255)
     assert [(label == i).sum() for i in (1, 255)] == [100, 44]
     assert contested == 0
 
 
 def test_masks_are_placed_and_cut_off():
     whole = Mask(np.ones((4, 6), bool), -2, 9)
-    label, _ = draw([Shape(3, [whole])], (12, 12), 0)
+    label, _, _ = draw([Shape(3, [whole])], (12, 12), 0)
     assert np.argwhere(label == 3).tolist() == [[r, c] for r in (0, 1) for c in (9, 10, 11)]
     for top, left in ((50, 0), (0, 50), (-50, 0)):
         assert not draw([Shape(3, [whole._replace(top=top, left=left)])], (12, 12), 0)[0].any()
+
+
+def test_shapes_that_cover_no_pixel_are_told():
+    big, outside, tiny = rectangle(0, 0, 9, 9), rectangle(50, 50, 60, 60), rectangle(1, 1, 1.4, 1.4)
+    shapes = [Shape(1, [outside]), Shape(2, [tiny, big]), Shape(3, [tiny]), Shape(1, [])]
+    shapes.append(Shape(1, [Mask(np.zeros((4, 4), bool))]))
+    assert draw(shapes, (12, 12), 0)[2] == [False, True, False, False, False]

@@ -1,6 +1,8 @@
 """What goes wrong, or is meant on purpose, in each format."""
 
 import json
+import pathlib
+import unicodedata
 from collections import Counter
 
 import numpy as np
@@ -8,7 +10,8 @@ import pytest
 from PIL import Image
 
 from geoseg_jax.data.annotations import masks, recognise
-from geoseg_jax.data.annotations.found import Asked, Frame
+from geoseg_jax.data.annotations.found import NO_PIXEL, NOT_ANNOTATED, Asked, Frame
+from geoseg_jax.data.annotations.splits import split_of
 from geoseg_jax.data.annotations.write import write
 from geoseg_jax.data.source import DataError
 from tests.data import fabricate_annotations as fabricate
@@ -76,7 +79,7 @@ def test_coco_pictures_without_annotations(tmp_path):
     labels, notes = drawn(read(tmp_path))
     assert sorted(labels) == ["a.jpg", "c.jpg"]
     assert notes == {
-        "pictures without an annotation, left out (--keep-empty: all background)": 1,
+        NOT_ANNOTATED: 1,
         "annotations of pictures that the JSON doesn't list": 1,
     }
     labels, _ = drawn(read(tmp_path, keep_empty=True))
@@ -101,6 +104,7 @@ def test_coco_roboflows_group_is_no_class(tmp_path):
         ({"image_id": "x"}, r"annotations\[0\]: 'image_id' must be a whole number, it is 'x'"),
         ({"segmentation": [[1, 2, 3]]}, r"annotations\[0\]: a list of 3 are no points"),
         ({"segmentation": [["a", "b"]]}, r"are no points"),
+        ({"segmentation": [[1, 2, 30, 40]]}, r"annotations\[0\]: a polygon of 2 points; correct"),
         ({"segmentation": [[1, 2, 3, 1e300, 5, 6]]}, "holds a point that lies nowhere"),
         ({"segmentation": [{"x": 1}]}, "no points"),
         (
@@ -139,6 +143,57 @@ def test_coco_two_claims(tmp_path):
     # A folder in file_name decides.
     rewrite(tmp_path / COCO, images=[images[0] | {"file_name": "/x/other/a.jpg"}, *images[1:]])
     assert str(read(tmp_path).examples[0].picture).endswith("other/a.jpg")
+
+
+BOX = {"bbox": [0, 0, 9, 9]}
+
+
+@pytest.mark.parametrize(
+    ("shape", "note"),
+    [
+        (
+            annotation(0, 17, [], **BOX),
+            "annotations without a mask (boxes, key points), passed over",
+        ),
+        (annotation(0, 17, [(50, 50), (60, 50), (60, 60)]), NO_PIXEL),
+        (annotation(0, 17, []) | {"segmentation": {"size": [12, 16], "counts": [192]}}, NO_PIXEL),
+    ],
+)
+def test_coco_pictures_with_nothing_that_has_an_area(shape, note, tmp_path):
+    value = fabricate.coco(tmp_path)
+    others = [a for a in value["annotations"] if a["image_id"] != 0]
+    rewrite(tmp_path / COCO, annotations=[shape, *others])
+    found = read(tmp_path)
+    labels, notes = drawn(found)
+    assert labels["a.jpg"] is None
+    assert labels["b.jpg"].max() == 2
+    assert notes == {note: 1}
+    assert found.notes.first[note].endswith("annotations[0]")
+    assert drawn(read(tmp_path, keep_empty=True))[0]["a.jpg"].max() == 0
+
+
+@pytest.mark.parametrize(("disk", "said"), [("NFD", "NFC"), ("NFC", "NFD")])
+def test_coco_names_with_accents_spelt_in_two_ways(disk, said, tmp_path):
+    value = fabricate.coco(tmp_path)
+    name = unicodedata.normalize(disk, "K\u00d6ln")
+    (tmp_path / "images/a.jpg").rename(tmp_path / f"images/{name}.jpg")
+    file_name = unicodedata.normalize(said, "k\u00f6ln.jpg")
+    rewrite(tmp_path / COCO, images=[value["images"][0] | {"file_name": file_name}])
+    assert len(read(tmp_path).examples) == 1
+
+
+def test_coco_folders_behind_links(tmp_path):
+    fabricate.coco(tmp_path / "source")
+    (tmp_path / "source/images").rename(tmp_path / "pool")
+    (tmp_path / "source/images").symlink_to(tmp_path / "pool")
+    (tmp_path / "source/again").symlink_to(tmp_path / "source")
+    (tmp_path / "source/gone").symlink_to(tmp_path / "nowhere")
+    labels, notes = drawn(read(tmp_path / "source"))
+    assert sorted(labels) == ["a.jpg", "b.jpg", "c.jpg"]
+    assert notes == {
+        "x link that leads nowhere, passed over": 1,
+        "x link that leads back to a folder above it, passed over": 1,
+    }
 
 
 # LabelMe
@@ -213,6 +268,55 @@ def test_labelme_empty_files_and_duplicates(tmp_path):
         read(tmp_path, keep_empty=True)
 
 
+@pytest.mark.parametrize(
+    ("shape", "note"),
+    [
+        ({"shape_type": "linestrip"}, "points and lines, which have no area, passed over"),
+        ({"points": [[100, 100], [200, 100], [200, 200]]}, NO_PIXEL),
+    ],
+)
+def test_labelme_pictures_with_nothing_that_has_an_area(shape, note, tmp_path):
+    fabricate.labelme(tmp_path)
+    usual = {"label": "cat", "points": fabricate.polygon("cat")}
+    rewrite(tmp_path / "a.json", shapes=[usual | shape])
+    found = read(tmp_path)
+    labels, notes = drawn(found)
+    assert labels["a.jpg"] is None
+    assert notes == {note: 1}
+    assert found.notes.first[note].endswith("a.json: shapes[0]")
+    assert drawn(read(tmp_path, keep_empty=True))[0]["a.jpg"].max() == 0
+    counts = write(read(tmp_path), tmp_path / "out")
+    assert counts.pictures == 2
+    assert counts.notes[NOT_ANNOTATED] == 1
+
+
+def test_names_of_pictures_are_no_splits(tmp_path):
+    fabricate.labelme(tmp_path / "source")
+    fabricate.masks(tmp_path / "masks")
+    for name in ("train_crossing", "val_thorens"):
+        fabricate_labels.write_image(tmp_path / f"source/{name}.jpg", 0, 12, 16)
+        value = fabricate.labelme_file(name, ("cat",))
+        fabricate.write_json(tmp_path / f"source/{name}.json", value)
+        fabricate_labels.write_image(tmp_path / f"masks/images/{name}.jpg", 0, 12, 16)
+        fabricate_labels.write_label(tmp_path / f"masks/masks/{name}.png", fabricate.ids(("cat",)))
+    for folder in ("source", "masks"):
+        examples = read(tmp_path / folder).examples
+        assert [example.split for example in examples] == [""] * 5
+    picture = pathlib.Path("images/a.jpg")
+    assert split_of(picture, pathlib.Path("instances_val2017.json")) == "val"
+
+
+def test_json_of_another_kind_is_told(tmp_path):
+    fabricate.labelme(tmp_path)
+    fabricate.write_json(tmp_path / "notes.json", {})
+    fabricate.write_json(tmp_path / "via.json", {"_via_img_metadata": {}})
+    _, notes = drawn(read(tmp_path))
+    assert notes == {
+        "JSON files passed over: of no known kind": 1,
+        "JSON files passed over: VGG Image Annotator's project; export annotations as COCO": 1,
+    }
+
+
 def test_labelme_classes_by_a_list(tmp_path):
     fabricate.labelme(tmp_path / "source")
     (tmp_path / "names.txt").write_text("__ignore__\n_background_\ndog\ncow\ncat\n")
@@ -267,6 +371,32 @@ def test_label_studio_two_annotators(tmp_path):
     assert found.notes["tasks without an annotation, left out"] == 1
 
 
+CORNERS = {"points": [[10, 10], [50, 10], [50, 50]]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (
+            "rectanglelabels",
+            {"x": 1, "y": 1, "width": 20, "height": 20, "rectanglelabels": ["cat"]},
+        ),
+        ("polygon", CORNERS),
+        ("polygonlabels", {"points": [[200, 0], [300, 0], [300, 9]], "polygonlabels": ["cat"]}),
+    ],
+)
+def test_label_studio_pictures_with_nothing_that_has_an_area(kind, value, tmp_path):
+    tasks = fabricate.label_studio(tmp_path)
+    tasks[0]["annotations"][0]["result"][0].update(type=kind, value=value)
+    fabricate.write_json(tmp_path / "project.json", tasks)
+    labels, notes = drawn(read(tmp_path))
+    assert labels["a.jpg"] is None
+    assert labels["b.jpg"].max() == 2
+    other = "regions of other tags than BrushLabels and PolygonLabels, passed over"
+    assert notes == {NO_PIXEL if kind == "polygonlabels" else other: 1}
+    assert drawn(read(tmp_path, keep_empty=True))[0]["a.jpg"].max() == 0
+
+
 @pytest.mark.parametrize(
     "image",
     [
@@ -293,6 +423,13 @@ def test_label_studio_addresses_of_pictures(image, tmp_path):
         ({"value": {"rle": [1, 2], "brushlabels": ["cat"]}}, "its brush ends early"),
         ({"value": {"rle": "x", "brushlabels": ["cat"]}}, "'rle' must be a list"),
         ({"value": {"rle": [1], "brushlabels": ["cat", "dog"]}}, "a region needs one label"),
+        (
+            {
+                "type": "polygonlabels",
+                "value": {"points": [[1, 2], [3, 4]], "polygonlabels": ["cat"]},
+            },
+            "a polygon of 2 points",
+        ),
     ],
 )
 def test_label_studio_hostile_regions(change, said, tmp_path):
@@ -334,6 +471,81 @@ def test_cvat_an_unknown_colour(tmp_path):
         DataError, match=r"a\.png: 192 pixels have a colour .* lacks, the first \(1, 2"
     ):
         drawn(read(tmp_path))
+
+
+def test_voc_masks_as_jpeg_and_pictures_without_a_mask(tmp_path):
+    fabricate.cvat(tmp_path)
+    (tmp_path / "SegmentationClass/b.png").unlink()
+    labels, notes = drawn(read(tmp_path))
+    assert sorted(labels) == ["a.jpg", "c.jpg"]
+    assert notes == {"pictures without a mask": 1}
+    fabricate_labels.write_image(tmp_path / "SegmentationClass/b.jpg", 0, 12, 16)
+    with pytest.raises(DataError, match=r"Class/b\.jpg: only \.png, .* keep the values of masks"):
+        read(tmp_path)
+
+
+def test_voc_names_with_accents_spelt_in_two_ways(tmp_path):
+    fabricate.cvat(tmp_path)
+    one, two = (unicodedata.normalize(way, "K\u00f6ln") for way in ("NFC", "NFD"))
+    (tmp_path / "JPEGImages/a.jpg").rename(tmp_path / f"JPEGImages/{one}.jpg")
+    (tmp_path / "SegmentationClass/a.png").rename(tmp_path / f"SegmentationClass/{two}.png")
+    (tmp_path / "ImageSets/Segmentation/train.txt").write_text(f"{one}\n", encoding="utf-8")
+    assert [example.split for example in read(tmp_path).examples] == ["train", "", ""]
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_masks_with_accents_spelt_in_two_ways(beside, tmp_path):
+    one, two = (unicodedata.normalize(way, "K\u00f6ln") for way in ("NFC", "NFD"))
+    picture, mask = ("", "_mask") if beside else ("images/", "")
+    fabricate_labels.write_image(tmp_path / f"{picture}{two}.jpg", 0, 12, 16)
+    path = tmp_path / (f"{one}{mask}.png" if beside else f"masks/{one}.png")
+    fabricate_labels.write_label(path, fabricate.ids(("cat",)))
+    assert len(read(tmp_path).examples) == 1
+
+
+def test_masks_by_a_list_with_ids(tmp_path):
+    fabricate.masks(tmp_path)
+    (tmp_path / "classes.txt").write_text("0 background\n2 dog\n1 cat\n")
+    counts = write(read(tmp_path), tmp_path / "out")
+    assert dict(zip(counts.table.classes, counts.pixels[:-1], strict=True)) == fabricate.PIXELS
+    (tmp_path / "classes.txt").write_text("1 cat\n2 dog\n")
+    with pytest.raises(DataError, match=r"a\.png: has the values 0, which the 2 classes lack"):
+        drawn(read(tmp_path))
+
+
+def test_masks_of_two_values_by_a_list_with_ids(tmp_path):
+    fabricate.masks(tmp_path, "binary")
+    (tmp_path / "classes.txt").write_text("255 crack\n0 wall\n")
+    assert [row.name for row in read(tmp_path).rows] == ["wall", "crack"]
+
+
+def test_masks_in_grey_that_were_smoothed(tmp_path):
+    fabricate.masks(tmp_path)
+    smooth = np.linspace(0, 255, 64).reshape(4, 16).repeat(3, 0).astype(np.uint8)
+    fabricate_labels.write_label(tmp_path / "masks/a.png", smooth)
+    said = (
+        r"a\.png: masks up to this one have 62 values between 0 and 255; .*: export them as 0 and"
+    )
+    with pytest.raises(DataError, match=said):
+        read(tmp_path)
+    # So many classes with 255 for ignored are true, and so is what a list says.
+    many = np.arange(192).reshape(12, 16).astype(np.uint8)
+    many[0, 0] = 255
+    fabricate_labels.write_label(tmp_path / "masks/a.png", many)
+    assert len(read(tmp_path).rows) == 192
+    fabricate_labels.write_label(tmp_path / "masks/a.png", smooth)
+    (tmp_path / "classes.txt").write_text("\n".join(f"kind{i}" for i in range(255)))
+    assert len(read(tmp_path).rows) == 255
+
+
+def test_roboflow_behind_a_link(tmp_path):
+    fabricate.roboflow(tmp_path / "export")
+    (tmp_path / "source").mkdir()
+    for name in ("train", "valid"):
+        (tmp_path / "source" / name).symlink_to(tmp_path / "export" / name)
+    found = read(tmp_path / "source")
+    assert found.format == "Roboflow masks"
+    assert [example.split for example in found.examples] == ["train", "train", "val"]
 
 
 def test_masks_beside_pictures_and_claims(tmp_path):

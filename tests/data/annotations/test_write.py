@@ -1,19 +1,19 @@
 """What is written: names, orientation, splits, classes, and nothing outside of --out."""
 
 import io
-from collections import Counter
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
 from geoseg_jax.data import pictures
 from geoseg_jax.data.annotations.class_lists import make_table, read_classes
-from geoseg_jax.data.annotations.found import Asked, Example, Found, Frame, Row, upright
+from geoseg_jax.data.annotations.found import Asked, Example, Found, Frame, Notes, Row, upright
 from geoseg_jax.data.annotations.overlays import overlay
 from geoseg_jax.data.annotations.places import safe_name
 from geoseg_jax.data.annotations.recognise import read
-from geoseg_jax.data.annotations.write import write
+from geoseg_jax.data.annotations.write import NO_SPLIT, write
 from geoseg_jax.data.labels.class_list import read_class_list
 from geoseg_jax.data.source import BadRecord, DataError
 from tests.data import fabricate_annotations as fabricate
@@ -32,7 +32,7 @@ def found(names, rows=ROWS, picture=None):
         return np.ones(frame.size, np.uint8)
 
     examples = [Example(picture or png(), name, ids, f"{name}.json") for name in names]
-    return Found("tests", rows, examples, Counter())
+    return Found("tests", rows, examples, Notes())
 
 
 @pytest.mark.parametrize(
@@ -49,6 +49,7 @@ def found(names, rows=ROWS, picture=None):
         ("..", "_"),
         ("", "_"),
         ("x" * 400, "x" * 180),
+        ("Ko\u0308ln", "K\u00f6ln"),
     ],
 )
 def test_names_stay_where_they_are_put(name, safe):
@@ -96,6 +97,17 @@ def test_classes_that_a_list_can_hold(tmp_path):
         ("class_dict.csv", "name,r,g,b\ncat,1,2,3\n", [(0, "cat", (1, 2, 3))]),
         ("x.csv", "Pixel Value, Class\n0, cat\n7, a, b\n", [(0, "cat", None), (7, "a, b", None)]),
         ("labelmap.txt", "# label:color_rgb:parts:actions\ncat:1,2,3::\n", [(0, "cat", (1, 2, 3))]),
+        ("labelmap.txt", "cat #1:1,2,3::\n", [(0, "cat #1", (1, 2, 3))]),
+        ("classes.txt", "cat#1\n#no\ndog #2\n", [(0, "cat#1", None), (1, "dog", None)]),
+        ("a.txt", "1 cat\n2 big dog\n", [(1, "cat", None), (2, "big dog", None)]),
+        ("a.txt", "1: cat\n2: dog\n", [(1, "cat", None), (2, "dog", None)]),
+        ("a.txt", "1. cat\n2. dog\n", [(1, "cat", None), (2, "dog", None)]),
+        ("a.txt", "1, cat\n", [(1, "cat", None)]),
+        ("a.csv", "id,name\n1,cat\n0,dog\n", [(1, "cat", None), (0, "dog", None)]),
+        ("a.csv", '"class_id";"class"\n"4";"cat"\n', [(4, "cat", None)]),
+        ("a.txt", "cat\n2 wheeler\n", [(0, "cat", None), (1, "2 wheeler", None)]),
+        ("a.txt", "cat 2\ndog\n", [(0, "cat 2", None), (1, "dog", None)]),
+        ("a.txt", "0\n1\n", [(0, "0", None), (1, "1", None)]),
     ],
 )  # fmt: skip
 def test_class_lists(name, text, rows, tmp_path):
@@ -109,14 +121,59 @@ def test_class_lists(name, text, rows, tmp_path):
         ("classes.txt", "# nothing\n", "the class list is empty"),
         ("labelmap.txt", "cat\n", "'cat' is not `name:r,g,b:parts:actions`"),
         ("labelmap.txt", "cat:1,2,300::\n", "is not `name:r,g,b"),
+        ("labelmap.txt", "# nothing\n", "the class list is empty"),
+        ("a.txt", "cat,1\ndog,2\n", r"may be ids, as 'dog,2'; begin each with its id \(`0 backg"),
+        ("a.csv", "name,id\ncat,1\ndog,2\n", "may be ids, as 'dog,2'"),
+        ("a.txt", "cat 1\n", "may be ids, as 'cat 1'"),
+        ("a.csv", "Nummer;Art\n1;cat\n2;dog\n", "may be ids, as '2;dog'"),
+        ("a.txt", b"c\xe4t\n", "it is no text in UTF-8"),
         ("_classes.csv", "Pixel Value, Class\nx, cat\n", "'x, cat' is not `Pixel Value, Class`"),
         ("_classes.csv", f"Pixel Value, Class\n{'9' * 5000}, cat\n", "is not `Pixel Value, Class`"),
     ],
 )
 def test_bad_class_lists(name, text, said, tmp_path):
-    (tmp_path / name).write_text(text)
+    (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(DataError, match=said):
         read_classes(tmp_path / name)
+
+
+def test_class_lists_in_utf_16(tmp_path):
+    for name, text in (("classes.txt", "cat\r\ndog\r\n"), ("labelmap.txt", "cat:1,2,3::\r\n")):
+        (tmp_path / name).write_bytes(text.encode("utf-16"))
+        assert read_classes(tmp_path / name)[0].name == "cat"
+
+
+def test_half_a_letter_in_the_name_of_a_class(tmp_path):
+    rows = [Row(0, "background"), Row(1, "car \ud83d\x00"), Row(2, "\udc00")]
+    write(found(["a.png"], rows), tmp_path / "out")
+    classes = read_class_list(tmp_path / "out/classes.txt").classes
+    assert classes == ("background", "car", "unnamed")
+
+
+def test_pictures_of_no_split_are_told_where_lists_are_written(tmp_path):
+    names = ["a.png", "b.png", "c.png", "d.png"]
+    examples = found(names).examples
+    for splits, count in ((("train", "val", "", ""), 2), (("train", "", "", ""), 0)):
+        mine = [e._replace(split=s) for e, s in zip(examples, splits, strict=True)]
+        counts = write(found(names)._replace(examples=mine), tmp_path / str(count))
+        assert counts.notes[NO_SPLIT] == count
+    assert (tmp_path / "2/train.txt").read_text() == "a\n"
+    assert not (tmp_path / "0/train.txt").exists()
+
+
+def test_what_counts_as_not_annotated_is_left_out(tmp_path):
+    both = found(["a.png", "b.png"])
+    nothing = both.examples[0]._replace(ids=lambda frame: None)
+    counts = write(
+        both._replace(examples=[nothing, both.examples[1]]), tmp_path / "out", overlays=1
+    )
+    assert (counts.pictures, counts.pixels) == (1, [0, 24, 0])
+    files = [p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("?.*")]
+    assert sorted(files) == ["images/b.png", "labels/b.png", "overlays/b.jpg"]
+    with pytest.raises(
+        DataError, match=r"no labelled picture is left \(1 pictures without a shape"
+    ):
+        write(found(["a.png"])._replace(examples=[nothing]), tmp_path / "none")
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -168,6 +225,44 @@ def test_pictures_of_other_formats_become_png(tmp_path):
     write(read(Asked(tmp_path / "source")), tmp_path / "out")
     names = sorted(p.name for p in (tmp_path / "out/images").rglob("*.*"))
     assert names == ["a.png", "b.png", "c.jpg"]
+
+
+def tiff(values):
+    """As OpenCV writes it: of colours with 16 bits too, which Pillow doesn't."""
+    return cv2.imencode(".tif", values)[1].tobytes()
+
+
+@pytest.mark.parametrize("shape", [(4, 6), (4, 6, 3)])
+def test_sixteen_bits_become_eight_by_their_share_of_white(shape, tmp_path):
+    values = np.linspace(0, 65535, np.prod(shape)).reshape(shape).astype(np.uint16)
+    write(found(["a.tif"], picture=tiff(values)), tmp_path / "out")
+    read = pictures.read_picture(tmp_path / "out/images/a.png")
+    expected = values / 257 if len(shape) == 3 else np.repeat(values[..., None] / 257, 3, 2)
+    assert np.abs(read - expected).max() <= (1 if len(shape) == 3 else 0.5)
+    with pytest.raises(DataError, match=r"a\.tif\.json: its brightest value is \d+ of 65535"):
+        write(found(["a.tif"], picture=tiff(values // 16)), tmp_path / "dark")
+
+
+def test_whole_numbers_of_32_bits_go_by_the_same_rule(tmp_path):
+    for bias, said in ((0, ""), (-1, "it holds int32 from -1 to 65534"), (9, "to 65544")):
+        values = np.linspace(0, 65535, 24).reshape(4, 6).astype(np.int32) + bias
+        buffer = io.BytesIO()
+        Image.fromarray(values).save(buffer, "TIFF")
+        if said:
+            with pytest.raises(DataError, match=f"{said}; convert the picture to 8 bits"):
+                write(found(["a.tif"], picture=buffer.getvalue()), tmp_path / "out")
+        else:
+            write(found(["a.tif"], picture=buffer.getvalue()), tmp_path / "first")
+            read = pictures.read_picture(tmp_path / "first/images/a.png")
+            np.testing.assert_array_equal(read[..., 0], np.round(values / 257))
+
+
+def test_fractions_are_no_picture(tmp_path):
+    values = np.linspace(0, 1, 24).reshape(4, 6).astype(np.float32)
+    with pytest.raises(
+        DataError, match=r"it holds float32 from 0\.0 to 1\.0; convert the picture to"
+    ):
+        write(found(["a.tif"], picture=tiff(values)), tmp_path / "out")
 
 
 def test_a_picture_that_is_cut_short(tmp_path):

@@ -53,6 +53,13 @@ def test_without_a_list_every_picture_judges_once(root):
     assert (len(few.train), few.eval.names) == (3, parts[1].eval.names)
 
 
+def test_recordings_within_an_export_s_splits(tmp_path):
+    fabricate.folder(tmp_path, ["train/a/1", "valid/a/2", "train/b/1", "val2017/c"])
+    train, judged = data(tmp_path, folds=2)
+    drives = {part.drive(i) for part in (train, judged) for i in range(len(part))}
+    assert drives == {"a", "b", ""}
+
+
 def test_a_recording_is_on_one_side(root, caplog):
     for number, count in enumerate((5, 1, 1)):
         fabricate.folder(root, [f"trip{number}/{n}" for n in range(count)])
@@ -62,16 +69,20 @@ def test_a_recording_is_on_one_side(root, caplog):
         *(["day0"], ["day1"], ["trip0"], ["trip1"], ["trip2"]),
     ]
     assert "too few" not in caplog.text
+    assert "nothing says" not in caplog.text
     # Of fewer recordings than folds the frames are parted, and the log says so.
     assert len(data(root, folds=6, fold=0).eval) in (3, 4)
     assert "of 5 recordings (folders below images/), too few" in caplog.text
 
 
-def test_pictures_of_one_folder_are_of_unknown_recordings(tmp_path, caplog):
-    fabricate.folder(tmp_path, [f"all/{n}" for n in range(5)])
-    train, _ = data(tmp_path)
+@pytest.mark.parametrize("folders", [("all",), ("train", "valid")])
+def test_pictures_of_one_folder_or_split_are_of_unknown_recordings(tmp_path, caplog, folders):
+    fabricate.folder(tmp_path, [f"{folders[n % len(folders)]}/{n}" for n in range(5)])
+    with caplog.at_level("INFO", logger="absl"):
+        train, _ = data(tmp_path)
     assert (train.drive(0), train.folds) == ("", 5)
-    assert not caplog.records or "too few" not in caplog.text
+    assert "too few" not in caplog.text
+    assert "nothing says of which recordings they are" in caplog.text
     with pytest.raises(DataError, match="folds=6 is more than there is to deal: 5 labelled"):
         data(tmp_path, folds=6, fold=5)
 

@@ -1,6 +1,8 @@
 """Pictures and labels as a source."""
 
 import pickle
+import unicodedata
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -131,6 +133,16 @@ def test_pairs_and_what_is_left_out(tmp_path):
         "label without a picture": 1,
     }
     assert walk.by_name(tmp_path / "nowhere").paths == {}
+
+
+def test_names_with_accents_are_paired_however_they_are_spelt(tmp_path):
+    one, two = (unicodedata.normalize(way, "K\u00f6ln") for way in ("NFC", "NFD"))
+    for picture, label in ((one, two), (two, one)):
+        images = walk.Named({picture: tmp_path / "a.jpg", "b.c": tmp_path / "b"}, Counter())
+        labels = walk.Named({label: tmp_path / "a.png", "b": tmp_path / "b"}, Counter())
+        items, left_out = find_items(images, labels, {picture: "drive"})
+        assert items == [Item(picture, tmp_path / "a.jpg", tmp_path / "a.png", "drive")]
+        assert left_out == {"picture without a label": 1, "label without a picture": 1}
 
 
 def test_settings_are_checked(items):
