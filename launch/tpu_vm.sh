@@ -88,6 +88,7 @@ command="if [ -f run.pid ] && kill -TERM \$(cat run.pid) 2>/dev/null; then
 # gcloud does not pass the workers' exit codes on faithfully, so they leave a word.
 marker=GEOSEG_JAX_FAILED
 installed=
+again=0 # runs in a row that ended within an hour, on a slice that is READY
 while true; do
   if ! ensure; then
     sleep "${WAIT:-60}"
@@ -104,6 +105,7 @@ while true; do
     fi
   fi
   log=$archive/log
+  began=$SECONDS
   # Exit code 1 is an error that another start would meet again.
   if on_all "$command; code=\$?; if [ \$code = 1 ]; then echo $marker; fi; exit \$code" 2>&1 |
     tee "$log"; then
@@ -115,7 +117,16 @@ while true; do
     exit 1
   fi
   # After a preemption the workers are new ones.
-  if [[ $(state) != READY ]]; then installed=; fi
+  if [[ $(state) != READY ]]; then
+    installed=
+    again=0
+  elif ((SECONDS - began > 3600)); then
+    again=0
+  elif ((++again > 3)); then
+    echo "tpu_vm.sh: the training ended early $again times in a row on $TPU, which is READY;" \
+      "see above, and repeat the command to go on" >&2
+    exit 1
+  fi
   echo "tpu_vm.sh: interrupted ($(state)); starting again in ${WAIT:-60} s" >&2
   sleep "${WAIT:-60}"
 done

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import stat
@@ -26,7 +27,8 @@ LOCAL = str(ROOT / "launch/local.sh")
 def environment(program, **more):
     # No device count from this process's own settings.
     kept = {k: v for k, v in os.environ.items() if k != "JAX_NUM_CPU_DEVICES"}
-    return kept | {"PROGRAM": f"{sys.executable} {program}", "PYTHONPATH": str(ROOT)} | more
+    settings = {"PROGRAM": f"{sys.executable} {program}", "PYTHON": sys.executable}
+    return kept | settings | {"PYTHONPATH": str(ROOT)} | more
 
 
 def test_two_processes_of_four_devices(tmp_path):
@@ -118,6 +120,14 @@ def test_flags_that_processes_get(tmp_path):
         assert (tmp_path / f"--process_id={i}").read_text() == f"--a=b c {flags} 3"
 
 
+def test_a_program_that_is_no_interpreter(tmp_path):
+    program = tmp_path / "geoseg"
+    program.write_text(f'#!/usr/bin/env bash\necho "$@" >{tmp_path}/said\n')
+    program.chmod(0o755)
+    subprocess.run([LOCAL, "1"], env=environment("", PROGRAM=f"{program} train"), check=True)
+    assert re.match(r"train --coordinator=127\.0\.0\.1:\d+ ", (tmp_path / "said").read_text())
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_reaches_every_process_once(sent, tmp_path):
     program = tmp_path / "program.py"
@@ -157,7 +167,8 @@ def test_usage():
 
 
 GCLOUD = """#!/usr/bin/env bash
-# Stands in for gcloud: ready, preempted in the first run, then made anew and ready.
+# Stands in for gcloud: ready, preempted in the first run, then made anew and ready. The first
+# FAILS runs end early.
 echo "$@" >>"$STAND_IN/calls"
 case "$3 $4" in
   "tpu-vm describe") cat "$STAND_IN/state" ;;
@@ -171,7 +182,7 @@ case "$3 $4" in
   "tpu-vm ssh")
     if [[ "$*" == *geoseg_jax.main* ]]; then
       echo run >>"$STAND_IN/runs"
-      if [[ $(wc -l <"$STAND_IN/runs") == 1 ]]; then
+      if (($(wc -l <"$STAND_IN/runs") <= FAILS)); then
         echo "$FIRST_STATE" >"$STAND_IN/state"
         if [[ $FIRST_STATE == PREEMPTED ]]; then echo SUSPENDED >"$STAND_IN/queue"; fi
         echo "$FIRST_SAYS"
@@ -182,11 +193,8 @@ esac
 """
 
 
-@pytest.mark.parametrize(
-    ("state", "says", "code", "runs"),
-    [("PREEMPTED", "", 0, 2), ("READY", "", 0, 2), ("READY", "GEOSEG_JAX_FAILED", 1, 1)],
-)
-def test_tpu_vm_starts_again_after_a_preemption(state, says, code, runs, tmp_path):
+def run_tpu_vm(tmp_path, state, says="", fails=1):
+    """Runs the script by the stand-in; returns what it says, and how often the training ran."""
     gcloud = tmp_path / "gcloud"
     gcloud.write_text(GCLOUD)
     gcloud.chmod(gcloud.stat().st_mode | stat.S_IEXEC)
@@ -199,6 +207,7 @@ def test_tpu_vm_starts_again_after_a_preemption(state, says, code, runs, tmp_pat
             "STAND_IN": str(tmp_path),
             "FIRST_STATE": state,
             "FIRST_SAYS": says,
+            "FAILS": str(fails),
             "TPU": "t",
             "ZONE": "z",
             "TYPE": "v4-32",
@@ -208,9 +217,26 @@ def test_tpu_vm_starts_again_after_a_preemption(state, says, code, runs, tmp_pat
         text=True,
         check=False,
     )
+    return result, (tmp_path / "runs").read_text().count("run")
+
+
+@pytest.mark.parametrize(("state", "runs"), [("READY", 4), ("PREEMPTED", 6)])
+def test_tpu_vm_stops_where_a_ready_slice_fails_again_and_again(state, runs, tmp_path):
+    result, ran = run_tpu_vm(tmp_path, state, fails=5)
+    assert ran == runs
+    assert result.returncode == (1 if state == "READY" else 0)
+    assert ("ended early 4 times in a row" in result.stderr) == (state == "READY")
+
+
+@pytest.mark.parametrize(
+    ("state", "says", "code", "runs"),
+    [("PREEMPTED", "", 0, 2), ("READY", "", 0, 2), ("READY", "GEOSEG_JAX_FAILED", 1, 1)],
+)
+def test_tpu_vm_starts_again_after_a_preemption(state, says, code, runs, tmp_path):
+    result, ran = run_tpu_vm(tmp_path, state, says)
     assert result.returncode == code, result.stderr
+    assert ran == runs
     calls = (tmp_path / "calls").read_text()
-    assert (tmp_path / "runs").read_text().count("run") == runs
     made = "queued-resources create t --zone=z --node-id=t --accelerator-type=v4-32"
     assert calls.count(f"{made} --runtime-version=tpu-ubuntu2204-base") == (state == "PREEMPTED")
     # What was preempted is given back first, and while it waits nothing else is asked for.
@@ -224,27 +250,57 @@ def test_tpu_vm_starts_again_after_a_preemption(state, says, code, runs, tmp_pat
     assert r"--config=c.py:a\ b --workdir=/w" in calls
 
 
-@pytest.mark.parametrize(("code", "queued"), [(0, False), (143, True), (2, False)])
-def test_a_studys_array_gives_each_task_its_part(code, queued, tmp_path):
-    for name, does in (("srun", f"exit {code}"), ("scontrol", "")):
-        stand_in = tmp_path / name
-        stand_in.write_text(f'#!/usr/bin/env bash\necho "{name} $@" >>"$STAND_IN/calls"\n{does}\n')
-        stand_in.chmod(0o755)
+SRUN = """#!/usr/bin/env bash
+echo "srun $@" >>"$STAND_IN/calls"
+echo "$SRUN_CPUS_PER_TASK" >"$STAND_IN/cores"
+exit "$CODE"
+"""
+SCONTROL = """#!/usr/bin/env bash
+echo "scontrol $@" >>"$STAND_IN/calls"
+"""
+
+
+def run_on_slurm(tmp_path, script, code=0, **more):
+    """Runs a script by stand-ins, as the fourth task of an array; returns what it called."""
+    for name, text in (("srun", SRUN), ("scontrol", SCONTROL)):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    kept = {k: v for k, v in os.environ.items() if k != "SLURM_CPUS_PER_TASK"}
     result = subprocess.run(
-        ["bash", str(ROOT / "launch/slurm_study.sbatch"), "--config=c.py", "--workdir=/w"],
-        env=os.environ
+        ["bash", str(ROOT / "launch" / script), "--config=c.py", "--workdir=/w"],
+        env=kept
         | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "STAND_IN": str(tmp_path), "PYTHON": "py"}
         | {"SLURM_ARRAY_TASK_ID": "4", "SLURM_ARRAY_TASK_MIN": "1", "SLURM_ARRAY_TASK_MAX": "8"}
-        | {"SLURM_ARRAY_TASK_COUNT": "8"}
-        | {"SLURM_ARRAY_JOB_ID": "77"},
+        | {"SLURM_ARRAY_TASK_COUNT": "8", "SLURM_ARRAY_JOB_ID": "77", "SLURM_JOB_ID": "78"}
+        | {"CODE": str(code), **more},
         capture_output=True,
         text=True,
         check=False,
     )
     assert result.returncode == code, result.stderr
-    calls = (tmp_path / "calls").read_text().splitlines()
+    return (tmp_path / "calls").read_text().splitlines()
+
+
+@pytest.mark.parametrize(("code", "queued"), [(0, False), (143, True), (2, False)])
+def test_a_studys_array_gives_each_task_its_part(code, queued, tmp_path):
+    calls = run_on_slurm(tmp_path, "slurm_study.sbatch", code)
     assert calls[0] == "srun py -m geoseg_jax.study --cells=3/8 --config=c.py --workdir=/w"
     assert calls[1:] == (["scontrol requeue 77_4"] if queued else [])
+
+
+@pytest.mark.parametrize(("code", "queued"), [(0, False), (143, True), (2, False)])
+def test_a_training_on_slurm_is_queued_again(code, queued, tmp_path):
+    called, *more = run_on_slurm(tmp_path, "slurm.sbatch", code)
+    assert called.endswith("py -m geoseg_jax.main --config=c.py --workdir=/w")
+    assert more == (["scontrol requeue 78"] if queued else [])
+
+
+@pytest.mark.parametrize("script", ["slurm.sbatch", "slurm_study.sbatch"])
+def test_tasks_on_slurm_get_the_cores_asked_for(script, tmp_path):
+    asked = re.search(r"#SBATCH --cpus-per-task=(\d+)", (ROOT / "launch" / script).read_text())[1]
+    for more, cores in (({}, asked), ({"SLURM_CPUS_PER_TASK": "3"}, "3")):
+        run_on_slurm(tmp_path, script, **more)
+        assert (tmp_path / "cores").read_text() == f"{cores}\n"
 
 
 @pytest.mark.parametrize("nodes", [1, 2])
@@ -271,7 +327,12 @@ def test_skypilot_joins_the_nodes(nodes, tmp_path):
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
         "optional-dependencies"
     ]
-    assert {job["envs"]["EXTRA"], "cuda12", "cuda13", "tpu"} <= set(extras)
+    assert {*job["envs"]["EXTRA"].split(","), "cuda12", "cuda13", "tpu"} <= set(extras)
+    # `name` is for buckets that SkyPilot made itself, and its mounts can't append to a file.
+    assert all(mount["source"].startswith("gs://") for mount in job["file_mounts"].values())
+    assert not any("name" in mount for mount in job["file_mounts"].values())
+    assert "--workdir=gs://" in job["envs"]["ARGUMENTS"]
+    assert "gcs" in job["envs"]["EXTRA"]
 
 
 def test_scripts_pass_shellcheck():
