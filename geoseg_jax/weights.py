@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from absl import logging
 
 from geoseg_jax import interop
-from geoseg_jax.core import places
+from geoseg_jax.core import encoder_names, places
 from geoseg_jax.data.source import DataError
 from geoseg_jax.interop import (
     Weights,
@@ -183,7 +183,10 @@ def _export(weights: Weights, flags: argparse.Namespace) -> str:
         write_torchvision(weights.variables, flags.out, **settings)
     layer = "head" if fitting == "timm" else "fc"
     last = f"{layer} of {flags.classes} zeros" if flags.classes else f"no {layer}"
-    return f"{flags.out}: {weights.encoder}, input normalisation {weights.normalisation}, {last}"
+    done = f"{flags.out}: {weights.encoder}, input normalisation {weights.normalisation}, {last}"
+    if weights.encoder in encoder_names.IN_PYTORCH:
+        return done
+    return f"{done}; the names alone are {fitting}'s, which has no such network: build it yourself"
 
 
 def _some(names: Sequence[str], most: int = 8) -> str:
@@ -197,7 +200,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.set_verbosity(logging.ERROR)  # orbax misses a file that plain checkpoints don't have
     try:
         print(convert(flags))
-    except (DataError, ValueError, OSError) as error:  # all of ours are ValueErrors
+    except (DataError, ValueError, OSError) as error:  # all others of ours are ValueErrors
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     return 0

@@ -5,6 +5,7 @@ import re
 import shutil
 
 import cv2
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -13,7 +14,10 @@ import geoseg_jax
 from geoseg_jax import ops, predict
 from geoseg_jax.config.settings import ConfigError
 from geoseg_jax.data import pictures
+from geoseg_jax.data.source import DataError
+from geoseg_jax.interop import WeightsError
 from geoseg_jax.models import make_encoder
+from geoseg_jax.training.checkpoints import CheckpointError
 from tests import test_predict, test_predict_depth
 
 PAGE = pathlib.Path(__file__).resolve().parent.parent / "docs" / "library.md"
@@ -72,6 +76,7 @@ def test_features_are_those_of_the_network(encoder):
         (np.zeros((8, 8, 3), np.int64), "give uint8"),
         (np.full((8, 8, 3), 255.0), "range from 255 to 255"),
         (np.full((8, 8, 3), np.nan), "range from nan"),
+        (np.where(np.indices((64, 96, 3)).sum(0) == 7, np.nan, 0.5), "range from nan"),
     ],
 )
 def test_pictures_that_are_none(encoder, images, message):
@@ -106,6 +111,39 @@ def test_depth_is_what_predict_writes(runs, tmp_path):
     assert not estimator.metric  # a moving camera knows no scale
 
 
+def test_a_step_is_a_number_or_a_word(runs):
+    segmentation, _ = runs
+    three, best = (geoseg_jax.load_segmenter(segmentation, step=step) for step in (3, "best"))
+    jax.tree.map(np.testing.assert_array_equal, three.variables, best.variables)
+    with pytest.raises(CheckpointError, match=r"step=4: .* choose latest, 3, 5"):
+        geoseg_jax.load_segmenter(segmentation, step=4)
+
+
+def test_networks_are_shown_without_their_weights(runs, encoder):
+    segmentation, depth = runs
+    for network in (encoder, geoseg_jax.load_segmenter(segmentation), geoseg_jax.load_depth(depth)):
+        assert "array" not in repr(network).lower()
+        assert len(repr(network)) < 20_000
+
+
+def test_a_run_has_a_normalisation_of_its_own(runs, encoder):
+    same = geoseg_jax.load_encoder(runs[1], normalisation=encoder.normalisation)
+    assert same.normalisation == encoder.normalisation
+    for other in ("monodepth2", "imgnet"):
+        with pytest.raises(WeightsError, match=f"a run, .* normalisation='{other}' has no effect"):
+            geoseg_jax.load_encoder(runs[1], normalisation=other)
+
+
+def test_errors_are_of_the_kinds_that_the_page_says(runs):
+    kinds = {e.__name__: e for e in (ConfigError, CheckpointError, WeightsError, DataError)}
+    text = PAGE.read_text(encoding="utf-8")
+    said = re.search(r"Every error is one line: ([^.]*?) all of which are `ValueError`s", text)[1]
+    named = re.findall(r"`(\w+)`", said)
+    assert set(named) == {name for name, kind in kinds.items() if issubclass(kind, ValueError)}
+    with pytest.raises(DataError, match=r"nowhere\.png"):
+        geoseg_jax.load_segmenter(runs[0]).predict("nowhere.png")
+
+
 def test_a_run_of_another_task_is_refused(runs):
     segmentation, depth = runs
     with pytest.raises(ConfigError, match="is a run of selfsup_depth, not of segmentation"):
@@ -120,10 +158,14 @@ def test_the_page_runs(runs, tmp_path, monkeypatch):
         shutil.copytree(workdir, tmp_path / "runs" / name)
     monkeypatch.chdir(tmp_path)
     cv2.imwrite("street.png", np.random.default_rng(0).integers(0, 256, (40, 64, 3), np.uint8))
+    for folder in ("P/labels", "labels"):  # of sky alone
+        pathlib.Path(folder).mkdir(parents=True)
+        cv2.imwrite(f"{folder}/street.png", np.zeros((40, 64), np.uint8))
     names: dict = {}
     for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL):
         exec(compile(block, str(PAGE), "exec"), names)
     assert names["features"][32].shape[-1] == 64
     assert names["labels"].shape == names["depth"].shape == (40, 64)
+    assert names["scored"].numbers["miou"] == 1
     assert np.isfinite(names["slope"]).all()
     np.testing.assert_allclose(names["sharded"], names["one_by_one"], atol=1e-6)

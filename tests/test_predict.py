@@ -202,8 +202,12 @@ def another_task(folder, workdir):
     return ["--workdir", str(folder)], "config.task.name='reconstruction' predicts nothing"
 
 
+def no_batch(folder, workdir):
+    return ["--workdir", str(workdir), "--batch_size=0"], "--batch_size=0 must be at least 1"
+
+
 BAD = [no_run, no_checkpoint, no_such_step, no_pictures, no_folder, two_of_one_name, cut_short]
-BAD += [no_data, another_task]
+BAD += [no_data, another_task, no_batch]
 
 
 @pytest.mark.parametrize("make", BAD)

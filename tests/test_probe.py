@@ -2,8 +2,10 @@
 
 import csv
 import json
+import pathlib
 import re
 import sys
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -11,7 +13,11 @@ import pytest
 from absl import flags
 
 from geoseg_jax import probe
+from geoseg_jax.config import files
+from geoseg_jax.config.settings import ConfigError
+from geoseg_jax.data.labels.subsets import Subset
 from geoseg_jax.data.pictures import to_rgb
+from geoseg_jax.data.readers import find_reader
 from geoseg_jax.interop import write_torchvision
 from geoseg_jax.probing import pictures, run, sources
 from tests.interop import resnets
@@ -153,6 +159,31 @@ def test_the_resolution_of_a_config_is_brought_to_what_a_probe_takes(root):
     assert found.notes[0] == "pictures are 64x32: a probe takes multiples of 32, not 50x40"
     found = pictures.read(str(root), "configs/segment_folder.py:resolution=64x32", "", 0)
     assert not found.notes
+
+
+def without_data():
+    """The segment_ configs that need none."""
+    configs = pathlib.Path(__file__).resolve().parent.parent / "configs"
+    paths = sorted(configs.glob("segment_*.py"))
+    return [path for path in paths if "root" not in files.load(str(path)).data]
+
+
+@pytest.mark.parametrize("config", without_data(), ids=lambda path: path.stem)
+def test_pictures_of_a_config_that_needs_no_data(config):
+    found = pictures.read("", f"{config}:labels=5", "64x32", 0)
+    assert found.images.shape == (5, 32, 64, 3)
+    assert {label.shape for label in found.labels} == {(32, 64)}
+    assert len(set(found.names)) == 5
+
+
+def test_training_labels_that_are_resized_do_not_judge(root, monkeypatch):
+    def read(settings):
+        train, judged = find_reader("folder").read(settings)
+        return train, Subset(judged, [0])  # as of a reader that has splits of its own
+
+    monkeypatch.setattr(pictures, "find_reader", lambda name: SimpleNamespace(read=read))
+    with pytest.raises(ConfigError, match=r"config\.data\.name='folder' can't judge"):
+        pictures.read(str(root), "configs/segment_folder.py", "96x32", 0)
 
 
 def test_resolution_follows_the_pictures(root):

@@ -93,8 +93,11 @@ def read_weights(path: str | pathlib.Path, normalisation: str = "", prefix: str 
     Raises:
       WeightsError: one line, where the file is missing, damaged, of an unknown architecture, has
         missing or superfluous names or other shapes, holds several encoders and no prefix is given,
-        or asks for anything to be executed.
+        or asks for anything to be executed; for an unknown normalisation.
     """
+    if normalisation not in ("", *resnet.NORMALISATIONS):
+        known = ", ".join(resnet.NORMALISATIONS)
+        raise WeightsError(f"{path}: normalisation={normalisation!r} is none of {known}")
     if named.is_name(path):
         return _read_named(str(path), normalisation, prefix)
     path = pathlib.Path(path).expanduser()

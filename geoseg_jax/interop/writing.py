@@ -78,7 +78,8 @@ def write_torchvision(
         model.fc = torch.nn.Identity()
         model.load_state_dict(safetensors.torch.load_file(path), strict=True)
 
-    With classes = 1000 there is one of zeros, and the model is loaded as it comes. Batch norms'
+    With classes = 1000 there is one of zeros, and the model is loaded as it comes. What torchvision
+    has not (encoder_names.IN_PYTORCH), you have to build of its blocks. Batch norms'
     `num_batches_tracked` are there, as zeros. Feed it RGB that was normalised as `normalisation`
     says, which the file's metadata repeat.
 

@@ -81,8 +81,9 @@ def export(
     height, width = program.size
     picture = jax.ShapeDtypeStruct((height, width, 3), jnp.uint8)
     shapes = jax.eval_shape(program.function, picture)
+    vit = is_vit(program.metadata["encoder"])
     outputs = {
-        name: {"type": str(s.dtype), "shape": ["N", *s.shape], "meaning": _meaning(name)}
+        name: {"type": str(s.dtype), "shape": ["N", *s.shape], "meaning": _meaning(name, vit)}
         for name, s in shapes.items()
     }
     program = program._replace(metadata=program.metadata | {"outputs": outputs})
@@ -202,8 +203,10 @@ def _origin(record: Mapping[str, Any]) -> dict[str, Any]:
     return {"made_by": f"geoseg_jax {geoseg_jax.__version__}", **said}
 
 
-def _meaning(name: str) -> str:
-    return _MEANINGS.get(name, f"features at {name.replace('_', ' ')}, row, column, channel")
+def _meaning(name: str, vit: bool) -> str:
+    stride = name.replace("_", " ")
+    where = f"stride 16, for a decoder's {stride}" if vit else stride
+    return _MEANINGS.get(name, f"features at {where}, row, column, channel")
 
 
 def part_of(source: str | pathlib.Path, part: str = "") -> str:

@@ -44,7 +44,7 @@ class Encoder:
 
     name: str
     normalisation: str
-    variables: dict[str, Any]
+    variables: dict[str, Any] = dataclasses.field(repr=False)
     origin: dict[str, Any]
 
     def __call__(self, images: Picture) -> dict[int, jax.Array]:
@@ -83,7 +83,7 @@ class _Network:
 
     config: ConfigDict
     task: Task
-    variables: dict[str, Any]
+    variables: dict[str, Any] = dataclasses.field(repr=False)
 
     _key: ClassVar[str]  # of what the task predicts
 
@@ -127,6 +127,10 @@ class Segmenter(_Network):
 
         Returns:
           uint8 [H, W] at the picture's own size: places in `table.classes`.
+
+        Raises:
+          DataError: for a file that can't be read.
+          ValueError: for an array of another shape, type or range.
         """
         labels, (height, width) = self._predict(picture)
         return labels[:height, :width]
@@ -152,6 +156,10 @@ class DepthEstimator(_Network):
 
         Returns:
           float32 [H, W], above 0, at the picture's own size.
+
+        Raises:
+          DataError: for a file that can't be read.
+          ValueError: for an array of another shape, type or range.
         """
         inverse, size = self._predict(picture)
         return 1 / np.maximum(resize_inverse_depth(inverse, size), 1e-6)
@@ -165,11 +173,12 @@ def load_encoder(
     Args:
       source: a workdir, WORKDIR/checkpoints/STEP, a .pth or .safetensors, a folder that
         geoseg_jax.weights wrote, or a name: hf:OWNER/NAME, torchvision:MODEL.
-      normalisation: of a file that does not tell.
+      normalisation: of a file that does not tell, a key of resnet.NORMALISATIONS.
       prefix: of the encoder's names in a file that holds several.
 
     Raises:
-      WeightsError, CheckpointError: it can't be read, or holds no encoder.
+      WeightsError, CheckpointError: it can't be read, or what is said of it doesn't fit.
+      ConfigError: it holds no encoder.
     """
     weights = ancestors.read_weights_of(source, normalisation, prefix)
     if not weights.encoder:
@@ -181,7 +190,7 @@ def load_encoder(
 
 
 def load_segmenter(
-    workdir: str | pathlib.Path, *, step: str = "latest", root: str | None = None
+    workdir: str | pathlib.Path, *, step: str | int = "latest", root: str | None = None
 ) -> Segmenter:
     """Loads the network of a segmentation run.
 
@@ -200,7 +209,7 @@ def load_segmenter(
     return Segmenter(config, run.task_of(config, table), variables, table)
 
 
-def load_depth(workdir: str | pathlib.Path, *, step: str = "latest") -> DepthEstimator:
+def load_depth(workdir: str | pathlib.Path, *, step: str | int = "latest") -> DepthEstimator:
     """Loads the network of a depth run, self-supervised or supervised.
 
     Args:
@@ -215,7 +224,7 @@ def load_depth(workdir: str | pathlib.Path, *, step: str = "latest") -> DepthEst
 
 
 def _run_of(
-    workdir: str | pathlib.Path, step: str, root: str | None, predicts: str, what: str
+    workdir: str | pathlib.Path, step: str | int, root: str | None, predicts: str, what: str
 ) -> tuple[ConfigDict, dict[str, Any]]:
     places.check_local(workdir, "workdir")
     config = run.read_config(pathlib.Path(workdir), root)
@@ -229,7 +238,7 @@ def to_unit_batch(images: Picture) -> jax.Array:
     """Brings pictures to float32 [N, H, W, 3] in [0, 1].
 
     Raises:
-      ValueError: for another number of channels, another type, and floats beyond [0, 1].
+      ValueError: for another number of channels, another type, and floats beyond [0, 1] or NaN.
     """
     if np.ndim(images) not in (3, 4) or np.shape(images)[-1] != 3:
         raise ValueError(
@@ -240,8 +249,8 @@ def to_unit_batch(images: Picture) -> jax.Array:
         return batch.astype(jnp.float32) / 255
     if not jnp.issubdtype(batch.dtype, jnp.floating):
         raise ValueError(f"images are {batch.dtype}; give uint8, or floats in [0, 1]")
-    if not isinstance(batch, jax.core.Tracer) and batch.size:
-        low, high = float(batch.min()), float(batch.max())
-        if not (low >= 0 and high <= 1):
-            raise ValueError(f"images range from {low:g} to {high:g}; give floats in [0, 1]")
+    # NaN is in no range; XLA's min and max may pass it over, NumPy's don't.
+    if not isinstance(batch, jax.core.Tracer) and not bool(((batch >= 0) & (batch <= 1)).all()):
+        low, high = float(np.asarray(batch).min()), float(np.asarray(batch).max())
+        raise ValueError(f"images range from {low:g} to {high:g}; give floats in [0, 1]")
     return batch.astype(jnp.float32)

@@ -89,6 +89,8 @@ def predict(
     """
     places.check_local(workdir, "--workdir")
     places.check_local(out, "--out")
+    if batch_size < 1:
+        raise settings.ConfigError(f"--batch_size={batch_size} must be at least 1")
     workdir, out = pathlib.Path(workdir), pathlib.Path(out)
     config = read_config(workdir, root)
     folder = checkpoints.choose(workdir, step, f"--step={step}")

@@ -6,6 +6,7 @@ import pathlib
 from ml_collections import ConfigDict
 
 from geoseg_jax.config.settings import ConfigError
+from geoseg_jax.core.encoder_names import IN_PYTORCH
 from geoseg_jax.interop.torch_networks import write_deeplab, write_monodepth2
 from geoseg_jax.models import ENCODERS, resnet
 from geoseg_jax.prediction import export, run
@@ -74,6 +75,8 @@ def torch_name(config: ConfigDict) -> str:
     elif predicts == "depth" and decoder == "unet":
         if normalisation != "monodepth2":
             why = f"monodepth2 has a mean of its own, this run that of {normalisation!r}"
+        elif model.encoder not in IN_PYTORCH:
+            why = f"monodepth2's encoders are torchvision's ResNets, and {model.encoder} is none"
         elif model.decoder_padding != "reflect":
             why = f"monodepth2 pads by reflection, not {model.decoder_padding!r}"
         else:

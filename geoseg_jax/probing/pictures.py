@@ -112,10 +112,26 @@ def _settings(data: str, config: str) -> ConfigDict:
 
 def _source(settings: ConfigDict) -> Source:
     train, judged = find_reader(settings.name).read(settings)
+    if not set(train.names) <= set(judged.names):  # splits of its own, whatever eval_split says
+        judged = _whole(train, settings.name)
     place = {name: i for i, name in enumerate(judged.names)}
     count, subset = settings.get("labels", 0), settings.get("subset", FIRST)
     chosen = choose(train.names, count, subset, settings.get("subset_seed", 0))
     return Subset(judged, sorted(place[train.names[i]] for i in chosen))
+
+
+def _whole(train: Source, name: str) -> Source:
+    """Returns the pictures to train on as they are, where their labels have their own size.
+
+    Raises:
+      ConfigError: where they are resized to train on them.
+    """
+    if tuple(train[0].get("label_size", ())) != tuple(train.original(0)):
+        raise ConfigError(
+            f"config.data.name={name!r} can't judge on its training pictures, whose labels are "
+            "resized; name another --config, or the pictures by --data=FOLDER"
+        )
+    return train
 
 
 def _read(source: Source, notes: list[str]) -> Labelled:

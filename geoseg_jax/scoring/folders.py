@@ -46,6 +46,15 @@ def score_folders(
 ) -> Scored:
     """Scores all label files of a folder, or with `partial` those that have a prediction.
 
+    Args:
+      predictions: folder of label PNGs, as `python -m geoseg_jax.predict` writes to labels/.
+      labels: folder of the true ones, of the same names.
+      table: of the ids in both, as `load_segmenter(workdir).table`.
+      partial: whether labels without a prediction are left out; else they are an error.
+
+    Returns:
+      Numbers by name, such as numbers["miou"], from 0 to 1; and what they were counted from.
+
     Raises:
       DataError: for folders and files that don't match (see matching.match), that are no label
         pictures of one channel of 8 bits, of another size than their partner, or hold an id that

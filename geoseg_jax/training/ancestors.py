@@ -68,7 +68,8 @@ def read_weights_of(source: str, normalisation: str = "", prefix: str = "") -> i
     normalisation, prefix: of a file, see interop.read_weights.
 
     Raises:
-      WeightsError, CheckpointError: it can't be read.
+      WeightsError, CheckpointError: it can't be read; of a run, for a prefix, and for another
+        normalisation than its own.
     """
     places.check_local(source, "SOURCE")
     run = read_run(source, "latest", "SOURCE")
@@ -78,6 +79,12 @@ def read_weights_of(source: str, normalisation: str = "", prefix: str = "") -> i
         raise interop.WeightsError(
             f"{source} is a run, where prefix={prefix!r} has no effect; drop it"
         )
+    own = run.conventions["normalisation"]
+    if normalisation not in ("", own):
+        raise interop.WeightsError(
+            f"{source} is a run, whose encoder expects {own!r}: normalisation={normalisation!r} "
+            "has no effect; drop it"
+        )
     step = str(run.record["step"])
     path = pathlib.Path(source).expanduser().resolve()
     path = path if path.name == step else path / "checkpoints" / step
@@ -86,5 +93,4 @@ def read_weights_of(source: str, normalisation: str = "", prefix: str = "") -> i
         "sha256": run.record["parameters_sha256"],
         "task": run.record["task"],
     }
-    kind, normalisation = "geoseg_jax", run.conventions["normalisation"]
-    return interop.Weights(run.variables, kind, run.encoder, "", normalisation, source=origin)
+    return interop.Weights(run.variables, "geoseg_jax", run.encoder, "", own, source=origin)

@@ -214,7 +214,7 @@ def steps_in(folder: str | pathlib.Path) -> list[int]:
     return sorted(step for step in _numbered(folder) if not _is_empty(folder / str(step)))
 
 
-def choose(workdir: str | pathlib.Path, which: str, what: str) -> pathlib.Path:
+def choose(workdir: str | pathlib.Path, which: str | int, what: str) -> pathlib.Path:
     """Returns the folder of a run's checkpoint, damaged or not: whoever reads it is told.
 
     Args:
@@ -222,10 +222,14 @@ def choose(workdir: str | pathlib.Path, which: str, what: str) -> pathlib.Path:
       what: the setting that `which` comes from, for an error.
 
     Raises:
-      CheckpointError: where it is not there, with those that are.
+      CheckpointError: where it is not there, with those that are; for what is no workdir.
     """
-    folder = pathlib.Path(workdir) / "checkpoints"
+    which, folder = str(which), pathlib.Path(workdir) / "checkpoints"
     steps = steps_in(folder)
+    if not (folder.is_dir() or folder.with_name("config.json").is_file()):
+        raise CheckpointError(
+            f"{workdir} is no workdir: name one with {what}, or the checkpoint or file alone"
+        )
     if not steps:
         raise CheckpointError(f"{workdir}: the run has no checkpoint yet")
     chosen: Any = steps[-1]

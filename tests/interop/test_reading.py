@@ -248,6 +248,8 @@ def test_files_that_are_no_weights(tmp_path, content, message):
 def test_other_refusals(tmp_path):
     with pytest.raises(WeightsError, match="is not there"):
         read_weights(tmp_path / "absent.pth")
+    with pytest.raises(WeightsError, match="normalisation='imgnet' is none of imagenet, "):
+        read_weights(tmp_path / "absent.pth", "imgnet")
     with pytest.raises(WeightsError, match="holds neither weights"):
         read_weights(tmp_path)
     vit = {"blocks.0.attn.qkv.weight": np.zeros((3, 3), np.float32), "pos_embed": np.zeros(3)}

@@ -144,6 +144,7 @@ def test_command_writes_a_runs_encoder_for_pytorch(tmp_path, capsys):
         out.unlink(missing_ok=True)
         code, text = run(capsys, source, "--to=torchvision", f"--out={out}")
         assert code == 0, text
+        assert "the names alone are torchvision's" in text
         found = read_weights(out)
         assert_equal(found.variables, variables_of("tiny"))
         assert found.normalisation == "monodepth2"
@@ -172,6 +173,8 @@ def test_command_refuses_in_one_line(tmp_path, capsys):
         ((source, "--to=torchvision"), "ends in .safetensors"),
         ((source, "--to=torchvision", "--classes=-5", f"--out={tmp_path}/x.safetensors"), "=-5 mu"),
         ((tmp_path / "copy" / "best",), "must be called by its step"),
+        ((tmp_path / "copy" / "best", "--step=2"), "is no workdir: name one with --step=2"),
+        ((source, "--step=2"), "is no workdir: name one with --step=2"),
     ):
         code, text = run(capsys, "--out", tmp_path / "out", *arguments)
         assert code == 1

@@ -16,9 +16,10 @@ import geoseg_jax
 from geoseg_jax import interop, predict, weights
 from geoseg_jax.config import settings
 from geoseg_jax.core import json_files
-from geoseg_jax.prediction import export, run, torch_export
+from geoseg_jax.prediction import export, files, run, torch_export
 from geoseg_jax.training import checkpoints
 from tests import test_predict, test_predict_depth
+from tests.interop import resnets
 from tests.interop.resnets import torchvision
 
 
@@ -135,6 +136,16 @@ def test_encoders_of_runs_and_files(runs, pictures, exported, tmp_path):
     assert told["sha256"] == encoder.origin["sha256"]
 
 
+def test_all_of_a_vits_features_are_told_to_be_at_one_stride(tmp_path):
+    variables = {k: {"encoder": v} for k, v in resnets.encoder_variables("vit_tiny").items()}
+    interop.write_timm(variables, tmp_path / "vit.safetensors", "vit_tiny")
+    size = ("--height=32", "--width=64")
+    call(tmp_path / "vit.safetensors", "--to=stablehlo", f"--out={tmp_path}/x.stablehlo", *size)
+    outputs = json.loads((tmp_path / "x.json").read_text())["outputs"]
+    assert {tuple(told["shape"][1:3]) for told in outputs.values()} == {(2, 4)}
+    assert all("features at stride 16" in told["meaning"] for told in outputs.values())
+
+
 def test_another_size_and_step(runs, tmp_path):
     workdir, path = runs["segmentation"], tmp_path / "x.stablehlo"
     call(workdir, "--to=stablehlo", "--out", path, "--height=48", "--width=64", "--step=best")
@@ -212,7 +223,7 @@ def test_what_is_refused(runs, tmp_path, capsys, monkeypatch, name):
     assert not list(tmp_path.iterdir())
 
 
-def test_which_run_pytorch_has_a_network_for(runs, tmp_path):
+def test_which_run_pytorch_has_a_network_for(runs, tmp_path, monkeypatch):
     def name_of(name, **changes):
         (tmp_path / name).mkdir()
         return torch_export.torch_name(
@@ -221,6 +232,13 @@ def test_which_run_pytorch_has_a_network_for(runs, tmp_path):
 
     deeplab = {"model__decoder": "deeplabv3", "model__encoder": "resnet50"}
     assert name_of("segmentation a", **deeplab) == "deeplabv3"
+    for encoder in ("tiny", "resnet18_half"):
+        theirs = {"model__normalisation": "monodepth2", "model__encoder": encoder}
+        with pytest.raises(settings.ConfigError, match=f"torchvision's ResNets, and {encoder} is"):
+            name_of(f"depth {encoder}", **theirs)
+    theirs = {"model__normalisation": "monodepth2", "model__encoder": "resnet18"}
+    assert name_of("depth b", **theirs) == "monodepth2"
+    monkeypatch.setattr(torch_export, "IN_PYTORCH", ("tiny",))
     assert name_of("depth a", model__normalisation="monodepth2") == "monodepth2"
     path = tmp_path / "x.safetensors"
     call(tmp_path / "depth a", "--to=torch", "--out", path)
@@ -266,6 +284,10 @@ def test_the_page_runs_as_it_is_written(runs, tmp_path, monkeypatch):
     assert (names["labels"] == segmenter.predict(names["small"])).mean() > 0.99
     assert names["colours"].shape == names["small"].shape
     assert (names["scores"][0].argmax(-1) == names["labels"]).mean() > 0.99
+    of_colours = re.search(r"^\| `colour/` .*$", text, re.M)[0]
+    assert files.LabelFiles(segmenter.table).legend is not None
+    assert files.DepthFiles(True).legend is files.FlowFiles().legend is None
+    assert "of labels `legend.png`" in of_colours
     assert told_by_help(predict) >= set(
         re.findall(r"--[a-z_]+", text.partition("## Predictions")[2])
     )
