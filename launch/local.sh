@@ -6,7 +6,7 @@
 # Settings in the environment:
 #   DEVICES=4   virtual CPU devices of each process (default: what jax finds)
 #   GPUS=1      process i sees GPU i alone
-#   PYTHON      the interpreter (default: python)
+#   PYTHON      the interpreter (default: python, or python3)
 #   PROGRAM     the command (default: $PYTHON -m geoseg_jax.main)
 #   PORT        of the coordinator (default: a free one)
 #   GRACE=60    seconds that the others get to save once one has left after a signal
@@ -26,9 +26,10 @@ if [[ ! ${1:-} =~ ^[1-9][0-9]*$ ]]; then
 fi
 count=$1
 shift
-read -r -a program <<<"${PROGRAM:-${PYTHON:-python} -m geoseg_jax.main}"
+python=${PYTHON:-$(command -v python || command -v python3 || echo python)}
+read -r -a program <<<"${PROGRAM:-$python -m geoseg_jax.main}"
 free_port='import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
-port=${PORT:-$("${PYTHON:-python}" -c "$free_port")}
+port=${PORT:-$("$python" -c "$free_port")}
 if [[ -n ${DEVICES:-} ]]; then
   export JAX_PLATFORMS=cpu JAX_NUM_CPU_DEVICES=$DEVICES
 fi

@@ -48,10 +48,11 @@ def read_classes(path: pathlib.Path) -> list[Row]:
     first = [_ID_FIRST.fullmatch(line) for line in lines]
     if all(first):
         return [Row(int(found[1]), found[2].strip(_AROUND)) for found in first if found]
-    if (len(lines) > 2 and all(first[1:])) or all(_ID_LAST.search(line) for line in lines):
+    last = len(lines) > 1 and all(_ID_LAST.search(line) for line in lines)
+    if last or (len(lines) > 2 and all(first[1:])):
         raise DataError(
             f"{path}: the lines hold numbers that may be ids, as {lines[-1]!r}; begin each with "
-            "its id (`0 background`), or write names alone, whose ids are their lines from 0 on"
+            "its id, as `0 background` or `1 lane 1`"
         )
     names = [line.strip(" \"',") for line in lines if line.lower() not in _IGNORED[-2:]]
     return [Row(i, name) for i, name in enumerate(names)]

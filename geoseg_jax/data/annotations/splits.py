@@ -27,5 +27,5 @@ def split_of(picture: pathlib.Path, labels: pathlib.Path | None = None) -> str:
 
 
 def split_named(part: str) -> str:
-    """'train', 'val' or 'test' where a folder is called so, or nearly so; else ''."""
-    return _SPLITS.get(re.sub(r"\d+$", "", part.lower()), "")
+    """'train', 'val' or 'test' where a folder is called so, with a year or without; else ''."""
+    return _SPLITS.get(re.sub(r"\d{4}$", "", part.lower()), "")

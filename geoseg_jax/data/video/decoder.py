@@ -26,6 +26,7 @@ LARGEST, _FREE, _DENSEST = 1 << 26, 1 << 24, 1000
 _MOST = 1 << 31  # frames, for a progress bar
 _REMEDY = "get it again, or convert it to H.264"
 _PATIENCE = 60.0  # seconds without a new frame
+_ALIVE = 1000  # packets of a film between signs of life
 _MEMORY = 6 << 30  # bytes of address space: 8192 x 4320 takes a third
 # What cameras and the web write. FFmpeg knows some 300 formats, among them lists that name other
 # files and addresses on the net.
@@ -123,10 +124,12 @@ class Decoder:
 
     def _receive(self, path: pathlib.Path) -> dict[str, Any]:
         """Returns what the process tells next. Raises DataError where it fails."""
-        line = self._read(None)
-        if not line.endswith(b"\n"):
-            raise self._died(path)
-        told = json.loads(line)
+        told: dict[str, Any] = {"alive": True}
+        while "alive" in told:
+            line = self._read(None)
+            if not line.endswith(b"\n"):
+                raise self._died(path)
+            told = json.loads(line)
         self._busy = not ("error" in told or "end" in told)
         if "error" in told:
             raise DataError(f"{path}: {told['error']}; {_REMEDY}")
@@ -208,13 +211,17 @@ def _send_film(out: BinaryIO, path: str) -> None:
     import av
 
     with _opened(path) as (container, stream, _):
+        times = []
         try:
-            packets = [packet for packet in container.demux(stream) if packet.pts is not None]
+            for i, packet in enumerate(container.demux(stream)):
+                if i % _ALIVE == 0:
+                    _tell(out, alive=True)
+                if packet.pts is not None:
+                    times.append(float(packet.pts * packet.time_base))
         except (av.error.FFmpegError, ValueError, MemoryError) as error:
             raise _Unfit(f"its time stamps can't be read ({error})") from error
-        times = sorted(float(packet.pts * packet.time_base) for packet in packets)
-        aspect = float(stream.sample_aspect_ratio or 1) or 1.0
-        _tell(out, end=True, times=times, stored=(stream.height, stream.width), aspect=aspect)
+        size, aspect = (stream.height, stream.width), float(stream.sample_aspect_ratio or 1) or 1.0
+        _tell(out, end=True, times=sorted(times), stored=size, aspect=aspect)
 
 
 @contextlib.contextmanager

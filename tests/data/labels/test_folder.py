@@ -54,10 +54,10 @@ def test_without_a_list_every_picture_judges_once(root):
 
 
 def test_recordings_within_an_export_s_splits(tmp_path):
-    fabricate.folder(tmp_path, ["train/a/1", "valid/a/2", "train/b/1", "val2017/c"])
+    fabricate.folder(tmp_path, ["train/a/1", "valid/a/2", "train/b/1", "val2017/c", "test1/d"])
     train, judged = data(tmp_path, folds=2)
     drives = {part.drive(i) for part in (train, judged) for i in range(len(part))}
-    assert drives == {"a", "b", ""}
+    assert drives == {"a", "b", "test1", ""}
 
 
 def test_a_recording_is_on_one_side(root, caplog):
