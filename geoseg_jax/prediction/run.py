@@ -87,11 +87,7 @@ def predict(
       ConfigError, CheckpointError, DataError: one line, for a workdir without a run or checkpoint,
         a task that predicts nothing to write, and data that can't be read.
     """
-    places.check_local(workdir, "--workdir")
-    places.check_local(out, "--out")
-    if batch_size < 1:
-        raise settings.ConfigError(f"--batch_size={batch_size} must be at least 1")
-    workdir, out = pathlib.Path(workdir), pathlib.Path(out)
+    workdir, out = _checked(workdir, out, batch_size)
     config = read_config(workdir, root)
     folder = checkpoints.choose(workdir, step, f"--step={step}")
     wanted.check(task_named(config.task.name).predicts, own=bool(images))
@@ -145,6 +141,17 @@ def _ending(out: pathlib.Path, count: int, files: Files, wanted: Wanted) -> str:
     more = [f"{name}/" for name in wanted.folders() if (out / name).is_dir()]
     where = ", ".join([f"colours in {COLOURS}/", *more])
     return f"{count} predictions: {files.what} in {out / files.folder}, {where}"
+
+
+def _checked(
+    workdir: str | pathlib.Path, out: str | pathlib.Path, batch_size: int
+) -> tuple[pathlib.Path, pathlib.Path]:
+    """Returns both as paths; refuses addresses, and batches of nothing. Raises ConfigError."""
+    places.check_local(workdir, "--workdir")
+    places.check_local(out, "--out")
+    if batch_size < 1:
+        raise settings.ConfigError(f"--batch_size={batch_size} must be at least 1")
+    return pathlib.Path(workdir), pathlib.Path(out)
 
 
 def _check_outside(out: pathlib.Path, images: Place | Sequence[Place] | None) -> None:
