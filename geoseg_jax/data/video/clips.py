@@ -124,8 +124,8 @@ def _places(root: pathlib.Path, key: str) -> tuple[list[pathlib.Path], Counter[s
     if frames and inside.files:
         raise DataError(
             f"{key}={str(root)!r} holds pictures ({frames[0]}, ...) beside videos "
-            f"({inside.files[0]}, ...); name the video, or put the pictures elsewhere (frames into a "
-            "folder of their own)"
+            f"({inside.files[0]}, ...); name the video, or put the pictures elsewhere (frames into "
+            "a folder of their own)"
         )
     filled = [name for name in inside.folders if _pictures(root / name)[0]]
     if frames:
