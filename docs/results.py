@@ -8,7 +8,8 @@ Kept of a study are results.csv, a row for each cell, pretrainings.csv, one for 
 about.json: what its arms are and were given, learning curves, and what is said of other judged
 pictures, which takes each picture's matrix. From these results/NAME.md has every table and figure.
 Contrasts and verdicts, or where the scatter of a crossed study comes from, stand on the page that
-names the study in two comments, between them. What people wrote around them isn't checked.
+names the study in two comments, between them; contrasts.png has those of all studies of results.md.
+What people wrote around them isn't checked.
 """
 
 import argparse
@@ -17,15 +18,19 @@ import pathlib
 import re
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import matplotlib
+import numpy as np
 import PIL.Image
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from geoseg_jax.analysis import pretrainings, results
-from geoseg_jax.analysis.answer import answer
+from geoseg_jax.analysis.answer import answer, label
 from geoseg_jax.analysis.components import PICTURES
+from geoseg_jax.analysis.statistics import significant
 from geoseg_jax.core import json_files
 from geoseg_jax.report import figures, tables
 from geoseg_jax.report.findings import contrasts, given, overall, sources
@@ -33,6 +38,7 @@ from geoseg_jax.report.notes import footnotes
 
 DOCS = pathlib.Path(__file__).resolve().parent
 KEPT = DOCS / "results"
+PAGE = "results.md"
 FIGURES = {
     "labels": figures.by_labels,
     "differences": figures.differences,
@@ -40,6 +46,7 @@ FIGURES = {
     "rates": figures.rates,
     "cka": figures.cka,
 }
+_WORD = re.compile(r"\w+")
 NAMED = r"<!-- (\w+): written by"
 BLOCK = "<!-- {0}: written by docs/results.py -->\n\n{1}\n<!-- end of {0} -->"
 WHOLE = """# {title}: every table and figure
@@ -142,6 +149,7 @@ def rebuilt() -> Rebuilt:
     """
     texts = {path: path.read_text(encoding="utf-8") for path in sorted(DOCS.glob("*.md"))}
     made = Rebuilt({}, {})
+    compared = {}
     folders = {path.parent.name: path.parent for path in sorted(KEPT.glob("*/results.csv"))}
     named = {name for text in texts.values() for name in re.findall(NAMED, text)}
     if left := sorted((named | {path.stem for path in KEPT.glob("*.md")}) - {*folders}):
@@ -153,7 +161,57 @@ def rebuilt() -> Rebuilt:
         made.figures.update({folder / kind: figure for kind, figure in drawn.items()})
         made.pages[KEPT / f"{name}.md"] = whole(found, name, page.name, title, drawn)
         made.pages[page] = texts[page]
+        if page.name == PAGE and found["contrasts"]:
+            compared[texts[page].index(BLOCK.format(name, "").partition("\n")[0])] = title, found
+    if compared:  # in the order of the page
+        made.figures[KEPT / "contrasts"] = overview([of for _, of in sorted(compared.items())])
     return made
+
+
+def overview(studies: Sequence[tuple[str, dict[str, Any]]]) -> Figure:
+    """Draws the contrasts of all studies, those of the same kind together."""
+    kinds: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+    for title, found in studies:
+        for of in found["contrasts"]:
+            arm, other = (label(found, of[which]) for which in ("arm", "other"))
+            first = "Classification, then depth" if ", then" in arm else _WORD.findall(arm)[0]
+            name = f"{title}: {arm[0].lower()}{arm[1:]}"
+            kinds.setdefault(f"{first} − {_WORD.findall(other)[0].lower()}", []).append((name, of))
+    heights = [len(rows) + 0.5 for rows in kinds.values()]
+    with matplotlib.rc_context(figures.STYLE):
+        figure = Figure((8.5, 0.8 + 0.25 * sum(heights) + 0.25 * len(kinds)), layout="constrained")
+        panels = figure.subplots(len(kinds), 1, sharex=True, squeeze=False, height_ratios=heights)
+        for axes, (kind, rows) in zip(panels[:, 0], kinds.items(), strict=True):
+            _differences(axes, rows)
+            axes.set_title(kind, loc="left", fontweight="bold")
+        axes.set_xlabel("difference in mIoU points")
+        handles, names = panels[0, 0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=2)
+    return figure
+
+
+def _differences(axes: Axes, rows: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    """Draws one difference a line, of which those that were shown are filled."""
+    heights = np.arange(len(rows))
+    for training, colour, mark in zip(
+        ("fine_tuned", "frozen"), figures.COLOURS, "^v", strict=False
+    ):
+        values = [100 * of["by_training"].get(training, np.nan) for _, of in rows]
+        style = {"color": colour, "markersize": 5, "label": training.replace("_", "-")}
+        axes.plot(values, heights + (0.2 if mark == "^" else -0.2), mark, **style)
+    mean, low, high = (
+        np.array([100 * of[f"difference{end}"] for _, of in rows]) for end in ("", "_low", "_high")
+    )
+    bars = {"color": "black", "capsize": 2, "elinewidth": 0.9}
+    axes.errorbar(mean, heights, xerr=(mean - low, high - mean), fmt="none", **bars)
+    shown = np.array([significant(of["p_corrected"]) for _, of in rows])
+    for chosen, fill, name in ((shown, "black", "≤"), (~shown, "white", ">")):
+        style = {"color": "black", "markerfacecolor": fill, "markersize": 5}
+        name = f"mean over conditions, 95 % CI; corrected p {name} .05"
+        axes.plot(mean[chosen], heights[chosen], "D", **style, label=name)
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_yticks(heights, [name for name, _ in rows])
+    axes.set_ylim(len(rows) - 0.5, -0.5)
 
 
 def _put(texts: dict[pathlib.Path, str], name: str, tables: str) -> tuple[pathlib.Path, str]:

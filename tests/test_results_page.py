@@ -1,5 +1,6 @@
 """The pages of results say what the results that are kept beside them give, to the last digit."""
 
+import copy
 import importlib.util
 import json
 import pathlib
@@ -112,6 +113,30 @@ def test_all_that_a_study_has_comes_through(page, kept):
     assert "| other test pictures |" in (page.DOCS / "page.md").read_text()
     assert "verdict" not in (page.DOCS / "page.md").read_text()
     assert (folder / "street" / "rates.png").exists()
+
+
+def test_contrasts_of_all_studies_are_drawn_together(page, kept, monkeypatch):
+    """Those of one kind in one panel; filled where the corrected p says so."""
+    arms = {"random": 0.0, "classification": 0.01, "depth_mono": 0.1}
+    rows = runs.study(arms, subsets=6, trainings=("fine_tuned", "frozen"))
+    names = {"classification": "Classification", "depth_mono": "Depth, mono"}
+    given = [{"name": name, "label": names.get(name, "Random")} for name in arms]
+    pair = ("depth_mono", "classification")
+    study = results.assemble(rows, "random", arms=given, contrasts=[pair], bound=0.01)
+    less = copy.deepcopy(study)
+    less["contrasts"][0] |= {"p_corrected": 0.06, "difference": -0.02}
+    less["contrasts"][0] |= {"difference_low": -0.05, "difference_high": 0.01}
+    figure = page.overview([("Street", study), ("Rooms", less)])
+    (axes,) = figure.axes
+    assert axes.get_title(loc="left") == "Depth − classification"
+    drawn = [text.get_text() for text in axes.get_yticklabels()]
+    assert drawn == ["Street: depth, mono", "Rooms: depth, mono"]
+    lines = {line.get_label(): list(line.get_xdata()) for line in axes.lines}
+    shown, not_shown = (f"mean over conditions, 95 % CI; corrected p {sign} .05" for sign in "≤>")
+    assert lines[shown] == [pytest.approx(100 * study["contrasts"][0]["difference"])]
+    assert lines[not_shown] == [pytest.approx(-2)]
+    monkeypatch.setattr(page, "PAGE", "page.md")
+    assert (kept(study) / "contrasts.png").exists()
 
 
 def test_a_page_of_a_study_that_is_gone(page, kept, monkeypatch):

@@ -27,7 +27,7 @@ MARKERS = ("s", "^", "v", "D", "P", "X", "<", ">")
 DASHES = ("-", (0, (6, 2)), (0, (2, 1)))
 REFERENCE = {"color": "black", "marker": "o", "linestyle": (0, (4, 2, 1, 2))}
 _ACROSS = 3  # panels side by side
-_STYLE = {
+STYLE = {
     **{"svg.hashsalt": "geoseg_jax", "svg.fonttype": "path", "font.size": 9, "axes.grid": True},
     **{"grid.alpha": 0.3, "axes.axisbelow": True, "legend.frameon": False, "savefig.dpi": 150},
     **{"axes.spines.top": False, "axes.spines.right": False, "font.family": "DejaVu Sans"},
@@ -63,7 +63,7 @@ def save(figure: Figure, path: pathlib.Path) -> list[pathlib.Path]:
     written = []
     for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": None})):
         target = path.with_name(f"{path.name}.{kind}")
-        with matplotlib.rc_context(_STYLE), atomic.replacing(target) as partial:
+        with matplotlib.rc_context(STYLE), atomic.replacing(target) as partial:
             figure.savefig(partial, format=kind, metadata=metadata, facecolor="white")
         written.append(target)
     return written
@@ -82,7 +82,7 @@ def by_labels(study: Study) -> Figure | None:
     kinds = list(dict.fromkeys(place[1:] for place in naming.conditions(study)))
     arms = naming.arms(study)
     step = min(0.5 / max(len(arms) - 1, 1), 0.08)
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure, panels = _panels(len(kinds), sharey=True)
         for axes, kind in zip(panels, kinds, strict=True):
             for number, arm in enumerate(arms):
@@ -116,7 +116,7 @@ def differences(study: Study) -> Figure | None:
     arms = [arm for arm in naming.arms(study) if arm != study["reference"]]
     shades = matplotlib.colormaps["viridis"]
     size = (3.1, 0.9 + len(arms) * (0.15 + 0.11 * len(counts)))
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure, panels = _panels(len(kinds) + bool(everything), size, sharex=True, sharey=True)
         for axes, kind in zip(panels, kinds, strict=False):
             here = [g for g in groups if naming.place_of(g)[1:] == kind]
@@ -147,7 +147,7 @@ def curves(study: Study) -> Figure | None:
     if not rows:
         return None
     places = [p for p in naming.conditions(study) if any(naming.place_of(r) == p for r in rows)]
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure, panels = _panels(len(places), sharey=True)
         for axes, place in zip(panels, places, strict=True):
             for arm in naming.arms(study):
@@ -173,7 +173,7 @@ def class_gains(study: Study) -> Figure | None:
     places = [p for p in naming.conditions(study) if any(naming.place_of(f) == p for f in items)]
     limit = 100 * max(max(map(abs, gains)), 0.001)
     size = (1.3 + 0.62 * len(arms), 1.2 + 0.24 * len(classes))
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure, panels = _panels(len(places), size)
         for axes, place in zip(panels, places, strict=True):
             by_arm = {f["arm"]: f["gains"] for f in items if naming.place_of(f) == place}
@@ -192,7 +192,7 @@ def cka(study: Study) -> Figure | None:
     if not stages:
         return None
     side = 1.2 + 0.5 * max(len(stage["arms"]) for stage in stages)
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure, panels = _panels(len(stages), (side, side))
         for axes, stage in zip(panels, stages, strict=True):
             values = np.array(stage["matrix"], float)  # None becomes nan
@@ -215,7 +215,7 @@ def rates(study: Study) -> Figure | None:
     shown: dict[str, list[Mapping[str, Any]]] = {}
     for tried in study["rates"]:
         shown.setdefault(_tried_for(study, tried), []).append(tried)
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure, panels = _panels(len(shown))
         for axes, (name, of_arms) in zip(panels, shown.items(), strict=True):
             for tried in of_arms:
