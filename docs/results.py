@@ -6,10 +6,10 @@
 
 Kept of a study are results.csv, a row for each cell, pretrainings.csv, one for each encoder, and
 about.json: what its arms are and were given, learning curves, and what is said of other judged
-pictures, which takes each picture's matrix. From these results/NAME.md has every table and figure.
-Contrasts and verdicts, or where the scatter of a crossed study comes from, stand on the page that
-names the study in two comments, between them; contrasts.png has those of all studies of results.md.
-What people wrote around them isn't checked.
+pictures, which takes each picture's matrix. Its page results/NAME.md has every table and figure,
+between two comments. Where another page has such comments with its name, its contrasts and verdicts
+stand there, or where the scatter of a crossed study comes from. On results.md stand those of all
+studies that it links, in a figure and in tables. What people wrote around them isn't checked.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import pathlib
 import re
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import matplotlib
@@ -33,12 +33,11 @@ from geoseg_jax.analysis.components import PICTURES
 from geoseg_jax.analysis.statistics import significant
 from geoseg_jax.core import json_files
 from geoseg_jax.report import figures, tables
-from geoseg_jax.report.findings import contrasts, given, overall, sources
+from geoseg_jax.report.findings import Cell, Table, contrasts, given, overall, sources
 from geoseg_jax.report.notes import footnotes
 
 DOCS = pathlib.Path(__file__).resolve().parent
 KEPT = DOCS / "results"
-PAGE = "results.md"
 FIGURES = {
     "labels": figures.by_labels,
     "differences": figures.differences,
@@ -46,14 +45,20 @@ FIGURES = {
     "rates": figures.rates,
     "cka": figures.cka,
 }
-_WORD = re.compile(r"\w+")
-NAMED = r"<!-- (\w+): written by"
+WORD = re.compile(r"\w+")
+LEFT_OUT = ("bootstrap", "over test pictures", "ahead in")
+TRAININGS = {"fine_tuned": figures.COLOURS[0], "frozen": figures.COLOURS[1]}
+MERGED: dict[str, Callable[[Any], Table]] = {
+    "contrasts": contrasts,
+    "reference": lambda found: overall(found, {}),
+}
+NAMED = re.compile(r"<!-- (\w+): written by")
+LINKED = re.compile(r"\]\(results/(\w+)\.md")
 BLOCK = "<!-- {0}: written by docs/results.py -->\n\n{1}\n<!-- end of {0} -->"
-WHOLE = """# {title}: every table and figure
-
-Written by `python docs/results.py` from the files in {name}: [results.csv]({name}/results.csv), a
-row for each cell, about.json and, where they were kept, pretrainings.csv, a row for each encoder
-with the hash of its parameters. What they say: [{page}](../{page}).
+NEW = "# {0}\n\n" + BLOCK + "\n"
+FILES = """Written by `python docs/results.py` from the files in {0}:
+[results.csv]({0}/results.csv), a row for each cell, about.json and, where they were kept,
+pretrainings.csv, a row for each encoder with the hash of its parameters.
 
 """
 CROSSED = """This study tells where scatter comes from. It has too few pre-trainings to show a
@@ -115,12 +120,9 @@ def findings(folder: pathlib.Path) -> dict[str, Any]:
     return found | {"answer": answer(found)}  # which speaks of the pictures too
 
 
-def whole(
-    found: dict[str, Any], name: str, page: str, title: str, drawn: Mapping[str, Figure]
-) -> str:
-    """Writes every table and figure of a study, of which `page` tells in short."""
-    text = WHOLE.format(title=title, name=name, page=page)
-    text += CROSSED if found["components"] else ""
+def whole(found: dict[str, Any], name: str, drawn: Mapping[str, Figure]) -> str:
+    """Writes every table and figure of a study."""
+    text = FILES.format(name) + (CROSSED if found["components"] else "")
     text += tables.markdown(found).partition("\n\n")[2]  # without its heading
     text += "\n" + tables.markdown_table(given(found, footnotes(found))) + "\n"
     for kind, figure in drawn.items():
@@ -145,88 +147,122 @@ def rebuilt() -> Rebuilt:
     """Writes the pages anew, and draws their figures.
 
     Raises:
-      SystemExit: a study has no place on the page, or a place no study.
+      SystemExit: a study has no place on its page, or a place no study.
     """
-    texts = {path: path.read_text(encoding="utf-8") for path in sorted(DOCS.glob("*.md"))}
-    made = Rebuilt({}, {})
-    compared = {}
-    folders = {path.parent.name: path.parent for path in sorted(KEPT.glob("*/results.csv"))}
-    named = {name for text in texts.values() for name in re.findall(NAMED, text)}
-    if left := sorted((named | {path.stem for path in KEPT.glob("*.md")}) - {*folders}):
-        raise SystemExit(f"error: {left[0]} is on a page, but {KEPT / left[0]} has no results.csv")
-    for name, folder in folders.items():
-        found = findings(folder)
-        page, title = _put(texts, name, short(found))
+    made = Rebuilt({path: path.read_text(encoding="utf-8") for path in DOCS.glob("*.md")}, {})
+    studies = {}
+    for folder in sorted(path.parent for path in KEPT.glob("*/results.csv")):
+        found, name, own = findings(folder), folder.name, folder.with_suffix(".md")
         drawn = {kind: figure for kind, make in FIGURES.items() if (figure := make(found))}
         made.figures.update({folder / kind: figure for kind, figure in drawn.items()})
-        made.pages[KEPT / f"{name}.md"] = whole(found, name, page.name, title, drawn)
-        made.pages[page] = texts[page]
-        if page.name == PAGE and found["contrasts"]:
-            compared[texts[page].index(BLOCK.format(name, "").partition("\n")[0])] = title, found
-    if compared:  # in the order of the page
-        made.figures[KEPT / "contrasts"] = overview([of for _, of in sorted(compared.items())])
+        for page, text in made.pages.items():
+            made.pages[page] = _put(text, name, short(found))
+        text = own.read_text(encoding="utf-8") if own.exists() else NEW.format(name, "")
+        if name not in NAMED.findall(text):
+            raise SystemExit(f"error: {own} has no place for {BLOCK.format(name, '...')}")
+        made.pages[own] = _put(text, name, whole(found, name, drawn))
+        studies[name] = re.search(r"^# ([^:\n]+)", text)[1], found
+    known = {*studies, *MERGED}
+    for page in {*made.pages, *KEPT.glob("*.md")}:
+        text = made.pages.get(page) or page.read_text(encoding="utf-8")
+        if left := [name for name in NAMED.findall(text) if name not in known]:
+            raise SystemExit(f"error: {page} names {left[0]}, but {KEPT / left[0]} has no results")
+    _merge(made, studies)
     return made
+
+
+def _put(text: str, name: str, tables: str) -> str:
+    """Puts tables where a page has a place for them, if it has one."""
+    start, end = BLOCK.format(name, "\0").split("\0")
+    place = re.compile(f"{re.escape(start.strip())}.*?{re.escape(end.strip())}", re.DOTALL)
+    return place.sub(lambda _: f"{start}{tables.rstrip()}\n{end}", text)
+
+
+def _merge(made: Rebuilt, studies: Mapping[str, tuple[str, dict[str, Any]]]) -> None:
+    """Puts what is said of all studies that a page links on this page, in place."""
+    if (page := DOCS / "results.md") not in made.pages:
+        return
+    linked = [name for name in dict.fromkeys(LINKED.findall(made.pages[page])) if name in studies]
+    compared = [studies[name] for name in linked if studies[name][1]["contrasts"]]
+    for name, table in MERGED.items():
+        text = tables.markdown_table(merged(compared, table))
+        made.pages[page] = _put(made.pages[page], name, text)
+    if compared:
+        made.figures[KEPT / "contrasts"] = overview(compared)
+
+
+def merged(studies: Sequence[tuple[str, dict[str, Any]]], made: Callable[[Any], Table]) -> Table:
+    """Gathers the rows of all studies, without some columns, which their own pages have."""
+    of_all = [(title, made(found)) for title, found in studies]
+    heads = [head for head in of_all[0][1].header if head not in LEFT_OUT]
+    rows = [
+        [Cell(title), *(row[table.header.index(head)]._replace(marks=()) for head in heads)]
+        for title, table in of_all
+        for row in table.rows
+    ]
+    return Table(of_all[0][1].caption, ["study", *heads], rows, [()] * len(rows))
 
 
 def overview(studies: Sequence[tuple[str, dict[str, Any]]]) -> Figure:
     """Draws the contrasts of all studies, those of the same kind together."""
-    kinds: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+    kinds: dict[str, list[tuple[str, list[dict[str, Any]]]]] = {}
     for title, found in studies:
-        for of in found["contrasts"]:
+        halves = [_of_training(found, training) for training in TRAININGS]
+        for number, of in enumerate(found["contrasts"]):
             arm, other = (label(found, of[which]) for which in ("arm", "other"))
-            first = "Classification, then depth" if ", then" in arm else _WORD.findall(arm)[0]
+            first = "Classification, then depth" if ", then" in arm else WORD.findall(arm)[0]
             name = f"{title}: {arm[0].lower()}{arm[1:]}"
-            kinds.setdefault(f"{first} − {_WORD.findall(other)[0].lower()}", []).append((name, of))
+            kind = kinds.setdefault(f"{first} − {WORD.findall(other)[0].lower()}", [])
+            kind.append((name, [of, *(half[number] for half in halves)]))
     heights = [len(rows) + 0.5 for rows in kinds.values()]
     with matplotlib.rc_context(figures.STYLE):
-        figure = Figure((8.5, 0.8 + 0.25 * sum(heights) + 0.25 * len(kinds)), layout="constrained")
+        figure = Figure((8.5, 0.8 + 0.28 * sum(heights) + 0.25 * len(kinds)), layout="constrained")
         panels = figure.subplots(len(kinds), 1, sharex=True, squeeze=False, height_ratios=heights)
         for axes, (kind, rows) in zip(panels[:, 0], kinds.items(), strict=True):
             _differences(axes, rows)
             axes.set_title(kind, loc="left", fontweight="bold")
-        axes.set_xlabel("difference in mIoU points")
+        axes.set_xlabel("difference in mIoU points, 95 % CI")
         handles, names = panels[0, 0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=2)
     return figure
 
 
-def _differences(axes: Axes, rows: Sequence[tuple[str, dict[str, Any]]]) -> None:
-    """Draws one difference a line, of which those that were shown are filled."""
+def _of_training(found: Mapping[str, Any], training: str) -> list[dict[str, Any]]:
+    """Compares the runs of one way to train alone."""
+    rows = [row for row in found["rows"] if row["training"] == training]
+    pairs = [(of["arm"], of["other"]) for of in found["contrasts"]]
+    given = {"contrasts": pairs, "arms": found["arms"], "bound": found["bound"]}
+    return results.assemble(rows, found["reference"], found["metric_key"], **given)["contrasts"]
+
+
+def _differences(axes: Axes, rows: Sequence[tuple[str, list[dict[str, Any]]]]) -> None:
+    """Draws the differences of each line: over all, filled if they were shown, and of each half."""
     heights = np.arange(len(rows))
-    for training, colour, mark in zip(
-        ("fine_tuned", "frozen"), figures.COLOURS, "^v", strict=False
-    ):
-        values = [100 * of["by_training"].get(training, np.nan) for _, of in rows]
-        style = {"color": colour, "markersize": 5, "label": training.replace("_", "-")}
-        axes.plot(values, heights + (0.2 if mark == "^" else -0.2), mark, **style)
-    mean, low, high = (
-        np.array([100 * of[f"difference{end}"] for _, of in rows]) for end in ("", "_low", "_high")
-    )
-    bars = {"color": "black", "capsize": 2, "elinewidth": 0.9}
-    axes.errorbar(mean, heights, xerr=(mean - low, high - mean), fmt="none", **bars)
-    shown = np.array([significant(of["p_corrected"]) for _, of in rows])
-    for chosen, fill, name in ((shown, "black", "≤"), (~shown, "white", ">")):
+    for number, (training, colour) in enumerate(TRAININGS.items(), 1):
+        _bars(axes, [of[number] for _, of in rows], heights + 0.25 * (3 - 2 * number), colour)
+        name = f"{training.replace('_', '-')}, not tested"
+        axes.plot([], [], "o", color=colour, markersize=3, label=name)
+    mean = _bars(axes, [of[0] for _, of in rows], heights, "black", mark="")
+    shown = np.array([significant(of[0]["p_corrected"]) for _, of in rows])
+    for chosen, fill, sign in ((shown, "black", "≤"), (~shown, "white", ">")):
         style = {"color": "black", "markerfacecolor": fill, "markersize": 5}
-        name = f"mean over conditions, 95 % CI; corrected p {name} .05"
+        name = f"over all conditions, corrected p {sign} .05"
         axes.plot(mean[chosen], heights[chosen], "D", **style, label=name)
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_yticks(heights, [name for name, _ in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
 
 
-def _put(texts: dict[pathlib.Path, str], name: str, tables: str) -> tuple[pathlib.Path, str]:
-    """Puts the tables of a study where a page has a place for them.
-
-    Returns:
-      That page, and the study's name in the heading above the place.
-    """
-    start, end = BLOCK.format(name, "\0").split("\0")
-    place = re.compile(f"{re.escape(start.strip())}.*?{re.escape(end.strip())}", re.DOTALL)
-    for page, text in texts.items():
-        if found := place.search(text):
-            texts[page] = place.sub(lambda _: f"{start}{tables}\n{end}", text)
-            return page, re.findall(r"^#+ ([^:\n]+)", text[: found.start()], re.MULTILINE)[-1]
-    raise SystemExit(f"error: no page of {DOCS} has a place for {name}: {start.strip()}")
+def _bars(
+    axes: Axes, results: Sequence[Mapping[str, Any]], heights: np.ndarray, colour: str, mark="o"
+) -> np.ndarray:
+    """Draws intervals, and returns what is in their middle, in points."""
+    mean, low, high = (
+        np.array([100 * of[f"difference{end}"] for of in results]) for end in ("", "_low", "_high")
+    )
+    style = {"color": colour, "markersize": 3, "elinewidth": 0.9, "capsize": 0 if mark else 2}
+    axes.errorbar(mean, heights, xerr=(mean - low, high - mean), fmt=mark or "none", **style)
+    return mean
 
 
 def save(figure: Figure, path: pathlib.Path) -> None:

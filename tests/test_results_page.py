@@ -77,7 +77,7 @@ def test_a_study_is_kept_and_one_digit_that_differs_is_told(page, kept, monkeypa
     assert text.startswith("# Above")
     assert text.endswith("Below.\n")
     assert "| Classification" in text
-    assert (folder / "street.md").read_text().startswith("# Street: every table and figure")
+    assert (folder / "street.md").read_text().startswith("# street\n\n<!-- street: written by")
     assert sorted(path.name for path in (folder / "street").iterdir()) == [
         *("about.json", "cka.png", "curves.png", "differences.png", "labels.png"),
         *("pretrainings.csv", "results.csv"),
@@ -132,22 +132,56 @@ def test_contrasts_of_all_studies_are_drawn_together(page, kept, monkeypatch):
     drawn = [text.get_text() for text in axes.get_yticklabels()]
     assert drawn == ["Street: depth, mono", "Rooms: depth, mono"]
     lines = {line.get_label(): list(line.get_xdata()) for line in axes.lines}
-    shown, not_shown = (f"mean over conditions, 95 % CI; corrected p {sign} .05" for sign in "≤>")
+    shown, not_shown = (f"over all conditions, corrected p {sign} .05" for sign in "≤>")
     assert lines[shown] == [pytest.approx(100 * study["contrasts"][0]["difference"])]
     assert lines[not_shown] == [pytest.approx(-2)]
-    monkeypatch.setattr(page, "PAGE", "page.md")
-    assert (kept(study) / "contrasts.png").exists()
+
+
+def test_results_of_all_studies_that_a_page_links_stand_on_it(page, kept, monkeypatch):
+    arms = {"random": 0.0, "classification": 0.01, "depth": 0.1}
+    rows = runs.study(arms, subsets=6, trainings=("fine_tuned", "frozen"))
+    pair = ("depth", "classification")
+    folder = kept(results.assemble(rows, "random", contrasts=[pair], bound=0.01))
+    place = "\n\n".join(page.BLOCK.format(name, "") for name in page.MERGED)
+    (page.DOCS / "results.md").write_text(f"# All\n\n[street](results/street.md)\n\n{place}\n")
+    assert run(page, monkeypatch, "--check") == 1
+    assert run(page, monkeypatch) == 0
+    rows = [
+        [cell.strip(" *") for cell in line.split("|")[1:-1]]
+        for line in (page.DOCS / "results.md").read_text().splitlines()
+        if line.startswith("| street")
+    ]
+    found = page.findings(folder / "street")
+    gain = f"+{100 * found['contrasts'][0]['difference']:.1f} ("
+    assert [row[:2] for row in rows] == [
+        *(["street", "depth − classification"], ["street", "classification"], ["street", "depth"]),
+    ]
+    assert rows[0][3].startswith(gain)
+    halves = [page._of_training(found, training)[0] for training in page.TRAININGS]
+    assert [f"+{100 * half['difference']:.1f}" for half in halves] == rows[0][-2:]
+    assert (folder / "contrasts.png").exists()
+
+
+def test_what_people_wrote_on_the_page_of_a_study_stays(page, kept, monkeypatch):
+    study = results.assemble(runs.study({"random": 0.0, "depth": 0.1}), "random")
+    own = kept(study) / "street.md"
+    own.write_text(
+        "# Streets: rendered\n\nMine.\n\n" + page.BLOCK.format("street", "of another day")
+    )
+    assert run(page, monkeypatch, "--check") == 1
+    assert run(page, monkeypatch) == 0
+    assert own.read_text().startswith("# Streets: rendered\n\nMine.\n\n<!-- street: written by")
+    assert "of another day" not in own.read_text()
+    own.write_text("# Streets: rendered\n\nMine.\n")
+    with pytest.raises(SystemExit, match=r"street.md has no place for <!-- street"):
+        run(page, monkeypatch, "--check")
 
 
 def test_a_page_of_a_study_that_is_gone(page, kept, monkeypatch):
     rows = runs.study({"random": 0.0, "depth": 0.1}, labels=(8,), seeds=1)
     folder = kept(results.assemble(rows, "random"))
     (folder / "street").rename(folder / "road")
-    with pytest.raises(SystemExit, match="street is on a page, but"):
-        run(page, monkeypatch, "--check")
-    (folder / "street.md").unlink()
-    (page.DOCS / "page.md").write_text("nothing")
-    with pytest.raises(SystemExit, match="has a place for road: <!-- road"):
+    with pytest.raises(SystemExit, match=r"names street, but .* has no results"):
         run(page, monkeypatch, "--check")
 
 
