@@ -16,7 +16,7 @@ geoseg_jax/presets/studies.py, and
   windows       small, of windows of 128x96 out of 160x120, zoomed by 0.8 to 1.5, as in the studies
                 registered first: in 1,200 steps 367 labels are worth no more than 16
 Budget in pictures, with `small` in floating-point operations. Hardware: a GPU, on which the whole
-was not run. `small,windows` took 15 hours of a core, `small` of four arms 5 (docs/results.md).
+was not run. `small,windows` took 15 hours of a core, `small` of four arms 5 (docs/results).
 """
 
 from ml_collections import ConfigDict

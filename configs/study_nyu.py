@@ -17,7 +17,7 @@ geoseg_jax/presets/studies.py, and
                          resolution is the target's alone
 The paper's public code does not show how it fine-tuned on NYUv2: there is no preset=paper_code.
 Budget in pictures, of `small` in FLOP. Hardware: a GPU, on which the whole was not run; `small`
-took 4.5 hours of a core (docs/results.md). Its rate was tried out on a fourth of its training
+took 4.5 hours of a core (docs/results/nyu.md). Its rate was tried out on a fourth of its training
 pictures: random weights reach 16 % in 2,400 steps at 1e-3 and 15 % at 2e-3. From windows of 96x64
 out of 120x90, zoomed by 0.8 to 1.5, it was 9 to 10 %, also of two encoders that were pre-trained.
 """

@@ -81,7 +81,8 @@ def by_labels(study: Study) -> Figure | None:
     places = _positions(counts)
     kinds = list(dict.fromkeys(place[1:] for place in naming.conditions(study)))
     arms = naming.arms(study)
-    step = min(0.5 / max(len(arms) - 1, 1), 0.08)
+    # Apart enough for dots to be seen, too little for lines to look as if arms differed.
+    step = 0.02 * (max(places.values()) - min(places.values()) or 1.0)
     with matplotlib.rc_context(STYLE):
         figure, panels = _panels(len(kinds), sharey=True)
         for axes, kind in zip(panels, kinds, strict=True):
@@ -96,7 +97,12 @@ def by_labels(study: Study) -> Figure | None:
                 axes.margins(x=1.0)
         single = [row.get(study["metric_key"]) for row in study["rows"]]
         _limits(panels[0], single + [v for g in groups for v in (g["mean"], g["low"], g["high"])])
-        _finish(figure, panels, study, f"{study['metric']} in %, 95 % CIs; dots: single runs")
+        _finish(
+            figure,
+            panels,
+            study,
+            f"{study['metric']} in %, 95 % CIs of each arm alone; dots: single runs",
+        )
     return figure
 
 

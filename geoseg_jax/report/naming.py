@@ -42,10 +42,14 @@ def condition_name(study: Study, place: Condition, without: Sequence[str] = ()) 
 
 
 def shared_conditions(study: Study) -> str:
-    """Names what all cells have in common, as 'fine-tuned, unet, 96x32, resnet18'."""
+    """Names what all cells have in common, as 'fine-tuned, unet, 96x32, resnet18'.
+
+    A decoder of 'auto', which the encoder chooses, tells a reader nothing.
+    """
     factors = study["factors"]
-    fixed = [value_name(name, factors[name][0]) for name in CONDITION if len(factors[name]) == 1]
-    return ", ".join(filter(None, fixed))
+    fixed = {name: factors[name][0] for name in CONDITION if len(factors[name]) == 1}
+    names = [value_name(name, value) for name, value in fixed.items() if value != "auto"]
+    return ", ".join(filter(None, names))
 
 
 def conditions(study: Study) -> list[Condition]:

@@ -75,6 +75,14 @@ def test_all_labels_stand_beyond_the_rest():
     assert axes.get_xticks().tolist() == [3, 6, 7]
 
 
+def test_lines_of_arms_that_are_level_lie_on_each_other():
+    """Beside the distance between two numbers of labels, how far arms stand apart is little."""
+    rows = [row(arm, v, n) for n, v in ((16, 0.3), (0, 0.4)) for arm in ("random", "depth", "flow")]
+    (axes,) = visible(figures.by_labels(results.assemble(rows, "random")))
+    starts = [points[0][0] for points in marks(axes).values()]
+    assert 0 < max(starts) - min(starts) <= 0.05 * (axes.get_xlim()[1] - axes.get_xlim()[0])
+
+
 def test_arms_of_one_number_of_labels_stand_in_the_middle():
     rows = [row(arm, v, 8) for arm, v in (("random", 0.4), ("depth", 0.5))]
     (axes,) = visible(figures.by_labels(results.assemble(rows, "random")))
