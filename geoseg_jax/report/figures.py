@@ -211,7 +211,7 @@ def cka(study: Study) -> Figure | None:
 
 
 def rates(study: Study) -> Figure | None:
-    """Draws what each arm scored by learning rate where several were tried; the chosen one is big.
+    """Draws what each arm scored by learning rate where several were tried; the best one is big.
 
     One panel for each way to train segmentation, in the study's metric, and one for each arm's
     pre-training, in its own. None where none were tried.
@@ -239,7 +239,9 @@ def rates(study: Study) -> Figure | None:
             axes.set_title(name)
             axes.set_xlabel("learning rate")
         _legend(figure, panels, [label(study, arm) for arm in naming.arms(study)])
-        _title(figure, "Scores by learning rate (big: chosen), by no label that judges the result")
+        _title(
+            figure, "Scores by learning rate (big: the best), by no label that judges the result"
+        )
     return figure
 
 

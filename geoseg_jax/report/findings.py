@@ -69,7 +69,8 @@ def tables(study: Study, notes: Notes, columns: int) -> list[Table]:
         made += [_steps(study, block) for block in blocks]
     if study.get("goal"):  # that no arm gets there is said too
         made += [_goal(study, block) for block in blocks]
-    return [table for table in (*made, sources(study), own_tasks(study)) if table.rows]
+    made += [sources(study), own_tasks(study), _rates(study)]
+    return [table for table in made if table.rows]
 
 
 def overall(study: Study, notes: Notes) -> Table:
@@ -137,6 +138,24 @@ def own_tasks(study: Study) -> Table:
     caption = "Each arm's own task: its score beside the best constant prediction"
     heads = ["arm", "number", "score", "constant", f"difference{with_interval}", "beaten"]
     return Table(caption, heads, rows, arms)
+
+
+def _rates(study: Study) -> Table:
+    """Shows what each arm scored by learning rate where several were tried."""
+    rows = []
+    for tried in study["rates"]:
+        what, text = f"pre-training, {tried['metric']}", number
+        if tried["kind"] == "segmentation":
+            place = naming.place_of({"labels": 0, **tried})
+            what = naming.condition_name(study, place, ["labels"]) or "segmentation"
+            what, text = f"{what}, {study['metric']} in %", points
+        scores = (f"{rate:g}: {text(score)}" for rate, score in tried["tried"])
+        name = label(study, tried["arm"]) + _encoder(study, tried)
+        texts = [name, what, f"{tried['chosen']:g}", "; ".join(scores)]
+        rows.append([Cell(text) for text in texts])
+    caption = "Learning rates that were tried, by no label that judges the result"
+    heads = ["arm", "for", "best", "score by learning rate"]
+    return Table(caption, heads, rows, [(tried["arm"],) for tried in study["rates"]])
 
 
 def _margin(task: Mapping[str, Any]) -> str:

@@ -308,6 +308,35 @@ def test_labels_and_steps():
     assert "random" not in "".join(steps)
 
 
+def test_learning_rates_that_were_tried():
+    """Points for segmentation, an arm's own score for its pre-training; a failed rate has none."""
+    place = {"decoder": "unet", "resolution": "96x32", "encoder": "resnet18"}
+    of_cells = {"kind": "segmentation", "metric": "miou", "training": "frozen", "less": False}
+    own = {"kind": "pre-training", "metric": "abs_rel", "less": True, "encoder": "resnet18"}
+    rates = [
+        place | of_cells | {"arm": "random", "tried": [[1e-3, 0.2], [3e-3, 0.25]], "chosen": 3e-3},
+        own | {"arm": "depth", "tried": [[1e-4, 0.211], [2e-4, None]], "chosen": 1e-4},
+    ]
+    effects = {"random": 0.0, "depth": 0.05}
+    rows = made_up.study(effects, trainings=("fine_tuned", "frozen"))
+    text = tables.markdown(results.assemble(rows, "random", rates=rates))
+    tried = parsed(text.partition("**Learning rates")[2])
+    assert tried == [
+        {
+            "random": {
+                "for": "frozen, mIoU in %",
+                "best": "0.003",
+                "score by learning rate": "0.001: 20.0; 0.003: 25.0",
+            },
+            "depth": {
+                "for": "pre-training, abs\\_rel",
+                "best": "0.0001",
+                "score by learning rate": "0.0001: 0.211; 0.0002: –",
+            },
+        }
+    ]
+
+
 def test_many_conditions_are_split_and_sorted():
     rows = made_up.study(
         {"random": 0.0, "depth": 0.1}, labels=(64, 0, 8, 16), trainings=("fine_tuned", "frozen")
