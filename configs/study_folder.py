@@ -66,7 +66,7 @@ def get_config(arg: str = "") -> ConfigDict:
     return study(
         _arms(options, weights),
         _factors(options),
-        sweep(options["sweep"]),
+        sweep(options["sweep"], labels=16),  # there may be thirty
         title="My own footage and labels",
         trial=options["smoke"],
         question="Which pre-training helps segmentation of my pictures the most?",

@@ -126,6 +126,8 @@ def _shrink(config: ConfigDict) -> None:
     config.target.set.data.update({"train_size": 8, "eval_size": 8})
     config.pretraining.data.update({"train_size": 16, "eval_size": 8})
     config.factors.update({"labels": (8,), "training": ("fine_tuned",)})
+    if "sweep" in config:
+        config.sweep.labels = 8
     for factor in ("replicate", "subset", "seed", "pretraining_seed"):
         if factor in config.factors:
             config.factors[factor] = (0, 1)

@@ -3,6 +3,7 @@
     python docs/results.py               # writes them anew
     python docs/results.py --check       # says which tables differ, and exits with 1
     python docs/results.py --take W one_world   # keeps the study of workdir W as results/one_world
+    python docs/results.py --take W one_world --panels   # and its judged pictures, if they are ours
 
 Kept of a study are results.csv, a row for each cell, pretrainings.csv, one for each encoder, and
 about.json: what its arms are and were given, learning curves, and what is said of other judged
@@ -13,7 +14,9 @@ studies that it links, in a figure and in tables. What people wrote around them 
 """
 
 import argparse
+import base64
 import difflib
+import io
 import pathlib
 import re
 import shutil
@@ -70,8 +73,11 @@ _ABOUT += ("calibrated", "rates")
 _OF_PICTURES = ("pictures_low", "pictures_high")
 
 
-def take(workdir: pathlib.Path, name: str) -> None:
-    """Keeps what the page needs of a study, without paths of the machine that it ran on."""
+def take(workdir: pathlib.Path, name: str, pictures: bool) -> None:
+    """Keeps what the page needs of a study, without paths of the machine that it ran on.
+
+    pictures: whether its panels are kept too. Those of data from elsewhere stay where they are.
+    """
     found = json_files.read_json(workdir / "results.json", "a study's results", {}, "run it")
     if found is None:
         raise SystemExit(f"error: {workdir} has no results.json; name the workdir of a study")
@@ -90,6 +96,34 @@ def take(workdir: pathlib.Path, name: str) -> None:
     json_files.write_json(KEPT / name / "about.json", about)
     for file in ("results.csv", "pretrainings.csv"):
         shutil.copyfile(workdir / file, KEPT / name / file)
+    if pictures:
+        save(panels(found), KEPT / name / "panels")
+
+
+def panels(found: Mapping[str, Any]) -> Figure:
+    """Draws the panels of a report: a line for each picture, its label and every arm's answer."""
+    rows = [row for row in found["panels"] if not row.get("legend")]
+    columns = list(dict.fromkeys(of["caption"] for row in rows for of in row["pictures"]))
+    with matplotlib.rc_context(figures.STYLE | {"axes.grid": False}):
+        figure = Figure((1.5 * len(columns) + 1.6, 0.62 * len(rows) + 0.3), layout="constrained")
+        grid = figure.subplots(len(rows), len(columns), squeeze=False)
+        for axes in grid.ravel():
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(False)
+        for line, row in zip(grid, rows, strict=True):
+            for of in row["pictures"]:
+                axes = line[columns.index(of["caption"])]
+                axes.imshow(_decoded(of["src"]), interpolation="nearest")
+            name = row["title"].replace(", picture", "\npicture")
+            line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
+        for axes, name in zip(grid[0], columns, strict=True):
+            axes.set_title(name, fontsize=8)
+    return figure
+
+
+def _decoded(source: str) -> PIL.Image.Image:
+    """Reads the picture of a data: URI."""
+    return PIL.Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))).convert("RGB")
 
 
 def findings(folder: pathlib.Path) -> dict[str, Any]:
@@ -127,6 +161,8 @@ def whole(found: dict[str, Any], name: str, drawn: Mapping[str, Figure]) -> str:
     text += "\n" + tables.markdown_table(given(found, footnotes(found))) + "\n"
     for kind, figure in drawn.items():
         text += f"\n![{' '.join(figure.get_suptitle().split())}]({name}/{kind}.png)\n"
+    if (KEPT / name / "panels.png").exists():
+        text += f"\n![Judged pictures, their labels and what each arm sees]({name}/panels.png)\n"
     return text
 
 
@@ -279,9 +315,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="write nothing; 1 where they differ")
     parser.add_argument("--take", nargs=2, metavar=("WORKDIR", "NAME"), help="keep a study")
+    parser.add_argument("--panels", action="store_true", help="of it, with its judged pictures")
     options = parser.parse_args()
     if options.take:
-        take(pathlib.Path(options.take[0]), options.take[1])
+        take(pathlib.Path(options.take[0]), options.take[1], options.panels)
     made = rebuilt()
     if options.check:
         changed = [change for page, text in made.pages.items() for change in _changes(page, text)]

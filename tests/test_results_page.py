@@ -59,11 +59,11 @@ def kept(page, tmp_path, monkeypatch):
         "# Above\n\n## Street: where it went\n\n" + page.BLOCK.format("street", "") + "\n\nBelow.\n"
     )
 
-    def keep(study, pretrained=()):
+    def keep(study, pretrained=(), *options):
         pretrainings.write_csv(tmp_path / "pretrainings.csv", pretrained)
         (tmp_path / "results.json").write_text(json.dumps(study))
         results.write_csv(tmp_path / "results.csv", study["rows"])
-        assert run(page, monkeypatch, "--take", tmp_path, "street") == 0
+        assert run(page, monkeypatch, "--take", tmp_path, "street", *options) == 0
         assert run(page, monkeypatch, "--check") == 0
         return tmp_path / "results"
 
@@ -91,6 +91,22 @@ def test_a_study_is_kept_and_one_digit_that_differs_is_told(page, kept, monkeypa
     capsys.readouterr()
     assert run(page, monkeypatch, "--check") == 1
     assert "-| Random (reference)" in capsys.readouterr().out
+
+
+def test_panels_are_kept_where_they_are_asked_for(page, kept):
+    study = made_up.study(arms=3, replicates=1)
+    folder = kept(study)
+    assert not (folder / "street" / "panels.png").exists()
+    kept(study, (), "--panels")
+    assert (folder / "street" / "panels.png").exists()
+    assert "](street/panels.png)" in (folder / "street.md").read_text()
+    figure = page.panels(study)
+    rows = [panel for panel in study["panels"] if not panel.get("legend")]
+    drawn = [axes.images[0].get_array() for axes in figure.axes if axes.images]
+    assert len(drawn) == sum(len(row["pictures"]) for row in rows)
+    assert [axes.get_title() for axes in figure.axes][: len(rows[0]["pictures"])] == [
+        of["caption"] for of in rows[0]["pictures"]
+    ]
 
 
 def test_all_that_a_study_has_comes_through(page, kept):
