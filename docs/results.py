@@ -10,7 +10,8 @@ about.json: what its arms are and were given, learning curves, and what is said 
 pictures, which takes each picture's matrix. Its page results/NAME.md has every table and figure,
 between two comments. Where another page has such comments with its name, its contrasts and verdicts
 stand there, or where the scatter of a crossed study comes from. On results.md stand those of all
-studies that it links, in a figure and in tables. What people wrote around them isn't checked.
+studies that it links by name, as [one_world], in a figure and in tables. What people wrote around
+them isn't checked.
 """
 
 import argparse
@@ -56,7 +57,7 @@ MERGED: dict[str, Callable[[Any], Table]] = {
     "reference": lambda found: overall(found, {}),
 }
 NAMED = re.compile(r"<!-- (\w+): written by")
-LINKED = re.compile(r"\]\(results/(\w+)\.md")
+LINKED = re.compile(r"\[(\w+)\]\(results/\1\.md\)")
 BLOCK = "<!-- {0}: written by docs/results.py -->\n\n{1}\n<!-- end of {0} -->"
 NEW = "# {0}\n\n" + BLOCK + "\n"
 FILES = """Written by `python docs/results.py` from the files in {0}:
