@@ -61,7 +61,7 @@ def get_config(arg: str = "") -> ConfigDict:
             "resolution": ("96x32",),
             "encoder": NETWORK,
         },
-        sweep(options["sweep"], (2e-3, 4e-3, 8e-3)),
+        sweep(options["sweep"], (2e-3, 4e-3, 8e-3), labels=32),  # of 64
         title="Quick study on synthetic streets",
         question="Which pre-training helps segmentation with few labels the most?",
         # The paper's claim.

@@ -36,6 +36,7 @@ from geoseg_jax.analysis.answer import answer, label
 from geoseg_jax.analysis.components import PICTURES
 from geoseg_jax.analysis.statistics import significant
 from geoseg_jax.core import json_files
+from geoseg_jax.core.formats import NONE
 from geoseg_jax.report import figures, tables
 from geoseg_jax.report.findings import Cell, Table, contrasts, given, overall, sources
 from geoseg_jax.report.notes import footnotes
@@ -49,7 +50,6 @@ FIGURES = {
     "rates": figures.rates,
     "cka": figures.cka,
 }
-WORD = re.compile(r"\w+")
 LEFT_OUT = ("bootstrap", "over test pictures", "ahead in")
 TRAININGS = {"fine_tuned": figures.COLOURS[0], "frozen": figures.COLOURS[1]}
 MERGED: dict[str, Callable[[Any], Table]] = {
@@ -82,6 +82,10 @@ def take(workdir: pathlib.Path, name: str, pictures: bool) -> None:
     found = json_files.read_json(workdir / "results.json", "a study's results", {}, "run it")
     if found is None:
         raise SystemExit(f"error: {workdir} has no results.json; name the workdir of a study")
+    if not re.fullmatch(r"\w+", name) or name in MERGED:
+        raise SystemExit(f"error: a study can't be named {name!r}; take letters, digits and _")
+    if pictures and not found["panels"]:
+        raise SystemExit(f"error: the study of {workdir} has no panels; leave --panels out")
     about = {key: found[key] for key in (*_ABOUT, "bound", "reference", "resampled")}
     about["arms"] = [{k: v for k, v in a.items() if k != "command"} for a in found["arms"]]
     about["metric"] = found["metric_key"]
@@ -97,6 +101,7 @@ def take(workdir: pathlib.Path, name: str, pictures: bool) -> None:
     json_files.write_json(KEPT / name / "about.json", about)
     for file in ("results.csv", "pretrainings.csv"):
         shutil.copyfile(workdir / file, KEPT / name / file)
+    (KEPT / name / "panels.png").unlink(missing_ok=True)
     if pictures:
         save(panels(found), KEPT / name / "panels")
 
@@ -186,23 +191,23 @@ def rebuilt() -> Rebuilt:
     Raises:
       SystemExit: a study has no place on its page, or a place no study.
     """
-    made = Rebuilt({path: path.read_text(encoding="utf-8") for path in DOCS.glob("*.md")}, {})
+    pages = [*DOCS.glob("*.md"), *KEPT.glob("*.md")]
+    made = Rebuilt({path: path.read_text(encoding="utf-8") for path in pages}, {})
     studies = {}
     for folder in sorted(path.parent for path in KEPT.glob("*/results.csv")):
         found, name, own = findings(folder), folder.name, folder.with_suffix(".md")
         drawn = {kind: figure for kind, make in FIGURES.items() if (figure := make(found))}
         made.figures.update({folder / kind: figure for kind, figure in drawn.items()})
-        for page, text in made.pages.items():
-            made.pages[page] = _put(text, name, short(found))
-        text = own.read_text(encoding="utf-8") if own.exists() else NEW.format(name, "")
+        text = made.pages.setdefault(own, NEW.format(name, ""))
         if name not in NAMED.findall(text):
             raise SystemExit(f"error: {own} has no place for {BLOCK.format(name, '...')}")
-        made.pages[own] = _put(text, name, whole(found, name, drawn))
-        studies[name] = re.search(r"^# ([^:\n]+)", text)[1], found
-    known = {*studies, *MERGED}
-    for page in {*made.pages, *KEPT.glob("*.md")}:
-        text = made.pages.get(page) or page.read_text(encoding="utf-8")
-        if left := [name for name in NAMED.findall(text) if name not in known]:
+        for page, text in made.pages.items():
+            content = whole(found, name, drawn) if page == own else short(found)
+            made.pages[page] = _put(text, name, content)
+        heading = re.search(r"^# ([^:\n]+)", made.pages[own], re.MULTILINE)
+        studies[name] = heading[1] if heading else name, found
+    for page, text in made.pages.items():
+        if left := [name for name in NAMED.findall(text) if name not in {*studies, *MERGED}]:
             raise SystemExit(f"error: {page} names {left[0]}, but {KEPT / left[0]} has no results")
     _merge(made, studies)
     return made
@@ -211,6 +216,8 @@ def rebuilt() -> Rebuilt:
 def _put(text: str, name: str, tables: str) -> str:
     """Puts tables where a page has a place for them, if it has one."""
     start, end = BLOCK.format(name, "\0").split("\0")
+    if text.count(start.strip()) != text.count(end.strip()):
+        raise SystemExit(f"error: a page has only one of {start.strip()} and {end.strip()}")
     place = re.compile(f"{re.escape(start.strip())}.*?{re.escape(end.strip())}", re.DOTALL)
     return place.sub(lambda _: f"{start}{tables.rstrip()}\n{end}", text)
 
@@ -221,22 +228,25 @@ def _merge(made: Rebuilt, studies: Mapping[str, tuple[str, dict[str, Any]]]) -> 
         return
     linked = [name for name in dict.fromkeys(LINKED.findall(made.pages[page])) if name in studies]
     compared = [studies[name] for name in linked if studies[name][1]["contrasts"]]
+    if not compared:
+        return
     for name, table in MERGED.items():
         text = tables.markdown_table(merged(compared, table))
         made.pages[page] = _put(made.pages[page], name, text)
-    if compared:
-        made.figures[KEPT / "contrasts"] = overview(compared)
+    made.figures[KEPT / "contrasts"] = overview(compared)
 
 
 def merged(studies: Sequence[tuple[str, dict[str, Any]]], made: Callable[[Any], Table]) -> Table:
     """Gathers the rows of all studies, without some columns, which their own pages have."""
     of_all = [(title, made(found)) for title, found in studies]
-    heads = [head for head in of_all[0][1].header if head not in LEFT_OUT]
-    rows = [
-        [Cell(title), *(row[table.header.index(head)]._replace(marks=()) for head in heads)]
-        for title, table in of_all
-        for row in table.rows
-    ]
+    heads = list(dict.fromkeys(head for _, table in of_all for head in table.header))
+    heads = [head for head in heads if head not in LEFT_OUT]
+    rows = []
+    for title, table in of_all:
+        for row in table.rows:
+            cells = dict(zip(table.header, row, strict=True))
+            rows.append([Cell(title), *(cells.get(head, Cell(NONE)) for head in heads)])
+    rows = [[cell._replace(marks=()) for cell in row] for row in rows]
     return Table(of_all[0][1].caption, ["study", *heads], rows, [()] * len(rows))
 
 
@@ -247,10 +257,8 @@ def overview(studies: Sequence[tuple[str, dict[str, Any]]]) -> Figure:
         halves = [_of_training(found, training) for training in TRAININGS]
         for number, of in enumerate(found["contrasts"]):
             arm, other = (label(found, of[which]) for which in ("arm", "other"))
-            first = "Classification, then depth" if ", then" in arm else WORD.findall(arm)[0]
-            name = f"{title}: {arm[0].lower()}{arm[1:]}"
-            kind = kinds.setdefault(f"{first} − {WORD.findall(other)[0].lower()}", [])
-            kind.append((name, [of, *(half[number] for half in halves)]))
+            kind = kinds.setdefault(f"{_kind(arm)} − {_small(_kind(other))}", [])
+            kind.append((f"{title}: {_small(arm)}", [of, *(half[number] for half in halves)]))
     heights = [len(rows) + 0.5 for rows in kinds.values()]
     with matplotlib.rc_context(figures.STYLE):
         figure = Figure((8.5, 0.8 + 0.28 * sum(heights) + 0.25 * len(kinds)), layout="constrained")
@@ -264,10 +272,22 @@ def overview(studies: Sequence[tuple[str, dict[str, Any]]]) -> Figure:
     return figure
 
 
+def _kind(name: str) -> str:
+    """Names what an arm learns, whatever it learns it from."""
+    return "Classification, then depth" if ", then" in name else re.findall(r"\w+", name)[0]
+
+
+def _small(name: str) -> str:
+    """Begins a name with a small letter, but for names such as NYUv2."""
+    return name[0].lower() + name[1:] if name[1:2].islower() else name
+
+
 def _of_training(found: Mapping[str, Any], training: str) -> list[dict[str, Any]]:
-    """Compares the runs of one way to train alone."""
-    rows = [row for row in found["rows"] if row["training"] == training]
+    """Compares the runs of one way to train alone; nothing where there is no other."""
     pairs = [(of["arm"], of["other"]) for of in found["contrasts"]]
+    rows = [row for row in found["rows"] if row["training"] == training]
+    if len(rows) in (0, len(found["rows"])):
+        return [{}] * len(pairs)
     given = {"contrasts": pairs, "arms": found["arms"], "bound": found["bound"]}
     return results.assemble(rows, found["reference"], found["metric_key"], **given)["contrasts"]
 
@@ -294,8 +314,9 @@ def _bars(
     axes: Axes, results: Sequence[Mapping[str, Any]], heights: np.ndarray, colour: str, mark="o"
 ) -> np.ndarray:
     """Draws intervals, and returns what is in their middle, in points."""
-    mean, low, high = (
-        np.array([100 * of[f"difference{end}"] for of in results]) for end in ("", "_low", "_high")
+    mean, low, high = (  # nan where there is none
+        100 * np.array([of.get(f"difference{end}") for of in results], float)
+        for end in ("", "_low", "_high")
     )
     style = {"color": colour, "markersize": 3, "elinewidth": 0.9, "capsize": 0 if mark else 2}
     axes.errorbar(mean, heights, xerr=(mean - low, high - mean), fmt=mark or "none", **style)

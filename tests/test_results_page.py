@@ -5,6 +5,7 @@ import importlib.util
 import json
 import pathlib
 import re
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -151,6 +152,27 @@ def test_contrasts_of_all_studies_are_drawn_together(page, kept, monkeypatch):
     shown, not_shown = (f"over all conditions, corrected p {sign} .05" for sign in "≤>")
     assert lines[shown] == [pytest.approx(100 * study["contrasts"][0]["difference"])]
     assert lines[not_shown] == [pytest.approx(-2)]
+    drawn = {
+        bar.lines[0].get_color(): bar.lines[0].get_xdata()
+        for bar in axes.containers
+        if bar.lines[0]
+    }
+    for training, colour in page.TRAININGS.items():
+        of = 100 * study["contrasts"][0]["by_training"][training]
+        assert drawn[colour] == pytest.approx([of, of])
+
+
+def test_contrasts_of_one_way_to_train_and_of_arms_with_names_of_their_own(page):
+    rows = runs.study({"random": 0.0, "chain": 0.01, "nyu": 0.1}, subsets=6)
+    names = {"random": "Random", "chain": "Classification, then depth", "nyu": "NYUv2 depth"}
+    given = [{"name": name, "label": text} for name, text in names.items()]
+    study = results.assemble(rows, "random", arms=given, contrasts=[("nyu", "chain")])
+    (axes,) = page.overview([("Street", study)]).axes
+    assert axes.get_title(loc="left") == "NYUv2 − classification, then depth"
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["Street: NYUv2 depth"]
+    table = page.merged([("Street", study), ("Rooms", study | {"bound": 0.01})], page.contrasts)
+    assert table.header[-1] == "level p"
+    assert [row[-1].text for row in table.rows][:1] == ["–"]
 
 
 def test_results_of_all_studies_that_a_page_links_stand_on_it(page, kept, monkeypatch):
@@ -191,6 +213,29 @@ def test_what_people_wrote_on_the_page_of_a_study_stays(page, kept, monkeypatch)
     own.write_text("# Streets: rendered\n\nMine.\n")
     with pytest.raises(SystemExit, match=r"street.md has no place for <!-- street"):
         run(page, monkeypatch, "--check")
+
+
+def test_a_place_on_the_page_of_a_later_study_is_filled(page, kept, monkeypatch):
+    folder = kept(results.assemble(runs.study({"random": 0.0, "depth": 0.1}), "random"))
+    shutil.copytree(folder / "street", folder / "zoo")
+    text = "# Zoo\n\n" + page.BLOCK.format("zoo", "") + "\n\n" + page.BLOCK.format("street", "x")
+    (folder / "zoo.md").write_text(text)
+    assert run(page, monkeypatch) == 0
+    assert (folder / "zoo.md").read_text().count("| depth") > 2
+    (folder / "zoo.md").write_text(text.replace("<!-- end of zoo -->", ""))
+    with pytest.raises(SystemExit, match="only one of <!-- zoo"):
+        run(page, monkeypatch, "--check")
+
+
+@pytest.mark.parametrize("name", ["nyu-64", "contrasts", "../x"])
+def test_names_that_no_page_could_have_are_refused(page, kept, monkeypatch, name):
+    folder = kept(results.assemble(runs.study({"random": 0.0, "depth": 0.1}), "random"))
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(SystemExit, match="can't be named"):
+        run(page, monkeypatch, "--take", folder.parent, name)
+    with pytest.raises(SystemExit, match="has no panels"):
+        run(page, monkeypatch, "--take", folder.parent, "street", "--panels")
+    assert sorted(folder.rglob("*")) == before
 
 
 def test_a_page_of_a_study_that_is_gone(page, kept, monkeypatch):

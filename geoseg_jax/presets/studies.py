@@ -133,7 +133,7 @@ def started(name: str, start: tuple[str, ...]) -> str:
 def sweep(wanted: bool, rates: tuple[float, ...] = (3e-4, 1e-3, 3e-3), labels: int = 64) -> dict:
     """Returns the key `sweep` of a study where it is wanted: see geoseg_jax/study/sweep.py.
 
-    A fourth of the labels judges. On CamVid (docs/results/camvid_whole.md) two times 4 pictures
+    A fourth of the labels judges. On CamVid (docs/results/camvid_rates.md) two times 4 pictures
     choose the rate that two times 92 choose in 55 to 88 of 100 draws and lose 0.2 to 0.3 points of
     mIoU on average; two times 16 do in 75 to 100 and lose 0.1 at most.
 

@@ -83,6 +83,7 @@ def by_labels(study: Study) -> Figure | None:
     arms = naming.arms(study)
     # Apart enough for dots to be seen, too little for lines to look as if arms differed.
     step = 0.02 * (max(places.values()) - min(places.values()) or 1.0)
+    step = min(step, 0.5 / max(len(arms) - 1, 1))
     with matplotlib.rc_context(STYLE):
         figure, panels = _panels(len(kinds), sharey=True)
         for axes, kind in zip(panels, kinds, strict=True):

@@ -144,14 +144,13 @@ def _rates(study: Study) -> Table:
     """Shows what each arm scored by learning rate where several were tried."""
     rows = []
     for tried in study["rates"]:
-        what, text = f"pre-training, {tried['metric']}", number
+        what, text = f"pre-training, {tried['metric']}{_encoder(study, tried)}", number
         if tried["kind"] == "segmentation":
             place = naming.place_of({"labels": 0, **tried})
             what = naming.condition_name(study, place, ["labels"]) or "segmentation"
             what, text = f"{what}, {study['metric']} in %", points
         scores = (f"{rate:g}: {text(score)}" for rate, score in tried["tried"])
-        name = label(study, tried["arm"]) + _encoder(study, tried)
-        texts = [name, what, f"{tried['chosen']:g}", "; ".join(scores)]
+        texts = [label(study, tried["arm"]), what, f"{tried['chosen']:g}", "; ".join(scores)]
         rows.append([Cell(text) for text in texts])
     caption = "Learning rates that were tried, by no label that judges the result"
     heads = ["arm", "for", "best", "score by learning rate"]
