@@ -69,7 +69,7 @@ def tables(study: Study, notes: Notes, columns: int) -> list[Table]:
         made += [_steps(study, block) for block in blocks]
     if study.get("goal"):  # that no arm gets there is said too
         made += [_goal(study, block) for block in blocks]
-    made += [sources(study), own_tasks(study), _rates(study)]
+    made += [sources(study), own_tasks(study), tried_rates(study)]
     return [table for table in made if table.rows]
 
 
@@ -140,7 +140,7 @@ def own_tasks(study: Study) -> Table:
     return Table(caption, heads, rows, arms)
 
 
-def _rates(study: Study) -> Table:
+def tried_rates(study: Study) -> Table:
     """Shows what each arm scored by learning rate where several were tried."""
     rows = []
     for tried in study["rates"]:

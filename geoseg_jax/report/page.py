@@ -98,7 +98,7 @@ def _shown(study: Mapping[str, Any]) -> dict[str, Any]:
     factors, rows, key = study["factors"], study["rows"], study["metric_key"]
     made = {"overall": findings.overall(study, notes), "contrasts": findings.contrasts(study)}
     made |= {"sources": findings.sources(study), "own": findings.own_tasks(study)}
-    made |= {"given": findings.given(study, notes)}
+    made |= {"given": findings.given(study, notes), "tried": findings.tried_rates(study)}
     return {
         "groups": [_group(study, group, notes) for group in study["groups"]],
         "tables": {name: _table(table, study.get(name)) for name, table in made.items()},

@@ -136,6 +136,23 @@ def test_arms_by_encoder_and_all_time(chromium, tmp_path):
     assert "CSV" not in words(chromium, "#repeat")[0]
 
 
+def test_learning_rates_that_were_tried(chromium, tmp_path):
+    place = {"decoder": "unet", "resolution": "96x32", "encoder": "resnet18"}
+    of_cells = {"kind": "segmentation", "metric": "miou", "training": "frozen", "less": False}
+    tried = {"tried": [[1e-3, 0.2], [3e-3, 0.25]], "chosen": 3e-3}
+    rates = [place | of_cells | {"arm": arm} | tried for arm in ("random", "depth")]
+    rows = runs.study({"random": 0.0, "depth": 0.1}, trainings=("fine_tuned", "frozen"))
+    study = results.assemble(rows, "random", rates=rates)
+    path = tmp_path / "report.html"
+    path.write_text(page.render(study), encoding="utf-8")
+    chromium.open(path)
+    assert chromium.errors == []
+    table = test_tables.parsed(tables.markdown(study))[-1]
+    shown_rows = {row[0]: row[1:] for row in chromium.run(f"({TEXTS})('#rates tbody tr')")}
+    assert shown_rows == {arm: list(cells.values()) for arm, cells in table.items()}
+    assert shown_rows["depth"] == ["frozen, mIoU in %", "0.003", "0.001: 20.0; 0.003: 25.0"]
+
+
 def test_where_runs_scatter_from(chromium, tmp_path):
     rows = runs.study({"random": 0.0, "depth": 0.1}, subsets=2, seeds=3)
     study = results.assemble(rows, "random")

@@ -1,9 +1,10 @@
 // The table of arms by conditions, and what all tables share.
 
 // Columns of words, which stand to the left.
-const TEXTS = new Set(
-  ["Verdict", "Config", "Number", "Starts from", "Condition", "Status", "Error"],
-);
+const TEXTS = new Set([
+  ...["Verdict", "Config", "Number", "Starts from", "Condition", "Status", "Error", "For"],
+  "Score by learning rate",
+]);
 
 const strongest = (items) => Math.max(0.001, ...items.map((x) => Math.abs(x)).filter(known));
 

@@ -110,6 +110,13 @@ const SECTIONS = [
       ignores the picture. An arm that does not beat it owes its gain to something else.`,
   },
   {
+    id: "rates",
+    heading: "Which learning rates were tried",
+    draw: () => madeTable("tried", shownRows("tried")),
+    about: () =>
+      `By no label that judges the result. The best of an arm's rates was used for all of its runs.`,
+  },
+  {
     id: "arms",
     heading: "What each arm was given",
     draw: () => madeTable("given", shownRows("given")),
