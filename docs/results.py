@@ -92,6 +92,8 @@ def take(workdir: pathlib.Path, name: str, pictures: bool) -> None:
     about["contrasts"] = [[c["arm"], c["other"]] for c in found["contrasts"]]
     about["features"] = {"cka": found["features"].get("cka", [])}
     about["curves"] = {row["cell"]: row["curve"] for row in found["rows"] if len(row["curve"]) > 1}
+    labelled = [row["labelled"] for row in found["rows"] if not row["labels"] and "labelled" in row]
+    about["labelled"] = max(filter(None, labelled), default=None)  # how many "all labels" are
     about["pictures"] = {
         kind: [{name: of[name] for name in _OF_PICTURES} for of in found[kind]]
         for kind in ("overall", "contrasts")
@@ -144,7 +146,7 @@ def findings(folder: pathlib.Path) -> dict[str, Any]:
             arm["own_task"] = pretrainings.summary(own)
     found = results.assemble(
         [
-            r | {"curve": curves.get(r["cell"], [])}
+            r | {"curve": curves.get(r["cell"], []), "labelled": r["labels"] or about["labelled"]}
             for r in results.read_csv(folder / "results.csv")
         ],
         about["reference"],

@@ -238,6 +238,14 @@ def test_names_that_no_page_could_have_are_refused(page, kept, monkeypatch, name
     assert sorted(folder.rglob("*")) == before
 
 
+def test_how_many_all_labels_are_is_kept(page, kept):
+    """Else nothing could be said of the labels that an arm needs."""
+    rows = runs.study({"random": 0.0, "depth": 0.1}, labels=(16, 0), seeds=7)
+    study = results.assemble([r | {"labelled": r["labels"] or 367} for r in rows], "random")
+    assert len(study["efficiency"]) == 1
+    assert tables.markdown(study).partition("\n\n")[2] in (kept(study) / "street.md").read_text()
+
+
 def test_a_page_of_a_study_that_is_gone(page, kept, monkeypatch):
     rows = runs.study({"random": 0.0, "depth": 0.1}, labels=(8,), seeds=1)
     folder = kept(results.assemble(rows, "random"))
