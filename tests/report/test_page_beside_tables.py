@@ -136,6 +136,18 @@ def test_arms_by_encoder_and_all_time(chromium, tmp_path):
     assert "CSV" not in words(chromium, "#repeat")[0]
 
 
+def last_table(chromium, tmp_path, study: dict, section: str) -> dict[str, list[str]]:
+    """Reads a section of the page, whose rows are those of the last table of table.md."""
+    path = tmp_path / "report.html"
+    path.write_text(page.render(study), encoding="utf-8")
+    chromium.open(path)
+    assert chromium.errors == []
+    table = test_tables.parsed(tables.markdown(study))[-1]
+    rows = {row[0]: row[1:] for row in chromium.run(f"({TEXTS})('#{section} tbody tr')")}
+    assert rows == {arm: list(cells.values()) for arm, cells in table.items()}
+    return rows
+
+
 def test_learning_rates_that_were_tried(chromium, tmp_path):
     place = {"decoder": "unet", "resolution": "96x32", "encoder": "resnet18"}
     of_cells = {"kind": "segmentation", "metric": "miou", "training": "frozen", "less": False}
@@ -143,25 +155,13 @@ def test_learning_rates_that_were_tried(chromium, tmp_path):
     rates = [place | of_cells | {"arm": arm} | tried for arm in ("random", "depth")]
     rows = runs.study({"random": 0.0, "depth": 0.1}, trainings=("fine_tuned", "frozen"))
     study = results.assemble(rows, "random", rates=rates)
-    path = tmp_path / "report.html"
-    path.write_text(page.render(study), encoding="utf-8")
-    chromium.open(path)
-    assert chromium.errors == []
-    table = test_tables.parsed(tables.markdown(study))[-1]
-    shown_rows = {row[0]: row[1:] for row in chromium.run(f"({TEXTS})('#rates tbody tr')")}
-    assert shown_rows == {arm: list(cells.values()) for arm, cells in table.items()}
-    assert shown_rows["depth"] == ["frozen, mIoU in %", "0.003", "0.001: 20.0; 0.003: 25.0"]
+    rows = last_table(chromium, tmp_path, study, "rates")
+    assert rows["depth"] == ["frozen, mIoU in %", "0.003", "0.001: 20.0; 0.003: 25.0"]
 
 
 def test_where_runs_scatter_from(chromium, tmp_path):
     rows = runs.study({"random": 0.0, "depth": 0.1}, subsets=2, seeds=3)
     study = results.assemble(rows, "random")
-    path = tmp_path / "report.html"
-    path.write_text(page.render(study), encoding="utf-8")
-    chromium.open(path)
-    assert chromium.errors == []
-    table = test_tables.parsed(tables.markdown(study))[-1]
-    shown_rows = {row[0]: row[1:] for row in chromium.run(f"({TEXTS})('#sources tbody tr')")}
-    assert shown_rows == {arm: list(cells.values()) for arm, cells in table.items()}
+    last_table(chromium, tmp_path, study, "sources")
     (told,) = words(chromium, "#sources")
     assert "Every subset of labels met every seed, so" in told
