@@ -2,16 +2,20 @@
 
 import json
 import math
+import pathlib
 
 import pytest
 from ml_collections import ConfigDict
 
+from geoseg_jax.config import files
 from geoseg_jax.config.settings import ConfigError
 from geoseg_jax.study import audit, budget, check, conduct, sweep
 from geoseg_jax.study.plan import make_plan
 from geoseg_jax.training import loop
 from geoseg_jax.training.loop import Result
 from tests.study.tiny_study import FACTORS, study
+
+CONFIGS = pathlib.Path(__file__).resolve().parents[2] / "configs"
 
 SPEC = {"learning_rate": (1e-3, 3e-3), "pretraining": (0.5, 1.0, 3.0), "labels": 8}
 SPEC |= {"replicates": (100, 101), "folds": 4}
@@ -187,3 +191,9 @@ def test_it_is_refused_before_anything_is_tried(conducted, tmp_path):
     with pytest.raises(ConfigError, match="must be two or more learning rates"):
         conducted(tmp_path, study(factors=FEW, sweep=SPEC | {"pretraining": (1.0,)}))
     assert not (tmp_path / "sweep").exists()
+
+
+@pytest.mark.parametrize("options", ["sweep", "full,sweep", "smoke,sweep", "crossed,smoke,sweep"])
+def test_a_sweep_of_the_embedded_world_has_the_labels_that_it_asks_for(options):
+    config = files.load(str(CONFIGS / f"study_quick.py:{options}"))
+    assert config.sweep.folds <= config.sweep.labels <= config.target.set.data.train_size
