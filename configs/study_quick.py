@@ -10,7 +10,8 @@ sweep of geoseg_jax/presets/studies.py, and
   more          inpainting, stereo and supervised depth, and the flow of Lao et al.'s public code
                 too, with ten replicates: three times the time
   full          the study of docs/preregistration.md: inpainting, stereo depth, and classification
-                followed by stereo depth too, and pre-trainings that are nearly four times as long
+                followed by stereo depth too, and pre-trainings that are nearly four times as long;
+                with `more`, every arm that is named here, and ten replicates
   crossed       where the scatter of runs comes from: classification and mono depth, 8 labels, four
                 subsets of labels x four seeds x four pre-trainings; with `full` these are as long
 Mono depth is given the camera's motion (poses=given): with so few steps of pictures so small a pose
@@ -83,6 +84,8 @@ def get_config(arg: str = "") -> ConfigDict:
         },
         panels=3,
     )
+    if options["more"]:
+        config.contrasts += (("depth_supervised", "classification"), ("depth_mono", "flow_paper"))
     if options["full"]:
         _lengthen(config)
     if options["crossed"]:
@@ -94,7 +97,7 @@ def get_config(arg: str = "") -> ConfigDict:
 
 def _lengthen(config: ConfigDict) -> None:
     """In place: the study of docs/preregistration.md."""
-    config.arms = (*_ARMS, *_MORE[:2], _CHAIN)
+    config.arms = (*config.arms, *(arm for arm in _MORE[:2] if arm not in config.arms), _CHAIN)
     config.contrasts += (
         ("depth_stereo", "classification"),
         ("depth_stereo_from_classification", "classification"),

@@ -269,7 +269,7 @@ STUDIES = {
     "study_folder": ["resolution=64x32,both", "smoke"],
     "study_kitti": ["preset=paper_code,sweep"],
     "study_nyu": ["small,held_out,sweep"],
-    "study_quick": ["smoke", "more,sweep", "full,crossed", "smoke,crossed"],
+    "study_quick": ["smoke", "more,sweep", "full,more", "full,crossed", "smoke,crossed"],
 }
 CASES = [(name, argument) for name, others in STUDIES.items() for argument in ["", *others]]
 
