@@ -3,16 +3,18 @@
     python -m geoseg_jax.study --config=configs/study_folder.py:smoke --workdir=W \
         --config.roots.video=/data/footage --config.roots.labels=/data/mine
 
-makes a first table and page in minutes, of which nothing can be learned; without `smoke` it is the
-study. --dry_run says what it would take. docs/own_data.md goes through all of it.
+makes a first table and page in minutes, of which nothing can be learned. With `small` in place of
+`smoke` it is a study for an afternoon of two CPU cores; with neither, one for a GPU. --dry_run says
+what it would take. docs/own_data.md goes through all of it.
 
 `video`: what configs/depth_video.py takes: a video file, a folder of frames, or a folder of several
 of these. `labels`: what configs/segment_folder.py takes, images/, labels/ and classes.txt. Without
 lists of pictures to train and to judge on, each labelled picture judges in one replicate and may
 train in the others. Arms: random weights; depth and inpainting learned from the footage; a file of
-weights, where one is given. `study_folder.py:help` lists the options behind the colon; `smoke` is
-the smallest encoder at 96x64 with all labels and four steps, and options given beside it hold.
-Hardware: a GPU, or patience; the dry run tells.
+weights, where one is given. `study_folder.py:help` lists the options behind the colon, and
+  small  half a ResNet-18, whole pictures of 128x96, short runs
+  smoke  the smallest encoder at 96x64 with all labels and four steps
+Options given beside these two hold.
 """
 
 from typing import Any
@@ -24,13 +26,16 @@ from geoseg_jax.presets.argument import Option
 from geoseg_jax.presets.studies import (
     CALIBRATED,
     RANDOM,
+    SMALL,
     START,
     SWEEP,
+    pace,
     short_cells,
     starts,
     study,
     sweep,
 )
+from geoseg_jax.presets.two_cores import DECODER, NETWORK, SHARED
 
 _OPTIONS = {
     "resolution": Option("320x256", "width x height of pictures, in the proportions of yours"),
@@ -41,74 +46,114 @@ _OPTIONS = {
     "start": START._replace(default=("random", "weights", "both")),
     "weights": Option("", "a file of weights: an arm more, that starts from it"),
     "sweep": SWEEP,
+    "small": SMALL,
     "smoke": Option(False, "the smallest encoder, a few steps, two replicates: nothing is learned"),
 }
-_SMOKE = {"resolution": "96x64", "labels": "all", "steps": 4, "pictures": 32, "replicates": 2}
+_SIZES = {
+    "small": {"resolution": "128x96", "steps": 600, "pictures": 9_000},
+    "smoke": {"resolution": "96x64", "labels": "all", "steps": 4, "pictures": 32, "replicates": 2},
+}
 
 
 def get_config(arg: str = "") -> ConfigDict:
-    options = argument.parse(arg, _OPTIONS, "study_folder.py")
-    if options["smoke"]:
-        smaller = {k: _OPTIONS[k]._replace(default=value) for k, value in _SMOKE.items()}
-        options = argument.parse(arg, _OPTIONS | smaller, "study_folder.py")
-    weights = bool(options["weights"]) or options["start"] != "random"
-    # The recipe of all arms alike: else a transformer's layers learn at decaying rates where they
-    # come from elsewhere.
-    target: dict[str, Any] = {"optimizer": {"layer_decay": 1.0}} | CALIBRATED
-    pretraining: dict[str, Any] = {}
-    if options["smoke"]:
-        target["train"] = short_cells(options["steps"], options["steps"])
-        pretraining["train"] = {"batch_size": 4, "eval_every": 0, "pictures_every": 0}
-        # Most of the time is compiling: half of depth's loss, and the smallest network of motion.
-        pretraining |= {"model": {"pose_encoder": "tiny"}, "task": {"scales": 2}}
-    else:
-        target["train"] = {"steps": options["steps"]}
+    options, size = _options(arg)
+    roots = {"video": "", "labels": ""}
+    if _with_weights(options):
+        roots["weights"] = options["weights"]
     return study(
-        _arms(options, weights),
-        _factors(options),
+        _arms(options, size),
+        _factors(options, size),
         sweep(options["sweep"], labels=16),  # there may be thirty
         title="My own footage and labels",
-        trial=options["smoke"],
+        trial=size == "smoke",
         question="Which pre-training helps segmentation of my pictures the most?",
-        roots={"video": "", "labels": ""} | ({"weights": options["weights"]} if weights else {}),
-        pretraining=pretraining,
+        roots=roots,
+        pretraining=_pretraining(size),
         budget={"measure": "images", "amount": options["pictures"]},
-        target={"config": "configs/segment_folder.py", "root": "labels", "set": target},
+        target={
+            "config": "configs/segment_folder.py",
+            "root": "labels",
+            "set": _target(options["steps"], size),
+        },
     )
 
 
-def _arms(options: dict[str, Any], weights: bool) -> tuple[dict[str, Any], ...]:
-    size = options["resolution"]
+def _options(arg: str) -> tuple[dict[str, Any], str]:
+    """Returns the options, and which of _SIZES they are of, if of any."""
+    options = argument.parse(arg, _OPTIONS, "study_folder.py")
+    sizes = [name for name in _SIZES if options[name]]
+    if len(sizes) > 1:
+        raise ValueError("study_folder.py: small is a study and smoke a trial; drop one of the two")
+    if not sizes:
+        return options, ""
+    smaller = {k: _OPTIONS[k]._replace(default=v) for k, v in _SIZES[sizes[0]].items()}
+    return argument.parse(arg, _OPTIONS | smaller, "study_folder.py"), sizes[0]
+
+
+def _with_weights(options: dict[str, Any]) -> bool:
+    return bool(options["weights"]) or options["start"] != "random"
+
+
+def _pretraining(size: str) -> dict[str, Any]:
+    """Returns what both pre-trainings have in place of their configs' settings."""
+    if size == "small":
+        return {**SHARED, "model": {**DECODER, "pose_encoder": NETWORK[0]}}
+    if size == "smoke":
+        # Most of the time is compiling: half of depth's loss, and the smallest network of motion.
+        return {
+            "train": {"batch_size": 4, "eval_every": 0, "pictures_every": 0},
+            "model": {"pose_encoder": "tiny"},
+            "task": {"scales": 2},
+        }
+    return {}
+
+
+def _target(steps: int, size: str) -> dict[str, Any]:
+    """Returns what every segmentation has in place of its config's settings."""
+    # The recipe of all arms alike: else a transformer's layers learn at decaying rates where they
+    # come from elsewhere.
+    recipe: dict[str, Any] = {"optimizer": {"layer_decay": 1.0}} | CALIBRATED
+    if not size:
+        return recipe | {"train": {"steps": steps}}
+    recipe["train"] = short_cells(steps, steps)
+    if size == "small":
+        recipe |= {"model": DECODER, "data": {"scale": ()}}  # windows are learned more slowly
+    return recipe
+
+
+def _arms(options: dict[str, Any], size: str) -> tuple[dict[str, Any], ...]:
+    shape = options["resolution"]
     elsewhere = {"name": "weights", "label": "Weights from elsewhere", "weights": "weights"}
     return (
         RANDOM,
-        *((elsewhere,) if weights else ()),
+        *((elsewhere,) if _with_weights(options) else ()),
         {
             "name": "reconstruction",
             "label": "Inpainting",
-            "config": f"configs/reconstruct_video.py:resolution={size}",
+            "config": f"configs/reconstruct_video.py:resolution={shape}",
             "root": "video",
+            "set": pace(8, 4e-4, 20) if size == "small" else {},
         },
         {
             "name": "video_depth",
             "label": "Depth from my footage",
-            "config": f"configs/depth_video.py:resolution={size}",
+            "config": f"configs/depth_video.py:resolution={shape}",
             "root": "video",
+            "set": pace(4, 4e-4, 20) if size == "small" else {},
             "start": starts(options["start"], "weights"),
         },
     )
 
 
-def _factors(options: dict[str, Any]) -> dict[str, Any]:
+def _factors(options: dict[str, Any], size: str) -> dict[str, Any]:
     given = options["labels"]
     numbers = [0 if word == "all" else word for word in given.split("+")]
     if not all(str(word).isdecimal() and (word == 0 or int(word) > 0) for word in numbers):
         raise ValueError(f"study_folder.py:labels={given!r} must be numbers or all, as in 8+16+all")
     factors = {"labels": tuple(map(int, numbers)), "resolution": (options["resolution"],)}
-    if options["smoke"]:
-        factors |= {"encoder": ("tiny",), "training": ("fine_tuned",)}
-    else:
-        factors["training"] = ("fine_tuned", "frozen")
+    factors["training"] = ("fine_tuned",) if size == "smoke" else ("fine_tuned", "frozen")
+    if size:
+        factors["encoder"] = NETWORK if size == "small" else ("tiny",)
     if options["replicates"]:
         factors["replicate"] = tuple(range(options["replicates"]))
     return factors

@@ -33,6 +33,7 @@ NAMES = sorted(path.stem for path in FOLDER.glob("study_*.py"))
 ARGUMENTS = (
     ("study_camvid", "small"),
     ("study_cityscapes", "preset=paper_code"),
+    ("study_folder", "small"),
     ("study_folder", "start=weights"),
     ("study_kitti", "preset=paper_code"),
     ("study_nyu", "start=both"),
@@ -41,9 +42,9 @@ ARGUMENTS = (
 )
 # What such an argument leaves as it was.
 LEFT_OUT = {
-    "more": ("classification", "depth_mono", "flow_strong"),
-    "small": ("classification", "flow_strong"),
-    "full": ("depth_mono", "flow_strong", "reconstruction"),
+    ("study_camvid", "small"): ("classification", "flow_strong"),
+    ("study_quick", "more"): ("classification", "depth_mono", "flow_strong"),
+    ("study_quick", "full"): ("depth_mono", "flow_strong", "reconstruction"),
 }
 
 
@@ -97,7 +98,7 @@ def _plan(case, data, workdir):
     config["roots"] = {root: data(root, number) for root, number in case.layouts}
     config["factors"] = {k: list(values)[:1] for k, values in config["factors"].items()}
     config["factors"]["encoder"] = ["tiny"]
-    config["without"] = LEFT_OUT.get(case.argument, ())
+    config["without"] = LEFT_OUT.get((case.study, case.argument), ())
     return make_plan(config, workdir)
 
 

@@ -266,7 +266,7 @@ def test_what_cannot_be_planned_is_refused(changes, message, tmp_path):
 STUDIES = {
     "study_camvid": ["imagenet", "both", "small", "small,windows"],
     "study_cityscapes": ["preset=paper_code,sweep"],
-    "study_folder": ["resolution=64x32,both", "smoke"],
+    "study_folder": ["resolution=64x32,both", "small", "smoke"],
     "study_kitti": ["preset=paper_code,sweep"],
     "study_nyu": ["small,held_out,sweep"],
     "study_quick": ["smoke", "more,sweep", "full,more", "full,crossed", "smoke,crossed"],
@@ -377,6 +377,8 @@ def test_a_setting_of_all_pretrainings_must_be_one_of_some(tmp_path):
     [
         ("", (16, 0), 2_000, 100_000, 7),
         ("labels=4+8,steps=9,pictures=50,replicates=3", (4, 8), 9, 50, 3),
+        ("small", (16, 0), 600, 9_000, 7),
+        ("small,steps=40,labels=8", (8,), 40, 9_000, 7),
         ("smoke", (0,), 4, 32, 2),
         ("smoke,steps=40", (0,), 40, 32, 2),
         ("weights=a.pth", (16, 0), 2_000, 100_000, 7),
@@ -390,6 +392,11 @@ def test_sizes_of_a_study_of_ones_own(argument, labels, steps, amount, replicate
     assert (config.budget.amount, len(config.factors.replicate)) == (amount, replicates)
     assert config.roots.get("weights", "none") == ("a.pth" if "weights" in argument else "none")
     assert config.trial == ("smoke" in argument)
+
+
+def test_a_study_of_ones_own_is_either_small_or_a_trial():
+    with pytest.raises(ValueError, match="small is a study and smoke a trial; drop one"):
+        get_config("study_folder", "small,smoke")
 
 
 @pytest.mark.parametrize("labels", ["some", "16+", "-4", "0"])
