@@ -1,9 +1,12 @@
 // Charts of lines: the metric against labels, and learning curves; one small chart a condition.
 
+const LONGEST = 26; // of a label beside its line, letters
+
 // series: [{arm, points: [{x, y, low, high, facts}]}], in the frame `spec`, of one range for all.
 function lineChart(spec, series) {
   const direct = spec.direct && spec.width > 460;
-  const margin = { left: 40, right: direct ? 138 : 12, top: 24, bottom: 40 };
+  const letters = Math.max(0, ...series.map(({ arm }) => cut(arm.label, LONGEST).length));
+  const margin = { left: 40, right: direct ? 18 + 6.5 * letters : 12, top: 24, bottom: 40 };
   const inner = spec.marks ? 26 : 0; // room for marks beside one another
   const sides = [margin.left + inner, spec.width - margin.right - inner];
   const x = scale(spec.xKind, spec.xRange, sides);
@@ -48,12 +51,13 @@ function directLabels(series, y, spec, margin) {
   const wanted = ends.map((one) => y(one.points[one.points.length - 1].y));
   const heights = spread(wanted, 15, margin.top, spec.height - margin.bottom);
   const left = spec.width - margin.right;
-  return ends.map(({ arm }, i) =>
-    ofArm(arm, s, "g", { class: "series" }, [
+  return ends.map(({ arm }, i) => {
+    const place = { x: left + 12, y: heights[i], dy: "0.34em", class: "direct" };
+    return ofArm(arm, s, "g", { class: "series" }, [
       s("path", { d: `M${left - 2},${wanted[i]}L${left + 8},${heights[i]}`, class: "leader" }),
-      s("text", { x: left + 12, y: heights[i], dy: "0.34em", class: "direct" }, cut(arm.label, 20)),
-    ]),
-  );
+      s("text", place, cut(arm.label, LONGEST)),
+    ]);
+  });
 }
 
 function summary(g) {
