@@ -115,6 +115,19 @@ def test_all_labels_stand_at_the_end(chromium, tmp_path):
     assert "vit_s16" in words(chromium, "#repeat")[0]
 
 
+def test_a_label_of_26_letters_stands_whole_beside_its_line(chromium, tmp_path):
+    made = made_up.study(arms=2, pictures=False)
+    made["arms"][1]["label"] = label = "Classification, then depth"
+    path = tmp_path / "label.html"
+    path.write_text(page.render(made), encoding="utf-8")
+    chromium.open(path)
+    shown = chromium.run(
+        "[...document.querySelectorAll('#labels svg text.direct')].map((t) => [t.textContent,"
+        " t.getBoundingClientRect().right <= t.ownerSVGElement.getBoundingClientRect().right])"
+    )
+    assert [label, True] in shown
+
+
 def rich() -> dict:
     """Replicates with pre-trainings of their own, contrasts, a bound, and test pictures drawn."""
     made = made_up.study(arms=4, replicates=9, pictures=False)

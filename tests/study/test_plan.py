@@ -1,5 +1,6 @@
 import dataclasses
 import itertools
+import pathlib
 import re
 import shlex
 
@@ -299,6 +300,13 @@ def test_studies_can_be_planned_and_are_fair(name, argument, tmp_path):
     }
 
 
+def test_full_and_more_of_the_quick_study_have_every_arm_of_both():
+    def arms(argument):
+        return {arm["name"] for arm in get_config("study_quick", argument).arms}
+
+    assert arms("full,more") == arms("full") | arms("more") > arms("full")
+
+
 @pytest.mark.parametrize("name", ["study_kitti", "study_cityscapes"])
 def test_the_papers_depth_and_flow_start_from_imagenet_and_inpainting_does_not(name, tmp_path):
     config = settings.plain(get_config(name, "preset=paper_code"))
@@ -392,6 +400,18 @@ def test_sizes_of_a_study_of_ones_own(argument, labels, steps, amount, replicate
     assert (config.budget.amount, len(config.factors.replicate)) == (amount, replicates)
     assert config.roots.get("weights", "none") == ("a.pth" if "weights" in argument else "none")
     assert config.trial == ("smoke" in argument)
+
+
+def test_the_small_study_of_ones_own_shows_half_a_resnet_whole_pictures():
+    """In so few steps zoomed ones are learned more slowly: docs/segmentation.md."""
+    config = settings.plain(get_config("study_folder", "small"))
+    config["roots"] = {root: f"/data/{root}" for root in config["roots"]}
+    made = make_plan(config, pathlib.Path("W"))
+    for job in (*made.pretrainings, *made.cells):
+        assert (job.config.model.encoder, job.config.data.width) == ("resnet18_half", 128)
+        assert job.config.model.decoder_channels == (8, 16, 32, 64, 128)
+    assert {cell.config.data.scale for cell in made.cells} == {()}
+    assert {p.config.optimizer.learning_rate for p in made.pretrainings} == {4e-4}
 
 
 def test_a_study_of_ones_own_is_either_small_or_a_trial():
