@@ -5,7 +5,7 @@ from ml_collections import ConfigDict
 
 from geoseg_jax.data.labels.check import check_labels
 from geoseg_jax.data.labels.subsets import FIRST, Subset, choose
-from geoseg_jax.data.name_splits import REST, TRAIN
+from geoseg_jax.data.name_splits import REST, TRAIN, original
 from geoseg_jax.data.reader import Reader
 from geoseg_jax.data.source import DataError, Source, left_out
 
@@ -49,14 +49,18 @@ def make(reader: Reader, data: ConfigDict, *, check: bool = True) -> tuple[Sourc
 
 
 def _inner(train: Source, fold: int, folds: int) -> tuple[Source, Source]:
-    """Holds out every n-th record, from the k-th on, to evaluate on; the others train."""
-    if len(train) < folds:
+    """Holds out every n-th picture, from the k-th on, to evaluate on; the others train."""
+    pictures = list(dict.fromkeys(map(original, train.names)))  # whose versions stay together
+    if len(pictures) < folds:
         raise DataError(
-            f"config.data.inner_fold=({fold}, {folds}) parts {len(train)} labelled pictures; ask "
-            "for as many by config.data.labels, or for fewer folds"
+            f"config.data.inner_fold=({fold}, {folds}) parts {len(pictures)} labelled pictures; "
+            "ask for as many by config.data.labels, or for fewer folds"
         )
-    judged = range(fold, len(train), folds)
-    rest = [i for i in range(len(train)) if i not in judged]
+    held = set(pictures[fold::folds])
+    judged, rest = (
+        [i for i, name in enumerate(train.names) if (original(name) in held) == wanted]
+        for wanted in (True, False)
+    )
     return Subset(train, rest), Subset(train, judged)
 
 

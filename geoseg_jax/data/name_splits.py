@@ -3,6 +3,7 @@
 import hashlib
 import os
 import pathlib
+import re
 from collections.abc import Mapping, Sequence
 
 from geoseg_jax.core.near_miss import did_you_mean
@@ -13,6 +14,7 @@ from geoseg_jax.data.text_files import Spellings, read_lines
 # pictures trained on themselves. Both depend on the choice, see `labelled.make`.
 REST, TRAIN = "rest", "train"
 POOL = "pool"
+_VERSION = re.compile(r"\.rf\.[0-9A-Za-z]+$")
 
 
 def split_names(
@@ -44,21 +46,35 @@ def split_names(
     return pool, judged
 
 
+def original(name: str) -> str:
+    """Returns what all versions of one picture are called: Roboflow's NAME.rf.HASH is NAME.
+
+    An export with augmentation has several of each picture, mirrored or darkened. Where one trains
+    and another judges, the score is too high. Other names stay as they are.
+    """
+    return _VERSION.sub("", name)
+
+
 def held_out(names: Sequence[str], share: float) -> list[str]:
     """Holds out about `share` of the names, by their hash: the same ones when others are added.
 
-    At least one. A name is held out where sha256(name), as a fraction of its range, is below share.
+    At least one. A name is held out where sha256(its `original`), as a fraction of its range, is
+    below share.
     """
 
     def fraction(name: str) -> float:
-        digest = hashlib.sha256(os.fsencode(name)).digest()  # names of files need not be UTF-8
+        text = os.fsencode(original(name))  # names of files need not be UTF-8
+        digest = hashlib.sha256(text).digest()
         return int.from_bytes(digest[:6], "big") / 2**48
 
-    return [name for name in names if fraction(name) < share] or sorted(names, key=fraction)[:1]
+    least = min(map(fraction, names), default=0.0)
+    return [name for name in names if fraction(name) < share or fraction(name) == least]
 
 
 def deal(names: Sequence[str], groups: Sequence[str], folds: int) -> list[int]:
     """Deals names into folds of nearly one size, none of whose groups is in two: the fold of each.
+
+    Versions of one picture, see `original`, are a group where no other is given.
 
     The largest groups come first, equal ones in the order of sha256 of their name, each into the
     fold that has the fewest names by then. So it depends on nothing but what is there.
@@ -69,9 +85,10 @@ def deal(names: Sequence[str], groups: Sequence[str], folds: int) -> list[int]:
     """
     members: dict[str, list[int]] = {}
     for index, (name, group) in enumerate(zip(names, groups, strict=True)):
-        members.setdefault(f"recording {group}" if group else f"name {name}", []).append(index)
+        key = f"recording {group}" if group else f"name {original(name)}"
+        members.setdefault(key, []).append(index)
     if len(members) < folds:
-        of = f" of {len(members)} recordings" if len(members) < len(names) else ""
+        of = f" of {len(members)} recordings or originals" if len(members) < len(names) else ""
         raise DataError(
             f"config.data.folds={folds} is more than there is to deal: {len(names)} labelled "
             f"pictures{of}; set it lower (in a study: by fewer "

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from geoseg_jax.data.labels.subsets import choose
-from geoseg_jax.data.name_splits import deal
+from geoseg_jax.data.name_splits import deal, original
 from geoseg_jax.data.source import DataError
 
 INNER = 4  # a fourth of the pictures that train chooses settings
@@ -75,14 +75,14 @@ def assign(names: Sequence[str], recordings: Sequence[str], folds: int) -> np.nd
     """Gives each picture a fold, [N] from 0 on; no recording is in two of them.
 
     See name_splits.deal. Where no recording is known, or all are one, the names in order are cut
-    into blocks, since neighbours may be frames of one video.
+    into blocks, since neighbours may be frames of one video; versions of one picture stay together.
     """
-    count = len(names)
+    pictures = [original(name) for name in names]
     own = [
-        f"recording {r}" if r else f"picture {n}" for n, r in zip(names, recordings, strict=True)
+        f"recording {r}" if r else f"picture {p}" for p, r in zip(pictures, recordings, strict=True)
     ]
     if not any(recordings) or len(set(own)) < 2:
-        place = np.empty(count, int)
-        place[np.argsort(np.array(names), kind="stable")] = np.arange(count)
+        _, place = np.unique(pictures, return_inverse=True)
+        count = place.max() + 1
         return place * min(folds, count) // count
     return np.array(deal(names, recordings, min(folds, len(set(own)))))

@@ -38,6 +38,15 @@ def test_neighbours_of_an_unknown_recording_stay_together():
     np.testing.assert_array_equal(splits.assign(NAMES[:3], UNKNOWN[:3], 5), [0, 1, 2])
 
 
+@pytest.mark.parametrize("known", [False, True])
+def test_versions_of_one_picture_stay_together(known):
+    names = [f"{n}_jpg.rf.{version * 8}" for n in range(5) for version in "abcd"]
+    recordings = [name[0] if known and name < "2" else "" for name in names]
+    parted = splits.assign(names, recordings, 3)
+    assert parted.max() == 2
+    assert len({(name[0], fold) for name, fold in zip(names, parted, strict=True)}) == 5
+
+
 def test_recordings_fill_folds_evenly():
     recordings = ["long"] * 10 + ["b"] * 4 + ["c"] * 3 + ["d"] * 3
     parted = splits.assign(NAMES, recordings, 3)

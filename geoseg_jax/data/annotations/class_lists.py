@@ -13,11 +13,13 @@ from geoseg_jax.data.text_files import read_lines, read_text
 
 BLACK = (0, 0, 0)
 LISTS = ("classes.txt", "classes.csv", "class_dict.csv", "labels.txt", "label_names.txt")
+LISTS += ("class_names.txt",)  # of LabelMe's converter to VOC's folders
 _BACKGROUNDS = (BACKGROUND, "_background_", "__background__")
 _IGNORED = (*VOID, "__ignore__", "_ignore_")
 _COLOUR = re.compile(r"\d+[,\s]+\d+[,\s]+\d+\s*,?\s*$")
 _PIXEL_VALUES = re.compile(r"pixel value\s*,\s*class", re.IGNORECASE)
 _HEADER = {"id", "index", "value", "class", "label", "name"}
+_HEADER_ALONE = {"name", "names", "class", "classes", "label", "labels", "class_name"}
 _ID_FIRST = re.compile(r'"?(\d{1,9})"?[.)]?[\s,:;=](.+)')
 _ID_LAST = re.compile(r'[\s,:;=]"?\d+"?$')
 _AROUND = " \"',:;="
@@ -29,7 +31,7 @@ def read_classes(path: pathlib.Path) -> list[Row]:
     `name r g b` or `id name r g b`, see `labels/class_list.py`; `id name`; names alone, whose ids
     are their lines from 0 on (`__ignore__`, which LabelMe's lists start with, has none); CVAT's
     labelmap.txt, `name:r,g,b:parts:actions`; Roboflow's _classes.csv, `id, name` below
-    `Pixel Value, Class`. A first line `id,name` is a header.
+    `Pixel Value, Class`. A first line `id,name`, or `name`, `class` or `label` alone, is a header.
 
     Raises DataError for a file that can't be read, is empty or malformed, and where numbers that
     may be ids stand behind the names, or before all but the first.
@@ -43,8 +45,7 @@ def read_classes(path: pathlib.Path) -> list[Row]:
         table = read_class_list(path)
         names = dict(zip(table.file_ids, table.classes, strict=True))
         return [Row(i, names.get(i, VOID[0]), c) for c, i in (table.colours or {}).items()]
-    words = re.findall("[a-z]+", lines[0].lower())
-    lines = lines[1:] if lines[1:] and words[1:] and _HEADER.issuperset(words) else lines
+    lines = lines[1:] if lines[1:] and _is_header(lines[0].lower()) else lines
     first = [_ID_FIRST.fullmatch(line) for line in lines]
     if all(first):
         return [Row(int(found[1]), found[2].strip(_AROUND)) for found in first if found]
@@ -56,6 +57,19 @@ def read_classes(path: pathlib.Path) -> list[Row]:
         )
     names = [line.strip(" \"',") for line in lines if line.lower() not in _IGNORED[-2:]]
     return [Row(i, name) for i, name in enumerate(names)]
+
+
+def find_list(folder: pathlib.Path) -> list[Row]:
+    """Returns the classes of the list that lies in a folder, [] where none does.
+
+    Raises DataError for a bad list, and for two that differ.
+    """
+    found = [folder / name for name in LISTS if (folder / name).is_file()]
+    lists = [read_classes(path) for path in found]
+    for path, rows in zip(found, lists, strict=True):
+        if rows != lists[0]:
+            raise DataError(f"{found[0]} and {path} are both class lists; give one by --classes")
+    return lists[0] if lists else []
 
 
 def read_labelmap(path: pathlib.Path) -> list[Row]:
@@ -146,6 +160,11 @@ def _lines(path: pathlib.Path) -> list[str]:
     if not lines:
         raise DataError(f"{path}: the class list is empty; write a name a line")
     return lines
+
+
+def _is_header(line: str) -> bool:
+    words = re.findall("[a-z]+", line)
+    return line.strip(_AROUND) in _HEADER_ALONE or bool(words[1:] and _HEADER.issuperset(words))
 
 
 def _read_pixel_values(path: pathlib.Path, lines: Sequence[str]) -> list[Row]:

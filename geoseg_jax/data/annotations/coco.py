@@ -57,8 +57,8 @@ def read(asked: Asked, files: Sequence[pathlib.Path]) -> Found:
     the file lacks, and for a picture that two files or entries annotate.
     """
     notes = Notes()
-    pictures = Pictures(asked.folders)
     loaded = [(path, untrusted.read(path)) for path in files]
+    pictures = Pictures(asked.folders, _file_names(loaded))
     names = {path: _categories(path, value, notes) for path, value in loaded}
     rows = rows_of_names(
         list(dict.fromkeys(name for of in names.values() for name in of.values())), asked.classes
@@ -79,11 +79,20 @@ def read(asked: Asked, files: Sequence[pathlib.Path]) -> Found:
     return Found(NAME, rows, examples, notes)
 
 
+def _file_names(loaded: Sequence[tuple[pathlib.Path, Any]]) -> list[str]:
+    images = [image for _, value in loaded for image in value["images"] if isinstance(image, dict)]
+    return [name for image in images if isinstance(name := image.get("file_name"), str)]
+
+
 def _categories(path: pathlib.Path, value: Any, notes: Notes) -> dict[int, str]:
     """Returns category id -> name, in the order of the ids."""
-    used = {a.get("category_id") for a in value["annotations"] if isinstance(a, dict)}
+    used = {
+        a["category_id"]
+        for a in value["annotations"]
+        if isinstance(a, dict) and isinstance(a.get("category_id"), int | float)
+    }
     found: dict[int, str] = {}
-    groups = set()
+    groups: set[str] = set()
     for place, category in enumerate(value["categories"]):
         where = f"{path}: categories[{place}]"
         i, name = (
@@ -93,7 +102,8 @@ def _categories(path: pathlib.Path, value: Any, notes: Notes) -> dict[int, str]:
         if i in found or name in found.values():
             raise DataError(f"{where}: the id {i} or the name {name!r} occurs twice")
         found[i] = name
-        groups.add(category.get("supercategory") if category.get("supercategory") != name else None)
+        group = category.get("supercategory")
+        groups |= {group} if isinstance(group, str) and group != name else set()
     # Roboflow writes the name of the project as category 0, the others' group.
     for i in [i for i, name in found.items() if name in groups and i not in used]:
         notes[f"category {found.pop(i)!r}, a group without annotations, left out"] += 1
@@ -131,7 +141,8 @@ def _examples(
             sides = [untrusted.side(image, key, where) for key in ("height", "width")]
             size = (sides[0], sides[1]) if sides[0] and sides[1] else None
             drawing = functools.partial(_draw, where, size, mine, ids, notes, asked.keep_empty)
-            examples.append(Example(picture, str(picture), drawing, where, split_of(picture, path)))
+            split = split_of(picture, asked.folders, path)
+            examples.append(Example(picture, str(picture), drawing, where, split))
     if annotations:
         notes["annotations of pictures that the JSON doesn't list"] += sum(
             map(len, annotations.values())

@@ -38,7 +38,7 @@ NO_PICTURE = "tasks whose picture isn't there"
 NOT_DONE = "tasks without an annotation, left out"
 NO_AREA = "regions of other tags than BrushLabels and PolygonLabels, passed over"
 _KINDS = ("brushlabels", "polygonlabels")
-_UPLOAD = re.compile(r"^[0-9a-f]{8}-")  # what an upload's name is given
+_UPLOAD = re.compile(r"(?<![^\\/])[0-9a-f]{8}-(?=[^\\/]*$)")  # what an upload's name is given
 PNG = re.compile(r"task-\d+-annotation-\d+-by-.*\.png")
 
 
@@ -55,7 +55,6 @@ def read(asked: Asked, files: Sequence[pathlib.Path]) -> Found:
     a task or picture with two annotations of which none alone is marked as ground truth.
     """
     notes = Notes()
-    pictures = Pictures(asked.folders)
     tasks = []
     for path in files:
         for i, task in enumerate(untrusted.read(path)):
@@ -67,6 +66,8 @@ def read(asked: Asked, files: Sequence[pathlib.Path]) -> Found:
                 tasks.append((path, where, task, regions))
     names = [name for _, where, _, regions in tasks for name in _names(regions, where)]
     rows = rows_of_names(list(dict.fromkeys(names)), asked.classes)
+    drawn = [(task, where) for _, where, task, regions in tasks if regions or asked.keep_empty]
+    pictures = Pictures(asked.folders, [_said(*of) for of in drawn])
     find = id_of(rows)
     claims: dict[pathlib.Path, str] = {}
     examples = []
@@ -74,7 +75,9 @@ def read(asked: Asked, files: Sequence[pathlib.Path]) -> Found:
         if not regions and not asked.keep_empty:
             notes.add(NOT_ANNOTATED, where)
             continue
-        picture = _picture(task, path, where, pictures)
+        said = _said(task, where)
+        picture = pictures.find(said, path.parent, where)
+        picture = picture or pictures.find(_UPLOAD.sub("", said), path.parent, where)
         if picture is None:
             notes.add(NO_PICTURE, where)
             continue
@@ -83,7 +86,8 @@ def read(asked: Asked, files: Sequence[pathlib.Path]) -> Found:
                 f"{where} and {claims[picture]} both lay claim to the picture {picture}"
             )
         drawing = functools.partial(_draw, where, regions, find, notes, asked.keep_empty)
-        examples.append(Example(picture, str(picture), drawing, where, split_of(picture, path)))
+        split = split_of(picture, asked.folders, path)
+        examples.append(Example(picture, str(picture), drawing, where, split))
     return Found(NAME, rows, examples, notes)
 
 
@@ -121,8 +125,8 @@ def _names(regions: Sequence[Any], where: str) -> list[str]:
     return [name for _, name, _, _ in _regions(regions, where)]
 
 
-def _picture(task: Any, path: pathlib.Path, where: str, pictures: Pictures) -> pathlib.Path | None:
-    """The picture whose address the task's data holds; it is one on Label Studio's server."""
+def _said(task: Any, where: str) -> str:
+    """The address of the picture that the task's data holds; it is one on Label Studio's server."""
     data = untrusted.get(task, "data", dict, where)
     texts = [value for value in data.values() if isinstance(value, str)]
     for text in texts:
@@ -131,8 +135,7 @@ def _picture(task: Any, path: pathlib.Path, where: str, pictures: Pictures) -> p
         said = local[0] if local else urllib.parse.unquote(address.path if address else text)
         name = re.split(r"[\\/]", said)[-1]
         if pathlib.PurePath(name).suffix.lower() in ENDINGS:
-            found = pictures.find(said, path.parent, where)
-            return found or pictures.find(_UPLOAD.sub("", name), path.parent, where)
+            return said
     raise DataError(f"{where}: its data names no picture file; export tasks of images as JSON")
 
 

@@ -10,7 +10,7 @@ import binascii
 import functools
 import io
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,7 +51,8 @@ def read(asked: Asked, files: Sequence[pathlib.Path]) -> Found:
     """Reads the JSON files.
 
     imagePath, of whatever machine, says the picture's name; a file of that name is looked for, one
-    beside the JSON first, then one with the JSON's own name, then imageData is taken.
+    beside the JSON first, then one with the JSON's own name, then imageData is taken. A file beside
+    other JSON files is theirs: numbered frames of two recordings have the same names.
 
     Raises DataError for what isn't of the format, for labels that a given class list lacks, and for
     a picture that two files annotate.
@@ -72,13 +73,14 @@ def read(asked: Asked, files: Sequence[pathlib.Path]) -> Found:
     )
     rows = rows_of_names(list(labels), asked.classes)
     find = id_of(rows)
+    homes = {path.parent for path, _ in loaded}
     claims: dict[pathlib.Path, pathlib.Path] = {}
     examples = []
     for path, value in loaded:
         if not value["shapes"] and not asked.keep_empty:
             notes.add(NOT_ANNOTATED, path)
             continue
-        picture = _picture(path, value, pictures, notes)
+        picture = _picture(path, value, pictures, homes, notes)
         if picture is None:
             notes.add(NO_PICTURE, path)
             continue
@@ -88,16 +90,22 @@ def read(asked: Asked, files: Sequence[pathlib.Path]) -> Found:
             _draw, path, _size(path, value), value["shapes"], find, notes, asked.keep_empty
         )
         at = picture if isinstance(picture, pathlib.Path) else path
-        examples.append(Example(picture, str(at), drawing, str(path), split_of(at)))
+        examples.append(Example(picture, str(at), drawing, str(path), split_of(at, asked.folders)))
     return Found(NAME, rows, examples, notes)
 
 
 def _picture(
-    path: pathlib.Path, value: Any, pictures: Pictures, notes: Notes
+    path: pathlib.Path,
+    value: Any,
+    pictures: Pictures,
+    homes: Collection[pathlib.Path],
+    notes: Notes,
 ) -> pathlib.Path | bytes | None:
     said = untrusted.get(value, "imagePath", str, str(path), default="")
     found = pictures.find(said, path.parent, str(path))
     found = found or pictures.find(path.stem, path.parent, str(path), stem=True)
+    if found and found.parent in homes and not found.is_relative_to(path.parent):
+        found = None
     data = untrusted.get(value, "imageData", str, str(path), default="")
     if found or not data:
         return found
@@ -142,8 +150,10 @@ def _part(kind: str, shape: Any, size: Size, where: str) -> np.ndarray | Mask:
     points = untrusted.points(given, where)
     if kind not in ("rectangle", "circle", "mask"):
         raise BadRecord(f"{where}: the shape_type {kind!r} is not known; draw it as a polygon")
+    if kind == "rectangle" and len(points) == 4:  # X-AnyLabeling writes all corners
+        return untrusted.polygon(given, where)
     if len(points) != 2:
-        raise BadRecord(f"{where}: a {kind} has 2 points, this one {len(points)}")
+        raise BadRecord(f"{where}: a {kind} has 2 points, this one {len(points)}; draw a polygon")
     (x1, y1), (x2, y2) = points
     if kind == "rectangle":
         return rectangle(x1, y1, x2, y2)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from geoseg_jax.data.annotations import mask_files
-from geoseg_jax.data.annotations.class_lists import LISTS, read_classes
+from geoseg_jax.data.annotations.class_lists import LISTS, find_list, read_classes
 from geoseg_jax.data.annotations.found import (
     BACKGROUND,
     Asked,
@@ -131,7 +131,7 @@ def read(asked: Asked, pairs: Sequence[Pair], notes: Notes) -> Found:
             str(pair.picture),
             functools.partial(_draw, pair.mask, rows, name == BINARY),
             str(pair.mask),
-            split_of(pair.picture),
+            split_of(pair.picture, asked.folders),
         )
         for pair in pairs
     ]
@@ -163,10 +163,7 @@ def _given(asked: Asked) -> tuple[list[Row], bool]:
             if rows != lists[0]:
                 raise DataError(f"{path} and {theirs[0]} differ; give one by --classes")
         return lists[0], True
-    found = [asked.source / name for name in LISTS if (asked.source / name).is_file()]
-    if len(found) > 1:
-        raise DataError(f"{found[0]} and {found[1]} are both class lists; give one by --classes")
-    return (read_classes(found[0]) if found else []), False
+    return find_list(asked.source), False
 
 
 def _survey(pairs: Sequence[Pair], listed: bool) -> tuple[set[int], Counter[tuple[int, int, int]]]:

@@ -30,9 +30,15 @@ def nfc(path: pathlib.PurePath) -> pathlib.PurePath:
 
 
 class Pictures:
-    """The picture files below some folders, found by what label files call them."""
+    """The picture files below some folders, found by what label files call them.
 
-    def __init__(self, roots: Iterable[pathlib.Path]):
+    said: all paths that label files give. A folder that one of them names has the pictures of that
+    folder alone: recA/0001.jpg isn't taken for recB/0001.jpg, which isn't there.
+    """
+
+    def __init__(self, roots: Iterable[pathlib.Path], said: Iterable[str] = ()):
+        above = [_parts(path)[-2:-1] for path in said]
+        self._named = {_plain(folder) for folders in above for folder in folders}
         paths = dict.fromkeys(p for root in roots for p in list_below(root, ENDINGS))
         self.paths = list(paths)
         self._by_name: dict[str, list[pathlib.Path]] = {}
@@ -56,13 +62,16 @@ class Pictures:
         Raises:
           BadRecord: where two pictures fit alike.
         """
-        parts = [part for part in re.split(r"[\\/]+", said) if part not in ("", ".", "..")]
+        parts = _parts(said)
         if not parts:
             return None
         wanted = _plain(parts[-1])
         fits = self._by_name.get(wanted, [])
         if not stem:
             fits = [path for path in fits if _plain(path.name) == wanted]
+        own = {_plain(folder) for folder in parts[-2:-1]}
+        others = self._named - own if own else set()
+        fits = [path for path in fits if _plain(path.parent.name) not in others]
         near = [path for path in fits if path.is_relative_to(beside)]
         fits = near or fits
 
@@ -83,6 +92,10 @@ class Pictures:
                 "convert each folder for itself"
             )
         return fits[0] if fits else None
+
+
+def _parts(said: str) -> list[str]:
+    return [part for part in re.split(r"[\\/]+", said) if part not in ("", ".", "..")]
 
 
 def _plain(name: str) -> str:

@@ -1,9 +1,9 @@
 """Pascal VOC's folders: JPEGImages and SegmentationClass, from VOC itself or CVAT.
 
 Formats: the development kit of VOC 2012, and CVAT's "Segmentation mask 1.1", which adds
-labelmap.txt. Masks are in the colours of the list (in a palette or not), or grey: then values are
-the lines of the list. Without a list the classes are VOC's, with 255, the border of objects,
-ignored.
+labelmap.txt; LabelMe's converter, which adds class_names.txt. Masks are in the colours of the list
+(in a palette or not), or values, the ids of the list. Without a list the classes are VOC's, with
+255, the border of objects, ignored.
 """
 
 import functools
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from geoseg_jax.data.annotations import mask_files
-from geoseg_jax.data.annotations.class_lists import read_classes
+from geoseg_jax.data.annotations.class_lists import find_list, read_classes
 from geoseg_jax.data.annotations.found import Asked, Example, Found, Frame, Notes, Row
 from geoseg_jax.data.annotations.masks import NO_LABEL
 from geoseg_jax.data.annotations.places import ENDINGS, Pictures, list_below, nfc
@@ -27,6 +27,7 @@ CVAT = 'CVAT "Segmentation mask"'
 VOC = "Pascal VOC"
 MASKS = "SegmentationClass"
 NO_PICTURE = "masks whose picture isn't there"
+NO_LIST = "class list is missing: the names are Pascal VOC's (--classes=FILE gives others)"
 
 
 def folders_of(root: pathlib.Path) -> list[pathlib.Path]:
@@ -48,31 +49,38 @@ def read(asked: Asked, folders: Sequence[pathlib.Path]) -> Found:
     labelmap = root / "labelmap.txt"
     notes = Notes()
     images = root / "JPEGImages"  # not CVAT's where it was told not to save them
-    pictures = Pictures([images] * images.is_dir() + [asked.images] * bool(asked.images))
+    below = [images] * images.is_dir() + [asked.images] * bool(asked.images)
+    paths = list_below(folders[0], ENDINGS)
+    masks = {path: path.relative_to(folders[0]).with_suffix("").as_posix() for path in paths}
+    pictures = Pictures(below, masks.values())
     if asked.classes or labelmap.is_file():
         rows = read_classes(asked.classes or labelmap)
     else:
-        table = label_table("voc21")
-        pairs = zip(table.classes, table.palette, strict=True)
-        rows = [Row(i, name, colour) for i, (name, colour) in enumerate(pairs)]
-        rows.append(Row(IGNORE, "void", VOID_COLOUR))
+        rows = find_list(root) or _usual(notes, root)
     splits = _splits(root)
     examples = []
-    for path in list_below(folders[0], ENDINGS):
+    for path, name in masks.items():
         mask_files.check_ending(path)
-        name = path.relative_to(folders[0]).with_suffix("").as_posix()
         picture = pictures.find(name, images, str(path), stem=True)
         if picture is None:
             notes.add(NO_PICTURE, path)
             continue
         drawing = functools.partial(_ids, path, rows)
-        split = splits.get(str(nfc(pathlib.PurePath(name)))) or split_of(picture)
+        split = splits.get(str(nfc(pathlib.PurePath(name)))) or split_of(picture, [root, *below])
         examples.append(Example(picture, str(picture), drawing, str(path), split))
     labelled = {example.picture for example in examples}
     for picture in pictures.paths:
         if picture not in labelled:
             notes.add(NO_LABEL, picture)
     return Found(CVAT if labelmap.is_file() else VOC, rows, examples, notes)
+
+
+def _usual(notes: Notes, root: pathlib.Path) -> list[Row]:
+    notes.add(NO_LIST, root)
+    table = label_table("voc21")
+    pairs = zip(table.classes, table.palette, strict=True)
+    rows = [Row(i, name, colour) for i, (name, colour) in enumerate(pairs)]
+    return [*rows, Row(IGNORE, "void", VOID_COLOUR)]
 
 
 def _ids(path: pathlib.Path, rows: Sequence[Row], frame: Frame) -> np.ndarray:

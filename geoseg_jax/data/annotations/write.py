@@ -19,12 +19,13 @@ from geoseg_jax.data.annotations.found import NOT_ANNOTATED, Example, Found, Fra
 from geoseg_jax.data.annotations.overlays import overlay
 from geoseg_jax.data.annotations.places import READ, safe_name
 from geoseg_jax.data.annotations.splits import SPLITS
-from geoseg_jax.data.labels.table import IGNORE, LabelTable, to_train_ids
+from geoseg_jax.data.labels.table import IGNORE, LabelTable, to_train_ids, voc_colours
 from geoseg_jax.data.progress import track
 from geoseg_jax.data.source import BadRecord, DataError
 
 _SHOWN = 8
 _ORIENTATION = 0x0112
+WHITE = (255, 255, 255)
 _BITS = 258  # the tag of TIFF: bits of each channel
 NO_SPLIT = "pictures are of no split, and in none of the lists"
 
@@ -215,7 +216,9 @@ def _write_label(path: pathlib.Path, train: np.ndarray, table: LabelTable) -> No
     """Writes ids with a palette: indices for programs, the classes' colours for people."""
     palette = np.zeros((256, 3), np.uint8)
     palette[: len(table.classes)] = table.palette
-    palette[IGNORE] = 255
+    # Readers go by colours, so what is ignored has none of a class: white, where it is free.
+    taken = {tuple(colour) for colour in table.palette}
+    palette[IGNORE] = next(c for c in (WHITE, *voc_colours(256)) if c not in taken)
     path.parent.mkdir(parents=True, exist_ok=True)
     picture = Image.frombytes("P", (train.shape[1], train.shape[0]), train.tobytes())
     picture.putpalette(palette.ravel().tolist())

@@ -7,7 +7,8 @@
 
 Where nobody gave a list, the pictures are dealt into folds: one judges, the others train, and over
 all folds each picture judges once. Folders below images/ count as recordings, whose frames look
-alike: none of them is on both sides, where there are enough.
+alike: none of them is on both sides, where there are enough. Nor are versions of one picture, which
+Roboflow's augmentation makes (NAME.rf.HASH).
 """
 
 import pathlib
@@ -29,7 +30,7 @@ from geoseg_jax.data.labels.segmentation import (
     no_pairs,
 )
 from geoseg_jax.data.labels.table import TABLES, USUAL, LabelTable, label_table
-from geoseg_jax.data.name_splits import POOL, TRAIN, deal, held_out, split_names
+from geoseg_jax.data.name_splits import POOL, TRAIN, deal, held_out, original, split_names
 from geoseg_jax.data.reader import LABELLED_FILES, SHARE_HELD_OUT, Reader
 from geoseg_jax.data.source import DataError
 
@@ -70,7 +71,7 @@ def make(data: ConfigDict) -> tuple[LabelledPictures, LabelledPictures]:
     names, folds = list(by_name), data.get("folds", FOLDS) if eval_split == FOLD else 0
     named = {HELD_OUT: held_out(names, data.get("held_out", 0.2))}
     if folds:
-        folds = _as_many(len(items), data.get("fold", 0), folds)
+        folds = _as_many(len(set(map(original, names))), data.get("fold", 0), folds)
         named[FOLD] = _fold(items, data.get("fold", 0), folds)
     if eval_split == UNLISTED:
         listed = set(split_names(names, train_split, TRAIN, {}, lists)[0])
@@ -107,7 +108,8 @@ def _as_many(pictures: int, fold: int, folds: int) -> int:
 def _fold(items: Sequence[Item], fold: int, folds: int) -> list[str]:
     """Lists the names in a fold; recordings are whole where there are as many as folds."""
     names, groups = [item.name for item in items], [item.drive for item in items]
-    several = len(set(filter(None, groups))) + groups.count("")
+    alone = {original(item.name) for item in items if not item.drive}
+    several = len(set(filter(None, groups))) + len(alone)
     if several < folds <= len(items):
         logging.warning(
             "config.data.folds=%d: the labelled pictures are of %d recordings (folders below "

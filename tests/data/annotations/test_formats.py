@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from geoseg_jax.data.annotations import masks, recognise
+from geoseg_jax.data.annotations import masks, recognise, voc
 from geoseg_jax.data.annotations.found import NO_PIXEL, NOT_ANNOTATED, Asked, Frame
 from geoseg_jax.data.annotations.splits import split_of
 from geoseg_jax.data.annotations.write import write
@@ -123,6 +123,29 @@ def test_coco_hostile_annotations(changes, said, tmp_path):
     with pytest.raises(DataError, match=said) as error:
         drawn(read(tmp_path))
     assert "\n" not in str(error.value)
+
+
+def test_coco_takes_no_picture_of_another_recording(tmp_path):
+    value = fabricate.coco(tmp_path)
+    (tmp_path / "images").rename(tmp_path / "one")
+    for image, folder in zip(value["images"], ("one", "two", "two"), strict=True):
+        image["file_name"] = f"{folder}/a.jpg" if image["id"] < 20 else "/gone/of/mine/c.jpg"
+    rewrite(tmp_path / COCO, images=value["images"])
+    found = read(tmp_path)
+    assert [example.picture.name for example in found.examples] == ["a.jpg", "c.jpg"]
+    assert found.notes["pictures that the JSON lists and that aren't there"] == 1
+
+
+@pytest.mark.parametrize("where", ["category_id", "supercategory"])
+def test_coco_values_of_a_wrong_kind_are_one_clear_line(where, tmp_path):
+    value = fabricate.coco(tmp_path)
+    value["annotations" if where == "category_id" else "categories"][0][where] = ["pet"]
+    rewrite(tmp_path / COCO, **value)
+    if where == "supercategory":  # which is nobody's class
+        assert len(drawn(read(tmp_path))[0]) == 3
+    else:
+        with pytest.raises(DataError, match="'category_id' must be a whole number"):
+            drawn(read(tmp_path))
 
 
 def test_coco_two_claims(tmp_path):
@@ -256,6 +279,31 @@ def test_labelme_embedded_pictures(tmp_path):
         read(tmp_path / "source")
 
 
+def test_labelme_frames_of_two_recordings_with_the_same_names(tmp_path):
+    for recording, grey in (("one", 50), ("two", 200)):
+        fabricate.labelme(tmp_path / f"source/{recording}")
+        picture = np.full((12, 16, 3), grey, np.uint8)
+        rewrite(tmp_path / f"source/{recording}/a.json", imageData=fabricate.png(picture))
+    (tmp_path / "source/two/a.jpg").unlink()
+    (tmp_path / "source/two/b.jpg").unlink()
+    found = read(tmp_path / "source")
+    assert found.notes["JSON files whose picture isn't there and isn't embedded"] == 1
+    write(found, tmp_path / "out")
+    assert (np.asarray(Image.open(tmp_path / "out/images/two/a.png")) == 200).all()
+    assert not list((tmp_path / "out/images/two").glob("b.*"))
+
+
+def test_labelme_rectangles_of_two_and_of_four_corners(tmp_path):
+    fabricate.labelme(tmp_path)
+    for name, corners in (("a", [0, 2]), ("b", [0, 1, 2, 3])):
+        points = [fabricate.polygon("cat")[i] for i in corners]
+        shape = {"label": "cat", "points": points, "shape_type": "rectangle"}
+        rewrite(tmp_path / f"{name}.json", shapes=[shape])
+    labels = drawn(read(tmp_path))[0]
+    np.testing.assert_array_equal(labels["a.jpg"], labels["b.jpg"])
+    assert labels["a.jpg"].sum() == 24
+
+
 def test_labelme_empty_files_and_duplicates(tmp_path):
     fabricate.labelme(tmp_path)
     rewrite(tmp_path / "a.json", shapes=[])
@@ -302,8 +350,21 @@ def test_names_of_pictures_are_no_splits(tmp_path):
     for folder in ("source", "masks"):
         examples = read(tmp_path / folder).examples
         assert [example.split for example in examples] == [""] * 5
-    picture = pathlib.Path("images/a.jpg")
-    assert split_of(picture, pathlib.Path("instances_val2017.json")) == "val"
+    picture, root = pathlib.Path("here/images/a.jpg"), pathlib.Path("here")
+    assert split_of(picture, [root], pathlib.Path("instances_val2017.json")) == "val"
+
+
+@pytest.mark.parametrize("above", ["project", "test", "val/project"])
+def test_folders_above_the_source_are_no_splits(above, tmp_path):
+    root = tmp_path / above
+    value = fabricate.coco(root)
+    (root / COCO).unlink()
+    for split, own in (("train", value["images"][:2]), ("val", value["images"][2:])):
+        mine = [a for a in value["annotations"] if a["image_id"] in {i["id"] for i in own}]
+        fabricate.write_json(root / f"{split}.json", value | {"images": own, "annotations": mine})
+    assert [example.split for example in read(root).examples] == ["train", "train", "val"]
+    write(read(root), tmp_path / "out")
+    assert (tmp_path / "out/val.txt").read_text() == "deep/c\n"
 
 
 def test_json_of_another_kind_is_told(tmp_path):
@@ -440,6 +501,18 @@ def test_label_studio_hostile_regions(change, said, tmp_path):
         drawn(read(tmp_path))
 
 
+def test_label_studio_takes_no_picture_of_another_recording(tmp_path):
+    tasks = fabricate.label_studio(tmp_path)
+    tasks[0]["data"] = {"image": "/data/local-files/?d=day1/a.jpg"}
+    tasks[1]["data"] = {"image": "/data/local-files/?d=day2/a.jpg"}
+    fabricate.write_json(tmp_path / "project.json", tasks)
+    (tmp_path / "day1").mkdir()
+    (tmp_path / "a.jpg").rename(tmp_path / "day1/a.jpg")
+    found = read(tmp_path)
+    assert [example.picture.name for example in found.examples] == ["a.jpg", "c.jpg"]
+    assert found.notes["tasks whose picture isn't there"] == 1
+
+
 # Folders of masks
 
 
@@ -481,6 +554,23 @@ def test_voc_masks_as_jpeg_and_pictures_without_a_mask(tmp_path):
     assert notes == {"pictures without a mask": 1}
     fabricate_labels.write_image(tmp_path / "SegmentationClass/b.jpg", 0, 12, 16)
     with pytest.raises(DataError, match=r"Class/b\.jpg: only \.png, .* keep the values of masks"):
+        read(tmp_path)
+
+
+def test_voc_by_the_class_list_beside_it(tmp_path):
+    fabricate.voc(tmp_path)
+    root = tmp_path / "VOCdevkit/VOC2012"
+    for path in (root / "SegmentationClass").rglob("*.png"):
+        label = np.asarray(Image.open(path))
+        fabricate.write_voc(path, np.select([label == 8, label == 12], [1, 2]).astype(np.uint8))
+    assert read(tmp_path).rows[1].name == "aeroplane"
+    assert read(tmp_path).notes[voc.NO_LIST] == 1
+    (root / "class_names.txt").write_text("_background_\ncat\ndog\n")
+    (root / "classes.txt").write_text("_background_\ncat\ndog\n")
+    counts = write(read(tmp_path), tmp_path / "out")
+    assert dict(zip(counts.table.classes, counts.pixels[:-1], strict=True)) == fabricate.PIXELS
+    (root / "classes.txt").write_text("_background_\ndog\ncat\n")
+    with pytest.raises(DataError, match=r"class_names\.txt are both class lists; give one by"):
         read(tmp_path)
 
 

@@ -5,6 +5,7 @@ import io
 import cv2
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 from PIL import Image, ImageOps
 
 from geoseg_jax.data import pictures
@@ -14,6 +15,7 @@ from geoseg_jax.data.annotations.overlays import overlay
 from geoseg_jax.data.annotations.places import safe_name
 from geoseg_jax.data.annotations.recognise import read
 from geoseg_jax.data.annotations.write import NO_SPLIT, write
+from geoseg_jax.data.labels import folder
 from geoseg_jax.data.labels.class_list import read_class_list
 from geoseg_jax.data.source import BadRecord, DataError
 from tests.data import fabricate_annotations as fabricate
@@ -105,6 +107,9 @@ def test_classes_that_a_list_can_hold(tmp_path):
         ("a.txt", "1, cat\n", [(1, "cat", None)]),
         ("a.csv", "id,name\n1,cat\n0,dog\n", [(1, "cat", None), (0, "dog", None)]),
         ("a.csv", '"class_id";"class"\n"4";"cat"\n', [(4, "cat", None)]),
+        ("a.csv", "name\ncat\ndog\n", [(0, "cat", None), (1, "dog", None)]),
+        ("a.csv", '"Class"\n"cat"\n', [(0, "cat", None)]),
+        ("a.txt", "name\n", [(0, "name", None)]),
         ("a.txt", "cat\n2 wheeler\n", [(0, "cat", None), (1, "2 wheeler", None)]),
         ("a.txt", "cat 2\ndog\n", [(0, "cat 2", None), (1, "dog", None)]),
         ("a.txt", "0\n1\n", [(0, "0", None), (1, "1", None)]),
@@ -148,6 +153,25 @@ def test_half_a_letter_in_the_name_of_a_class(tmp_path):
     write(found(["a.png"], rows), tmp_path / "out")
     classes = read_class_list(tmp_path / "out/classes.txt").classes
     assert classes == ("background", "car", "unnamed")
+
+
+def test_ignored_pixels_are_read_as_such_where_a_class_is_white(tmp_path):
+    fabricate.masks(tmp_path / "source", "colours")
+    colours = fabricate.COLOURS | {"cat": (255, 255, 255)}
+    lines = [f"{name} {r} {g} {b}" for name, (r, g, b) in colours.items()]
+    (tmp_path / "source/classes.txt").write_text("\n".join(lines))
+    for path in (tmp_path / "source/masks").rglob("*.png"):
+        picture = np.array(Image.open(path))
+        picture[(picture == fabricate.COLOURS["cat"]).all(-1)] = 255
+        Image.fromarray(picture).save(path)
+    counts = write(read(Asked(tmp_path / "source")), tmp_path / "out", ignore_background=True)
+    assert counts.table.palette == ((255, 255, 255), fabricate.COLOURS["dog"])
+    splits = {"train_split": "pool", "eval_split": "rest"}
+    source, _ = folder.make(
+        ConfigDict({"root": str(tmp_path / "out"), "height": 12, "width": 16, **splits})
+    )
+    labels = np.stack([source.label(i) for i in range(3)])
+    assert np.bincount(labels.ravel())[[0, 1, 255]].tolist() == counts.pixels == [48, 40, 488]
 
 
 def test_pictures_of_no_split_are_told_where_lists_are_written(tmp_path):

@@ -87,6 +87,21 @@ def test_pictures_of_one_folder_or_split_are_of_unknown_recordings(tmp_path, cap
         data(tmp_path, folds=6, fold=5)
 
 
+@pytest.mark.parametrize(
+    "splits", [*({"folds": 4, "fold": k} for k in range(4)), {"eval_split": "held_out"},
+               {"eval_split": "held_out", "held_out": 1e-9}, {"folds": 5, "inner_fold": (1, 3)}]
+)  # fmt: skip
+def test_versions_of_one_picture_stay_together(tmp_path, splits):
+    names = [f"road{n}_jpg.rf.{version * 8}" for n in range(6) for version in "aB7"]
+    fabricate.folder(tmp_path, names)
+    train, judged = data(tmp_path, **splits)
+    sides = [{name.partition(".")[0] for name in side.names} for side in (train, judged)]
+    assert all(sides)
+    assert not sides[0] & sides[1]
+    if "inner_fold" not in splits:
+        assert len(train) + len(judged) == len(names)
+
+
 def test_fewer_pictures_than_folds_judge_one_by_one(tmp_path, caplog):
     fabricate.folder(tmp_path, ["a", "b"])
     sides = [data(tmp_path, fold=fold) for fold in range(2)]
