@@ -1,7 +1,7 @@
 """Small videos: a textured plane that slides by, as folders of frames and as files."""
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import cv2
 import numpy as np
@@ -33,6 +33,8 @@ def write_file(
     *,
     before: int = 0,
     codec: str = "mpeg4",
+    rate: int = 10,
+    key_every: int | None = None,
 ) -> None:
     """A video file whose frames are grey, frame i of brightness 20 i.
 
@@ -42,14 +44,27 @@ def write_file(
 
     with av.open(f"file:{path}", "w") as container:
         counts = (before, count) if before else (count,)
-        streams = [container.add_stream(codec, rate=10) for _ in counts]
+        streams = [container.add_stream(codec, rate=rate) for _ in counts]
         for stream in streams:
             stream.height, stream.width = height, width
             stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
             stream.bit_rate = 4_000_000
+            stream.codec_context.gop_size = key_every or stream.codec_context.gop_size
         for stream, frames in zip(streams, counts, strict=True):
             for number in range(frames):
-                value = 20 * number if stream is streams[-1] else 255
+                value = 20 * number % 256 if stream is streams[-1] else 255
                 picture = np.full((height, width, 3), value, np.uint8)
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
             container.mux(stream.encode(None))
+
+
+def cut(whole: pathlib.Path, path: pathlib.Path, without: Container[int]) -> None:
+    """Copies a file less some of its packets, as what cuts videos does without encoding anew."""
+    import av
+
+    with av.open(f"file:{whole}") as source, av.open(f"file:{path}", "w") as container:
+        stream = container.add_stream_from_template(source.streams.video[0])
+        for number, packet in enumerate(source.demux(video=0)):
+            if packet.dts is not None and number not in without:
+                packet.stream = stream
+                container.mux(packet)

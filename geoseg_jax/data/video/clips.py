@@ -15,7 +15,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import cv2
-import numpy as np
 from absl import logging
 
 from geoseg_jax.data import pictures, walk
@@ -24,7 +23,7 @@ from geoseg_jax.data.progress import track
 from geoseg_jax.data.reading import reading
 from geoseg_jax.data.source import DataError
 from geoseg_jax.data.video import gaps
-from geoseg_jax.data.video.decoder import Decoder
+from geoseg_jax.data.video.decoder import Decoder, Frame
 
 VIDEOS = (
     *(".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg"),
@@ -38,7 +37,7 @@ USUAL_RATE = 25.0  # frames a second, of a video that tells no times
 NO_FRAMES = "folder without frames (videos in it are not looked for)"
 BESIDE_FRAMES = "folder beside the frames"
 _NAME = 60  # characters of a video's name in that of the folder of its frames
-_VERSION = 3  # of what is written out
+_VERSION = 4  # of what is written out
 _SQUARE = 0.02  # by which pixels' sides may differ
 _CUT = 0.95  # share of the frames told below which a file counts as cut short
 _QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 95]
@@ -95,12 +94,7 @@ def find_clips(
             if place.is_dir():
                 clips.append(_folder(place, stride))
                 continue
-            folder, seen, times = _written_out(decoder, place, stride, size, cache_dir)
-            frames = _pictures(folder)[0]
-            parts = _shots(times, f"{place}: its time stamps", len(times) or len(frames) * stride)
-            rate = _rate(times[::stride])
-            shown = Clip(place.stem, place, folder, tuple(frames), seen, parts[::stride], rate=rate)
-            clips.append(shown)
+            clips.append(_file(decoder, place, stride, size, cache_dir))
     if not clips:
         state = "holds no video" if root.exists() else "is not there"
         passed = f" ({walk.told(passed_over)})" if passed_over else ""
@@ -150,6 +144,21 @@ def _folder(place: pathlib.Path, stride: int) -> Clip:
     return Clip(place.name, place, place, kept, header.size, shots[::stride], passed_over)
 
 
+def _file(
+    decoder: Decoder,
+    place: pathlib.Path,
+    stride: int,
+    size: tuple[int, int] | None,
+    cache_dir: str,
+) -> Clip:
+    """Returns the video in a file."""
+    folder, written = _written_out(decoder, place, stride, size, cache_dir)
+    frames, times = tuple(_pictures(folder)[0]), written.times
+    parts = _shots(times, f"{place}: its time stamps", len(times) or len(frames) * stride)
+    rate = _rate(times[::stride]) or (written.rate / stride if written.rate else None)
+    return Clip(place.stem, place, folder, frames, written.size, parts[::stride], rate=rate)
+
+
 def _shots(times: Sequence[float], what: str, count: int) -> tuple[int, ...]:
     """Returns what `gaps.shots` finds; one piece of `count` frames where nothing can be said."""
     found = gaps.shots(times) if times else None
@@ -177,17 +186,25 @@ def _pictures(folder: pathlib.Path) -> tuple[list[str], Counter[str]]:
     return sorted(inside.files, key=order), inside.passed_over
 
 
+class _Written(NamedTuple):
+    """Of all frames of a file the size, as of square pixels, and times, () where some lack one.
+
+    rate: what the file says that it is, frames a second, or None.
+    """
+
+    size: tuple[int, int]
+    times: tuple[float, ...]
+    rate: float | None
+
+
 def _written_out(
     decoder: Decoder,
     path: pathlib.Path,
     stride: int,
     size: tuple[int, int] | None,
     cache_dir: str,
-) -> tuple[pathlib.Path, tuple[int, int], tuple[float, ...]]:
-    """Returns the folder with frames of a video file; of all of them in it the size and times.
-
-    The width is that of square pixels; without times where the file doesn't tell.
-    """
+) -> tuple[pathlib.Path, _Written]:
+    """Returns the folder with frames of a video file, and what is known of all frames in it."""
     stat = path.stat()
     content = (_VERSION, path.name, stat.st_size, stat.st_mtime_ns, stride, size)
     name = f"video_{path.stem[:_NAME]}_{hashlib.sha256(repr(content).encode()).hexdigest()[:20]}"
@@ -199,13 +216,14 @@ def _written_out(
         told = json.loads((folder / "video.json").read_text())
         height, width = map(int, told["size"])
         said, decoded = map(int, (told["said"], told["decoded"]))
-        times = tuple(map(float, told["times"]))
+        rate = None if told["rate"] is None else float(told["rate"])
+        written = _Written((height, width), tuple(map(float, told["times"])), rate)
     if decoded < _CUT * said:
         logging.warning(
             "%s: says that it has %d frames, and %d of them are there; if it was cut short, get it "
             "again", path, said, decoded,
         )  # fmt: skip
-    return folder, (height, width), times
+    return folder, written
 
 
 def _write_out(
@@ -216,10 +234,13 @@ def _write_out(
     size: tuple[int, int] | None,
 ) -> None:
     folder.mkdir(parents=True)
-    count, frames = decoder.decode(path)
-    seen = None
-    for i, frame in enumerate(track(_Counted(frames, count), f"frames of {path.name}")):
+    film, frames = decoder.decode(path)
+    seen, times = None, []
+    for i, (frame, time) in enumerate(
+        track(_Counted(frames, film.count), f"frames of {path.name}")
+    ):
         seen = seen or frame.shape[:2]
+        times.append(time)
         if i % stride:
             continue
         kept = pictures.resize(frame, *(size or frame.shape[:2]))
@@ -228,20 +249,19 @@ def _write_out(
             raise OSError(f"{target}: can't be written; is the disk full?")
     if seen is None:
         raise DataError(f"{path}: no frame in it; take the file out or get it again")
-    film = decoder.film(path, i + 1)
-    told = {"file": path.name, "size": film.square(seen), "times": film.times}
-    told |= {"said": count, "decoded": i + 1}
+    told = {"file": path.name, "size": film.square(seen), "rate": film.rate}
+    told |= {"times": [] if None in times else times, "said": film.count, "decoded": len(times)}
     (folder / "video.json").write_text(json.dumps(told))
 
 
 class _Counted:
     """An iterator with the length that is expected of it, for a progress bar."""
 
-    def __init__(self, items: Iterator[np.ndarray], count: int):
+    def __init__(self, items: Iterator[Frame], count: int):
         self._items, self._count = items, count
 
     def __len__(self) -> int:
         return self._count
 
-    def __iter__(self) -> Iterator[np.ndarray]:
+    def __iter__(self) -> Iterator[Frame]:
         return self._items

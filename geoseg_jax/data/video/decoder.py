@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from absl import logging
@@ -26,11 +26,17 @@ LARGEST, _FREE, _DENSEST = 1 << 26, 1 << 24, 1000
 _MOST = 1 << 31  # frames, for a progress bar
 _REMEDY = "get it again, or convert it to H.264"
 _PATIENCE = 60.0  # seconds without a new frame
-_ALIVE = 1000  # packets of a film between signs of life
 _MEMORY = 6 << 30  # bytes of address space: 8192 x 4320 takes a third
 # What cameras and the web write. FFmpeg knows some 300 formats, among them lists that name other
 # files and addresses on the net.
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,avi,matroska,webm,mpeg,mpegts,mpegvideo,m4v,h264,hevc"
+
+
+class Frame(NamedTuple):
+    """A picture, RGB uint8 [H, W, 3], and when it is shown: seconds, None where it isn't known."""
+
+    picture: np.ndarray
+    time: float | None
 
 
 class Decoder:
@@ -60,8 +66,8 @@ class Decoder:
                     stream.close()
         self._process, self._busy = None, False
 
-    def decode(self, path: str | pathlib.Path) -> tuple[int, Iterator[np.ndarray]]:
-        """Returns how many frames a file says it has (0: unknown), and these, RGB uint8 [H, W, 3].
+    def decode(self, path: str | pathlib.Path) -> tuple[Film, Iterator[Frame]]:
+        """Returns what a file says of its frames, and these, those that can't be decoded left out.
 
         Upright: turned by quarters as its display matrix says, as every player shows it; telephones
         write one.
@@ -70,25 +76,21 @@ class Decoder:
           DataError: for a file that is missing, no video, of a codec that is not known here or of
             frames that are too large, also amid the frames.
         """
-        told = self._ask("frames", path)
+        path = pathlib.Path(path)
+        told = self._ask(path)
         if told["tracks"] > 1:
             logging.warning(
                 "%s: has %d videos in it, of which the longest is read (the first, of equal ones); "
                 "write the others into files of their own",
                 path, told["tracks"],
             )  # fmt: skip
-        return told["frames"], self._frames(pathlib.Path(path))
-
-    def film(self, path: str | pathlib.Path, count: int) -> Film:
-        """Returns what a file of `count` frames says of them; decodes nothing. Raises DataError."""
-        told = self._ask("film", path)
-        times = tuple(told["times"]) if len(told["times"]) == count else ()
         height, width = told["stored"]
-        return Film(times, (height, width), told["aspect"])
+        return Film(told["frames"], told["rate"], (height, width), told["aspect"]), self._frames(
+            path
+        )
 
-    def _ask(self, what: str, path: str | pathlib.Path) -> dict[str, Any]:
+    def _ask(self, path: pathlib.Path) -> dict[str, Any]:
         """Returns the process's first answer. Raises DataError."""
-        path = pathlib.Path(path)
         if not path.is_file():
             raise DataError(f"{path}: there is no such file")
         if self._process is None or self._busy or self._process.poll() is not None:
@@ -96,8 +98,7 @@ class Decoder:
             self._start()
         self._busy = True
         with contextlib.suppress(BrokenPipeError):  # it is dead, which is told by what follows
-            asked = {"what": what, "path": str(path.resolve())}
-            self._process.stdin.write(json.dumps(asked).encode() + b"\n")
+            self._process.stdin.write(json.dumps(str(path.resolve())).encode() + b"\n")
             self._process.stdin.flush()
         return self._receive(path)
 
@@ -114,22 +115,21 @@ class Decoder:
             stderr=self._errors,
         )
 
-    def _frames(self, path: pathlib.Path) -> Iterator[np.ndarray]:
+    def _frames(self, path: pathlib.Path) -> Iterator[Frame]:
         while "shape" in (told := self._receive(path)):
             height, width, channels = told["shape"]
             content = self._read(height * width * channels)
             if len(content) < height * width * channels:
                 raise self._died(path)
-            yield np.frombuffer(content, np.uint8).reshape(height, width, channels)
+            picture = np.frombuffer(content, np.uint8).reshape(height, width, channels)
+            yield Frame(picture, told["time"])
 
     def _receive(self, path: pathlib.Path) -> dict[str, Any]:
         """Returns what the process tells next. Raises DataError where it fails."""
-        told: dict[str, Any] = {"alive": True}
-        while "alive" in told:
-            line = self._read(None)
-            if not line.endswith(b"\n"):
-                raise self._died(path)
-            told = json.loads(line)
+        line = self._read(None)
+        if not line.endswith(b"\n"):
+            raise self._died(path)
+        told = json.loads(line)
         self._busy = not ("error" in told or "end" in told)
         if "error" in told:
             raise DataError(f"{path}: {told['error']}; {_REMEDY}")
@@ -172,8 +172,7 @@ def main() -> None:
     try:
         for line in sys.stdin:
             try:
-                asked = json.loads(line)
-                {"frames": _send_all, "film": _send_film}[asked["what"]](out, asked["path"])
+                _send_all(out, json.loads(line))
             except _Unfit as error:
                 _tell(out, error=str(error))
     except BrokenPipeError:  # nobody wants more
@@ -195,33 +194,23 @@ def _send_all(out: BinaryIO, path: str) -> None:
     with _opened(path) as (container, stream, tracks):
         _check_size(stream.codec_context.width, stream.codec_context.height, path)
         stream.thread_type = "AUTO"
-        _tell(out, frames=min(max(0, stream.frames), _MOST), tracks=tracks)
+        _tell(
+            out,
+            frames=min(max(0, stream.frames), _MOST),
+            rate=float(stream.average_rate or 0) or None,
+            stored=(stream.height, stream.width),
+            aspect=float(stream.sample_aspect_ratio or 1) or 1.0,
+            tracks=tracks,
+        )
         try:
             for frame in container.decode(stream):
                 _check_size(frame.width, frame.height, path)
                 picture = upright(frame.to_ndarray(format="rgb24"), frame.rotation)
-                _tell(out, shape=picture.shape)
+                _tell(out, shape=picture.shape, time=frame.time)
                 out.write(picture.data)
         except (av.error.FFmpegError, ValueError, MemoryError) as error:
             raise _Unfit(f"a frame can't be decoded ({error})") from error
     _tell(out, end=True)
-
-
-def _send_film(out: BinaryIO, path: str) -> None:
-    import av
-
-    with _opened(path) as (container, stream, _):
-        times = []
-        try:
-            for i, packet in enumerate(container.demux(stream)):
-                if i % _ALIVE == 0:
-                    _tell(out, alive=True)
-                if packet.pts is not None:
-                    times.append(float(packet.pts * packet.time_base))
-        except (av.error.FFmpegError, ValueError, MemoryError) as error:
-            raise _Unfit(f"its time stamps can't be read ({error})") from error
-        size, aspect = (stream.height, stream.width), float(stream.sample_aspect_ratio or 1) or 1.0
-        _tell(out, end=True, times=sorted(times), stored=size, aspect=aspect)
 
 
 @contextlib.contextmanager

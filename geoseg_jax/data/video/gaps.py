@@ -16,14 +16,15 @@ _UNEVEN = 0.1  # share of gaps above which the steps have no usual length
 
 
 class Film(NamedTuple):
-    """What a video file says of its frames, as Decoder.film reads it.
+    """What a video file says of its frames before the first of them.
 
-    times: seconds, in order, one for each frame; () where they are not all known. stored: height
-    and width as stored, which lie where a display matrix turns them. aspect: width of a pixel over
-    its height, as stored.
+    count: how many there are, 0 where it doesn't say. rate: frames a second, on average, or None.
+    stored: height and width as stored, which lie where a display matrix turns them. aspect: width
+    of a pixel over its height, as stored.
     """
 
-    times: tuple[float, ...]
+    count: int
+    rate: float | None
     stored: tuple[int, int]
     aspect: float
 

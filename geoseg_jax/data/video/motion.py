@@ -13,7 +13,7 @@ import numpy as np
 
 from geoseg_jax.data.progress import track
 
-VERSION = 1  # of the lists that this makes; part of the names they are kept under
+VERSION = 2  # of the lists that this makes; part of the names they are kept under
 WIDTH = 240  # pixels that frames are looked at in
 _CORNERS = 150
 _LEAST = 12  # corners without which nothing is said
@@ -22,24 +22,29 @@ _CUT = 0.1  # share of corners found again below which a new shot has begun
 
 
 def moving(
-    frames: Sequence[Callable[[], np.ndarray]], least: float, what: str
+    frames: Sequence[Callable[[], np.ndarray | None]], least: float, what: str
 ) -> list[tuple[int, int]]:
     """Returns the frames to keep, as (index, shot).
 
     The motion between two frames is the median over corners (Shi, Tomasi, CVPR 1994) of how far
     they were tracked (Lucas, Kanade, 1981, over pyramids) as a share of the width: the median, so
     that things that pass a standing camera don't count. Where hardly any corner is found again the
-    frames are of two shots, between which nothing can be learned.
+    frames are of two shots, between which nothing can be learned; so they are around a frame that
+    can't be read.
 
     Args:
-      frames: each gives its picture, uint8 [h, w, 3].
+      frames: each gives its picture, uint8 [h, w, 3], or None where it can't be read.
       least: the motion, as a share of the width, from the last frame kept to the next.
       what: is being looked at, for the progress bar.
     """
     kept: list[tuple[int, int]] = []
     last, shot = None, 0
     for index, read in enumerate(track(frames, what)):
-        picture = _small(read())
+        seen = read()
+        if seen is None:
+            last, shot = None, shot + 1
+            continue
+        picture = _small(seen)
         if last is not None:
             motion = motion_between(last, picture)
             if motion is not None and motion < least:

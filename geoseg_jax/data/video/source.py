@@ -30,6 +30,7 @@ from geoseg_jax.data.video import motion
 from geoseg_jax.data.video.clips import LAYOUT, Clip, find_clips
 
 _NAME = 60  # characters of a video's name in that of the list
+BAD = "can't be read (config.data.bad_share)"
 BETWEEN = "between training and evaluation (config.data.gap)"
 
 
@@ -54,7 +55,8 @@ def make(data: ConfigDict) -> tuple["VideoSource", "VideoSource"]:
     config.data: root, height, width, frames (offsets among the frames kept; none: pictures
     without neighbours), frame_stride, min_motion, held_out, gap, intrinsics with fov or
     calibration, cache_dir, truth='none'.
-    Raises DataError for videos that are missing or too short, and a camera that can't be read.
+    Raises DataError for videos that are missing or too short, and a camera that can't be read, and
+    BadRecord where motion is looked at and more than config.data.bad_share of a video can't be.
     """
     if data.get("truth", "depth") != "none":
         raise DataError(
@@ -199,21 +201,38 @@ def _kept(clip: Clip, video: int, data: ConfigDict, lost: dict[str, int]) -> lis
     name = f"moving_{clip.name[:_NAME]}_{hashlib.sha256(repr(content).encode()).hexdigest()[:20]}"
 
     def make(folder: pathlib.Path) -> None:
-        reads = [functools.partial(_read, clip, index, size) for index in range(len(clip.frames))]
+        bad: list[str] = []
+
+        def read(index: int) -> np.ndarray | None:
+            try:
+                return _read(clip, index, size)
+            except BadRecord as error:
+                bad.append(str(error))
+                return None
+
+        reads = [functools.partial(read, index) for index in range(len(clip.frames))]
         found = motion.moving(reads, min_motion, f"motion in {clip.name}")
         folder.mkdir(parents=True)
-        (folder / "kept.json").write_text(json.dumps(found))
+        (folder / "kept.json").write_text(json.dumps({"kept": found, "bad": bad}))
 
     folder = made_once(data.get("cache_dir", ""), name, make, "the list of moving frames")
     with reading(folder, "delete it to have it made anew", DataError, "it is damaged"):
-        found = json.loads((folder / "kept.json").read_text())
+        told = json.loads((folder / "kept.json").read_text())
+        bad = list(map(str, told["bad"]))
         # A frame's shot: by what is seen, and in it by what is missing.
         count = clip.shots[-1] + 1
-        frames = [Frame(video, int(i), int(shot) * count + clip.shots[i]) for i, shot in found]
+        frames = [
+            Frame(video, int(i), int(shot) * count + clip.shots[i]) for i, shot in told["kept"]
+        ]
         if not all(0 <= frame.index < len(clip.frames) for frame in frames):
             raise ValueError("it names frames that are not there")
+    if bad:
+        if len(bad) > data.get("bad_share", 0.0) * len(clip.frames):
+            raise BadRecord(bad[0] + (f" (and {len(bad) - 1} more)" if bad[1:] else ""))
+        logging.warning("%s: %d frames can't be used; the first: %s", clip.name, len(bad), bad[0])
+        lost[BAD] = lost.get(BAD, 0) + len(bad)
     still = _still(min_motion)
-    lost[still] = lost.get(still, 0) + len(clip.frames) - len(frames)
+    lost[still] = lost.get(still, 0) + len(clip.frames) - len(frames) - len(bad)
     logging.info("%s: %d of %d frames moved", clip.name, len(frames), len(clip.frames))
     return frames
 

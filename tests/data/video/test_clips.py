@@ -9,7 +9,7 @@ import pytest
 from geoseg_jax.data.source import DataError
 from geoseg_jax.data.video.clips import BESIDE_FRAMES, NO_FRAMES, find_clips
 from geoseg_jax.data.video.decoder import Decoder, upright
-from tests.data.fabricate_video import HEIGHT, WIDTH, write_file, write_folder
+from tests.data.fabricate_video import HEIGHT, WIDTH, cut, write_file, write_folder
 
 COUNT = 6
 
@@ -71,12 +71,12 @@ def test_decoding_counts_and_orders(videos):
     root, _, _ = videos
     with Decoder() as decoder:
         for _ in range(2):
-            count, frames = decoder.decode(root / "b.mp4")
+            _, frames = decoder.decode(root / "b.mp4")
             next(frames)  # one that nobody reads on is no obstacle to the next
-        count, frames = decoder.decode(root / "b.mp4")
+        film, frames = decoder.decode(root / "b.mp4")
         frames = list(frames)
-    assert count == len(frames) == COUNT
-    assert [round(f.mean() / 20) for f in frames] == list(range(COUNT))
+    assert film.count == len(frames) == COUNT
+    assert [round(f.picture.mean() / 20) for f in frames] == list(range(COUNT))
 
 
 def test_telephones_turn_by_quarters():
@@ -105,6 +105,18 @@ def test_a_file_that_was_cut_short_is_told_each_time(tmp_path, caplog):
         (clip,) = find(tmp_path / place, cache_dir=str(tmp_path / "cache"))
         assert len(clip.frames) == 10 or told
         assert ("says that it has 10 frames, and" in caplog.text) == told
+
+
+@pytest.mark.parametrize("ending", ["mp4", "ts"])
+def test_a_file_cut_at_no_key_frame_keeps_its_rate_and_its_gaps(tmp_path, ending):
+    write_file(tmp_path / "whole.mp4", 80, codec="libx264", rate=60, key_every=10)
+    cut(tmp_path / "whole.mp4", tmp_path / f"cut.{ending}", range(4))
+    (clip,) = find(tmp_path / f"cut.{ending}", cache_dir=str(tmp_path / "cache"))
+    assert len(clip.frames) < 76  # those before the first key frame can't be decoded
+    assert clip.rate == pytest.approx(60, rel=1e-3)
+    cut(tmp_path / "whole.mp4", tmp_path / f"holed.{ending}", {*range(4), *range(40, 50)})
+    (clip,) = find(tmp_path / f"holed.{ending}", cache_dir=str(tmp_path / "cache"))
+    assert clip.shots[0] == 0 < clip.shots[-1]
 
 
 def test_files_of_cameras_with_any_ending_and_name(tmp_path, monkeypatch):

@@ -42,11 +42,9 @@ def test_a_folder_with_a_frame_missing(tmp_path):
 def test_a_film_tells_its_times_and_its_pixels_shape(tmp_path):
     fabricate_video.write_file(tmp_path / "w.mp4", 5)
     with Decoder() as decoder:
-        film = decoder.film(tmp_path / "w.mp4", 5)
-        other = decoder.film(tmp_path / "w.mp4", 6)
-    assert film.times == pytest.approx((0, 0.1, 0.2, 0.3, 0.4))
-    assert (film.stored, film.aspect) == ((48, 96), 1)
-    assert other.times == ()  # not one for each frame
-    wide = Film((), (48, 96), 4 / 3)
+        film, frames = decoder.decode(tmp_path / "w.mp4")
+        assert [frame.time for frame in frames] == pytest.approx((0, 0.1, 0.2, 0.3, 0.4))
+    assert film == Film(5, 10.0, (48, 96), 1.0)
+    wide = Film(5, None, (48, 96), 4 / 3)
     assert wide.square((48, 96)) == (48, 128)
     assert wide.square((96, 48)) == (96, 36)  # turned by a quarter, and so are its pixels

@@ -131,6 +131,20 @@ def test_a_frame_of_another_size_is_named(tmp_path):
         make(tmp_path / "a", min_motion=0.003, height=30, width=96)
 
 
+def test_frames_that_cannot_be_read_are_left_out_up_to_a_share(tmp_path):
+    write_folder(tmp_path / "a", range(0, 40, 2))
+    for number in (6, 12):
+        path = tmp_path / "a" / f"{number}.png"
+        path.write_bytes(path.read_bytes()[:200])
+    for share in (0.0, 0.05):
+        with pytest.raises(BadRecord, match=r"a/6\.png: .* \(and 1 more\)"):
+            make(tmp_path / "a", min_motion=1 / 96, bad_share=share)
+    train, _ = make(tmp_path / "a", min_motion=1 / 96, bad_share=0.1, held_out=0.1, gap=0)
+    # Neither is a neighbour, nor are those on both sides of one.
+    assert numbers(train, "a") == [2, 3, 4, 8, 9, 10, 14, 15, 16]
+    assert train.left_out["can't be read (config.data.bad_share)"] == 2
+
+
 @pytest.mark.parametrize(
     ("changes", "part"),
     [
