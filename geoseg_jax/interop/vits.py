@@ -198,7 +198,8 @@ def recognise(shapes: Mapping[str, tuple[int, ...]]) -> str:
     """Recognises the encoder that timm's names and shapes belong to.
 
     Raises:
-      WeightsError: where no encoder has that depth, width, layer scale and registers.
+      WeightsError: where no encoder has that depth, width, layer scale and registers, and for
+        DeiT III, whose layer scale is not DINOv2's: it has another grid, and patches of 16.
     """
     if "cls_token" not in shapes or "pos_embed" not in shapes:
         missing = "class token" if "cls_token" not in shapes else "position vectors"
@@ -218,7 +219,16 @@ def recognise(shapes: Mapping[str, tuple[int, ...]]) -> str:
             f"{'with' if scaled else 'without'} layer scale, which is not one of "
             f"{', '.join(known.values())}"
         )
-    return known[shape]
+    kind = known[shape]
+    grid = encoders.ENCODERS[kind].keywords.get("grid")
+    patch = shapes.get("patch_embed.proj.weight", (0,))[-1]
+    places = math.isqrt(shapes["pos_embed"][-2]) if len(shapes["pos_embed"]) > 1 else 0
+    if scaled and patch == PATCH and places != grid:
+        raise WeightsError(
+            f"is a ViT with layer scale, patches of {PATCH} and positions of {places}x{places}, as "
+            f"DeiT III is, which no known encoder is; {kind} has {grid}x{grid}"
+        )
+    return kind
 
 
 def name_of(path: names.Path) -> str:

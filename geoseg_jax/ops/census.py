@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from geoseg_jax.ops.checks import check_pictures
 from geoseg_jax.ops.color import LUMA
 
 
@@ -25,8 +26,9 @@ def census_distance(a: jax.Array, b: jax.Array, *, patch: int = 7) -> jax.Array:
       [..., H, W], the mean over the window's other pixels, in [0, 1).
 
     Raises:
-      ValueError: on a patch that is even or below 3.
+      ValueError: on a patch that is even or below 3, and on pictures of whole numbers.
     """
+    check_pictures(a=a, b=b)
     if patch < 3 or patch % 2 == 0:
         raise ValueError(f"census patch is {patch}; use an odd number from 3 on")
     grey_a, grey_b = _grey(a), _grey(b)

@@ -30,12 +30,14 @@ def flow_to_color(flow: jax.Array, longest: jax.Array | float) -> jax.Array:
     """Draws a flow in Middlebury's colours.
 
     Args:
-      flow: [..., H, W, 2] in pixels; not finite is black.
+      flow: [..., H, W, 2] in pixels, of any kind of numbers; not finite is black.
       longest: the length that gets full colour, a number or [...]; longer flows are darkened.
 
     Returns:
       [..., H, W, 3] RGB in [0, 1].
     """
+    if not jnp.issubdtype(flow.dtype, jnp.floating):  # hues are fractions
+        flow = flow.astype(jnp.float32)
     wheel = jnp.asarray(color_wheel(), flow.dtype)
     count = len(wheel)
     known = jnp.isfinite(flow).all(axis=-1)

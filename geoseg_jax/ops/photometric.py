@@ -7,6 +7,8 @@ ICCV 2019; SSIM after Wang et al., "Image Quality Assessment", TIP 2004.
 import jax
 import jax.numpy as jnp
 
+from geoseg_jax.ops.checks import check_pictures
+
 # (0.01 L)^2 and (0.03 L)^2 with L = 1, the range of the pictures.
 C1 = 0.01**2
 C2 = 0.03**2
@@ -31,7 +33,11 @@ def ssim(a: jax.Array, b: jax.Array) -> jax.Array:
     Returns:
       [..., H, W, C], the similarity itself: in [-1, 1], 1 for equal windows. Windows are mirrored
       at the border and weighted equally, variances are those of the population.
+
+    Raises:
+      ValueError: on pictures of whole numbers.
     """
+    check_pictures(a=a, b=b)
     mean_a, mean_b = box_mean(a), box_mean(b)
     variance_a = box_mean(a * a) - mean_a * mean_a
     variance_b = box_mean(b * b) - mean_b * mean_b
@@ -53,7 +59,11 @@ def photometric_error(
 
     Returns:
       [..., H, W] in [0, 1].
+
+    Raises:
+      ValueError: on pictures of whole numbers.
     """
+    check_pictures(predicted=predicted, target=target)
     dissimilarity = jnp.clip((1 - ssim(predicted, target)) / 2, 0, 1).mean(axis=-1)
     difference = jnp.abs(predicted - target).mean(axis=-1)
     return ssim_weight * dissimilarity + (1 - ssim_weight) * difference

@@ -21,6 +21,7 @@ from jax import lax
 from geoseg_jax.ops import camera, disparity, framed, photometric, sampling
 from geoseg_jax.ops import smoothness as smooth
 from geoseg_jax.ops.apart import apart
+from geoseg_jax.ops.checks import check_pictures
 from geoseg_jax.ops.framed import FRAME
 from geoseg_jax.ops.taps import interpolate, position_derivative, read_taps
 
@@ -72,7 +73,8 @@ def reprojection_loss(
       "reprojected", the share of pixels where a warped source won, whether or not the mask counts.
 
     Raises:
-      ValueError: on shapes that don't fit, an empty depth range, an unknown order or `enlarged`.
+      ValueError: on shapes that don't fit, pictures of whole numbers, an empty depth range, an
+        unknown order or `enlarged`.
     """
     _check(disparities, poses, target, sources, intrinsics)
     target, sources = map(lax.stop_gradient, (target, sources))
@@ -109,6 +111,7 @@ def _check(
                 f"{name} has shape {list(array.shape)}; with sources {list(sources.shape)} "
                 f"expected {list(shape)}"
             )
+    check_pictures(target=target, sources=sources)
     for scale, level in enumerate(disparities):
         if level.ndim != 3 or level.shape[0] != batch:
             raise ValueError(

@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+from geoseg_jax.ops.checks import check_pictures
+
 
 def mean_normalised(disparity: jax.Array) -> jax.Array:
     """Divides disparity [..., H, W] by its mean, against shrinking (Wang et al., CVPR 2018)."""
@@ -39,8 +41,9 @@ def edge_aware_smoothness(
       along x [..., H, W-order] and along y [..., H-order, W], in the disparity's unit.
 
     Raises:
-      ValueError: on another order.
+      ValueError: on another order, and on a picture of whole numbers.
     """
+    check_pictures(image=image)
     weights_x, weights_y = edge_weights(image, order)
     along_x = jnp.abs(jnp.diff(disparity, n=order, axis=-1))
     along_y = jnp.abs(jnp.diff(disparity, n=order, axis=-2))

@@ -99,9 +99,15 @@ def _data(flow, frames, settings, judge_occlusion) -> tuple[jax.Array, jax.Array
         1.0,
     )
     warped, _ = warp_with_flow(sources, flow)
-    kind = settings["data_term"]
+    kind, sides = settings["data_term"], frames.shape[2:4]
+    if kind == "census" and min(sides) < flow_losses.CENSUS_PATCH:
+        raise ValueError(
+            f"config.task.data_term='census' compares patches of {flow_losses.CENSUS_PATCH} pixels, "
+            f"and a scale of config.task.coarse_weights has pictures of {sides[1]}x{sides[0]}: set "
+            "its weight to 0, or raise config.task.coarse_zoom"
+        )
     error = flow_losses.data_term(warped, targets, kind, ssim_weight=settings["ssim_weight"])
-    counts = seen * flow_losses.whole_patches(*frames.shape[2:4], kind)
+    counts = seen * flow_losses.whole_patches(*sides, kind)
     return flow_losses.masked_mean(error, counts), seen.mean()
 
 

@@ -152,6 +152,13 @@ def test_dinov2s_forward_pass(tmp_path, mini):
     check_forward("dinov2", found, *dinov2_case(), **DINOV2)
 
 
+def test_layer_scale_of_others_than_dinov2_is_refused(tmp_path, mini):
+    """DeiT III's positions would be resampled to DINOv2's grid and back."""
+    arrays = timm(grid=14, patch=16, registers=2, scaled=True)
+    with pytest.raises(WeightsError, match="positions of 14x14, as DeiT III is"):
+        read_weights(write(tmp_path / "x.pth", arrays), "imagenet")
+
+
 def test_resampled_patches_answer_enlarged_ones():
     """Also where the size is no multiple, and flat patches even where they are made smaller."""
     generator = np.random.default_rng(0)

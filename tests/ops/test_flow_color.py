@@ -51,3 +51,9 @@ def test_length_is_saturation_and_more_is_dark():
 
 def test_nonsense_is_black():
     np.testing.assert_array_equal(colour((np.nan, 0), (0, np.inf)), 0)
+
+
+def test_whole_numbers_have_the_same_colours():
+    vectors = ((3, 1), (-2, 3), (1, -4))
+    whole = flow_to_color(jnp.asarray(vectors)[None], 5.5)[0]
+    np.testing.assert_array_equal(whole, colour(*vectors, longest=5.5))

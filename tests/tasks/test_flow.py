@@ -164,6 +164,16 @@ def test_no_flow_trained_is_an_error():
         photometric_loss((constant_flows((1.0, 0.0)),), frames, config.task)
 
 
+def test_a_scale_too_small_for_a_census_is_refused():
+    config = make_config("strong,tiny", task__scale_weights=(0.0,), task__coarse_weights=(1.0,))
+    flow = jnp.zeros((1, 2, 4, 8, 2))
+    frames = jnp.full((1, 2, *SIZE, 3), 0.5)
+    with pytest.raises(ValueError, match=r"pictures of 8x4: set its weight to 0, or raise config"):
+        photometric_loss((flow,), frames, config.task)
+    config.task.coarse_zoom = 2
+    photometric_loss((flow,), frames, config.task)
+
+
 @pytest.mark.parametrize(
     ("arg", "scales", "coarse", "flows"),
     [("paper,tiny", 2, 2, 2), ("paper,tiny", 2, 3, 2), ("strong,tiny", 1, 4, 4),
