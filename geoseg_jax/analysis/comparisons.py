@@ -288,14 +288,8 @@ def _parts(
     for place, name in tables:
         if name == arm and (place, other) in tables:
             own, beside = (scores_of(tables[place, a], metric) for a in (arm, other))
-            parts[place] = _of_whole(_paired(own, beside), tables[place, arm], units)
+            parts[place] = units.average_whole(_paired(own, beside), tables[place, arm])
     return parts
-
-
-def _of_whole(pairs: Mapping, planned: Iterable[Replicate], units: Units) -> dict[Any, Any]:
-    """Averages over each unit whose pairs are all there."""
-    lacking = {units.of[replicate] for replicate in planned if replicate not in pairs}
-    return {unit: v for unit, v in units.average(pairs).items() if unit not in lacking}
 
 
 def _compare(
@@ -336,7 +330,8 @@ def _over_pictures(
             }
             for arm in (result["arm"], result["other"])
         )
-        drawn[place] = _of_whole(_paired(own, beside), tables[place, result["arm"]], units)
+        planned = tables[place, result["arm"]]
+        drawn[place] = units.average_whole(_paired(own, beside), planned)
     # Of the same units as the difference itself, or of none.
     if not result["units"] or _whole(drawn) != _whole(parts):
         return math.nan, math.nan

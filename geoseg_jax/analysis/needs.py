@@ -52,6 +52,7 @@ def labels(rows: Sequence[Row], reference: str, metric: str = "miou") -> list[di
     check(rows, [reference], metric)
     independent = units(rows)
     curves: dict[tuple, dict[str, dict[int, dict]]] = {}
+    planned: dict[tuple, set[Replicate]] = {}  # units, by all but the labels and by arm
     judged: dict[tuple, dict[Replicate, set]] = {}  # replicates may be judged on folds
     # Those of all labels last: where a subset has as many, the subsets count.
     for (place, arm), cells in sorted(tables(rows).items(), key=lambda item: item[0][0][0] == 0):
@@ -60,7 +61,8 @@ def labels(rows: Sequence[Row], reference: str, metric: str = "miou") -> list[di
             on = judged.setdefault(rest, {}).setdefault(replicate, set())
             on.update([row["judged"]] if "judged" in row else [])
         if count > 0:
-            by_unit = independent.average(scores(cells, metric))
+            by_unit = independent.average_whole(scores(cells, metric), cells)
+            planned.setdefault((*rest, arm), set()).update(independent.of[r] for r in cells)
             curves.setdefault(rest, {}).setdefault(arm, {}).setdefault(count, by_unit)
     needs = []
     for rest, by_arm in curves.items():
@@ -71,8 +73,7 @@ def labels(rows: Sequence[Row], reference: str, metric: str = "miou") -> list[di
             tried = sorted(by_arm[arm].keys() & own.keys())
             if arm == reference or len(tried) < 2:
                 continue
-            planned = set.union(*(set(by_arm[arm][n]) | set(own[n]) for n in tried))
-            pairs = {u: _of_unit(by_arm[arm], own, tried, u) for u in planned}
+            pairs = {u: _of_unit(by_arm[arm], own, tried, u) for u in planned[*rest, arm]}
             need = dict(zip(CONDITION[1:], rest, strict=True)) | {"arm": arm}
             need |= {"labels_tried": tried[-1], "sign": _sign(pairs.values())}
             needs.append(need | _ratio({u: pair.octaves for u, pair in pairs.items()}))
@@ -148,17 +149,22 @@ def steps_overall(
       family of their own, of one comparison for each arm.
     """
     check(rows, [reference], metric)
-    independent, curves = units(rows), _curves(rows)
-    by_arm: dict[str, list[dict[Replicate, _Pair]]] = {}
+    independent, curves, planned = units(rows), _curves(rows), tables(rows)
+    by_arm: dict[str, dict[tuple, dict[Replicate, _Pair]]] = {}
     for place, arm in curves:
-        paired = _paired(curves, place, arm, reference)
-        if paired:
+        other = curves.get((place, reference))
+        if arm != reference and other is not None and (curves[place, arm] or other):
+            paired = _paired(curves, place, arm, reference)
             pairs = {r: _pair(*pair, _lower_end(*pair), _log_steps) for r, pair in paired.items()}
-            by_arm.setdefault(arm, []).append(pairs)
+            by_arm.setdefault(arm, {})[place] = pairs
     needs = []
-    for arm, parts in by_arm.items():
-        octaves = [independent.average({r: p.octaves for r, p in of.items()}) for of in parts]
-        everyone = set().union(*octaves)
+    for arm, by_place in by_arm.items():
+        parts = list(by_place.values())
+        octaves = [
+            independent.average_whole({r: p.octaves for r, p in of.items()}, planned[place, arm])
+            for place, of in by_place.items()
+        ]
+        everyone = {independent.of[r] for place in by_place for r in planned[place, arm]}
         together = {u: mean(part.get(u, math.nan) for part in octaves) for u in everyone}
         sign = _sign(pair for pairs in parts for pair in pairs.values())
         needs.append({"arm": arm, "sign": sign} | _ratio(together))

@@ -49,6 +49,13 @@ class Units(NamedTuple):
             parts.setdefault(self.of[replicate], []).append(value)
         return {name: mean(parts[name]) for name in sorted(parts)}
 
+    def average_whole(
+        self, values: Mapping[Replicate, Any], planned: Iterable[Replicate]
+    ) -> dict[Replicate, Any]:
+        """Averages each unit of whose planned replicates none lacks a value."""
+        lacking = {self.of[replicate] for replicate in planned if replicate not in values}
+        return {unit: v for unit, v in self.average(values).items() if unit not in lacking}
+
 
 def units(rows: Iterable[Row]) -> Units:
     """Finds the units of a study, from all rows, done or not."""

@@ -100,11 +100,11 @@ def _data(flow, frames, settings, judge_occlusion) -> tuple[jax.Array, jax.Array
     )
     warped, _ = warp_with_flow(sources, flow)
     kind, sides = settings["data_term"], frames.shape[2:4]
-    if kind == "census" and min(sides) < flow_losses.CENSUS_PATCH:
+    if kind == "census" and min(sides) < (patch := flow_losses.CENSUS_PATCH):
         raise ValueError(
-            f"config.task.data_term='census' compares patches of {flow_losses.CENSUS_PATCH} pixels, "
-            f"and a scale of config.task.coarse_weights has pictures of {sides[1]}x{sides[0]}: set "
-            "its weight to 0, or raise config.task.coarse_zoom"
+            f"config.task.data_term='census' compares patches of {patch} pixels; a scale of config."
+            f"task.coarse_weights has pictures of {sides[1]}x{sides[0]}: set its weight to 0, or "
+            "raise config.task.coarse_zoom"
         )
     error = flow_losses.data_term(warped, targets, kind, ssim_weight=settings["ssim_weight"])
     counts = seen * flow_losses.whole_patches(*sides, kind)

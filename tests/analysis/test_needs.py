@@ -9,6 +9,8 @@ from geoseg_jax.analysis import needs
 from tests.study import made_up
 from tests.study.made_up import failed, row
 
+LOST = {"status": "failed", "miou": math.nan, "curve": []}
+
 
 def of(found, arm):
     (chosen,) = [f for f in found if f["arm"] == arm]
@@ -173,6 +175,26 @@ def test_steps_over_all_conditions():
     assert found["p"] == 2**-6
     assert found["shown"]
     assert needs.steps_overall([row("random", 0.4), row("depth", 0.4)], "random") == []
+
+
+def test_steps_where_one_condition_has_no_runs():
+    seven = [r | {"seed": s} for r in lines((50, 0.4), (100, 0.4)) for s in range(7)]
+    frozen = [r | {"training": "frozen"} for r in seven]
+    frozen = [r | LOST if r["arm"] == "depth" else r for r in frozen]
+    (found,) = needs.steps_overall(seven + frozen, "random")
+    assert (found["units"], found["units_missing"], found["shown"]) == (0, 7, False)
+
+
+def test_labels_of_units_that_lack_a_run():
+    """Identical arms, of which one lacks all runs of the worse seed with the most labels."""
+    rows = [
+        row(arm, 0.3 + 0.04 * (labels == 64) - 0.06 * seed + 0.001 * k, labels=labels, subset=k, seed=seed)
+        for arm in ("random", "depth") for labels in (8, 64) for k in range(8) for seed in (0, 1)
+    ]  # fmt: skip
+    lost = [r["arm"] == "depth" and r["labels"] == 64 and r["seed"] == 1 for r in rows]
+    rows = [r | LOST if gone else r for r, gone in zip(rows, lost, strict=True)]
+    (found,) = needs.labels(rows, "random")
+    assert (found["units"], found["units_missing"], found["shown"]) == (0, 8, False)
 
 
 def test_steps_without_curves():

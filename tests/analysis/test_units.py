@@ -64,20 +64,29 @@ def test_how_many_encoders_an_arm_has():
     assert units.encoders(rows) == {"depth": 2, "imagenet": 1, "random": 0}
 
 
-def draws(replicates: int, paired: bool, studies: int = 3000) -> np.ndarray:
-    """Differences [studies, replicates] of an arm to random weights where there is no effect."""
+def draws(replicates: int, paired: bool, studies: int = 3000, arms: int = 1) -> np.ndarray:
+    """Differences [studies, replicates] of an arm to random weights where there is no effect.
+
+    arms: 2 where the other one has an encoder as well.
+    """
     generator = np.random.default_rng(11)
-    encoder = generator.normal(0, SPREAD, (studies, replicates if paired else 1))
+    encoder = generator.normal(0, SPREAD * np.sqrt(arms), (studies, replicates if paired else 1))
     runs = generator.normal(0, NOISE, (2, studies, replicates))
     return encoder + runs[0] - runs[1]
 
 
-@pytest.mark.parametrize(("replicates", "expected"), [(3, 0.84), (5, 0.70), (10, 0.51)])
-def test_one_pretraining_is_pseudo_replication(replicates, expected):
-    """More replicates make it worse; by closed form, and by the intervals as they are made."""
-    sets = draws(replicates, paired=False)
+@pytest.mark.parametrize(
+    ("replicates", "arms", "expected"),
+    [(3, 1, 0.84), (5, 1, 0.70), (10, 1, 0.51), (3, 2, 0.77), (5, 2, 0.57), (10, 2, 0.39)],
+)
+def test_one_pretraining_is_pseudo_replication(replicates, arms, expected):
+    """More replicates make it worse; by closed form, and by the intervals as they are made.
+
+    arms: how many of the two have an encoder of their own.
+    """
+    sets = draws(replicates, paired=False, arms=arms)
     half = scipy.stats.t.ppf(0.975, replicates - 1)
-    wider = np.sqrt(1 + replicates * SPREAD**2 / (2 * NOISE**2))
+    wider = np.sqrt(1 + replicates * arms * SPREAD**2 / (2 * NOISE**2))
     assert 2 * scipy.stats.t.cdf(half / wider, replicates - 1) - 1 == pytest.approx(
         expected, abs=0.01
     )
