@@ -23,10 +23,11 @@ def answer(study: Result) -> list[str]:
     Returns:
       [of a trial that it is one, verdict, one for each contrast, failures of arms at their own
       task, basis, certainty];
-      without anything to compare [that, progress].
+      without anything to compare with the reference [that, contrasts that have runs, progress].
     """
     if not study["standing"]["arms"]:
-        return [_nothing(study), _progress(study) or "All cells are done."]
+        known = [_contrast(study, c) for c in study["contrasts"] if c["units"]]
+        return [_nothing(study), *known, _progress(study) or "All cells are done."]
     best = _first(study)
     better = [o for o in study["overall"] if o["verdict"] == "better"]
     if better and best not in better:
@@ -104,9 +105,15 @@ def _nothing(study: Result) -> str:
     reference = label(study, study["reference"])
     if not study["overall"]:
         return f"There is nothing to compare: {reference} is the only arm in its conditions."
+    known = any(c["units"] for c in study["contrasts"])
+    nothing = (
+        f"No arm can be compared with {reference} yet"
+        if known
+        else "There is nothing to compare yet"
+    )
     return (
-        f"There is nothing to compare yet: no arm has a run in every condition that shares labels "
-        f"and seed with one of {reference}."
+        f"{nothing}: no arm has a run in every condition that shares labels and seed with one of "
+        f"{reference}."
     )
 
 
@@ -119,7 +126,7 @@ def _first(study: Result) -> Result:
 def _headline(study: Result, best: Result) -> str:
     """Gives the verdict with one number and its interval."""
     name, reference = label(study, best["arm"]), label(study, study["reference"])
-    arms = sum(o["units"] > 0 for o in study["overall"])
+    arms = len(study["standing"]["arms"])
     effect = f"{points(best['difference'], True)} {in_points(study)}"
     span = f"on average ({_ci(best)})"
     if arms == 1 or (best["verdict"] == "better" and best != _first(study)):
@@ -130,7 +137,9 @@ def _headline(study: Result, best: Result) -> str:
     if best["difference"] > 0:
         return f"{name} is {of}: {effect} over {reference} {span}, but not shown to be better."
     worse = "is worse" if best["verdict"] == "worse" else "is not shown to differ"
-    return f"No arm beats {reference}. {name}, {of}, {worse}: {effect} {span}."
+    ahead = any(o["difference"] > 0 for o in study["overall"] if o["units"])  # one not ranked
+    none = "No arm is shown to be better than" if ahead else "No arm beats"
+    return f"{none} {reference}. {name}, {of}, {worse}: {effect} {span}."
 
 
 def _relation(study: Result, result: Result, other: str) -> str:
@@ -207,7 +216,8 @@ def _ranking(study: Result, best: Result) -> list[str]:
         if best["conditions"] > 1:
             where = f"{ranked['best']} of {count(best['conditions'], 'condition')}"
             texts += [f"{name} has the highest mean in {where}."]
-    if any(o["units"] != ranked["units"] for o in study["overall"]):
+    names = {of["arm"] for of in study["standing"]["arms"]}
+    if any(o["units"] != ranked["units"] for o in study["overall"] if o["arm"] in names):
         texts += [
             f"Arms are ranked on the {_units(study, ranked['units'])} that all of them have, where "
             f"{name} is at {points(ranked['difference'], True)}; all other numbers use all that "

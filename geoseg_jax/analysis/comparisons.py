@@ -179,7 +179,7 @@ def standing(rows: Sequence[Row], reference: str, metric: str = "miou") -> dict[
     first, second = [*(o["arm"] for o in ranked[:2]), "", ""][:2]
     return {
         "arms": ranked,
-        "left_out": [o["arm"] for o in results if o["arm"] not in names and o["units"]],
+        "left_out": [o["arm"] for o in results if o["arm"] not in names],
         "lead": _lead(first, second, parts) if second else None,
     }
 

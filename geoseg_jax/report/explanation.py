@@ -196,8 +196,8 @@ def _ratios(study: Study) -> str:
 
 def _can_be_shown(needs: list[Group]) -> bool:
     """Tells whether one of these multiples can be shown, however they come out."""
-    most = max(need["units"] for need in needs)
-    return statistics.significant(len(needs) * statistics.smallest_p(most))
+    made = [need["units"] for need in needs if need["units"]]  # which alone are corrected for
+    return bool(made) and statistics.significant(len(made) * statistics.smallest_p(max(made)))
 
 
 def _frozen(study: Study) -> str:

@@ -189,6 +189,35 @@ def test_nothing_to_compare():
     )
 
 
+def test_contrasts_are_told_where_the_reference_has_no_runs():
+    rows = [failed(arm="random", seed=k) for k in range(8)]
+    rows += [row("depth", 0.35 + 0.001 * k, seed=k) for k in range(8)]
+    rows += [row("flow", 0.30 - 0.001 * k, seed=k) for k in range(8)]
+    said = results.assemble(rows, "random", arms=ARMS, contrasts=[("depth", "flow")])["answer"]
+    assert said[0].startswith("No arm can be compared with Random weights yet: ")
+    assert said[1].startswith("Depth is better than flow: +")
+
+
+def test_arms_that_are_not_ranked_are_neither_counted_nor_forgotten():
+    """One is far ahead in half of the units, one has none, one is behind in five of eight."""
+    rows = [row("random", 0.3, seed=k) for k in range(8)]
+    rows += [row("depth", 0.31 + 0.001 * k, seed=k) for k in range(8)]
+    rows += [row("flow", 0.305, seed=k) for k in range(8)]
+    rows += [row("far", 0.4, seed=k) if k < 4 else failed(arm="far", seed=k) for k in range(8)]
+    rows += [failed(arm="gone", seed=k) for k in range(8)]
+    verdict, what, _ = answer(rows)
+    assert verdict.startswith("Depth, the best of 2 arms, is better than Random weights: ")
+    assert "that all of them have" not in what
+    assert what.endswith(" Not ranked, as runs are missing: far, gone.")
+
+
+def test_an_arm_ahead_in_the_table_is_not_denied():
+    rows = [row("random", 0.3, seed=k) for k in range(8)]
+    rows += [row("depth", 0.28 if k < 5 else 0.39, seed=k) for k in range(8)]
+    rows += [row("flow", 0.296, seed=k) if k < 5 else failed(arm="flow", seed=k) for k in range(8)]
+    assert answer(rows)[0].startswith("No arm is shown to be better than Random weights. flow, ")
+
+
 def test_one_replicate():
     _, what, how_sure = answer([row("random", 0.4), row("depth", 0.5)])
     assert "is averaged over 1 seed. " in what
@@ -201,7 +230,7 @@ def test_an_arm_that_lacks_a_condition_is_not_the_best():
     rows = made_up.study({"random": 0.0, "depth": 0.1}, noise=0.0)
     rows += [row("far", 0.9, labels=8, seed=s) for s in range(3)]
     verdict, what, _ = answer(rows)
-    assert verdict.startswith("Depth is the best of 2 arms: +10.0 mIoU points ")
+    assert verdict.startswith("Depth is not shown to differ from Random weights: +10.0 mIoU ")
     assert what.endswith(" Not ranked, as runs are missing: far.")
 
 
@@ -210,7 +239,9 @@ def test_an_arm_of_fewer_subsets_is_not_the_best():
     rows = made_up.study({"random": 0.0, "depth": 0.1}, noise=0.0, subsets=3, seeds=1)
     rows += [row("far", 0.9, labels=n) for n in (8, 16)]
     rows += [failed(arm="far", labels=n, subset=s) for n in (8, 16) for s in (1, 2)]
-    assert answer(rows)[0].startswith("Depth is the best of 2 arms: +10.0 mIoU points ")
+    assert answer(rows)[0].startswith(
+        "Depth is not shown to differ from Random weights: +10.0 mIoU "
+    )
 
 
 def test_an_arm_that_is_shown_to_be_better_goes_before_one_that_is_further_ahead():

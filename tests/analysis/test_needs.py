@@ -188,9 +188,12 @@ def test_steps_where_one_condition_has_no_runs():
 def test_labels_of_units_that_lack_a_run():
     """Identical arms, of which one lacks all runs of the worse seed with the most labels."""
     rows = [
-        row(arm, 0.3 + 0.04 * (labels == 64) - 0.06 * seed + 0.001 * k, labels=labels, subset=k, seed=seed)
-        for arm in ("random", "depth") for labels in (8, 64) for k in range(8) for seed in (0, 1)
-    ]  # fmt: skip
+        row(arm, score + 0.04 * (labels == 64) + 0.001 * k, labels=labels, subset=k, seed=seed)
+        for arm in ("random", "depth")
+        for labels in (8, 64)
+        for k in range(8)
+        for seed, score in enumerate((0.3, 0.24))
+    ]
     lost = [r["arm"] == "depth" and r["labels"] == 64 and r["seed"] == 1 for r in rows]
     rows = [r | LOST if gone else r for r, gone in zip(rows, lost, strict=True)]
     (found,) = needs.labels(rows, "random")
