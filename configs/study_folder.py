@@ -4,7 +4,7 @@
         --config.roots.video=/data/footage --config.roots.labels=/data/mine
 
 makes a first table and page in minutes, of which nothing can be learned. With `small` in place of
-`smoke` it is a study for an afternoon of two CPU cores; with neither, one for a GPU. --dry_run says
+`smoke` it is a study of about an hour on two CPU cores; with neither, one for a GPU. --dry_run says
 what it would take. docs/own_data.md goes through all of it.
 
 `video`: what configs/depth_video.py takes: a video file, a folder of frames, or a folder of several
@@ -43,7 +43,10 @@ _OPTIONS = {
     "steps": Option(2_000, "of each segmentation"),
     "pictures": Option(100_000, "that each pre-training looks at, source views included"),
     "replicates": Option(0, "each with labels, seed and encoders of its own; 0: as the test needs"),
-    "start": START._replace(default=("random", "weights", "both")),
+    "start": START._replace(
+        default=("random", "weights", "both"),
+        meaning="where depth starts: random weights, the file of weights, or both, an arm each",
+    ),
     "weights": Option("", "a file of weights: an arm more, that starts from it"),
     "sweep": SWEEP,
     "small": SMALL,
@@ -84,10 +87,25 @@ def _options(arg: str) -> tuple[dict[str, Any], str]:
     sizes = [name for name in _SIZES if options[name]]
     if len(sizes) > 1:
         raise ValueError("study_folder.py: small is a study and smoke a trial; drop one of the two")
-    if not sizes:
-        return options, ""
-    smaller = {k: _OPTIONS[k]._replace(default=v) for k, v in _SIZES[sizes[0]].items()}
-    return argument.parse(arg, _OPTIONS | smaller, "study_folder.py"), sizes[0]
+    if sizes:
+        smaller = {k: _OPTIONS[k]._replace(default=v) for k, v in _SIZES[sizes[0]].items()}
+        options = argument.parse(arg, _OPTIONS | smaller, "study_folder.py")
+    _check(options)
+    return options, sizes[0] if sizes else ""
+
+
+def _check(options: dict[str, Any]) -> None:
+    """Refuses numbers that no job can start with. Raises ValueError."""
+    for name, least in (("steps", 1), ("pictures", 1), ("replicates", 0)):
+        if options[name] < least:
+            raise ValueError(f"study_folder.py:{name}={options[name]} must be at least {least}")
+    sides = argument.size(options["resolution"], "study_folder.py:resolution")
+    if any(side % 32 for side in sides):
+        height, width = (max(32, round(side / 32) * 32) for side in sides)
+        raise ValueError(
+            f"study_folder.py:resolution={options['resolution']}: both sides must be multiples of "
+            f"32, such as {width}x{height}"
+        )
 
 
 def _with_weights(options: dict[str, Any]) -> bool:

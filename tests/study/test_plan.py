@@ -419,6 +419,21 @@ def test_a_study_of_ones_own_is_either_small_or_a_trial():
         get_config("study_folder", "small,smoke")
 
 
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("steps=0", "steps=0 must be at least 1"),
+        ("small,pictures=-3", "pictures=-3 must be at least 1"),
+        ("replicates=-3", "replicates=-3 must be at least 0"),
+        ("resolution=160x90", "160x90: both sides must be multiples of 32, such as 160x96"),
+        ("resolution=128", "study_folder.py:resolution='128' must be WIDTHxHEIGHT"),
+    ],
+)
+def test_numbers_that_no_job_of_ones_own_can_start_with(option, said):
+    with pytest.raises(ValueError, match=re.escape(said)):
+        get_config("study_folder", option)
+
+
 @pytest.mark.parametrize("labels", ["some", "16+", "-4", "0"])
 def test_numbers_of_labels_that_are_none(labels):
     with pytest.raises(ValueError, match=rf"labels='{re.escape(labels)}' must be numbers or all"):
