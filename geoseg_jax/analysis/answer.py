@@ -196,7 +196,7 @@ def few_pictures(study: Result) -> list[str]:
     drawn = study["resampled"]
     if not drawn or drawn["pictures"] >= statistics.FEW_PICTURES:
         return []
-    each = ", each in one replicate" if drawn["pooled"] else ""
+    each = ", over all replicates" if drawn["pooled"] else ""
     return [
         f"Only {count(drawn['pictures'], 'labelled picture')} judge{each}: other pictures may well "
         "give another order; more labels are worth more than more runs."

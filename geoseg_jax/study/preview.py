@@ -86,7 +86,7 @@ def _summary(made: Plan, study: Mapping[str, Any]) -> list[str]:
         f"{count(seeds, 'seed')} = {count(len(made.pretrainings), 'pre-training')}",
         _apart(study, seeds),
     ]
-    return lines + _judges(made)
+    return lines + _judges(made, runs)
 
 
 def _apart(study: Mapping[str, Any], seeds: int) -> str:
@@ -105,7 +105,7 @@ def _named(factor: str, value: Any) -> str:
     return "all" if factor == "labels" and not value else str(value).replace("_", "-")
 
 
-def _judges(made: Plan) -> list[str]:
+def _judges(made: Plan, runs: int) -> list[str]:
     """Says which labelled pictures judge, where these lie in files; nothing when all is done."""
     cell = next((cell for cell in made.cells if not records.read(cell.workdir)), None)
     if cell is None or not cell.recipe.get("data.root"):
@@ -120,7 +120,10 @@ def _judges(made: Plan) -> list[str]:
         text = f"{len(data.train):,} pictures may train, every cell is judged on {judged:,} others"
         return [text + few]
     used = len({c.recipe.get("data.fold") for c in made.cells})
-    if used == folds:
+    if used == folds < runs:
+        text = f"{count(total, 'labelled picture')} in {folds} folds judge by turns over "
+        text += f"{runs} replicates"
+    elif used == folds:
         text = f"each of {count(total, 'labelled picture')} judges once over {folds} replicates"
     else:
         text = f"{used} of {folds} folds of {count(total, 'labelled picture')} judge"

@@ -211,7 +211,7 @@ def test_few_pictures_that_judge_in_folds_are_told():
     rows = made_up.study({"random": 0.0, "depth": 0.1}, seeds=5)
     drawn = SimpleNamespace(scores={}, count=30, what="pictures", pictures=30, pooled=True)
     text = tables.markdown(results.assemble(rows, "random", resampled=drawn))
-    assert "Only 30 labelled pictures judge, each in one replicate: other pictures may well" in text
+    assert "Only 30 labelled pictures judge, over all replicates: other pictures may well" in text
     assert "Each replicate is judged on a fold of the labelled pictures" in text
     drawn.pictures, drawn.pooled = 50, False
     text = tables.markdown(results.assemble(rows, "random", resampled=drawn))

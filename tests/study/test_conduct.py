@@ -291,6 +291,9 @@ def test_a_dry_run_says_who_judges_and_labels_that_judge_choose_no_rates(conduct
     _, text = conducted(tmp_path / "w", given, dry_run=True)
     assert "each of 12 labelled pictures judges once over 3 replicates: about 4 judge" in text
     assert "that is few" in text
+    twice = given | {"target": given["target"] | {"set": {"data": {"folds": 2}}}}
+    _, text = conducted(tmp_path / "w2", twice, dry_run=True)
+    assert "12 labelled pictures in 2 folds judge by turns over 3 replicates: about 6 judge" in text
     (root / "val.txt").write_text("p00\np01\n")
     _, text = conducted(tmp_path / "w", given, dry_run=True)
     assert "10 pictures may train, every cell is judged on 2 others; that is few" in text
