@@ -102,7 +102,9 @@ def _apart(study: Mapping[str, Any], seeds: int) -> str:
 
 
 def _named(factor: str, value: Any) -> str:
-    return "all" if factor == "labels" and not value else str(value).replace("_", "-")
+    if factor == "labels" and not value:
+        return "all"
+    return value.replace("_", "-") if factor == "training" else str(value)
 
 
 def _judges(made: Plan, runs: int) -> list[str]:
