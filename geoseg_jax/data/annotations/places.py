@@ -33,12 +33,12 @@ class Pictures:
     """The picture files below some folders, found by what label files call them.
 
     said: all paths that label files give. A folder that one of them names has the pictures of that
-    folder alone: recA/0001.jpg isn't taken for recB/0001.jpg, which isn't there.
+    folder alone: day1/0001.jpg isn't taken for day2/0001.jpg, which isn't there. Of a path of a
+    whole machine the last folder counts.
     """
 
     def __init__(self, roots: Iterable[pathlib.Path], said: Iterable[str] = ()):
-        above = [_parts(path)[-2:-1] for path in said]
-        self._named = {_plain(folder) for folders in above for folder in folders}
+        self._named = {_folders(path) for path in said}
         paths = dict.fromkeys(p for root in roots for p in list_below(root, ENDINGS))
         self.paths = list(paths)
         self._by_name: dict[str, list[pathlib.Path]] = {}
@@ -69,20 +69,12 @@ class Pictures:
         fits = self._by_name.get(wanted, [])
         if not stem:
             fits = [path for path in fits if _plain(path.name) == wanted]
-        own = {_plain(folder) for folder in parts[-2:-1]}
-        others = self._named - own if own else set()
-        fits = [path for path in fits if _plain(path.parent.name) not in others]
+        fits = [path for path in fits if not self._of_another(path, _folders(said))]
         near = [path for path in fits if path.is_relative_to(beside)]
         fits = near or fits
 
         def shared(path: pathlib.Path) -> tuple[int, bool]:
-            pairs = zip(reversed(path.parts[:-1]), reversed(parts[:-1]), strict=False)
-            count = 0
-            for ours, theirs in pairs:
-                if _plain(ours) != _plain(theirs):
-                    break
-                count += 1
-            return count, path.parent == beside
+            return _shared(path, parts[:-1]), path.parent == beside
 
         best = max(map(shared, fits), default=None)
         fits = [path for path in fits if shared(path) == best]
@@ -93,9 +85,30 @@ class Pictures:
             )
         return fits[0] if fits else None
 
+    def _of_another(self, path: pathlib.Path, folders: tuple[str, ...]) -> bool:
+        """Tells whether other label files name the folders of a picture, and these differ."""
+        own = _shared(path, folders)
+        return own < len(folders) and any(_shared(path, other) > own for other in self._named)
+
 
 def _parts(said: str) -> list[str]:
     return [part for part in re.split(r"[\\/]+", said) if part not in ("", ".", "..")]
+
+
+def _folders(said: str) -> tuple[str, ...]:
+    """The folders in a path: all of a relative one, else the last."""
+    whole = re.match(r"[\\/]|\.\.|\w:", said)
+    return tuple(_parts(said)[-2:-1] if whole else _parts(said)[:-1])
+
+
+def _shared(path: pathlib.Path, folders: Sequence[str]) -> int:
+    """Counts the folders that a picture's path shares with others, from the end."""
+    count = 0
+    for ours, theirs in zip(reversed(path.parts[:-1]), reversed(folders), strict=False):
+        if _plain(ours) != _plain(theirs):
+            break
+        count += 1
+    return count
 
 
 def _plain(name: str) -> str:

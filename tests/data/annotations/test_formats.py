@@ -125,11 +125,14 @@ def test_coco_hostile_annotations(changes, said, tmp_path):
     assert "\n" not in str(error.value)
 
 
-def test_coco_takes_no_picture_of_another_recording(tmp_path):
+@pytest.mark.parametrize("camera", ["", "front/"])
+def test_coco_takes_no_picture_of_another_recording(camera, tmp_path):
     value = fabricate.coco(tmp_path)
-    (tmp_path / "images").rename(tmp_path / "one")
+    (tmp_path / "one").mkdir()
+    (tmp_path / "images").rename(tmp_path / "one" / camera)
     for image, folder in zip(value["images"], ("one", "two", "two"), strict=True):
-        image["file_name"] = f"{folder}/a.jpg" if image["id"] < 20 else "/gone/of/mine/c.jpg"
+        name = f"{folder}/{camera}a.jpg" if image["id"] < 20 else "/gone/of/mine/c.jpg"
+        image["file_name"] = name
     rewrite(tmp_path / COCO, images=value["images"])
     found = read(tmp_path)
     assert [example.picture.name for example in found.examples] == ["a.jpg", "c.jpg"]
