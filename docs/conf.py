@@ -37,6 +37,7 @@ default_role = "code"  # single backticks
 def link_in_site(text: str, file: pathlib.Path, page: pathlib.Path) -> str:
     """Points the links of a repository's file at pages, as seen from the page that it becomes."""
     pages = {ROOT / path: PAGES / f"{name}.md" for name, path in ELSEWHERE.items()}
+    pages[ROOT / "README.md"] = DOCS / "index.md"  # which includes its commands
 
     def link(match: re.Match[str]) -> str:
         target = (file.parent / match[1]).resolve()
