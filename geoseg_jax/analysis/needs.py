@@ -12,6 +12,7 @@ test of `comparisons` hold. Less is said to be needed only where p, corrected by
 is asked at once, is at most 0.05 and the interval excludes 1.
 """
 
+import functools
 import math
 import statistics as plain
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -118,19 +119,20 @@ def steps(
       get there, with 'goal', the same of it where all pairs get there, else None.
     """
     check(rows, [reference], metric)
-    independent, curves = units(rows), _curves(rows)
+    independent, curves, planned = units(rows), _curves(rows), tables(rows)
     needs = {}
     for (place, arm), own in curves.items():
         paired = _paired(curves, place, arm, reference)
         both = {r: _pair(*pair, _lower_end(*pair), _log_steps) for r, pair in paired.items()}
-        need = {"steps": _of_pairs(both, independent), "steps_to_goal": None, "goal": None}
+        whole = functools.partial(_of_pairs, planned=planned[place, arm], independent=independent)
+        need = {"steps": whole(both), "steps_to_goal": None, "goal": None}
         if goal is not None:
             ends = [statistics.reached(curve, goal) for curve in own.values()]
             middle = plain.median([math.inf if e is None else e for e in ends] or [math.inf])
             there = {r: _pair(*pair, goal, _log_steps) for r, pair in paired.items()}
             all_there = not any(math.isnan(pair.octaves) for pair in there.values())
             need["steps_to_goal"] = middle if math.isfinite(middle) else None
-            need["goal"] = _of_pairs(there, independent) if all_there else None
+            need["goal"] = whole(there) if all_there else None
         needs[place, arm] = need
     for name in ("steps", "goal"):
         asked = [need for need in needs.values() if need[name]]
@@ -171,10 +173,13 @@ def steps_overall(
     return _shown(needs)
 
 
-def _of_pairs(pairs: Mapping[Replicate, _Pair], independent: Units) -> dict[str, Any] | None:
+def _of_pairs(
+    pairs: Mapping[Replicate, _Pair], planned: Iterable[Replicate], independent: Units
+) -> dict[str, Any] | None:
     if not pairs:
         return None
-    octaves = independent.average({r: pair.octaves for r, pair in pairs.items()})
+    whole = independent.average_whole({r: p.octaves for r, p in pairs.items()}, planned)
+    octaves = {unit: whole.get(unit, math.nan) for unit in map(independent.of.get, planned)}
     return {"sign": _sign(pairs.values())} | _ratio(octaves)
 
 

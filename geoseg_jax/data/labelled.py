@@ -29,18 +29,22 @@ def make(reader: Reader, data: ConfigDict, *, check: bool = True) -> tuple[Sourc
     chosen = set(train.names)
     split = data.get("eval_split", "")
     if split in (REST, TRAIN):
+        # Of a picture to train on, REST takes no other version either.
+        taken = chosen if split == TRAIN else set(map(original, chosen))
+        key = str if split == TRAIN else original
         names = enumerate(evaluation.names)
-        wanted = [i for i, name in names if (name in chosen) == (split == TRAIN)]
+        wanted = [i for i, name in names if (key(name) in taken) == (split == TRAIN)]
         evaluation = Subset(evaluation, wanted)
     if data.get("inner_fold"):
         train, evaluation = _inner(train, *data.inner_fold)
         chosen = set(train.names)
     _need(evaluation, data, "eval_split")
-    both = chosen.intersection(evaluation.names)
+    shown = set(map(original, evaluation.names))
+    both = [name for name in chosen if original(name) in shown]
     if both:
         logging.warning(
-            "config.data.eval_split=%s: EVALUATING ON %d OF THE %d TRAINING PICTURES; report the "
-            "numbers as such.", split, len(both), len(chosen),
+            "config.data.eval_split=%s: EVALUATING ON %d OF THE %d TRAINING PICTURES, OR OTHER "
+            "VERSIONS OF THEM; report the numbers as such.", split, len(both), len(chosen),
         )  # fmt: skip
     if check:
         check_labels(train, "labels to train on", data.get("bad_share", 0.0))

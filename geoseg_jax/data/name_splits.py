@@ -6,6 +6,8 @@ import pathlib
 import re
 from collections.abc import Mapping, Sequence
 
+from absl import logging
+
 from geoseg_jax.core.near_miss import did_you_mean
 from geoseg_jax.data.source import DataError
 from geoseg_jax.data.text_files import Spellings, read_lines
@@ -39,8 +41,14 @@ def split_names(
         pool = judged
     else:
         judged = _list(names, eval_split, named, files or {}, "config.data.eval_split")
-        taken = set(judged)
-        pool = [name for name in names if name not in taken]
+        taken = set(map(original, judged))  # and other versions of what judges
+        pool = [name for name in names if original(name) not in taken]
+        apart = len(names) - len(pool) - len(set(judged))
+        if apart and train_split == POOL:
+            logging.warning(
+                "%d pictures are other versions (NAME.rf.HASH) of some that judge, and not "
+                "trained on", apart,
+            )  # fmt: skip
     if train_split != POOL:
         pool = _list(names, train_split, named, files or {}, "config.data.train_split")
     return pool, judged

@@ -67,6 +67,8 @@ def _cell(
     train = pool[list(choose([names[i] for i in pool], count, repeat))] if count else pool
     own = [names[i] for i in train], [recordings[i] for i in train]
     held_out = assign(*own, INNER) == 0
+    if held_out.all():  # versions of one picture alone, which can't be kept together
+        held_out = np.arange(len(train)) % INNER == 0
     inner = train[~held_out], train[held_out]
     return Cell(count, repeat, fold, train, inner, np.flatnonzero(judged))
 

@@ -200,6 +200,20 @@ def test_labels_of_units_that_lack_a_run():
     assert (found["units"], found["units_missing"], found["shown"]) == (0, 8, False)
 
 
+def test_steps_of_units_that_lack_a_run():
+    """In each condition as overall: of two seeds of a subset one is lost."""
+    rows = [
+        row(arm, 0.4, labels=8, subset=k, seed=seed) | {"curve": [(20, 0.1), (40, 0.2), (60, end)]}
+        for arm, end in (("random", 0.3), ("depth", 0.4))
+        for k in range(8)
+        for seed in range(2)
+    ]
+    lost = [r["arm"] == "depth" and r["seed"] == 1 for r in rows]
+    rows = [r | LOST if gone else r for r, gone in zip(rows, lost, strict=True)]
+    found = [told(rows)["depth"]["steps"], *needs.steps_overall(rows, "random")]
+    assert [(f["units"], f["units_missing"], f["shown"]) for f in found] == [(0, 8, False)] * 2
+
+
 def test_steps_without_curves():
     rows = [row(arm, 0.4) for arm in ("random", "depth")]
     assert told(rows)["depth"] == {"steps": None, "steps_to_goal": None, "goal": None}

@@ -47,6 +47,12 @@ def test_versions_of_one_picture_stay_together(known):
     assert len({(name[0], fold) for name, fold in zip(names, parted, strict=True)}) == 5
 
 
+def test_versions_of_one_picture_alone_are_parted_to_choose_settings_on():
+    names = [f"{n}_jpg.rf.{version * 8}" for n in range(2) for version in "abcd"]
+    for cell in splits.cells(names, [""] * 8, (0,), 2, 1):
+        assert all(len(part) for part in cell.inner)
+
+
 def test_recordings_fill_folds_evenly():
     recordings = ["long"] * 10 + ["b"] * 4 + ["c"] * 3 + ["d"] * 3
     parted = splits.assign(NAMES, recordings, 3)

@@ -13,8 +13,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from geoseg_jax.data.annotations import mask_files
-from geoseg_jax.data.annotations.class_lists import find_list, read_classes
-from geoseg_jax.data.annotations.found import Asked, Example, Found, Frame, Notes, Row
+from geoseg_jax.data.annotations.class_lists import (
+    find_list,
+    is_background,
+    is_void,
+    read_classes,
+)
+from geoseg_jax.data.annotations.found import BACKGROUND, Asked, Example, Found, Frame, Notes, Row
 from geoseg_jax.data.annotations.masks import NO_LABEL
 from geoseg_jax.data.annotations.places import ENDINGS, Pictures, list_below, nfc
 from geoseg_jax.data.annotations.splits import SPLITS, split_of
@@ -56,7 +61,7 @@ def read(asked: Asked, folders: Sequence[pathlib.Path]) -> Found:
     if asked.classes or labelmap.is_file():
         rows = read_classes(asked.classes or labelmap)
     else:
-        rows = find_list(root) or _usual(notes, root)
+        rows = _listed(root) or _usual(notes, root)
     splits = _splits(root)
     examples = []
     for path, name in masks.items():
@@ -73,6 +78,18 @@ def read(asked: Asked, folders: Sequence[pathlib.Path]) -> Found:
         if picture not in labelled:
             notes.add(NO_LABEL, picture)
     return Found(CVAT if labelmap.is_file() else VOC, rows, examples, notes)
+
+
+def _listed(root: pathlib.Path) -> list[Row]:
+    """Reads the list beside the masks, whose value 0 is background in this format."""
+    rows = find_list(root)
+    first = next((row.name for row in rows if row.id == 0), BACKGROUND)
+    if not is_background(first) and not is_void(first):
+        raise DataError(
+            f"{root}: its class list gives {first!r} the id 0, which is background in VOC's masks; "
+            "begin the list with `background`, or give it by --classes to take it as it is"
+        )
+    return rows
 
 
 def _usual(notes: Notes, root: pathlib.Path) -> list[Row]:

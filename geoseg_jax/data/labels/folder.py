@@ -74,8 +74,8 @@ def make(data: ConfigDict) -> tuple[LabelledPictures, LabelledPictures]:
         folds = _as_many(len(set(map(original, names))), data.get("fold", 0), folds)
         named[FOLD] = _fold(items, data.get("fold", 0), folds)
     if eval_split == UNLISTED:
-        listed = set(split_names(names, train_split, TRAIN, {}, lists)[0])
-        named[UNLISTED] = [name for name in names if name not in listed]
+        listed = set(map(original, split_names(names, train_split, TRAIN, {}, lists)[0]))
+        named[UNLISTED] = [name for name in names if original(name) not in listed]
     pool, judged = split_names(names, train_split, eval_split, named, lists)
     train, evaluation = ([by_name[name] for name in names] for names in (pool, judged))
     return make_pair(data, table, train, evaluation, left_out, folds=folds)

@@ -200,6 +200,10 @@ def _kept(clip: Clip, video: int, data: ConfigDict, lost: dict[str, int]) -> lis
     content = (motion.VERSION, motion.WIDTH, min_motion, files)
     name = f"moving_{clip.name[:_NAME]}_{hashlib.sha256(repr(content).encode()).hexdigest()[:20]}"
 
+    def refuse_over_share(bad: Sequence[str]) -> None:
+        if len(bad) > data.get("bad_share", 0.0) * len(clip.frames):
+            raise BadRecord(bad[0] + (f" (and {len(bad) - 1} more)" if bad[1:] else ""))
+
     def make(folder: pathlib.Path) -> None:
         bad: list[str] = []
 
@@ -212,6 +216,7 @@ def _kept(clip: Clip, video: int, data: ConfigDict, lost: dict[str, int]) -> lis
 
         reads = [functools.partial(read, index) for index in range(len(clip.frames))]
         found = motion.moving(reads, min_motion, f"motion in {clip.name}")
+        refuse_over_share(bad)  # before it is kept, since the frames may be mended
         folder.mkdir(parents=True)
         (folder / "kept.json").write_text(json.dumps({"kept": found, "bad": bad}))
 
@@ -227,8 +232,7 @@ def _kept(clip: Clip, video: int, data: ConfigDict, lost: dict[str, int]) -> lis
         if not all(0 <= frame.index < len(clip.frames) for frame in frames):
             raise ValueError("it names frames that are not there")
     if bad:
-        if len(bad) > data.get("bad_share", 0.0) * len(clip.frames):
-            raise BadRecord(bad[0] + (f" (and {len(bad) - 1} more)" if bad[1:] else ""))
+        refuse_over_share(bad)
         logging.warning("%s: %d frames can't be used; the first: %s", clip.name, len(bad), bad[0])
         lost[BAD] = lost.get(BAD, 0) + len(bad)
     still = _still(min_motion)

@@ -577,6 +577,14 @@ def test_voc_by_the_class_list_beside_it(tmp_path):
         read(tmp_path)
 
 
+def test_a_list_of_objects_alone_is_no_list_of_voc_masks(tmp_path):
+    """As labelImg writes: read as it is, background would be a cat."""
+    fabricate.voc(tmp_path)
+    (tmp_path / "VOCdevkit/VOC2012/classes.txt").write_text("cat\ndog\n")
+    with pytest.raises(DataError, match="gives 'cat' the id 0, which is background"):
+        read(tmp_path)
+
+
 def test_voc_names_with_accents_spelt_in_two_ways(tmp_path):
     fabricate.cvat(tmp_path)
     one, two = (unicodedata.normalize(way, "K\u00f6ln") for way in ("NFC", "NFD"))

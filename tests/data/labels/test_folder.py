@@ -102,6 +102,29 @@ def test_versions_of_one_picture_stay_together(tmp_path, splits):
         assert len(train) + len(judged) == len(names)
 
 
+@pytest.mark.parametrize("listed", ["val", "train", ""])
+def test_versions_of_a_picture_that_judges_do_not_train(tmp_path, caplog, listed):
+    names = [f"road{n}_jpg.rf.{version * 8}" for n in range(6) for version in "aB7"]
+    fabricate.folder(tmp_path, names)
+    settings = {} if listed else {"eval_split": "rest", "labels": 4}
+    if listed:
+        (tmp_path / f"{listed}.txt").write_text("".join(f"{name}\n" for name in names[:6:3]))
+    train, judged = data(tmp_path, **settings)
+    sides = [{name.partition(".")[0] for name in side.names} for side in (train, judged)]
+    assert all(sides)
+    assert not sides[0] & sides[1]
+    assert ("4 pictures are other versions" in caplog.text) == (listed == "val")
+
+
+def test_lists_that_part_versions_are_told(tmp_path, caplog):
+    names = [f"road{n}_jpg.rf.{version * 8}" for n in range(3) for version in "ab"]
+    fabricate.folder(tmp_path, names)
+    for listed, part in (("train", names[::2]), ("val", names[1:2])):
+        (tmp_path / f"{listed}.txt").write_text("".join(f"{name}\n" for name in part))
+    data(tmp_path)
+    assert "EVALUATING ON 1 OF THE 3 TRAINING PICTURES, OR OTHER VERSIONS" in caplog.text
+
+
 def test_fewer_pictures_than_folds_judge_one_by_one(tmp_path, caplog):
     fabricate.folder(tmp_path, ["a", "b"])
     sides = [data(tmp_path, fold=fold) for fold in range(2)]

@@ -131,6 +131,18 @@ def test_a_frame_of_another_size_is_named(tmp_path):
         make(tmp_path / "a", min_motion=0.003, height=30, width=96)
 
 
+def test_a_frame_that_was_mended_is_read_anew(tmp_path):
+    """Nothing is kept of what was refused, though the good file be as large as the bad one."""
+    write_folder(tmp_path / "a", range(0, 40, 2))
+    path = tmp_path / "a" / "6.png"
+    good = path.read_bytes()
+    path.write_bytes(bytes(len(good)))
+    with pytest.raises(BadRecord, match=r"a/6\.png"):
+        make(tmp_path / "a", min_motion=1 / 96)
+    path.write_bytes(good)
+    make(tmp_path / "a", min_motion=1 / 96)
+
+
 def test_frames_that_cannot_be_read_are_left_out_up_to_a_share(tmp_path):
     write_folder(tmp_path / "a", range(0, 40, 2))
     for number in (6, 12):
