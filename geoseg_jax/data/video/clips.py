@@ -155,8 +155,9 @@ def _file(
     folder, written = _written_out(decoder, place, stride, size, cache_dir)
     frames, times = tuple(_pictures(folder)[0]), written.times
     parts = _shots(times, f"{place}: its time stamps", len(times) or len(frames) * stride)
-    rate = _rate(times[::stride]) or (written.rate / stride if written.rate else None)
-    return Clip(place.stem, place, folder, frames, written.size, parts[::stride], rate=rate)
+    parts = parts[::stride]
+    rate = _rate(times[::stride], parts) or (written.rate / stride if written.rate else None)
+    return Clip(place.stem, place, folder, frames, written.size, parts, rate=rate)
 
 
 def _shots(times: Sequence[float], what: str, count: int) -> tuple[int, ...]:
@@ -169,9 +170,11 @@ def _shots(times: Sequence[float], what: str, count: int) -> tuple[int, ...]:
     return found or (0,) * count
 
 
-def _rate(times: Sequence[float]) -> float | None:
-    lasting = times[-1] - times[0] if times else 0.0
-    return (len(times) - 1) / lasting if lasting > 0 else None
+def _rate(times: Sequence[float], parts: Sequence[int]) -> float | None:
+    """Returns the frames a second, on average, between which nothing is missing."""
+    pairs = [i for i in range(1, len(times)) if parts[i] == parts[i - 1]]
+    lasting = sum(times[i] - times[i - 1] for i in pairs)
+    return len(pairs) / lasting if lasting > 0 else None
 
 
 def order(name: str) -> tuple[list[tuple[int, str]], str]:
@@ -187,9 +190,10 @@ def _pictures(folder: pathlib.Path) -> tuple[list[str], Counter[str]]:
 
 
 class _Written(NamedTuple):
-    """Of all frames of a file the size, as of square pixels, and times, () where some lack one.
+    """What is known of all frames of a file.
 
-    rate: what the file says that it is, frames a second, or None.
+    size: height and width, as of square pixels. times: of each frame, () where some have none.
+    rate: frames a second that the file gives, or None.
     """
 
     size: tuple[int, int]
@@ -217,7 +221,7 @@ def _written_out(
         height, width = map(int, told["size"])
         said, decoded = map(int, (told["said"], told["decoded"]))
         rate = None if told["rate"] is None else float(told["rate"])
-        written = _Written((height, width), tuple(map(float, told["times"])), rate)
+        written = _Written((height, width), gaps.in_order(told["times"]), rate)
     if decoded < _CUT * said:
         logging.warning(
             "%s: says that it has %d frames, and %d of them are there; if it was cut short, get it "

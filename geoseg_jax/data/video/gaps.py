@@ -12,6 +12,7 @@ import numpy as np
 
 _NAME = re.compile(r"(.*?)(\d+(?:\.\d+)?)(\D*)")
 _GAP = 1.5  # usual steps; a missing frame makes it two
+_REORDERED = 16  # frames: further apart H.264 and HEVC don't reorder them
 _UNEVEN = 0.1  # share of gaps above which the steps have no usual length
 
 
@@ -43,6 +44,23 @@ def times_in_names(names: Sequence[str]) -> tuple[float, ...]:
     if len(matches) < len(names) or len(around) != 1:
         return ()
     return tuple(float(match[2]) for match in matches)
+
+
+def in_order(times: Sequence[float]) -> tuple[float, ...]:
+    """Sorts the times of frames that are in their order.
+
+    A file without times of presentation, as AVI, gives frames those of decoding. These are out of
+    order by a few frames. Where times go further back, files were joined: what follows stays
+    behind.
+    """
+    values = np.array(times, float)
+    usual = float(np.median(np.abs(np.diff(values)))) if len(values) > 1 else 0.0
+    parts: list[list[float]] = [[]]
+    for value in values.tolist():
+        if parts[-1] and value < max(parts[-1][-2 * _REORDERED :]) - _REORDERED * usual:
+            parts.append([])
+        parts[-1].append(value)
+    return tuple(value for part in parts for value in sorted(part))
 
 
 def shots(times: Sequence[float]) -> tuple[int, ...] | None:

@@ -119,6 +119,21 @@ def test_a_file_cut_at_no_key_frame_keeps_its_rate_and_its_gaps(tmp_path, ending
     assert clip.shots[0] == 0 < clip.shots[-1]
 
 
+def test_a_file_with_times_of_decoding(tmp_path):
+    write_file(tmp_path / "a.avi", 60, codec="libx264", rate=30)
+    (clip,) = find(tmp_path, cache_dir=str(tmp_path / "cache"))
+    assert clip.rate == pytest.approx(30, rel=1e-3)
+    assert set(clip.shots) == {0}
+
+
+def test_joined_files_keep_their_rate(tmp_path):
+    write_file(tmp_path / "one.ts", 60, codec="libx264", rate=30)
+    (tmp_path / "all.ts").write_bytes((tmp_path / "one.ts").read_bytes() * 3)
+    (clip,) = find(tmp_path / "all.ts", cache_dir=str(tmp_path / "cache"))
+    assert clip.rate == pytest.approx(30, rel=1e-3)
+    assert len(clip.frames) > 170
+
+
 def test_files_of_cameras_with_any_ending_and_name(tmp_path, monkeypatch):
     write_file(tmp_path / "http:127.0.0.1:9?a.mp4", 2)  # no address
     write_file(tmp_path / "back.TS", 12)

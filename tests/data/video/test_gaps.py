@@ -27,6 +27,14 @@ def test_a_step_too_long_or_back_begins_a_new_piece():
     assert gaps.shots([1, 1, 1]) is None
 
 
+def test_times_of_decoding_are_put_in_order_and_joined_files_are_not_mixed():
+    assert gaps.in_order([1, 4, 3, 5, 2, 8, 7, 9, 6]) == (*range(1, 10),)
+    joined = [*range(40), *range(40)]
+    assert gaps.in_order(joined) == tuple(joined)
+    assert gaps.in_order([]) == ()
+    assert gaps.in_order([2.5]) == (2.5,)
+
+
 def test_a_folder_with_a_frame_missing(tmp_path):
     fabricate_video.write_folder(tmp_path / "v", [float(i) for i in range(20)])
     (tmp_path / "v/10.png").unlink()
