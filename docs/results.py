@@ -22,6 +22,7 @@ import pathlib
 import re
 import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -125,7 +126,7 @@ def panels(found: Mapping[str, Any]) -> Figure:
             name = row["title"].replace(", picture", "\npicture")
             line[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=8)
         for axes, name in zip(grid[0], columns, strict=True):
-            axes.set_title(name, fontsize=8)
+            axes.set_title(textwrap.fill(name, 20), fontsize=8)
     return figure
 
 

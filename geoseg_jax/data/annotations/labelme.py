@@ -9,6 +9,7 @@ import base64
 import binascii
 import functools
 import io
+import os
 import pathlib
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
@@ -102,10 +103,17 @@ def _picture(
     notes: Notes,
 ) -> pathlib.Path | bytes | None:
     said = untrusted.get(value, "imagePath", str, str(path), default="")
-    found = pictures.find(said, path.parent, str(path))
-    found = found or pictures.find(path.stem, path.parent, str(path), stem=True)
-    if found and found.parent in homes and not found.is_relative_to(path.parent):
-        found = None
+    exact = pathlib.Path(os.path.normpath(path.parent / said.replace("\\", "/")))
+
+    def own(found: pathlib.Path | None) -> pathlib.Path | None:
+        elsewhere = found and found.parent in homes and not found.is_relative_to(path.parent)
+        return None if elsewhere else found
+
+    found = (
+        (exact if exact in pictures.there else None)
+        or own(pictures.find(said, path.parent, str(path)))
+        or own(pictures.find(path.stem, path.parent, str(path), stem=True))
+    )
     data = untrusted.get(value, "imageData", str, str(path), default="")
     if found or not data:
         return found

@@ -41,6 +41,7 @@ class Pictures:
         self._named = {_folders(path) for path in said}
         paths = dict.fromkeys(p for root in roots for p in list_below(root, ENDINGS))
         self.paths = list(paths)
+        self.there = frozenset(self.paths)
         self._by_name: dict[str, list[pathlib.Path]] = {}
         for path in self.paths:
             for key in {_plain(path.name), _plain(path.stem)}:

@@ -269,6 +269,26 @@ def test_labelme_opens_nothing_outside(tmp_path):
     assert found.notes["JSON files whose picture isn't there and isn't embedded"] == 1
 
 
+def test_labelme_paths_that_lead_to_a_picture_beside_other_files(tmp_path):
+    """As where the folder for new files was changed midway: some JSONs lie by the pictures."""
+    fabricate.labelme(tmp_path / "images")
+    (tmp_path / "labels").mkdir()
+    rewrite(tmp_path / "images/a.json", imagePath="../images/a.jpg")
+    (tmp_path / "images/a.json").rename(tmp_path / "labels/a.json")
+    found = read(tmp_path)
+    assert sorted(e.picture.name for e in found.examples) == ["a.jpg", "b.jpg", "c.jpg"]
+
+
+def test_labelme_files_renamed_with_their_pictures(tmp_path):
+    """The name that the JSON still has is a picture's of another recording."""
+    for recording in ("one", "two"):
+        fabricate.labelme(tmp_path / recording)
+    for ending in ("jpg", "json"):
+        (tmp_path / f"one/a.{ending}").rename(tmp_path / f"one/first.{ending}")
+    pictures = {pathlib.Path(e.label).name: e.picture for e in read(tmp_path).examples}
+    assert pictures["first.json"] == tmp_path / "one/first.jpg"
+
+
 def test_labelme_embedded_pictures(tmp_path):
     fabricate.labelme(tmp_path / "source")
     picture = np.full((12, 16, 3), 90, np.uint8)
