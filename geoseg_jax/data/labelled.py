@@ -29,7 +29,7 @@ def make(reader: Reader, data: ConfigDict, *, check: bool = True) -> tuple[Sourc
     chosen = set(train.names)
     split = data.get("eval_split", "")
     if split in (REST, TRAIN):
-        # Of a picture to train on, REST takes no other version either.
+        # REST leaves out other versions of pictures to train on, too.
         taken = chosen if split == TRAIN else set(map(original, chosen))
         key = str if split == TRAIN else original
         names = enumerate(evaluation.names)

@@ -171,7 +171,7 @@ def _shots(times: Sequence[float], what: str, count: int) -> tuple[int, ...]:
 
 
 def _rate(times: Sequence[float], parts: Sequence[int]) -> float | None:
-    """Returns the frames a second, on average, between which nothing is missing."""
+    """Returns the average frames a second within pieces that have no gap."""
     pairs = [i for i in range(1, len(times)) if parts[i] == parts[i - 1]]
     lasting = sum(times[i] - times[i - 1] for i in pairs)
     return len(pairs) / lasting if lasting > 0 else None

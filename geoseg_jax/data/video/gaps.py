@@ -12,7 +12,7 @@ import numpy as np
 
 _NAME = re.compile(r"(.*?)(\d+(?:\.\d+)?)(\D*)")
 _GAP = 1.5  # usual steps; a missing frame makes it two
-_REORDERED = 16  # frames: further apart H.264 and HEVC don't reorder them
+_REORDERED = 16  # frames; H.264 and HEVC reorder no further
 _UNEVEN = 0.1  # share of gaps above which the steps have no usual length
 
 
@@ -47,11 +47,10 @@ def times_in_names(names: Sequence[str]) -> tuple[float, ...]:
 
 
 def in_order(times: Sequence[float]) -> tuple[float, ...]:
-    """Sorts the times of frames that are in their order.
+    """Returns the times of frames, which come in order, as they must be: rising.
 
-    A file without times of presentation, as AVI, gives frames those of decoding. These are out of
-    order by a few frames. Where times go further back, files were joined: what follows stays
-    behind.
+    A file that has no times of presentation, as AVI, gives times of decoding, which are out of
+    order by a few frames. Where times go further back files were joined; these are kept apart.
     """
     values = np.array(times, float)
     usual = float(np.median(np.abs(np.diff(values)))) if len(values) > 1 else 0.0
